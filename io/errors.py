@@ -1,0 +1,61 @@
+"""Every exception a user of penstock can meet.
+
+    PenstockError                     anything below; one line that says what, where and what to do
+    |- OptionError                    a wrong, missing or contradictory option (exit code 2)
+    |- PeerError                      a peer said no, or can't be reached
+    |  |- AccessDenied                credentials refused or a permission missing: terminal, never retried
+    |  |- NotFound                    the stream, table or index isn't there
+    |  |- Unreachable                 no connection to the peer within its limits
+    |- ProtocolError                  a peer broke its protocol: that connection ends, nothing else
+    |- DeliveryError                  an event could be neither written nor set aside; the job must end
+
+Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
+further fields define `__reduce__`. No message holds a payload, a credential or a token.
+"""
+
+__all__ = [
+    "AccessDenied",
+    "DeliveryError",
+    "NotFound",
+    "OptionError",
+    "PeerError",
+    "PenstockError",
+    "ProtocolError",
+    "Unreachable",
+]
+
+
+class PenstockError(Exception):
+    """Base of all: its text is one line for a person. `exit_code` is what a job ends with."""
+
+    exit_code = 1
+
+
+class OptionError(PenstockError):
+    """An option is wrong, missing, or contradicts another one. The text names it as the user typed it."""
+
+    exit_code = 2
+
+
+class PeerError(PenstockError):
+    """A server that the job needs refused something for good, or can't be reached."""
+
+
+class AccessDenied(PeerError):
+    """The peer knows who we are (or refuses to) and says no. The text names the missing permission."""
+
+
+class NotFound(PeerError):
+    """What the option names isn't there. The text names it and the option."""
+
+
+class Unreachable(PeerError):
+    """No connection within the limits. The text names the address and the option."""
+
+
+class ProtocolError(PenstockError):
+    """The peer's bytes break the protocol or pass a limit; the text names the limit's option."""
+
+
+class DeliveryError(PenstockError):
+    """An event could be neither written nor set aside as a dead letter. Nothing was acknowledged."""

@@ -1,0 +1,106 @@
+"""The element that travels: a batch of events, with what to acknowledge once they are durable.
+
+Strategy. Beam moves one `EventBatch` at a time, not one event: one element costs the same whether it
+holds one event or two thousand (measured: 2.4 us an event against 9 us for an element each).
+
+- An event keeps the bytes it came as. `document` is there only after something decoded it, and the
+  bytes are written again only when `changed` says that a transform altered the document.
+- A batch is never dropped, duplicated or divided: an emptied batch still travels on, so that its
+  tokens reach `Acknowledge`. Events that are refused move from `events` to `dead_letters`.
+- `tokens` name what the source handed out (windows, stretches of a shard); they mean something only
+  in the process that read them.
+
+`msgspec.Struct` with `gc=False`: no cycles are possible here, and the cyclic garbage collector would
+otherwise walk thousands of live events again and again (0.4-1.0 CPU-s per million events).
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+
+__all__ = ["DeadLetter", "Document", "Event", "EventBatch", "Origin"]
+
+Document = dict[str, Any]
+"""A decoded event: a JSON object."""
+
+
+class Origin(Protocol):
+    """Where an event came from: a Kinesis record, a Beats connection, an object in S3.
+
+    One origin is shared by all events of a record or connection; it must be picklable.
+    """
+
+    def position(self) -> bytes | None:
+        """Bytes that name this origin among all others for ever, or None where a peer has no positions."""
+
+    def describe(self) -> dict[str, str | int]:
+        """The origin in words, for logs and dead letters (never payloads or secrets)."""
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event, as it came and as far as it was decoded.
+
+    Attributes:
+        data: the payload's bytes as they came; they stay as they are whatever happens to `document`.
+        origin: where it came from.
+        index: which event of its origin it is (sub-sequence number, frame sequence, row), from 0.
+        part: which event of that payload it is, where one payload held several, from 0.
+        id: the document id, at most 512 bytes; None until a decoder or a transform has set it.
+        timestamp: the `@timestamp` as a decoder saw it; None when there is none.
+        document: the decoded event; None until something needs it.
+        changed: whether `document` no longer says the same as `data`.
+    """
+
+    data: bytes
+    origin: Origin
+    index: int
+    part: int = 0
+    id: str | None = None
+    timestamp: str | None = None
+    document: Document | None = None
+    changed: bool = False
+
+
+class DeadLetter(msgspec.Struct, gc=False):
+    """An event that will never be sent again, with the reason.
+
+    Attributes:
+        event: the event, with its original bytes and origin.
+        error: the kind of failure in one word (`JSONDecodeError`, `document_parsing_exception`).
+        reason: what happened, in a sentence.
+        stage: which step refused it (`decode`, `elasticsearch`, `kinesis`).
+        status: the peer's status code, where a peer refused it.
+        attempts: how often it was tried.
+        kept: whether a dead-letter sink has stored it; `Acknowledge` refuses a batch with one that isn't.
+    """
+
+    event: Event
+    error: str
+    reason: str
+    stage: str
+    status: int | None = None
+    attempts: int = 1
+    kept: bool = False
+
+
+class EventBatch(msgspec.Struct, gc=False):
+    """Events that travel together, and the tokens that acknowledge them.
+
+    Attributes:
+        source: the key of the live source (see `penstock.io.live`) that handed the batch out.
+        tokens: what `Acknowledge` reports to that source, each exactly once.
+        events: the events that are still on their way, in order.
+        dead_letters: the events that were refused on the way.
+        timestamp_ms: when the oldest event arrived, in milliseconds since 1970, by the source's clock.
+    """
+
+    source: str
+    tokens: list[int]
+    events: list[Event]
+    dead_letters: list[DeadLetter]
+    timestamp_ms: int = 0
+
+    def with_events(self, events: list[Event], dead_letters: list[DeadLetter] | None = None) -> "EventBatch":
+        """The same batch, same tokens, with other events and, where given, further dead letters."""
+        letters = self.dead_letters + dead_letters if dead_letters else self.dead_letters
+        return EventBatch(self.source, self.tokens, events, letters, self.timestamp_ms)
