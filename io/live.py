@@ -241,10 +241,19 @@ class LiveSource:
     def resume(self, position: Any) -> None:
         """A reader starts from `position` (None: the runner has none)."""
 
+    def describe(self) -> str:
+        """What it does, for the log line that says the job is ready ("listening for Beats on ...")."""
+        return self.key
+
+    @property
+    def connected(self) -> bool:
+        """Whether it listens, or reads: from now on events can arrive."""
+        return True
+
     @property
     def ready(self) -> bool:
         """Whether the peer is reached and, as far as one can tell, nothing waits there."""
-        return True
+        return self.connected
 
     def watermark_ms(self) -> int:
         """No event that is yet to come arrived before this, in milliseconds since 1970."""
@@ -335,6 +344,8 @@ class Registry:
         for each in (*sources, *shared):
             try:
                 each.close()
+            except PenstockError as error:
+                _LOGGER.warning("%s", error)
             except Exception:
                 _LOGGER.exception("closing %s failed", each)
         self.stopping.clear()

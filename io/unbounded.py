@@ -152,9 +152,9 @@ def read_batches(
 ) -> beam.PCollection:
     """A PCollection of `EventBatch` from the live source that `factory` makes in the reading process."""
     if pacing is None:
-        options = pipeline_begin.pipeline.options.view_as(StandardOptions)
-        runner = type(pipeline_begin.pipeline.runner).__name__ if not options.runner else str(options.runner)
-        pacing = Pacing.of(runner)
+        pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+        named = pipeline.options.view_as(StandardOptions).runner
+        pacing = Pacing.of(named or type(pipeline.runner).__name__)
     return pipeline_begin | ReadFromUnboundedSource(
         BatchSource(key, factory, pacing),
         poll_interval=0.05,

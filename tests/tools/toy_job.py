@@ -1,0 +1,89 @@
+"""A streaming job on a source made here, run as a program by test_job.py.
+
+usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs
+"""
+
+import functools
+import sys
+import threading
+import time
+
+import apache_beam as beam
+
+from penstock.io.acknowledge import Acknowledge
+from penstock.io.errors import DeliveryError, OptionError, Unreachable
+from penstock.io.live import LIVE, Chunk, LiveSource
+from penstock.io.unbounded import read_batches
+from penstock.pipelines.command_line import parse
+from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.transforms.batch import Event
+
+
+class Origin:
+    def position(self):
+        return None
+
+    def describe(self):
+        return {}
+
+
+class Toy(LiveSource):
+    def __init__(self, endless):
+        super().__init__("toy", max_pending_events=50, max_pending_bytes=1 << 20, max_batch_events=5)
+        self._endless = endless
+        threading.Thread(target=self._produce, daemon=True).start()
+
+    def _produce(self):
+        for number in range(1 << 30 if self._endless else 20):
+            if not self.offer(Chunk([Event(b"%d" % number, Origin(), number)], 1, number)):
+                return
+            time.sleep(0.001)
+
+    def describe(self):
+        return "counting toys"
+
+    def close(self):
+        print(f"closed: settled={self.settled} pending={self.pending_events}", flush=True)
+
+
+class Sink(beam.DoFn):
+    def __init__(self, mode):
+        self._mode = mode
+
+    def process(self, batch):
+        if self._mode == "fails":
+            failure = DeliveryError("cannot write 5 toys to the shelf: it is full. Make room.")
+            LIVE.fail(failure)
+            raise failure
+        if self._mode == "crashes":
+            raise RuntimeError("a bug of ours")
+        if self._mode == "hangs":
+            time.sleep(3600)
+        time.sleep(0.01)
+        yield batch
+
+
+def check(mode):
+    if mode == "refuses":
+        raise Unreachable("cannot reach the shelf at 127.0.0.1:1. Check --shelf.")
+    if mode == "option":
+        raise OptionError("--shelf is too high.")
+
+
+def main():
+    mode, endless = sys.argv[1], "--stop_when_idle" not in " ".join(sys.argv)
+    line = parse("toy", "A toy.", [JobOptions], sys.argv[2:])
+
+    def build(pipeline):
+        batches = read_batches(pipeline, "toy", functools.partial(Toy, endless))
+        return batches | beam.ParDo(Sink(mode)) | Acknowledge()
+
+    return run_streaming("toy", line.get(JobOptions), line.beam, [functools.partial(check, mode)], build)
+
+
+if __name__ == "__main__":
+    # Beam pickles by name: the classes must not be known as those of __main__.
+    sys.path.insert(0, __file__.rpartition("/")[0])
+    import toy_job
+
+    sys.exit(toy_job.main())

@@ -1,0 +1,101 @@
+"""Option dataclasses as a command line."""
+
+import dataclasses
+
+import pytest
+
+from penstock.io.errors import OptionError
+from penstock.io.options import option
+from penstock.pipelines.command_line import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class Water:
+    """The water.
+
+    More text that is no title.
+    """
+
+    source: str = option(help="Where it comes from.")
+    litres: int = option(5, help="How much, 100 % of it.")
+    port: int = option(1, flag="water_port", help="Which port.")
+    cold: bool = option(True, help="Whether it is cold.")
+    still: bool = option(False, help="Whether it is still.")
+    taps: list[str] = option([], help="Which taps.")
+    limits: dict[str, str] = option({}, help="Limits by name.")
+    kind: str = option("sea", help="Which kind.", choices=("sea", "sweet"))
+    depth: float | None = option(None, help="How deep.")
+    password: str | None = option(None, help="The word.", secret=True)
+
+    def __post_init__(self):
+        if self.litres < 0:
+            raise OptionError("--litres must not be negative.")
+
+
+def water(*arguments):
+    return parse("penstock test", "Tests.", [Water], list(arguments)).get(Water)
+
+
+def fails(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        water(*arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_defaults_and_values_of_every_type():
+    assert water("--source", "x") == Water(source="x")
+    got = water(
+        "--source=x", "--litres=7", "--water_port=9", "--cold=false", "--still", "--taps=a,b", "--taps", "c",
+        "--limits", "m=1", "--limits", '{"n": 2}', "--kind", "sweet", "--depth=1.5",
+    )  # fmt: skip
+    assert got == Water(
+        source="x", litres=7, port=9, cold=False, still=True, taps=["a", "b", "c"], limits={"m": "1", "n": "2"},
+        kind="sweet", depth=1.5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "--source is required: Where it comes from."),
+        (("--source=x", "--litres=lots"), "--litres: invalid int value: 'lots'"),
+        (("--source=x", "--litres=-1"), "--litres must not be negative."),
+        (("--source=x", "--kind=salt"), "'salt' is not one of sea, sweet"),
+        (("--source=x", "--cold=maybe"), "'maybe' is neither true nor false"),
+        (("--source=x", "--limits=7"), "'7' is neither NAME=VALUE nor a JSON object"),
+        (("--source=x", "--litre=3"), "unknown option --litre; did you mean --litres?"),
+        (("--source=x", "--water_prot=3"), "unknown option --water_prot; did you mean --water_port?"),
+        (("--source=x", "stray"), "unexpected argument 'stray'"),
+        (("--source=x", "--litres"), "--litres: expected one argument"),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_names_it(capsys, arguments, says):
+    error = fails(capsys, *arguments)
+    assert says in error
+    assert error.startswith("penstock test: ")
+
+
+def test_beams_own_options_are_left_for_beam():
+    line = parse(
+        "t", "", [Water], ["--source=x", "--runner=FlinkRunner", "--parallelism=2", "--flink_master=a:1"]
+    )
+    assert line.beam == ["--runner=FlinkRunner", "--parallelism=2", "--flink_master=a:1"]
+
+
+def test_a_secret_may_come_from_the_environment_and_stays_out_of_repr(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_PASSWORD", "abracadabra")
+    got = water("--source=x")
+    assert got.password == "abracadabra"
+    assert "abracadabra" not in repr(got)
+
+
+def test_help_names_defaults_and_groups(capsys):
+    with pytest.raises(SystemExit) as caught:
+        water("--help")
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for expected in ("The water:", "How much, 100 % of it. Default: 5.", "sea|sweet", "PENSTOCK_PASSWORD"):
+        assert expected in text
