@@ -6,6 +6,8 @@ kept beside the call it belongs to (`ACTIONS`), so messages and docs come from o
 """
 
 import dataclasses
+import os
+import re
 import threading
 from typing import Any
 
@@ -19,10 +21,13 @@ from botocore.credentials import (
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigParseError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as BotocoreConnectionError,
@@ -34,6 +39,7 @@ from penstock.io.options import option
 __all__ = [
     "ACTIONS",
     "DENIED_CODES",
+    "EXPIRED_CODES",
     "THROTTLED_CODES",
     "AwsOptions",
     "AwsSession",
@@ -59,22 +65,28 @@ ACTIONS = {
 }
 """API call -> the IAM action that allows it (Service Authorization Reference)."""
 
-DENIED_CODES = frozenset(
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
+"""Error codes that new credentials cure."""
+
+_BAD_KEYS = frozenset(
     {
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
+        "IncompleteSignature",
         "InvalidClientTokenId",
         "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
-        "OptInRequired",
-        "KMSAccessDeniedException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
     }
 )
+
+DENIED_CODES = _BAD_KEYS | {
+    "AccessDenied",
+    "AccessDeniedException",
+    "KMSAccessDeniedException",
+    "OptInRequired",
+    "UnauthorizedOperation",
+}
 """Error codes that no retry can cure."""
 
 THROTTLED_CODES = frozenset(
@@ -139,69 +151,115 @@ class AwsSession:
 
     def __init__(self, options: AwsOptions) -> None:
         self.options = options
-        self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._clients: dict[tuple[str, bool, int], Any] = {}
+        self._session = self._build()
+
+    def _build(self) -> botocore.session.Session:
+        options = self.options
         try:
-            self._session = botocore.session.Session(profile=options.profile)
-            self._session.set_config_variable("region", options.region)
+            session = botocore.session.Session(profile=options.profile)
+            session.set_config_variable("region", options.region)
             if options.access_key and options.secret_key:
-                self._session.set_credentials(options.access_key, options.secret_key, options.session_token)
+                session.set_credentials(options.access_key, options.secret_key, options.session_token)
             if options.role_arn:
-                self._assume(options.role_arn)
+                self._assume(session, options.role_arn)
         except ProfileNotFound as error:
             message = f"--profile {options.profile}: no such profile in the AWS configuration files."
             raise OptionError(message) from error
+        except ConfigParseError as error:
+            message = f"the AWS configuration files can't be read: {error}. Repair them, or give keys."
+            raise OptionError(message) from error
+        return session
 
-    def _assume(self, role_arn: str) -> None:
-        source = self._session.get_credentials()
+    def _assume(self, session: botocore.session.Session, role_arn: str) -> None:
+        source = session.get_credentials()
         if source is None:
             raise _no_credentials()
+
+        def create_sts(service: str, **given: Any) -> Any:
+            return session.create_client(service, **{**given, **self._client_arguments()})
+
         fetcher = AssumeRoleCredentialFetcher(
-            client_creator=self._create_sts,
+            client_creator=create_sts,
             source_credentials=source,
             role_arn=role_arn,
             extra_args={"RoleSessionName": self.options.role_session_name},
         )
-        self._assumed = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
         # botocore has no public setter for credentials that refresh themselves.
-        vars(self._session)["_credentials"] = self._assumed
+        vars(session)["_credentials"] = DeferredRefreshableCredentials(
+            fetcher.fetch_credentials, "assume-role"
+        )
 
-    def _create_sts(self, service: str, **given: Any) -> Any:
-        return self._session.create_client(service, **{**given, **self._client_arguments()})
-
-    def _client_arguments(self) -> dict[str, Any]:
+    def _client_arguments(self, *, retries: bool = True, max_connections: int = 10) -> dict[str, Any]:
         options = self.options
         return {
             "region_name": options.region,
             "endpoint_url": options.endpoint_url,
-            "verify": options.verify_certificate,
+            # None lets AWS_CA_BUNDLE, the profile's ca_bundle and REQUESTS_CA_BUNDLE have their say.
+            "verify": None if options.verify_certificate else False,
             "config": Config(
                 connect_timeout=options.connect_timeout / 1000,
                 read_timeout=options.request_timeout / 1000,
-                retries={"mode": "standard", "max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": 4 if retries else 1},
+                max_pool_connections=max_connections,
                 user_agent_extra="penstock",
             ),
         }
 
-    def client(self, service: str) -> Any:
-        """The service's boto client (`kinesis`, `dynamodb`, ...), one a session."""
+    def client(self, service: str, *, retries: bool = True, max_connections: int = 10) -> Any:
+        """The service's boto client (`kinesis`, `dynamodb`, ...), made once for the same arguments.
+
+        Args:
+            service: botocore's name of the service.
+            retries: whether botocore tries a failed call again (4 attempts); False where the caller does.
+            max_connections: kept open to the service.
+        """
+        key = (service, retries, max_connections)
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._session.create_client(service, **self._client_arguments())
-            return self._clients[service]
+            if key not in self._clients:
+                arguments = self._client_arguments(retries=retries, max_connections=max_connections)
+                try:
+                    self._clients[key] = self._session.create_client(service, **arguments)
+                except (ValueError, BotoCoreError) as error:
+                    message = (
+                        f"cannot make a client for {service}: {error}. Check --region and --endpoint_url."
+                    )
+                    raise OptionError(message) from error
+            return self._clients[key]
 
     def credentials(self) -> Credentials:
         """What signs requests; raises `AccessDenied` when the standard chain finds nothing."""
-        found = self._session.get_credentials()
+        with self._lock:
+            found = self._session.get_credentials()
         if found is None:
             raise _no_credentials()
         return found
 
+    def renew(self, stale: Credentials) -> None:
+        """Looks for credentials anew after AWS called these expired, whatever their own clock says.
+
+        Files are read again and roles assumed again; of several threads that saw the same expiry only
+        the first does the work. Keys given as options stay what they are.
+        """
+        with self._lock:
+            if self._session.get_credentials() is stale:
+                self._session = self._build()
+                self._clients.clear()
+
+    @property
+    def ca_bundle(self) -> str | bool:
+        """What TLS certificates are verified against: a file, True for the usual authorities, False for not."""
+        if not self.options.verify_certificate:
+            return False
+        configured = self._session.get_config_variable("ca_bundle")
+        return configured or os.environ.get("REQUESTS_CA_BUNDLE") or True
+
     def principal(self) -> str:
         """Who AWS says we are (sts:GetCallerIdentity needs no permission), or a phrase when it won't say."""
         try:
-            return str(self.client("sts").get_caller_identity()["Arn"])
-        except (BotoCoreError, ClientError):
+            return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
+        except (BotoCoreError, ClientError, PenstockError):
             return "the credentials in use"
 
 
@@ -221,52 +279,77 @@ def explain(
     Args:
         error: what botocore raised.
         session: whose call it was.
-        operation: the API call, a key of `ACTIONS`.
+        operation: the API call, a key of `ACTIONS`; a role that can't be assumed is told by itself.
         resource: the ARN or name that the call was about, with its option where it has one.
         doing: what we were doing, as in "cannot {doing}".
     """
+    if isinstance(error, PenstockError):
+        return error
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
+        if error.operation_name == "AssumeRole" and operation != "AssumeRole":
+            operation, resource = "AssumeRole", session.options.role_arn or "the role"
         return explain_code(
             str(details.get("Code", "")), str(details.get("Message", "")), session, operation, resource, doing
         )
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return _no_credentials()
+    if isinstance(error, (SSOError, TokenRetrievalError)):
+        return AccessDenied(f"cannot {doing}: the AWS sign-on session has expired. Run aws sso login.")
     if isinstance(error, (BotocoreConnectionError, HTTPClientError)):
-        where = session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
-        message = f"cannot {doing}: no answer from {where}. Check --endpoint_url, --region and the network."
-        return Unreachable(message)
-    return PeerError(f"cannot {doing}: {type(error).__name__}: {error}")
+        return _no_answer(session, doing)
+    return PeerError(f"cannot {doing}: {type(error).__name__}: {error}"[:600])
+
+
+def _no_answer(session: AwsSession, doing: str) -> Unreachable:
+    where = session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
+    message = f"cannot {doing}: no answer from {where}. Check --endpoint_url, --region and the network."
+    return Unreachable(message)
+
+
+_REFUSAL = re.compile(
+    r"User: (?P<user>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    r"(?: on resource: (?P<resource>arn:\S+))?"
+)
+"""How IAM words a denial; the resource is left out by some services and by emulators."""
 
 
 def explain_code(
     code: str, text: str, session: AwsSession, operation: str, resource: str, doing: str
 ) -> PenstockError:
     """An AWS error code as one of ours; the arguments are those of `explain`, `text` is the service's own."""
-    if code in ("ExpiredToken", "ExpiredTokenException"):
+    if code == "ConnectionError":
+        return _no_answer(session, doing)
+    if code in EXPIRED_CODES:
         message = f"cannot {doing}: the AWS credentials have expired. Renew them (aws sso login, a new session token)."
         return AccessDenied(message)
-    if code in (
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-    ):
+    if code in _BAD_KEYS:
+        clock = " The clock of this machine is off." if "xpired" in text or "not yet" in text else ""
         message = (
-            f"cannot {doing}: AWS refuses the credentials ({code}). Check the access key and secret, "
+            f"cannot {doing}: AWS refuses the credentials ({code}).{clock} Check the access key and secret, "
             f"and that they belong to {session.options.region}."
         )
         return AccessDenied(message)
     if code in DENIED_CODES:
-        action = (
-            "kms:Decrypt"
-            if code.startswith("KMS") and operation.startswith("Get")
-            else ACTIONS.get(operation, operation)
+        user, action = None, ACTIONS.get(operation, operation)
+        refusal = _REFUSAL.search(text)
+        if refusal:
+            user, action = refusal["user"], refusal["action"]
+            resource = refusal["resource"] or resource
+        elif code.startswith("KMS"):
+            action = "kms:GenerateDataKey" if operation.startswith("Put") else "kms:Decrypt"
+            resource = f"the key that encrypts {resource}"
+        message = (
+            f"cannot {doing}: access denied. {user or session.principal()} needs {action} on {resource}. "
+            "See docs/iam.md."
         )
-        if code.startswith("KMS") and operation.startswith("Put"):
-            action = "kms:GenerateDataKey"
-        message = f"cannot {doing}: access denied. {session.principal()} needs {action} on {resource}. See docs/iam.md."
         return AccessDenied(message)
+    if code.startswith("KMS") and code not in THROTTLED_CODES:
+        message = (
+            f"cannot {doing}: the KMS key that encrypts {resource} is not usable ({code}: {text[:200]}). "
+            "Enable the key, or give the stream another one."
+        )
+        return PeerError(message)
     if code == "ResourceNotFoundException":
         message = f"cannot {doing}: {resource} does not exist in {session.options.region}. Check the name and --region."
         return NotFound(message)

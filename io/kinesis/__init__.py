@@ -1,0 +1,1 @@
+"""Kinesis: the aggregated write and the checkpointed read."""

@@ -1,0 +1,103 @@
+"""Where in a stream a record stands, and how such a position is written down.
+
+A position is the pair of KCL's `ExtendedSequenceNumber`: the record's sequence number, and the number of the
+user record inside it where several were aggregated into one. "At position P" always means: everything up to
+and including P is done. Starting points and the end of a shard are positions too, with numbers that sort
+right (those of KCL): every starting point before any record, the end of the shard behind all of them. So the
+larger of two positions is `max(a, b)`.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+__all__ = [
+    "AT_TIMESTAMP",
+    "LATEST",
+    "SHARD_END",
+    "TRIM_HORIZON",
+    "KinesisRecord",
+    "Position",
+    "stream_name_of",
+]
+
+
+class Position(NamedTuple):
+    """A record, and the user record in it, up to which everything is done."""
+
+    sequence_number: int
+    sub_sequence_number: int = 0
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it names a record, not a starting point or the shard's end."""
+        return 0 <= self.sequence_number < SHARD_END.sequence_number
+
+    @property
+    def checkpoint(self) -> str:
+        """The first half as the lease table writes it: a decimal number or a word."""
+        return _WORDS.get(self.sequence_number) or str(self.sequence_number)
+
+    def text(self) -> str:
+        """Both halves, for marks and logs: `4959...:11`, `TRIM_HORIZON`."""
+        return f"{self.checkpoint}:{self.sub_sequence_number}" if self.is_record else self.checkpoint
+
+    @classmethod
+    def parse(cls, checkpoint: str, sub_sequence_number: int = 0) -> "Position":
+        """The position that a lease's two attributes, or `text`, name; `ValueError` for anything else."""
+        word = _POSITIONS.get(checkpoint)
+        if word is not None:
+            return word
+        number, _, sub = checkpoint.partition(":")
+        if not number.isascii() or not number.isdigit():
+            message = f"{checkpoint[:80]!r} is not a checkpoint"
+            raise ValueError(message)
+        return cls(int(number), int(sub) if sub else sub_sequence_number)
+
+
+# KCL's own order of the words: AT_TIMESTAMP < TRIM_HORIZON < LATEST < any number < SHARD_END.
+AT_TIMESTAMP = Position(-3)
+TRIM_HORIZON = Position(-2)
+LATEST = Position(-1)
+SHARD_END = Position(1 << 256)
+
+_POSITIONS = {"AT_TIMESTAMP": AT_TIMESTAMP, "LATEST": LATEST, "SHARD_END": SHARD_END, "TRIM_HORIZON": TRIM_HORIZON}
+_WORDS = {position.sequence_number: word for word, position in _POSITIONS.items()}
+
+
+def stream_name_of(stream: str) -> str:
+    """The stream's name, given its name or ARN (`arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`)."""
+    return stream.rpartition("/")[2] if stream.startswith("arn:") else stream
+
+
+class KinesisRecord(msgspec.Struct, gc=False, frozen=True):
+    """The record that an event came in: the origin of all its user records.
+
+    Attributes:
+        stream: the stream's name (never its ARN, so that both ways to name it give the same position).
+        shard_id: the shard it was read from.
+        sequence_number: decimal, unique in its shard.
+        partition_key: the record's own; of aggregated records the producer's (`a` from KPL).
+        arrived_ms: when Kinesis took it in, in milliseconds since 1970, by its clock.
+        user_records: how many user records were aggregated into it; 0 when it is a plain record.
+    """
+
+    stream: str
+    shard_id: str
+    sequence_number: str
+    partition_key: str
+    arrived_ms: int
+    user_records: int = 0
+
+    def position(self) -> bytes:
+        """Stream, shard and sequence number: names the record for ever, however often it is read."""
+        return f"{self.stream}/{self.shard_id}/{self.sequence_number}".encode()
+
+    def describe(self) -> dict[str, str | int]:
+        """The origin in words, for logs and dead letters."""
+        return {
+            "stream": self.stream,
+            "shard_id": self.shard_id,
+            "sequence_number": self.sequence_number,
+            "arrived_ms": self.arrived_ms,
+        }
