@@ -1,0 +1,162 @@
+"""Processes that we start, and that nobody has to clean up behind us.
+
+Each runs in a session of its own: a Ctrl-C at the terminal reaches us alone, and we end them in order; a
+kill takes the whole group with it (Elasticsearch is a launcher and a server). A process is named by pid
+and start time, so that `down` never ends a stranger who got a recycled pid.
+"""
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["Handle", "LocalError", "Process", "started_at"]
+
+TAIL_LINES = 15
+TAIL_BYTES = 64 << 10
+
+
+class LocalError(Exception):
+    """What keeps `run_local.sh` from going on, in words for a person: what, where, what to do."""
+
+
+def started_at(pid: int) -> str | None:
+    """When a process started, as the system tells it; None when there is none (or only its remains)."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # The command in parentheses may hold spaces: count from behind it. Fields 3 and 22 of proc(5).
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] == "Z" else fields[19]
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+
+
+class Handle:
+    """A process group that we, or an earlier run of ours, started.
+
+    Args:
+        name: for messages.
+        pid: of the group's leader.
+        started: what `started_at` said when it was new.
+    """
+
+    def __init__(self, name: str, pid: int, started: str | None) -> None:
+        self.name = name
+        self.pid = pid
+        self.started = started
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, and is still the same process."""
+        return self.started is not None and started_at(self.pid) == self.started
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the leader alone."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def stop(self, timeout_s: float = 30.0) -> bool:
+        """Asks it to end (SIGTERM), and kills its group after the time-out. True when it ended by itself."""
+        self.signal(signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        while self.alive:
+            if time.monotonic() > deadline:
+                self.kill()
+                return False
+            time.sleep(0.05)
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, and waits until its leader is gone."""
+        while self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def to_json(self) -> dict[str, object]:
+        """What a state file keeps of it."""
+        return {"name": self.name, "pid": self.pid, "started": self.started}
+
+
+class Process(Handle):
+    """A child process with a log file.
+
+    Args:
+        name: for messages.
+        command: program and arguments.
+        log: file for its output, written anew.
+        environment: on top of ours.
+        user: run as this user (root only).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        user: str | None = None,
+    ) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        identity = {}
+        if user is not None:
+            identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+        with log.open("wb") as output:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                cwd=cwd,
+                start_new_session=True,
+                **identity,  # type: ignore[arg-type]
+            )
+        super().__init__(name, self._child.pid, started_at(self._child.pid))
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code once it has ended (negative: the signal), and None before."""
+        return self._child.poll()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._child.poll() is None
+
+    def wait(self, timeout_s: float) -> int:
+        """Its exit code; raises `LocalError` when it still runs after the time-out."""
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            message = f"{self.name} still runs after {timeout_s:g} s."
+            raise LocalError(message + self.last_words()) from None
+
+    def tail(self, lines: int = TAIL_LINES) -> list[str]:
+        """The last lines of its log."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return [line[:300] for line in file.read().decode(errors="replace").splitlines()[-lines:]]
+
+    def last_words(self) -> str:
+        """The end of its log and where the log is, to stand behind a message."""
+        lines = "".join(f"\n  | {line}" for line in self.tail())
+        return f" The last lines of its log, {self.log}:{lines}"
+
+    def check(self) -> None:
+        """Raises `LocalError` with its last words when it has ended."""
+        code = self.exit_code
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise LocalError(f"{self.name} {how}." + self.last_words())

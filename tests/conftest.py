@@ -1,0 +1,100 @@
+"""Real local servers for tests, started once a run and shared by all its workers (see servers.py)."""
+
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+if "local" not in sys.modules:
+    # The folder is no part of the installed package, and the root must stay off sys.path (`io` is there).
+    _spec = importlib.util.spec_from_file_location(
+        "local", ROOT / "local" / "__init__.py", submodule_search_locations=[str(ROOT / "local")]
+    )
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["local"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["local"])
+
+from local.aws_server import CREDENTIALS, AwsServer  # noqa: E402
+from local.elasticsearch_server import ElasticsearchServer  # noqa: E402
+from tests import servers  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The run's own folder, made by the controller and inherited by its workers."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="penstock-tests-"))
+    folder.chmod(0o755)  # Elasticsearch runs as another user when we are root
+    os.environ[servers.FOLDER_VARIABLE] = str(folder)
+    # A time-out's SIGTERM must clean up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """All workers are gone: ends every server of this run, whoever started it."""
+    if not hasattr(config, "workerinput"):
+        servers.end_all()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _credentials() -> None:
+    """boto3 finds keys, and never looks for real ones."""
+    os.environ.update(CREDENTIALS)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture
+def unique_name() -> str:
+    """A name for a stream, table or index that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> servers.SharedElasticsearch:
+    """The run's shared Elasticsearch: `.url` and `.client()`; use a `unique_name` for your indices."""
+    return servers.shared_elasticsearch()
+
+
+@pytest.fixture
+def elasticsearch_factory() -> Iterator[Callable[..., ElasticsearchServer]]:
+    """Starts private servers: `factory(settings={...}, password=None)`; `.kill()` and `.start()` at will."""
+    with servers.private_elasticsearch() as factory:
+        yield factory
+
+
+@pytest.fixture(scope="session")
+def aws() -> servers.SharedAws:
+    """The run's shared moto: `.endpoint_url` and `.client(service)`; use a `unique_name` for streams."""
+    return servers.shared_aws()
+
+
+@pytest.fixture
+def aws_factory() -> Iterator[Callable[[], AwsServer]]:
+    """Starts private moto servers: `.endpoint_url`, `.client(service)`, `.stop()`."""
+    with servers.private_aws() as factory:
+        yield factory
+
+
+@pytest.fixture
+def job_folder(tmp_path: Path) -> Path:
+    """A folder for a job's logs and dead letters."""
+    return tmp_path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses a real server is marked so, whether its author thought of it or not."""
+    for item in items:
+        names: tuple[Any, ...] = getattr(item, "fixturenames", ())
+        if {"elasticsearch", "elasticsearch_factory"}.intersection(names):
+            item.add_marker("servers")

@@ -1,0 +1,151 @@
+"""The run's servers: one of each for all pytest-xdist workers, private ones for tests that hurt them.
+
+Plan. The controller makes a folder for the run and tells it by an environment variable. Whoever first needs
+a shared server starts it under a file lock and leaves its address there; the others read it. Every server,
+private ones too, leaves pid and start time there, so that the controller ends them all when the workers
+are gone, even if a worker crashed.
+"""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from elasticsearch import Elasticsearch
+
+from local import cache
+from local.aws_server import REGION, AwsServer
+from local.elasticsearch_server import ElasticsearchServer, answers
+from local.processes import Handle, Process
+from local.terminal import Progress
+
+FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"
+
+
+def run_folder() -> Path:
+    return Path(os.environ[FOLDER_VARIABLE])
+
+
+class SharedElasticsearch:
+    """The address of a server that others use too."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def client(self, **options: Any) -> Elasticsearch:
+        return Elasticsearch(self.url, **options)
+
+
+class SharedAws:
+    """The address of a moto that others use too."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self.endpoint_url = endpoint_url
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint_url)
+
+    def create_stream(self, name: str, shards: int) -> None:
+        kinesis = self.client("kinesis")
+        kinesis.create_stream(StreamName=name, ShardCount=shards)
+        kinesis.get_waiter("stream_exists").wait(
+            StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+
+
+def shared_elasticsearch() -> SharedElasticsearch:
+    for url in os.environ.get("ELASTICSEARCH_HOSTS", "").split(","):
+        if url and answers(url):
+            return SharedElasticsearch(url)
+    return SharedElasticsearch(_shared("elasticsearch", _start_shared_elasticsearch))
+
+
+def _start_shared_elasticsearch(folder: Path) -> tuple[Process, str]:
+    home, java_home = cache.find_elasticsearch(Progress(io.StringIO()))
+    server = ElasticsearchServer(home, java_home, folder).start()
+    assert server.process is not None
+    return server.process, server.url
+
+
+def shared_aws() -> SharedAws:
+    return SharedAws(_shared("aws", _start_shared_aws))
+
+
+def _start_shared_aws(folder: Path) -> tuple[Process, str]:
+    server = AwsServer(folder).wait_ready()
+    return server.process, server.endpoint_url
+
+
+@contextlib.contextmanager
+def private_elasticsearch() -> Iterator[Callable[..., ElasticsearchServer]]:
+    with contextlib.ExitStack() as stack:
+
+        def factory(**options: Any) -> ElasticsearchServer:
+            home, java_home = cache.find_elasticsearch(Progress(io.StringIO()))
+            folder = _folder("elasticsearch")
+            server = _PrivateElasticsearch(home, java_home, folder, **options)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(server.kill)
+            return server.start()
+
+        yield factory
+
+
+class _PrivateElasticsearch(ElasticsearchServer):
+    def start(self, *arguments: Any, **options: Any) -> ElasticsearchServer:
+        super().start(*arguments, wait=False)
+        assert self.process is not None
+        _register(self.process)  # each start is a new process
+        self.wait_ready()
+        return self
+
+
+@contextlib.contextmanager
+def private_aws() -> Iterator[Callable[[], AwsServer]]:
+    with contextlib.ExitStack() as stack:
+
+        def factory() -> AwsServer:
+            server = AwsServer(_folder("aws"))
+            _register(server.process)
+            stack.callback(server.stop)
+            return server.wait_ready()
+
+        yield factory
+
+
+def _folder(name: str) -> Path:
+    folder = run_folder() / f"{name}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
+def _register(process: Process) -> None:
+    (run_folder() / f"{process.pid}.process").write_text(json.dumps(process.to_json()))
+
+
+def _shared(name: str, start: Callable[[Path], tuple[Process, str]]) -> str:
+    """The address of the run's server of that name, started by whoever asks first."""
+    with (run_folder() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        address = run_folder() / f"{name}.address"
+        if not address.exists():
+            process, url = start(_folder(name))
+            _register(process)
+            address.write_text(url)
+        return address.read_text()
+
+
+def end_all() -> None:
+    """Ends what this run started, and its folder. Called once, by the controller, last."""
+    folder = run_folder()
+    for file in folder.glob("*.process"):
+        kept = json.loads(file.read_text())
+        Handle(kept["name"], kept["pid"], kept["started"]).kill()
+    shutil.rmtree(folder, ignore_errors=True)
