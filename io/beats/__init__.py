@@ -1,0 +1,12 @@
+"""Beats: reads what Filebeat, Winlogbeat and their kin send, and tells them when it is safe.
+
+from penstock.io.beats import BeatsOptions, ReadFromBeats
+
+batches = pipeline | ReadFromBeats(BeatsOptions(host="127.0.0.1", port=5044))
+"""
+
+from penstock.io.beats.options import BeatsOptions
+from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.source import ReadFromBeats, check
+
+__all__ = ["BeatsClient", "BeatsOptions", "ReadFromBeats", "check"]

@@ -1,0 +1,235 @@
+"""One client: a thread that reads its windows and offers them, and the acknowledgements that it gets.
+
+Operations. `run` (its own thread) reads, parses, offers; `acknowledge` and `keep_alive` (the server's
+acknowledging thread) send. Both meet only in the ledger, under the connection's lock.
+
+Invariants.
+- While nothing more may be pending, the socket isn't read: before it parses, a connection waits for one of the
+  server's few turns, and then for room. So few connections hold inflated events at a time, however many
+  clients there are, and none waits for another client: a turn is held only for bytes that are already here.
+- A client is told `A 0` while it waits for us, never when it waits for nothing.
+- After the client's end of stream, or a stop, the connection stays until its events are acknowledged.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from penstock.io.beats import _frames as frames
+from penstock.io.beats._acks import Due, Ledger
+from penstock.io.beats._protocol import Receiver, Stretch
+from penstock.io.beats._sockets import Transport
+from penstock.io.beats.origin import BeatsClient
+from penstock.io.errors import ProtocolError
+from penstock.io.live import Chunk
+from penstock.transforms.batch import Event
+
+if TYPE_CHECKING:
+    from penstock.io.beats._server import BeatsServer
+
+__all__ = ["Connection"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_event: Callable[..., Event] = Event
+_RECEIVE_BYTES = 1 << 18
+_OUTBOX_BYTES = 6 * 1024
+"""A client that leaves a thousand acknowledgements unread isn't a Beat."""
+
+
+class Connection:
+    """One client's connection.
+
+    Attributes:
+        client: who it is; the origin of its events.
+        dead: nothing can be sent any more; what it sent is written, but not acknowledged.
+    """
+
+    def __init__(self, server: "BeatsServer", transport: Transport, client: BeatsClient) -> None:
+        self.client = client
+        self.dead = False
+        self._server = server
+        self._transport = transport
+        self._receiver = Receiver(server.limits)
+        self._lock = threading.Condition(threading.Lock())
+        self._ledger = Ledger()
+        self._outbox = b""
+        self._waiting = False  # for a turn or for room, with bytes of the client's in hand
+        self._reserved = 0
+        now = server.clock()
+        self._heard_at = now
+        self._sent_at = now
+
+    # -- its own thread --------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Serves the client until the end; returns why it ended, in one word."""
+        try:
+            reason = self._read()
+            self._await_acknowledgements()
+            if not self.dead:
+                self._transport.finish()
+        except ProtocolError as error:
+            reason = "protocol"
+            _LOGGER.warning("%s is disconnected: %s", self.client, error)
+        except OSError as error:
+            reason = "reset"
+            _LOGGER.info("%s is gone: %s", self.client, error.strerror or error)
+        finally:
+            with self._lock:
+                self.dead = True
+            self._server.reserve(self, self._reserved, 0)
+            self._transport.close()
+        return reason
+
+    def _read(self) -> str:
+        server, receiver = self._server, self._receiver
+        while not server.stopping and not self.dead:
+            if receiver.in_window and server.full:
+                self._wait_for_room()
+            data = self._receive()
+            if data is None:
+                _LOGGER.info("%s sent nothing for %g s (--client_inactivity_timeout)",
+                             self.client, server.options.client_inactivity_timeout)  # fmt: skip
+                return "idle"
+            if not data:
+                return "stopped" if server.stopping else "closed"
+            if receiver.receive(data):
+                self._offer()
+            if self._reserved or receiver.buffered_bytes > _RECEIVE_BYTES:
+                self._reserve()
+        return "stopped"
+
+    def _receive(self) -> bytes | None:
+        """The next bytes; empty at the end; None when the client was silent for too long."""
+        server, transport = self._server, self._transport
+        while True:
+            data = transport.receive(_RECEIVE_BYTES)
+            if data is not None:
+                self._heard_at = server.clock()
+                return data
+            patience = server.options.client_inactivity_timeout or None
+            if patience is not None and self._ledger.settled:
+                patience -= server.clock() - max(self._heard_at, self._sent_at)
+                if patience <= 0:
+                    return None
+            transport.wait(patience)
+            if server.stopping or self.dead:
+                return b""
+
+    def _offer(self) -> None:
+        """Parses and offers all that is complete, in this connection's turn."""
+        server, receiver = self._server, self._receiver
+        self._waiting = True
+        with server.turns:
+            server.wait_for_room(self._is_dead)
+            self._waiting = False
+            while not self.dead and (stretch := receiver.next_stretch()) is not None:
+                if not self._offer_stretch(stretch):
+                    return
+
+    def _offer_stretch(self, stretch: Stretch) -> bool:
+        due = Due(stretch.ack, stretch.final, stretch.version, self._server.clock())
+        with self._lock:
+            self._ledger.add(due)
+        if not stretch.payloads:
+            self._server.settle(self, due)
+            return True
+        count = len(stretch.payloads)
+        indices = range(stretch.first, stretch.first + count)
+        events = list(map(_event, stretch.payloads, repeat(self.client), indices))
+        if self._server.offer(Chunk(events, stretch.size, (self, due)), give_up=self._is_dead):
+            return True
+        with self._lock:
+            self._ledger.withdraw(due)
+        return False
+
+    def _wait_for_room(self) -> None:
+        self._waiting = True
+        with self._server.turns:
+            self._server.wait_for_room(self._is_dead)
+        self._waiting = False
+
+    def _reserve(self) -> None:
+        """Counts what this connection holds in memory among all incomplete frames."""
+        held = self._receiver.buffered_bytes
+        wanted = held if held > _RECEIVE_BYTES else 0
+        if not self._server.reserve(self, self._reserved, wanted):
+            limit = self._server.options.max_pending_bytes
+            message = (
+                f"its incomplete frame of {held} bytes would take the frames of all clients beyond {limit} bytes. "
+                "Raise --max_pending_bytes if this happens to honest senders."
+            )
+            raise ProtocolError(message)
+        self._reserved = wanted
+
+    def _await_acknowledgements(self) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: self._ledger.settled or self.dead)
+
+    def _is_dead(self) -> bool:
+        return self.dead
+
+    # -- the acknowledging thread ----------------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Whether the client waits for nothing from us, as far as we know."""
+        return self._ledger.settled and not self._waiting and not self._receiver.in_window
+
+    def acknowledge(self) -> None:
+        """Sends the acknowledgements that are due."""
+        with self._lock:
+            if not self.dead:
+                self._outbox += self._ledger.due()
+                self._flush()
+            if self._ledger.settled or self.dead:
+                self._lock.notify_all()
+
+    def keep_alive(self, now: float, interval_s: float) -> bool:
+        """Sends `A 0` when the client waits for us and has heard nothing for that long; says whether."""
+        with self._lock:
+            if self._outbox:
+                self._flush()
+            if self.dead or now - self._sent_at < interval_s:
+                return False
+            if self._ledger.settled and not self._waiting:
+                return False
+            if not self._outbox:
+                self._outbox = frames.ack_frame(self._ledger.version, 0)
+                self._flush()
+            return True
+
+    def _flush(self) -> None:
+        if not self._outbox:
+            return
+        try:
+            sent = self._transport.send(self._outbox)
+        except OSError:
+            self._die()
+            return
+        self._outbox = self._outbox[sent:]
+        if sent:
+            self._sent_at = self._server.clock()
+        if len(self._outbox) > _OUTBOX_BYTES:
+            _LOGGER.warning("%s is disconnected: it does not read its acknowledgements.", self.client)
+            self._die()
+
+    def _die(self) -> None:
+        self.dead = True
+        self._transport.wake(both=True)
+        self._lock.notify_all()
+
+    # -- any thread ------------------------------------------------------------------------------------
+
+    def stop_reading(self) -> None:
+        """The server stops: reads nothing more."""
+        self._transport.wake()
+
+    def abandon(self, *, unless_settled: bool = False) -> None:
+        """The server closes: whatever isn't acknowledged by now is never acknowledged here."""
+        with self._lock:
+            if not self.dead and not (unless_settled and self._ledger.settled):
+                self._die()

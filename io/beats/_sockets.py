@@ -1,0 +1,127 @@
+"""Sockets as the Beats server needs them: a listener that waits for its port, and connections that never block.
+
+A connection's socket doesn't block: its own thread waits with `poll`, and the acknowledging thread, which serves
+all connections, must never hang on a client that doesn't read. Only a connection's own thread closes its
+socket, so no other thread can meet a file descriptor that already belongs to somebody else.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+
+from penstock.io.errors import AccessDenied, OptionError, PenstockError
+
+__all__ = ["BIND_PATIENCE_S", "Transport", "listen"]
+
+BIND_PATIENCE_S = 5.0
+"""How long a taken port is tried again: a worker that lost its runner may hold it for a second."""
+
+_LINGER_S = 1.0
+
+
+def listen(
+    host: str,
+    port: int,
+    *,
+    patience_s: float = BIND_PATIENCE_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: name or address; of several addresses, the first that can be had.
+        port: 0 for any free one.
+        patience_s: how long to try again while the port is taken, in seconds.
+        sleep: waits that many seconds.
+
+    Raises:
+        OptionError: the port is taken, or the host is no address of this machine.
+        AccessDenied: the port needs a privilege (below 1024).
+    """
+    tries = max(1, round(patience_s / 0.25))
+    for attempt in range(1, tries + 1):
+        try:
+            return _bind(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or attempt == tries:
+                raise _explain(error, host, port) from error
+        sleep(0.25)
+    raise AssertionError
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = candidates[0]
+    return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=1024)
+
+
+def _explain(error: OSError, host: str, port: int) -> PenstockError:
+    if error.errno == errno.EADDRINUSE:
+        message = (
+            f"--beats_port {port}: port {port} of {host} is taken. End the other process (another job, Logstash), "
+            "or give another --beats_port."
+        )
+        return OptionError(message)
+    if error.errno == errno.EACCES:
+        message = f"--beats_port {port}: this user may not listen there. Give a --beats_port of 1024 or more."
+        return AccessDenied(message)
+    message = f"--beats_host {host!r}: cannot listen there: {error.strerror or error}. Give an address of this machine."
+    return OptionError(message)
+
+
+class Transport:
+    """One client's TCP connection, without TLS."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def receive(self, size: int) -> bytes | None:
+        """At most `size` bytes; empty at the end; None when there is nothing now."""
+        try:
+            return self._socket.recv(size)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def send(self, data: bytes) -> int:
+        """Sends what can be sent now; returns how many bytes that was."""
+        try:
+            return self._socket.send(data, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Waits until there may be something to receive, or for that many seconds (None: for ever)."""
+        return bool(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
+
+    def wake(self, *, both: bool = False) -> None:
+        """Ends receiving (and sending), which wakes the thread that waits. From any thread."""
+        with contextlib.suppress(OSError):
+            # Not the object's own method: an SSLSocket would forget its session, which another thread uses.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR if both else socket.SHUT_RD)
+
+    def finish(self) -> None:
+        """Closes so that what was sent still arrives: unread bytes would make the kernel send a reset."""
+        try:
+            self._end_sending()
+            until = time.monotonic() + _LINGER_S
+            while (left := until - time.monotonic()) > 0:
+                data = self._socket.recv(65536) if self._poll.poll(left * 1000) else b""
+                if not data:
+                    break
+        except OSError:
+            pass
+        self.close()
+
+    def _end_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Closes at once. Only from the connection's own thread."""
+        self._socket.close()

@@ -1,0 +1,38 @@
+"""Where a Beats event came from: the client on the other end of its connection."""
+
+import msgspec
+
+__all__ = ["BeatsClient"]
+
+
+class BeatsClient(msgspec.Struct, frozen=True):
+    """One client's connection; all events that came over it share it.
+
+    Attributes:
+        address: the client's IP address (as the PROXY header says, where one is expected).
+        port: its port there.
+        tls_version: such as `TLSv1.3`; None without TLS.
+        tls_cipher: the cipher suite.
+        tls_subject: the subject of the client's certificate, verified; None when it showed none.
+    """
+
+    address: str
+    port: int
+    tls_version: str | None = None
+    tls_cipher: str | None = None
+    tls_subject: str | None = None
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    def position(self) -> bytes | None:
+        """None: what a Beat sends again comes over another connection, at another place."""
+        return None
+
+    def describe(self) -> dict[str, str | int]:
+        """The client in words."""
+        words: dict[str, str | int] = {"source": "beats", "client": str(self)}
+        for name in ("tls_version", "tls_cipher", "tls_subject"):
+            if (value := getattr(self, name)) is not None:
+                words[name] = value
+        return words

@@ -1,0 +1,55 @@
+"""`ReadFromBeats`: events of Filebeat and its kin, as batches of bytes."""
+
+import functools
+
+import apache_beam as beam
+
+from penstock.io.beats._server import BeatsServer
+from penstock.io.beats._sockets import listen
+from penstock.io.beats.options import BeatsOptions
+from penstock.io.live import LiveSource
+from penstock.io.unbounded import read_batches
+
+__all__ = ["ReadFromBeats", "check", "key_of"]
+
+
+def key_of(options: BeatsOptions) -> str:
+    """The live source's key: one listening socket a process, host and port."""
+    return f"beats {options.host}:{options.port}"
+
+
+def check(options: BeatsOptions) -> None:
+    """Looks, before a job starts, at what would otherwise fail in the middle of it.
+
+    Raises:
+        OptionError: the port is taken, or the host is none of this machine.
+        AccessDenied: this user may not listen on that port.
+    """
+    listen(options.host, options.port).close()
+
+
+class ReadFromBeats(beam.PTransform):
+    """Events that Beats send (the Lumberjack protocol, as Logstash's beats input speaks it).
+
+    Gives `EventBatch`es of payloads as they came: nothing is parsed.
+
+    Unit of parallelism: the process. One listening socket serves all clients of a worker.
+    Delivery guarantee: at least once. A client hears that its window is safe when `Acknowledge`, the last step of
+    the chain, has seen all its events, not before; if anything fails, it hears nothing and sends again.
+    After a restart: clients connect anew and send every window again that was not acknowledged.
+
+    Args:
+        options: where to listen, and the limits.
+    """
+
+    def __init__(self, options: BeatsOptions) -> None:
+        super().__init__()
+        self._options = options
+
+    def expand(self, pipeline_begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
+        key = key_of(self._options)
+        return read_batches(pipeline_begin, key, functools.partial(_serve, key, self._options))
+
+
+def _serve(key: str, options: BeatsOptions) -> LiveSource:
+    return BeatsServer(key, options)

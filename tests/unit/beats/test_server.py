@@ -1,0 +1,352 @@
+"""The server over real loopback sockets: what a client hears, and when."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
+
+from penstock.io.beats._server import BeatsServer
+from penstock.transforms.batch import EventBatch
+
+Serve = Callable[..., BeatsServer]
+
+
+def take(server: BeatsServer) -> EventBatch:
+    batch = server.take(10)
+    assert batch is not None
+    return batch
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.005)
+
+
+def test_a_window_is_acknowledged_after_its_events_are_durable(serve: Serve) -> None:
+    server = serve()
+    events = payloads(5)
+    with Client(server.address) as client:
+        client.send(whole_window(events))
+        batch = take(server)
+        assert [e.data for e in batch.events] == events
+        assert [e.index for e in batch.events] == [0, 1, 2, 3, 4]
+        origin = batch.events[0].origin
+        assert origin.position() is None
+        assert origin.describe() == {
+            "source": "beats",
+            "client": "127.0.0.1:%d" % client.socket.getsockname()[1],
+        }
+        client.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.read_ack()
+        client.socket.settimeout(10)
+        server.acknowledge(batch.tokens)
+        assert client.read_ack() == (b"2", 5)
+
+
+def test_keepalives_come_until_the_acknowledgement_and_never_after(serve: Serve) -> None:
+    server = serve(keepalive_interval=0.1)
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)))
+        batch = take(server)
+        assert [client.read_ack() for _ in range(3)] == [(b"2", 0)] * 3
+        server.acknowledge(batch.tokens)
+        assert set(client.acks_until(3)[:-1]) <= {0}
+        client.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.read_ack()
+
+
+def test_acknowledged_twice_by_the_pipeline_is_sent_once(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)))
+        batch = take(server)
+        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.tokens)
+        assert client.read_ack() == (b"2", 3)
+        client.half_close()
+        assert client.read_to_end() == b""
+
+
+def test_what_a_failed_bundle_held_is_handed_out_again_and_acknowledged_once(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)) + whole_window(payloads(2, 3)))
+        first = take(server)
+        until(lambda: server.pending_events == 5)
+        server.requeue()
+        again = take(server)
+        assert [e.data for e in again.events][:3] == [e.data for e in first.events][:3]
+        server.acknowledge(again.tokens)
+        while not server.settled:
+            server.acknowledge(take(server).tokens)
+        client.half_close()
+        assert client.read_to_end() == ack(3) + ack(2)
+
+
+def test_a_window_larger_than_what_may_be_pending_passes_in_parts(serve: Serve) -> None:
+    server = serve(max_pending_records=100)
+    seen: list[bytes] = []
+    events = payloads(1000)
+    with Client(server.address) as client:
+        client.send(whole_window(events))
+        while len(seen) < 1000:
+            batch = take(server)
+            assert server.pending_events <= 100
+            seen += [e.data for e in batch.events]
+            server.acknowledge(batch.tokens)
+        acks = client.acks_until(1000)
+    assert seen == events
+    assert acks == sorted(set(acks))
+    assert len(acks) > 5
+
+
+def test_nothing_is_read_beyond_what_may_be_pending(serve: Serve) -> None:
+    server = serve(max_pending_records=10, keepalive_interval=0.1)
+    sent = 0
+    with Client(server.address) as client, Client(server.address) as other:
+        client.send(whole_window(payloads(10)))
+        until(lambda: server.pending_events == 10)
+        client.socket.settimeout(0.3)
+        chunk = whole_window([b"x" * 1000] * 1000, level=0)
+        with pytest.raises(TimeoutError):
+            while sent < 1 << 28:
+                sent += client.socket.send(chunk)
+        assert sent < 1 << 25, "the socket was read although nothing more could be pending"
+        assert server.pending_events == 10
+        # Another client that waits for room hears that it is not forgotten.
+        other.send(whole_window(payloads(3)))
+        assert other.read_ack() == (b"2", 0)
+
+
+def test_a_silent_client_holds_nothing_of_the_others(serve: Serve) -> None:
+    server = serve(max_pending_records=10)
+    silent = [Client(server.address) for _ in range(10)]
+    for number, client in enumerate(silent):
+        # All stop in the middle: behind a window, in a header, in a compressed frame.
+        client.send((window(10), window(10) + b"2J\0", window(10) + compressed(b"x" * 999)[:-1])[number % 3])
+    with Client(server.address) as client:
+        for _ in range(20):
+            client.send(whole_window(payloads(10)))
+            server.acknowledge(take(server).tokens)
+            client.acks_until(10)
+    for client in silent:
+        client.close()
+
+
+def test_half_closed_after_a_window_is_acknowledged_then_closed(serve: Serve) -> None:
+    server = serve(keepalive_interval=0.1)
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)))
+        client.half_close()
+        batch = take(server)
+        time.sleep(0.3)
+        server.acknowledge(batch.tokens)
+        assert client.read_to_end().replace(ack(0), b"") == ack(3)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_idle_clients_are_closed_unless_they_wait_for_us(serve: Serve, held: bool) -> None:
+    server = serve(client_inactivity_timeout=0.3, keepalive_interval=0.1)
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)))
+        batch = take(server)
+        if held:
+            time.sleep(1.0)
+        server.acknowledge(batch.tokens)
+        client.acks_until(3)
+        started = time.monotonic()
+        assert client.read_to_end() == b""
+        assert 0.2 < time.monotonic() - started < 5
+
+
+def test_without_a_timeout_idle_clients_stay(serve: Serve) -> None:
+    server = serve(client_inactivity_timeout=0)
+    with Client(server.address) as client:
+        time.sleep(0.3)
+        client.send(whole_window(payloads(1)))
+        server.acknowledge(take(server).tokens)
+        assert client.read_ack() == (b"2", 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "not Lumberjack"),
+        (window(2**32 - 1), "Raise --max_window_size"),
+        (window(1) + b"2J\0\0\0\1\xff\xff\xff\xff", "Raise --max_frame_bytes"),
+        (window(1) + compressed(bytes(100 << 20), 9), "Raise --max_inflate_ratio"),
+    ],
+)
+def test_a_client_that_breaks_the_rules_is_closed_with_one_line(
+    serve: Serve, caplog: pytest.LogCaptureFixture, sent: bytes, said: str
+) -> None:
+    server = serve()
+    with caplog.at_level(logging.INFO), Client(server.address) as honest, Client(server.address) as client:
+        name = "127.0.0.1:%d" % client.socket.getsockname()[1]
+        client.send(sent)
+        assert client.read_to_end() == b""
+        until(lambda: any(name in r.getMessage() for r in caplog.records))
+        lines = [r.getMessage() for r in caplog.records if name in r.getMessage()]
+        assert len(lines) == 1
+        assert said in lines[0]
+        honest.send(whole_window(payloads(1)))
+        server.acknowledge(take(server).tokens)
+        assert honest.read_ack() == (b"2", 1)
+
+
+def test_more_clients_than_allowed_are_refused_with_the_option_named(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(max_connections=2)
+    with Client(server.address) as first, Client(server.address), caplog.at_level(logging.WARNING):
+        first.send(window(0))
+        assert first.read_ack() == (b"2", 0)
+        with Client(server.address) as third:
+            assert third.read_to_end() == b""
+        assert "--max_connections" in caplog.text
+        first.close()
+        until(lambda: len(server._connections) == 1)
+        with Client(server.address) as fourth:
+            fourth.send(window(0))
+            assert fourth.read_ack() == (b"2", 0)
+
+
+def test_incomplete_frames_of_all_clients_together_are_bounded(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(max_pending_bytes=4 << 20, max_frame_bytes=3 << 20)
+    frame = window(1) + b"2J\0\0\0\1" + (3 << 20).to_bytes(4, "big") + bytes((3 << 20) - 1)
+    with Client(server.address) as first, Client(server.address) as second:
+        first.send(frame)
+        until(lambda: server._reserved >= 3 << 20)
+        second.socket.settimeout(5)
+        try:
+            second.send(frame)
+        except OSError:
+            pass
+        second.read_to_end()
+        assert "--max_pending_bytes" in caplog.text
+        first.send(b"}")
+        batch = take(server)
+        assert len(batch.events[0].data) == 3 << 20
+        server.acknowledge(batch.tokens)
+        assert first.acks_until(1)[-1] == 1
+    until(lambda: server._reserved == 0)
+
+
+def test_version_1_is_answered_in_version_1(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(window(1, b"1") + data_event(7, [(b"line", b"hello")]))
+        batch = take(server)
+        assert batch.events[0].data == b'{"line":"hello"}'
+        server.acknowledge(batch.tokens)
+        assert client.read_ack() == (b"1", 7)
+
+
+def test_an_empty_and_a_short_window_are_answered_in_order(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(window(5) + event(1, b"{}") + event(2, b"{}") + window(0) + whole_window(payloads(3)))
+        batch = take(server)
+        while len(batch.events) < 5:
+            server.acknowledge(batch.tokens)
+            batch = take(server)
+            if len(batch.events) == 3:
+                break
+        server.acknowledge(batch.tokens)
+        assert [client.read_ack()[1] for _ in range(3)] == [2, 0, 3]
+
+
+def test_a_stop_reads_nothing_more_but_acknowledges_what_came(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client, Client(server.address) as idle:
+        client.send(whole_window(payloads(3)))
+        until(lambda: server.pending_events == 3)
+        server.stop()
+        client.send(whole_window(payloads(2)))
+        batch = take(server)
+        assert server.take(0.1) is None
+        assert server.drained
+        server.acknowledge(batch.tokens)
+        assert client.read_to_end() == ack(3)
+        assert idle.read_to_end() == b""
+        with pytest.raises((OSError, EOFError)):  # noqa: PT011, PT012  refused, reset or closed, by timing
+            late = Client(server.address)
+            late.send(b"2W\0\0\0\0")
+            late.read_ack()
+
+
+def test_a_close_acknowledges_nothing_that_is_not_durable(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(3)))
+        take(server)
+        server.close()
+        assert client.read_to_end() == b""
+
+
+def test_a_client_that_resets_disturbs_nobody(serve: Serve) -> None:
+    server = serve(keepalive_interval=0.1)
+    with Client(server.address) as other:
+        client = Client(server.address)
+        client.send(whole_window(payloads(3)))
+        batch = take(server)
+        client.reset()
+        time.sleep(0.3)
+        server.acknowledge(batch.tokens)
+        other.send(whole_window(payloads(2)))
+        server.acknowledge(take(server).tokens)
+        assert other.read_ack() == (b"2", 2)
+    until(lambda: not server._connections)
+
+
+def test_a_client_that_never_reads_is_let_go(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.socket.settimeout(20)
+        sender = threading.Thread(target=_send_until_closed, args=(client,), daemon=True)
+        sender.start()
+        sender.join(20)
+        assert not sender.is_alive()
+        until(lambda: "does not read its acknowledgements" in caplog.text)
+
+
+def _send_until_closed(client: Client) -> None:
+    try:
+        while True:
+            client.send(window(0) * 100_000)
+    except OSError:
+        pass
+
+
+def test_two_hundred_clients_at_once(serve: Serve, pump: Callable[..., object]) -> None:
+    server = serve(max_pending_records=500)
+    pipeline = pump(server)
+    errors: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            with Client(server.address, timeout_s=60) as client:
+                for window_number in range(3):
+                    client.send(whole_window(payloads(100, number * 300 + window_number * 100)))
+                    client.acks_until(100)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    expected = {payload for number in range(200) for payload in payloads(300, number * 300)}
+    assert len(pipeline.events) == 60_000  # type: ignore[attr-defined]
+    assert set(pipeline.events) == expected  # type: ignore[attr-defined]
