@@ -58,7 +58,8 @@ class AwsServer:
 
     def client(self, service: str) -> Any:
         """A boto3 client of a service, for it."""
-        return boto3.client(
+        make: Any = boto3.client  # its stubs know each service by name
+        return make(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint_url,

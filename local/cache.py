@@ -83,14 +83,12 @@ def missing() -> list[str]:
     if home is None:
         found = f" (found only {', '.join(others)})" if others else ""
         lacks.append(
-            f"a JDK {MINIMUM_JAVA} or newer{found}: Debian: apt-get install openjdk-21-jdk-headless; "
-            "macOS: brew install openjdk; elsewhere unpack one and set ES_JAVA_HOME to it"
+            f"a JDK {MINIMUM_JAVA} or newer{found}: Ubuntu, Debian 13: apt-get install openjdk-21-jdk-headless; "
+            "elsewhere unpack one from https://adoptium.net and set ES_JAVA_HOME to its folder"
         )
     if not (cache_folder() / ELASTICSEARCH).is_dir():
         if find_maven() is None:
-            lacks.append(
-                "Maven, to fetch Elasticsearch: Debian: apt-get install maven; macOS: brew install maven"
-            )
+            lacks.append("Maven, to fetch Elasticsearch: Debian, Ubuntu: apt-get install maven")
         free = shutil.disk_usage(cache_folder()).free
         if free < FREE_BYTES:
             lacks.append(

@@ -43,7 +43,7 @@ def java_version(home: Path) -> int | None:
 
 def find_java_home() -> tuple[Path | None, list[str]]:
     """The first Java of at least `MINIMUM_JAVA`, and what else was found (`/usr (17)`), for a message."""
-    others = []
+    others: list[str] = []
     for home in _candidates():
         version = java_version(home)
         if version is not None and version >= MINIMUM_JAVA:

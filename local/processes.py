@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Handle", "LocalError", "Process", "started_at"]
 
@@ -109,7 +110,7 @@ class Process(Handle):
     ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        identity = {}
+        identity: dict[str, Any] = {}
         if user is not None:
             identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
         with log.open("wb") as output:
@@ -121,7 +122,7 @@ class Process(Handle):
                 env={**os.environ, **(environment or {})},
                 cwd=cwd,
                 start_new_session=True,
-                **identity,  # type: ignore[arg-type]
+                **identity,
             )
         super().__init__(name, self._child.pid, started_at(self._child.pid))
 

@@ -34,8 +34,8 @@ class Progress:
     def __init__(self, output: TextIO | None = None) -> None:
         self._output = output or sys.stdout
         self._live = self._output.isatty() and os.environ.get("TERM") != "dumb"
-        utf8 = (getattr(self._output, "encoding", "") or "").lower().replace("-", "") == "utf8"
-        self.tick, self.cross = ("✓", "✗") if utf8 else ("+", "!")
+        self.utf8 = (getattr(self._output, "encoding", "") or "").lower().replace("-", "") == "utf8"
+        self.tick, self.cross = ("✓", "✗") if self.utf8 else ("+", "!")
         self._step = ""
         self._since = 0.0
         self._shown = 0.0

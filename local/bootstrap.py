@@ -1,0 +1,101 @@
+"""Makes the virtual environment `.venv` of this checkout and goes on inside it. Standard library only.
+
+A stamp tells that the environment is complete and belongs to this pyproject.toml, this Python and this
+place: the second run installs nothing. A file lock lets one of several runs install.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+STAMP = VENV / "penstock.stamp"
+LOG = ROOT / ".venv-install.log"
+
+
+def stamp() -> str:
+    """What the environment depends on, as one hash."""
+    parts = [str(ROOT), str(sys.version_info[:2])]
+    parts += [(ROOT / name).read_text() for name in ("pyproject.toml", "setup.py")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def complete() -> bool:
+    """Whether the environment is there and fits."""
+    return (VENV / "bin" / "python").exists() and STAMP.exists() and STAMP.read_text() == stamp()
+
+
+def install() -> None:
+    """Makes the environment (again, when it is of another Python) and installs the checkout into it."""
+    STAMP.unlink(missing_ok=True)
+    print("setting up the virtual environment .venv (once; some 300 MB of packages)", flush=True)
+    run([sys.executable, "-m", "venv", *([] if reusable() else ["--clear"]), str(VENV)])
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    run([*pip, "--progress-bar", "off", "-e", f"{ROOT}[dev]"])
+    STAMP.write_text(stamp())
+
+
+def reusable() -> bool:
+    """Whether an environment that is there, if any, is of our Python version and was made at this place."""
+    try:
+        lines = (VENV / "pyvenv.cfg").read_text().splitlines()
+    except OSError:
+        return True
+    version = ".".join(map(str, sys.version_info[:2]))
+    return any(line.startswith(f"version = {version}.") for line in lines) and any(
+        line.startswith("command = ") and line.endswith(str(VENV)) for line in lines
+    )
+
+
+def run(command: list[str]) -> None:
+    """Runs a step with its output in the log, and its latest line on the terminal."""
+    live = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns - 1
+    said = started = time.monotonic()
+    with LOG.open("a") as log:
+        step = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        )
+        try:
+            assert step.stdout is not None
+            for line in step.stdout:
+                log.write(line)
+                if live:
+                    print(f"\r\x1b[K  {line.strip()}"[: width + 4], end="", flush=True)
+                elif time.monotonic() - said > 10:
+                    said = time.monotonic()
+                    print(f"  ... {said - started:.0f} s: {line.strip()[:100]}", flush=True)
+        except BaseException:
+            step.kill()
+            raise
+    if live:
+        print("\r\x1b[K", end="", flush=True)
+    if step.wait():
+        tail = "".join(f"  | {line}\n" for line in LOG.read_text().splitlines()[-15:])
+        hint = " On Debian: apt-get install python3-venv." if "venv" in command else " Is the network there?"
+        sys.exit(f"run_local.sh: setting up .venv failed.{hint} The end of {LOG}:\n{tail.rstrip()}")
+
+
+def main() -> None:
+    """Installs if needed, then becomes `local/__main__.py` in the environment's Python."""
+    if not complete():
+        with (ROOT / ".venv.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not complete():
+                LOG.unlink(missing_ok=True)
+                install()
+    python = str(VENV / "bin" / "python")
+    os.execv(python, [python, "-P", str(ROOT / "local" / "__main__.py"), *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,41 @@
+"""`./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["run"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTEST = ("-m", "pytest", "-q")
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ruff check", ("-m", "ruff", "check", ".")),
+    ("ruff format", ("-m", "ruff", "format", "--check", ".")),
+    ("mypy", ("tests/typecheck.py",)),
+    ("unit tests", (*PYTEST, "-n", "2", "-m", "not servers and not kills")),
+    # Last, so that its closing line is the last line of all.
+    ("tests with real servers", (*PYTEST, "-n", "2", "-m", "servers or kills", "--durations", "10")),
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Everything, or pytest alone with the arguments given. Returns 0 only if all passed.
+
+    Python runs with -P: the checkout must not be on `sys.path`, its `io` is not the standard library's.
+    """
+    python = [sys.executable, "-P"]
+    if arguments:
+        return subprocess.call([*python, "-m", "pytest", *arguments], cwd=ROOT)
+    failed = []
+    for name, command in STEPS:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        if subprocess.call([*python, *command], cwd=ROOT):
+            failed.append(name)
+        if name != STEPS[-1][0]:
+            print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    if failed:
+        print(f"run_local.sh test: FAILED: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0

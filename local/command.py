@@ -1,0 +1,110 @@
+"""The commands of `run_local.sh`."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from local.processes import LocalError
+from local.terminal import Progress
+
+__all__ = ["main"]
+
+COMMANDS = ("demo", "up", "down", "status", "test")
+
+HELP = """\
+usage: ./run_local.sh [--lines N] [FILE ...]   ship log lines through both jobs, show what arrived
+       ./run_local.sh up                       start servers and jobs, and leave them running
+       ./run_local.sh status                   what of that runs
+       ./run_local.sh down                     end all of it; its data go with it
+       ./run_local.sh test [PYTEST ARGUMENT ...]
+
+The first run sets everything up: a virtual environment in .venv, and a real Elasticsearch in the cache (947 MB
+to download, 138 MB to keep). It needs Python 3.11 to 3.13, a JDK 21 or newer, Maven for that download, and
+2.5 GB of disk; what is missing is named, with the way to get it.
+
+Without FILEs the newest text logs of this machine under /var/log are shipped, 100,000 lines at most (--lines
+says otherwise), and a sample where none can be read. A filebeat on the PATH ships them, else a small Beats
+client of our own. The way of a line:
+
+  file -> Beats connection -> beats-to-kinesis -> Kinesis (moto) -> kinesis-to-elasticsearch -> Elasticsearch
+
+Exit code 0: every line shipped is in Elasticsearch exactly once. Whatever was started is ended again, on Ctrl-C
+too; only `up` leaves it running, and prints how to point Filebeat and a browser at it.
+
+test runs ruff, mypy, the unit tests and then those with real servers; given pytest's arguments, only pytest with
+them (./run_local.sh test tests/unit -x).
+
+Environment:
+  PENSTOCK_CACHE       where downloads and server data live (default: penstock in your cache folder,
+                       for root /var/cache/penstock, because Elasticsearch runs as another user then)
+  ELASTICSEARCH_HOSTS  a server that is used instead of our own, if it answers: http://127.0.0.1:9200
+  ES_JAVA_HOME         a JDK 21 or newer, where it isn't found by itself
+  PYTHON               the Python for .venv
+"""
+
+
+def main() -> int:
+    """Runs the command line; returns its exit code (2 for a wrong one, 130 after Ctrl-C)."""
+    arguments = sys.argv[1:]
+    if arguments[:1] in (["-h"], ["--help"], ["help"]):
+        sys.stdout.write(HELP)
+        return 0
+    command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "demo"
+    # A time-out or a closed terminal must clean up as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    progress = Progress()
+    try:
+        if command == "test":
+            from local import checks
+
+            return checks.run(arguments)
+        if command == "demo":
+            return _demo(arguments, progress)
+        if arguments:
+            sys.stderr.write(f"run_local.sh {command}: takes no arguments (see --help)\n")
+            return 2
+        from local import background
+
+        return {"up": background.up, "down": background.down, "status": background.status}[command](progress)
+    except LocalError as error:
+        progress.fail()
+        sys.stderr.write(f"run_local.sh: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        progress.fail()
+        sys.stderr.write("run_local.sh: interrupted; everything it started is ended\n")
+        return 130
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _demo(arguments: list[str], progress: Progress) -> int:
+    parser = _Parser(prog="run_local.sh", add_help=False)
+    parser.add_argument("--lines", type=int, default=None)
+    parser.add_argument("files", nargs="*", type=Path)
+    given = parser.parse_args(arguments)
+    if given.lines is not None and given.lines < 1:
+        _wrong("--lines must be at least 1")
+    for path in given.files:
+        if not path.is_file():
+            _wrong(f"{path} is not a file (see --help)")
+
+    from local import demo
+
+    return demo.run(given.files, given.lines, progress)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _wrong(message)
+
+
+def _wrong(message: str) -> NoReturn:
+    sys.stderr.write(f"run_local.sh: {message}\n")
+    sys.exit(2)

@@ -1,0 +1,106 @@
+"""Servers and jobs together, started side by side and ended in the order that loses nothing."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from local import cache, jobs
+from local.aws_server import AwsServer
+from local.elasticsearch_server import ElasticsearchServer, answers, free_port
+from local.processes import Process
+from local.terminal import Progress
+
+__all__ = ["SHARDS", "Stack", "foreign_elasticsearch"]
+
+SHARDS = 2
+BEATS_PORT = 5044
+ELASTICSEARCH_PORT = 9200
+AWS_PORT = 4566
+
+
+def foreign_elasticsearch() -> str | None:
+    """The server that `ELASTICSEARCH_HOSTS` names, if it answers."""
+    hosts = os.environ.get("ELASTICSEARCH_HOSTS", "")
+    first = hosts.split(",")[0].strip()
+    if first and not first.startswith(("http://", "https://")):
+        first = f"http://{first}"
+    return first if first and answers(first) else None
+
+
+class Stack:
+    """moto, an Elasticsearch and both jobs. `start` them, then `stop` or `kill`.
+
+    Args:
+        folder: for everything they write.
+        index: where documents go, as in `--index`.
+        usual_ports: take the ports that people know (5044, 9200, 4566) where they are free.
+    """
+
+    def __init__(self, folder: Path, index: str, *, usual_ports: bool = False) -> None:
+        self.folder = folder
+        self.index = index
+        self.elasticsearch_url = ""
+        self.endpoint_url = ""
+        self.beats_port = 0
+        self.beats_job: jobs.Job | None = None
+        self.kinesis_job: jobs.Job | None = None
+        self.aws: AwsServer | None = None
+        self._elasticsearch: ElasticsearchServer | None = None
+        self._usual_ports = usual_ports
+
+    @property
+    def processes(self) -> list[Process]:
+        """What was started, in the order in which it is to be ended."""
+        servers = [self.aws.process if self.aws else None]
+        servers.append(self._elasticsearch.process if self._elasticsearch else None)
+        return [each for each in (self.beats_job, self.kinesis_job, *servers) if each is not None]
+
+    def start(self, progress: Progress) -> None:
+        """Starts all of it; raises `LocalError` naming what did not start, with its last words."""
+        foreign = foreign_elasticsearch()
+        home = None if foreign else cache.find_elasticsearch(progress)
+        progress.begin("starting moto (Kinesis, DynamoDB)")
+        self.aws = AwsServer(self.folder, self._port(AWS_PORT))
+        if foreign or not home:
+            self.elasticsearch_url = foreign or ""
+        else:
+            folder = self.folder / "elasticsearch"
+            port = self._port(ELASTICSEARCH_PORT)
+            self._elasticsearch = ElasticsearchServer(*home, folder, port=port).start(wait=False)
+            self.elasticsearch_url = self._elasticsearch.url
+        self.endpoint_url = self.aws.wait_ready(lambda: progress.update("")).endpoint_url
+        self.aws.create_stream(jobs.STREAM, SHARDS)
+        progress.done(f"moto: Kinesis and DynamoDB at {self.endpoint_url}")
+
+        # The Beats job needs no Elasticsearch: it loads while that boots.
+        self.beats_port = free_port(BEATS_PORT if self._usual_ports else None)
+        self.beats_job = jobs.beats_to_kinesis(self.folder, self.endpoint_url, self.beats_port)
+        progress.begin("starting Elasticsearch")
+        if self._elasticsearch:
+            self._elasticsearch.wait_ready(lambda: progress.update(""))
+            progress.done(f"Elasticsearch at {self.elasticsearch_url}")
+        else:
+            progress.done(f"Elasticsearch at {self.elasticsearch_url}, from ELASTICSEARCH_HOSTS")
+        progress.begin("starting the jobs")
+        self.kinesis_job = jobs.kinesis_to_elasticsearch(
+            self.folder, self.endpoint_url, self.elasticsearch_url, self.index
+        )
+        self.beats_job.wait_ready(lambda: progress.update("beats-to-kinesis"))
+        self.kinesis_job.wait_ready(lambda: progress.update("kinesis-to-elasticsearch"))
+        progress.done(f"both jobs run; Beats are welcome at 127.0.0.1:{self.beats_port}")
+
+    def _port(self, usual: int) -> int | None:
+        return free_port(usual) if self._usual_ports else None
+
+    def check(self) -> None:
+        """Raises `LocalError` when one of the processes has ended."""
+        for process in self.processes:
+            process.check()
+
+    def kill(self) -> None:
+        """Ends everything at once, and drops Elasticsearch's data; logs stay."""
+        for process in self.processes:
+            with contextlib.suppress(OSError):
+                process.kill()
+        shutil.rmtree(self.folder / "elasticsearch" / "data", ignore_errors=True)

@@ -1,0 +1,118 @@
+"""The three ways to install: wheel, sdist and editable, each in an environment of its own.
+
+The dependencies are borrowed from the environment that runs the tests (a path file), since a gigabyte of
+them four times over would prove nothing more.
+"""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("io", "transforms", "pipelines")
+pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
+
+
+def run(*command, cwd=None):
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A clean copy of what is under version control, or will be."""
+    copy = tmp_path_factory.mktemp("checkout") / "penstock"
+    copy.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout, tmp_path_factory):
+    target = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-P", "-m", "pip", "wheel", "-q", "--no-deps", "-w", target, checkout)
+    return next(target.glob("penstock-*.whl"))
+
+
+def environment(folder):
+    """A fresh virtual environment that borrows our dependencies, but not our penstock."""
+    run(sys.executable, "-m", "venv", folder)
+    python = folder / "bin" / "python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "penstock" not in entry.name and not entry.name.endswith(".pth"):
+            (borrowed / entry.name).symlink_to(entry)
+    (site / "borrowed.pth").write_text(str(borrowed))
+    return python
+
+
+def works(python, cwd):
+    """Imports, the console script, and the module that is the same."""
+    folder = Path(python).parent
+    where = run(
+        python, "-c",
+        "import io, penstock.io.live, penstock.transforms.batch, penstock.pipelines.job;"
+        "io.StringIO; print(penstock.io.live.__file__)",
+        cwd=cwd,
+    ).strip()  # fmt: skip
+    assert "beats-to-kinesis" in run(folder / "penstock", "--help", cwd=cwd)
+    assert "penstock 0." in run(folder / "penstock", "--version", cwd=cwd)
+    for job in ("beats-to-kinesis", "kinesis-to-elasticsearch"):
+        by_script = run(folder / "penstock", job, "--help", cwd=cwd)
+        by_module = run(python, "-m", f"penstock.pipelines.{job.replace('-', '_')}", "--help", cwd=cwd)
+        assert by_script == by_module
+        assert "--dead_letters" in by_script
+    return Path(where)
+
+
+def test_wheel(wheel, tmp_path):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[1] for name in names if name.startswith("penstock/")} == set(FOLDERS)
+    expected = {
+        f"penstock/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+    }
+    assert expected <= set(names)
+    assert "penstock/io/py.typed" in names
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
+    assert str(works(python, tmp_path)).startswith(str(tmp_path / "env"))
+
+
+def test_sdist(checkout, tmp_path):
+    build = "from setuptools import build_meta; print(build_meta.build_sdist(r'{}'))"
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    builder = tmp_path / "builder"
+    run(sys.executable, "-m", "venv", builder)
+    run(builder / "bin" / "python", "-m", "pip", "install", "-q", "setuptools>=77")
+    run(builder / "bin" / "python", "-P", "-c", build.format(tmp_path), cwd=source)
+    archive = next(tmp_path.glob("penstock-*.tar.gz"))
+    with tarfile.open(archive) as content:
+        assert any(name.endswith("/io/live.py") for name in content.getnames())
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", archive)
+    works(python, tmp_path)
+
+
+def test_editable(checkout, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "-e", source)
+    # From the checkout itself too, where a folder `io` lies around.
+    assert works(python, source) == source / "io" / "live.py"
