@@ -28,15 +28,15 @@ class Origin(Protocol):
     """Where an event came from: a Kinesis record, a Beats connection, an object in S3.
 
     One origin is shared by all events of a record or connection; it must be picklable.
-
-    Attributes:
-        arrived_ms: when the record reached the stream, or the event reached us, in milliseconds since 1970; the
-            date of an event that has no `@timestamp`. Where the peer keeps that time (Kinesis does), it is the
-            peer's, so that a replay finds the same date.
     """
 
     @property
-    def arrived_ms(self) -> int: ...
+    def arrived_ms(self) -> int:
+        """When the record reached the stream, or the event reached us, in milliseconds since 1970.
+
+        It dates an event that has no `@timestamp`. Where the peer keeps that time (Kinesis does), it is the
+        peer's, so that a replay finds the same date.
+        """
 
     def position(self) -> bytes | None:
         """Bytes that name this origin among all others for ever, or None where a peer has no positions."""

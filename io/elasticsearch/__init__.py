@@ -1,0 +1,12 @@
+"""Elasticsearch: the bulk write of event batches.
+
+- `options`: every option, with its check.      - `sink`: `WriteToElasticsearch`.
+- `check`: what is looked at before a job runs. - `client`: the only file that talks to a server.
+- `_actions`, `_bulk`: lines, bodies and replies (pure). - `_writer`: rounds of bulks until all is settled.
+"""
+
+from penstock.io.elasticsearch.check import check
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.elasticsearch.sink import WriteToElasticsearch
+
+__all__ = ["ElasticsearchOptions", "WriteToElasticsearch", "check"]

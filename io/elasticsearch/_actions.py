@@ -1,0 +1,123 @@
+"""From an event to its two lines of a bulk: the action with its metadata, and the source. Pure.
+
+The options are compiled once. In the common case (create or index, one index a day, nothing but index and id)
+a line costs one look-up of the day's prefix; everything else goes through `_general`.
+"""
+
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any
+
+import orjson
+
+from penstock.io.elasticsearch.options import ACTIONS, ElasticsearchOptions
+from penstock.transforms.batch import Document, Event
+from penstock.transforms.document import document_of, payload_of
+from penstock.transforms.reference import Reference, compile_reference
+
+__all__ = ["LineMaker"]
+
+_MAX_REMEMBERED = 1024
+
+
+class LineMaker:
+    """Makes an event's lines; call it with the event.
+
+    Raises (by calling):
+        ValueError: a reference names a field that the event lacks, or gives something that cannot be.
+        TypeError: a changed document holds what JSON cannot.
+    """
+
+    def __init__(self, options: ElasticsearchOptions) -> None:
+        self._options = options
+        self._index = compile_reference(options.target)
+        self._action = compile_reference(options.action)
+        self._id = _reference(options.document_id if options.document_id not in ("auto", "none") else None)
+        self._takes_event_id = options.document_id == "auto"
+        self._routing = _reference(options.routing)
+        self._version = _reference(options.version)
+        self._pipeline = _reference(options.pipeline)
+        self._prefixes: dict[str, str] = {}
+        simple = options.action in ("create", "index") and not (
+            options.routing or options.version or options.pipeline
+        )
+        self._make: Callable[[Event], bytes] = self._simple if simple else self._general
+
+    def __call__(self, event: Event) -> bytes:
+        """The event's lines, each with its newline."""
+        return self._make(event)
+
+    def _simple(self, event: Event) -> bytes:
+        index = self._index(event)
+        prefix = self._prefixes.get(index)
+        if prefix is None:
+            if len(self._prefixes) >= _MAX_REMEMBERED:
+                self._prefixes.clear()
+            prefix = self._prefixes[index] = f'{{"{self._options.action}":{{"_index":{quote(index)}'
+        name = event.id if self._takes_event_id else (self._id(event) if self._id else None)
+        head = f'{prefix},"_id":{quote(name)}}}}}\n' if name is not None else f"{prefix}}}}}\n"
+        return b"%b%b\n" % (head.encode(), payload_of(event))
+
+    def _general(self, event: Event) -> bytes:
+        document = document_of(event) if self._options.needs_documents else None
+        options, action = self._options, self._action(event, document)
+        if action not in ACTIONS:
+            message = f"action {action[:40]!r} is none of {', '.join(ACTIONS)}"
+            raise ValueError(message)
+        meta: dict[str, Any] = {"_index": self._index(event, document)}
+        name = event.id if self._takes_event_id else (self._id(event, document) if self._id else None)
+        if name is not None:
+            meta["_id"] = name
+        elif action in ("update", "delete"):
+            message = f"{action} without a document id"
+            raise ValueError(message)
+        if self._routing is not None:
+            meta["routing"] = self._routing(event, document)
+        if self._version is not None and action != "update":
+            meta["version"] = _whole(self._version(event, document))
+            if options.version_type:
+                meta["version_type"] = options.version_type
+        if self._pipeline is not None and action in ("create", "index"):
+            meta["pipeline"] = self._pipeline(event, document)
+        if action == "update":
+            meta["retry_on_conflict"] = options.retry_on_conflict
+        head = orjson.dumps({action: meta})
+        if action == "delete":
+            return head + b"\n"
+        source = self._update(event, document) if action == "update" else payload_of(event)
+        return b"%b\n%b\n" % (head, source)
+
+    def _update(self, event: Event, document: Document | None) -> bytes:
+        options = self._options
+        if options.script is None:
+            end = b',"doc_as_upsert":true}' if options.doc_as_upsert else b"}"
+            if options.upsert is not None:
+                end = b',"upsert":' + options.upsert.encode().replace(b"\n", b" ") + end
+            return b'{"doc":%b%b' % (payload_of(event), end)
+        document = document_of(event) if document is None else document
+        script: dict[str, Any] = {"params": {options.script_var_name: document}}
+        if options.script_type == "inline":
+            script |= {"source": options.script, "lang": options.script_lang}
+        else:
+            script["id"] = options.script
+        body: dict[str, Any] = {"script": script}
+        if options.scripted_upsert:
+            body["scripted_upsert"] = True
+            body["upsert"] = {}
+        if options.upsert is not None:
+            body["upsert"] = orjson.loads(options.upsert)
+        elif options.doc_as_upsert:
+            body["upsert"] = document
+        return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _reference(text: str | None) -> Reference | None:
+    return None if text is None else compile_reference(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        message = f"version {text[:40]!r} is no whole number"
+        raise ValueError(message) from None

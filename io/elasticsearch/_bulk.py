@@ -1,0 +1,202 @@
+"""Bulk bodies and bulk replies: what goes on the wire and what comes back. Pure: no sockets, no Beam.
+
+Problem. One `_bulk` request carries many documents; its reply says of each, in the same order, what became of it.
+A reply that says too little must never pass for success.
+
+Invariants.
+- A body is never longer than the bounds, unless a single document is.
+- A document is one line: its own bytes, in which a raw newline has become a space (`payload_of`).
+- Every document sent gets exactly one outcome; a reply with another number of items is an error for all.
+- Outcomes: written; replayed (409 on create of our own id: it is there already); retry (it may work later);
+  refused (it never will); denied (nothing will, until somebody changes the permissions).
+
+Source: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from penstock.transforms.batch import Event
+
+__all__ = [
+    "FILTER_PATH",
+    "OVERLOADED",
+    "BadReply",
+    "Bulk",
+    "Cause",
+    "Item",
+    "Outcome",
+    "Policy",
+    "cut",
+    "judge",
+    "read_reply",
+    "reason_of",
+]
+
+FILTER_PATH = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
+"""Leaves out what we don't read, and keeps every item, so that positions stay (a bare `items.*.error` would not)."""
+
+MAX_REASON = 1000
+"""Characters of Elasticsearch's reason that are kept: with a whole mapping in it, it can be very long."""
+
+
+class Outcome(enum.Enum):
+    """What became of a document."""
+
+    WRITTEN = "written"
+    REPLAYED = "replayed"
+    RETRY = "retry"
+    REFUSED = "refused"
+    DENIED = "denied"
+
+
+@dataclasses.dataclass(slots=True)
+class Bulk:
+    """Documents that travel in one request: `lines[i]` is the action and the source of `events[i]`."""
+
+    events: list[Event]
+    lines: list[bytes]
+    attempts: int = 0
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+        return b"".join(self.lines)
+
+    def halves(self) -> "list[Bulk]":
+        """The same documents in two bulks; only for more than one."""
+        middle = len(self.lines) // 2
+        return [
+            Bulk(self.events[:middle], self.lines[:middle], self.attempts),
+            Bulk(self.events[middle:], self.lines[middle:], self.attempts),
+        ]
+
+    def only(self, positions: Sequence[int]) -> "Bulk":
+        """The documents at those positions."""
+        return Bulk([self.events[i] for i in positions], [self.lines[i] for i in positions], self.attempts)
+
+
+def cut(events: list[Event], lines: list[bytes], max_count: int, max_bytes: int) -> Iterator[Bulk]:
+    """Bulks of at most `max_count` documents and `max_bytes` bytes; a longer document goes alone."""
+    start = size = 0
+    for position, line in enumerate(lines):
+        length = len(line)
+        if position > start and (position - start >= max_count or size + length > max_bytes):
+            yield Bulk(events[start:position], lines[start:position])
+            start, size = position, 0
+        size += length
+    if start < len(lines):
+        yield Bulk(events[start:], lines[start:])
+
+
+class Cause(msgspec.Struct, gc=False):
+    """Elasticsearch's `error` object, or the `caused_by` in it."""
+
+    type: str = ""
+    reason: str | None = None
+    caused_by: "Cause | None" = None
+
+
+class Item(msgspec.Struct, gc=False):
+    """What a reply says of one document."""
+
+    status: int
+    error: Cause | None = None
+
+
+class _Reply(msgspec.Struct, gc=False):
+    items: list[dict[str, Item]]
+    errors: bool = False
+
+
+class BadReply(ValueError):
+    """A reply that isn't one, or that doesn't speak of every document sent."""
+
+
+_decode = msgspec.json.Decoder(_Reply).decode
+
+
+def read_reply(reply: bytes, expected: int) -> list[Item] | None:
+    """What the reply to a bulk of `expected` documents says of each, in order; None: all were written.
+
+    Raises:
+        BadReply: it isn't a bulk reply, or has another number of items.
+    """
+    # Only our own FILTER_PATH's fields are in it, so nothing but an item's status can look like one.
+    if b'"errors":false' in reply[:40] and reply.count(b'"status":20') == expected == reply.count(
+        b'"status":'
+    ):
+        return None
+    try:
+        items = _decode(reply).items
+    except (msgspec.MsgspecError, RecursionError) as error:
+        message = f"no bulk reply: {error}"
+        raise BadReply(message) from error
+    if len(items) != expected or not all(len(item) == 1 for item in items):
+        message = f"the reply speaks of {len(items)} documents, {expected} were sent"
+        raise BadReply(message)
+    return [next(iter(item.values())) for item in items]
+
+
+def reason_of(error: Cause | None) -> str:
+    """Elasticsearch's reason in one line, with the innermost cause, which mostly is the telling one."""
+    if error is None:
+        return ""
+    text = error.reason or error.type
+    inner = error.caused_by
+    for _ in range(20):
+        if inner is None or inner.caused_by is None:
+            break
+        inner = inner.caused_by
+    if inner is not None and (inner.reason or inner.type):
+        text += f": {inner.reason or inner.type}"
+    return " ".join(text.split())[:MAX_REASON]
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """How statuses are judged.
+
+    Attributes:
+        own_ids: whether a 409 on create means that this very event is there already.
+        versioned: whether a 409 means that the same or a newer version is there already.
+        dead_letter_codes: statuses that are refusals even where they could be tried again.
+        max_attempts: after so many, a status of 5xx that doesn't mean overload counts as a refusal.
+    """
+
+    own_ids: bool = True
+    versioned: bool = False
+    dead_letter_codes: frozenset[int] = frozenset()
+    max_attempts: int = 10
+
+
+OVERLOADED = frozenset({429, 502, 503, 504})
+"""Statuses that mean "later": tried again for as long as it takes."""
+
+
+def judge(item: Item, action: bytes, attempts: int, policy: Policy) -> Outcome:
+    """What became of a document.
+
+    Args:
+        item: its part of the reply.
+        action: the beginning of its line, such as `{"create"`.
+        attempts: how often it has been sent, this time included.
+        policy: see there.
+    """
+    status = item.status
+    if 200 <= status < 300 or (status == 404 and item.error is None):
+        return Outcome.WRITTEN  # 404 without an error: deleted already
+    if status == 409:
+        if policy.versioned or (policy.own_ids and action.startswith(b'{"create"')):
+            return Outcome.REPLAYED
+        if action.startswith(b'{"update"') and status not in policy.dead_letter_codes:
+            return Outcome.RETRY  # another writer was faster; it is read and changed anew
+        return Outcome.REFUSED
+    if status in policy.dead_letter_codes:
+        return Outcome.REFUSED
+    if status in OVERLOADED or (status >= 500 and attempts < policy.max_attempts):
+        return Outcome.RETRY
+    return Outcome.DENIED if status in (401, 403) else Outcome.REFUSED

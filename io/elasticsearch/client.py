@@ -1,0 +1,290 @@
+"""The only file that talks to Elasticsearch: nodes, TLS, credentials, compression, and what its errors mean.
+
+`elastic_transport`, the layer below the official client, keeps the nodes, leaves out dead ones for a while, and
+finds others (`--sniffing`). The client above it is left out: it parses and serialises again what we have ready.
+
+Every request names the REST API of version 8 (`compatible-with=8`), which servers of 8.x and 9.x speak.
+Source: https://www.elastic.co/docs/reference/elasticsearch/rest-apis/compatibility
+"""
+
+import base64
+import zlib
+from typing import Any
+from urllib.parse import unquote, urlencode, urlsplit
+
+import orjson
+import urllib3
+from elastic_transport import (
+    ConnectionTimeout,
+    NodeConfig,
+    Serializer,
+    SniffOptions,
+    TlsError,
+    Transport,
+    TransportError,
+    Urllib3HttpNode,
+)
+from elastic_transport.client_utils import parse_cloud_id
+from isal import igzip
+
+from penstock.io.elasticsearch._bulk import FILTER_PATH
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
+
+__all__ = ["Client", "NoAnswer", "compress", "explain", "unreachable"]
+
+_JSON = "application/vnd.elasticsearch+json;compatible-with=8"
+_NDJSON = "application/vnd.elasticsearch+x-ndjson;compatible-with=8"
+
+
+class NoAnswer(Exception):
+    """No reply: refused, reset, timed out. The text says which, without the body."""
+
+
+class _AsTheyAre(Serializer):
+    """Bodies are bytes on both sides; the caller knows what they mean."""
+
+    def dumps(self, data: Any) -> bytes:
+        return bytes(data)
+
+    def loads(self, data: bytes) -> bytes:
+        return data
+
+
+_SERIALIZERS = dict.fromkeys(("application/json", "application/*", "text/*"), _AsTheyAre())
+
+
+class Client:
+    """Sends requests to the cluster that the options name. Safe from any thread; opens nothing until it is used.
+
+    Args:
+        options: see there.
+        connections: requests that may be under way to one node at the same time.
+    """
+
+    def __init__(self, options: ElasticsearchOptions, connections: int | None = None) -> None:
+        self._options = options
+        self._headers = _headers(options)
+        self._bulk_headers = {**self._headers, "content-type": _NDJSON}
+        if options.compresses:
+            self._bulk_headers["content-encoding"] = "gzip"
+        self._bulk_target = "/_bulk?" + urlencode(
+            {"filter_path": FILTER_PATH, **options.parameters}, safe=",*"
+        )
+        nodes = _nodes(options, connections or options.max_bulks_in_flight + 1)
+        self.where = ", ".join(f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}" for node in nodes)
+        self._transport = Transport(
+            nodes,
+            node_class=_node_class(options),
+            serializers=_SERIALIZERS,
+            max_retries=0,
+            retry_on_status=(),
+            max_dead_node_backoff=10.0,
+            sniff_before_requests=options.sniffing,
+            sniff_on_node_failure=options.sniffing,
+            sniff_callback=self._sniff if options.sniffing else None,
+            min_delay_between_sniffing=options.sniffing_delay,
+            meta_header=False,
+        )
+
+    def bulk(self, body: bytes) -> tuple[int, bytes]:
+        """Sends one bulk body; status and reply, whatever they are.
+
+        Raises:
+            NoAnswer: there is no reply; whether Elasticsearch wrote anything is unknown.
+        """
+        if self._options.compresses:
+            body = compress(body, self._options.compression_level)
+        return self._perform("POST", self._bulk_target, body, self._bulk_headers)
+
+    def call(self, method: str, target: str, document: Any = None) -> tuple[int, Any]:
+        """A rare call; status and decoded reply (text where it is no JSON). Raises `NoAnswer`."""
+        headers, body = self._headers, None
+        if document is not None:
+            headers, body = {**headers, "content-type": _JSON}, orjson.dumps(document)
+        status, reply = self._perform(method, target, body, headers)
+        try:
+            return status, orjson.loads(reply) if reply else None
+        except orjson.JSONDecodeError:
+            return status, reply.decode(errors="replace")
+
+    def _perform(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        try:
+            response = self._transport.perform_request(
+                method, target, body=body, headers=headers, request_timeout=self._options.timeout
+            )
+        except TransportError as error:
+            raise NoAnswer(_short(error)) from error
+        return response.meta.status, response.body or b""
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._transport.close()
+
+    def _sniff(self, transport: Transport, options: SniffOptions) -> list[NodeConfig]:
+        """The cluster's nodes that hold data or take requests, as Elasticsearch names them."""
+        known = next(iter(transport.node_pool.all())).config
+        response = transport.perform_request(
+            "GET", "/_nodes/_all/http?filter_path=nodes.*.http.publish_address,nodes.*.roles",
+            headers=self._headers, request_timeout=options.sniff_timeout, max_retries=0,
+        )  # fmt: skip
+        if response.meta.status != 200:
+            return []
+        found = []
+        for node in orjson.loads(response.body or b"{}").get("nodes", {}).values():
+            if node.get("roles") == ["master"] or "http" not in node:
+                continue
+            name, _, address = node["http"]["publish_address"].rpartition("/")
+            host, _, port = address.rpartition(":")
+            found.append(known.replace(host=name or host.strip("[]"), port=int(port)))
+        return found
+
+
+def compress(body: bytes, level: int) -> bytes:
+    """`body` as gzip; up to level 3 by isal, which costs a fifth of zlib's time at its level 1."""
+    if level <= 3:
+        return bytes(igzip.compress(body, compresslevel=min(level, 3)))
+    return zlib.compress(body, level, wbits=31)
+
+
+def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, doing: str) -> PeerError:
+    """An HTTP status that ends the job, as one of our errors.
+
+    Args:
+        status: the HTTP status.
+        reply: the decoded reply.
+        options: for the names of the options to look at.
+        where: the nodes.
+        doing: what we were doing, as in "cannot {doing}".
+    """
+    reason = _reason(reply)
+    if status == 401:
+        given = "--api_key" if options.api_key else "--user and --password"
+        message = f"cannot {doing}: Elasticsearch at {where} refuses the credentials (401). Check {given}."
+        return AccessDenied(message)
+    if status == 403:
+        who = options.user or ("the API key" if options.api_key else "an anonymous user")
+        message = f"cannot {doing}: Elasticsearch at {where} denies it to {who} (403): {reason}"
+        return AccessDenied(message)
+    if status == 404:
+        message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"
+        return PeerError(message)
+    return PeerError(f"cannot {doing}: Elasticsearch at {where} answers {status}: {reason}")
+
+
+def _reason(reply: Any) -> str:
+    error = reply.get("error") if isinstance(reply, dict) else reply
+    if isinstance(error, dict):
+        error = error.get("reason") or error.get("type")
+    return " ".join(str(error or "no reason given").split())[:500]
+
+
+def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:
+    """No reply, as one of our errors."""
+    message = (
+        f"cannot {doing}: no answer from Elasticsearch at {where} ({error}). Check --hosts and that it runs."
+    )
+    return Unreachable(message)
+
+
+def _short(error: TransportError) -> str:
+    if isinstance(error, TlsError):
+        return f"TLS: {' '.join(str(error.message).split())[:200]}"
+    if isinstance(error, ConnectionTimeout):
+        return "timed out"
+    inner: BaseException = error.errors[0] if error.errors else error
+    text = str(inner).rpartition(": ")[2] or type(inner).__name__
+    return " ".join(text.split())[:200]
+
+
+def _headers(options: ElasticsearchOptions) -> dict[str, str]:
+    headers = {"accept": _JSON, "user-agent": "penstock"}
+    if options.api_key:
+        key = options.api_key
+        headers["authorization"] = f"ApiKey {base64.b64encode(key.encode()).decode() if ':' in key else key}"
+    elif options.user:
+        headers["authorization"] = (
+            "Basic " + base64.b64encode(f"{options.user}:{options.password}".encode()).decode()
+        )
+    return headers | {name.lower(): value.strip() for name, value in options.custom_headers.items()}
+
+
+def _nodes(options: ElasticsearchOptions, connections: int) -> list[NodeConfig]:
+    urls = options.urls
+    if options.cloud_id:
+        try:
+            address = parse_cloud_id(options.cloud_id).es_address
+        except ValueError:
+            address = None
+        if address is None:
+            message = "--cloud_id is not a cloud id: copy it whole from the deployment's page."
+            raise OptionError(message)
+        urls = [f"https://{address[0]}:{address[1]}"]
+    nodes = []
+    for url in urls:
+        parts = urlsplit(url)
+        tls: dict[str, Any] = {}
+        if parts.scheme == "https":
+            tls = {
+                "verify_certs": options.ssl_verification_mode != "none",
+                "ssl_show_warn": False,
+                "ca_certs": options.ssl_certificate_authorities,
+                "client_cert": options.ssl_certificate,
+                "client_key": options.ssl_key,
+            }
+            if options.ca_trusted_fingerprint:
+                tls["ssl_assert_fingerprint"] = options.ca_trusted_fingerprint
+            elif options.ssl_verification_mode == "certificate":
+                tls["ssl_assert_hostname"] = False
+        nodes.append(
+            NodeConfig(
+                parts.scheme,
+                parts.hostname or "",
+                parts.port or 9200,
+                parts.path,
+                connections_per_node=connections,
+                request_timeout=options.timeout,
+                **tls,
+            )
+        )
+    return nodes
+
+
+def _node_class(options: ElasticsearchOptions) -> type[Urllib3HttpNode]:
+    if not options.proxy:
+        return Urllib3HttpNode
+    proxy = options.proxy
+
+    class ProxiedNode(Urllib3HttpNode):
+        """A node behind an HTTP proxy, which the transport's own node knows nothing of."""
+
+        def __init__(self, config: NodeConfig) -> None:
+            super().__init__(config)
+            parts = urlsplit(proxy)
+            given = None
+            if parts.username:
+                given = urllib3.make_headers(
+                    proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+                )
+            manager = urllib3.ProxyManager(
+                proxy,
+                proxy_headers=given,
+                maxsize=config.connections_per_node,
+                block=True,
+                **self.pool.conn_kw,
+            )
+            if config.scheme == "https":
+                for name in (
+                    "cert_reqs",
+                    "ca_certs",
+                    "cert_file",
+                    "key_file",
+                    "assert_hostname",
+                    "assert_fingerprint",
+                ):
+                    manager.connection_pool_kw[name] = getattr(self.pool, name)
+            self.pool = manager.connection_from_host(config.host, config.port, config.scheme)
+
+    return ProxiedNode

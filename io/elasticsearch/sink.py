@@ -1,0 +1,92 @@
+"""`WriteToElasticsearch`: batches of decoded events into the index that their owner meant.
+
+The DoFn is light; connections, threads and what was learnt about the cluster (`BulkWriter`) belong to the process.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from penstock.io.elasticsearch._writer import BulkWriter, Report
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.errors import PenstockError
+from penstock.io.live import LIVE
+from penstock.transforms.batch import EventBatch
+
+__all__ = ["WriteToElasticsearch"]
+
+NAMESPACE = "elasticsearch"
+
+
+class WriteToElasticsearch(beam.PTransform):
+    """Writes each batch's events to Elasticsearch, then hands the batch on with what was refused.
+
+    Args:
+        options: see there.
+
+    Unit of parallelism: a batch, cut into bulks that are under way at the same time.
+
+    Delivery guarantee: at least once; exactly once in the index where events have a deterministic id
+    (`--document_id auto`, see `penstock.transforms.identity`) and meet themselves in the same index: a 409 on create
+    is then a replay. What repeats after a restart is every batch that was not acknowledged.
+
+    Metrics (namespace `elasticsearch`): counters `documents`, `replays`, `refused`, `bulks`, `bytes`,
+    `retries_<status>` (`retries_none`: no reply); distribution `latency_ms` of a request.
+    """
+
+    def __init__(self, options: ElasticsearchOptions) -> None:
+        super().__init__()
+        self._options = options
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        return batches | "WriteToElasticsearch" >> beam.ParDo(_WriteDoFn(self._options))
+
+
+class _WriteDoFn(beam.DoFn):
+    def __init__(self, options: ElasticsearchOptions) -> None:
+        self._options = options
+        self._documents = Metrics.counter(NAMESPACE, "documents")
+        self._replays = Metrics.counter(NAMESPACE, "replays")
+        self._refused = Metrics.counter(NAMESPACE, "refused")
+        self._bulks = Metrics.counter(NAMESPACE, "bulks")
+        self._bytes = Metrics.counter(NAMESPACE, "bytes")
+        self._latency = Metrics.distribution(NAMESPACE, "latency_ms")
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        if not batch.events:
+            yield batch
+            return
+        options = self._options
+        try:
+            writer: BulkWriter = LIVE.share(_key(options), lambda: BulkWriter(options, LIVE.stopping))
+            report = writer.write(batch.events)
+        except PenstockError as error:
+            LIVE.fail(error)
+            raise
+        self._count(report)
+        if report.letters:
+            refused = {id(letter.event) for letter in report.letters}
+            events = [event for event in batch.events if id(event) not in refused]
+            batch = batch.with_events(events, report.letters)
+        yield batch
+
+    def _count(self, report: Report) -> None:
+        self._documents.inc(report.written)
+        self._bulks.inc(report.bulks)
+        self._bytes.inc(report.bytes)
+        if report.replayed:
+            self._replays.inc(report.replayed)
+        if report.letters:
+            self._refused.inc(len(report.letters))
+        for status, count in report.retries.items():
+            Metrics.counter(NAMESPACE, f"retries_{status}").inc(count)
+        for milliseconds in report.latencies_ms:
+            self._latency.update(milliseconds)
+
+
+def _key(options: ElasticsearchOptions) -> str:
+    """The same for equal options, also where secrets differ; without showing them."""
+    fields = {name: getattr(options, name) for name in options.__dataclass_fields__}
+    return f"{NAMESPACE}:{hashlib.sha256(repr(fields).encode()).hexdigest()[:16]}"

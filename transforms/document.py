@@ -1,0 +1,50 @@
+"""The two ways to an event's content: `document_of` to read it, `payload_of` to pass it on.
+
+Documents are parsed late and dropped early: a job that only moves events never holds one. What changes a
+document makes a new event by `with_document`, so that an event handed out again after a failed bundle is
+still as it came.
+"""
+
+import orjson
+
+from penstock.transforms import timestamps
+from penstock.transforms.batch import Document, Event
+
+__all__ = ["document_of", "payload_of", "with_document"]
+
+
+def document_of(event: Event) -> Document:
+    """The decoded event; parsed from its bytes, and not kept, when no decoder kept it.
+
+    Raises:
+        ValueError: the bytes are no JSON object.
+    """
+    if event.document is not None:
+        return event.document
+    document = orjson.loads(event.data)
+    if not isinstance(document, dict):
+        message = "the event is no JSON object"
+        raise ValueError(message)
+    return document
+
+
+def payload_of(event: Event) -> bytes:
+    """One line of JSON, without its newline: the event's own bytes unless a transform changed it.
+
+    A raw newline can stand only between the tokens of valid JSON, where a space means the same.
+
+    Raises:
+        TypeError: a changed document holds what JSON cannot (orjson.JSONEncodeError).
+    """
+    if event.changed:
+        return orjson.dumps(event.document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+    data = event.data
+    return data.replace(b"\n", b" ") if b"\n" in data else data
+
+
+def with_document(event: Event, document: Document) -> Event:
+    """The same event (bytes, origin and id stay) with a changed document and that document's time."""
+    timestamp = timestamps.of_value(document.get("@timestamp"))
+    return Event(
+        event.data, event.origin, event.index, event.part, event.id, timestamp, document, changed=True
+    )

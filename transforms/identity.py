@@ -1,0 +1,159 @@
+"""The document id: the same for an event however often it is sent, another for every other event.
+
+Problem. A kill between a write and its acknowledgement makes the sender send again. The event then stands twice
+in the stream, at two positions, and a Beat encodes a map anew on each try, in another key order: neither the
+position nor the bytes tell that it is the same event. What a Beat read where and when does.
+
+Rule, version 1 (the id's first character; it changes with the rule, because stored ids must stay what they are):
+1. `@metadata._id`, when the Beat set one, as it is (at most 512 bytes, Elasticsearch's bound; else as below).
+2. An event of a Beat with `log.offset`: a hash of `agent.ephemeral_id` (else `agent.id`, else the host's name),
+   `log.file.path`, the offset and `@timestamp` (6.x: `source` and a top-level `offset`). The time is that of the
+   reading: the same when a window is sent again, another when a truncated file reaches the same offset.
+3. Any other event of a Beat: a hash of the decoded event with sorted keys.
+4. Anything else: a hash of its position, because two equal records of another producer are two records.
+   Without a position (a connection of something else than a Beat) there is no id: Elasticsearch makes one.
+
+Form: `1`, six characters of time, 22 of a 128-bit BLAKE2b hash, base64url: 29 bytes. The time (that of reading,
+in seconds; rule 4 has the hash of the record's position instead, and the index at the end) gives neighbouring events
+a common prefix, which Lucene looks up and stores cheaper (`benchmarks/elasticsearch.py ids`).
+
+Refused: the position alone (a window sent again would stand in the index twice); the bytes (key order); a hash of
+the whole event for rule 2 (twice the cost, and a processor's running number would make a replay look new).
+"""
+
+import binascii
+import datetime
+import hashlib
+
+import orjson
+
+from penstock.transforms.batch import Document, Event
+
+__all__ = [
+    "MAX_ID_BYTES",
+    "beat_line_id",
+    "document_id",
+    "hash_of",
+    "hashed_position_id",
+    "is_from_beat",
+    "position_id",
+]
+
+MAX_ID_BYTES = 512
+"""Elasticsearch refuses longer ids (`id is too long, must be no longer than 512 bytes`)."""
+
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+_VERSION = "1"
+
+
+def document_id(event: Event, document: Document) -> str | None:
+    """The id of `event`, decoded as `document` and not yet changed by any transform.
+
+    Returns:
+        At most 32 ASCII characters (rule 1: at most 512 bytes); None where nothing tells the event from its equals.
+    """
+    metadata = document.get("@metadata")
+    if isinstance(metadata, dict):
+        given = metadata.get("_id")
+        if isinstance(given, str) and given and len(given.encode(errors="replace")) <= MAX_ID_BYTES:
+            return given
+    if not is_from_beat(document):
+        return position_id(event)
+    reader, path, offset, timestamp = _line(document)
+    if reader and path and offset is not None and timestamp:
+        return beat_line_id(reader, path, offset, timestamp)
+    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    return _VERSION + _time_prefix(timestamp) + _hash(b"event\0" + text)
+
+
+def is_from_beat(document: Document) -> bool:
+    """Whether a Beat (or Elastic Agent) made the event: it says so in `@metadata.beat`, `agent` or `beat` (6.x)."""
+    metadata, agent = document.get("@metadata"), document.get("agent")
+    if isinstance(metadata, dict) and isinstance(metadata.get("beat"), str):
+        return True
+    if isinstance(agent, dict) and isinstance(agent.get("ephemeral_id") or agent.get("id"), str):
+        return True
+    beat = document.get("beat")
+    return isinstance(beat, dict) and isinstance(beat.get("hostname") or beat.get("name"), str)
+
+
+def beat_line_id(reader: str, path: str, offset: int, timestamp: str) -> str:
+    """Rule 2: the id of the line at `offset` of `path`, read by `reader` at `timestamp` (ISO 8601 text)."""
+    # The lengths keep ("a", "bc") apart from ("ab", "c").
+    text = f"{len(reader)}:{len(path)}:{offset}:{reader}{path}{timestamp}"
+    return _VERSION + _time_prefix(timestamp) + _hash(text.encode(errors="surrogatepass"))
+
+
+def position_id(event: Event) -> str | None:
+    """Rule 4: the id from where the event stood, or None where its origin has no position."""
+    position = event.origin.position()
+    return None if position is None else hashed_position_id(_hash(position), event)
+
+
+def hash_of(position: bytes) -> str:
+    """The part of a rule 4 id that all events of one position share."""
+    return _hash(position)
+
+
+def hashed_position_id(position: str, event: Event) -> str:
+    """Rule 4 with the position already hashed (`hash_of`)."""
+    suffix = f"{event.index:x}_{event.part:x}" if event.part else f"{event.index:x}"
+    if len(suffix) > 9:
+        return _VERSION + position[:6] + _hash(f"{position}{suffix}".encode())
+    return f"{_VERSION}{position}{suffix}"
+
+
+def _line(document: Document) -> tuple[str | None, str | None, int | None, str | None]:
+    agent, log, host = document.get("agent"), document.get("log"), document.get("host")
+    reader = path = offset = None
+    if isinstance(agent, dict):
+        reader = agent.get("ephemeral_id") or agent.get("id")
+    if not reader and isinstance(host, dict):
+        reader = host.get("name") or host.get("hostname")
+    beat = document.get("beat")
+    if not reader and isinstance(beat, dict):
+        reader = beat.get("hostname") or beat.get("name")
+    if isinstance(log, dict):
+        offset = log.get("offset")
+        file = log.get("file")
+        if isinstance(file, dict):
+            path = file.get("path")
+    if offset is None and path is None:
+        path, offset = document.get("source"), document.get("offset")
+    timestamp = document.get("@timestamp")
+    return (
+        reader if isinstance(reader, str) else None,
+        path if isinstance(path, str) else None,
+        offset if isinstance(offset, int) and not isinstance(offset, bool) else None,
+        timestamp if isinstance(timestamp, str) else None,
+    )
+
+
+def _hash(data: bytes) -> str:
+    digest = hashlib.blake2b(data, digest_size=16).digest()
+    return binascii.b2a_base64(digest, newline=False)[:22].translate(_URLSAFE).decode()
+
+
+# Sorted, unlike base64's own order: ids of later events sort behind those of earlier ones.
+_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_SECONDS = {f"{second:02d}": _ALPHABET[second] for second in range(60)}
+_MINUTES: dict[str, str] = {}
+_MAX_MINUTES = 10_000
+
+
+def _time_prefix(timestamp: str | None) -> str:
+    """Six characters that rise with the time written in `timestamp`, whatever its zone; the same for no time."""
+    if timestamp is None:
+        return "------"
+    minute = _MINUTES.get(timestamp[:16])
+    if minute is None:
+        try:
+            moment = datetime.datetime.fromisoformat(timestamp[:16] + "+00:00")
+            number = int(moment.timestamp()) // 60 & 0x3FFFFFFF
+        except ValueError:
+            number = 0
+        minute = "".join([_ALPHABET[number >> shift & 63] for shift in (24, 18, 12, 6, 0)])
+        if len(_MINUTES) >= _MAX_MINUTES:
+            _MINUTES.clear()
+        _MINUTES[timestamp[:16]] = minute
+    return minute + _SECONDS.get(timestamp[17:19], "-")
