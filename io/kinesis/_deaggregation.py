@@ -4,7 +4,7 @@ Format: 4 magic bytes, a protobuf `AggregatedRecord` (a table of partition keys,
 keys, user records that index both), the MD5 of that message.
 
 Rules, as KCL has them: a record without the magic bytes, too short, with another MD5, with a message that
-doesn't parse or with an index outside its tables only looks aggregated, and is passed on as it is. A user
+doesn't parse or with an index outside its table only looks aggregated, and is passed on as it is. A user
 record's hash key is its explicit one, else the MD5 of its partition key; outside the shard's range it was
 sent again by KPL after a reshard, or comes from a producer that doesn't care (then it exists only here).
 
@@ -114,6 +114,8 @@ def deaggregate(data: bytes, hash_range: HashRange | None = None) -> UserRecords
         parsed = _parse(message)
     except DecodeError:
         return None
+    if not parsed.IsInitialized():  # a user record without data or key
+        return None
     records = parsed.records
     keys = parsed.partition_key_table
     hash_keys = parsed.explicit_hash_key_table
@@ -136,16 +138,20 @@ def _outside(records: Any, keys: Any, hash_keys: Any, hash_range: HashRange | No
         if not text.isdigit() or len(text) > 39 or (number := int(text)) >> 128:
             return None
         explicit.append(number.to_bytes(16, "big"))
-    used = [
-        record.explicit_hash_key_index if record.HasField("explicit_hash_key_index") else -1
-        for record in records
-    ] if explicit else []
+    used = (
+        [
+            record.explicit_hash_key_index if record.HasField("explicit_hash_key_index") else -1
+            for record in records
+        ]
+        if explicit
+        else []
+    )
     if used and max(used) >= len(explicit):
         return None
     if hash_range is None or not records:
         return []
     start, end = hash_range
-    hashed = [_md5_small(key).digest() for key in keys]
+    hashed = [_md5_small(key, usedforsecurity=False).digest() for key in keys]
     everything = hashed + explicit
     if min(everything) >= start and max(everything) <= end:
         return []

@@ -79,9 +79,7 @@ def _passed(shard_id: str, shards: Mapping[str, ShardNode], positions: Mapping[s
     """Whether a descendant has got somewhere, which proves that this shard, without a lease, was read to its end."""
     generation = {shard_id}
     for _ in range(len(shards)):
-        generation = {
-            child.shard_id for child in shards.values() if not generation.isdisjoint(child.parents)
-        }
+        generation = {child.shard_id for child in shards.values() if not generation.isdisjoint(child.parents)}
         if not generation:
             return False
         if any(child in positions and positions[child] >= Position(0) for child in generation):

@@ -61,7 +61,12 @@ TRIM_HORIZON = Position(-2)
 LATEST = Position(-1)
 SHARD_END = Position(1 << 256)
 
-_POSITIONS = {"AT_TIMESTAMP": AT_TIMESTAMP, "LATEST": LATEST, "SHARD_END": SHARD_END, "TRIM_HORIZON": TRIM_HORIZON}
+_POSITIONS = {
+    "AT_TIMESTAMP": AT_TIMESTAMP,
+    "LATEST": LATEST,
+    "SHARD_END": SHARD_END,
+    "TRIM_HORIZON": TRIM_HORIZON,
+}
 _WORDS = {position.sequence_number: word for word, position in _POSITIONS.items()}
 
 

@@ -1,0 +1,94 @@
+"""How far a shard is done: what was fetched, what was handed out, and what of that is acknowledged.
+
+Invariants.
+- The checkpoint moves only over stretches that are acknowledged without a gap: it is the start of the oldest
+  stretch that isn't.
+- SHARD_END is the checkpoint only when the last stretch of a shard that has ended is acknowledged.
+- A stretch is one chunk of the live source; stretches of a shard are opened in order, by one thread at a time.
+
+Nothing here locks: the live source calls all of it under its own lock.
+"""
+
+import collections
+
+from penstock.io.kinesis.positions import SHARD_END, Position
+
+__all__ = ["ShardProgress", "Stretch"]
+
+
+class Stretch:
+    """From behind one position up to and including another: the context of a chunk."""
+
+    __slots__ = ("acknowledged", "end", "progress", "start")
+
+    def __init__(self, progress: "ShardProgress", start: Position, end: Position) -> None:
+        self.progress = progress
+        self.start = start
+        self.end = end
+        self.acknowledged = False
+
+
+class ShardProgress:
+    """One shard, for as long as we hold its lease without a break.
+
+    Attributes:
+        shard_id: the shard's.
+        fetched: up to here everything is queued, or was.
+        handed_out: up to here a reader has taken everything.
+        ended: whether the shard is closed, and `fetched` its end.
+        lost: whether the lease is no longer ours; then nothing more may come of this object.
+        arrived_ms: when the newest record handed out arrived, in milliseconds since 1970.
+    """
+
+    def __init__(self, shard_id: str, start: Position) -> None:
+        self.shard_id = shard_id
+        self.fetched = start
+        self.handed_out = start
+        self.ended = False
+        self.lost = False
+        self.arrived_ms = 0
+        self._durable = start
+        self._outstanding: collections.deque[Stretch] = collections.deque()
+
+    def open(self, end: Position) -> Stretch:
+        """The stretch from the last one's end to `end`."""
+        stretch = Stretch(self, self.fetched, end)
+        self._outstanding.append(stretch)
+        self.fetched = end
+        return stretch
+
+    def withdraw(self, stretch: Stretch) -> None:
+        """The newest stretch wasn't queued after all."""
+        self._outstanding.pop()
+        self.fetched = stretch.start
+
+    def take(self, stretch: Stretch, arrived_ms: int) -> None:
+        """A reader has taken a stretch."""
+        self.handed_out = max(self.handed_out, stretch.end)
+        self.arrived_ms = max(self.arrived_ms, arrived_ms)
+
+    def give_back(self, stretch: Stretch) -> None:
+        """A stretch will be handed out again, and so will all behind it."""
+        self.handed_out = min(self.handed_out, stretch.start)
+
+    def acknowledge(self, stretch: Stretch) -> None:
+        """A stretch is durable."""
+        stretch.acknowledged = True
+        outstanding = self._outstanding
+        while outstanding and outstanding[0].acknowledged:
+            self._durable = outstanding.popleft().end
+
+    @property
+    def checkpoint(self) -> Position:
+        """Up to here everything is acknowledged."""
+        return SHARD_END if self.ended and not self._outstanding else self._durable
+
+    @property
+    def mark(self) -> Position:
+        """Up to here everything was handed out: what the runner keeps for a restart."""
+        return SHARD_END if self.ended and self.handed_out == self.fetched else self.handed_out
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was fetched is acknowledged."""
+        return not self._outstanding
