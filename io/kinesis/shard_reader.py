@@ -1,0 +1,328 @@
+"""Reads one shard: iterators, pace, faults, de-aggregation. One `step` is one GetRecords.
+
+Invariants.
+- A position is always opened AT its sequence number, and what it covers is skipped: a checkpoint may lie
+  inside an aggregated record. If the first record found is a later one, the position is older than the
+  stream's retention: said once, then read on from the oldest record there is.
+- Nothing is fetched without a valid lease, and nothing fetched is kept back: the records before a fault
+  (a key that KMS refuses) were handed on by the step before.
+- The iterator moves on only when all of a reply is queued. A reply that could not be queued is forgotten.
+
+Pace (per shard, service's limits): `shard_reads_per_second` from the start of one read to the next,
+`shard_bytes_per_second` over the last reply's bytes, random back-off when throttled. At the tip a read every
+`idleTimeBetweenReadsInMillis`.
+
+Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from penstock.io.aws import AwsSession
+from penstock.io.backoff import delays
+from penstock.io.errors import PenstockError
+from penstock.io.kinesis._deaggregation import HashRange, deaggregate
+from penstock.io.kinesis.calls import CallFailed, GetRecordsReply, KinesisClient, Record
+from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.transforms.batch import Event
+
+__all__ = ["Piece", "ReaderHost", "ShardReader"]
+
+_LOGGER = logging.getLogger(__name__)
+
+# One acknowledgement covers a chunk: large enough to cost nothing, small enough to fill batches evenly.
+_CHUNK_EVENTS = 500
+_CHUNK_BYTES = 256 << 10
+MAX_REPLY_BYTES = 10 << 20
+"""What one GetRecords returns at most (service limit)."""
+_WARN_EVERY_S = 60.0
+
+
+class Piece(NamedTuple):
+    """Consecutive events of a shard, and the position behind the last of them."""
+
+    events: list[Event]
+    size: int
+    end: Position
+    arrived_ms: int
+
+
+class ReaderHost(Protocol):
+    """What a reader needs of its live source."""
+
+    def may_read(self, reader: "ShardReader") -> bool:
+        """Whether the lease is still valid."""
+
+    def reserve(self, size: int) -> bool:
+        """Room for a reply of about that many bytes; False: not now. `free` gives it back."""
+
+    def free(self, size: int) -> None:
+        """Gives back what `reserve` took."""
+
+    def deliver(self, reader: "ShardReader", piece: Piece) -> bool:
+        """Queues a piece, waiting for room; False when it can't be queued any more."""
+
+    def at_end(self, reader: "ShardReader") -> None:
+        """The shard is closed and read to its end."""
+
+    def missing(self, reader: "ShardReader") -> None:
+        """The service doesn't know the shard (any more)."""
+
+    def fail(self, failure: PenstockError) -> None:
+        """The job must end."""
+
+
+class ShardReader:
+    """One shard, from one position on, for as long as we hold its lease.
+
+    Args:
+        shard_id: the shard's.
+        start: everything up to here is done.
+        started_s: the time that LATEST and AT_TIMESTAMP mean, in seconds since 1970.
+        hash_range: the shard's hash keys.
+        options: what to read, how fast.
+        client: makes the calls.
+        session: explains what can't be retried.
+        host: takes what is read.
+        clock: seconds that only go forward.
+
+    Attributes:
+        finished: whether there will be no further step.
+        at_tip: whether the last reply was empty and said that nothing waits.
+        millis_behind: how far behind the tip the last reply was, None before the first.
+        records: Kinesis records read; `user_records` and `data_bytes` likewise.
+        out_of_range: user records outside the shard's hash keys.
+        throttled: replies that asked for less.
+    """
+
+    def __init__(
+        self,
+        shard_id: str,
+        start: Position,
+        started_s: float | None,
+        hash_range: HashRange | None,
+        options: KinesisReadOptions,
+        client: KinesisClient,
+        session: AwsSession,
+        host: ReaderHost,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.shard_id = shard_id
+        self.finished = False
+        self.at_tip = False
+        self.millis_behind: int | None = None
+        self.records = self.user_records = self.data_bytes = self.out_of_range = self.throttled = 0
+        self._position = start
+        self._started_s = started_s
+        self._hash_range = None if hash_range is None or hash_range.is_everything else hash_range
+        self._options = options
+        self._settings = options.settings
+        self._client = client
+        self._session = session
+        self._host = host
+        self._clock = clock
+        self._iterator: str | None = None
+        self._expected: int | None = None
+        self._estimate = MAX_REPLY_BYTES
+        self._backoff = delays(0.25, 5.0)
+        self._refusals = 0
+        self._warned = -math.inf
+
+    def __str__(self) -> str:
+        return f"shard {self.shard_id} of stream {self._options.stream_name}"
+
+    def step(self) -> float | None:
+        """One read; returns the seconds until the next one, None when there is none."""
+        if self.finished:
+            return None
+        if not self._host.may_read(self):
+            return None if self.finished else 0.25
+        reserved = self._estimate
+        if not self._host.reserve(reserved):
+            return 0.05
+        begun = self._clock()
+        try:
+            return self._read(begun)
+        except CallFailed as failure:
+            return self._failed(failure)
+        finally:
+            self._host.free(reserved)
+
+    def _read(self, begun: float) -> float | None:
+        if self._iterator is None:
+            self._iterator = self._open()
+        reply = self._client.get_records(
+            self._iterator, self._settings.maxRecords, self._options.kinesis_stream_name
+        )
+        self._backoff = delays(0.25, 5.0)
+        self._refusals = 0
+        size = self._take_in(reply)
+        if size is None:
+            return 0.25  # stopping, or the lease is gone: may_read decides
+        self._estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
+        self._iterator = reply.next_shard_iterator
+        self.millis_behind = reply.millis_behind_latest
+        self.at_tip = not reply.records and not reply.millis_behind_latest
+        if self._iterator is None:
+            self.finished = True
+            self.at_tip = True
+            self._host.at_end(self)
+            return None
+        # Some emulators always say 0: a large reply then means that more is waiting.
+        more = (
+            bool(self.millis_behind) or 2 * len(reply.records) >= self._settings.maxRecords or size >= 1 << 20
+        )
+        return self._pause(size, begun, more=more)
+
+    def _pause(self, size: int, begun: float, *, more: bool) -> float:
+        options = self._options
+        pause = 0.0 if more else self._settings.idleTimeBetweenReadsInMillis / 1000
+        if options.shard_bytes_per_second:
+            pause = max(pause, size / options.shard_bytes_per_second)
+        if options.shard_reads_per_second:
+            pause = max(pause, 1 / options.shard_reads_per_second)
+        return max(0.0, begun + pause - self._clock())
+
+    def _open(self) -> str:
+        """An iterator at our position."""
+        stream, position = self._options.kinesis_stream_name, self._position
+        self._expected = None
+        if position.is_record:
+            self._expected = position.sequence_number
+            number = str(position.sequence_number)
+            return self._client.get_shard_iterator(
+                stream, self.shard_id, "AT_SEQUENCE_NUMBER", sequence_number=number
+            )
+        if position in (LATEST, AT_TIMESTAMP) and self._started_s is not None:
+            # For LATEST too: a second LATEST would miss what came since the first.
+            return self._client.get_shard_iterator(
+                stream, self.shard_id, "AT_TIMESTAMP", timestamp=self._started_s
+            )
+        kind = "LATEST" if position == LATEST else "TRIM_HORIZON"
+        return self._client.get_shard_iterator(stream, self.shard_id, kind)
+
+    # -- what a reply holds ----------------------------------------------------------------------------
+
+    def _take_in(self, reply: GetRecordsReply) -> int | None:
+        """Hands on a reply; returns its bytes, None when it could not all be queued."""
+        if not reply.records:
+            return 0
+        first = int(reply.records[0].sequence_number)
+        if self._expected is not None:
+            if first > self._expected:
+                self._report_trimmed("is older than what the stream retains")
+            self._expected = None
+        size = 0
+        for piece in self._pieces(reply.records):
+            if not self._host.deliver(self, piece):
+                self._iterator = None  # read again from `_position`, should the lease stay ours
+                return None
+            self._position = piece.end
+            size += piece.size
+        return size
+
+    def _pieces(self, records: list[Record]) -> Iterator[Piece]:
+        stream, shard_id = self._options.stream_name, self.shard_id
+        done_number, done_sub = self._position
+        events: list[Event] = []
+        size = 0
+        arrived_ms = 0
+        end = self._position
+        for record in records:
+            number = int(record.sequence_number)
+            data = record.data
+            self.records += 1
+            if number < done_number:
+                continue
+            found = deaggregate(data, self._hash_range)
+            if found is None:
+                if number == done_number:
+                    continue
+                record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
+                origin = KinesisRecord(
+                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms
+                )
+                events.append(Event(data, origin, 0))
+                end = Position(number)
+            else:
+                payloads, outside = found
+                record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
+                origin = KinesisRecord(
+                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
+                )  # fmt: skip
+                new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
+                if outside:
+                    new = self._apply_range_rule(new, outside)
+                if number == done_number:
+                    new = [event for event in new if event.index > done_sub]
+                    if not new:
+                        continue
+                events += new
+                end = Position(number, max(0, len(payloads) - 1))
+            if not size:
+                arrived_ms = record_arrived_ms
+            size += len(data)
+            if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
+                yield self._piece(events, size, end, arrived_ms)
+                events, size = [], 0
+        if size:
+            yield self._piece(events, size, end, arrived_ms)
+
+    def _piece(self, events: list[Event], size: int, end: Position, arrived_ms: int) -> Piece:
+        self.user_records += len(events)
+        self.data_bytes += size
+        return Piece(events, size, end, arrived_ms)
+
+    def _apply_range_rule(self, events: list[Event], outside: list[int]) -> list[Event]:
+        drop = self._options.out_of_range == "drop"
+        if not self.out_of_range:
+            _LOGGER.warning(
+                "%s: user records with hash keys of other shards (resharded, or a producer that aggregates across "
+                "shards); they are %s. Said once; see --out_of_range.",
+                self, "dropped" if drop else "kept",
+            )  # fmt: skip
+        self.out_of_range += len(outside)
+        if not drop:
+            return events
+        unwanted = set(outside)
+        return [event for event in events if event.index not in unwanted]
+
+    # -- what goes wrong -------------------------------------------------------------------------------
+
+    def _report_trimmed(self, why: str) -> None:
+        _LOGGER.warning(
+            "%s: position %s %s. Reading on from the oldest record there is; what lay between is lost.",
+            self, self._position.text(), why,
+        )  # fmt: skip
+
+    def _failed(self, failure: CallFailed) -> float | None:
+        self.at_tip = False
+        if failure.throttled:
+            self.throttled += 1
+            return next(self._backoff)
+        if failure.code == "ExpiredIteratorException":
+            self._iterator = None
+            return 0.0
+        if failure.code == "InvalidArgumentException" and self._refusals < 3:
+            self._refusals += 1
+            if failure.operation == "GetShardIterator" and self._position.is_record:
+                self._report_trimmed("is not one that the service knows in this shard")
+                self._position = TRIM_HORIZON
+            self._iterator = None
+            return next(self._backoff)
+        if failure.code == "ResourceNotFoundException":
+            self._iterator = None
+            self._host.missing(self)
+            return None if self.finished else 1.0
+        if failure.retriable:
+            if self._clock() - self._warned >= _WARN_EVERY_S:
+                self._warned = self._clock()
+                _LOGGER.warning("%s: %s; trying again", self, failure)
+            return next(self._backoff)
+        self.finished = True
+        self._host.fail(failure.explain(self._session, str(self), f"read {self}"))
+        return None
