@@ -1,9 +1,9 @@
 """Which acknowledgement is due when, and that each is given once."""
 
 import pytest
-from tests.tools.lumberjack import ack
 
 from penstock.io.beats._acks import Due, Ledger
+from tests.tools.lumberjack import ack
 
 V1, V2 = 0x31, 0x32
 

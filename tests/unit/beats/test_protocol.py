@@ -6,11 +6,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from tests.tools.lumberjack import compressed, data_event, event, payloads, whole_window, window
 
 from penstock.io.beats._limits import Limits
 from penstock.io.beats._protocol import Receiver, Stretch
 from penstock.io.errors import ProtocolError
+from tests.tools.lumberjack import compressed, data_event, event, payloads, whole_window, window
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -29,10 +29,10 @@ def parse(data: bytes, limits: Limits | None = None, step: int = 0) -> list[Stre
 def error_of(data: bytes, limits: Limits | None = None) -> str:
     receiver = Receiver(limits or Limits())
     receiver.receive(data)
-    with pytest.raises(ProtocolError) as caught:
+    with pytest.raises(ProtocolError) as caught:  # noqa: PT012
         while receiver.next_stretch() is not None:
             pass
-    with pytest.raises(ProtocolError) as again:  # noqa: PT011  compared below
+    with pytest.raises(ProtocolError) as again:
         receiver.next_stretch()
     assert str(again.value) == str(caught.value)
     return str(caught.value)
