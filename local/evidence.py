@@ -9,13 +9,21 @@ import collections
 import dataclasses
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from local.logs import LogFile, offsets
 
-__all__ = ["Arrival", "StreamCount", "arrival", "count_dead_letters", "count_documents", "count_stream"]
+__all__ = [
+    "Arrival",
+    "StreamCount",
+    "arrival",
+    "count_dead_letters",
+    "count_documents",
+    "count_stream",
+    "stream_events",
+]
 
 KPL_MAGIC = b"\xf3\x89\x9a\xc2"
 PAGE = 10_000
@@ -39,6 +47,22 @@ class StreamCount:
 def count_stream(kinesis: Any, stream: str) -> StreamCount:
     """Reads all of a stream with a boto3 client and counts."""
     records = aggregated = events = 0
+    for data in _records(kinesis, stream):
+        held = _user_records(data)
+        records += 1
+        aggregated += held is not None
+        events += 1 if held is None else len(held)
+    return StreamCount(records, aggregated, events)
+
+
+def stream_events(kinesis: Any, stream: str) -> Iterator[bytes]:
+    """The payload of every event in a stream."""
+    for data in _records(kinesis, stream):
+        held = _user_records(data)
+        yield from [data] if held is None else held
+
+
+def _records(kinesis: Any, stream: str) -> Iterator[bytes]:
     for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
         iterator = kinesis.get_shard_iterator(
             StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -46,31 +70,36 @@ def count_stream(kinesis: Any, stream: str) -> StreamCount:
         while iterator:
             reply = kinesis.get_records(ShardIterator=iterator, Limit=1000)
             for record in reply["Records"]:
-                held = _user_records(record["Data"])
-                records += 1
-                aggregated += held is not None
-                events += 1 if held is None else held
+                yield record["Data"]
             if not reply["Records"] and not reply["MillisBehindLatest"]:
                 break
             iterator = reply.get("NextShardIterator")
-    return StreamCount(records, aggregated, events)
 
 
-def _user_records(data: bytes) -> int | None:
-    """How many user records an aggregated record holds, None for a plain one.
+def _user_records(data: bytes) -> list[bytes] | None:
+    """The payloads of an aggregated record's user records, None for a plain one.
 
     Source: https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
-    (magic, AggregatedRecord as protobuf with the user records in field 3, MD5).
+    (magic, protobuf AggregatedRecord, MD5; its field 3 is a Record, whose field 3 is the payload).
     """
     body = data[len(KPL_MAGIC) : -16]
     if not data.startswith(KPL_MAGIC) or hashlib.md5(body, usedforsecurity=False).digest() != data[-16:]:
         return None
-    count = at = 0
-    while at < len(body):
-        count += body[at] >> 3 == 3
-        length, at = _varint(body, at + 1)  # every field of AggregatedRecord has a length
-        at += length
-    return count
+    return [payload for record in _field_3(body) for payload in _field_3(record)]
+
+
+def _field_3(message: bytes) -> list[bytes]:
+    """The values of field 3 of a protobuf message that has only integers and bytes."""
+    found = []
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        value, at = _varint(message, at)
+        if tag & 7 == 2:  # bytes, whose length we just read
+            if tag >> 3 == 3:
+                found.append(message[at : at + value])
+            at += value
+    return found
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:

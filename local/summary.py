@@ -70,7 +70,7 @@ def render(report: Report, *, utf8: bool = True) -> str:
         ("lines missing", f"{arrival.missing:,}", ""),
         ("duplicates", f"{arrival.duplicates:,}", ""),
         ("dead letters", f"{report.dead_letters:,}", ""),
-        ("events per second", f"{rate:,.0f}", f"in {report.seconds:.1f} s, from first line to last document"),
+        ("events per second", f"{rate:,.0f}", f"first line to last document: {report.seconds:.1f} s"),
     ]
     if arrival.strangers:
         rows.insert(5, ("of lines written meanwhile", f"{arrival.strangers:,}", ""))
