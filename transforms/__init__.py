@@ -9,15 +9,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.transforms.decode import DecodeJson, DecodePlain
+    from penstock.transforms.events import AsElements, FilterEvents, FlatMapEvents, MapEvents
+    from penstock.transforms.modify import (
+        AddFields,
+        DropEvents,
+        Fingerprint,
+        MoveFields,
+        ParseJson,
+        RemoveFields,
+        RenameFields,
+        SetTimestamp,
+    )
 
-__all__ = ["DecodeJson", "DecodePlain"]
+__all__ = [
+    "AddFields",
+    "AsElements",
+    "DecodeJson",
+    "DecodePlain",
+    "DropEvents",
+    "FilterEvents",
+    "Fingerprint",
+    "FlatMapEvents",
+    "MapEvents",
+    "MoveFields",
+    "ParseJson",
+    "RemoveFields",
+    "RenameFields",
+    "SetTimestamp",
+]
 
-_MODULES = {"DecodeJson": "decode", "DecodePlain": "decode"}
+_MODULES = {"DecodeJson": "decode", "DecodePlain": "decode"} | dict.fromkeys(
+    ("AsElements", "FilterEvents", "FlatMapEvents", "MapEvents"), "events"
+)
 
 
 def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
+    if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'modify')}"), name)
