@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
     source, sink = line.get(kinesis.KinesisReadOptions), line.get(elasticsearch.ElasticsearchOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
-    decode = DecodePlain() if line.get(DecodeOptions).codec == "plain" else DecodeJson(keep_documents=False)
+    decode = DecodePlain() if line.get(DecodeOptions).codec == "plain" else DecodeJson(keep_documents=sink.needs_documents)
 
     def build(pipeline: Any) -> None:
         _ = (
