@@ -32,6 +32,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotocoreConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option
@@ -259,7 +260,7 @@ class AwsSession:
         """Who AWS says we are (sts:GetCallerIdentity needs no permission), or a phrase when it won't say."""
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
-        except (BotoCoreError, ClientError, PenstockError):
+        except (BotoCoreError, ClientError, PenstockError, ResponseParserError):
             return "the credentials in use"
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.parsers import ResponseParserError
 
 from penstock.io.aws import EXPIRED_CODES, AwsSession
 from penstock.io.kinesis.calls import (
@@ -114,6 +115,8 @@ class BotoClient:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code, text = str(details.get("Code", "")), str(details.get("Message", ""))[:_MAX_TEXT]
             raise CallFailed(operation, code, text, status) from error
+        except ResponseParserError as error:
+            raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         except (BotocoreConnectionError, HTTPClientError) as error:
             raise CallFailed(operation, "ConnectionError", str(error)[:_MAX_TEXT], None) from error
         except BotoCoreError as error:

@@ -1,0 +1,172 @@
+"""KPL's aggregated record, written by hand: many user records in one Kinesis record.
+
+Problem. A Kinesis record costs a thousandth of a shard's second however small it is. The Kinesis Producer
+Library packs user records into one, and every Kinesis Client Library takes them apart again.
+
+Layout: `f3 89 9a c2`, a protobuf message, the MD5 of that message (16 bytes). The message holds
+    1: partition key table (string, repeated)     2: explicit hash key table (string, repeated)
+    3: records (repeated): 1 index of the partition key, 2 index of the explicit hash key, 3 data
+in this order, the second table only when a user record brings an explicit hash key of its own.
+
+Invariants.
+- Byte for byte what KPL 0.15.12 and 1.1.1 make of the same user records (fixtures).
+- The encoded size is known before a record is added; "full" is an answer, not an exception.
+- The outer partition key is `a`; the outer explicit hash key is the hash of the first user record. A KCL
+  consumer throws away the whole aggregated record when one user record's hash lies outside the shard it was
+  read from, so callers put together only what goes to one shard.
+- A lone user record goes plain.
+
+Refused: protobuf's runtime (20-30 % slower here, and a dependency that Beam pins).
+
+Source: https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
+"""
+
+import bisect
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from operator import add
+
+__all__ = ["AGGREGATED_KEY", "MAGIC", "OVERHEAD", "Aggregator", "aggregate_run", "hash_key_of", "varint"]
+
+MAGIC = b"\xf3\x89\x9a\xc2"
+AGGREGATED_KEY = "a"
+"""KPL's partition key of every aggregated record; the explicit hash key says where it goes."""
+OVERHEAD = 20
+"""Bytes of magic and checksum."""
+_CACHED_LENGTHS = 1 << 16
+
+
+def varint(number: int) -> bytes:
+    """A protobuf varint."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _varint_size(number: int) -> int:
+    return (number.bit_length() + 6) // 7 or 1
+
+
+def hash_key_of(partition_key: str) -> int:
+    """Where Kinesis puts a partition key: its MD5 as an unsigned 128-bit number."""
+    return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
+
+
+def _seal(message: bytes) -> bytes:
+    return b"".join((MAGIC, message, hashlib.md5(message, usedforsecurity=False).digest()))
+
+
+def _table_entry(tag: bytes, text: str) -> bytes:
+    encoded = text.encode()
+    return b"".join((tag, varint(len(encoded)), encoded))
+
+
+class Aggregator:
+    """One aggregated record in the making, of user records with any keys.
+
+    Args:
+        max_count: at most so many user records.
+        max_size: at most so many bytes encoded, magic and checksum included.
+    """
+
+    __slots__ = ("_explicit", "_keys", "_parts", "count", "max_count", "max_size", "size")
+
+    def __init__(self, max_count: int, max_size: int) -> None:
+        self.max_count = max_count
+        self.max_size = max_size
+        self.count = 0
+        self.size = OVERHEAD
+        """What `encode` would give now, in bytes."""
+        self._keys: dict[str, int] = {}
+        self._explicit: dict[str, int] = {}
+        self._parts: list[bytes] = []
+
+    def add(self, partition_key: str, data: bytes, explicit_hash_key: str | None = None) -> bool:
+        """Adds a user record; False when it doesn't fit any more, and nothing has changed."""
+        if self.count >= self.max_count:
+            return False
+        size = self.size
+        index = self._keys.get(partition_key)
+        if index is None:
+            index = len(self._keys)
+            length = len(partition_key.encode())
+            size += 1 + _varint_size(length) + length
+        head = b"\x08" + varint(index)
+        explicit = None
+        if explicit_hash_key is not None:
+            explicit = self._explicit.get(explicit_hash_key)
+            if explicit is None:
+                explicit = len(self._explicit)
+                size += 2 + len(explicit_hash_key)
+            head += b"\x10" + varint(explicit)
+        head += b"\x1a" + varint(len(data))
+        inner = len(head) + len(data)
+        head = b"\x1a" + varint(inner) + head
+        size += len(head) + len(data)
+        if size > self.max_size:
+            return False
+        self._keys[partition_key] = index
+        if explicit_hash_key is not None and explicit is not None:
+            self._explicit[explicit_hash_key] = explicit
+        self._parts += (head, data)
+        self.count += 1
+        self.size = size
+        return True
+
+    def encode(self) -> bytes:
+        """The Kinesis record's data, `size` bytes."""
+        tables = [_table_entry(b"\x0a", key) for key in self._keys]
+        tables += [_table_entry(b"\x12", key) for key in self._explicit]
+        return _seal(b"".join(tables + self._parts))
+
+
+class _RunHeaders(dict[int, bytes]):
+    """Length of data -> the bytes before it, for the key at index 0; each is made once."""
+
+    def __missing__(self, length: int) -> bytes:
+        head = b"\x08\x00\x1a" + varint(length)
+        head = b"\x1a" + varint(len(head) + length) + head
+        if length < _CACHED_LENGTHS:
+            self[length] = head
+        return head
+
+
+_RUN_HEADERS = _RunHeaders()
+
+
+def aggregate_run(
+    keys: Iterator[str], datas: Sequence[bytes], max_count: int, max_size: int
+) -> Iterator[tuple[int, int, str, bytes | None]]:
+    """User records packed so that all of one aggregated record share one key: the cheapest case.
+
+    Sums and cuts run in C: 0.15 us a user record, where `Aggregator` needs 0.9.
+
+    Args:
+        keys: the key of each aggregated record, all of the same encoded length.
+        datas: the user records' data, in order.
+        max_count: as in `Aggregator`.
+        max_size: as in `Aggregator`.
+
+    Yields:
+        (start, stop, key, encoded) for `datas[start:stop]`; None for a lone record, which goes plain.
+    """
+    lengths = list(map(len, datas))
+    heads = list(map(_RUN_HEADERS.__getitem__, lengths))
+    ends = list(itertools.accumulate(map(add, lengths, map(len, heads)), initial=0))
+    start = 0
+    while start < len(datas):
+        key = next(keys)
+        table = _table_entry(b"\x0a", key)
+        room = max_size - OVERHEAD - len(table)
+        stop = bisect.bisect_right(ends, ends[start] + room, start + 1) - 1
+        stop = min(max(stop, start + 1), start + max_count)
+        if stop - start == 1:
+            yield start, stop, key, None
+        else:
+            pairs = zip(heads[start:stop], datas[start:stop], strict=True)
+            yield start, stop, key, _seal(b"".join([table, *itertools.chain.from_iterable(pairs)]))
+        start = stop

@@ -1,0 +1,253 @@
+"""From events to Kinesis records: what goes together, where it will go, what is too large.
+
+Invariants.
+- Every event ends in exactly one packet, or is refused for its size.
+- The user records of one packet go to one shard, by the map it was packed with.
+- Packets of one lane stand in the order of their events. A lane is what keeps an order: the shard with
+  aggregation (the packets of a shard may share keys), the partition key without.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from penstock.io.kinesis._aggregation import AGGREGATED_KEY, Aggregator, aggregate_run, hash_key_of
+from penstock.io.kinesis.calls import PutEntry
+from penstock.io.kinesis.partition_keys import DEFAULT_KEY, random_keys
+from penstock.io.kinesis.shard_map import ShardMap
+from penstock.io.kinesis.write_options import MAX_RECORD
+
+__all__ = ["Packer", "Packet"]
+
+_MAX_KEY_BYTES = 1024
+"""A partition key has at most 256 characters of at most 4 bytes."""
+_MAX_HASHES = 100_000
+
+
+class Packet:
+    """One Kinesis record on its way.
+
+    Attributes:
+        entry: what PutRecords gets.
+        size: bytes that count against its limits.
+        members: indices of the events in it.
+        hash_key: where it goes.
+        spread: the lowest and highest hash key of its user records.
+        shard_id: the shard it is predicted to go to; empty while the map has none for it.
+        lane: packets of one lane keep their order; None where there is none to keep.
+        attempts: how often it was sent.
+    """
+
+    __slots__ = ("attempts", "entry", "hash_key", "lane", "members", "shard_id", "size", "spread")
+
+    def __init__(
+        self,
+        entry: PutEntry,
+        members: Sequence[int],
+        hash_key: int,
+        spread: tuple[int, int],
+        shard_id: str,
+        lane: str | None,
+    ) -> None:
+        self.entry = entry
+        self.size = len(entry.data) + (
+            len(entry.partition_key) if entry.partition_key.isascii() else len(entry.partition_key.encode())
+        )
+        self.members = members
+        self.hash_key = hash_key
+        self.spread = spread
+        self.shard_id = shard_id
+        self.lane = lane
+        self.attempts = 0
+
+
+class Packer:
+    """Packs events by the options; keeps the hashes of recent keys. For one thread at a time.
+
+    Args:
+        aggregate: whether user records are packed together.
+        max_count: user records of one aggregated record.
+        max_size: bytes of one aggregated record.
+        randomized: keys are random where none are given.
+        ordered: whether packets get lanes.
+    """
+
+    def __init__(
+        self, *, aggregate: bool, max_count: int, max_size: int, randomized: bool, ordered: bool
+    ) -> None:
+        self._aggregate = aggregate
+        self._max_count = max_count
+        self._max_size = max_size
+        self._randomized = randomized
+        self._ordered = ordered
+        self._hashes: dict[str, int] = {}
+        self._random = random_keys()
+
+    def pack(
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str] | None, shards: ShardMap
+    ) -> tuple[list[Packet], list[int]]:
+        """Packets of these events, and the positions in `indices` of those too large for any record.
+
+        Args:
+            indices: which events, for `Packet.members`.
+            datas: the bytes of each.
+            keys: the partition key of each; None when all take `-`, or random ones.
+            shards: the map to pack by.
+        """
+        refused: list[int] = []
+        if max(map(len, datas), default=0) > MAX_RECORD - _MAX_KEY_BYTES:
+            refused = [
+                at
+                for at, data in enumerate(datas)
+                if len(data) + len(self._key(keys, at).encode()) > MAX_RECORD
+            ]
+            if refused:
+                fine = sorted(set(range(len(datas))).difference(refused))
+                indices, datas = [indices[at] for at in fine], [datas[at] for at in fine]
+                keys = None if keys is None else [keys[at] for at in fine]
+        if not self._aggregate:
+            return self._singly(indices, datas, keys, shards), refused
+        if keys is None:
+            source = self._random if self._randomized else _always(DEFAULT_KEY)
+            return self._runs(indices, datas, source, shards), refused
+        return self._by_shard(indices, datas, keys, shards), refused
+
+    def _key(self, keys: Sequence[str] | None, at: int) -> str:
+        if keys is not None:
+            return keys[at]
+        return "0" * 32 if self._randomized else DEFAULT_KEY
+
+    def _hash(self, key: str) -> int:
+        found = self._hashes.get(key)
+        if found is None:
+            if len(self._hashes) >= _MAX_HASHES:
+                self._hashes.clear()
+            found = self._hashes[key] = hash_key_of(key)
+        return found
+
+    def _singly(
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str] | None, shards: ShardMap
+    ) -> list[Packet]:
+        packets = []
+        for at, (index, data) in enumerate(zip(indices, datas, strict=True)):
+            if keys is not None:
+                key = keys[at]
+                hash_key = self._hash(key)
+            elif self._randomized:
+                key = next(self._random)
+                hash_key = hash_key_of(key)
+            else:
+                key = DEFAULT_KEY
+                hash_key = self._hash(key)
+            packets.append(self._plain(index, data, key, hash_key, shards, key))
+        return packets
+
+    def _plain(self, index: int, data: bytes, key: str, hash_key: int, shards: ShardMap, lane: str) -> Packet:
+        shard = shards.find(hash_key)
+        return Packet(
+            PutEntry(data, key),
+            (index,),
+            hash_key,
+            (hash_key, hash_key),
+            shard.shard_id if shard else "",
+            lane if self._ordered else None,
+        )
+
+    def _runs(
+        self, indices: Sequence[int], datas: Sequence[bytes], source: Iterator[str], shards: ShardMap
+    ) -> list[Packet]:
+        packets = []
+        for start, stop, key, encoded in aggregate_run(source, datas, self._max_count, self._max_size):
+            hash_key = hash_key_of(key)
+            if encoded is None:
+                packets.append(self._plain(indices[start], datas[start], key, hash_key, shards, key))
+                continue
+            shard = shards.find(hash_key)
+            packets.append(
+                Packet(
+                    PutEntry(encoded, AGGREGATED_KEY, str(hash_key)),
+                    indices[start:stop],
+                    hash_key,
+                    (hash_key, hash_key),
+                    shard.shard_id if shard else "",
+                    key if self._ordered else None,
+                )
+            )
+        return packets
+
+    def _by_shard(
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap
+    ) -> list[Packet]:
+        packets: list[Packet] = []
+        makers: dict[str, _ShardMaker] = {}
+        for index, data, key in zip(indices, datas, keys, strict=True):
+            hash_key = self._hash(key)
+            shard = shards.find(hash_key)
+            # Where the map has a gap nobody knows the shard: each key keeps to itself.
+            name = shard.shard_id if shard else f"key {key}"
+            maker = makers.get(name)
+            if maker is None:
+                maker = makers[name] = _ShardMaker(self, name, shard.shard_id if shard else "")
+            packets += maker.add(index, data, key, hash_key)
+        for maker in makers.values():
+            packets += maker.flush()
+        return packets
+
+    def new_aggregator(self) -> Aggregator:
+        """An empty aggregated record within the bounds."""
+        return Aggregator(self._max_count, self._max_size)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether packets get lanes."""
+        return self._ordered
+
+
+class _ShardMaker:
+    """The aggregated record that is being filled for one shard."""
+
+    def __init__(self, packer: Packer, lane: str, shard_id: str) -> None:
+        self._packer = packer
+        self._lane = lane
+        self._shard_id = shard_id
+        self._start()
+
+    def _start(self) -> None:
+        self._record = self._packer.new_aggregator()
+        self._members: list[int] = []
+        self._hashes: list[int] = []
+        self._first: tuple[str, bytes] = ("", b"")
+
+    def add(self, index: int, data: bytes, key: str, hash_key: int) -> list[Packet]:
+        """Takes one event; gives the packets that this has completed."""
+        done: list[Packet] = []
+        if not self._record.add(key, data):
+            done = self.flush()
+            if not self._record.add(key, data):
+                # Larger than an aggregated record may be: it goes plain, in its place.
+                return [*done, self._packet(PutEntry(data, key), [index], [hash_key])]
+        if not self._members:
+            self._first = (key, data)
+        self._members.append(index)
+        self._hashes.append(hash_key)
+        return done
+
+    def flush(self) -> list[Packet]:
+        """The record as it is, if anything is in it."""
+        if not self._members:
+            return []
+        if len(self._members) == 1:
+            entry = PutEntry(self._first[1], self._first[0])
+        else:
+            entry = PutEntry(self._record.encode(), AGGREGATED_KEY, str(self._hashes[0]))
+        packet = self._packet(entry, self._members, self._hashes)
+        self._start()
+        return [packet]
+
+    def _packet(self, entry: PutEntry, members: Sequence[int], hashes: Sequence[int]) -> Packet:
+        spread = (min(hashes), max(hashes))
+        lane = self._lane if self._packer.ordered else None
+        return Packet(entry, members, hashes[0], spread, self._shard_id, lane)
+
+
+def _always(key: str) -> Iterator[str]:
+    while True:
+        yield key

@@ -1,0 +1,177 @@
+"""Which shard a hash key goes to, and how we notice that the answer has changed.
+
+Problem. What stands in one aggregated record must go to one shard, so the writer predicts shards; but a
+stream is split and merged while we write.
+
+Plan. ListShards (paged) gives an immutable `ShardMap`. It is replaced at once when a reply's ShardId isn't
+the predicted one, and every few minutes anyway, with jitter, in a thread beside the data. A shard's range
+never changes, so a record that landed in the predicted shard is right whatever has happened since.
+
+Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html (1000 calls a second).
+"""
+
+import bisect
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.io.aws import AwsSession, explain
+from penstock.io.errors import PeerError, PenstockError
+from penstock.io.kinesis.calls import stream_argument
+
+__all__ = ["LiveShardMap", "Shard", "ShardMap", "list_shards"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_REFRESH_S = 300.0
+_MAX_PAGES = 1000
+"""A page holds 1,000 shards; more pages than this are a broken peer, not a stream."""
+
+
+class Shard(NamedTuple):
+    """One shard: `start` and `end` are its first and last hash key, both inclusive."""
+
+    shard_id: str
+    parents: tuple[str, ...]
+    start: int
+    end: int
+    starting_sequence_number: str
+    ending_sequence_number: str | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more records."""
+        return self.ending_sequence_number is not None
+
+
+def list_shards(session: AwsSession, stream: str) -> list[Shard]:
+    """All shards of a stream (name or ARN) that still hold records, closed ones too.
+
+    Raises:
+        PenstockError: the call failed for good or too often; one line for the user.
+    """
+    client = session.client("kinesis")
+    request: dict[str, Any] = stream_argument(stream)
+    shards: list[Shard] = []
+    for _ in range(_MAX_PAGES):
+        try:
+            reply = client.list_shards(**request)
+        except (BotoCoreError, ClientError) as error:
+            what = stream if stream.startswith("arn:") else f"stream {stream}"
+            raise explain(error, session, "ListShards", what, f"list the shards of {what}") from error
+        shards += [_shard(each) for each in reply["Shards"]]
+        if not reply.get("NextToken"):
+            return shards
+        request = {"NextToken": reply["NextToken"]}
+        if stream.startswith("arn:"):
+            request["StreamARN"] = stream
+    message = f"cannot list the shards of {stream}: the list does not end after {_MAX_PAGES} pages."
+    raise PeerError(message)
+
+
+def _shard(told: dict[str, Any]) -> Shard:
+    numbers = told["SequenceNumberRange"]
+    parents = (told.get("ParentShardId"), told.get("AdjacentParentShardId"))
+    return Shard(
+        told["ShardId"],
+        tuple(parent for parent in parents if parent),
+        int(told["HashKeyRange"]["StartingHashKey"]),
+        int(told["HashKeyRange"]["EndingHashKey"]),
+        numbers["StartingSequenceNumber"],
+        numbers.get("EndingSequenceNumber"),
+    )
+
+
+class ShardMap:
+    """The open shards by hash key. Immutable; safe from any thread.
+
+    Args:
+        shards: of one stream, open and closed.
+        version: rises with each map that is loaded.
+    """
+
+    def __init__(self, shards: Iterable[Shard], version: int = 1) -> None:
+        self.version = version
+        self._by_id = {shard.shard_id: shard for shard in shards}
+        self.open = sorted((s for s in self._by_id.values() if not s.closed), key=lambda s: s.start)
+        self._starts = [shard.start for shard in self.open]
+
+    def find(self, hash_key: int) -> Shard | None:
+        """The open shard that takes this hash key; None when the map has a gap there (a stream being made)."""
+        index = bisect.bisect_right(self._starts, hash_key) - 1
+        if index < 0 or self.open[index].end < hash_key:
+            return None
+        return self.open[index]
+
+    def get(self, shard_id: str) -> Shard | None:
+        """The shard of that id, open or closed."""
+        return self._by_id.get(shard_id)
+
+
+class LiveShardMap:
+    """The current map of one stream, made new when asked and from time to time.
+
+    Args:
+        load: gives the stream's shards; `list_shards` bound to a session and stream.
+        stream: for log lines.
+        refresh_s: seconds between refreshes while the map is used; each time with 20 % jitter.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Iterable[Shard]],
+        stream: str,
+        *,
+        refresh_s: float = _REFRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._stream = stream
+        self._refresh_s = refresh_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._refreshing = False
+        self._map: ShardMap | None = None
+        self._due = 0.0
+
+    def current(self) -> ShardMap:
+        """The map; loads it the first time, and starts a refresh beside the data when one is due.
+
+        Raises:
+            PenstockError: the first map could not be loaded.
+        """
+        found = self._map
+        if found is None:
+            return self.refresh(0)
+        if self._clock() >= self._due and not self._refreshing:
+            self._refreshing = True
+            threading.Thread(target=self._refresh_beside, name="penstock-shards", daemon=True).start()
+        return found
+
+    def refresh(self, seen: int) -> ShardMap:
+        """A map newer than version `seen`; of several threads that ask, one loads it.
+
+        Raises:
+            PenstockError: the shards can't be listed.
+        """
+        with self._lock:
+            if self._map is None or self._map.version <= seen:
+                version = 1 if self._map is None else self._map.version + 1
+                self._map = ShardMap(self._load(), version)
+                self._due = self._clock() + self._refresh_s * random.uniform(0.8, 1.2)
+            return self._map
+
+    def _refresh_beside(self) -> None:
+        try:
+            self.refresh(0 if self._map is None else self._map.version)
+        except PenstockError as error:
+            _LOGGER.warning("stream %s: the shard map stays as it is: %s", self._stream, error)
+            self._due = self._clock() + self._refresh_s * random.uniform(0.8, 1.2)
+        finally:
+            self._refreshing = False

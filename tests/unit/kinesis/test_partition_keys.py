@@ -1,0 +1,100 @@
+"""Which partition key, and which stream, an event gets."""
+
+import pytest
+
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.partition_keys import PartitionKeys
+from penstock.io.kinesis.stream_names import StreamName
+from penstock.transforms.batch import Document, Event
+
+
+class _Origin:
+    def position(self) -> None:
+        return None
+
+    def describe(self) -> dict[str, str | int]:
+        return {}
+
+    def arrived_ms(self) -> int:
+        return 0
+
+
+def _event(data: bytes, document: Document | None = None) -> Event:
+    return Event(data, _Origin(), 0, document=document)
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (b'{"user":"ann","host":{"name":"h1"}}', "ann"),
+        (b'{"user":"","host":{"name":"h1"}}', "h1"),
+        (b'{"user":null,"host":{"name":"h1"}}', "h1"),
+        (b'{"host":{"name":"h1"}}', "h1"),
+        (b'{"host":"h2"}', "-"),
+        (b'{"user":7}', "7"),
+        (b'{"user":0}', "0"),
+        (b'{"user":false}', "false"),
+        (b'{"user":{"a":1},"host":{"name":"h1"}}', "h1"),
+        (b"{}", "-"),
+        (b"not json", "-"),
+        (b'["user"]', "-"),
+        (b'{"user":"' + b"x" * 300 + b'"}', "x" * 256),
+        ('{"user":"clé-日本"}'.encode(), "clé-日本"),
+    ],
+)
+def test_the_first_field_that_is_present_and_not_empty(data: bytes, key: str) -> None:
+    assert PartitionKeys(["user", "[host][name]"]).of([_event(data)]) == [key]
+
+
+def test_a_decoded_document_is_used_and_nothing_is_kept() -> None:
+    decoded, plain = _event(b"not json", {"user": "ann"}), _event(b'{"user":"bob"}')
+    assert PartitionKeys(["user"]).of([decoded, plain]) == ["ann", "bob"]
+    assert plain.document is None
+
+
+def test_without_fields_nothing_is_parsed() -> None:
+    assert PartitionKeys().of([_event(b"{}")]) is None
+    assert PartitionKeys(randomized=True).of([_event(b"{}")]) is None
+
+
+def test_a_function_gives_the_key() -> None:
+    keys = PartitionKeys(function=lambda event: event.data.decode()[:3])
+    assert keys.of([_event(b"abcdef"), _event(b"")]) == ["abc", "-"]
+
+
+@pytest.mark.parametrize("fields", [["[a"], [""], ["a..b"]])
+def test_a_field_that_is_none_is_refused(fields: list[str]) -> None:
+    with pytest.raises(OptionError, match="--event_partition_keys"):
+        PartitionKeys(fields)
+
+
+def test_two_ways_at_once_are_refused() -> None:
+    with pytest.raises(OptionError, match="exclude each other"):
+        PartitionKeys(["a"], randomized=True)
+    with pytest.raises(OptionError, match="exclude each other"):
+        PartitionKeys(randomized=True, function=str)
+
+
+def test_a_literal_stream_and_an_arn() -> None:
+    assert StreamName("kinesis_poc").literal == "kinesis_poc"
+    arn = "arn:aws:kinesis:eu-west-1:111122223333:stream/orders"
+    assert StreamName(arn).literal == arn
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 129, "a/b", "%{}", "arn:aws:sqs:eu-west-1:111122223333:x"])
+def test_a_name_no_stream_has_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match="--stream_name"):
+        StreamName(name)
+
+
+def test_each_event_names_its_stream() -> None:
+    stream = StreamName("logs-%{[data_stream][dataset]}-%{env}")
+    assert stream.literal is None
+    datas = [
+        b'{"data_stream":{"dataset":"nginx"},"env":"prod"}',
+        b'{"data_stream":{"dataset":"nginx"}}',
+        b'{"data_stream":{"dataset":"a/b"},"env":"prod"}',
+        b'{"data_stream":{"dataset":true},"env":"prod"}',
+        b"not json",
+    ]
+    assert stream.of([_event(data) for data in datas]) == ["logs-nginx-prod", None, None, None, None]
