@@ -7,13 +7,12 @@ Every request names the REST API of version 8 (`compatible-with=8`), which serve
 Source: https://www.elastic.co/docs/reference/elasticsearch/rest-apis/compatibility
 """
 
-import base64
+import logging
 import zlib
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
-import urllib3
 from elastic_transport import (
     ConnectionTimeout,
     NodeConfig,
@@ -22,18 +21,16 @@ from elastic_transport import (
     TlsError,
     Transport,
     TransportError,
-    Urllib3HttpNode,
 )
-from elastic_transport.client_utils import parse_cloud_id
 from isal import igzip
 
 from penstock.io.elasticsearch._bulk import FILTER_PATH
+from penstock.io.elasticsearch._nodes import JSON, headers, node_class, nodes
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
+from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
 __all__ = ["Client", "NoAnswer", "compress", "explain", "unreachable"]
 
-_JSON = "application/vnd.elasticsearch+json;compatible-with=8"
 _NDJSON = "application/vnd.elasticsearch+x-ndjson;compatible-with=8"
 
 
@@ -64,18 +61,20 @@ class Client:
 
     def __init__(self, options: ElasticsearchOptions, connections: int | None = None) -> None:
         self._options = options
-        self._headers = _headers(options)
+        self._headers = headers(options)
         self._bulk_headers = {**self._headers, "content-type": _NDJSON}
         if options.compresses:
             self._bulk_headers["content-encoding"] = "gzip"
         self._bulk_target = "/_bulk?" + urlencode(
-            {"filter_path": FILTER_PATH, **options.parameters}, safe=",*"
+            {**options.parameters, "filter_path": FILTER_PATH}, safe=",*"
         )
-        nodes = _nodes(options, connections or options.max_bulks_in_flight + 1)
-        self.where = ", ".join(f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}" for node in nodes)
+        # One line a minute is ours to write; the pool would write one for every try.
+        logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
+        found = nodes(options, connections or options.max_bulks_in_flight + 1)
+        self.where = ", ".join(f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}" for node in found)
         self._transport = Transport(
-            nodes,
-            node_class=_node_class(options),
+            found,
+            node_class=node_class(options),
             serializers=_SERIALIZERS,
             max_retries=0,
             retry_on_status=(),
@@ -101,7 +100,7 @@ class Client:
         """A rare call; status and decoded reply (text where it is no JSON). Raises `NoAnswer`."""
         headers, body = self._headers, None
         if document is not None:
-            headers, body = {**headers, "content-type": _JSON}, orjson.dumps(document)
+            headers, body = {**headers, "content-type": JSON}, orjson.dumps(document)
         status, reply = self._perform(method, target, body, headers)
         try:
             return status, orjson.loads(reply) if reply else None
@@ -194,97 +193,4 @@ def _short(error: TransportError) -> str:
         return f"TLS: {' '.join(str(error.message).split())[:200]}"
     if isinstance(error, ConnectionTimeout):
         return "timed out"
-    inner: BaseException = error.errors[0] if error.errors else error
-    text = str(inner).rpartition(": ")[2] or type(inner).__name__
-    return " ".join(text.split())[:200]
-
-
-def _headers(options: ElasticsearchOptions) -> dict[str, str]:
-    headers = {"accept": _JSON, "user-agent": "penstock"}
-    if options.api_key:
-        key = options.api_key
-        headers["authorization"] = f"ApiKey {base64.b64encode(key.encode()).decode() if ':' in key else key}"
-    elif options.user:
-        headers["authorization"] = (
-            "Basic " + base64.b64encode(f"{options.user}:{options.password}".encode()).decode()
-        )
-    return headers | {name.lower(): value.strip() for name, value in options.custom_headers.items()}
-
-
-def _nodes(options: ElasticsearchOptions, connections: int) -> list[NodeConfig]:
-    urls = options.urls
-    if options.cloud_id:
-        try:
-            address = parse_cloud_id(options.cloud_id).es_address
-        except ValueError:
-            address = None
-        if address is None:
-            message = "--cloud_id is not a cloud id: copy it whole from the deployment's page."
-            raise OptionError(message)
-        urls = [f"https://{address[0]}:{address[1]}"]
-    nodes = []
-    for url in urls:
-        parts = urlsplit(url)
-        tls: dict[str, Any] = {}
-        if parts.scheme == "https":
-            tls = {
-                "verify_certs": options.ssl_verification_mode != "none",
-                "ssl_show_warn": False,
-                "ca_certs": options.ssl_certificate_authorities,
-                "client_cert": options.ssl_certificate,
-                "client_key": options.ssl_key,
-            }
-            if options.ca_trusted_fingerprint:
-                tls["ssl_assert_fingerprint"] = options.ca_trusted_fingerprint
-            elif options.ssl_verification_mode == "certificate":
-                tls["ssl_assert_hostname"] = False
-        nodes.append(
-            NodeConfig(
-                parts.scheme,
-                parts.hostname or "",
-                parts.port or 9200,
-                parts.path,
-                connections_per_node=connections,
-                request_timeout=options.timeout,
-                **tls,
-            )
-        )
-    return nodes
-
-
-def _node_class(options: ElasticsearchOptions) -> type[Urllib3HttpNode]:
-    if not options.proxy:
-        return Urllib3HttpNode
-    proxy = options.proxy
-
-    class ProxiedNode(Urllib3HttpNode):
-        """A node behind an HTTP proxy, which the transport's own node knows nothing of."""
-
-        def __init__(self, config: NodeConfig) -> None:
-            super().__init__(config)
-            parts = urlsplit(proxy)
-            given = None
-            if parts.username:
-                given = urllib3.make_headers(
-                    proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-                )
-            manager = urllib3.ProxyManager(
-                proxy,
-                proxy_headers=given,
-                maxsize=config.connections_per_node,
-                block=True,
-                **self.pool.conn_kw,
-            )
-            if config.scheme == "https":
-                for name in (
-                    "cert_reqs",
-                    "ca_certs",
-                    "cert_file",
-                    "key_file",
-                    "assert_hostname",
-                    "assert_fingerprint",
-                ):
-                    manager.connection_pool_kw[name] = getattr(self.pool, name)
-            self.pool = manager.connection_from_host(config.host, config.port, config.scheme)
-
-    return ProxiedNode
+    return " ".join(str(error.message).rpartition(": ")[2].split())[:200] or type(error).__name__

@@ -200,7 +200,7 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
         message = "--ilm_enabled needs --ilm_policy."
     for flag in ("ssl_certificate_authorities", "ssl_certificate", "ssl_key", "template"):
         file = getattr(options, flag)
-        if file and not os.access(file, os.R_OK):
+        if message is None and file and not os.access(file, os.R_OK):
             message = f"--{flag} {file}: no such file, or it cannot be read."
     if message:
         raise OptionError(message)

@@ -1,0 +1,121 @@
+import orjson
+import pytest
+
+from penstock.io.elasticsearch._bulk import (
+    BadReply,
+    Bulk,
+    Cause,
+    Item,
+    Outcome,
+    Policy,
+    cut,
+    judge,
+    read_reply,
+    reason_of,
+)
+from tests.tools.events import event
+
+CREATE, INDEX, UPDATE, DELETE = (
+    b'{"%s":{}}\n' % name for name in (b"create", b"index", b"update", b"delete")
+)
+
+
+def _reply(*statuses: int, errors: bool = False, action: str = "create") -> bytes:
+    return orjson.dumps({"errors": errors, "items": [{action: {"status": status}} for status in statuses]})
+
+
+def test_bulks_are_cut_by_count_and_bytes_and_lose_nothing():
+    events = [event(b"%d" % i) for i in range(7)]
+    lines = [b"x" * size for size in (10, 10, 10, 50, 10, 10, 10)]
+    bulks = list(cut(events, lines, 3, 25))
+    assert [[len(line) for line in bulk.lines] for bulk in bulks] == [[10, 10], [10], [50], [10, 10], [10]]
+    assert [e for bulk in bulks for e in bulk.events] == events
+    assert [len(bulk.lines) for bulk in cut(events, lines, 3, 1000)] == [3, 3, 1]
+    assert list(cut([], [], 3, 25)) == []
+
+
+def test_halves_and_choice_keep_events_beside_their_lines():
+    bulk = Bulk([event(b"a"), event(b"b"), event(b"c")], [b"1\n", b"2\n", b"3\n"], attempts=2)
+    first, second = bulk.halves()
+    assert (first.body, second.body) == (b"1\n", b"2\n3\n")
+    assert [e.data for e in second.events] == [b"b", b"c"]
+    chosen = bulk.only([0, 2])
+    assert (chosen.body, [e.data for e in chosen.events], chosen.attempts) == (b"1\n3\n", [b"a", b"c"], 2)
+
+
+def test_a_reply_that_all_is_written_is_none():
+    assert read_reply(_reply(201, 200, 201), 3) is None
+
+
+def test_other_replies_are_read_item_by_item():
+    items = read_reply(_reply(201, 409, errors=True), 2)
+    assert items is not None
+    assert [item.status for item in items] == [201, 409]
+    assert read_reply(_reply(404, action="delete"), 1) == [Item(404)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "sent"),
+    [
+        (_reply(201, 201), 3),
+        (_reply(201, 201), 1),
+        (_reply(), 1),
+        (_reply(201, 429, errors=True), 3),
+        (b'{"errors":false}', 1),
+        (b"{}", 1),
+        (b"", 1),
+        (b"<html>", 1),
+        (b'{"errors":false,"items":[{}]}', 1),
+        (b'{"errors":false,"items":[{"create":{}}]}', 1),
+        (b'{"errors":false,"items":[{"create":{"status":201},"index":{"status":201}}]}', 1),
+        (b'{"errors":false,"items":[{"create":{"status":201,"x":"\\"status\\":20"}}]}', 2),
+    ],
+)
+def test_a_reply_that_does_not_speak_of_every_document_is_an_error(reply, sent):
+    with pytest.raises(BadReply):
+        read_reply(reply, sent)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "line", "outcome"),
+    [
+        (200, None, INDEX, Outcome.WRITTEN),
+        (201, None, CREATE, Outcome.WRITTEN),
+        (404, None, DELETE, Outcome.WRITTEN),  # deleted already
+        (404, "index_not_found_exception", DELETE, Outcome.REFUSED),
+        (404, "document_missing_exception", UPDATE, Outcome.REFUSED),
+        (409, "version_conflict_engine_exception", CREATE, Outcome.REPLAYED),
+        (409, "version_conflict_engine_exception", UPDATE, Outcome.RETRY),
+        (409, "version_conflict_engine_exception", INDEX, Outcome.REFUSED),
+        (400, "document_parsing_exception", CREATE, Outcome.REFUSED),
+        (429, "es_rejected_execution_exception", CREATE, Outcome.RETRY),
+        (502, "x", CREATE, Outcome.RETRY),
+        (503, "unavailable_shards_exception", CREATE, Outcome.RETRY),
+        (504, "x", CREATE, Outcome.RETRY),
+        (500, "x", CREATE, Outcome.RETRY),
+        (401, "security_exception", CREATE, Outcome.DENIED),
+        (403, "security_exception", CREATE, Outcome.DENIED),
+        (413, "x", CREATE, Outcome.REFUSED),
+    ],
+)
+def test_statuses_are_judged(status, error, line, outcome):
+    assert judge(Item(status, Cause(error) if error else None), line, 1, Policy()) is outcome
+
+
+def test_policies():
+    conflict = Item(409, Cause("version_conflict_engine_exception"))
+    assert judge(conflict, CREATE, 1, Policy(own_ids=False)) is Outcome.REFUSED
+    assert judge(conflict, INDEX, 1, Policy(versioned=True)) is Outcome.REPLAYED
+    assert judge(Item(500), CREATE, 10, Policy()) is Outcome.REFUSED
+    assert judge(Item(503), CREATE, 10_000, Policy()) is Outcome.RETRY
+    custom = Policy(dead_letter_codes=frozenset({403, 429}))
+    assert judge(Item(403), CREATE, 1, custom) is Outcome.REFUSED
+    assert judge(Item(429), CREATE, 1, custom) is Outcome.REFUSED
+
+
+def test_the_reason_is_one_bounded_line_with_the_innermost_cause():
+    error = Cause("a", "failed to parse", Cause("b", "middle", Cause("c", "inner\nmost")))
+    assert reason_of(error) == "failed to parse: inner most"
+    assert reason_of(Cause("only_type")) == "only_type"
+    assert reason_of(None) == ""
+    assert len(reason_of(Cause("a", "x" * 5000))) == 1000

@@ -1,0 +1,194 @@
+import base64
+import gzip
+import socket
+
+import pytest
+
+from penstock.io.elasticsearch import ElasticsearchOptions, check
+from penstock.io.elasticsearch.client import Client, NoAnswer, compress
+from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
+from tests.tools.fake_http import fake_http
+
+ROOT = b'{"version":{"number":"9.4.3"},"tagline":"You Know, for Search"}'
+
+
+def _options(url: str, **options) -> ElasticsearchOptions:
+    return ElasticsearchOptions(hosts=[url], **options)
+
+
+def test_a_bulk_goes_out_as_it_is_and_its_reply_comes_back_as_it_is():
+    with fake_http(lambda request: (200, b'{"errors":false}')) as fake:
+        client = Client(_options(fake.url, parameters={"refresh": "true"}))
+        assert client.bulk(b'{"create":{}}\n{}\n') == (200, b'{"errors":false}')
+        client.close()
+    (request,) = fake.requests
+    assert request.method == "POST"
+    path, _, query = request.path.partition("?")
+    assert path == "/_bulk"
+    assert "refresh=true" in query
+    assert "filter_path=errors,items.*.status" in query
+    assert request.body == b'{"create":{}}\n{}\n'
+    assert request.headers["content-type"] == "application/vnd.elasticsearch+x-ndjson;compatible-with=8"
+    assert request.headers["accept"] == "application/vnd.elasticsearch+json;compatible-with=8"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("options", "header"),
+    [
+        ({"user": "u", "password": "p:ü"}, "Basic " + base64.b64encode("u:p:ü".encode()).decode()),
+        ({"api_key": "id:key"}, "ApiKey " + base64.b64encode(b"id:key").decode()),
+        ({"api_key": "aWQ6a2V5"}, "ApiKey aWQ6a2V5"),
+        ({"custom_headers": {"Authorization": "Bearer x"}}, "Bearer x"),
+    ],
+)
+def test_credentials(options, header):
+    with fake_http(lambda request: (200, b"{}")) as fake:
+        client = Client(_options(fake.url, **options))
+        client.bulk(b"")
+        client.close()
+    assert fake.requests[0].headers["authorization"] == header
+
+
+@pytest.mark.parametrize("level", [1, 3, 6])
+def test_compression(level):
+    body = b'{"a":"b"}\n' * 1000
+    with fake_http(lambda request: (200, b"{}")) as fake:
+        client = Client(_options(fake.url, http_compression=True, compression_level=level))
+        client.bulk(body)
+        client.close()
+    assert fake.requests[0].headers["content-encoding"] == "gzip"
+    assert len(fake.requests[0].body) < 200
+    assert gzip.decompress(fake.requests[0].body) == body == gzip.decompress(compress(body, level))
+
+
+def test_a_path_before_every_request():
+    with fake_http(lambda request: (200, b"{}")) as fake:
+        client = Client(_options(fake.url, path="/es/"))
+        client.call("GET", "/_cluster/health")
+        client.close()
+    assert fake.requests[0].path == "/es/_cluster/health"
+
+
+def test_through_a_proxy():
+    with fake_http(lambda request: (200, ROOT)) as proxy:
+        client = Client(_options("http://es.invalid:9200", proxy=proxy.url.replace("http://", "http://u:p@")))
+        status, reply = client.call("GET", "/")
+        client.close()
+    assert status == 200
+    assert reply["version"]["number"] == "9.4.3"
+    assert proxy.requests[0].path == "http://es.invalid:9200/"
+    assert proxy.requests[0].headers["proxy-authorization"] == "Basic " + base64.b64encode(b"u:p").decode()
+
+
+def test_no_answer_is_an_exception_of_its_own():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        client = Client(_options(f"127.0.0.1:{port}", timeout=1))
+        with pytest.raises(NoAnswer, match="timed out"):
+            client.bulk(b"")
+    with pytest.raises(NoAnswer, match="refused"):
+        client.bulk(b"")
+    client.close()
+
+
+def test_sniffing_finds_the_other_nodes():
+    def answer(request):
+        if request.path.startswith("/_nodes"):
+            return 200, (
+                b'{"nodes":{"a":{"roles":["data"],"http":{"publish_address":"127.0.0.1:%d"}},'
+                b'"b":{"roles":["ingest"],"http":{"publish_address":"es2/10.0.0.2:9201"}},'
+                b'"c":{"roles":["master"],"http":{"publish_address":"10.0.0.3:9200"}}}}'
+                % int(fake.url.rpartition(":")[2])
+            )
+        return 200, b"{}"
+
+    with fake_http(answer) as fake:
+        client = Client(_options(fake.url, sniffing=True))
+        client.bulk(b"")
+        nodes = {f"{node.host}:{node.port}" for node in client._transport.node_pool.all()}
+        client.close()
+    assert nodes == {fake.url.removeprefix("http://"), "es2:9201"}
+
+
+def test_cloud_ids():
+    cloud_id = "name:" + base64.b64encode(b"eu.example:9243$abc$kib").decode()
+    assert Client(ElasticsearchOptions(cloud_id=cloud_id)).where == "https://abc.eu.example:9243"
+    with pytest.raises(OptionError, match="--cloud_id"):
+        Client(ElasticsearchOptions(cloud_id="rubbish"))
+
+
+def test_tls_options_reach_the_connections():
+    fingerprint = "ab" * 32
+    (node,) = Client(_options("https://h", ca_trusted_fingerprint=fingerprint))._transport.node_pool.all()
+    assert node.config.ssl_assert_fingerprint == fingerprint
+    (node,) = Client(_options("https://h", ssl_verification_mode="certificate"))._transport.node_pool.all()
+    assert (node.config.verify_certs, node.config.ssl_assert_hostname) == (True, False)
+    (node,) = Client(_options("https://h", ssl_verification_mode="none"))._transport.node_pool.all()
+    assert node.config.verify_certs is False
+    (node,) = Client(_options("https://h"))._transport.node_pool.all()
+    assert (node.config.verify_certs, node.config.ssl_assert_hostname) == (True, None)
+
+
+def test_check_returns_the_version():
+    with fake_http(lambda request: (200, ROOT)) as fake:
+        assert check(_options(fake.url)) == "9.4.3"
+
+
+def test_check_finds_the_version_of_a_server_without_a_root_page():
+    def answer(request):
+        return (405, b"{}") if request.path == "/" else (200, b'{"nodes":{"x":{"version":"8.19.21"}}}')
+
+    with fake_http(answer) as fake:
+        assert check(_options(fake.url)) == "8.19.21"
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "error", "text"),
+    [
+        (401, b"{}", AccessDenied, r"refuses the credentials \(401\). Check --user and --password"),
+        (200, b"<html>welcome</html>", PeerError, "not Elasticsearch"),
+        (200, b'{"version":{"number":"2.11.0","distribution":"opensearch"}}', PeerError, "not Elasticsearch"),
+        (
+            200,
+            b'{"version":{"number":"7.17.1"}}',
+            PeerError,
+            "version 7.17.1; this release speaks to 8 and 9",
+        ),
+        (404, b"", PeerError, "--path"),
+        (503, b'{"error":"starting"}', PeerError, "503: starting"),
+    ],
+)
+def test_check_says_in_one_line_what_is_wrong(status, reply, error, text):
+    with fake_http(lambda request: (status, reply)) as fake, pytest.raises(error, match=text) as caught:
+        check(_options(fake.url))
+    assert fake.url in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_check_names_the_missing_privilege():
+    def answer(request):
+        if request.path == "/":
+            return 200, ROOT
+        return (
+            200,
+            b'{"has_all_requested":false,"index":{"logs-*":{"create_doc":true,"auto_configure":false}}}',
+        )
+
+    with (
+        fake_http(answer) as fake,
+        pytest.raises(AccessDenied, match="u lacks the index privilege auto_configure") as caught,
+    ):
+        check(_options(fake.url, user="u", password="hush", index="logs-%{+YYYY}"))
+    assert "hush" not in str(caught.value)
+    assert (
+        fake.requests[1].body
+        == b'{"index":[{"names":["logs-*"],"privileges":["create_doc","auto_configure"]}]}'
+    )
+
+
+def test_check_without_a_server():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(Unreachable, match=rf"no answer .*127.0.0.1:{port}.*refused.*--hosts"):
+        check(_options(f"127.0.0.1:{port}"))
