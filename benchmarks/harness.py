@@ -5,13 +5,15 @@ every contender runs once a round, in turn, and the table shows each one's media
 and its ratio to the first. CPU time is that of the process under test (user and system), never wall time.
 """
 
+import importlib.util
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-__all__ = ["child_cpu_s", "cpu_per_million", "events", "print_table", "rounds"]
+__all__ = ["child_cpu_s", "cpu_per_million", "events", "load_package", "print_table", "resident_mb", "rounds"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -21,6 +23,22 @@ def child_cpu_s(pid: int) -> float:
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Megabytes of memory that a running process holds now."""
+    with open(f"/proc/{pid}/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def load_package(name: str) -> None:
+    """Makes the checkout's folder `local` or `tests` importable; its root must not be on `sys.path`."""
+    folder = Path(__file__).resolve().parents[1] / name
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    sys.modules[name] = importlib.util.module_from_spec(spec)
 
 
 def cpu_per_million(work: Callable[[], int]) -> float:

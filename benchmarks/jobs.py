@@ -1,0 +1,305 @@
+"""What the two jobs cost whole: CPU-seconds per million 350-byte events, warm, beside a floor of the same run.
+
+usage: python -P benchmarks/jobs.py [beats-to-kinesis | kinesis-to-elasticsearch] [ROUNDS]
+
+- beats-to-kinesis: from the Beats socket (windows of 2048 events, compression 3, two clients) to the acknowledged
+  PutRecords, against the Kinesis simulator of our tests. Floor: `zlib.decompress` and a bare loop over the frames.
+- kinesis-to-elasticsearch: from aggregated records in two shards (moto) to the gathered bulk reply of an endpoint that
+  stores nothing. Peer: boto3, protobuf for the aggregated records, json and helpers.streaming_bulk.
+
+Every server and load generator is a process of its own; only the job's own process is measured.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import child_cpu_s, cpu_per_million, events, load_package, print_table, resident_mb, rounds
+
+load_package("tests")
+load_package("local")
+
+from local.elasticsearch_server import free_port
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+WARM_UP = 100_000
+MEASURED = 500_000
+ENVIRONMENT = {**os.environ, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+@contextlib.contextmanager
+def program(*command: str | Path, wait_for: str = "", cwd: Path | None = None) -> Iterator[tuple[int, str]]:
+    """Runs a program until the block ends; gives its pid and the first line that holds `wait_for`."""
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=cwd,
+    )
+    try:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if wait_for in line:
+                yield process.pid, line.strip()
+                break
+        else:
+            sys.exit("".join(seen))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+
+
+def python(*arguments: str | Path) -> list[str | Path]:
+    return [sys.executable, "-P", *arguments]
+
+
+def simulator() -> Any:
+    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import harness; harness.load_package('tests'); "
+    code += "from tests.simulator.__main__ import main; main()"
+    return program(
+        *python("-c", code, HERE, "--stream", "kinesis_poc:2", "--forget"),
+        wait_for="http",
+        cwd=ROOT / "tests",
+    )
+
+
+def job(name: str, folder: str, *options: str) -> Any:
+    return program(*python("-m", "penstock.pipelines", name, *options), wait_for=" ready: ", cwd=Path(folder))
+
+
+# -- beats-to-kinesis ------------------------------------------------------------------------------------
+
+
+def beats_job() -> float:
+    port = free_port(None)
+    with tempfile.TemporaryDirectory() as folder, simulator() as (_, endpoint_url):
+        options = ["--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url]
+        options += ["--randomized_partition_key", "--max_pending_records", "10000", "--rate_limit", "1000000"]
+        with job("beats-to-kinesis", folder, *options) as (pid, _):
+            load(port, WARM_UP)
+            before = child_cpu_s(pid)
+            sent = load(port, MEASURED)
+            used = child_cpu_s(pid) - before
+            MEMORY["beats-to-kinesis"] = resident_mb(pid)
+            return used / sent * 1e6
+
+
+def load(port: int, count: int) -> int:
+    windows = str(count // 2 // 2048)
+    command = python(HERE / "beats_load.py", "127.0.0.1", str(port), "2", windows)
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def beats_floor() -> float:
+    """Inflates a window's frames and walks over them, nothing else."""
+    payloads = events(2048)
+    frames = b"".join(struct.pack(">HII", 0x324A, n, len(data)) + data for n, data in enumerate(payloads, 1))
+    body = zlib.compress(frames, 3)
+
+    def work() -> int:
+        count = 0
+        for _ in range(50):
+            inflated = zlib.decompress(body)
+            position, unpack = 0, struct.Struct(">HII").unpack_from
+            found = []
+            while position < len(inflated):
+                _code, _sequence, length = unpack(inflated, position)
+                found.append(inflated[position + 10 : position + 10 + length])
+                position += 10 + length
+            count += len(found)
+        return count
+
+    return cpu_per_million(work)
+
+
+# -- kinesis-to-elasticsearch ----------------------------------------------------------------------------
+
+
+def kinesis_job() -> float:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        moto() as endpoint_url,
+        program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
+    ):
+        fill(endpoint_url, WARM_UP + MEASURED + 50_000)
+        options = ["--kinesis_stream_name", "kinesis_poc", "--application_name", "benchmark"]
+        options += ["--endpoint_url", endpoint_url, "--hosts", hosts, "--checkpoint_interval_seconds", "10"]
+        options += ["--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"]
+        with job("kinesis-to-elasticsearch", folder, *options) as (pid, _):
+            wait(lambda: received(hosts) >= WARM_UP)
+            before, first = child_cpu_s(pid), received(hosts)
+            wait(lambda: received(hosts) >= first + MEASURED)
+            used, last = child_cpu_s(pid) - before, received(hosts)
+            MEMORY["kinesis-to-elasticsearch"] = resident_mb(pid)
+            return used / (last - first) * 1e6
+
+
+def kinesis_peer() -> float:
+    """boto3, protobuf, json and helpers.streaming_bulk: what one writes without a framework."""
+    count = 60_000
+    with (
+        moto() as endpoint_url,
+        program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
+    ):
+        fill(endpoint_url, count)
+        command = python(__file__, "peer", endpoint_url, hosts)
+        out = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+        return float(out)
+
+
+def peer(endpoint_url: str, hosts: str) -> None:
+    import boto3
+    from elasticsearch import Elasticsearch, helpers
+
+    aggregated_record = kpl_message()
+    kinesis = boto3.client("kinesis", endpoint_url=endpoint_url, region_name="us-east-1")
+    elasticsearch = Elasticsearch(hosts)
+
+    def actions() -> Iterator[dict[str, Any]]:
+        for shard in kinesis.list_shards(StreamName="kinesis_poc")["Shards"]:
+            place = {"StreamName": "kinesis_poc", "ShardId": shard["ShardId"]}
+            iterator = kinesis.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            while True:
+                reply = kinesis.get_records(ShardIterator=iterator, Limit=10000)
+                iterator = reply["NextShardIterator"]
+                if not reply["Records"]:
+                    break
+                for record in reply["Records"]:
+                    message = record["Data"][4:-16]
+                    assert hashlib.md5(message).digest() == record["Data"][-16:]
+                    for index, user_record in enumerate(aggregated_record.FromString(message).records):
+                        document = json.loads(user_record.data)
+                        yield {
+                            "_op_type": "create",
+                            "_index": "logs-" + document["@timestamp"][:10],
+                            "_id": f"{record['SequenceNumber']}:{index}",
+                            "_source": document,
+                        }
+
+    def work() -> int:
+        return sum(ok for ok, _ in helpers.streaming_bulk(elasticsearch, actions(), chunk_size=2000))
+
+    print(cpu_per_million(work))
+
+
+def kpl_message() -> Any:
+    """protobuf's class for KPL's AggregatedRecord, as far as its fields are needed here."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="kpl.proto", package="kpl", syntax="proto2")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    record = file.message_type.add(name="Record")
+    record.field.add(name="partition_key_index", number=1, label=2, type=kinds.TYPE_UINT64)
+    record.field.add(name="data", number=3, label=2, type=kinds.TYPE_BYTES)
+    aggregated = file.message_type.add(name="AggregatedRecord")
+    aggregated.field.add(name="partition_key_table", number=1, label=3, type=kinds.TYPE_STRING)
+    aggregated.field.add(name="records", number=3, label=3, type=kinds.TYPE_MESSAGE, type_name=".kpl.Record")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("kpl.AggregatedRecord"))
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    command = python(ROOT / "local" / "moto_program.py", "0")
+    with program(*command, wait_for="serving at") as (_, line):
+        endpoint_url = line.rpartition(" ")[2]
+        boto = client(endpoint_url)
+        boto.create_stream(StreamName="kinesis_poc", ShardCount=2)
+        yield endpoint_url
+
+
+def client(endpoint_url: str) -> Any:
+    import boto3
+
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return boto3.client("kinesis", endpoint_url=endpoint_url, region_name="us-east-1", **keys)
+
+
+def fill(endpoint_url: str, count: int) -> None:
+    """Puts aggregated records of 50 KB, evenly over both shards, by code of its own."""
+    boto = client(endpoint_url)
+    payloads = events(100_000)
+    records = []
+    for number in range(count // 140):
+        start = number * 140 % (len(payloads) - 140)
+        message = b"\x0a\x01a" + b"".join(user_record(data) for data in payloads[start : start + 140])
+        blob = b"\xf3\x89\x9a\xc2" + message + hashlib.md5(message).digest()
+        records.append({"Data": blob, "PartitionKey": "a", "ExplicitHashKey": str((number % 2) << 127)})
+        if len(records) == 90:
+            boto.put_records(StreamName="kinesis_poc", Records=records)
+            records = []
+    if records:
+        boto.put_records(StreamName="kinesis_poc", Records=records)
+
+
+def user_record(data: bytes) -> bytes:
+    inner = b"\x08\x00\x1a" + varint(len(data)) + data
+    return b"\x1a" + varint(len(inner)) + inner
+
+
+def varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def received(hosts: str) -> int:
+    with urllib.request.urlopen(f"{hosts}/_count") as reply:
+        return int(json.load(reply)["count"])
+
+
+def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit("the job does not get on")
+        time.sleep(0.05)
+
+
+MEMORY: dict[str, float] = {}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["peer"]:
+        peer(*sys.argv[2:])
+        return
+    chosen = [each for each in sys.argv[1:] if not each.isdigit()]
+    count = next((int(each) for each in sys.argv[1:] if each.isdigit()), 3)
+    if not chosen or "beats-to-kinesis" in chosen:
+        figures = rounds(
+            {"floor: inflate, walk the frames": beats_floor, "beats-to-kinesis": beats_job}, count
+        )
+        print_table("beats-to-kinesis", figures, {"beats-to-kinesis": 2.5})
+    if not chosen or "kinesis-to-elasticsearch" in chosen:
+        contenders = {"boto3 + streaming_bulk": kinesis_peer, "kinesis-to-elasticsearch": kinesis_job}
+        print_table("kinesis-to-elasticsearch", rounds(contenders, count), {"kinesis-to-elasticsearch": 4.0})
+    for name, megabytes in MEMORY.items():
+        print(f"  {name}: {megabytes:.0f} MB resident at the end")
+
+
+if __name__ == "__main__":
+    main()
