@@ -12,6 +12,7 @@ Invariants.
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from itertools import repeat
@@ -21,6 +22,7 @@ from penstock.io.beats import _frames as frames
 from penstock.io.beats._acks import Due, Ledger
 from penstock.io.beats._protocol import Receiver, Stretch
 from penstock.io.beats._sockets import Transport
+from penstock.io.beats._welcome import TlsTransport, read_proxy_header
 from penstock.io.beats.origin import BeatsClient
 from penstock.io.errors import ProtocolError
 from penstock.io.live import Chunk
@@ -47,11 +49,12 @@ class Connection:
         dead: nothing can be sent any more; what it sent is written, but not acknowledged.
     """
 
-    def __init__(self, server: "BeatsServer", transport: Transport, client: BeatsClient) -> None:
+    def __init__(self, server: "BeatsServer", sock: socket.socket, client: BeatsClient) -> None:
         self.client = client
         self.dead = False
         self._server = server
-        self._transport = transport
+        self._socket = sock
+        self._transport = Transport(sock, server.alarm)
         self._receiver = Receiver(server.limits)
         self._lock = threading.Condition(threading.Lock())
         self._ledger = Ledger()
@@ -67,13 +70,15 @@ class Connection:
     def run(self) -> str:
         """Serves the client until the end; returns why it ended, in one word."""
         try:
+            self._welcome()
             reason = self._read()
             self._await_acknowledgements()
             if not self.dead:
                 self._transport.finish()
         except ProtocolError as error:
-            reason = "protocol"
-            _LOGGER.warning("%s is disconnected: %s", self.client, error)
+            reason = "stopped" if self._server.stopping else "protocol"
+            if reason == "protocol":
+                self._server.complaints.log(self.client, error)
         except OSError as error:
             reason = "reset"
             _LOGGER.info("%s is gone: %s", self.client, error.strerror or error)
@@ -83,6 +88,26 @@ class Connection:
             self._server.reserve(self, self._reserved, 0)
             self._transport.close()
         return reason
+
+    def _welcome(self) -> None:
+        """PROXY header and TLS handshake, where they are asked for."""
+        server = self._server
+        until = server.clock() + server.options.ssl_handshake_timeout / 1000
+
+        def left_s() -> float:
+            # A stop, which wakes whoever waits here, leaves no time.
+            return 0.0 if server.stopping or self.dead else until - server.clock()
+
+        if server.options.proxy_protocol:
+            named = read_proxy_header(self._socket, left_s, self._transport.wait)
+            if named is not None:
+                self.client = BeatsClient(*named)
+        if server.tls is not None:
+            transport = TlsTransport(self._socket, server.alarm, server.tls)
+            with self._lock:
+                self._transport = transport
+            transport.handshake(left_s)
+            self.client = transport.peer(self.client)
 
     def _read(self) -> str:
         server, receiver = self._server, self._receiver
@@ -96,8 +121,14 @@ class Connection:
                 return "idle"
             if not data:
                 return "stopped" if server.stopping else "closed"
+            windows, inflated = receiver.windows, receiver.inflated_bytes
             if receiver.receive(data):
                 self._offer()
+            server.statistics.add(
+                bytes_received=len(data),
+                windows=receiver.windows - windows,
+                bytes_inflated=receiver.inflated_bytes - inflated,
+            )
             if self._reserved or receiver.buffered_bytes > _RECEIVE_BYTES:
                 self._reserve()
         return "stopped"
@@ -141,6 +172,7 @@ class Connection:
         indices = range(stretch.first, stretch.first + count)
         events = list(map(_event, stretch.payloads, repeat(self.client), indices))
         if self._server.offer(Chunk(events, stretch.size, (self, due)), give_up=self._is_dead):
+            self._server.statistics.add(events=count)
             return True
         with self._lock:
             self._ledger.withdraw(due)
@@ -179,14 +211,17 @@ class Connection:
         """Whether the client waits for nothing from us, as far as we know."""
         return self._ledger.settled and not self._waiting and not self._receiver.in_window
 
-    def acknowledge(self) -> None:
-        """Sends the acknowledgements that are due."""
+    def acknowledge(self) -> int:
+        """Sends the acknowledgements that are due; returns how many."""
+        acks = b""
         with self._lock:
             if not self.dead:
-                self._outbox += self._ledger.due()
+                acks = self._ledger.due()
+                self._outbox += acks
                 self._flush()
             if self._ledger.settled or self.dead:
                 self._lock.notify_all()
+        return len(acks) // frames.ACK_SIZE
 
     def keep_alive(self, now: float, interval_s: float) -> bool:
         """Sends `A 0` when the client waits for us and has heard nothing for that long; says whether."""
@@ -214,19 +249,15 @@ class Connection:
         if sent:
             self._sent_at = self._server.clock()
         if len(self._outbox) > _OUTBOX_BYTES:
-            _LOGGER.warning("%s is disconnected: it does not read its acknowledgements.", self.client)
+            self._server.complaints.log(self.client, "it does not read its acknowledgements.")
             self._die()
 
     def _die(self) -> None:
         self.dead = True
-        self._transport.wake(both=True)
+        self._transport.end()
         self._lock.notify_all()
 
     # -- any thread ------------------------------------------------------------------------------------
-
-    def stop_reading(self) -> None:
-        """The server stops: reads nothing more."""
-        self._transport.wake()
 
     def abandon(self, *, unless_settled: bool = False) -> None:
         """The server closes: whatever isn't acknowledged by now is never acknowledged here."""

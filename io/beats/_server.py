@@ -22,8 +22,11 @@ import time
 from collections.abc import Callable
 
 from penstock.io.beats._acks import Due
+from penstock.io.beats._complaints import Complaints
 from penstock.io.beats._connection import Connection
-from penstock.io.beats._sockets import Transport, listen
+from penstock.io.beats._sockets import listen
+from penstock.io.beats._statistics import Statistics
+from penstock.io.beats._tls import ReloadingTls
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
 from penstock.io.live import Chunk, LiveSource
@@ -51,6 +54,10 @@ class BeatsServer(LiveSource):
         limits: what the protocol core checks.
         address: host and port that it listens on (the real port where 0 was asked for).
         turns: a connection holds one of these while it parses and offers.
+        statistics: what it counts.
+        complaints: where it logs why it disconnected clients.
+        tls: the TLS contexts; None without TLS.
+        alarm: becomes readable when the server stops.
     """
 
     def __init__(
@@ -66,11 +73,16 @@ class BeatsServer(LiveSource):
         self.limits = options.limits()
         self.clock = clock
         self.turns = threading.Semaphore(_TURNS)
+        self.statistics = Statistics()
+        self.complaints = Complaints()
+        self.alarm, self._bell = socket.socketpair()
         self._connections: dict[Connection, threading.Thread] = {}
         self._connections_lock = threading.Lock()
         self._reserved = 0
         self._work: queue.SimpleQueue[list[Chunk] | tuple[Connection, Due] | str] = queue.SimpleQueue()
-        self._listener = listen(options.host, options.port)
+        files = options.tls_files()
+        self.tls = None if files is None else ReloadingTls(files)
+        self._listener = listen(options.host, options.port, share=options.share_port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._threads = [
             threading.Thread(target=self._accept, name=f"{key} accept", daemon=True),
@@ -95,16 +107,17 @@ class BeatsServer(LiveSource):
         self._listener.close()
 
     def _welcome(self, sock: socket.socket, client: BeatsClient) -> None:
-        with self._connections_lock:
-            count = len(self._connections)
+        count = self.connection_count
         if count >= self.options.max_connections or self.stopping:
             if not self.stopping:
-                _LOGGER.warning("%s is refused: %d clients are connected, as many as --max_connections allows.",
-                                client, count)  # fmt: skip
+                self.complaints.log(
+                    client, f"{count} clients are connected, as many as --max_connections allows."
+                )
+            self.statistics.add(closed_refused=1)
             sock.close()
             return
         try:
-            connection = Connection(self, Transport(sock), client)
+            connection = Connection(self, sock, client)
         except OSError:  # gone already
             sock.close()
             return
@@ -119,13 +132,14 @@ class BeatsServer(LiveSource):
             sock.close()
 
     def _serve(self, connection: Connection) -> None:
-        if self.stopping:
-            connection.stop_reading()
+        self.statistics.add(connections=1)
+        reason = "defect"
         try:
-            connection.run()
+            reason = connection.run()
         except Exception:
             _LOGGER.exception("serving %s failed: this is a defect of penstock", connection.client)
         finally:
+            self.statistics.add(**{f"closed_{reason}": 1})
             self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
@@ -135,6 +149,12 @@ class BeatsServer(LiveSource):
     def _all_connections(self) -> list[Connection]:
         with self._connections_lock:
             return list(self._connections)
+
+    @property
+    def connection_count(self) -> int:
+        """How many clients are connected."""
+        with self._connections_lock:
+            return len(self._connections)
 
     @property
     def full(self) -> bool:
@@ -185,17 +205,21 @@ class BeatsServer(LiveSource):
                 self._settle(work)
             if (now := self.clock()) >= next_tick:
                 next_tick = now + tick
-                for connection in self._all_connections():
-                    connection.keep_alive(now, interval)
+                sent = sum(each.keep_alive(now, interval) for each in self._all_connections())
+                if sent:
+                    self.statistics.add(keepalives=sent)
 
     def _settle(self, work: "list[Chunk] | tuple[Connection, Due]") -> None:
         pairs = [work] if isinstance(work, tuple) else [chunk.context for chunk in work]
         touched: dict[Connection, None] = {}
+        now = self.clock()
         for connection, due in pairs:
             due.done = True
             touched[connection] = None
-        for connection in touched:
-            connection.acknowledge()
+            self.statistics.acknowledged(now - due.offered_at)
+        acks = sum(connection.acknowledge() for connection in touched)
+        if acks:
+            self.statistics.add(acks=acks)
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -222,8 +246,8 @@ class BeatsServer(LiveSource):
     def _wake_up(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        for connection in self._all_connections():
-            connection.stop_reading()
+        with contextlib.suppress(OSError):
+            self._bell.send(b"!")
 
     def close(self) -> None:
         """Sends the acknowledgements that are due, and closes everything; 3 seconds at most."""
@@ -239,3 +263,4 @@ class BeatsServer(LiveSource):
             thread.join(max(0.0, until - time.monotonic()))
         for connection in connections:
             connection.abandon()
+        self._bell.close()  # the alarm's other end stays: a thread that is late may still wait for it

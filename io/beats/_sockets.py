@@ -26,6 +26,7 @@ def listen(
     host: str,
     port: int,
     *,
+    share: bool = False,
     patience_s: float = BIND_PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> socket.socket:
@@ -34,6 +35,7 @@ def listen(
     Args:
         host: name or address; of several addresses, the first that can be had.
         port: 0 for any free one.
+        share: other processes of this user may listen there too; the kernel deals clients out among them.
         patience_s: how long to try again while the port is taken, in seconds.
         sleep: waits that many seconds.
 
@@ -44,7 +46,7 @@ def listen(
     tries = max(1, round(patience_s / 0.25))
     for attempt in range(1, tries + 1):
         try:
-            return _bind(host, port)
+            return _bind(host, port, share)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or attempt == tries:
                 raise _explain(error, host, port) from error
@@ -52,10 +54,12 @@ def listen(
     raise AssertionError
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, share: bool) -> socket.socket:
     candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = candidates[0]
-    return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=1024)
+    return socket.create_server(
+        (str(address[0]), int(address[1])), family=family, backlog=1024, reuse_port=share
+    )
 
 
 def _explain(error: OSError, host: str, port: int) -> PenstockError:
@@ -73,14 +77,22 @@ def _explain(error: OSError, host: str, port: int) -> PenstockError:
 
 
 class Transport:
-    """One client's TCP connection, without TLS."""
+    """One client's TCP connection, without TLS.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        sock: the connection.
+        alarm: a socket whose becoming readable ends every wait: how a stop reaches threads that wait. (Shutting
+            the connection's own receiving side down would look like a broken stream to TLS.)
+    """
+
+    def __init__(self, sock: socket.socket, alarm: socket.socket) -> None:
         self._socket = sock
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._poll.register(alarm, select.POLLIN)
+        self._alarm = alarm
 
     def receive(self, size: int) -> bytes | None:
         """At most `size` bytes; empty at the end; None when there is nothing now."""
@@ -100,19 +112,21 @@ class Transport:
         """Waits until there may be something to receive, or for that many seconds (None: for ever)."""
         return bool(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
 
-    def wake(self, *, both: bool = False) -> None:
-        """Ends receiving (and sending), which wakes the thread that waits. From any thread."""
+    def end(self) -> None:
+        """Ends receiving and sending at once, which wakes the thread that waits. From any thread."""
         with contextlib.suppress(OSError):
             # Not the object's own method: an SSLSocket would forget its session, which another thread uses.
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR if both else socket.SHUT_RD)
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def finish(self) -> None:
         """Closes so that what was sent still arrives: unread bytes would make the kernel send a reset."""
         try:
             self._end_sending()
+            self._poll.unregister(self._alarm)
             until = time.monotonic() + _LINGER_S
             while (left := until - time.monotonic()) > 0:
-                data = self._socket.recv(65536) if self._poll.poll(left * 1000) else b""
+                # The socket's own method: what still comes over TLS is of no interest to anybody.
+                data = socket.socket.recv(self._socket, 65536) if self._poll.poll(left * 1000) else b""
                 if not data:
                     break
         except OSError:

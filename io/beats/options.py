@@ -2,7 +2,9 @@
 
 import dataclasses
 
+from penstock.io.beats._enrich import KINDS
 from penstock.io.beats._limits import Limits
+from penstock.io.beats._tls import CLIENT_AUTHENTICATION, PROTOCOLS, TlsFiles
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, option
 
@@ -45,6 +47,50 @@ class BeatsOptions:
     keepalive_interval: float = option(
         3.0, help="Seconds between keep-alives to a client that waits for an acknowledgement."
     )
+    ssl_enabled: bool = option(False, help="Whether clients must speak TLS.")
+    ssl_certificate: str | None = option(
+        None,
+        help="PEM file of the server's certificate, with intermediate ones behind it. Read anew when it changes.",
+    )
+    ssl_key: str | None = option(None, help="PEM file of its private key, PKCS#8 or PKCS#1.")
+    ssl_key_passphrase: str | None = option(None, help="What opens the key, if it is encrypted.", secret=True)
+    ssl_certificate_authorities: list[str] = option(
+        [], help="PEM files of the authorities that sign clients' certificates."
+    )
+    ssl_client_authentication: str = option(
+        "none",
+        help="Whether clients show a certificate.",
+        choices=("none", "optional", "required"),
+    )
+    ssl_supported_protocols: list[str] = option(
+        ["TLSv1.2", "TLSv1.3"], help="TLS versions allowed, next to each other."
+    )
+    ssl_cipher_suites: list[str] = option(
+        [], help="Cipher suites allowed, by their registered or OpenSSL's names; else OpenSSL's default."
+    )
+    ssl_handshake_timeout: int = option(
+        10_000, help="Milliseconds for a client's TLS handshake, and for its PROXY header."
+    )
+    proxy_protocol: bool = option(
+        False,
+        help="Whether a load balancer puts a PROXY header (version 1 or 2) in front of each connection. "
+        "Its word is taken for the client's address, so let nobody else reach the port.",
+    )
+    validate: bool = option(
+        False,
+        help="Whether events that are no JSON objects become dead letters (and are acknowledged). Parses each event.",
+    )
+    enrich: list[str] = option(
+        [],
+        help="What to add to each event's @metadata: source_metadata (the client's address), ssl_peer_metadata, "
+        "all or none. codec_metadata adds nothing here.",
+    )
+    share_port: bool = option(
+        False,
+        flag="beats_share_port",
+        help="Whether several processes of this user may listen on the port (SO_REUSEPORT), for Beam workers on one "
+        "host. Off, a second job on the port is refused at its start; on, nobody notices it.",
+    )
     max_connections: int = option(2000, help="Clients connected at the same time; a further one is refused.")
     max_window_size: int = option(100_000, help="Events in a window (bulk_max_size of the Beat).")
     max_frame_bytes: int = option(
@@ -74,10 +120,73 @@ class BeatsOptions:
             "--keepalive_interval must be between 0.1 and 25 seconds.",
         )
         _require(
+            self.ssl_handshake_timeout >= 1, "--ssl_handshake_timeout must be at least 1 (milliseconds)."
+        )
+        self._check_enrich()
+        self._check_tls()
+        _require(
             self.max_frame_bytes <= self.max_pending_bytes,
             f"--max_frame_bytes ({self.max_frame_bytes}) must not exceed --max_pending_bytes "
             f"({self.max_pending_bytes}): such a frame could never be read.",
         )
+
+    def _check_enrich(self) -> None:
+        for kind in self.enrich:
+            _require(
+                kind in (*KINDS, "all", "none"),
+                f"--enrich {kind!r} is none of {', '.join(KINDS)}, all, none.",
+            )
+        _require("none" not in self.enrich or self.enrich == ["none"], "--enrich none stands alone.")
+
+    def _check_tls(self) -> None:
+        given = [
+            name
+            for name in ("certificate", "key", "key_passphrase", "certificate_authorities", "cipher_suites")
+            if getattr(self, f"ssl_{name}")
+        ]
+        authentication = self.ssl_client_authentication
+        if not self.ssl_enabled:
+            # Whoever gives these and forgets the switch must not find out from a network trace.
+            _require(not given, f"--ssl_{given[0] if given else ''} needs --ssl_enabled.")
+            _require(authentication == "none", "--ssl_client_authentication needs --ssl_enabled.")
+            return
+        _require(self.ssl_certificate is not None, "--ssl_enabled needs --ssl_certificate.")
+        _require(self.ssl_key is not None, "--ssl_enabled needs --ssl_key.")
+        _require(
+            authentication in CLIENT_AUTHENTICATION,
+            f"--ssl_client_authentication {authentication!r} is none of {', '.join(CLIENT_AUTHENTICATION)}.",
+        )
+        _require(
+            (authentication != "none") == bool(self.ssl_certificate_authorities),
+            "--ssl_client_authentication optional or required and --ssl_certificate_authorities go together: "
+            "give both or neither.",
+        )
+        _require(bool(self.ssl_supported_protocols), "--ssl_supported_protocols is empty.")
+        for version in self.ssl_supported_protocols:
+            _require(
+                version in PROTOCOLS,
+                f"--ssl_supported_protocols {version!r} is none of {', '.join(PROTOCOLS)}.",
+            )
+
+    def tls_files(self) -> TlsFiles | None:
+        """What TLS needs; None when it is off."""
+        if not self.ssl_enabled or self.ssl_certificate is None or self.ssl_key is None:
+            return None
+        return TlsFiles(
+            self.ssl_certificate,
+            self.ssl_key,
+            self.ssl_key_passphrase,
+            self.ssl_certificate_authorities,
+            self.ssl_client_authentication,
+            self.ssl_supported_protocols,
+            self.ssl_cipher_suites,
+        )
+
+    def enrich_kinds(self) -> tuple[str, ...]:
+        """What to enrich with, spelled out."""
+        if "all" in self.enrich:
+            return KINDS
+        return tuple(kind for kind in self.enrich if kind not in ("none", "codec_metadata"))
 
     def limits(self) -> Limits:
         """What the protocol core checks; windows are cut so that half of what may be pending is one stretch."""

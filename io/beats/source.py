@@ -4,8 +4,10 @@ import functools
 
 import apache_beam as beam
 
+from penstock.io.beats._prepare import PrepareDoFn
 from penstock.io.beats._server import BeatsServer
 from penstock.io.beats._sockets import listen
+from penstock.io.beats._tls import load
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.live import LiveSource
 from penstock.io.unbounded import read_batches
@@ -22,16 +24,22 @@ def check(options: BeatsOptions) -> None:
     """Looks, before a job starts, at what would otherwise fail in the middle of it.
 
     Raises:
-        OptionError: the port is taken, or the host is none of this machine.
+        OptionError: the port is taken, the host is none of this machine, or a TLS file can't be used.
         AccessDenied: this user may not listen on that port.
     """
-    listen(options.host, options.port).close()
+    if (files := options.tls_files()) is not None:
+        load(files)
+    listen(options.host, options.port, share=options.share_port).close()
 
 
 class ReadFromBeats(beam.PTransform):
     """Events that Beats send (the Lumberjack protocol, as Logstash's beats input speaks it).
 
-    Gives `EventBatch`es of payloads as they came: nothing is parsed.
+    Gives `EventBatch`es of payloads as they came: nothing is parsed, unless `validate` asks for it. Version 1 events
+    become one JSON object each.
+
+    Metrics (namespace `beats`): connections, connections_open, windows, events, bytes_received, bytes_inflated,
+    pending_events, pending_bytes, ack_latency_ms, acks, keepalives, and closed_REASON for why connections ended.
 
     Unit of parallelism: the process. One listening socket serves all clients of a worker.
     Delivery guarantee: at least once. A client hears that its window is safe when `Acknowledge`, the last step of
@@ -48,7 +56,9 @@ class ReadFromBeats(beam.PTransform):
 
     def expand(self, pipeline_begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         key = key_of(self._options)
-        return read_batches(pipeline_begin, key, functools.partial(_serve, key, self._options))
+        prepare = PrepareDoFn(key, self._options.validate, self._options.enrich_kinds())
+        batches = read_batches(pipeline_begin, key, functools.partial(_serve, key, self._options))
+        return batches | "Prepare" >> beam.ParDo(prepare)
 
 
 def _serve(key: str, options: BeatsOptions) -> LiveSource:

@@ -51,8 +51,9 @@ def serve() -> Iterator[Callable[..., BeatsServer]]:
     yield start
     for server in servers:
         server.close()
-        left = [t.name for t in threading.enumerate() if t.name.startswith(("beats ", server.key))]
-        assert not left, left
+    names = ("beats ", *(server.key for server in servers))
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
+    assert not left, left
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""Puts the client's address and TLS peer into an event without parsing it, where that can be avoided.
+
+Fields have the names that Logstash's beats input gives them in its ECS mode, below `@metadata`. The port stays out:
+an event that is sent again over a new connection must be the same event, or it would get another identity.
+
+Plan. A Beat writes `"@metadata":{` near the beginning of each event. That sequence of bytes can't stand inside a JSON
+string (its quotes would be escaped), and when only one `{` stands before it, it is the event's own key. If what
+follows is flat, the fields are spliced in before its `}`. Without such a key they become one, behind the event's
+first `{`. Whatever else may be in there (a second such key, our own fields, letters written as escapes: a client
+that wants to pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from penstock.io.beats.origin import BeatsClient
+
+__all__ = ["KINDS", "enriched", "fields_of"]
+
+KINDS = ("source_metadata", "ssl_peer_metadata", "codec_metadata")
+"""What may be asked for. There is no codec here, so `codec_metadata` adds nothing."""
+
+_METADATA = b'"@metadata":{'
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+
+
+def fields_of(client: BeatsClient, kinds: Sequence[str]) -> bytes:
+    """What is to be added to all events of a client: members of a JSON object, without its braces; or empty.
+
+    Source: https://www.elastic.co/docs/reference/logstash/plugins/plugins-inputs-beats (Event enrichment).
+    """
+    beats: dict[str, Any] = {}
+    fields: dict[str, Any] = {"input": {"beats": beats}}
+    if "source_metadata" in kinds:
+        beats["host"] = {"ip": client.address}
+    if "ssl_peer_metadata" in kinds and client.tls_version:
+        verified = client.tls_subject is not None
+        fields["tls_peer"] = {"status": "verified" if verified else "unverified"}
+        if verified:
+            beats["tls"] = {
+                "version_protocol": client.tls_version,
+                "client": {"subject": client.tls_subject},
+                "cipher": client.tls_cipher,
+            }
+    if not beats:
+        del fields["input"]
+    return orjson.dumps(fields)[1:-1] if fields else b""
+
+
+def enriched(data: bytes, fields: bytes) -> bytes:
+    """An event with `fields` (see `fields_of`) in its `@metadata`; unchanged when it is no JSON object.
+
+    What only looks like an object from both ends may get them too: it is no worse for it.
+    """
+    return _spliced(data, fields) or _rewritten(data, fields)
+
+
+def _spliced(data: bytes, fields: bytes) -> bytes | None:
+    if data[:1] != b"{" or data[-1:] != b"}" or _ESCAPED_LETTER.search(data):
+        return None
+    key = data.find(_METADATA)
+    if key < 0:
+        if data[1:2] != b'"' or b"metadata" in data:
+            return None
+        return b"{%b%b},%b" % (_METADATA, fields, data[1:])
+    begin = key + len(_METADATA)
+    end = data.find(b"}", begin)
+    members = data[begin:end]
+    if (
+        data.count(b"{", 0, key) != 1
+        or end < 0
+        or data.find(b'metadata"', begin) >= 0
+        # An even number of quotes, none of them escaped: the brace isn't inside a string.
+        or members.count(b'"') % 2
+        or any(bad in members for bad in (b"{", b"\\", b'"input"', b'"tls_peer"'))
+    ):
+        return None
+    comma = b"," if members.strip() else b""
+    return b"%b%b%b%b" % (data[:end], comma, fields, data[end:])
+
+
+def _rewritten(data: bytes, fields: bytes) -> bytes:
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return data
+    if not isinstance(event, dict) or not isinstance(event.get("@metadata", {}), dict):
+        return data
+    event["@metadata"] = {**event.get("@metadata", {}), **orjson.loads(b"{%b}" % fields)}
+    return orjson.dumps(event)

@@ -1,0 +1,89 @@
+"""The step right behind the read: refuses what is no JSON object, enriches, and reports the server's metrics."""
+
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+import orjson
+from apache_beam.metrics import Metrics
+
+from penstock.io.beats._enrich import enriched, fields_of
+from penstock.io.beats._server import BeatsServer
+from penstock.io.beats.origin import BeatsClient
+from penstock.io.live import LIVE
+from penstock.transforms.batch import DeadLetter, Event, EventBatch
+
+__all__ = ["PrepareDoFn", "enrich", "validate"]
+
+NAMESPACE = "beats"
+
+
+def validate(batch: EventBatch) -> EventBatch:
+    """The batch with all that is not a JSON object among its dead letters."""
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    for event in batch.events:
+        try:
+            if isinstance(orjson.loads(event.data), dict):
+                events.append(event)
+                continue
+            error, reason = "NotAnObject", "JSON, but not an object"
+        except orjson.JSONDecodeError as failure:
+            error, reason = "JSONDecodeError", f"not JSON: {failure}"
+        letters.append(DeadLetter(event, error, reason, "beats"))
+    return batch.with_events(events, letters) if letters else batch
+
+
+def enrich(batch: EventBatch, kinds: Sequence[str]) -> EventBatch:
+    """The batch with its clients' metadata in each event."""
+    events: list[Event] = []
+    client, fields = None, b""
+    for event in batch.events:
+        if event.origin is not client:  # a client's events follow each other
+            client = event.origin
+            fields = fields_of(client, kinds) if isinstance(client, BeatsClient) else b""
+        if fields:
+            event = Event(enriched(event.data, fields), event.origin, event.index)
+        events.append(event)
+    return batch.with_events(events)
+
+
+class PrepareDoFn(beam.DoFn):
+    """Validates and enriches where asked to, and passes each batch on with what the server counted meanwhile.
+
+    Args:
+        key: the server's key in the registry.
+        validates: whether events that are no JSON objects become dead letters.
+        kinds: what to enrich with.
+    """
+
+    def __init__(self, key: str, validates: bool, kinds: Sequence[str]) -> None:
+        self._key = key
+        self._validates = validates
+        self._kinds = tuple(kinds)
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        """One batch."""
+        if self._validates:
+            batch = validate(batch)
+        if self._kinds:
+            batch = enrich(batch, self._kinds)
+        self._report()
+        yield batch
+
+    def finish_bundle(self) -> None:
+        """What was acknowledged since the bundle's last batch."""
+        self._report()
+
+    def _report(self) -> None:
+        server = LIVE.find(self._key)
+        if not isinstance(server, BeatsServer):
+            return
+        taken = server.statistics.take()
+        for name, value in taken.counts.items():
+            Metrics.counter(NAMESPACE, name).inc(value)
+        latency = Metrics.distribution(NAMESPACE, "ack_latency_ms")
+        for milliseconds in taken.latencies_ms:
+            latency.update(milliseconds)
+        Metrics.gauge(NAMESPACE, "connections_open").set(server.connection_count)
+        Metrics.gauge(NAMESPACE, "pending_events").set(server.pending_events)
+        Metrics.gauge(NAMESPACE, "pending_bytes").set(server.pending_bytes)

@@ -1,0 +1,121 @@
+"""Metadata put into events: at the right place, the same as by parsing, and not to be forged."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.io.beats import BeatsClient
+from penstock.io.beats._enrich import _spliced, enriched, fields_of
+from penstock.io.beats._limits import Limits
+from penstock.io.beats._prepare import enrich, validate
+from penstock.io.beats._protocol import Receiver
+from penstock.transforms.batch import Event, EventBatch
+
+PLAIN = BeatsClient("10.1.2.3", 4711)
+TLS = BeatsClient("10.1.2.3", 4711, "TLSv1.3", "TLS_AES_256_GCM_SHA384", "CN=web-1")
+FIELDS = fields_of(PLAIN, ["source_metadata"])
+ADDED = {"input": {"beats": {"host": {"ip": "10.1.2.3"}}}}
+
+
+def test_fields_have_logstashs_names() -> None:
+    def fields(client: BeatsClient, *kinds: str) -> object:
+        return json.loads(b"{%b}" % fields_of(client, kinds))
+
+    assert fields(PLAIN, "source_metadata") == ADDED
+    assert fields(PLAIN, "ssl_peer_metadata") == {}
+    assert fields(PLAIN) == {}
+    assert fields(TLS, "ssl_peer_metadata", "source_metadata") == {
+        "tls_peer": {"status": "verified"},
+        "input": {
+            "beats": {
+                "host": {"ip": "10.1.2.3"},
+                "tls": {
+                    "version_protocol": "TLSv1.3",
+                    "client": {"subject": "CN=web-1"},
+                    "cipher": "TLS_AES_256_GCM_SHA384",
+                },
+            }
+        },
+    }
+    unverified = BeatsClient("10.1.2.3", 4711, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    assert fields(unverified, "ssl_peer_metadata") == {"tls_peer": {"status": "unverified"}}
+
+
+def test_filebeats_events_are_spliced_never_parsed() -> None:
+    receiver = Receiver(Limits())
+    receiver.receive((Path(__file__).parent / "fixtures" / "filebeat_7.17_compressed.bin").read_bytes())
+    stretch = receiver.next_stretch()
+    assert stretch is not None
+    for payload in stretch.payloads:
+        spliced = _spliced(payload, FIELDS)
+        assert spliced is not None
+        before, after = json.loads(payload), json.loads(spliced)
+        assert after.pop("@metadata") == before.pop("@metadata") | ADDED
+        assert after == before
+
+
+EVENTS = {
+    "metadata in front": b'{"@metadata":{"beat":"x"},"message":"m"}',
+    "metadata empty": b'{"a":1,"@metadata":{},"message":"m"}',
+    "metadata with spaces": b'{"a": 1, "@metadata": { "beat": "x" } }',
+    "metadata empty with spaces": b'{"@metadata":{ },"a":1}',
+    "no metadata": b'{"message":"m"}',
+    "an empty event": b"{}",
+    "an empty event with space": b"{ }",
+    "metadata below": b'{"a":{"@metadata":{"beat":"y"}},"b":1}',
+    "metadata below, then its own": b'{"a":{"@metadata":{}},"@metadata":{"beat":"y"}}',
+    "metadata in a string": rb'{"message":"\"@metadata\":{","b":1}',
+    "a brace in a string in front": b'{"m":"{","@metadata":{"beat":"x"}}',
+    "a brace in a string inside": b'{"@metadata":{"a":"}","b":"c"},"d":1}',
+    "a quote in a string inside": rb'{"@metadata":{"a":"\"}"},"d":1}',
+    "nested metadata": b'{"@metadata":{"a":{"b":1},"c":2}}',
+    "twice": b'{"@metadata":{"a":1},"@metadata":{"b":2}}',
+    "forged": b'{"@metadata":{"input":{"beats":{"host":{"ip":"1.1.1.1"}}}}}',
+    "forged by another key": b'{"@metadata":{"a":1},"\\u0040metadata":{"input":{"beats":1}}}',
+    "forged without a key of its own": b'{"a":1,"\\u0040\\u006detadata":{"input":{"beats":1}}}',
+    "forged inside": b'{"@metadata":{"a":1,"inp\\u0075t":{"beats":1}}}',
+    "forged flat": b'{"@metadata":{"a":1,"input":"none"}}',
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_same_as_by_parsing_and_ours_wins(name: str) -> None:
+    before = json.loads(EVENTS[name])
+    after = json.loads(enriched(EVENTS[name], FIELDS))
+    assert after == {**before, "@metadata": {**before.get("@metadata", {}), **ADDED}}
+
+
+@pytest.mark.parametrize("data", [b"", b"not json", b"[1]", b'"text"', b'{"@metadata":1}', b'{"broken":'])
+def test_what_is_no_object_stays_as_it_is(data: bytes) -> None:
+    assert enriched(data, FIELDS) == data
+
+
+def test_each_client_of_a_batch_gets_its_own() -> None:
+    other = BeatsClient("10.9.9.9", 1)
+    batch = EventBatch("b", [1], [Event(b"{}", PLAIN, 0), Event(b"{}", other, 3), Event(b"x", other, 4)], [])
+    result = enrich(batch, ["source_metadata"])
+    assert [json.loads(e.data)["@metadata"]["input"]["beats"]["host"]["ip"] for e in result.events[:2]] == [
+        "10.1.2.3",
+        "10.9.9.9",
+    ]
+    assert result.events[2].data == b"x"
+    assert [(e.origin, e.index) for e in result.events] == [(PLAIN, 0), (other, 3), (other, 4)]
+    assert result.tokens == [1]
+
+
+def test_validation_sets_aside_what_is_no_object() -> None:
+    payloads = [b'{"a":1}', b"not json", b"[1]", b'"text"', b'{"a":2}', b"\xff", b"", b"null"]
+    batch = EventBatch("b", [1], [Event(data, PLAIN, n) for n, data in enumerate(payloads)], [])
+    result = validate(batch)
+    assert [e.index for e in result.events] == [0, 4]
+    assert [(letter.event.index, letter.error) for letter in result.dead_letters] == [
+        (1, "JSONDecodeError"),
+        (2, "NotAnObject"),
+        (3, "NotAnObject"),
+        (5, "JSONDecodeError"),
+        (6, "JSONDecodeError"),
+        (7, "NotAnObject"),
+    ]
+    assert all(letter.stage == "beats" and letter.event.data in payloads for letter in result.dead_letters)
+    assert result.tokens == [1]
