@@ -16,8 +16,8 @@ Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/ (JSON 1.1 proto
 """
 
 from penstock.io.aws import AwsSession
-from penstock.io.kinesis._boto_client import BotoClient
-from penstock.io.kinesis._thin_client import ThinClient
+from penstock.io.kinesis.boto_client import BotoClient
+from penstock.io.kinesis.thin_client import ThinClient
 from penstock.io.kinesis.calls import (
     CallFailed,
     ChildShard,

@@ -143,7 +143,7 @@ class KinesisWriter:
         size = sum(map(len, datas))
         if self._stream.literal is not None:
             refusals = self._writer(self._stream.literal).write(datas, chosen)
-            return [_letter(events[refusal.index], refusal) for refusal in refusals], size
+            return [_letter(events[refusal.at], refusal) for refusal in refusals], size
         letters: list[DeadLetter] = []
         groups: dict[str | None, list[int]] = {}
         for index, stream in enumerate(self._stream.of(events)):
@@ -175,7 +175,7 @@ class KinesisWriter:
                 self._writers.pop(stream, None)
             reason = f"there is no stream {stream} (--stream_name {pattern})"
             return [_letter(events[index], Refusal(index, "NoStream", reason, 1)) for index in indices]
-        return [_letter(events[indices[refusal.index]], refusal) for refusal in refusals]
+        return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
 
     def _writer(self, stream: str) -> StreamWriter:
         with self._lock:

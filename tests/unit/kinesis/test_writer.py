@@ -195,7 +195,7 @@ def test_the_largest_record_and_one_byte_more(thin: Bench, keys: list[str] | Non
 def test_only_the_event_that_is_too_large_is_refused(bench: Bench) -> None:
     events = _events(10)
     events[3] = b"y" * ((1 << 20) + 1)
-    assert [refusal.index for refusal in bench.writer().write(events, _keys(10))] == [3]
+    assert [refusal.at for refusal in bench.writer().write(events, _keys(10))] == [3]
     assert sorted(bench.datas()) == [*events[:3], *events[4:]]
 
 
@@ -303,7 +303,7 @@ def test_random_keys_need_no_map(thin: Bench) -> None:
 def test_an_expired_event_is_refused(thin: Bench) -> None:
     thin.kinesis.faults.refuse("PutRecords", THROTTLED, times=None)
     refusals = thin.writer(record_ttl=30_000).write(_events(5), None)
-    assert [refusal.index for refusal in refusals] == [0, 1, 2, 3, 4]
+    assert [refusal.at for refusal in refusals] == [0, 1, 2, 3, 4]
     assert {refusal.error for refusal in refusals} == {"Expired"}
     assert (
         refusals[0].reason
@@ -326,7 +326,7 @@ def test_fail_if_throttled(thin: Bench) -> None:
         _events(100), _keys(100)
     )
     assert refusals[0] == Refusal(
-        refusals[0].index,
+        refusals[0].at,
         THROTTLED,
         "stream orders is throttled, and --fail_if_throttled is set",
         1,

@@ -134,7 +134,7 @@ def _pool(url: str, session: AwsSession, max_connections: int) -> urllib3.PoolMa
         arguments["ssl_context"] = create_urllib3_context(cert_reqs=None)
         arguments["cert_reqs"] = "CERT_REQUIRED" if bundle else "CERT_NONE"
         if bundle:
-            arguments["ca_certs"] = get_cert_path(bundle)
+            arguments["ca_certs"] = bundle if isinstance(bundle, str) else get_cert_path(True)
     proxies = ProxyConfiguration(get_environ_proxies(url))
     proxy = proxies.proxy_url_for(url)
     if proxy:
