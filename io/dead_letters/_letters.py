@@ -1,0 +1,97 @@
+"""A letter on paper: one JSON line that holds all it takes to send the event again. Pure.
+
+Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
+people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the
+date it would have had), and the original bytes: `data`, or `data_base64` where they aren't UTF-8.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import time
+
+import orjson
+
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = ["ReplayedOrigin", "decode", "encode", "letter_id"]
+
+
+def encode(letter: DeadLetter, now: float | None = None) -> bytes:
+    """One letter as a JSON line with its newline; `now` is in seconds since 1970."""
+    event = letter.event
+    position = event.origin.position()
+    moment = time.gmtime(time.time() if now is None else now)
+    line: dict[str, object] = {
+        "@timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment),
+        "stage": letter.stage,
+        "error": letter.error,
+        "reason": letter.reason,
+        "status": letter.status,
+        "attempts": letter.attempts,
+        "id": event.id,
+        "origin": {**event.origin.describe(), "index": event.index, "part": event.part},
+        "position": None if position is None else base64.b64encode(position).decode(),
+        "arrived_ms": event.origin.arrived_ms,
+    }
+    try:
+        line["data"] = event.data.decode()
+    except UnicodeDecodeError:
+        line["data_base64"] = base64.b64encode(event.data).decode()
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayedOrigin:
+    """The origin of an event that comes back from a letter: what the letter says of the first one."""
+
+    first: bytes | None
+    arrived_ms: int
+    words: tuple[tuple[str, str | int], ...]
+
+    def position(self) -> bytes | None:
+        """The position at which the event stood first."""
+        return self.first
+
+    def describe(self) -> dict[str, str | int]:
+        """The first origin in words."""
+        return dict(self.words)
+
+
+def decode(line: bytes) -> DeadLetter:
+    """The letter that `encode` wrote.
+
+    Raises:
+        ValueError: the line is no letter.
+    """
+    try:
+        found = orjson.loads(line)
+        origin = dict(found["origin"])
+        index, part = int(origin.pop("index")), int(origin.pop("part"))
+        position = found.get("position")
+        where = ReplayedOrigin(
+            None if position is None else base64.b64decode(position, validate=True),
+            int(found["arrived_ms"]),
+            tuple(origin.items()),
+        )
+        data = (
+            found["data"].encode()
+            if "data" in found
+            else base64.b64decode(found["data_base64"], validate=True)
+        )
+        event = Event(data, where, index, part, found.get("id"))
+        return DeadLetter(
+            event, str(found["error"]), str(found["reason"]), str(found["stage"]), found.get("status"),
+            int(found["attempts"]), kept=True,
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        message = f"not a dead letter ({type(error).__name__})"
+        raise ValueError(message) from error
+
+
+def letter_id(letter: DeadLetter) -> str:
+    """The same for the same event refused by the same step again, so that a store with ids keeps it once."""
+    event = letter.event
+    where = event.origin.position() or orjson.dumps(event.origin.describe(), option=orjson.OPT_SORT_KEYS)
+    text = b"%b\0%d\0%d\0%b\0%b" % (where, event.index, event.part, letter.stage.encode(), event.data)
+    return hashlib.blake2b(text, digest_size=16).hexdigest()

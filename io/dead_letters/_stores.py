@@ -1,0 +1,210 @@
+"""Letters in Elasticsearch, S3 or Kinesis, for jobs whose machines come and go.
+
+Each store writes before `append` returns, and raises `DeliveryError` when it can't: then the batch isn't
+acknowledged. Clients are made when a store is first used, by the process that uses it.
+"""
+
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.io.aws import AwsOptions, AwsSession, explain
+from penstock.io.backoff import delays
+from penstock.io.dead_letters._letters import encode, letter_id
+from penstock.io.elasticsearch._writer import BulkWriter
+from penstock.io.elasticsearch.client import Client, NoAnswer, unreachable
+from penstock.io.elasticsearch.client import explain as explain_status
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.errors import DeliveryError
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = ["ElasticsearchStore", "KinesisStore", "S3Store"]
+
+_PAGE = 500
+
+
+class ElasticsearchStore:
+    """One index of the job's own cluster: `elasticsearch:index`.
+
+    A letter's id is made from the event and the step that refused it, so a batch that comes again adds nothing.
+    """
+
+    def __init__(self, index: str, options: ElasticsearchOptions, stopping: threading.Event) -> None:
+        self.where = f"index {index}"
+        self._index = index
+        self._options = dataclasses.replace(
+            options, index=index, data_stream="false", action="create", document_id="auto", routing=None,
+            version=None, version_type=None, pipeline=None, script=None, upsert=None, doc_as_upsert=False,
+            dlq_custom_codes=[],
+        )  # fmt: skip
+        self._writer = BulkWriter(self._options, stopping)
+
+    def append(self, letters: list[DeadLetter]) -> None:
+        """Stores letters for good. Raises `DeliveryError` when it can't."""
+        events = [
+            Event(encode(letter).rstrip(b"\n"), letter.event.origin, position, id=letter_id(letter))
+            for position, letter in enumerate(letters)
+        ]
+        report = self._writer.write(events)
+        if report.letters:
+            first = report.letters[0]
+            message = (
+                f"cannot store {len(report.letters)} refused events in {self.where}: {first.error} ({first.status}). "
+                "They are not acknowledged and come again; look at the index's mapping, or name another --dead_letters."
+            )
+            raise DeliveryError(message)
+
+    def read(self) -> Iterator[bytes]:
+        """All letters, as lines."""
+        client = Client(self._options)
+        try:
+            doing = f"read the dead letters in {self.where}"
+            status, page = client.call(
+                "POST", f"/{self._index}/_search?scroll=5m", {"size": _PAGE, "sort": ["_doc"]}
+            )
+            while True:
+                if status != 200:
+                    raise explain_status(status, page, self._options, client.where, doing)
+                hits = page["hits"]["hits"]
+                for hit in hits:
+                    yield orjson.dumps(hit["_source"])
+                if not hits:
+                    client.call("DELETE", "/_search/scroll", {"scroll_id": page["_scroll_id"]})
+                    return
+                question = {"scroll": "5m", "scroll_id": page["_scroll_id"]}
+                status, page = client.call("POST", "/_search/scroll", question)
+        except NoAnswer as error:
+            raise unreachable(error, client.where, doing) from error
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._writer.close()
+
+
+class S3Store:
+    """Objects of JSON lines, one a batch: `s3://bucket/prefix`.
+
+    The key is `prefix/YYYY/MM/DD/HASH.jsonl`; equal letters make an equal key, so a batch that comes again on the
+    same day adds nothing.
+    """
+
+    def __init__(self, bucket: str, prefix: str, options: AwsOptions) -> None:
+        self.where = f"s3://{bucket}/{prefix}"
+        self._bucket = bucket
+        self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+        self._session = AwsSession(options)
+
+    def append(self, letters: list[DeadLetter]) -> None:
+        """Stores letters for good. Raises `PeerError` when it can't."""
+        name = hashlib.blake2b("".join(map(letter_id, letters)).encode(), digest_size=16).hexdigest()
+        day = time.strftime("%Y/%m/%d", time.gmtime())
+        body = b"".join([encode(letter) for letter in letters])
+        self._call("PutObject", "put_object", Key=f"{self._prefix}{day}/{name}.jsonl", Body=body)
+
+    def read(self) -> Iterator[bytes]:
+        """All letters, as lines, in the order of their keys."""
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("ListBucket", "list_objects_v2", Prefix=self._prefix, **token)
+            for found in page.get("Contents", []):
+                if found["Key"].endswith(".jsonl"):
+                    yield from self._call("GetObject", "get_object", Key=found["Key"])["Body"].iter_lines()
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._session.client("s3"), method)(Bucket=self._bucket, **arguments)
+        except (BotoCoreError, ClientError) as error:
+            arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
+            raise explain(
+                error, self._session, operation, arn, f"use the dead letters in {self.where}"
+            ) from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class KinesisStore:
+    """A stream, one record a letter: `kinesis:stream`."""
+
+    def __init__(self, stream: str, options: AwsOptions, stopping: threading.Event) -> None:
+        self.where = f"stream {stream}"
+        self._stream = stream
+        self._session = AwsSession(options)
+        self._stopping = stopping
+
+    def append(self, letters: list[DeadLetter]) -> None:
+        """Stores letters for good. Raises `DeliveryError` or `PeerError` when it can't."""
+        records = [{"Data": encode(letter), "PartitionKey": letter_id(letter)} for letter in letters]
+        waits = delays(0.2, 10.0)
+        while records:
+            failed: list[dict[str, Any]] = []
+            for group in _groups(records):
+                reply = self._call("PutRecords", "put_records", Records=group)
+                pairs = zip(group, reply["Records"], strict=True)
+                failed += [record for record, result in pairs if result.get("ErrorCode")]
+            records = failed
+            if records and self._stopping.wait(next(waits)):
+                message = f"{len(records)} refused events were not stored in {self.where} before the stop; they come again."
+                raise DeliveryError(message)
+
+    def read(self) -> Iterator[bytes]:
+        """All letters that are in the stream now."""
+        shards: list[str] = []
+        token: dict[str, str] = {"StreamName": self._stream}
+        while token:
+            page = self._session_call("ListShards", "list_shards", token)
+            shards += [shard["ShardId"] for shard in page["Shards"]]
+            token = {"NextToken": page["NextToken"]} if page.get("NextToken") else {}
+        for shard in shards:
+            iterator = self._call(
+                "GetShardIterator", "get_shard_iterator", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while iterator:
+                page = self._session_call("GetRecords", "get_records", {"ShardIterator": iterator})
+                yield from (record["Data"] for record in page["Records"])
+                iterator = page.get("NextShardIterator")
+                if not page["Records"]:
+                    if not page.get("MillisBehindLatest"):
+                        break
+                    time.sleep(0.2)  # five reads a second and shard are allowed
+
+    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
+        return self._session_call(operation, method, {"StreamName": self._stream, **arguments})
+
+    def _session_call(self, operation: str, method: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return getattr(self._session.client("kinesis"), method)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            resource = f"stream {self._stream} (--dead_letters)"
+            raise explain(
+                error, self._session, operation, resource, f"use the dead letters in {self.where}"
+            ) from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _groups(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """At most 500 records and 4 MB a request (the limits: 500, and 5 MB with the keys)."""
+    group: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        length = len(record["Data"])
+        if group and (len(group) == 500 or size + length > 4 << 20):
+            yield group
+            group, size = [], 0
+        group.append(record)
+        size += length
+    if group:
+        yield group

@@ -1,0 +1,289 @@
+import logging
+import os
+import threading
+from pathlib import Path
+
+import apache_beam as beam
+import boto3
+import orjson
+import pytest
+from apache_beam.testing.util import assert_that
+from moto import mock_aws
+
+from penstock.io.aws import AwsOptions
+from penstock.io.dead_letters import (
+    ReplayedOrigin,
+    WriteDeadLetters,
+    check_url,
+    decode,
+    encode,
+    open_store,
+    read_letters,
+)
+from penstock.io.dead_letters._file import FileStore
+from penstock.io.dead_letters._letters import letter_id
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.errors import DeliveryError, OptionError, PenstockError
+from penstock.io.live import LIVE
+from penstock.transforms.batch import DeadLetter
+from penstock.transforms.identity import position_id
+from tests.tools.events import ARRIVED_MS, ToyOrigin, batch, event
+from tests.tools.fake_http import fake_http
+
+
+@pytest.fixture(autouse=True)
+def _clean_registry():
+    yield
+    LIVE.close()
+
+
+def _letter(data: bytes = b"nope", index: int = 3, **fields) -> DeadLetter:
+    one = event(data, index)
+    one.part = 2
+    return DeadLetter(one, "JSONDecodeError", "no JSON", "decode", **fields)
+
+
+@pytest.mark.parametrize("data", [b"nope", b"\xff\x00\n", '{"ü":"\u2028"}'.encode(), b""])
+def test_a_letter_holds_the_bytes_and_all_it_takes_to_send_them_again(data):
+    letter = _letter(data, status=400, attempts=3)
+    letter.event.id = "i"
+    line = encode(letter, 1_000_000_000.0)
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    found = orjson.loads(line)
+    assert found["@timestamp"] == "2001-09-09T01:46:40Z"
+    assert (found["stage"], found["error"], found["reason"]) == ("decode", "JSONDecodeError", "no JSON")
+    assert (found["status"], found["attempts"]) == (400, 3)
+    assert found["origin"] == {"toy": "stream/shard/1", "index": 3, "part": 2}
+    back = decode(line)
+    assert back.event.data == data
+    assert (back.event.index, back.event.part, back.event.id) == (3, 2, "i")
+    assert position_id(back.event) == position_id(letter.event)
+    assert back.event.origin.arrived_ms == ARRIVED_MS
+    assert back.event.origin.describe() == {"toy": "stream/shard/1"}
+    assert back.kept
+
+
+def test_an_origin_without_position_comes_back_without_one():
+    letter = DeadLetter(event(b"x", origin=ToyOrigin(None)), "e", "r", "s")
+    assert decode(encode(letter)).event.origin == ReplayedOrigin(None, ARRIVED_MS, (("toy", ""),))
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"nope", b"[]", b'{"origin":{}}', encode(_letter())[:-20]])
+def test_what_is_no_letter_is_a_value_error(line):
+    with pytest.raises(ValueError, match="not a dead letter"):
+        decode(line)
+
+
+def test_letter_ids():
+    assert letter_id(_letter()) == letter_id(_letter())
+    others = [_letter(index=4), _letter(b"x"), DeadLetter(_letter().event, "e", "r", "elasticsearch")]
+    assert len({letter_id(each) for each in [_letter(), *others]}) == 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///a/b.jsonl",
+        "file://localhost/x",
+        "elasticsearch:refused",
+        "s3://my-bucket/a/b",
+        "kinesis:refused",
+    ],
+)
+def test_urls(url):
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "file:///", "file://host/x", "/tmp/x", "http://x/y", "elasticsearch:", "elasticsearch:Upper", "elasticsearch:_x",
+     "s3://B/x", "s3:///x", "kinesis:", "kinesis:a/b"],
+)  # fmt: skip
+def test_what_names_no_store_is_refused(url):
+    with pytest.raises(OptionError, match=r"--dead_letters .* is none of"):
+        check_url(url)
+
+
+@pytest.mark.parametrize("url", ["elasticsearch:x", "s3://bucket", "kinesis:x"])
+def test_a_store_without_its_options_is_refused_when_the_pipeline_is_built(url):
+    with pytest.raises(OptionError, match="this job has no"):
+        WriteDeadLetters(url)
+
+
+def test_a_file_grows_is_rotated_and_read_in_order(tmp_path):
+    path = tmp_path / "deep" / "letters.jsonl"
+    store = FileStore(path, rotate_bytes=600)
+    for number in range(7):
+        store.append([_letter(b"%d" % number)])
+    store.close()
+    files = sorted(path.parent.iterdir())
+    assert len(files) > 1
+    assert all(file.stat().st_size < 1000 for file in files)
+    again = FileStore(path)
+    assert [letter.event.data for letter in read_letters(again)] == [b"%d" % number for number in range(7)]
+    again.close()
+
+
+def test_a_file_taken_away_by_others_is_made_anew(tmp_path):
+    path = tmp_path / "letters.jsonl"
+    store = FileStore(path)
+    store.append([_letter(b"1")])
+    path.rename(tmp_path / "elsewhere")
+    store.append([_letter(b"2")])
+    path.unlink()
+    store.append([_letter(b"3")])
+    store.close()
+    assert [orjson.loads(line)["data"] for line in path.open("rb")] == ["3"]
+
+
+def test_threads_and_processes_do_not_mix_lines(tmp_path):
+    path = tmp_path / "letters.jsonl"
+    stores = [FileStore(path, rotate_bytes=6_000) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda s=s: [s.append([_letter(b"x" * 300)] * 3) for _ in range(15)])
+        for s in stores
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(read_letters(stores[0]))) == 180
+    for store in stores:
+        store.close()
+
+
+def test_lines_that_are_no_letters_are_left_out_and_told_once(tmp_path, caplog):
+    path = tmp_path / "letters.jsonl"
+    path.write_bytes(b"rubbish\n\n" + encode(_letter()) + b'{"cut":')
+    store = FileStore(path)
+    with caplog.at_level(logging.WARNING):
+        assert len(list(read_letters(store))) == 1
+    store.close()
+    assert "2 lines are no dead letters" in caplog.text
+
+
+def test_a_file_that_cannot_be_written_is_an_option_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match=r"--dead_letters: cannot write .*File exists"):
+        FileStore(tmp_path / "file" / "x.jsonl")
+
+
+def test_a_full_disk_fails_the_batch():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+
+    class Full(FileStore):
+        def _follow(self) -> None:
+            os.close(self._file)
+            self._file = os.open("/dev/full", os.O_WRONLY)
+
+    store = Full(Path("/dev/null"))
+    with pytest.raises(DeliveryError, match="not acknowledged and come again"):
+        store.append([_letter()])
+    store.close()
+
+
+@mock_aws
+def test_s3():
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="refused")
+    store = open_store("s3://refused/a/b", aws=AwsOptions(access_key="x", secret_key="y"))
+    store.append([_letter(b"1"), _letter(b"2")])
+    store.append([_letter(b"1"), _letter(b"2")])  # a batch that came again
+    store.append([_letter(b"3")])
+    assert sorted(letter.event.data for letter in read_letters(store)) == [b"1", b"2", b"3"]
+    with pytest.raises(PenstockError, match="s3://missing"):
+        open_store("s3://missing", aws=AwsOptions(access_key="x", secret_key="y")).append([_letter()])
+
+
+@mock_aws
+def test_kinesis():
+    client = boto3.client("kinesis", region_name="us-east-1")
+    client.create_stream(StreamName="refused", ShardCount=2)
+    store = open_store("kinesis:refused", aws=AwsOptions(access_key="x", secret_key="y"))
+    store.append([_letter(b"%d" % number) for number in range(700)])
+    assert sorted(int(letter.event.data) for letter in read_letters(store)) == list(range(700))
+    with pytest.raises(PenstockError, match="missing"):
+        open_store("kinesis:missing", aws=AwsOptions(access_key="x", secret_key="y")).append([_letter()])
+
+
+def test_kinesis_sends_only_what_failed_again():
+    calls: list[int] = []
+
+    class Client:
+        def put_records(self, StreamName, Records):  # noqa: N803
+            calls.append(len(Records))
+            failed = len(calls) == 1
+            return {"Records": [{"ErrorCode": "x"} if failed and n % 2 else {} for n in range(len(Records))]}
+
+    store = open_store("kinesis:refused", aws=AwsOptions(access_key="x", secret_key="y"))
+    store._session.client = lambda service: Client()
+    store.append([_letter(b"%d" % number) for number in range(4)])
+    assert calls == [4, 2]
+
+
+def test_elasticsearch():
+    kept: dict[str, dict] = {}
+
+    def answer(request):
+        if request.path.startswith("/_bulk"):
+            lines = request.body.split(b"\n")
+            items = []
+            for head, source in zip(lines[::2], lines[1::2], strict=False):
+                name = orjson.loads(head)["create"]["_id"]
+                items.append({"create": {"status": 409 if name in kept else 201}})
+                kept[name] = orjson.loads(source)
+            return 200, orjson.dumps({"errors": True, "items": items})
+        hits = [{"_source": source} for source in kept.values()] if "/_search?" in request.path else []
+        return 200, orjson.dumps({"_scroll_id": "s", "hits": {"hits": hits}})
+
+    with fake_http(answer) as fake:
+        store = open_store(
+            "elasticsearch:refused", elasticsearch=ElasticsearchOptions(hosts=[fake.url], index="x-%{a}")
+        )
+        for _ in range(2):
+            store.append([_letter(b"1"), _letter(b"2")])
+        assert [letter.event.data for letter in read_letters(store)] == [b"1", b"2"]
+        store.close()
+    assert b'"_index":"refused"' in fake.requests[0].body
+
+
+def test_elasticsearch_refusing_a_letter_fails_the_batch():
+    reply = b'{"errors":true,"items":[{"create":{"status":400,"error":{"type":"t","reason":"r"}}}]}'
+    with fake_http(lambda request: (200, reply)) as fake:
+        store = open_store("elasticsearch:refused", elasticsearch=ElasticsearchOptions(hosts=[fake.url]))
+        with pytest.raises(DeliveryError, match="not acknowledged and come again"):
+            store.append([_letter()])
+        store.close()
+
+
+def test_the_sink_keeps_new_letters_counts_them_and_hands_the_batch_on(tmp_path, caplog):
+    path = tmp_path / "letters.jsonl"
+    old, new = _letter(b"kept before"), _letter(b"new")
+    old.kept = True
+    full = batch(event(b"{}"))
+    full.dead_letters.extend([old, new])
+
+    def check(batches):
+        assert all(letter.kept for each in batches for letter in each.dead_letters)
+        assert len(batches) == 2
+
+    pipeline = beam.Pipeline()
+    assert_that(pipeline | beam.Create([full, batch()]) | WriteDeadLetters(f"file://{path}"), check)
+    with caplog.at_level(logging.WARNING):
+        result = pipeline.run()
+        result.wait_until_finish()
+    assert [orjson.loads(line)["data"] for line in path.open("rb")] == ["new"]
+    (counter,) = result.metrics().query(beam.metrics.MetricsFilter().with_name("kept"))["counters"]
+    assert counter.committed == 1
+    assert "1 events refused (decode: JSONDecodeError x1); kept in" in caplog.text
+    assert "no JSON" not in caplog.text, "reasons may quote the payload"
+
+
+def test_a_store_that_fails_ends_the_job(tmp_path):
+    (tmp_path / "file").write_text("")
+    full = batch()
+    full.dead_letters.append(_letter())
+    with pytest.raises(Exception, match="cannot write"), beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create([full]) | WriteDeadLetters(f"file://{tmp_path}/file/x")
+    assert isinstance(LIVE.failure, OptionError)
