@@ -80,7 +80,9 @@ def serve() -> None:
 @contextlib.contextmanager
 def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server that prints its port first; ended with the block."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout is not None
         yield process, int(process.stdout.readline())

@@ -18,7 +18,7 @@ class Limits:
         max_inflate_ratio: how many times its length it may become (beyond 8 MiB).
         max_nesting: how deep compressed frames may be nested.
         stretch_events: a stretch has at most this many events.
-        stretch_bytes: a stretch ends with the event that reaches this many payload bytes.
+        stretch_bytes: a stretch ends with the event that reaches this many bytes, each event's header of 10 counted.
     """
 
     max_window_size: int = 100_000

@@ -83,7 +83,6 @@ class Receiver:
         self._window = 0
         self._version = frames.VERSIONS[1]
         self._sequence = 0
-        self._in_order = True  # the sequence numbers of this window are 1, 2, 3, ... so far
         self._window_of_zero: Stretch | None = None  # due after the short window that it ended
         self.in_window = False
         self.windows = 0
@@ -190,7 +189,7 @@ class Receiver:
         short = self._end_stretch(final=True) if self.in_window and self._seen else None
         self.windows += 1
         self._version, self._window = version, size
-        self._seen, self._sequence, self._in_order = 0, 0, True
+        self._seen, self._sequence = 0, 0
         self.in_window = size > 0
         if size == 0:
             empty = Stretch([], 0, 0, 0, True, version)
@@ -202,7 +201,7 @@ class Receiver:
     def _end_stretch(self, *, final: bool) -> Stretch:
         payloads = self._payloads
         # A client that counts otherwise than 1, 2, 3 would misread anything but its window's last number.
-        ack = self._sequence if final or self._in_order else None
+        ack = self._sequence if final or self._sequence == self._seen else None
         stretch = Stretch(payloads, self._seen - len(payloads), self._size, ack, final, self._version)
         self._payloads, self._size = [], 0
         if final:
@@ -213,44 +212,38 @@ class Receiver:
 
     def _read_events(self) -> Stretch | None:
         """All JSON events at the position, up to the window's or the stretch's end: the hot loop."""
-        buffer, position, limits = self._buffer, self._position, self._limits
-        payloads, size = self._payloads, self._size
         if not self.in_window:
             raise _outside()
-        room = min(self._window - self._seen, limits.stretch_events - len(payloads))
-        first = self._seen
-        end, last_header = len(buffer), len(buffer) - frames.JSON_HEADER.size
-        longest, enough = limits.max_frame_bytes, limits.stretch_bytes
-        append, unpack, sequence, in_order = payloads.append, _UNPACK_JSON, self._sequence, self._in_order
-        expected = first
-        need = 0
-        while room:
-            if position > last_header:
-                if buffer[position : position + 2] == b"2J":
-                    need = frames.JSON_HEADER.size
+        buffer, position, limits, payloads = self._buffer, self._position, self._limits, self._payloads
+        begin, held, header = position, len(payloads), frames.JSON_HEADER.size
+        room = min(self._window - self._seen, limits.stretch_events - held)
+        end, longest = len(buffer), limits.max_frame_bytes
+        # What fills the stretch is counted with the events' headers: then a position tells it.
+        enough = position + limits.stretch_bytes - self._size - header * held
+        last = min(end - header, enough - 1)
+        append, unpack, sequence, need = payloads.append, _UNPACK_JSON, self._sequence, 0
+        for _ in range(room):
+            if position > last:
+                if position < enough and buffer[position : position + 2] == b"2J":
+                    need = header
                 break
             code, number, length = unpack(buffer, position)
             if code != frames.JSON_CODE:
                 break
             if length > longest:
                 limits.check_frame("event", length)
-            start = position + 10
+            start = position + header
             stop = start + length
             if stop > end:
-                need = 10 + length
+                need = header + length
                 break
             append(buffer[start:stop])
             position = stop
-            size += length
             sequence = number
-            expected += 1
-            if number != expected:
-                in_order = False
-            room -= 1
-            if size >= enough:
-                break
-        self._position, self._size, self._seen = position, size, expected
-        self._sequence, self._in_order = sequence, in_order
+        count = len(payloads) - held
+        self._position, self._sequence = position, sequence
+        self._seen += count
+        self._size += position - begin - header * count
         stretch = self._stretch_if_due()
         if stretch is None and need:
             self._incomplete(need)
@@ -259,7 +252,9 @@ class Receiver:
     def _stretch_if_due(self) -> Stretch | None:
         if self._seen == self._window:
             return self._end_stretch(final=True)
-        if len(self._payloads) >= self._limits.stretch_events or self._size >= self._limits.stretch_bytes:
+        held = len(self._payloads)
+        size = self._size + frames.JSON_HEADER.size * held
+        if held >= self._limits.stretch_events or size >= self._limits.stretch_bytes:
             return self._end_stretch(final=False)
         return None
 
@@ -278,7 +273,6 @@ class Receiver:
         self._size += len(payload)
         self._seen += 1
         self._sequence = sequence
-        self._in_order = self._in_order and sequence == self._seen
         return self._stretch_if_due()
 
     def _read_compressed(self, length: int) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from penstock.io.beats._acks import Due
 from penstock.io.beats._complaints import Complaints
 from penstock.io.beats._connection import Connection
+from penstock.io.beats._inflate import keep_memory
 from penstock.io.beats._sockets import listen
 from penstock.io.beats._statistics import Statistics
 from penstock.io.beats._tls import ReloadingTls
@@ -80,6 +81,7 @@ class BeatsServer(LiveSource):
         self._connections_lock = threading.Lock()
         self._reserved = 0
         self._work: queue.SimpleQueue[list[Chunk] | tuple[Connection, Due] | str] = queue.SimpleQueue()
+        keep_memory()
         files = options.tls_files()
         self.tls = None if files is None else ReloadingTls(files)
         self._listener = listen(options.host, options.port, share=options.share_port)
