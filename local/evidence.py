@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from elasticsearch import ApiError
+
 from local.logs import LogFile, offsets
 
 __all__ = [
@@ -115,8 +117,13 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 def count_documents(client: Any, index: str) -> int:
     """How many documents an index, or a pattern of them, holds; 0 before there is one."""
     options = {"ignore_unavailable": True, "allow_no_indices": True}
-    client.indices.refresh(index=index, **options)
-    return int(client.count(index=index, **options)["count"])
+    try:
+        client.indices.refresh(index=index, **options)
+        return int(client.options(max_retries=0).count(index=index, **options)["count"])
+    except ApiError as error:
+        if error.status_code == 503:  # the index is just being made, its shard not yet assigned
+            return 0
+        raise
 
 
 @dataclasses.dataclass(frozen=True)
