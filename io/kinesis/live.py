@@ -15,6 +15,7 @@ decoded), which is asked for only when there is room for about as much as the la
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from penstock.io.aws import AwsOptions, AwsSession
@@ -50,6 +51,8 @@ class KinesisLive(LiveSource):
         session: for tests; else made from `aws`.
         client: likewise.
         store: likewise.
+        shards: lists the stream's shards; likewise.
+        clock: seconds that only go forward.
 
     Raises:
         PenstockError: no credentials, or the lease table can't be made.
@@ -64,6 +67,8 @@ class KinesisLive(LiveSource):
         session: AwsSession | None = None,
         client: KinesisClient | None = None,
         store: LeaseStore | None = None,
+        shards: Callable[[], list[Shard]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
             key,
@@ -83,11 +88,13 @@ class KinesisLive(LiveSource):
         self._store = store
         self._coordinator = Coordinator(
             store,
-            lambda: list_shards(self._session, options.kinesis_stream_name),
+            shards or (lambda: list_shards(self._session, options.kinesis_stream_name)),
             options,
             name_worker(),
             self,
+            clock,
         )
+        self._clock = clock
         self._pool = FetchPool(options.fetch_threads, self._defect)
         self._thread = threading.Thread(target=self._coordinate, name="kinesis-coordinator", daemon=True)
         self._started = False
@@ -113,8 +120,7 @@ class KinesisLive(LiveSource):
             if not self._started:
                 self._started = True
                 self._marks = marks
-                self._store.create_if_missing()
-                self._thread.start()
+                self._start()
                 return
             if marks == self._current_marks():
                 return
@@ -139,6 +145,10 @@ class KinesisLive(LiveSource):
             self._wake.set()
         if lost:
             self.requeue()
+
+    def _start(self) -> None:
+        self._store.create_if_missing()
+        self._thread.start()
 
     def _current_marks(self) -> dict[str, Position]:
         known = {shard_id: progress.mark for shard_id, progress in self._progress.items()}
@@ -202,7 +212,7 @@ class KinesisLive(LiveSource):
         if held is None or held.progress.lost or self.stopping:
             reader.finished = True
             return False
-        return held.valid(time.monotonic()) and self.failure is None
+        return held.valid(self._clock()) and self.failure is None
 
     def reserve(self, size: int) -> bool:
         """Whether there is room for a reply of about that size."""
@@ -231,7 +241,7 @@ class KinesisLive(LiveSource):
                 return False
             stretch = progress.open(piece.end)
         chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms)
-        if self.offer(chunk, give_up=lambda: progress.lost or not held.valid(time.monotonic())):
+        if self.offer(chunk, give_up=lambda: progress.lost or not held.valid(self._clock())):
             return True
         with self._changed:
             progress.withdraw(stretch)
@@ -284,6 +294,7 @@ class KinesisLive(LiveSource):
             self._client,
             self._session,
             self,
+            self._clock,
         )
         return progress
 
