@@ -9,6 +9,7 @@
 """
 
 import dataclasses
+import gc
 import logging
 import os
 import select
@@ -90,6 +91,7 @@ def run_streaming(
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, runner if isinstance(runner, str) else "Beam's FnApiRunner")
         watch.start()
+        _calm_garbage_collector()
         result = pipeline.run()
         result.wait_until_finish()
         LIVE.close()
@@ -99,6 +101,17 @@ def run_streaming(
         watch.end()
     _LOGGER.info("%s: stopped; everything read is written and acknowledged", name)
     return 0
+
+
+def _calm_garbage_collector() -> None:
+    """Lets the cyclic garbage collector look less often, and never again at what is there now.
+
+    Batches hold thousands of objects without a cycle between them; walking them again and again cost 0.4 to 1.0
+    CPU-s per million events. Reference counting frees them at once all the same.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _choose_runner(options: PipelineOptions) -> Any:
