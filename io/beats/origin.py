@@ -1,5 +1,7 @@
 """Where a Beats event came from: the client on the other end of its connection."""
 
+import time
+
 import msgspec
 
 __all__ = ["BeatsClient"]
@@ -24,6 +26,11 @@ class BeatsClient(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def arrived_ms(self) -> int:
+        """The time now, in milliseconds since 1970: the protocol has no time of its own, and events don't wait long."""
+        return int(time.time() * 1000)
 
     def position(self) -> bytes | None:
         """None: what a Beat sends again comes over another connection, at another place."""

@@ -14,6 +14,9 @@ from penstock.io.unbounded import read_batches
 
 __all__ = ["ReadFromBeats", "check", "key_of"]
 
+CHECK_PATIENCE_S = 2.0
+"""How long a person waits to hear that the port is taken: a job that has just ended may hold it for a moment."""
+
 
 def key_of(options: BeatsOptions) -> str:
     """The live source's key: one listening socket a process, host and port."""
@@ -29,7 +32,7 @@ def check(options: BeatsOptions) -> None:
     """
     if (files := options.tls_files()) is not None:
         load(files)
-    listen(options.host, options.port, share=options.share_port).close()
+    listen(options.host, options.port, share=options.share_port, patience_s=CHECK_PATIENCE_S).close()
 
 
 class ReadFromBeats(beam.PTransform):
