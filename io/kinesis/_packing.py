@@ -108,6 +108,8 @@ class Packer:
         if keys is None:
             source = self._random if self._randomized else _always(DEFAULT_KEY)
             return self._runs(indices, datas, source, shards), refused
+        if len(set(keys)) == 1:
+            return self._runs(indices, datas, _always(keys[0]), shards), refused
         return self._by_shard(indices, datas, keys, shards), refused
 
     def _key(self, keys: Sequence[str] | None, at: int) -> str:

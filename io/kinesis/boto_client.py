@@ -28,11 +28,19 @@ _MAX_TEXT = 300
 
 
 class BotoClient:
+    """The data plane by boto3: see `client`; the methods are those of `KinesisClient`.
+
+    Args:
+        session: whose client makes the calls.
+        max_connections: kept open at most.
+    """
+
     def __init__(self, session: AwsSession, max_connections: int) -> None:
         self._session = session
         self._max_connections = max_connections
 
     def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
+        """Puts records; one result each, in order."""
         records = []
         for data, partition_key, explicit_hash_key in entries:
             record: dict[str, Any] = {"Data": data, "PartitionKey": partition_key}
@@ -54,6 +62,7 @@ class BotoClient:
         return PutRecordsReply(results, reply.get("FailedRecordCount", 0))
 
     def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
+        """Reads on from an iterator."""
         request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
         if stream and stream.startswith("arn:"):
             request["StreamARN"] = stream
@@ -90,6 +99,7 @@ class BotoClient:
         sequence_number: str | None = None,
         timestamp: float | None = None,
     ) -> str:
+        """An iterator of a shard."""
         request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
         reply = self._call("GetShardIterator", "get_shard_iterator", request)
         return str(reply["ShardIterator"])

@@ -17,7 +17,6 @@ Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/ (JSON 1.1 proto
 
 from penstock.io.aws import AwsSession
 from penstock.io.kinesis.boto_client import BotoClient
-from penstock.io.kinesis.thin_client import ThinClient
 from penstock.io.kinesis.calls import (
     CallFailed,
     ChildShard,
@@ -29,6 +28,7 @@ from penstock.io.kinesis.calls import (
     PutResult,
     Record,
 )
+from penstock.io.kinesis.thin_client import ThinClient
 
 __all__ = [
     "CallFailed",

@@ -92,6 +92,7 @@ class Delivery:
         self._ready: list[Packet] = []
         self._waiting: list[tuple[float, Packet]] = []
         self._lanes: dict[str, deque[Packet]] = {}
+        self._landed: dict[tuple[str, int], list[Packet]] = {}
         self._errors: Counter[str] = Counter()
         self._started = writer.clock()
         self._stop_at: float | None = None
@@ -254,6 +255,7 @@ class Delivery:
             self._try_again(failed)
         if moved:
             self._check_moved(moved)
+        self._count_landed()
 
     def _send(self, request: list[Packet]) -> PutRecordsReply | CallFailed:
         writer = self._writer
@@ -274,19 +276,27 @@ class Delivery:
     # -- outcomes --------------------------------------------------------------------------------------
 
     def _accepted(self, packet: Packet, shard_id: str, moved: list[tuple[Packet, str]]) -> None:
-        writer = self._writer
         if shard_id != packet.shard_id:
             moved.append((packet, shard_id))
             if packet.spread[0] != packet.spread[1]:
                 return
-        users, size = len(packet.members), len(packet.entry.data)
-        add, stream = writer.recorder.add, writer.stream
-        add("UserRecordsPut", stream, 1, shard_id=shard_id, count=users)
-        add("UserRecordsPerKinesisRecord", stream, users, shard_id=shard_id)
-        add("KinesisRecordsPut", stream, 1, shard_id=shard_id)
-        add("KinesisRecordsDataPut", stream, size, shard_id=shard_id)
-        add("RetriesPerRecord", stream, packet.attempts - 1, shard_id=shard_id, count=users)
-        self._next_of(packet)
+        self._landed.setdefault((shard_id, packet.attempts), []).append(packet)
+        if packet.lane is not None:
+            self._next_of(packet)
+
+    def _count_landed(self) -> None:
+        """Counts what was accepted: by shard, since a call a record would cost more than sending it."""
+        recorder, stream = self._writer.recorder, self._writer.stream
+        for (shard_id, attempts), packets in self._landed.items():
+            users = [len(packet.members) for packet in packets]
+            total = sum(users)
+            recorder.add("UserRecordsPut", stream, 1, shard_id=shard_id, count=total)
+            recorder.add("RetriesPerRecord", stream, attempts - 1, shard_id=shard_id, count=total)
+            recorder.add("KinesisRecordsPut", stream, 1, shard_id=shard_id, count=len(packets))
+            recorder.extend("UserRecordsPerKinesisRecord", stream, users, shard_id=shard_id)
+            sizes = [len(packet.entry.data) for packet in packets]
+            recorder.extend("KinesisRecordsDataPut", stream, sizes, shard_id=shard_id)
+        self._landed.clear()
 
     def _record_failed(self, packet: Packet, result: PutResult) -> list[Packet]:
         """What of a refused record is to be tried again."""

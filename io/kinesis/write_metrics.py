@@ -6,7 +6,9 @@ shard or error code. Adding costs a microsecond and never waits for anybody but 
 Source: https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-kpl.html
 """
 
+import math
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = ["Metric", "Recorder", "Statistics"]
@@ -33,6 +35,20 @@ class Statistics:
         self.count = count
         self.sum = value * count
         self.least = self.greatest = value
+
+    @classmethod
+    def none(cls) -> "Statistics":
+        """Of no sample yet."""
+        made = cls(0.0, 0)
+        made.least, made.greatest = math.inf, -math.inf
+        return made
+
+    def extend(self, values: Sequence[float]) -> None:
+        """Adds several samples, at least one."""
+        self.count += len(values)
+        self.sum += sum(values)
+        self.least = min(self.least, min(values))
+        self.greatest = max(self.greatest, max(values))
 
     def add(self, value: float, count: int = 1) -> None:
         """Adds `count` samples of one value."""
@@ -73,6 +89,17 @@ class Recorder:
                     self._series[metric].add(value, count)
                     return
             self._series[metric] = Statistics(value, count)
+
+    def extend(self, name: str, stream: str, values: Sequence[float], *, shard_id: str) -> None:
+        """Adds several samples to a series."""
+        metric = Metric(name, stream, shard_id)
+        with self._lock:
+            found = self._series.get(metric)
+            if found is None:
+                if len(self._series) >= _MAX_SERIES:
+                    metric = Metric(name, stream)
+                found = self._series.setdefault(metric, Statistics.none())
+            found.extend(values)
 
     def pending(self, stream: str, change: int) -> None:
         """So many user records more (or fewer) are on their way."""
