@@ -321,6 +321,10 @@ def explain_code(
     """An AWS error code as one of ours; the arguments are those of `explain`, `text` is the service's own."""
     if code == "ConnectionError":
         return _no_answer(session, doing)
+    if code in ("401", "403"):
+        # A body that isn't in the service's protocol (an emulator, a proxy): botocore passes it on raw.
+        told = re.search(r"<Code>(\w+)</Code>", text)
+        code = told[1] if told else "AccessDenied"
     if code in EXPIRED_CODES:
         message = f"cannot {doing}: the AWS credentials have expired. Renew them (aws sso login, a new session token)."
         return AccessDenied(message)
@@ -354,4 +358,4 @@ def explain_code(
     if code == "ResourceNotFoundException":
         message = f"cannot {doing}: {resource} does not exist in {session.options.region}. Check the name and --region."
         return NotFound(message)
-    return PeerError(f"cannot {doing}: {code}: {text[:300]}")
+    return PeerError(f"cannot {doing}: {code}: {' '.join(text.split())[:300]}")
