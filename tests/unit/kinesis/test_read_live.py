@@ -1,0 +1,293 @@
+"""The live source, moved by hand: which position wins, what a lost lease means, how a stop ends."""
+
+import dataclasses
+import json
+
+import pytest
+
+from penstock.io.kinesis.leases import Lease, MemoryLeases
+from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from tests.tools.stream_model import SteppedLive, StreamModel
+
+SHARD = "shardId-000000000000"
+OPTIONS = KinesisReadOptions("stream", application_name="app", checkpoint_interval_seconds=5)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def model():
+    made = StreamModel(page=2)
+    for n in range(6):
+        made.put("key", b"%d" % n)
+    return made
+
+
+def number(model, n):
+    return Position(int(model.records[SHARD][n].sequence_number))
+
+
+def read(live, rounds=5):
+    """Everything there is, not acknowledged."""
+    batches = []
+    for _ in range(rounds):
+        live.tick()
+        live.pool.step_all()
+        batches += live.take_all()
+    return batches
+
+
+def payloads(batches):
+    return [event.data for batch in batches for event in batch.events]
+
+
+def acknowledge(live, batches):
+    for batch in batches:
+        live.acknowledge(batch.tokens)
+
+
+@pytest.mark.parametrize(
+    ("lease", "mark", "first"),
+    [
+        (None, None, 0),
+        (1, None, 2),
+        (None, 2, 3),
+        (1, 3, 4),
+        (3, 1, 4),
+        (3, 3, 4),
+    ],
+)
+@pytest.mark.parametrize("initial", ["TRIM_HORIZON", "LATEST"])
+def test_the_larger_of_mark_and_lease_wins_then_the_initial_position(
+    model, clock, lease, mark, first, initial
+):
+    store = MemoryLeases()
+    if lease is not None:
+        store.create(Lease(SHARD, number(model, lease)))
+    restored = None if mark is None else {"shards": {SHARD: number(model, mark).text()}}
+    options = dataclasses.replace(OPTIONS, initial_position_in_stream=initial)
+    live = SteppedLive(model, store, options, clock, json.loads(json.dumps(restored)))
+    if lease is None and initial == "LATEST" and mark is None:
+        store_time = live._coordinator._wall_ms() / 1000
+        model.now = store_time + 60  # what is there now came long before; what comes next, after
+        live.tick()
+        model.put("key", b"new")
+        assert payloads(read(live)) == [b"new"]
+    else:
+        assert payloads(read(live)) == [b"%d" % n for n in range(first, 6)]
+
+
+def test_a_lease_at_the_end_of_its_shard_beats_any_mark_and_the_other_way_round(model, clock):
+    model.split(SHARD)
+    model.put("key", b"child")
+    for lease, mark in ((SHARD_END, number(model, 1)), (number(model, 1), SHARD_END)):
+        store = MemoryLeases()
+        store.create(Lease(SHARD, lease))
+        live = SteppedLive(model, store, OPTIONS, clock, {"shards": {SHARD: mark.text()}})
+        assert payloads(read(live)) == [b"child"]
+
+
+def test_from_a_time(model, clock):
+    model.now += 100
+    model.put("key", b"late")
+    options = dataclasses.replace(
+        OPTIONS, initial_position_in_stream="AT_TIMESTAMP", initial_position_timestamp=str(model.now - 1)
+    )
+    assert payloads(read(SteppedLive(model, MemoryLeases(), options, clock))) == [b"late"]
+
+
+def test_latest_misses_nothing_between_the_first_start_and_a_restart_before_any_checkpoint(clock):
+    model = StreamModel()
+    options = dataclasses.replace(OPTIONS, initial_position_in_stream="LATEST")
+    store = MemoryLeases()
+    live = SteppedLive(model, store, options, clock)
+    live.tick()
+    live.close()
+    assert store.scan()[0].position == LATEST
+    model.now = store.scan()[0].started_ms / 1000 + 5
+    model.put("key", b"while we were away")
+    assert payloads(read(SteppedLive(model, store, options, clock))) == [b"while we were away"]
+
+
+def test_a_checkpoint_costs_one_write_an_interval(model, clock):
+    store = MemoryLeases()
+    writes = []
+    replace = store.replace
+    store.replace = lambda old, new: (writes.append(new), replace(old, new))
+    live = SteppedLive(model, store, OPTIONS, clock)
+    acknowledge(live, read(live))
+    began = len(writes)
+    for _ in range(60):
+        clock.now += 0.5
+        model.put("key", b"more")
+        live.tick()
+        live.pool.step_all()
+        acknowledge(live, live.take_all())
+    # Thirty seconds: six checkpoints, and no more renewals than those of an idle lease.
+    positions = {new.position for new in writes[began:]}
+    assert len(positions) == 6 + 1
+    assert len(writes) - began <= 6 + 30 / (10 / 3)
+
+
+def test_a_clean_stop_checkpoints_and_frees_the_lease(model, clock):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    batches = read(live)
+    acknowledge(live, batches[:1])
+    live.close()
+    (lease,) = store.scan()
+    assert lease.owner is None
+    assert lease.position == number(model, len(batches[0].events) - 1)
+    live = SteppedLive(model, store, OPTIONS, clock)
+    assert payloads(batches[:1]) + payloads(read(live)) == [b"%d" % n for n in range(6)]
+
+
+def test_a_worker_that_lost_its_lease_stops_at_once_and_writes_nothing_more(model, clock, caplog):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    batches = read(live)
+    (lease,) = store.scan()
+    taken = lease.taken_by("other")
+    store.replace(lease, taken)
+    acknowledge(live, batches)
+    clock.now += 5.0
+    live.tick()
+    assert store.scan() == [taken]
+    assert "no longer ours" in caplog.text
+    assert live.settled
+    assert live.pending_events == live.pending_bytes == 0
+    model.put("key", b"for the other")
+    live.pool.step_all()
+    assert live.take(0.0) is None
+    assert live.pool.tasks == []
+    live.close()
+    assert store.scan() == [taken]
+
+
+def test_a_worker_that_slept_through_its_lease_reads_on_only_after_it_renewed_it(model, clock):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    acknowledge(live, read(live))
+    model.put("key", b"later")
+    clock.now += 11.0
+    live.pool.step_all()
+    assert live.take(0.0) is None
+    live.tick()
+    assert payloads(read(live)) == [b"later"]
+
+
+def test_a_failed_bundle_is_handed_out_again_and_the_mark_goes_back(model, clock):
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    live.tick()
+    live.pool.step_all()
+    first = live.take(0.0)
+    live.acknowledge(first.tokens)
+    mark = live.position()
+    live.pool.step_all()
+    second = live.take(0.0)
+    assert live.position() != mark
+    live.requeue()
+    assert live.position() == mark
+    live.resume(mark)
+    assert payloads([live.take(0.0)]) == payloads([second])
+
+
+def test_the_same_mark_goes_on_an_older_one_hands_out_again_a_newer_one_skips(model, clock):
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    live.tick()
+    live.pool.step_all()
+    old = live.position()
+    first = live.take(0.0)
+    live.resume(live.position())
+    live.pool.step_all()
+    second = live.take(0.0)
+    assert payloads([first, second]) == [b"0", b"1", b"2", b"3"]
+    live.resume(old)
+    again = live.take_all()
+    assert payloads(again) == [b"0", b"1", b"2", b"3"]
+    live.resume({"shards": {SHARD: number(model, 4).text()}})
+    assert live.take(0.0) is None
+    assert payloads(read(live)) == [b"5"]
+
+
+def test_ready_means_that_every_shard_is_at_its_tip(model, clock):
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    assert not live.ready
+    live.tick()
+    assert not live.ready
+    while not live.ready:
+        live.pool.step_all()
+        live.tick()
+    assert sum(len(batch.events) for batch in live.take_all()) == 6
+    model.split(SHARD)
+    live.pool.step_all()
+    assert not live.ready  # the children's turn has not come
+
+
+def test_the_watermark_follows_what_is_handed_out_and_idle_shards_hold_nothing_back(clock):
+    model = StreamModel(2, page=1)
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    keys = {}
+    for n in range(50):
+        keys.setdefault(model.put(f"k{n}", b"x")[0], f"k{n}")
+    model.records = {shard_id: [] for shard_id in model.records}
+    key = keys[SHARD]
+    for n in range(3):
+        model.now = 1000.0 + n
+        model.put(key, b"x")
+    marks = []
+    for _ in range(6):
+        live.tick()
+        live.pool.step_all()
+        for batch in live.take_all():
+            marks.append(live.watermark_ms())
+            live.acknowledge(batch.tokens)
+    assert marks == [1_000_000, 1_001_000, 1_002_000]
+    assert live.watermark_ms() > 1_002_000
+
+
+def test_a_finished_shard_that_the_stream_forgot_loses_its_lease_in_the_end(model, clock):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    model.split(SHARD)
+    model.put("key", b"child")
+    acknowledge(live, read(live))
+    live.tick()
+    assert {lease.shard_id: lease.position == SHARD_END for lease in store.scan()}[SHARD]
+    children = [lease for lease in store.scan() if lease.shard_id == SHARD]
+    assert children[0].children == ("shardId-000000000001", "shardId-000000000002")
+    del model.shards[SHARD], model.records[SHARD]
+    model.put("other", b"x")
+    for _ in range(40):
+        for n in range(20):
+            model.put(f"k{n}", b"x")
+        clock.now += 3.0
+        acknowledge(live, read(live, 1))
+    assert SHARD not in {lease.shard_id for lease in store.scan()}
+    assert all(lease.position > TRIM_HORIZON for lease in store.scan())
+
+
+def test_checkpoints_none_keeps_positions_in_the_mark_alone(model, clock):
+    options = dataclasses.replace(OPTIONS, checkpoints="none")
+    live = SteppedLive(model, MemoryLeases(), options, clock)
+    live.tick()
+    live.pool.step_all()
+    live.take(0.0)
+    mark = live.position()
+    assert payloads(read(SteppedLive(model, MemoryLeases(), options, clock, mark))) == [
+        b"2",
+        b"3",
+        b"4",
+        b"5",
+    ]
