@@ -43,6 +43,9 @@ MAX_REASON = 1000
 """Characters of Elasticsearch's reason that are kept: with a whole mapping in it, it can be very long."""
 
 
+_MAX_CAUSES = 20
+
+
 class Outcome(enum.Enum):
     """What became of a document."""
 
@@ -142,18 +145,16 @@ def read_reply(reply: bytes, expected: int) -> list[Item] | None:
 
 
 def reason_of(error: Cause | None) -> str:
-    """Elasticsearch's reason in one line, with the innermost cause, which mostly is the telling one."""
-    if error is None:
-        return ""
-    text = error.reason or error.type
-    inner = error.caused_by
-    for _ in range(20):
-        if inner is None or inner.caused_by is None:
+    """Elasticsearch's reason in one line, with its causes, of which the innermost mostly is the telling one."""
+    parts: list[str] = []
+    for _ in range(_MAX_CAUSES):
+        if error is None:
             break
-        inner = inner.caused_by
-    if inner is not None and (inner.reason or inner.type):
-        text += f": {inner.reason or inner.type}"
-    return " ".join(text.split())[:MAX_REASON]
+        part = " ".join((error.reason or error.type).split())
+        if part and part not in parts:
+            parts.append(part)
+        error = error.caused_by
+    return ": ".join(parts)[:MAX_REASON]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,26 +165,36 @@ class Policy:
         own_ids: whether a 409 on create means that this very event is there already.
         versioned: whether a 409 means that the same or a newer version is there already.
         dead_letter_codes: statuses that are refusals even where they could be tried again.
-        max_attempts: after so many, a status of 5xx that doesn't mean overload counts as a refusal.
     """
 
     own_ids: bool = True
     versioned: bool = False
     dead_letter_codes: frozenset[int] = frozenset()
-    max_attempts: int = 10
 
 
 OVERLOADED = frozenset({429, 502, 503, 504})
 """Statuses that mean "later": tried again for as long as it takes."""
 
+GOING_AWAY = frozenset(
+    {
+        "already_closed_exception",
+        "engine_closed_exception",
+        "illegal_index_shard_state_exception",
+        "index_shard_closed_exception",
+        "node_closed_exception",
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+    }
+)
+"""Errors of a shard or node that ends or begins; they come with 500, as lasting ones do (a failing pipeline)."""
 
-def judge(item: Item, action: bytes, attempts: int, policy: Policy) -> Outcome:
+
+def judge(item: Item, action: bytes, policy: Policy) -> Outcome:
     """What became of a document.
 
     Args:
         item: its part of the reply.
         action: the beginning of its line, such as `{"create"`.
-        attempts: how often it has been sent, this time included.
         policy: see there.
     """
     status = item.status
@@ -197,6 +208,6 @@ def judge(item: Item, action: bytes, attempts: int, policy: Policy) -> Outcome:
         return Outcome.REFUSED
     if status in policy.dead_letter_codes:
         return Outcome.REFUSED
-    if status in OVERLOADED or (status >= 500 and attempts < policy.max_attempts):
+    if status in OVERLOADED or (item.error is not None and item.error.type in GOING_AWAY):
         return Outcome.RETRY
     return Outcome.DENIED if status in (401, 403) else Outcome.REFUSED

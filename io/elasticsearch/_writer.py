@@ -39,6 +39,7 @@ __all__ = ["BulkWriter", "Report"]
 _LOGGER = logging.getLogger(__name__)
 _STAGE = "elasticsearch"
 _LOG_EVERY_S = 60.0
+_STARTING_S = 60.0
 _MIN_BULK_BYTES = 64 << 10
 
 
@@ -107,6 +108,8 @@ class BulkWriter:
         self._pool = concurrent.futures.ThreadPoolExecutor(options.max_bulks_in_flight, "elasticsearch-bulk")
         self._silent_until: dict[str, float] = {}
         self._stop_deadline: float | None = None
+        self._worked = False
+        self._refused_since: float | None = None
 
     def close(self) -> None:
         """Waits for what is under way and closes the connections."""
@@ -187,13 +190,15 @@ class BulkWriter:
             except BadReply as error:
                 self._postpone(bulk, "bad_reply", f"{self._client.where}: {error}", report, later)
                 return
+            self._refused_since = None
+            self._worked = True
             if items is None:
                 report.written += len(bulk.events)
             else:
                 self._judge(bulk, items, report, later)
         elif not status:
             self._postpone(bulk, "none", reply.failure, report, later)
-        elif status == 408 or status == 429 or status >= 500:
+        elif status == 408 or status == 429 or status >= 500 or self._restarts(status):
             self._postpone(bulk, str(status), f"status {status}", report, later)
         elif status in (400, 413):
             self._halve(bulk, reply, report, at_once)
@@ -202,10 +207,22 @@ class BulkWriter:
                 status, _parsed(reply.body), self._options, self._client.where, "write to Elasticsearch"
             )
 
+    def _restarts(self, status: int) -> bool:
+        """Whether a 401 may be that of a node that has not read its users yet, as after a restart.
+
+        Credentials that have worked before are believed in for a minute.
+        """
+        if status != 401 or not self._worked:
+            return False
+        now = self._clock()
+        if self._refused_since is None:
+            self._refused_since = now
+        return now < self._refused_since + _STARTING_S
+
     def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, later: list[Bulk]) -> None:
         again: list[int] = []
         for position, item in enumerate(items):
-            outcome = _bulk.judge(item, bulk.lines[position], bulk.attempts, self._policy)
+            outcome = _bulk.judge(item, bulk.lines[position], self._policy)
             if outcome is Outcome.WRITTEN:
                 report.written += 1
             elif outcome is Outcome.REPLAYED:

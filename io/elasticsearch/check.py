@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock.io.elasticsearch.client import Client, NoAnswer, explain, unreachable
 from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.elasticsearch.template import install
 from penstock.io.errors import AccessDenied, PeerError
 
 __all__ = ["check"]
@@ -14,7 +15,7 @@ SUPPORTED = ("8", "9")
 
 
 def check(options: ElasticsearchOptions) -> str:
-    """Makes sure that the cluster answers, is a version we speak to, and lets us write.
+    """Makes sure that the cluster answers, is a version we speak to, and lets us write; installs the template.
 
     Returns:
         The server's version.
@@ -33,6 +34,8 @@ def check(options: ElasticsearchOptions) -> str:
                 f"{' and '.join(SUPPORTED)}."
             )
             raise PeerError(message)
+        if options.manage_template or options.template:
+            install(client, options)
         _check_privileges(client, options)
         return version
     except NoAnswer as error:

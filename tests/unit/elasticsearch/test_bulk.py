@@ -92,30 +92,29 @@ def test_a_reply_that_does_not_speak_of_every_document_is_an_error(reply, sent):
         (502, "x", CREATE, Outcome.RETRY),
         (503, "unavailable_shards_exception", CREATE, Outcome.RETRY),
         (504, "x", CREATE, Outcome.RETRY),
-        (500, "x", CREATE, Outcome.RETRY),
+        (500, "node_closed_exception", CREATE, Outcome.RETRY),
+        (500, "fail_processor_exception", CREATE, Outcome.REFUSED),
         (401, "security_exception", CREATE, Outcome.DENIED),
         (403, "security_exception", CREATE, Outcome.DENIED),
         (413, "x", CREATE, Outcome.REFUSED),
     ],
 )
 def test_statuses_are_judged(status, error, line, outcome):
-    assert judge(Item(status, Cause(error) if error else None), line, 1, Policy()) is outcome
+    assert judge(Item(status, Cause(error) if error else None), line, Policy()) is outcome
 
 
 def test_policies():
     conflict = Item(409, Cause("version_conflict_engine_exception"))
-    assert judge(conflict, CREATE, 1, Policy(own_ids=False)) is Outcome.REFUSED
-    assert judge(conflict, INDEX, 1, Policy(versioned=True)) is Outcome.REPLAYED
-    assert judge(Item(500), CREATE, 10, Policy()) is Outcome.REFUSED
-    assert judge(Item(503), CREATE, 10_000, Policy()) is Outcome.RETRY
+    assert judge(conflict, CREATE, Policy(own_ids=False)) is Outcome.REFUSED
+    assert judge(conflict, INDEX, Policy(versioned=True)) is Outcome.REPLAYED
     custom = Policy(dead_letter_codes=frozenset({403, 429}))
-    assert judge(Item(403), CREATE, 1, custom) is Outcome.REFUSED
-    assert judge(Item(429), CREATE, 1, custom) is Outcome.REFUSED
+    assert judge(Item(403), CREATE, custom) is Outcome.REFUSED
+    assert judge(Item(429), CREATE, custom) is Outcome.REFUSED
 
 
 def test_the_reason_is_one_bounded_line_with_the_innermost_cause():
     error = Cause("a", "failed to parse", Cause("b", "middle", Cause("c", "inner\nmost")))
-    assert reason_of(error) == "failed to parse: inner most"
+    assert reason_of(error) == "failed to parse: middle: inner most"
     assert reason_of(Cause("only_type")) == "only_type"
     assert reason_of(None) == ""
     assert len(reason_of(Cause("a", "x" * 5000))) == 1000

@@ -180,11 +180,11 @@ def test_what_was_written_before_the_connection_broke_is_a_replay():
     assert (report.written, report.replayed) == (1, 2)
 
 
-def test_a_document_with_a_lasting_500_is_refused_in_the_end():
+def test_a_document_with_a_500_of_its_own_is_refused():
     broken = {"status": 500, "error": {"type": "null_pointer_exception", "reason": "bug"}}
     fake = FakeElasticsearch(lambda number, sources: [broken if b"0" in s else None for s in sources])
     report = _writer(fake).write(_events(2))
-    assert [(letter.status, letter.attempts) for letter in report.letters] == [(500, 10)]
+    assert [(letter.status, letter.attempts) for letter in report.letters] == [(500, 1)]
     assert report.written == 1
 
 
@@ -251,6 +251,17 @@ def test_denials_end_the_job(answer, error, text):
         writer.write(_events(1))
     assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_401_after_success_is_believed_only_after_a_minute():
+    fake = FakeElasticsearch(lambda number, sources: (401, b"{}") if 1 < number < 5 else None)
+    writer = _writer(fake)
+    writer.write(_events(1))
+    assert writer.write(_events(2)).written == 1
+    fake._answer = lambda number, sources: (401, b"{}")
+    with pytest.raises(AccessDenied, match="401"):
+        writer.write(_events(3))
+    assert len(fake.bulks) > 10
 
 
 def test_a_stop_ends_the_retries_without_acknowledging():
