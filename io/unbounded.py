@@ -121,16 +121,19 @@ class BatchSource(UnboundedSource):
         key: the live source's key in the registry.
         factory: picklable; makes the live source in the process that reads.
         pacing: how long a reader may hold its bundle.
+        readers: into how many splits the runner may deal it out: more than one only where each worker process
+            finds work of its own (a shared port), and as many workers run.
     """
 
-    def __init__(self, key: str, factory: Callable[[], LiveSource], pacing: Pacing) -> None:
+    def __init__(self, key: str, factory: Callable[[], LiveSource], pacing: Pacing, readers: int = 1) -> None:
         self._key = key
         self._factory = factory
         self._pacing = pacing
+        self._readers = readers
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[BatchSource]":
-        """One split: one live source a process multiplexes all its connections or shards."""
-        return [self]
+        """As many splits as readers: one live source a process multiplexes all its connections or shards."""
+        return [self] * self._readers
 
     def create_reader(self, options: Any, checkpoint_mark: _Mark | None) -> "_BatchReader":
         """A reader on the process's live source, which the first reader brings to life."""
@@ -191,7 +194,11 @@ class _BatchReader(UnboundedReader):
 
 
 def read_batches(
-    pipeline_begin: Any, key: str, factory: Callable[[], LiveSource], pacing: Pacing | None = None
+    pipeline_begin: Any,
+    key: str,
+    factory: Callable[[], LiveSource],
+    pacing: Pacing | None = None,
+    readers: int = 1,
 ) -> beam.PCollection:
     """A PCollection of `EventBatch` from the live source that `factory` makes in the reading process."""
     if pacing is None:
@@ -199,7 +206,7 @@ def read_batches(
         named = pipeline.options.view_as(StandardOptions).runner
         pacing = Pacing.of(named or type(pipeline.runner).__name__)
     return pipeline_begin | ReadFromUnboundedSource(
-        BatchSource(key, factory, pacing),
+        BatchSource(key, factory, pacing, readers),
         poll_interval=0.05,
         max_records_per_bundle=1 << 30,
         max_read_time_seconds=pacing.max_read_time_s,
