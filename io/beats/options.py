@@ -19,6 +19,7 @@ _AT_LEAST_ONE = (
     "max_inflate_ratio",
     "max_nesting",
     "max_connections",
+    "readers",
 )
 
 
@@ -91,6 +92,12 @@ class BeatsOptions:
         help="Whether several processes of this user may listen on the port (SO_REUSEPORT), for Beam workers on one "
         "host. Off, a second job on the port is refused at its start; on, nobody notices it.",
     )
+    readers: int = option(
+        1,
+        flag="beats_readers",
+        help="How many Beam workers read, each process listening on the shared port. More than one needs "
+        "--beats_share_port and as many workers; DirectRunner has one.",
+    )
     max_connections: int = option(2000, help="Clients connected at the same time; a further one is refused.")
     max_window_size: int = option(100_000, help="Events in a window (bulk_max_size of the Beat).")
     max_frame_bytes: int = option(
@@ -122,6 +129,7 @@ class BeatsOptions:
         _require(
             self.ssl_handshake_timeout >= 1, "--ssl_handshake_timeout must be at least 1 (milliseconds)."
         )
+        _require(self.readers == 1 or self.share_port, "--beats_readers above 1 needs --beats_share_port.")
         self._check_enrich()
         self._check_tls()
         _require(

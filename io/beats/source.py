@@ -44,7 +44,9 @@ class ReadFromBeats(beam.PTransform):
     Metrics (namespace `beats`): connections, connections_open, windows, events, bytes_received, bytes_inflated,
     pending_events, pending_bytes, ack_latency_ms, acks, keepalives, and closed_REASON for why connections ended.
 
-    Unit of parallelism: the process. One listening socket serves all clients of a worker.
+    Unit of parallelism: the process, which uses about one core. One listening socket serves all clients of a
+    worker, and every reader of that worker borrows it. Several processes of a host share the port (`share_port`): Beam
+    workers (`readers`), or simply the same job started again; the kernel deals new connections out among them.
     Delivery guarantee: at least once. A client hears that its window is safe when `Acknowledge`, the last step of
     the chain, has seen all its events, not before; if anything fails, it hears nothing and sends again.
     After a restart: clients connect anew and send every window again that was not acknowledged.
@@ -60,7 +62,8 @@ class ReadFromBeats(beam.PTransform):
     def expand(self, pipeline_begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         key = key_of(self._options)
         prepare = PrepareDoFn(key, self._options.validate, self._options.enrich_kinds())
-        batches = read_batches(pipeline_begin, key, functools.partial(_serve, key, self._options))
+        serve = functools.partial(_serve, key, self._options)
+        batches = read_batches(pipeline_begin, key, serve, readers=self._options.readers)
         return batches | "Prepare" >> beam.ParDo(prepare)
 
 
