@@ -158,15 +158,17 @@ class AwsSession:
 
     def _build(self) -> botocore.session.Session:
         options = self.options
+        session = botocore.session.Session(profile=options.profile)
         try:
-            session = botocore.session.Session(profile=options.profile)
             session.set_config_variable("region", options.region)
+            session.get_scoped_config()  # a profile that isn't there shows only now
             if options.access_key and options.secret_key:
                 session.set_credentials(options.access_key, options.secret_key, options.session_token)
             if options.role_arn:
                 self._assume(session, options.role_arn)
         except ProfileNotFound as error:
-            message = f"--profile {options.profile}: no such profile in the AWS configuration files."
+            given = f"--profile {options.profile}" if options.profile else f"AWS_PROFILE {session.profile}"
+            message = f"{given}: no such profile in the AWS configuration files."
             raise OptionError(message) from error
         except ConfigParseError as error:
             message = f"the AWS configuration files can't be read: {error}. Repair them, or give keys."

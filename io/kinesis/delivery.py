@@ -82,9 +82,13 @@ class Delivery:
         writer: the stream's writer.
         datas: the events' bytes.
         keys: a partition key each; None when all take `-`, or random ones.
+        waited_ms: how long they have waited already.
     """
 
-    def __init__(self, writer: Writer, datas: Sequence[bytes], keys: Sequence[str] | None) -> None:
+    def __init__(
+        self, writer: Writer, datas: Sequence[bytes], keys: Sequence[str] | None, waited_ms: float = 0.0
+    ) -> None:
+        self._waited_ms = waited_ms
         self._writer = writer
         self._datas = datas
         self._keys = keys
@@ -200,6 +204,10 @@ class Delivery:
             return False
         reason = f"not written within --record_ttl {ttl} ms ({self._told()})"
         self._refuse(packet, "Expired", reason)
+        shard_id = packet.shard_id or None
+        self._writer.recorder.add(
+            "UserRecordExpired", self._writer.stream, 1, shard_id=shard_id, count=len(packet.members)
+        )
         return True
 
     def _refuse(self, packet: Packet, error: str, reason: str) -> None:
@@ -232,7 +240,7 @@ class Delivery:
         return requests
 
     def _round(self, requests: list[list[Packet]]) -> None:
-        pool = self._writer.pool
+        pool, started = self._writer.pool, self._writer.clock()
         # The last one on this thread: a batch of one request never changes threads.
         others = [pool.submit(self._send, request) for request in requests[:-1]]
         outcomes: list[PutRecordsReply | CallFailed] = []
@@ -255,7 +263,7 @@ class Delivery:
             self._try_again(failed)
         if moved:
             self._check_moved(moved)
-        self._count_landed()
+        self._count_landed(started)
 
     def _send(self, request: list[Packet]) -> PutRecordsReply | CallFailed:
         writer = self._writer
@@ -284,14 +292,17 @@ class Delivery:
         if packet.lane is not None:
             self._next_of(packet)
 
-    def _count_landed(self) -> None:
+    def _count_landed(self, sent_at: float) -> None:
         """Counts what was accepted: by shard, since a call a record would cost more than sending it."""
         recorder, stream = self._writer.recorder, self._writer.stream
+        buffered_ms = self._waited_ms + (sent_at - self._started) * 1000
         for (shard_id, attempts), packets in self._landed.items():
             users = [len(packet.members) for packet in packets]
             total = sum(users)
             recorder.add("UserRecordsPut", stream, 1, shard_id=shard_id, count=total)
             recorder.add("RetriesPerRecord", stream, attempts - 1, shard_id=shard_id, count=total)
+            recorder.add("BufferingTime", stream, buffered_ms, shard_id=shard_id, count=total)
+            recorder.add("AllErrors", stream, 0, shard_id=shard_id, count=len(packets))
             recorder.add("KinesisRecordsPut", stream, 1, shard_id=shard_id, count=len(packets))
             recorder.extend("UserRecordsPerKinesisRecord", stream, users, shard_id=shard_id)
             sizes = [len(packet.entry.data) for packet in packets]

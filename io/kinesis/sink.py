@@ -7,6 +7,7 @@ runners make a new one for nearly every bundle.
 
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ from apache_beam.metrics import Metrics
 from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.errors import NotFound, PenstockError
 from penstock.io.kinesis.client import connect
+from penstock.io.kinesis.cloudwatch import MetricsUploader
 from penstock.io.kinesis.partition_keys import PartitionKeys
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.stream_names import StreamName
@@ -86,7 +88,8 @@ class _WriteToKinesisDoFn(beam.DoFn):
         key = f"kinesis_write:{options!r}:{aws!r}"
         try:
             writer: KinesisWriter = LIVE.share(key, lambda: KinesisWriter(options, aws))
-            letters, size = writer.write(batch.events, self._keys)
+            waited_ms = max(0.0, time.time() * 1000 - batch.timestamp_ms) if batch.timestamp_ms else 0.0
+            letters, size = writer.write(batch.events, self._keys, waited_ms)
         except PenstockError as failure:
             LIVE.fail(failure)
             raise
@@ -129,10 +132,15 @@ class KinesisWriter:
         self._pool = concurrent.futures.ThreadPoolExecutor(
             options.max_connections, thread_name_prefix="penstock-put"
         )
+        self._metrics = None
+        if options.metrics_level != "none":
+            self._metrics = MetricsUploader(self._recorder, options, options.metrics_aws(aws))
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
 
-    def write(self, events: Sequence[Event], keys: PartitionKeys) -> tuple[list[DeadLetter], int]:
+    def write(
+        self, events: Sequence[Event], keys: PartitionKeys, waited_ms: float = 0.0
+    ) -> tuple[list[DeadLetter], int]:
         """Writes events; gives the dead letters of those that were refused, and the bytes of all.
 
         Raises:
@@ -142,14 +150,14 @@ class KinesisWriter:
         chosen = keys.of(events)
         size = sum(map(len, datas))
         if self._stream.literal is not None:
-            refusals = self._writer(self._stream.literal).write(datas, chosen)
+            refusals = self._writer(self._stream.literal).write(datas, chosen, waited_ms)
             return [_letter(events[refusal.at], refusal) for refusal in refusals], size
         letters: list[DeadLetter] = []
         groups: dict[str | None, list[int]] = {}
         for index, stream in enumerate(self._stream.of(events)):
             groups.setdefault(stream, []).append(index)
         for stream, indices in groups.items():
-            letters += self._write_group(stream, indices, events, datas, chosen)
+            letters += self._write_group(stream, indices, events, datas, chosen, waited_ms)
         return letters, size
 
     def _write_group(
@@ -159,6 +167,7 @@ class KinesisWriter:
         events: Sequence[Event],
         datas: list[bytes],
         keys: list[str] | None,
+        waited_ms: float,
     ) -> list[DeadLetter]:
         """Events that name their stream themselves: a name that isn't there refuses them, not the job."""
         pattern = self._options.stream_name
@@ -169,6 +178,7 @@ class KinesisWriter:
             refusals = self._writer(stream).write(
                 [datas[index] for index in indices],
                 None if keys is None else [keys[index] for index in indices],
+                waited_ms,
             )
         except NotFound:
             with self._lock:
@@ -200,6 +210,8 @@ class KinesisWriter:
         """Ends the threads and closes the connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.close()
+        if self._metrics is not None:
+            self._metrics.close()
 
 
 def _letter(event: Event, refusal: Refusal) -> DeadLetter:

@@ -50,6 +50,13 @@ class Statistics:
         self.least = min(self.least, min(values))
         self.greatest = max(self.greatest, max(values))
 
+    def merge(self, other: "Statistics") -> None:
+        """Adds all samples of another one."""
+        self.count += other.count
+        self.sum += other.sum
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+
     def add(self, value: float, count: int = 1) -> None:
         """Adds `count` samples of one value."""
         self.count += count
@@ -113,3 +120,15 @@ class Recorder:
             for stream, count in self._pending.items():
                 series[Metric("UserRecordsPending", stream)] = Statistics(count)
         return series
+
+    def give_back(self, series: dict[Metric, Statistics]) -> None:
+        """Puts back what `take` gave and nobody could use."""
+        with self._lock:
+            for metric, statistics in series.items():
+                if metric.name == "UserRecordsPending":
+                    continue
+                found = self._series.get(metric)
+                if found is not None:
+                    found.merge(statistics)
+                elif len(self._series) < _MAX_SERIES:
+                    self._series[metric] = statistics

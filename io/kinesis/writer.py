@@ -78,12 +78,15 @@ class StreamWriter:
         self.limiter = ShardLimiter(options.rate_limit, clock)
         self._logged: float | None = None
 
-    def write(self, datas: Sequence[bytes], keys: Sequence[str] | None) -> list[Refusal]:
+    def write(
+        self, datas: Sequence[bytes], keys: Sequence[str] | None, waited_ms: float = 0.0
+    ) -> list[Refusal]:
         """Puts events into the stream; returns when all are there, with those that were refused for good.
 
         Args:
             datas: the events' bytes.
             keys: a partition key each; None when all take `-`, or random ones.
+            waited_ms: how long they have waited for this call, for the metric BufferingTime.
 
         Raises:
             PenstockError: what no retry cures (a permission, a stream that is gone), or a stop that took too long.
@@ -93,7 +96,7 @@ class StreamWriter:
         self.recorder.add("UserRecordsReceived", self.stream, 1, count=len(datas))
         self.recorder.pending(self.stream, len(datas))
         try:
-            return Delivery(self, datas, keys).run()
+            return Delivery(self, datas, keys, waited_ms).run()
         finally:
             self.recorder.pending(self.stream, -len(datas))
 
