@@ -12,33 +12,27 @@ resets, resharding at a chosen moment; about 200,000 records a second. Signature
 """
 
 import base64
-import contextlib
 import hashlib
-import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
 
 from tests.simulator.faults import Faults
+from tests.simulator.server import HttpServer, Reset
 from tests.simulator.state import SimulatedShard, SimulatedStream, wall_clock
-
-_MAX_HEAD = 64 << 10
-_MAX_BODY = 64 << 20
 
 
 class Refused(Exception):
     def __init__(self, code: str, message: str = "", status: int = 400) -> None:
         super().__init__(code)
         self.code, self.message, self.status = code, message, status
-
-
-class _Reset(Exception):
-    pass
 
 
 class _Entry(msgspec.Struct, rename="pascal", gc=False):
@@ -72,6 +66,8 @@ class KinesisSimulator:
         expired_keys: access key ids whose requests get ExpiredTokenException.
         seen_keys: every access key id that signed a request.
         reads_per_second: GetRecords calls a shard takes in a second; 0 for no limit.
+        identity: who STS says the caller is; AssumeRole gives keys ASIA..1, ASIA..2 for `role_lifetime_s` seconds.
+        assumed: how often a role was assumed.
     """
 
     def __init__(self, port: int = 0, *, clock: Callable[[], float] = wall_clock) -> None:
@@ -84,15 +80,14 @@ class KinesisSimulator:
         self.expired_keys: set[str] = set()
         self.seen_keys: set[str] = set()
         self.reads_per_second = 0
+        self.identity = "arn:aws:iam::000000000000:user/tester"
+        self.role_lifetime_s = 3600.0
+        self.assumed = 0
         self._reads: dict[tuple[str, str, int], int] = {}
         self._clock = clock
         self._lock = threading.RLock()
         self._streams: dict[str, SimulatedStream] = {}
         self._generation = 0
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
-        self._connections: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self.closed = False
         self._operations: dict[str, Callable[[bytes], dict[str, Any]]] = {
             "PutRecords": self._put_records,
             "PutRecord": self._put_record,
@@ -105,14 +100,13 @@ class KinesisSimulator:
             "SplitShard": self._split_shard,
             "MergeShards": self._merge_shards,
         }
-        self._accepting = threading.Thread(target=self._accept, name="simulator", daemon=True)
-        self._accepting.start()
+        self._server = HttpServer(port, self._reply)
 
     # -- the Python side -------------------------------------------------------------------------------
 
     @property
     def endpoint_url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self._server.port}"
 
     def create_stream(self, name: str, shards: int = 1) -> SimulatedStream:
         """A stream that is ACTIVE at once, its shards of equal hash ranges."""
@@ -392,61 +386,15 @@ class KinesisSimulator:
                 raise Refused("InvalidArgumentException", str(error)) from None
         return {}
 
-    # -- HTTP ------------------------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                if self.closed:
-                    connection.close()
-                    return
-                self._connections.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            stream = connection.makefile("rb", buffering=1 << 16)
-            while True:
-                line = stream.readline(_MAX_HEAD)
-                if not line:
-                    return
-                headers: dict[bytes, bytes] = {}
-                while (header := stream.readline(_MAX_HEAD)) not in (b"\r\n", b""):
-                    name, _, value = header.partition(b":")
-                    headers[name.strip().lower()] = value.strip()
-                length = int(headers.get(b"content-length", b"0"))
-                if length > _MAX_BODY:
-                    return
-                if headers.get(b"expect", b"").lower() == b"100-continue":
-                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-                status, reply = self._reply(headers, stream.read(length))
-                request_id = uuid.uuid4()
-                head = (
-                    f"HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.1\r\n"
-                    f"x-amzn-RequestId: {request_id}\r\nContent-Length: {len(reply)}\r\n\r\n"
-                )
-                connection.sendall(head.encode() + reply)
-        except _Reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-        except OSError:
-            pass
-        finally:
-            with self._lock:
-                self._connections.discard(connection)
-            # The file object holds the socket open: an abortive close needs both gone.
-            stream.close()
-            connection.close()
+    # -- requests --------------------------------------------------------------------------------------
 
     def _reply(self, headers: dict[bytes, bytes], body: bytes) -> tuple[int, bytes]:
         operation = headers.get(b"x-amz-target", b"").decode().rpartition(".")[2]
+        if body.startswith(b"Action="):
+            return self._sts(headers, dict(parse_qsl(body.decode())))
         self.faults.called(operation)
         if self.faults.take("reset", operation):
-            raise _Reset
+            raise Reset
         try:
             self._authenticate(headers)
             fault = self.faults.take("refuse", operation)
@@ -461,8 +409,32 @@ class KinesisSimulator:
         except Refused as refused:
             reply = refused.status, orjson.dumps({"__type": refused.code, "message": refused.message})
         if self.faults.take("reset_after", operation):
-            raise _Reset
+            raise Reset
         return reply
+
+    def _sts(self, headers: dict[bytes, bytes], request: dict[str, str]) -> tuple[int, bytes]:
+        """AssumeRole (each time another key) and GetCallerIdentity, in STS' XML."""
+        action = request["Action"]
+        self.faults.called(action)
+        fault = self.faults.take("refuse", action)
+        if fault is not None:
+            code = f"<Error><Type>Sender</Type><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+            return fault.status, f"<ErrorResponse>{code}</ErrorResponse>".encode()
+        if action == "AssumeRole":
+            self.assumed += 1
+            until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.role_lifetime_s))
+            result = (
+                f"<Credentials><AccessKeyId>ASIA{self.assumed:016d}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>"
+                f"<SessionToken>token{self.assumed}</SessionToken><Expiration>{until}</Expiration></Credentials>"
+                f"<AssumedRoleUser><Arn>{request['RoleArn']}</Arn><AssumedRoleId>A:B</AssumedRoleId></AssumedRoleUser>"
+            )
+        else:
+            result = f"<Arn>{self.identity}</Arn><UserId>U</UserId><Account>000000000000</Account>"
+        xmlns = "https://sts.amazonaws.com/doc/2011-06-15/"
+        body = (
+            f'<{action}Response xmlns="{xmlns}"><{action}Result>{result}</{action}Result></{action}Response>'
+        )
+        return 200, body.encode()
 
     def _authenticate(self, headers: dict[bytes, bytes]) -> None:
         credential = headers.get(b"authorization", b"").decode()
@@ -475,16 +447,7 @@ class KinesisSimulator:
 
     def close(self) -> None:
         """Ends every connection; the port is free afterwards."""
-        with self._lock:
-            self.closed = True
-            connections = list(self._connections)
-        with contextlib.suppress(OSError):
-            # Wakes an accept() that is in progress; close alone does not.
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self._server.close()
 
     def __enter__(self) -> "KinesisSimulator":
         return self
