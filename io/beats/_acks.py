@@ -43,6 +43,9 @@ class Ledger:
     def __init__(self) -> None:
         self._queue: collections.deque[Due] = collections.deque()
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     @property
     def settled(self) -> bool:
         """Whether nothing waits for an acknowledgement."""

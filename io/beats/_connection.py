@@ -1,7 +1,7 @@
 """One client: a thread that reads its windows and offers them, and the acknowledgements that it gets.
 
 Operations. `run` (its own thread) reads, parses, offers; `acknowledge` and `keep_alive` (the server's
-acknowledging thread) send. Both meet only in the ledger, under the connection's lock.
+acknowledging thread) send. Both meet only in the ledger, under the connection's lock; `dead` is the last word.
 
 Invariants.
 - While nothing more may be pending, the socket isn't read: before it parses, a connection waits for one of the
@@ -38,7 +38,10 @@ _LOGGER = logging.getLogger(__name__)
 _event: Callable[..., Event] = Event
 _RECEIVE_BYTES = 1 << 18
 _OUTBOX_BYTES = 6 * 1024
-"""A client that leaves a thousand acknowledgements unread isn't a Beat."""
+_UNACKNOWLEDGED = 4096
+"""Stretches of one connection: windows of 0 cost no room among what is pending, so they are counted here."""
+_UNREAD_S = 60.0
+"""A client that leaves a thousand acknowledgements unread, or one for a minute, isn't a Beat."""
 
 
 class Connection:
@@ -73,8 +76,7 @@ class Connection:
             self._welcome()
             reason = self._read()
             self._await_acknowledgements()
-            if not self.dead:
-                self._transport.finish()
+            self._finish()
         except ProtocolError as error:
             reason = "stopped" if self._server.stopping else "protocol"
             if reason == "protocol":
@@ -164,9 +166,12 @@ class Connection:
     def _offer_stretch(self, stretch: Stretch) -> bool:
         due = Due(stretch.ack, stretch.final, stretch.version, self._server.clock())
         with self._lock:
+            while len(self._ledger) >= _UNACKNOWLEDGED and not self.dead and not self._server.stopping:
+                self._lock.wait(1.0)
             self._ledger.add(due)
         if not stretch.payloads:
-            self._server.settle(self, due)
+            due.done = True  # nobody needs to write it
+            self.acknowledge()
             return True
         count = len(stretch.payloads)
         indices = range(stretch.first, stretch.first + count)
@@ -199,7 +204,14 @@ class Connection:
 
     def _await_acknowledgements(self) -> None:
         with self._lock:
-            self._lock.wait_for(lambda: self._ledger.settled or self.dead)
+            self._lock.wait_for(lambda: self.dead or (self._ledger.settled and not self._outbox))
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self.dead:
+                return
+            self.dead = True  # from here on, nobody else touches the transport
+        self._transport.finish()
 
     def _is_dead(self) -> bool:
         return self.dead
@@ -211,23 +223,24 @@ class Connection:
         """Whether the client waits for nothing from us, as far as we know."""
         return self._ledger.settled and not self._waiting and not self._receiver.in_window
 
-    def acknowledge(self) -> int:
-        """Sends the acknowledgements that are due; returns how many."""
+    def acknowledge(self) -> None:
+        """Sends the acknowledgements that are due."""
         acks = b""
         with self._lock:
             if not self.dead:
                 acks = self._ledger.due()
                 self._outbox += acks
                 self._flush()
-            if self._ledger.settled or self.dead:
-                self._lock.notify_all()
-        return len(acks) // frames.ACK_SIZE
+            self._lock.notify_all()
+        if acks:
+            self._server.statistics.add(acks=len(acks) // frames.ACK_SIZE)
 
     def keep_alive(self, now: float, interval_s: float) -> bool:
         """Sends `A 0` when the client waits for us and has heard nothing for that long; says whether."""
         with self._lock:
-            if self._outbox:
+            if self._outbox and not self.dead:
                 self._flush()
+                self._lock.notify_all()
             if self.dead or now - self._sent_at < interval_s:
                 return False
             if self._ledger.settled and not self._waiting:
@@ -246,9 +259,10 @@ class Connection:
             self._die()
             return
         self._outbox = self._outbox[sent:]
+        now = self._server.clock()
         if sent:
-            self._sent_at = self._server.clock()
-        if len(self._outbox) > _OUTBOX_BYTES:
+            self._sent_at = now
+        if len(self._outbox) > _OUTBOX_BYTES or (self._outbox and now - self._sent_at > _UNREAD_S):
             self._server.complaints.log(self.client, "it does not read its acknowledgements.")
             self._die()
 

@@ -4,8 +4,8 @@ Problem. Beam's readers come and go; clients must not notice. A client that stal
 and what `Acknowledge` reports must reach the client without a Beam thread ever waiting for a socket.
 
 Plan. `BeatsServer` is the live source that readers borrow. Connection threads offer chunks (`_connection`).
-`_acknowledged` only queues work for the acknowledging thread, which owns every byte that is sent: final and
-partial acknowledgements, and the keep-alives in between. So their order on a connection is one thread's order.
+`_acknowledged` only queues work for the acknowledging thread, which sends final and partial acknowledgements, and the
+keep-alives in between; what is due, and in which order, is the connection's ledger to say.
 
 On `stop` nothing more is accepted or read; what was offered is still written and acknowledged, and then each
 connection is closed. `close` closes what is left, without acknowledging it: those clients send again.
@@ -16,12 +16,12 @@ Refused: asyncio and uvloop (10-30 % more CPU here than threads that block), one
 import contextlib
 import logging
 import queue
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable
 
-from penstock.io.beats._acks import Due
 from penstock.io.beats._complaints import Complaints
 from penstock.io.beats._connection import Connection
 from penstock.io.beats._inflate import keep_memory
@@ -30,6 +30,7 @@ from penstock.io.beats._statistics import Statistics
 from penstock.io.beats._tls import ReloadingTls
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.errors import PenstockError
 from penstock.io.live import Chunk, LiveSource
 
 __all__ = ["BeatsServer"]
@@ -80,12 +81,14 @@ class BeatsServer(LiveSource):
         self._connections: dict[Connection, threading.Thread] = {}
         self._connections_lock = threading.Lock()
         self._reserved = 0
-        self._work: queue.SimpleQueue[list[Chunk] | tuple[Connection, Due] | str] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[list[Chunk] | str] = queue.SimpleQueue()
         keep_memory()
         files = options.tls_files()
         self.tls = None if files is None else ReloadingTls(files)
         self._listener = listen(options.host, options.port, share=options.share_port)
+        self._listener.setblocking(False)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self._next_tick = clock()
         self._threads = [
             threading.Thread(target=self._accept, name=f"{key} accept", daemon=True),
             threading.Thread(target=self._send, name=f"{key} acknowledge", daemon=True),
@@ -97,13 +100,18 @@ class BeatsServer(LiveSource):
     # -- clients ---------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        waiting.register(self.alarm, select.POLLIN)
         while not self.stopping:
             try:
+                waiting.poll()
                 sock, address = self._listener.accept()
+            except BlockingIOError:  # the alarm, or a client that has gone again
+                continue
             except OSError as error:
-                if not self.stopping:
-                    _LOGGER.warning("cannot accept a client: %s", error.strerror or error)
-                    time.sleep(0.2)  # out of file descriptors: without a pause this would spin
+                _LOGGER.warning("cannot accept a client: %s", error.strerror or error)
+                time.sleep(0.2)  # out of file descriptors: without a pause this would spin
                 continue
             self._welcome(sock, BeatsClient(str(address[0]), int(address[1])))
         self._listener.close()
@@ -181,47 +189,51 @@ class BeatsServer(LiveSource):
 
     # -- acknowledgements ------------------------------------------------------------------------------
 
-    def settle(self, connection: Connection, due: Due) -> None:
-        """A stretch without events needs nobody's acknowledgement."""
-        self._work.put((connection, due))
-
     def _acknowledged(self, chunks: list[Chunk]) -> None:
         self._work.put(chunks)
 
     def _send(self) -> None:
         """The acknowledging thread."""
-        interval = self.options.keepalive_interval
-        tick = interval / 4
-        next_tick = self.clock() + tick
-        while True:
-            work: list[Chunk] | tuple[Connection, Due] | str | None
-            try:
-                work = self._work.get(timeout=max(0.0, next_tick - self.clock()))
-            except queue.Empty:
-                work = None
-            if isinstance(work, str):
-                self._wake_up()
-                if work == "close":
-                    return
-            elif work is not None:
-                self._settle(work)
-            if (now := self.clock()) >= next_tick:
-                next_tick = now + tick
-                sent = sum(each.keep_alive(now, interval) for each in self._all_connections())
-                if sent:
-                    self.statistics.add(keepalives=sent)
+        try:
+            while self._send_next():
+                pass
+        except Exception as error:
+            _LOGGER.exception("acknowledging failed: this is a defect of penstock")
+            self.fail(
+                PenstockError(f"{self.key}: acknowledging failed ({type(error).__name__}); see the log.")
+            )
 
-    def _settle(self, work: "list[Chunk] | tuple[Connection, Due]") -> None:
-        pairs = [work] if isinstance(work, tuple) else [chunk.context for chunk in work]
+    def _send_next(self) -> bool:
+        """Does one piece of work, and the keep-alives when it is time; False at the end."""
+        work: list[Chunk] | str | None
+        try:
+            work = self._work.get(timeout=max(0.0, self._next_tick - self.clock()))
+        except queue.Empty:
+            work = None
+        if isinstance(work, str):
+            with contextlib.suppress(OSError):
+                self._bell.send(b"!")
+            return work != "close"
+        if work is not None:
+            self._settle(work)
+        if (now := self.clock()) >= self._next_tick:
+            interval = self.options.keepalive_interval
+            self._next_tick = now + interval / 4
+            sent = sum(each.keep_alive(now, interval) for each in self._all_connections())
+            if sent:
+                self.statistics.add(keepalives=sent)
+        return True
+
+    def _settle(self, chunks: list[Chunk]) -> None:
         touched: dict[Connection, None] = {}
         now = self.clock()
-        for connection, due in pairs:
+        for chunk in chunks:
+            connection, due = chunk.context
             due.done = True
             touched[connection] = None
             self.statistics.acknowledged(now - due.offered_at)
-        acks = sum(connection.acknowledge() for connection in touched)
-        if acks:
-            self.statistics.add(acks=acks)
+        for connection in touched:
+            connection.acknowledge()
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -244,12 +256,6 @@ class BeatsServer(LiveSource):
         """Accepts and reads nothing more. Returns at once; safe in a signal handler."""
         super().stop()
         self._work.put("stop")
-
-    def _wake_up(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self._bell.send(b"!")
 
     def close(self) -> None:
         """Sends the acknowledgements that are due, and closes everything; 3 seconds at most."""

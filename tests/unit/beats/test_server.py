@@ -268,6 +268,24 @@ def test_an_empty_and_a_short_window_are_answered_in_order(serve: Serve) -> None
         assert [client.read_ack()[1] for _ in range(3)] == [2, 0, 3]
 
 
+def test_windows_of_0_behind_one_that_waits_are_bounded_and_answered_in_order(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        sender = threading.Thread(
+            target=client.send, args=(whole_window(payloads(1)) + window(0) * 20_000,), daemon=True
+        )
+        sender.start()
+        batch = take(server)
+        [connection] = server._all_connections()
+        until(lambda: len(connection._ledger) == 4096)
+        time.sleep(0.1)
+        assert len(connection._ledger) == 4096
+        server.acknowledge(batch.tokens)
+        assert client.acks_until(1)[-1] == 1
+        assert [client.read_ack()[1] for _ in range(20_000)] == [0] * 20_000
+        sender.join(10)
+
+
 def test_a_stop_reads_nothing_more_but_acknowledges_what_came(serve: Serve) -> None:
     server = serve()
     with Client(server.address) as client, Client(server.address) as idle:
