@@ -116,7 +116,8 @@ def deaggregate(data: bytes, hash_range: HashRange | None = None) -> UserRecords
         return None
     if not parsed.IsInitialized():  # a user record without data or key
         return None
-    records = parsed.records
+    # A list, because the repeated field makes a new wrapper for each record each time it is walked.
+    records = list(parsed.records)
     keys = parsed.partition_key_table
     hash_keys = parsed.explicit_hash_key_table
     # The largest index is enough to know that none is outside its table.

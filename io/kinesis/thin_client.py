@@ -17,6 +17,7 @@ from botocore.utils import get_environ_proxies
 
 from penstock.io.aws import EXPIRED_CODES, AwsSession
 from penstock.io.errors import OptionError
+from penstock.io.kinesis._get_reply import decode_get_records
 from penstock.io.kinesis.calls import (
     CallFailed,
     GetRecordsReply,
@@ -54,7 +55,7 @@ class ThinClient:
         self._post = self._pool.connection_from_url(self._url).urlopen if straight else self._pool.urlopen
         self._target = urlsplit(self._url).path if straight else self._url
         self._put_reply = msgspec.json.Decoder(PutRecordsReply).decode
-        self._get_reply = msgspec.json.Decoder(GetRecordsReply).decode
+        self._get_reply = decode_get_records
 
     def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
         """Puts records; one result each, in order."""
