@@ -7,6 +7,8 @@ numbers beyond a double (`1e999`: the full decoder calls that an error; here it 
 refuses such a document).
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from penstock.transforms.batch import Event, Origin
@@ -46,42 +48,57 @@ _read = msgspec.json.Decoder(_Fields).decode
 
 
 class Scanner:
-    """Sets `id` and `timestamp` of events; remembers the hash of the origin it saw last."""
+    """Sets `id` and `timestamp` of events; remembers the hash of the origin it saw last.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: larger payloads are left to the full decoder.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._origin: Origin | None = None
         self._position: str | None = None
 
-    def scan(self, event: Event) -> bool:
-        """Whether the scan was enough; otherwise `event` is as it was.
+    def scan(
+        self, events: list[Event], found: Callable[[Event], None], otherwise: Callable[[Event], None]
+    ) -> None:
+        """Calls `found` with each event for which the scan was enough, `otherwise` with the others, in order."""
+        max_bytes = self._max_bytes
+        for event in events:
+            data = event.data
+            try:
+                fields = _read(data)
+                if not data.isascii():
+                    data.decode()
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                otherwise(event)
+                continue
+            metadata, agent, timestamp = fields.metadata, fields.agent, fields.timestamp
+            name: str | None = None
+            if (metadata is not None and metadata.id is not None) or fields.beat is not None:
+                pass
+            elif agent is not None and (reader := agent.ephemeral_id or agent.id):
+                log = fields.log
+                if log is not None and log.file is not None and log.offset is not None and timestamp:
+                    path = log.file.path
+                    if path:
+                        name = beat_line_id(reader, path, log.offset, timestamp)
+            elif metadata is None or metadata.beat is None:
+                name = self._by_position(event)
+            if name is None or len(data) > max_bytes:
+                otherwise(event)
+                continue
+            event.id = name
+            event.timestamp = timestamp
+            if event.document is not None:
+                event.document = None
+                event.changed = False
+            found(event)
 
-        Raises nothing: what isn't JSON isn't enough either.
-        """
-        data = event.data
-        try:
-            fields = _read(data)
-            if not data.isascii():
-                data.decode()
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            return False
-        metadata, agent, timestamp = fields.metadata, fields.agent, fields.timestamp
-        if fields.beat is not None or (metadata is not None and metadata.id is not None):
-            return False
-        if agent is not None and (reader := agent.ephemeral_id or agent.id):
-            log = fields.log
-            if log is None or log.offset is None or log.file is None or not log.file.path or not timestamp:
-                return False
-            event.id = beat_line_id(reader, log.file.path, log.offset, timestamp)
-        elif metadata is not None and metadata.beat is not None:
-            return False
-        else:
-            origin = event.origin
-            if origin is not self._origin:
-                position = origin.position()
-                self._position = None if position is None else hash_of(position)
-                self._origin = origin
-            event.id = None if self._position is None else hashed_position_id(self._position, event)
-        event.timestamp = timestamp
-        event.document = None
-        event.changed = False
-        return True
+    def _by_position(self, event: Event) -> str | None:
+        origin = event.origin
+        if origin is not self._origin:
+            position = origin.position()
+            self._position = None if position is None else hash_of(position)
+            self._origin = origin
+        return None if self._position is None else hashed_position_id(self._position, event)

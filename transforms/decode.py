@@ -151,18 +151,20 @@ class JsonDecoder(msgspec.Struct):
         decoded: list[Event] = []
         letters: list[DeadLetter] = []
         append = decoded.append
-        plain = self.source is None and self.target is None and self.charset == "utf-8"
-        scan = Scanner().scan if plain and not self.keep_documents else None
-        for event in events:
-            if scan is not None and len(event.data) <= self.max_bytes and scan(event):
-                append(event)
-                continue
+
+        def decode_fully(event: Event) -> None:
             for part in self._parts(event):
                 outcome = self._one(part)
                 if isinstance(outcome, DeadLetter):
                     letters.append(outcome)
                 else:
                     append(outcome)
+
+        if self.keep_documents or self.source or self.target or self.charset != "utf-8":
+            for event in events:
+                decode_fully(event)
+        else:
+            Scanner(self.max_bytes).scan(events, append, decode_fully)
         return decoded, letters
 
     def _one(self, part: "_Parsed | _Failure") -> Event | DeadLetter:

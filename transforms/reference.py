@@ -38,6 +38,7 @@ class Reference:
         text: as the user wrote it.
         constant: the result, where it is the same for every event; else None.
         needs_document: whether a call reads the decoded event.
+        by_day: whether the result is the same for all events of a day (in the form `2026-11-22T...Z`).
     """
 
     def __init__(self, text: str) -> None:
@@ -46,7 +47,7 @@ class Reference:
         self.needs_document = any(isinstance(segment, _Field) for segment in self._segments)
         literal = all(isinstance(segment, str) for segment in self._segments)
         self.constant = "".join(map(str, self._segments)) if literal else None
-        self._by_day = not self.needs_document and not _SMALLER_THAN_A_DAY.search(
+        self.by_day = not self.needs_document and not _SMALLER_THAN_A_DAY.search(
             "".join(segment.pattern for segment in self._segments if isinstance(segment, _Date))
         )
         self._remembered: dict[str, str] = {}
@@ -67,11 +68,15 @@ class Reference:
         if self.constant is not None:
             return self.constant
         timestamp = event.timestamp
-        if self._by_day and timestamp is not None and timestamp[10:11] == "T" and timestamp[-1] == "Z":
+        if self.by_day and timestamp is not None and timestamp[10:11] == "T" and timestamp[-1] == "Z":
             return self._remembered.get(timestamp[:10]) or self._remember(event, timestamp[:10])
         if self.needs_document and document is None:
             document = document_of(event)
         return self._render(event, document)
+
+    def remembers(self, timestamp: str) -> bool:
+        """Whether the result for that `@timestamp` is known to be that of its day."""
+        return timestamp[10:11] == "T" and timestamp[-1] == "Z" and timestamp[:10] in self._remembered
 
     def _remember(self, event: Event, day: str) -> str:
         found = self._render(event, None)

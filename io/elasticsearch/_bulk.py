@@ -58,41 +58,65 @@ class Outcome(enum.Enum):
 
 @dataclasses.dataclass(slots=True)
 class Bulk:
-    """Documents that travel in one request: `lines[i]` is the action and the source of `events[i]`."""
+    """Documents that travel in one request.
+
+    Attributes:
+        events: what they were made from.
+        heads: the action line of each, without its newline.
+        sources: the source line of each; empty where the action has none.
+        attempts: how often they have been sent.
+    """
 
     events: list[Event]
-    lines: list[bytes]
+    heads: list[bytes]
+    sources: list[bytes]
     attempts: int = 0
 
     @property
     def body(self) -> bytes:
         """The request's body."""
-        return b"".join(self.lines)
+        lines = [b""] * (2 * len(self.heads) + 1)  # the last one makes the last newline
+        lines[:-1:2] = self.heads
+        lines[1::2] = self.sources
+        if not all(self.sources):
+            lines = [line for line in lines if line] + [b""]
+        return b"\n".join(lines)
+
+    def part(self, start: int, end: int) -> "Bulk":
+        """The documents from `start` to before `end`."""
+        return Bulk(self.events[start:end], self.heads[start:end], self.sources[start:end], self.attempts)
 
     def halves(self) -> "list[Bulk]":
         """The same documents in two bulks; only for more than one."""
-        middle = len(self.lines) // 2
-        return [
-            Bulk(self.events[:middle], self.lines[:middle], self.attempts),
-            Bulk(self.events[middle:], self.lines[middle:], self.attempts),
-        ]
+        middle = len(self.heads) // 2
+        return [self.part(0, middle), self.part(middle, len(self.heads))]
 
     def only(self, positions: Sequence[int]) -> "Bulk":
         """The documents at those positions."""
-        return Bulk([self.events[i] for i in positions], [self.lines[i] for i in positions], self.attempts)
+        return Bulk(
+            [self.events[i] for i in positions],
+            [self.heads[i] for i in positions],
+            [self.sources[i] for i in positions],
+            self.attempts,
+        )
 
 
-def cut(events: list[Event], lines: list[bytes], max_count: int, max_bytes: int) -> Iterator[Bulk]:
+def cut(whole: Bulk, max_count: int, max_bytes: int) -> Iterator[Bulk]:
     """Bulks of at most `max_count` documents and `max_bytes` bytes; a longer document goes alone."""
-    start = size = 0
-    for position, line in enumerate(lines):
-        length = len(line)
-        if position > start and (position - start >= max_count or size + length > max_bytes):
-            yield Bulk(events[start:position], lines[start:position])
-            start, size = position, 0
-        size += length
-    if start < len(lines):
-        yield Bulk(events[start:], lines[start:])
+    for first in range(0, len(whole.heads), max_count):
+        bulk = whole.part(first, first + max_count)
+        count = len(bulk.heads)
+        if sum(map(len, bulk.heads)) + sum(map(len, bulk.sources)) + 2 * count <= max_bytes:
+            yield bulk
+            continue
+        start = size = 0
+        for position in range(count):
+            length = len(bulk.heads[position]) + len(bulk.sources[position]) + 2
+            if position > start and size + length > max_bytes:
+                yield bulk.part(start, position)
+                start, size = position, 0
+            size += length
+        yield bulk.part(start, count)
 
 
 class Cause(msgspec.Struct, gc=False):
@@ -194,7 +218,7 @@ def judge(item: Item, action: bytes, policy: Policy) -> Outcome:
 
     Args:
         item: its part of the reply.
-        action: the beginning of its line, such as `{"create"`.
+        action: the action line.
         policy: see there.
     """
     status = item.status

@@ -98,7 +98,7 @@ class BulkWriter:
         self._client: _Sender = client or Client(options)
         self._clock = clock
         self._sleep = sleep
-        self._line = LineMaker(options)
+        self._maker = LineMaker(options)
         self._policy = _bulk.Policy(
             own_ids=options.document_id == "auto",
             versioned=options.version_type not in (None, "internal"),
@@ -125,8 +125,7 @@ class BulkWriter:
             DeliveryError: the job stops, and Elasticsearch didn't accept everything in time.
         """
         report = Report()
-        sent, lines = self._lines(events, report)
-        bulks = list(_bulk.cut(sent, lines, self._options.bulk_max_count, self._max_bytes))
+        bulks = list(_bulk.cut(self._whole(events, report), self._options.bulk_max_count, self._max_bytes))
         waits = delays(self._options.retry_initial_interval, self._options.retry_max_interval)
         while bulks:
             at_once: list[Bulk] = []
@@ -140,24 +139,24 @@ class BulkWriter:
             self._log_refusals(report.letters)
         return report
 
-    def _lines(self, events: list[Event], report: Report) -> tuple[list[Event], list[bytes]]:
-        line = self._line
+    def _whole(self, events: list[Event], report: Report) -> Bulk:
+        """All documents in one; events without lines get their letter."""
         try:
-            return events, [line(event) for event in events]
+            return Bulk(events, *self._maker.lines(events))
         except (ValueError, TypeError):
-            pass  # some event has no line: the slower way tells which
-        sent: list[Event] = []
-        lines: list[bytes] = []
+            pass  # the slower way tells whose lines cannot be made
+        whole = Bulk([], [], [])
         for event in events:
             try:
-                lines.append(line(event))
+                head, source = self._maker.line(event)
             except (ValueError, TypeError) as error:
-                report.letters.append(
-                    DeadLetter(event, type(error).__name__, str(error)[: _bulk.MAX_REASON], _STAGE)
-                )
+                reason = str(error)[: _bulk.MAX_REASON]
+                report.letters.append(DeadLetter(event, type(error).__name__, reason, _STAGE))
             else:
-                sent.append(event)
-        return sent, lines
+                whole.events.append(event)
+                whole.heads.append(head)
+                whole.sources.append(source)
+        return whole
 
     def _send(self, bulks: list[Bulk], report: Report) -> Iterable["_Reply"]:
         alone = len(bulks) == 1  # a trickle's bulk needs no thread
@@ -222,7 +221,7 @@ class BulkWriter:
     def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, later: list[Bulk]) -> None:
         again: list[int] = []
         for position, item in enumerate(items):
-            outcome = _bulk.judge(item, bulk.lines[position], self._policy)
+            outcome = _bulk.judge(item, bulk.heads[position], self._policy)
             if outcome is Outcome.WRITTEN:
                 report.written += 1
             elif outcome is Outcome.REPLAYED:

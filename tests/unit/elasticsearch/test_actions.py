@@ -12,16 +12,18 @@ DATA = b'{"@timestamp":"2026-11-22T01:02:03Z","s":"x","v":7,"op":"index"}'
 def _lines(data: bytes = DATA, name: str | None = "i1", **options):
     one = event(data)
     one.id, one.timestamp = name, "2026-11-22T01:02:03Z"
-    made = LineMaker(ElasticsearchOptions(**options))(one)
-    assert made.endswith(b"\n")
-    return made[:-1].split(b"\n")
+    maker = LineMaker(ElasticsearchOptions(**options))
+    made = maker.line(one)
+    for _ in range(2):  # at first, and from memory
+        assert maker.lines([one, one]) == ([made[0]] * 2, [made[1]] * 2)
+    assert b"\n" not in made[0] + made[1]
+    return made
 
 
 def test_by_default_an_event_is_created_under_its_own_id_in_the_index_of_its_day():
     head, source = _lines()
     assert orjson.loads(head) == {"create": {"_index": "logstash-2026.11.22", "_id": "i1"}}
-    assert source is not DATA
-    assert source == DATA
+    assert source is DATA
 
 
 def test_names_are_escaped():
@@ -71,7 +73,7 @@ def test_the_action_may_come_from_the_event():
 
 
 def test_delete_has_no_source():
-    assert len(_lines(action="delete")) == 1
+    assert _lines(action="delete")[1] == b""
 
 
 def test_updates():
@@ -101,13 +103,33 @@ def test_updates():
 
 def test_a_changed_event_is_serialised_anew_and_what_json_cannot_hold_raises():
     maker = LineMaker(ElasticsearchOptions())
-    assert maker(with_document(event(b"{}"), {"a": "\n"})).split(b"\n")[1] == b'{"a":"\\n"}'
+    assert maker.line(with_document(event(b"{}"), {"a": "\n"}))[1] == b'{"a":"\\n"}'
     with pytest.raises(TypeError):
-        maker(with_document(event(b"{}"), {"a": object()}))
+        maker.line(with_document(event(b"{}"), {"a": object()}))
 
 
 def test_the_memory_of_index_names_is_bounded():
     maker = LineMaker(ElasticsearchOptions(index="%{n}"))
     for number in range(3000):
-        maker(event(b'{"n":%d}' % number))
+        maker.line(event(b'{"n":%d}' % number))
     assert len(maker._prefixes) <= 1024
+
+
+def test_what_is_remembered_of_one_day_is_not_told_of_another():
+    maker = LineMaker(ElasticsearchOptions(index="i-%{+YYYY.MM.dd}"))
+    times = [
+        "2026-11-22T01:02:03Z",
+        "2026-11-22 01:02:03Z",
+        "2026-11-23T01:02:03Z",
+        "2026-99-99T00:00:00Z",
+        None,
+    ]
+    times.append("2026-11-22T01:02:03+23:00")
+    events = []
+    for time in times * 3:
+        one = event(b"{}")
+        one.id, one.timestamp = "i", time
+        events.append(one)
+    heads, _ = maker.lines(events)
+    days = [orjson.loads(head)["create"]["_index"][2:] for head in heads]
+    assert days == ["2026.11.22", "2026.11.22", "2026.11.23", "2026.11.18", "2026.11.18", "2026.11.21"] * 3
