@@ -23,6 +23,7 @@ __all__ = [
     "iterator_request",
     "not_signed",
     "stream_argument",
+    "stream_arn",
 ]
 
 _MAX_TEXT = 300
@@ -151,6 +152,11 @@ class KinesisClient(Protocol):
 def stream_argument(stream: str) -> dict[str, str]:
     """The request's field that names the stream: its ARN or its name."""
     return {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
+
+
+def stream_arn(stream: str, region: str) -> str:
+    """The stream as IAM policies name it; the account, which a name doesn't tell, is `*`."""
+    return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
 
 
 def iterator_request(

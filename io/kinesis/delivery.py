@@ -27,7 +27,7 @@ from penstock.io.aws import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES, AwsSes
 from penstock.io.errors import DeliveryError
 from penstock.io.kinesis._limiter import ShardLimiter
 from penstock.io.kinesis._packing import Packer, Packet
-from penstock.io.kinesis.calls import CallFailed, KinesisClient, PutRecordsReply, PutResult
+from penstock.io.kinesis.calls import CallFailed, KinesisClient, PutRecordsReply, PutResult, stream_arn
 from penstock.io.kinesis.shard_map import LiveShardMap, ShardMap
 from penstock.io.kinesis.write_metrics import Recorder
 from penstock.io.kinesis.write_options import MAX_RECORD, KinesisWriteOptions
@@ -345,8 +345,7 @@ class Delivery:
         add("AllErrors", stream, 1, shard_id=packet.shard_id or None)
 
     def _resource(self) -> str:
-        stream, region = self._writer.stream, self._writer.session.options.region
-        return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
+        return stream_arn(self._writer.stream, self._writer.session.options.region)
 
     def _try_again(self, failed: list[Packet]) -> None:
         tries = max(packet.attempts for packet in failed)

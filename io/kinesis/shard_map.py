@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws import AwsSession, explain
 from penstock.io.errors import PeerError, PenstockError
-from penstock.io.kinesis.calls import stream_argument
+from penstock.io.kinesis.calls import stream_argument, stream_arn
 
 __all__ = ["LiveShardMap", "Shard", "ShardMap", "list_shards"]
 
@@ -63,7 +63,8 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
             reply = client.list_shards(**request)
         except (BotoCoreError, ClientError) as error:
             what = stream if stream.startswith("arn:") else f"stream {stream}"
-            raise explain(error, session, "ListShards", what, f"list the shards of {what}") from error
+            resource = stream_arn(stream, session.options.region)
+            raise explain(error, session, "ListShards", resource, f"list the shards of {what}") from error
         shards += [_shard(each) for each in reply["Shards"]]
         if not reply.get("NextToken"):
             return shards

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws import AwsOptions, AwsSession, explain
 from penstock.io.errors import NotFound, PeerError
-from penstock.io.kinesis.calls import stream_argument
+from penstock.io.kinesis.calls import stream_argument, stream_arn
 from penstock.io.kinesis.shard_map import list_shards
 from penstock.io.kinesis.stream_names import StreamName
 from penstock.io.kinesis.write_options import KinesisWriteOptions
@@ -39,7 +39,7 @@ def check_write(options: KinesisWriteOptions, aws: AwsOptions) -> None:
     try:
         reply = session.client("kinesis").describe_stream_summary(**stream_argument(stream))
     except (BotoCoreError, ClientError) as error:
-        resource = stream if stream.startswith("arn:") else f"arn:aws:kinesis:{aws.region}:*:stream/{stream}"
+        resource = stream_arn(stream, aws.region)
         missing = (
             isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
         )
