@@ -27,15 +27,17 @@ def listen(
     port: int,
     *,
     share: bool = False,
+    accept: bool = True,
     patience_s: float = BIND_PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> socket.socket:
     """A listening socket.
 
     Args:
-        host: name or address; of several addresses, the first that can be had.
+        host: name or address; of several addresses, the first.
         port: 0 for any free one.
         share: other processes of this user may listen there too; the kernel deals clients out among them.
+        accept: without it, the port is only taken: the kernel deals no client out to who merely looks.
         patience_s: how long to try again while the port is taken, in seconds.
         sleep: waits that many seconds.
 
@@ -46,7 +48,7 @@ def listen(
     tries = max(1, round(patience_s / 0.25))
     for attempt in range(1, tries + 1):
         try:
-            return _bind(host, port, share)
+            return _bind(host, port, share, accept)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or attempt == tries:
                 raise _explain(error, host, port) from error
@@ -54,12 +56,23 @@ def listen(
     raise AssertionError
 
 
-def _bind(host: str, port: int, share: bool) -> socket.socket:
+def _bind(host: str, port: int, share: bool, accept: bool) -> socket.socket:
     candidates = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = candidates[0]
-    return socket.create_server(
-        (str(address[0]), int(address[1])), family=family, backlog=1024, reuse_port=share
-    )
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        listener.bind(address)
+        if accept:
+            listener.listen(1024)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _explain(error: OSError, host: str, port: int) -> PenstockError:

@@ -32,7 +32,9 @@ def check(options: BeatsOptions) -> None:
     """
     if (files := options.tls_files()) is not None:
         load(files)
-    listen(options.host, options.port, share=options.share_port, patience_s=CHECK_PATIENCE_S).close()
+    listen(
+        options.host, options.port, share=options.share_port, accept=False, patience_s=CHECK_PATIENCE_S
+    ).close()
 
 
 class ReadFromBeats(beam.PTransform):
