@@ -41,8 +41,7 @@ def from_ms(milliseconds: float) -> datetime.datetime:
 
 def to_text(moment: datetime.datetime) -> str:
     """A time as Beats write it: `2026-11-22T13:28:38.181Z`, in UTC, milliseconds."""
-    utc = moment.astimezone(datetime.UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _PARTS: dict[str, Callable[[datetime.datetime, int], str]] = {

@@ -1,10 +1,10 @@
 """Elasticsearch's sink: CPU-seconds per million 350-byte events, and what ids and the real server make of it.
 
-python -P benchmarks/elasticsearch.py sink           decoded batch -> gathered reply of a null endpoint, against the client's
+python -P benchmarks/elasticsearch_write.py sink           decoded batch -> gathered reply of a null endpoint, against the client's
                                                   `helpers.parallel_bulk` and the floor (prebuilt bodies through urllib3)
-python -P benchmarks/elasticsearch.py decode         DecodeJson, with documents kept and dropped, against orjson.loads
-python -P benchmarks/elasticsearch.py real URL       indexing rate of a real server against a bare loop of prebuilt bulks
-python -P benchmarks/elasticsearch.py ids URL        indexing rate and index size by the form of the ids
+python -P benchmarks/elasticsearch_write.py decode         DecodeJson, with documents kept and dropped, against orjson.loads
+python -P benchmarks/elasticsearch_write.py real URL       indexing rate of a real server against a bare loop of prebuilt bulks
+python -P benchmarks/elasticsearch_write.py ids URL        indexing rate and index size by the form of the ids
 """
 
 import argparse
@@ -34,7 +34,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))  # last: this file is called like the client's package
+sys.path.append(str(HERE))
 
 from harness import cpu_per_million, events, print_table, rounds
 

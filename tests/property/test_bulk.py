@@ -1,0 +1,106 @@
+"""Bulks: cut anyhow, every document is sent once; whatever the server answers, each has exactly one outcome."""
+
+import threading
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch._bulk import Bulk, cut
+from penstock.io.elasticsearch._writer import BulkWriter
+from penstock.io.elasticsearch.client import NoAnswer
+from tests.tools.events import event
+
+
+@given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 10), st.integers(1, 120))
+def test_cutting_keeps_order_bounds_and_every_document(sizes, max_count, max_bytes):
+    whole = Bulk(
+        [event(b"", i) for i in range(len(sizes))],
+        [b"%d" % i for i in range(len(sizes))],
+        [b"x" * n for n in sizes],
+    )
+    bulks = list(cut(whole, max_count, max_bytes))
+    assert [e.index for bulk in bulks for e in bulk.events] == list(range(len(sizes)))
+    assert b"".join(bulk.body for bulk in bulks).split() == whole.body.split()
+    for bulk in bulks:
+        assert 1 <= len(bulk.heads) <= max_count
+        assert len(bulk.body) <= max_bytes or len(bulk.heads) == 1
+
+
+# What the server says of a document, one after the other; after the last it is written.
+ITEM = st.sampled_from([429, 503, 400, 404, 500, 409])
+WHOLE = st.sampled_from([None, None, None, "none", 429, 503, 413, "short", "rubbish"])
+
+
+class Server:
+    """Answers by script; knows what it has stored."""
+
+    where = "http://fake:9200"
+
+    def __init__(self, items: dict[str, list[int]], wholes: list) -> None:
+        self.items = {name: list(statuses) for name, statuses in items.items()}
+        self.wholes = list(wholes)
+        self.stored: list[str] = []
+        self.lock = threading.Lock()
+
+    def bulk(self, body: bytes):
+        names = [orjson.loads(line)["create"]["_id"] for line in body.split(b"\n")[:-1:2]]
+        with self.lock:
+            whole = self.wholes.pop() if self.wholes else None
+            if whole == "none":
+                raise NoAnswer("reset")
+            if whole == 413 and len(names) == 1:
+                whole = None
+            if isinstance(whole, int):
+                return whole, b"{}"
+            answers = []
+            for name in names:
+                status = self.items[name].pop() if self.items.get(name) else 201
+                if status == 201 and name in self.stored:
+                    status = 409
+                if status == 201:
+                    self.stored.append(name)
+                answers.append(
+                    {"create": {"status": status, **({"error": {"type": "t"}} if status != 201 else {})}}
+                )
+            if whole == "short":
+                answers = answers[:-1]
+            if whole == "rubbish":
+                return 200, b"rubbish"
+            return 200, orjson.dumps(
+                {"errors": any("error" in a["create"] for a in answers), "items": answers}
+            )
+
+    def close(self) -> None:
+        pass
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 12),
+    st.dictionaries(st.integers(0, 11), st.lists(ITEM, max_size=4), max_size=6),
+    st.lists(WHOLE, max_size=8),
+    st.integers(1, 5),
+)
+def test_every_document_has_exactly_one_outcome(count, items, wholes, max_count):
+    server = Server({f"i{n}": statuses for n, statuses in items.items()}, wholes)
+    options = ElasticsearchOptions(
+        retry_initial_interval=0.0001, retry_max_interval=0.0001, bulk_max_count=max_count
+    )
+    writer = BulkWriter(options, threading.Event(), client=server)
+    events = []
+    for number in range(count):
+        one = event(b"{}", number)
+        one.id = f"i{number}"
+        events.append(one)
+    report = writer.write(events)
+    writer.close()
+    refused = [letter.event.id for letter in report.letters]
+    assert len(set(refused)) == len(refused)
+    assert report.written + report.replayed + len(refused) == count
+    assert len(set(server.stored)) == len(server.stored)
+    # Nobody is called written who is not there, save for a 409, which says that it is there already.
+    said = {name for name, statuses in items.items() if 409 in statuses}
+    for one in events:
+        assert one.id in refused or one.id in server.stored or one.index in said
