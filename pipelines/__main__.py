@@ -9,6 +9,7 @@ __all__ = ["JOBS", "main"]
 JOBS = {
     "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
     "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
+    "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
 }
 
 

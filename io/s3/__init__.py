@@ -1,0 +1,27 @@
+"""S3: the bounded read of a backfill, and the archive that it reads.
+
+- `options`, `origin`: every option; objects, units of work and where events came from.
+- `_selection`, `listing`: which objects.               - `objects`: the only file that reads buckets and files.
+- `_compression`, `_lines`, `_json_array`, `_parquet`, `_avro`, `_rows`: formats (pure).
+- `reading`, `source`: units of work into batches.      - `manifest`, `tally`, `throttle`: resume, progress, rate.
+- `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
+"""
+
+from penstock.io.s3.listing import Stores, list_objects
+from penstock.io.s3.manifest import Finished, open_manifest
+from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.origin import S3Object
+from penstock.io.s3.source import AddObjectProperties, FinishUnits, ReadFromS3
+
+__all__ = [
+    "AddObjectProperties",
+    "ArchiveOptions",
+    "FinishUnits",
+    "Finished",
+    "ReadFromS3",
+    "S3Object",
+    "S3ReadOptions",
+    "Stores",
+    "list_objects",
+    "open_manifest",
+]

@@ -1,0 +1,141 @@
+"""Takes compression off a stream of bytes, by its content, in bounded blocks.
+
+Problem. Names lie (`.gz` that isn't, gzip without `.gz`); a small object may hold gigabytes of zeros; an upload may
+have been cut short. What came out before the damage is good and must be delivered.
+
+Invariants.
+- A block is at most `BLOCK` bytes, whatever the compressed bytes say.
+- Several members, streams or frames one after another are one content (gzip -c a b, zstd, pbzip2, pixz do that).
+- `Damaged` is raised only after every block before the damage has been yielded.
+- Zeros behind the last member are padding (tape and block tools write it); anything else there is damage.
+"""
+
+import bz2
+import lzma
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from backports import zstd
+from isal import igzip_lib
+
+__all__ = ["BLOCK", "Damaged", "Reader", "blocks", "detect"]
+
+BLOCK = 1 << 20
+"""Bytes of a block at most: about what one batch of events takes."""
+
+_INPUT = 256 << 10
+
+_MAGIC = (
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+)
+
+
+class Damaged(ValueError):
+    """The bytes are cut short or corrupt; the text says how, and after how much."""
+
+
+class Reader(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+class _Decompressor(Protocol):
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def detect(head: bytes) -> str:
+    """The compression that content begins with: `gzip`, `zstd`, `bzip2`, `xz`, or `none`."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic) and (name != "bzip2" or _is_bzip2(head)):
+            return name
+    if len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:
+        return "zstd"  # a skippable frame, as pzstd writes first
+    return "none"
+
+
+def _is_bzip2(head: bytes) -> bool:
+    """A level, then a block's magic or the end of an empty stream: text may begin with BZh too."""
+    return b"1" <= head[3:4] <= b"9" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90")
+
+
+def blocks(source: Reader, head: bytes, compression: str) -> Iterator[bytes]:
+    """The content of `head` and all that `source` still has, decompressed.
+
+    Args:
+        source: the rest of the bytes.
+        head: what was read of them already.
+        compression: one of `detect`'s names.
+
+    Raises:
+        Damaged: cut short or corrupt.
+    """
+    reader = _Prefixed(head, source)
+    if compression == "none":
+        while block := reader.read(BLOCK):
+            yield block
+    else:
+        yield from _members(reader, _FACTORIES[compression], compression)
+
+
+class _Prefixed:
+    """Gives `head` first."""
+
+    def __init__(self, head: bytes, source: Reader) -> None:
+        self._head = head
+        self._source = source
+
+    def read(self, size: int, /) -> bytes:
+        if self._head:
+            data, self._head = self._head[:size], self._head[size:]
+            return data
+        return self._source.read(size)
+
+
+_FACTORIES: dict[str, Callable[[], object]] = {
+    "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
+    "zstd": zstd.ZstdDecompressor,  # refuses windows beyond 128 MiB by itself
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
+}
+_ERRORS: Any = (OSError, EOFError, lzma.LZMAError, zstd.ZstdError, igzip_lib.error)
+
+
+def _members(reader: Reader, factory: Callable[[], object], name: str) -> Iterator[bytes]:
+    produced = members = 0
+    pending = b""
+    while True:
+        while not pending and (pending := reader.read(_INPUT)) and members and not pending.strip(b"\0"):
+            pending = b""  # padding
+        if members:
+            pending = pending.lstrip(b"\0")
+        if not pending:
+            return
+        inner: _Decompressor = factory()  # type: ignore[assignment]
+        before = produced
+        while not inner.eof:
+            damage = ""
+            try:
+                block = inner.decompress(pending, BLOCK)
+            except _ERRORS as error:
+                block, damage = b"", f"corrupt ({error})"
+            pending = b""
+            if block:
+                produced += len(block)
+                yield block
+            elif not damage and not inner.eof and not (pending := reader.read(_INPUT)):
+                damage = "cut short"
+            if damage:
+                if members and produced == before:
+                    damage = "followed by something else"
+                message = f"{name} data is {damage}, after {produced} bytes of content"
+                raise Damaged(message[:300])
+        pending = inner.unused_data
+        members += 1

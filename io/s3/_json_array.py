@@ -1,0 +1,137 @@
+"""A JSON array, or the array in `{"Records": [...]}`, as its elements, from a stream of blocks.
+
+Problem. Such files can't be read line by line, and a whole one may not fit into memory.
+
+Plan. Look for brackets outside of strings, count how deep they are, and cut an element's bytes out when it ends; what
+is cut out is parsed later, like any other record. One step of the regular expression goes from bracket to
+bracket, so the cost is that of brackets, not of characters.
+
+Invariants.
+- An element's bytes stay as they came. What stands between elements and is no object or array (a number, a
+  string) is handed on too: the decoder refuses it with its place.
+- Memory: a block and one element of at most the limit, beyond which the rest can't be read.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from penstock.io.s3._compression import Damaged
+from penstock.io.s3._lines import KEPT_OF_TOO_LONG, Piece
+from penstock.io.s3.origin import S3Record
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = ["RECORDS", "read_array"]
+
+RECORDS = re.compile(rb'"Records"\s*:\s*\[')
+"""Where the records begin in what CloudTrail and S3's own notifications write."""
+
+# Everything up to the next bracket, strings whole. Possessive: it never goes back over what it has passed.
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+([{}\[\]])', re.DOTALL)
+_SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s,]+', re.DOTALL)
+_FIND_RECORDS_WITHIN = 1 << 20
+
+
+def read_array(
+    blocks: Iterable[bytes], origin: S3Record, max_element_bytes: int, *, records: bool
+) -> Iterator[Piece]:
+    """The array's elements, numbered from 0.
+
+    Args:
+        blocks: the content.
+        origin: of its events.
+        max_element_bytes: a larger element ends the reading with a dead letter.
+        records: whether the array is the value of `"Records"`.
+
+    Raises:
+        Damaged: the array doesn't end, or there is none; what could be read was yielded.
+    """
+    scanner = _Scanner(origin, max_element_bytes)
+    buffer = b""
+    begun = False
+    for block in blocks:
+        buffer = buffer + block if buffer else block
+        if not begun:
+            begin = _begin(buffer, records=records)
+            if begin is None:
+                if len(buffer) > _FIND_RECORDS_WITHIN:
+                    break
+                continue
+            begun = True
+            buffer = buffer[begin:]
+        events, buffer = scanner.scan(buffer)
+        yield events, []
+        if scanner.ended:
+            return
+        if len(buffer) > max_element_bytes:
+            yield [], [scanner.too_long(buffer)]
+            return
+    if not begun:
+        if not buffer.strip():
+            return  # an empty object
+        message = 'no array of "Records"' if records else "no JSON array"
+        raise Damaged(message)
+    message = f"the JSON array is cut short after {scanner.count} elements"
+    raise Damaged(message)
+
+
+def _begin(buffer: bytes, *, records: bool) -> int | None:
+    """The position behind the array's opening bracket."""
+    if records:
+        found = RECORDS.search(buffer)
+        return found.end() if found else None
+    text = buffer.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return len(buffer) - len(text) + 1 if text.startswith(b"[") else None
+
+
+class _Scanner:
+    """Where the scan stands: always between two elements when `scan` returns, since a cut one stays in the buffer."""
+
+    def __init__(self, origin: S3Record, max_element_bytes: int) -> None:
+        self._origin = origin
+        self._limit = max_element_bytes
+        self._resume = (0, 0)  # position in the buffer up to which a cut element was looked at, and its depth
+        self.count = 0
+        self.ended = False
+
+    def scan(self, buffer: bytes) -> tuple[list[Event], bytes]:
+        """The elements that end in `buffer`, and the rest of it."""
+        events: list[Event] = []
+        position, depth = self._resume
+        element = 0  # where the element, or the gap before it, begins
+        start = 0 if depth else -1
+        match = _TO_BRACKET.match
+        origin, append = self._origin, events.append
+        while found := match(buffer, position):
+            position = found.end()
+            bracket = buffer[position - 1]
+            if bracket in b"{[":
+                if not depth:
+                    self._gap(buffer[element : position - 1], append)
+                    start = position - 1
+                depth += 1
+            elif depth:
+                depth -= 1
+                if not depth:
+                    append(Event(buffer[start:position], origin, self.count))
+                    self.count += 1
+                    element, start = position, -1
+            else:
+                self._gap(buffer[element : position - 1], append)
+                self.ended = True
+                return events, b""
+        keep = start if depth else element
+        self._resume = (position - keep, depth)
+        return events, buffer[keep:]
+
+    def _gap(self, gap: bytes, append: object) -> None:
+        """Between elements only a comma may stand; anything else there is an element of another kind."""
+        if gap.strip(b", \t\r\n"):
+            for found in _SCALAR.finditer(gap):
+                append(Event(found[0], self._origin, self.count))  # type: ignore[operator]
+                self.count += 1
+
+    def too_long(self, buffer: bytes) -> DeadLetter:
+        """The letter for an element beyond the limit."""
+        event = Event(buffer[:KEPT_OF_TOO_LONG], self._origin, self.count)
+        reason = f"an element of more than {self._limit} bytes (--max_line_bytes); it and the rest of the array are not read"
+        return DeadLetter(event, "ElementTooLong", reason, "s3")

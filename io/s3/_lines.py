@@ -1,0 +1,132 @@
+"""Text in lines, one event each, from a stream of blocks; in parts where the object is uncompressed and large.
+
+Invariants.
+- A line belongs to the part in which its first byte stands, so every line is read once however an object is split:
+  a part that doesn't begin at 0 skips what stands before the first line end (it looks one byte back), and the
+  last line is read beyond the part's end.
+- A line longer than the limit becomes a dead letter with its beginning; what follows it is read.
+- Memory: a block, and one unfinished line of at most the limit.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from penstock.io.s3.origin import S3Record
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = ["KEPT_OF_TOO_LONG", "Piece", "read_lines", "read_part"]
+
+Piece = tuple[list[Event], list[DeadLetter]]
+"""What a reader gives: events, and letters for what it could not read."""
+
+KEPT_OF_TOO_LONG = 64 << 10
+"""Bytes of a line beyond the limit that its dead letter keeps."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -> Iterator[Piece]:
+    """The lines of a whole object, numbered from 0; blank ones are counted, and left out.
+
+    Args:
+        blocks: the content.
+        origin: of its events.
+        max_line_bytes: a longer line is a dead letter.
+    """
+    carry = b""
+    number = 0
+    first = True
+    too_long = False
+    for block in blocks:
+        if first:
+            block = block.removeprefix(_BOM)
+            first = False
+        lines = (carry + block).split(b"\n") if carry else block.split(b"\n")
+        carry = lines.pop()
+        letters: list[DeadLetter] = []
+        if too_long and lines:
+            lines[0] = b""
+            too_long = False
+        if b"\r" in block:
+            lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+        events = [Event(line, origin, count) for count, line in enumerate(lines, number) if line]
+        if len(block) + len(carry) > max_line_bytes:
+            events, letters = _without_long(events, max_line_bytes)
+        number += len(lines)
+        if too_long:
+            carry = b""
+        elif len(carry) > max_line_bytes:
+            letters.append(_too_long(carry, origin, number, max_line_bytes))
+            carry, too_long = b"", True
+        yield events, letters
+    if carry and not too_long:
+        yield [Event(carry.removesuffix(b"\r"), origin, number)], []
+
+
+def read_part(
+    blocks: Iterable[bytes], start: int, end: int | None, origin: S3Record, max_line_bytes: int
+) -> Iterator[Piece]:
+    """The lines that begin in a part of an uncompressed object, with the offset of their first byte.
+
+    Args:
+        blocks: the object's content from `max(0, start - 1)` on; read no further than needed.
+        start: where the part begins.
+        end: where the next part begins; None for the last.
+        origin: of its events.
+        max_line_bytes: a longer line is a dead letter.
+    """
+    offset = max(0, start - 1)
+    skipping = start > 0
+    carry = b""
+    too_long = False
+    for block in blocks:
+        data = carry + block if carry else block
+        if skipping:
+            found = data.find(b"\n")
+            if found < 0:
+                offset += len(data)
+                carry = b""
+                continue
+            data = data[found + 1 :]
+            offset += found + 1
+            skipping = False
+        elif offset == 0 and not carry and data.startswith(_BOM):
+            data = data.removeprefix(_BOM)
+            offset = len(_BOM)
+        lines = data.split(b"\n")
+        carry = lines.pop()
+        events: list[Event] = []
+        letters: list[DeadLetter] = []
+        for line in lines:
+            if end is not None and offset >= end:
+                yield events, letters
+                return
+            if too_long:
+                too_long = False
+            elif len(line) > max_line_bytes:
+                letters.append(_too_long(line, origin, offset, max_line_bytes))
+            elif line and line != b"\r":
+                events.append(Event(line[:-1] if line.endswith(b"\r") else line, origin, offset))
+            offset += len(line) + 1
+        if len(carry) > max_line_bytes or too_long:
+            if not too_long and (end is None or offset < end):
+                letters.append(_too_long(carry, origin, offset, max_line_bytes))
+            offset += len(carry)
+            carry, too_long = b"", True
+        yield events, letters
+        if end is not None and offset >= end:
+            return
+    if carry and not skipping and not too_long and (end is None or offset < end):
+        yield [Event(carry.removesuffix(b"\r"), origin, offset)], []
+
+
+def _without_long(events: list[Event], limit: int) -> Piece:
+    letters = [
+        _too_long(event.data, event.origin, event.index, limit) for event in events if len(event.data) > limit
+    ]
+    return [event for event in events if len(event.data) <= limit], letters
+
+
+def _too_long(line: bytes, origin: object, index: int, limit: int) -> DeadLetter:
+    event = Event(line[:KEPT_OF_TOO_LONG], origin, index)  # type: ignore[arg-type]
+    reason = f"a line of more than {limit} bytes (--max_line_bytes); its first {len(event.data)} bytes are kept here"
+    return DeadLetter(event, "LineTooLong", reason, "s3")

@@ -1,0 +1,208 @@
+"""Options of the S3 read and of the archive; names of the Logstash input `s3` where the meaning is the same."""
+
+import base64
+import binascii
+import dataclasses
+import datetime
+import re
+
+from penstock.io.errors import OptionError
+from penstock.io.options import option
+
+__all__ = ["FORMATS", "ArchiveOptions", "S3ReadOptions"]
+
+FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro")
+_BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
+
+
+@dataclasses.dataclass(frozen=True)
+class S3ReadOptions:
+    """Reading from S3 (or from local files)."""
+
+    input: list[str] = option(
+        [],
+        help="What to read: s3://bucket/prefix, s3://bucket/logs/*.gz (* and ? stop at no slash, [ab] too), or paths "
+        "of local files and folders. Several: repeat, or separate by commas.",
+    )
+    input_manifest: str | None = option(
+        None,
+        help="File (path or s3://...) that lists objects instead: one URL a line, or JSON lines with bucket, key "
+        "and, if you want a certain one, version.",
+    )
+    exclude_pattern: str | None = option(
+        None, help="Regular expression; keys (paths) in which it is found are not read."
+    )
+    from_time: str | None = option(
+        None,
+        flag="from",
+        help="Skip objects whose key names an earlier hour or day (dt=2026-11-22/hour=06, 2026/11/22/06, 2026-11-22, "
+        "year=2026/month=11/...); ISO 8601, UTC. Keys without a date are read.",
+    )
+    to_time: str | None = option(None, flag="to", help="Likewise those that begin at that time or later.")
+    modified_after: str | None = option(
+        None, help="Only objects last modified at that time or later; ISO 8601, UTC."
+    )
+    modified_before: str | None = option(None, help="Only objects last modified before that time.")
+    format: str = option(
+        "auto",
+        choices=FORMATS,
+        help="How an object holds records. auto: by content; text is lines unless it begins with [ or "
+        '{"Records":[. lines: one record a line; json_array: elements of one array; json_records: those of "Records".',
+    )
+    columns: list[str] = option(
+        [], help="Columns of Parquet (a.b within a struct) and Avro to read. Fewer are faster. Default: all."
+    )
+    include_object_properties: bool = option(
+        False,
+        help="Put bucket, key, version, last modified and index into [@metadata][s3], for transforms and references.",
+    )
+    manifest: str | None = option(
+        None,
+        help="Where finished objects are noted, so that a second run does only the rest: file:///path, "
+        "s3://bucket/prefix or dynamodb:table.",
+    )
+    split_bytes: int = option(
+        64 << 20,
+        help="Objects larger than this are read in parts where the format allows (uncompressed lines, Parquet, Avro). "
+        "Smaller: better spread over workers; larger: fewer requests. At least 16 MiB.",
+    )
+    max_line_bytes: int = option(
+        16 << 20, help="Longer lines and array elements are refused; bounds what a reader holds."
+    )
+    max_batch_events: int = option(4000, help="Events in one batch at most.")
+    max_batch_bytes: int = option(8 << 20, help="Bytes of one batch at most; a larger record goes alone.")
+    max_events_per_second: float = option(
+        0.0,
+        help="Events read a second, by all worker processes of this machine together; 0: no limit. With "
+        "--max_bulks_in_flight it keeps room for the live stream.",
+    )
+    request_payer: bool = option(False, help="We pay for requests to requester-pays buckets.")
+    sse_customer_key: str | None = option(
+        None,
+        secret=True,
+        help="Base64 of the 256-bit key of objects encrypted with a key of yours (SSE-C); SSE-S3 and SSE-KMS need none.",
+    )
+
+    def __post_init__(self) -> None:
+        if not self.input and not self.input_manifest:
+            message = "--input is required (or --input_manifest): s3://bucket/prefix* or a local path."
+            raise OptionError(message)
+        for name in ("from_time", "to_time", "modified_after", "modified_before"):
+            _ = self.time_ms(name)
+        if self.exclude_pattern:
+            try:
+                re.compile(self.exclude_pattern)
+            except re.error as error:
+                message = f"--exclude_pattern {self.exclude_pattern!r} is no regular expression: {error}."
+                raise OptionError(message) from None
+        for url in (*self.input, *filter(None, [self.input_manifest])):
+            check_place("--input", url)
+        if self.manifest:
+            _check_manifest(self.manifest)
+        if self.format not in FORMATS:
+            message = f"--format {self.format!r} is not one of {', '.join(FORMATS)}."
+            raise OptionError(message)
+        bounds = {"split_bytes": 16 << 20, "max_line_bytes": 1, "max_batch_events": 1, "max_batch_bytes": 1}
+        for name, lowest in bounds.items():
+            if getattr(self, name) < lowest:
+                message = f"--{name} {getattr(self, name)} is below {lowest}."
+                raise OptionError(message)
+        if self.max_events_per_second < 0:
+            message = "--max_events_per_second must not be negative (0: no limit)."
+            raise OptionError(message)
+        if self.sse_customer_key is not None:
+            try:
+                valid = len(base64.b64decode(self.sse_customer_key, validate=True)) == 32
+            except binascii.Error:
+                valid = False
+            if not valid:
+                message = "--sse_customer_key is not the base64 form of 32 bytes."
+                raise OptionError(message)
+
+    def time_ms(self, name: str) -> int | None:
+        """One of the four time options in milliseconds since 1970; None when it isn't given."""
+        text: str | None = getattr(self, name)
+        if text is None:
+            return None
+        try:
+            moment = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            flag = {"from_time": "from", "to_time": "to"}.get(name, name)
+            message = f"--{flag} {text!r} is not ISO 8601 (2026-11-22, 2026-11-22T06:00:00Z)."
+            raise OptionError(message) from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        return round(moment.timestamp() * 1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveOptions:
+    """The archive in S3."""
+
+    archive: str = option(help="Where the archive is written: s3://bucket/prefix.")
+    archive_format: str = option(
+        "parquet",
+        choices=("parquet", "avro", "json"),
+        help="Parquet is the smallest and the fastest to backfill; json (lines) is read by everything.",
+    )
+    archive_compression: str = option(
+        "zstd", choices=("zstd", "gzip"), help="Of all three formats; in Avro, gzip is its deflate."
+    )
+    roll_bytes: int = option(
+        64 << 20,
+        help="A shard's file is uploaded once it holds so many payload bytes. Larger: fewer files; all files of a "
+        "process together are held in memory, up to three times this.",
+    )
+    roll_seconds: float = option(
+        300.0,
+        help="A file is uploaded after that many seconds, however small. Longer: fewer files; shorter: less is read "
+        "again after a crash.",
+    )
+    upload_threads: int = option(4, help="Uploads under way at the same time.")
+    stop_timeout: float = option(
+        30.0, flag="archive_stop_timeout", help="Seconds that a stopping job still tries to upload."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.archive.startswith("s3://"):
+            message = f"--archive {self.archive!r} is not s3://bucket/prefix."
+            raise OptionError(message)
+        check_place("--archive", self.archive)
+        if self.archive_format not in ("parquet", "avro", "json"):
+            message = f"--archive_format {self.archive_format!r} is not one of parquet, avro, json."
+            raise OptionError(message)
+        if self.archive_compression not in ("zstd", "gzip"):
+            message = f"--archive_compression {self.archive_compression!r} is neither zstd nor gzip."
+            raise OptionError(message)
+        for name in ("roll_bytes", "roll_seconds", "upload_threads", "stop_timeout"):
+            if getattr(self, name) < (1 if name != "stop_timeout" else 0):
+                message = f"--{name} {getattr(self, name)} is too small: at least 1."
+                raise OptionError(message)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Bucket, and prefix without slashes at its ends."""
+        bucket, _, prefix = self.archive.removeprefix("s3://").partition("/")
+        return bucket, prefix.strip("/")
+
+
+def check_place(flag: str, url: str) -> None:
+    """Raises `OptionError` unless `url` is a local path or names a bucket."""
+    if url.startswith("s3://"):
+        if not _BUCKET.fullmatch(url[5:].partition("/")[0]):
+            message = f"{flag} {url!r}: s3://bucket/prefix, with the bucket's name in full."
+            raise OptionError(message)
+    elif "://" in url and not url.startswith("file://"):
+        message = f"{flag} {url!r} is neither s3://bucket/prefix nor a local path."
+        raise OptionError(message)
+
+
+def _check_manifest(url: str) -> None:
+    scheme, _, rest = url.partition(":")
+    if scheme == "s3":
+        check_place("--manifest", url)
+    elif not (
+        (scheme == "file" and rest.startswith("///"))
+        or (scheme == "dynamodb" and re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", rest))
+    ):
+        message = f"--manifest {url!r} is none of file:///path, s3://bucket/prefix or dynamodb:table."
+        raise OptionError(message)

@@ -1,0 +1,225 @@
+"""Reads one unit of work: finds out what the bytes are, and makes events of them.
+
+Strategy. The first bytes decide, never the name: compression first, then the form. What is damaged, gone or
+overwritten costs that object only: what came before is delivered, and one dead letter says the rest.
+
+| what comes | what becomes of it |
+|---|---|
+| an empty object | no event; finished |
+| compressed data or an array cut short, or corrupt | what stands before it, then a dead letter `DamagedObject` |
+| Parquet or Avro cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
+| deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
+| a line that is no record | its own dead letter, from the decoder |
+| access denied, no such bucket | the job ends with one clear error |
+"""
+
+import itertools
+from collections.abc import Generator, Iterator
+
+from penstock.io.s3 import _avro, _parquet
+from penstock.io.s3._archive_rows import JSON_START, events_of_lines
+from penstock.io.s3._compression import BLOCK, Damaged, blocks, detect
+from penstock.io.s3._json_array import RECORDS, read_array
+from penstock.io.s3._lines import Piece, read_lines, read_part
+from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects, SeekableObject
+from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.origin import MIN_SPLIT_BYTES, S3Object, S3Record, WorkUnit
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = ["UnitReader", "plan"]
+
+_HEAD = 64 << 10
+_LOOK_FOR_RECORDS = 4 << 10
+
+
+def plan(found: S3Object, options: S3ReadOptions, store: S3Objects | LocalFiles) -> list[WorkUnit]:
+    """The parts in which an object is read: one, unless it is large and its format allows more.
+
+    What can't be looked at now is one part: reading it says why.
+    """
+    if found.size <= options.split_bytes:
+        return [WorkUnit(found)]
+    try:
+        stream = ObjectStream(store, found, 0, _HEAD)
+        head = _fill(stream, _HEAD)
+        stream.close()
+        form = _form(head, options.format)
+        if form == "parquet":
+            groups = _parquet.plan_row_groups(SeekableObject(store, found), options.split_bytes)
+            return [WorkUnit(found, n, len(groups), *group, form) for n, group in enumerate(groups)]
+    except (ObjectFailure, Damaged):
+        return [WorkUnit(found)]
+    if form not in ("lines", "avro") or (form == "lines" and detect(head) != "none"):
+        return [WorkUnit(found)]
+    count = -(-found.size // options.split_bytes)
+    edges = [found.size * number // count for number in range(count)]
+    return [
+        WorkUnit(found, n, count, start, end, form)
+        for n, (start, end) in enumerate(itertools.zip_longest(edges, edges[1:]))
+    ]
+
+
+class UnitReader:
+    """One unit of work as pieces (events, and letters for what can't be read).
+
+    Args:
+        unit: what to read.
+        options: how.
+        store: where it is.
+
+    Attributes:
+        finished: whether, after the last piece, the unit is done with for good.
+    """
+
+    def __init__(self, unit: WorkUnit, options: S3ReadOptions, store: S3Objects | LocalFiles) -> None:
+        self.unit = unit
+        self.finished = False
+        self._options = options
+        self._store = store
+        self._stream: ObjectStream | None = None
+        self._origin = self._record("line", unit.object.version)
+        self._count = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """About how many of the unit's bytes are read."""
+        if self._stream is None:
+            return self.unit.size if self.finished else 0
+        return max(0, self._stream.position - (self.unit.start if self.unit.of > 1 else 0))
+
+    def _record(self, counts: str, version: str | None) -> S3Record:
+        found = self.unit.object
+        return S3Record(found.bucket, found.key, found.etag, found.modified_ms, counts, version)
+
+    def pieces(self) -> Generator[Piece, None, None]:
+        """All pieces, in order.
+
+        Raises:
+            PenstockError: what concerns more than this object.
+        """
+        try:
+            for piece in self._read():
+                self._count += len(piece[0])
+                yield piece
+            self.finished = True
+        except Damaged as error:
+            self.finished = True
+            yield [], [self._letter("DamagedObject", str(error))]
+        except ObjectFailure as failure:
+            yield [], [self._letter(failure.kind, failure.reason)]
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+
+    def _letter(self, kind: str, reason: str) -> DeadLetter:
+        return DeadLetter(Event(b"", self._origin, self._count), kind, reason, "s3")
+
+    def _read(self) -> Iterator[Piece]:
+        unit, options, found = self.unit, self._options, self.unit.object
+        if unit.format == "lines" and unit.of > 1:
+            yield from self._read_part()
+            return
+        stream = self._stream = ObjectStream(self._store, found)
+        head = _fill(stream, _HEAD)
+        form = unit.format or _form(head, options.format)
+        self._origin = self._record("line", stream.version)
+        if form == "parquet":
+            stream.close()
+            self._stream = None
+            yield from self._read_parquet(stream.version)
+        elif form == "avro":
+            yield from self._read_avro()
+        else:
+            compression = detect(head)
+            content = blocks(stream, head, compression)
+            if form == "lines" and compression == "none" and found.size >= MIN_SPLIT_BYTES:
+                self._origin = self._record("byte", stream.version)
+                yield from self._archived(
+                    head, read_part(content, 0, None, self._origin, options.max_line_bytes)
+                )
+            else:
+                yield from self._read_text(content, form)
+
+    def _read_text(self, content: Iterator[bytes], form: str) -> Iterator[Piece]:
+        """Decompressed text: only now its form can be seen, unless it was given."""
+        limit = self._options.max_line_bytes
+        first = next(content, b"")
+        content = itertools.chain([first], content)
+        if first.startswith((_parquet.MAGIC, _avro.MAGIC)):
+            message = "a Parquet or Avro file that was compressed again: decompress it first"
+            raise Damaged(message)
+        if self._options.format == "auto":
+            form = _text_form(first)
+        if form == "lines":
+            yield from self._archived(first, read_lines(content, self._origin, limit))
+            return
+        self._origin = self._record("element", self._origin.version)
+        yield from read_array(content, self._origin, limit, records=form == "json_records")
+
+    def _read_part(self) -> Iterator[Piece]:
+        unit = self.unit
+        begin = max(0, unit.start - 1)
+        head_stream = ObjectStream(self._store, unit.object, 0, len(JSON_START))
+        head = head_stream.read(len(JSON_START))
+        head_stream.close()
+        stream = self._stream = ObjectStream(self._store, unit.object, begin)
+        self._origin = self._record("byte", head_stream.version)
+        content = iter(lambda: stream.read(BLOCK), b"")
+        pieces = read_part(content, unit.start, unit.end, self._origin, self._options.max_line_bytes)
+        yield from self._archived(head, pieces)
+
+    def _archived(self, head: bytes, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        return events_of_lines(pieces) if head.startswith(JSON_START) else pieces
+
+    def _read_parquet(self, version: str | None) -> Iterator[Piece]:
+        unit = self.unit
+        file = SeekableObject(self._store, unit.object)
+        self._origin = self._record("row", version)
+        end = unit.end if unit.of > 1 else None
+        try:
+            yield from _parquet.read_row_groups(file, unit.start, end, self._options.columns, self._origin)
+        except Damaged:
+            if file.failure is not None:
+                raise file.failure from None
+            raise
+
+    def _read_avro(self) -> Iterator[Piece]:
+        unit = self.unit
+
+        def open_at(offset: int) -> ObjectStream:
+            if self._stream is not None:
+                self._stream.close()
+            self._stream = ObjectStream(self._store, unit.object, offset)
+            return self._stream
+
+        version = self._stream.version if self._stream else None
+        self._origin = self._record("block row", version)
+        yield from _avro.read_blocks(open_at, unit.start, unit.end, self._options.columns, self._origin)
+
+
+def _form(head: bytes, wanted: str) -> str:
+    """The form that content begins with: `parquet`, `avro`, or a text form, which compression may still hide."""
+    if wanted != "auto":
+        return wanted
+    if head.startswith(_parquet.MAGIC):
+        return "parquet"
+    if head.startswith(_avro.MAGIC):
+        return "avro"
+    return "lines" if detect(head) != "none" else _text_form(head)
+
+
+def _text_form(head: bytes) -> str:
+    text = head[:_LOOK_FOR_RECORDS].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"["):
+        return "json_array"
+    if text.startswith(b"{") and RECORDS.match(text[1:].lstrip()):
+        return "json_records"
+    return "lines"
+
+
+def _fill(stream: ObjectStream, size: int) -> bytes:
+    """The first `size` bytes, or all there are."""
+    head = b""
+    while len(head) < size and (more := stream.read(size - len(head))):
+        head += more
+    return head

@@ -1,0 +1,98 @@
+"""What a backfill has done until now, told by every process of this machine through a folder.
+
+Runners tell their counters only at the end, and not after a failure; a person wants to see them meanwhile. Each worker
+process writes its sums to a file of its own, at most twice a second; the job's process adds them up. Through
+the same folder the job asks its workers to stop. Where the folder isn't there (a worker on another machine),
+nothing is told, and only the runner's counters count.
+"""
+
+import dataclasses
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+from penstock.io.live import LIVE
+
+__all__ = ["Counts", "Tally", "ask_to_stop", "read_counts"]
+
+_EVERY_S = 0.5
+_STOP = "stop"
+
+
+@dataclasses.dataclass
+class Counts:
+    """Sums.
+
+    Attributes:
+        units: units of work that are finished.
+        bytes: of objects, as they are stored, about.
+        read: records read.
+        delivered: events that the sink has taken (replays among them).
+        refused: events in the dead letters.
+        incomplete: objects that could not be read to their end.
+    """
+
+    units: int = 0
+    bytes: int = 0
+    read: int = 0
+    delivered: int = 0
+    refused: int = 0
+    incomplete: int = 0
+
+
+class Tally:
+    """The sums of this process.
+
+    Args:
+        folder: where they are told.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._lock = threading.Lock()
+        self._counts = Counts()
+        self._told = 0.0
+
+    def add(self, **counts: int) -> None:
+        """Adds to the sums, and tells them when it is time."""
+        with self._lock:
+            for name, count in counts.items():
+                setattr(self._counts, name, getattr(self._counts, name) + count)
+            if time.monotonic() - self._told >= _EVERY_S:
+                self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        try:
+            if (self._folder / _STOP).exists() and not LIVE.stopping.is_set():
+                LIVE.stop()
+            if self._folder.is_dir():
+                fresh = self._folder / f"{os.getpid()}.new"
+                fresh.write_text(json.dumps(dataclasses.asdict(self._counts)))
+                fresh.replace(self._folder / f"{os.getpid()}.json")
+        except OSError:
+            pass  # a display must not end the work
+
+    def close(self) -> None:
+        """Tells the sums a last time."""
+        with self._lock:
+            self._tell()
+
+
+def ask_to_stop(folder: Path) -> None:
+    """Asks every process that tells its sums in the folder to stop reading."""
+    (folder / _STOP).touch()
+
+
+def read_counts(folder: Path) -> Counts:
+    """The sums of all processes."""
+    total = Counts()
+    for file in folder.glob("*.json"):
+        try:
+            for name, count in json.loads(file.read_text()).items():
+                setattr(total, name, getattr(total, name) + count)
+        except (OSError, ValueError):
+            continue
+    return total

@@ -1,0 +1,39 @@
+"""Keeps a rate: a bucket of tokens that may go into debt, so that a batch larger than the bucket passes too."""
+
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Throttle"]
+
+
+class Throttle:
+    """At most `rate` a second over any longer while; bursts of at most a second's worth, or one batch.
+
+    Args:
+        rate: events a second.
+        wait: waits seconds; True when there is no more need to.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, rate: float, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._wait = wait
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free_at = clock()
+
+    def take(self, count: int) -> None:
+        """Returns when `count` more events may pass."""
+        with self._lock:
+            now = self._clock()
+            begin = max(self._free_at, now - 1.0)
+            self._free_at = begin + count / self._rate
+            pause = begin - now
+        if pause > 0:
+            self._wait(pause)
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,109 @@
+"""Job `s3-to-elasticsearch`: ReadFromS3 -> Decode -> WriteToElasticsearch -> WriteDeadLetters -> FinishUnits, a batch."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.io import elasticsearch, s3
+from penstock.io.aws import AwsOptions
+from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.live import LIVE
+from penstock.io.s3.estimate import estimate
+from penstock.pipelines.batch_job import BatchJobOptions, Workload, _duration, _size, run_batch
+from penstock.pipelines.command_line import parse
+from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.transforms import DecodeJson, DecodePlain
+
+__all__ = ["main"]
+
+NAME = "s3-to-elasticsearch"
+DESCRIPTION = (
+    "Backfills objects of S3 (or local files) into Elasticsearch: JSON lines and arrays, plain lines, Parquet and Avro,\n"
+    "compressed or not, and the archive that kinesis-to-s3 writes, with the ids of the live path. It ends by itself."
+)
+EPILOG = "exit codes: 0 all read, nothing refused; 1 failed, or events refused; 2 wrong options; 3 stopped before the end"
+_SHOWN = 20
+_ASSUMED_RATE = 50_000
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; returns its exit code (see `EPILOG`)."""
+    classes = (
+        s3.S3ReadOptions,
+        DecodeOptions,
+        elasticsearch.ElasticsearchOptions,
+        AwsOptions,
+        BatchJobOptions,
+    )
+    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, EPILOG)
+    source, sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
+    aws, job = line.get(AwsOptions), line.get(BatchJobOptions)
+    todo: list[s3.S3Object] = []
+    finished = s3.Finished()
+
+    def prepare() -> Workload | None:
+        nonlocal finished
+        stores = s3.Stores(source, aws, LIVE.stopping)
+        listed = s3.list_objects(source, stores)
+        if source.manifest:
+            finished = s3.Finished(s3.open_manifest(source.manifest, aws).read())
+        todo.extend(each for each in listed if not finished.whole(each))
+        work = Workload(len(todo), sum(each.size for each in todo), len(listed) - len(todo))
+        if job.dry_run:
+            _show(todo, work, source, stores)
+            return None
+        elasticsearch.check(sink)
+        return work
+
+    def build(pipeline: Any, folder: str) -> None:
+        decode = (
+            DecodePlain()
+            if line.get(DecodeOptions).codec == "plain"
+            else DecodeJson(keep_documents=sink.needs_documents or source.include_object_properties)
+        )
+        batches = (
+            pipeline
+            | "ReadFromS3"
+            >> s3.ReadFromS3(
+                todo,
+                source,
+                aws,
+                finished=finished,
+                folder=folder,
+                rate=source.max_events_per_second / job.workers,
+            )
+            | "Decode" >> decode
+        )
+        if source.include_object_properties:
+            batches = batches | "AddObjectProperties" >> s3.AddObjectProperties()
+        _ = (
+            batches
+            | "WriteToElasticsearch" >> elasticsearch.WriteToElasticsearch(sink)
+            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=aws)
+            | "FinishUnits" >> s3.FinishUnits(source.manifest, aws, folder)
+        )
+
+    return run_batch(NAME, job, line.beam, prepare, build)
+
+
+def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, stores: s3.Stores) -> None:
+    """What a dry run prints: the objects, and what they come to."""
+    out = sys.stdout.write
+    for each in todo[:_SHOWN]:
+        out(f"{each.size:>16,}  {each.url}\n")
+    if len(todo) > _SHOWN:
+        out(f"{'...':>16}  and {len(todo) - _SHOWN:,} more\n")
+    found = estimate(todo, source, stores)
+    out(
+        f"objects: {found.objects:,} to read, {work.done_before:,} finished before\nbytes: {_size(found.bytes)}\n"
+    )
+    if found.events is None:
+        out("events: not known, no object could be sampled\n")
+        return
+    rate = source.max_events_per_second or _ASSUMED_RATE
+    out(f"events: about {found.events:,} (from {found.sampled} objects sampled)\n")
+    out(f"time: about {_duration(found.events / rate)} at {rate:,.0f} events a second\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
