@@ -29,7 +29,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE, LiveSource
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["BatchCoder", "BatchSource", "Pacing", "read_batches"]
+__all__ = ["BatchCoder", "BatchSource", "Pacing", "read_batches", "read_from"]
 
 
 class BatchCoder(coders.Coder):
@@ -201,12 +201,19 @@ def read_batches(
     readers: int = 1,
 ) -> beam.PCollection:
     """A PCollection of `EventBatch` from the live source that `factory` makes in the reading process."""
+    return read_from(pipeline_begin, lambda pacing: BatchSource(key, factory, pacing, readers), pacing)
+
+
+def read_from(
+    pipeline_begin: Any, make: Callable[[Pacing], BatchSource], pacing: Pacing | None = None
+) -> beam.PCollection:
+    """A PCollection of `EventBatch` from the source that `make` gives, paced as suits the pipeline's runner."""
     if pacing is None:
         pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
         named = pipeline.options.view_as(StandardOptions).runner
         pacing = Pacing.of(named or type(pipeline.runner).__name__)
     return pipeline_begin | ReadFromUnboundedSource(
-        BatchSource(key, factory, pacing, readers),
+        make(pacing),
         poll_interval=0.05,
         max_records_per_bundle=1 << 30,
         max_read_time_seconds=pacing.max_read_time_s,

@@ -47,11 +47,13 @@ def decode_get_records(body: bytes) -> GetRecordsReply:
 
 def _payload(raw: msgspec.Raw) -> bytes:
     text = memoryview(raw)
-    if text[:1] != b'"':
+    if text[0] != ord('"'):
         message = "a record's data is not a string"
         raise ValueError(message)
+    payload: bytes
     try:
-        return pybase64.b64decode(text[1:-1], validate=True)
+        payload = pybase64.b64decode(text[1:-1], validate=True)
     except ValueError:
         # Some encoders write "/" as "\/": legal JSON, and rare enough to cost a second attempt.
-        return pybase64.b64decode(orjson.loads(text), validate=True)
+        payload = pybase64.b64decode(orjson.loads(text), validate=True)
+    return payload

@@ -27,6 +27,7 @@ from penstock.io.kinesis.coordinator import Coordinator, Held
 from penstock.io.kinesis.fetching import FetchPool
 from penstock.io.kinesis.leases import Lease, LeaseStore, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import AT_TIMESTAMP, SHARD_END, Position
+from penstock.io.kinesis.read_metrics import ReadMetrics
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.shard_reader import Piece, ShardReader
@@ -95,6 +96,11 @@ class KinesisLive(LiveSource):
             clock,
         )
         self._clock = clock
+        self._metrics = (
+            ReadMetrics(self._session, options.application_name, self.fail)
+            if options.metrics == "cloudwatch"
+            else None
+        )
         self._pool = FetchPool(options.fetch_threads, self._defect)
         self._thread = threading.Thread(target=self._coordinate, name="kinesis-coordinator", daemon=True)
         self._started = False
@@ -149,6 +155,8 @@ class KinesisLive(LiveSource):
     def _start(self) -> None:
         self._store.create_if_missing()
         self._thread.start()
+        if self._metrics is not None:
+            self._metrics.start()
 
     def _current_marks(self) -> dict[str, Position]:
         known = {shard_id: progress.mark for shard_id, progress in self._progress.items()}
@@ -180,6 +188,23 @@ class KinesisLive(LiveSource):
             for chunk in chunks:
                 stretch: Stretch = chunk.context
                 stretch.progress.acknowledge(stretch)
+
+    def describe(self) -> str:
+        """For the log line that says the job is ready."""
+        return f"reading stream {self.options.stream_name} as application {self.options.application_name}"
+
+    @property
+    def connected(self) -> bool:
+        """Whether every shard that can be read is read, by us or by another worker."""
+        return self._coordinator.settled
+
+    def millis_behind(self) -> dict[str, int]:
+        """How far each shard's last reply was behind its tip, in milliseconds."""
+        with self._changed:
+            readers = list(self._readers.values())
+        return {
+            reader.shard_id: reader.millis_behind for reader in readers if reader.millis_behind is not None
+        }
 
     @property
     def ready(self) -> bool:
@@ -268,6 +293,11 @@ class KinesisLive(LiveSource):
         reader.finished = True
         self.at_end(reader)
 
+    def sample(self, shard_id: str, values: dict[str, float]) -> None:
+        """One read, for CloudWatch."""
+        if self._metrics is not None:
+            self._metrics.sample(shard_id, values)
+
     def _defect(self, error: BaseException) -> None:
         message = f"reading stream {self.options.stream_name} failed: {type(error).__name__}: {error}"
         self.fail(PeerError(message[:500]))
@@ -285,7 +315,7 @@ class KinesisLive(LiveSource):
         started_s = self.options.initial_timestamp
         if lease.started_ms is not None and start != AT_TIMESTAMP:
             started_s = lease.started_ms / 1000
-        self._readers[lease.shard_id] = ShardReader(
+        reader = ShardReader(
             lease.shard_id,
             start,
             started_s,
@@ -296,6 +326,8 @@ class KinesisLive(LiveSource):
             self,
             self._clock,
         )
+        with self._changed:
+            self._readers[lease.shard_id] = reader
         return progress
 
     def start_reading(self, held: Held) -> None:
@@ -313,7 +345,8 @@ class KinesisLive(LiveSource):
 
     def close_shard(self, held: Held) -> None:
         """Stops reading, and forgets what was fetched if the lease is lost."""
-        reader = self._readers.pop(held.lease.shard_id, None)
+        with self._changed:
+            reader = self._readers.pop(held.lease.shard_id, None)
         if reader is not None:
             reader.finished = True
             self._held.pop(reader, None)
@@ -361,4 +394,6 @@ class KinesisLive(LiveSource):
                 )
             else:
                 self._coordinator.give_up()
+        if self._metrics is not None:
+            self._metrics.close()
         self._client.close()

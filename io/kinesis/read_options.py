@@ -118,6 +118,12 @@ class KinesisReadOptions:
     fetch_threads: int = option(
         8, help="Threads that read shards. More: many busy shards at once; each may hold a reply of 10 MiB."
     )
+    read_splits: int = option(
+        1,
+        help="Splits that the runner may deal out, each a worker with shards of its own (needs "
+        "--checkpoints=dynamodb). More than 1 only on runners that read splits at the same time (Flink with that "
+        "parallelism); the DirectRunner reads them one after another.",
+    )
     max_pending_events: int = option(
         50_000, help="Events read and not yet acknowledged, at most; beyond it reading waits."
     )
@@ -150,6 +156,7 @@ class KinesisReadOptions:
         for name, lowest in (
             ("checkpoint_interval_seconds", 1),
             ("fetch_threads", 1),
+            ("read_splits", 1),
             ("max_pending_events", 1),
             ("max_pending_bytes", 1),
             ("max_batch_events", 1),
@@ -164,6 +171,11 @@ class KinesisReadOptions:
         ):
             message = (
                 "--initial_position_in_stream=AT_TIMESTAMP and --initial_position_timestamp go together."
+            )
+            raise OptionError(message)
+        if self.read_splits > 1 and self.checkpoints == "none":
+            message = (
+                "--read_splits above 1 needs --checkpoints=dynamodb: splits share the shards by their leases."
             )
             raise OptionError(message)
         _ = self.settings, self.initial_timestamp

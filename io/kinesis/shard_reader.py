@@ -75,6 +75,9 @@ class ReaderHost(Protocol):
     def fail(self, failure: PenstockError) -> None:
         """The job must end."""
 
+    def sample(self, shard_id: str, values: dict[str, float]) -> None:
+        """What one read took and gave, under KCL's metric names."""
+
 
 class ShardReader:
     """One shard, from one position on, for as long as we hold its lease.
@@ -144,13 +147,25 @@ class ShardReader:
         reserved = self._estimate
         if not self._host.reserve(reserved):
             return 0.05
-        begun = self._clock()
+        begun, user_records, data_bytes = self._clock(), self.user_records, self.data_bytes
+        success = False
         try:
-            return self._read(begun)
+            pause = self._read(begun)
+            success = True
+            return pause
         except CallFailed as failure:
             return self._failed(failure)
         finally:
             self._host.free(reserved)
+            values = {
+                "RecordsProcessed": float(self.user_records - user_records),
+                "DataBytesProcessed": float(self.data_bytes - data_bytes),
+                "Success": float(success),
+                "Time": (self._clock() - begun) * 1000,
+            }
+            if success and self.millis_behind is not None:
+                values["MillisBehindLatest"] = float(self.millis_behind)
+            self._host.sample(self.shard_id, values)
 
     def _read(self, begun: float) -> float | None:
         if self._iterator is None:

@@ -1,8 +1,12 @@
 """`ReadFromKinesis`: a stream's events, in batches, from checkpoints that never pass what isn't delivered."""
 
 import functools
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws import AwsOptions, AwsSession, explain
@@ -12,9 +16,11 @@ from penstock.io.kinesis.leases import LeaseTable
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
-from penstock.io.unbounded import Pacing, read_batches
+from penstock.io.live import LIVE
+from penstock.io.unbounded import BatchSource, Pacing, read_from
+from penstock.transforms.batch import EventBatch
 
-__all__ = ["ReadFromKinesis", "check"]
+__all__ = ["ReadFromKinesis", "ShardSource", "check"]
 
 
 class ReadFromKinesis(beam.PTransform):
@@ -28,7 +34,7 @@ class ReadFromKinesis(beam.PTransform):
         pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
 
     Unit of parallelism: the shard. One process reads all shards it holds leases of at the same time; several
-    jobs with one `application_name` share them.
+    jobs with one `application_name`, and the splits of one job (`read_splits`), share them.
 
     Delivery guarantee: at least once. After a crash, what was read since the last checkpoint
     (`checkpoint_interval_seconds`) is read again, with the same `position()` and index, so a sink that derives
@@ -45,11 +51,49 @@ class ReadFromKinesis(beam.PTransform):
         self._pacing = pacing
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        options = self._options
+        make = functools.partial(ShardSource, self._options, self._aws)
+        return read_from(begin, make, self._pacing) | "Gauges" >> beam.ParDo(_GaugesDoFn())
+
+
+class ShardSource(BatchSource):
+    """The Beam source. Each split is a lease worker of its own, so the leases spread the shards evenly.
+
+    Splits have live sources of their own even in one process: what one of them hands out is nothing to the
+    other's checkpoint marks.
+    """
+
+    def __init__(
+        self, options: KinesisReadOptions, aws: AwsOptions, pacing: Pacing, number: int | None = None
+    ) -> None:
         key = f"kinesis:{options.stream_name}:{options.application_name}"
-        return read_batches(
-            begin, key, functools.partial(KinesisLive, key, options, self._aws), pacing=self._pacing
-        )
+        if number is not None:
+            key += f"#{number}"
+        super().__init__(key, functools.partial(KinesisLive, key, options, aws), pacing)
+        self._arguments = options, aws, pacing
+
+    def split(self, desired_num_splits: int, options: Any = None) -> list[BatchSource]:
+        """Up to `read_splits` splits, no more than the runner desires."""
+        count = min(desired_num_splits, self._arguments[0].read_splits)
+        if count < 2:
+            return [self]
+        return [ShardSource(*self._arguments, number) for number in range(count)]
+
+
+class _GaugesDoFn(beam.DoFn):
+    """Passes batches on, and shows Beam once a second how far behind each shard is."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 1.0
+            source = LIVE.find(batch.source)
+            if isinstance(source, KinesisLive):
+                for shard_id, behind_ms in source.millis_behind().items():
+                    Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(behind_ms)
+        yield batch
 
 
 def check(options: KinesisReadOptions, aws: AwsOptions) -> None:

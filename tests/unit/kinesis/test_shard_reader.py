@@ -29,6 +29,7 @@ class Host:
         self.full = False
         self.ended = False
         self.gone = False
+        self.samples = []
 
     def may_read(self, reader):
         return self.valid
@@ -56,6 +57,9 @@ class Host:
 
     def fail(self, failure):
         self.failures.append(failure)
+
+    def sample(self, shard_id, values):
+        self.samples.append(values)
 
     @property
     def events(self):
@@ -362,3 +366,20 @@ def test_kcls_settings(model, host):
     reader.step()
     reader.step()
     assert reader.step() == pytest.approx(1.5)
+
+
+def test_each_read_is_a_sample_of_kcls_metrics(model, host):
+    model.put("key", aggregated(b"a", b"bc"))
+    reader = reader_of(model, host)
+    model.failures = [failure("InternalFailure", status=500)]
+    reader.step()
+    reader.step()
+    reader.step()
+    names = ("Success", "RecordsProcessed", "MillisBehindLatest", "Time")
+    size = len(model.records[SHARD][0].data)
+    assert [tuple(sample.get(name) for name in names) for sample in host.samples] == [
+        (0.0, 0.0, None, 0.0),
+        (1.0, 2.0, 0.0, 0.0),
+        (1.0, 0.0, 0.0, 0.0),
+    ]
+    assert [sample["DataBytesProcessed"] for sample in host.samples] == [0.0, size, 0.0]
