@@ -1,14 +1,18 @@
 """`./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
 
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from local.processes import Terminated
+
 __all__ = ["run"]
 
 ROOT = Path(__file__).resolve().parents[1]
+INTERRUPTED_S = 30.0
 PYTEST = ("-m", "pytest", "-q")
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff check", ("-m", "ruff", "check", ".")),
@@ -27,15 +31,32 @@ def run(arguments: Sequence[str]) -> int:
     """
     python = [sys.executable, "-P"]
     if arguments:
-        return subprocess.call([*python, "-m", "pytest", *arguments], cwd=ROOT)
+        return _call([*python, "-m", "pytest", *arguments])
     failed = []
     for name, command in STEPS:
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        if subprocess.call([*python, *command], cwd=ROOT):
+        if _call([*python, *command]):
             failed.append(name)
         if name != STEPS[-1][0]:
             print(f"   {time.monotonic() - began:.0f} s", flush=True)
     if failed:
         print(f"run_local.sh test: FAILED: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def _call(command: Sequence[str]) -> int:
+    """Runs a step; when we are interrupted, so is it, and we wait until it has ended its servers."""
+    with subprocess.Popen(command, cwd=ROOT) as step:
+        try:
+            return step.wait()
+        except KeyboardInterrupt as reason:
+            # subprocess.call would kill it after a quarter of a second, and its servers would stay. A Ctrl-C has
+            # reached it by itself.
+            if isinstance(reason, Terminated):
+                step.send_signal(signal.SIGTERM)
+            try:
+                step.wait(INTERRUPTED_S)
+            except (KeyboardInterrupt, subprocess.TimeoutExpired):
+                step.kill()
+            raise

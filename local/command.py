@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from local.processes import LocalError
+from local.processes import LocalError, Terminated
 from local.terminal import Progress
 
 __all__ = ["main"]
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _demo(arguments: list[str], progress: Progress) -> int:

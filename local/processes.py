@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Handle", "LocalError", "Process", "started_at"]
+__all__ = ["Handle", "LocalError", "Process", "Terminated", "started_at"]
 
 TAIL_LINES = 15
 TAIL_BYTES = 64 << 10
@@ -23,6 +23,10 @@ TAIL_BYTES = 64 << 10
 
 class LocalError(Exception):
     """What keeps `run_local.sh` from going on, in words for a person: what, where, what to do."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: cleans up as Ctrl-C does."""
 
 
 def started_at(pid: int) -> str | None:

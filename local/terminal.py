@@ -57,7 +57,7 @@ class Progress:
         self._shown = now
         if self._live:
             self._turn += 1
-            line = f"{SPINNER[self._turn % len(SPINNER)]} {self._step}  {text}"
+            line = f"{SPINNER[self._turn % len(SPINNER)]} {self._step}  {text}  {now - self._since:.0f} s"
             width = shutil.get_terminal_size().columns - 1
             self._output.write(f"\r\x1b[K{line[:width]}")
         else:

@@ -37,7 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     folder.chmod(0o755)  # Elasticsearch runs as another user when we are root
     os.environ[servers.FOLDER_VARIABLE] = str(folder)
     # A time-out's SIGTERM must clean up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one must not cut the cleaning short
+    raise KeyboardInterrupt
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -67,20 +67,19 @@ def shared_elasticsearch() -> SharedElasticsearch:
     return SharedElasticsearch(_shared("elasticsearch", _start_shared_elasticsearch))
 
 
-def _start_shared_elasticsearch(folder: Path) -> tuple[Process, str]:
+def _start_shared_elasticsearch(folder: Path) -> str:
     home, java_home = cache.find_elasticsearch(Progress(io.StringIO()))
-    server = ElasticsearchServer(home, java_home, folder).start()
-    assert server.process is not None
-    return server.process, server.url
+    return _RegisteredElasticsearch(home, java_home, folder).start().url
 
 
 def shared_aws() -> SharedAws:
     return SharedAws(_shared("aws", _start_shared_aws))
 
 
-def _start_shared_aws(folder: Path) -> tuple[Process, str]:
-    server = AwsServer(folder).wait_ready()
-    return server.process, server.endpoint_url
+def _start_shared_aws(folder: Path) -> str:
+    server = AwsServer(folder)
+    _register(server.process)
+    return server.wait_ready().endpoint_url
 
 
 @contextlib.contextmanager
@@ -90,7 +89,7 @@ def private_elasticsearch() -> Iterator[Callable[..., ElasticsearchServer]]:
         def factory(**options: Any) -> ElasticsearchServer:
             home, java_home = cache.find_elasticsearch(Progress(io.StringIO()))
             folder = _folder("elasticsearch")
-            server = _PrivateElasticsearch(home, java_home, folder, **options)
+            server = _RegisteredElasticsearch(home, java_home, folder, **options)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             stack.callback(server.kill)
             return server.start()
@@ -98,11 +97,13 @@ def private_elasticsearch() -> Iterator[Callable[..., ElasticsearchServer]]:
         yield factory
 
 
-class _PrivateElasticsearch(ElasticsearchServer):
+class _RegisteredElasticsearch(ElasticsearchServer):
     def start(self, *arguments: Any, **options: Any) -> ElasticsearchServer:
         super().start(*arguments, wait=False)
         assert self.process is not None
-        _register(self.process)  # each start is a new process
+        _register(
+            self.process
+        )  # before it is ready, since we may be interrupted; each start is a new process
         self.wait_ready()
         return self
 
@@ -130,15 +131,13 @@ def _register(process: Process) -> None:
     (run_folder() / f"{process.pid}.process").write_text(json.dumps(process.to_json()))
 
 
-def _shared(name: str, start: Callable[[Path], tuple[Process, str]]) -> str:
+def _shared(name: str, start: Callable[[Path], str]) -> str:
     """The address of the run's server of that name, started by whoever asks first."""
     with (run_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         address = run_folder() / f"{name}.address"
         if not address.exists():
-            process, url = start(_folder(name))
-            _register(process)
-            address.write_text(url)
+            address.write_text(start(_folder(name)))
         return address.read_text()
 
 
