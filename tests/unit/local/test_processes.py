@@ -1,0 +1,79 @@
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from local.processes import Handle, LocalError, Process, started_at
+
+SLEEP = "print('up', flush=True); import time; time.sleep(60)"
+CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); {SLEEP}"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+
+
+def python(tmp_path, code):
+    process = Process("child", [sys.executable, "-c", code], tmp_path / "child.log")
+    deadline = time.monotonic() + 10
+    while not process.tail() and process.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
+
+
+def test_stop_asks_first_and_kills_after_the_time_out(tmp_path):
+    willing, stubborn = python(tmp_path, CHILD), python(tmp_path, STUBBORN)
+    assert willing.stop(10) is True
+    assert willing.exit_code == -signal.SIGTERM
+    assert stubborn.stop(0.3) is False
+    assert stubborn.exit_code == -signal.SIGKILL
+    willing.kill()
+
+
+def test_kill_takes_the_whole_group(tmp_path):
+    process = python(tmp_path, CHILD)
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "-g", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    children = [int(pid) for pid in listed.stdout.split()]
+    assert len(children) == 2
+    process.kill()
+    deadline = time.monotonic() + 5
+    while any(started_at(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(started_at(pid) for pid in children)
+
+
+def test_a_recycled_pid_is_a_stranger(tmp_path):
+    process = python(tmp_path, CHILD)
+    try:
+        earlier = Handle("earlier", process.pid, "another time")
+        assert not earlier.alive
+        earlier.kill()
+        earlier.signal(signal.SIGTERM)
+        assert process.alive
+        same = Handle(**process.to_json())
+        assert same.alive
+    finally:
+        process.kill()
+    assert not same.alive
+
+
+def test_what_ended_tells_its_last_words(tmp_path):
+    process = python(tmp_path, "import sys; print('\\n'.join(map(str, range(100)))); sys.exit(3)")
+    process.wait(10)
+    with pytest.raises(LocalError) as caught:
+        process.check()
+    text = str(caught.value)
+    assert "child ended with exit code 3" in text
+    assert str(process.log) in text
+    assert text.endswith("| 99")
+    assert "| 80" not in text
+
+
+def test_wait_has_an_end(tmp_path):
+    process = python(tmp_path, CHILD)
+    try:
+        with pytest.raises(LocalError, match=r"still runs after 0\.1 s"):
+            process.wait(0.1)
+    finally:
+        process.kill()
