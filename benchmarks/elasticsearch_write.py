@@ -1,10 +1,12 @@
 """Elasticsearch's sink: CPU-seconds per million 350-byte events, and what ids and the real server make of it.
 
-python -P benchmarks/elasticsearch_write.py sink           decoded batch -> gathered reply of a null endpoint, against the client's
-                                                  `helpers.parallel_bulk` and the floor (prebuilt bodies through urllib3)
-python -P benchmarks/elasticsearch_write.py decode         DecodeJson, with documents kept and dropped, against orjson.loads
-python -P benchmarks/elasticsearch_write.py real URL       indexing rate of a real server against a bare loop of prebuilt bulks
-python -P benchmarks/elasticsearch_write.py ids URL        indexing rate and index size by the form of the ids
+usage: python -P benchmarks/elasticsearch_write.py WHAT [URL] [--events N] [--rounds N]
+
+sink    decoded batch -> gathered reply of a null endpoint, against the client's `helpers.parallel_bulk` and the
+        floor (prebuilt bodies through urllib3)
+decode  DecodeJson, with documents kept and dropped, against orjson.loads
+real    URL: indexing rate of a real server against a bare loop of prebuilt bulks
+ids     URL: indexing rate and index size by the form of the ids
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The sink against a real Elasticsearch: what it is sent, what it refuses, and what stands in the index then."""
 
 import threading
+from pathlib import Path
 
 import orjson
 import pytest
@@ -11,6 +12,8 @@ from penstock.io.elasticsearch._writer import BulkWriter, Report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder
 from tests.tools.events import ToyOrigin, event, filebeat_events
+
+ROOT = Path(__file__).parents[2]
 
 
 class Target:
@@ -230,3 +233,86 @@ def test_dead_letters_in_elasticsearch(target, client):
     client.indices.refresh(index=f"{target.index}-refused")
     assert sorted(letter.event.data for letter in read_letters(store)) == [b'{"n":"x"}', b"\xff nope"]
     store.close()
+
+
+def _aggregation(bucket: dict) -> dict:
+    """A chart's bucket as Kibana asks Elasticsearch for it."""
+    params = bucket["params"]
+    if bucket["type"] == "date_histogram":
+        return {"auto_date_histogram": {"field": params["field"], "buckets": 50}}
+    terms = {"field": params["field"], "size": params["size"], "order": {"_count": params["order"]}}
+    if params["missingBucket"]:
+        terms["missing"] = "__missing__"
+    return {bucket["type"]: terms}
+
+
+def test_the_template_takes_filebeats_events_and_every_chart_of_the_dashboard(target, client):
+    options = target.options(
+        manage_template=True, template_name=target.index, index=target.index + "-%{+YYYY.MM.dd}"
+    )
+    try:
+        check(options)
+        payloads = filebeat_events()
+        payloads.append(
+            b'{"@timestamp":"2026-11-22T13:28:38.181Z","log":{"level":"error"},"host":{"name":"other"},"message":"m"}'
+        )
+        assert target.write(payloads, index=options.index).written == len(payloads)
+        pattern = f"{target.index}-*"
+        client.indices.refresh(index=pattern)
+        (mappings,) = [found["mappings"] for found in client.indices.get(index=pattern).values()]
+        assert mappings["properties"]["log"]["properties"]["offset"] == {"type": "long"}
+        assert mappings["properties"]["input"]["properties"]["type"] == {
+            "type": "keyword",
+            "ignore_above": 1024,
+        }
+        assert mappings["properties"]["@metadata"] == {"type": "object", "enabled": False}
+        charts = 0
+        for line in (ROOT / "kibana/penstock.ndjson").read_text().splitlines():
+            saved = orjson.loads(line)
+            if saved["type"] == "search":
+                columns = saved["attributes"]["columns"]
+                assert client.field_caps(index=pattern, fields=columns)["fields"].keys() >= set(columns)
+                ((field, order),) = saved["attributes"]["sort"]
+                assert client.search(index=pattern, sort=[{field: order}])["hits"]["total"]["value"] == len(
+                    payloads
+                )
+            if saved["type"] != "visualization":
+                continue
+            metric, bucket = orjson.loads(saved["attributes"]["visState"])["aggs"]
+            assert metric["type"] == "count"
+            found = client.search(index=pattern, size=0, aggs={"2": _aggregation(bucket)})["aggregations"][
+                "2"
+            ]["buckets"]
+            assert sum(each["doc_count"] for each in found) == len(payloads), saved["id"]
+            if saved["id"] == "penstock-by-host":
+                assert {each["key"]: each["doc_count"] for each in found} == {
+                    "vm": len(payloads) - 1,
+                    "other": 1,
+                }
+            charts += 1
+        assert charts == 4
+    finally:
+        client.options(ignore_status=404).indices.delete_index_template(name=target.index)
+
+
+def test_a_data_stream(target, client):
+    dataset = target.index
+    given = {"data_stream_dataset": dataset, "data_stream_namespace": "x", "index": "logstash-%{+YYYY.MM.dd}"}
+    try:
+        check(target.options(**given, manage_template=True, template_name=dataset))
+        payloads = filebeat_events()[:20]
+        assert target.write(payloads, **given).written == 20
+        assert target.write(payloads, **given).replayed == 20
+        (no_time,) = target.write([b'{"m":1}'], **given).letters
+        assert no_time.status == 400
+        assert "@timestamp" in no_time.reason
+        name = f"logs-{dataset}-x"
+        client.indices.refresh(index=name)
+        assert client.count(index=name)["count"] == 20
+        (index,) = client.indices.get(index=name)
+        assert index.startswith(".ds-logs-")
+    finally:
+        for path in (f"/_data_stream/logs-{dataset}-x", f"/_index_template/{dataset}"):
+            client.options(ignore_status=(400, 404, 405)).perform_request(
+                "DELETE", path, headers={"accept": "application/json"}
+            )
