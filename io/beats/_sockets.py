@@ -117,7 +117,7 @@ class Transport:
     def send(self, data: bytes) -> int:
         """Sends what can be sent now; returns how many bytes that was."""
         try:
-            return self._socket.send(data, socket.MSG_NOSIGNAL)
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
 

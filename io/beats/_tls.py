@@ -69,6 +69,8 @@ def load(files: TlsFiles) -> ssl.SSLContext:
             another certificate, or a cipher suite has no such name. The text names option and file.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # A client could make a TLS 1.2 server compute for ever; Beats never ask for it.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     _choose_suites(context, files)
     certificate = _read(files.certificate, "--ssl_certificate")
     if b"-----BEGIN CERTIFICATE-----" not in certificate:

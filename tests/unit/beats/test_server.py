@@ -5,12 +5,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
+from penstock.io.beats._complaints import Complaints
 from penstock.io.beats._server import BeatsServer
 from penstock.transforms.batch import EventBatch
 from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
+
+
+class Pipeline(Protocol):
+    """What `pump` starts."""
+
+    events: list[bytes]
+
 
 Serve = Callable[..., BeatsServer]
 
@@ -268,6 +277,59 @@ def test_an_empty_and_a_short_window_are_answered_in_order(serve: Serve) -> None
         assert [client.read_ack()[1] for _ in range(3)] == [2, 0, 3]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        window(2) + event(1, b"{}"),
+        window(1) + event(1, b"x" * 100)[:-50],
+        window(1) + compressed(event(1, b"{}"))[:-5],
+        window(1) + b"2C\0\0\0\1x",
+        window(1, b"1") + data_event(1, [(b"a", b"b")])[:-1],
+    ],
+)
+def test_a_client_that_announces_more_than_it_sends_loses_only_its_own_window(
+    serve: Serve, sent: bytes
+) -> None:
+    server = serve()
+    with Client(server.address) as liar, Client(server.address) as honest:
+        liar.send(whole_window(payloads(1)) + sent)
+        liar.half_close()
+        batch = take(server)
+        assert len(batch.events) == 1
+        server.acknowledge(batch.tokens)
+        assert liar.read_to_end() in (ack(1), b""), (
+            "an error may come before the acknowledgement of what was whole"
+        )
+        honest.send(whole_window(payloads(2)))
+        server.acknowledge(take(server).tokens)
+        assert honest.read_ack() == (b"2", 2)
+    until(lambda: server.settled)
+
+
+def test_a_window_of_20_000_events(serve: Serve, pump: Callable[..., Pipeline]) -> None:
+    server = serve()
+    pipeline = pump(server)
+    with Client(server.address) as client:
+        client.send(whole_window(payloads(20_000)))
+        acks = client.acks_until(20_000)
+    assert acks == sorted(set(acks))
+    assert pipeline.events == payloads(20_000)
+
+
+def test_a_flood_of_bad_clients_is_no_flood_of_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    complaints = Complaints(per_period=3, period_s=10.0, clock=lambda: now)
+    for number in range(50):
+        complaints.log(f"10.0.0.{number}", "it speaks garbage")
+    assert len(caplog.records) == 3
+    now = 11.0
+    complaints.log("10.9.9.9", "it speaks garbage")
+    assert [record.getMessage() for record in caplog.records[3:]] == [
+        "47 more clients were disconnected for reasons like these",
+        "10.9.9.9 is disconnected: it speaks garbage",
+    ]
+
+
 def test_windows_of_0_behind_one_that_waits_are_bounded_and_answered_in_order(serve: Serve) -> None:
     server = serve()
     with Client(server.address) as client:
@@ -348,7 +410,7 @@ def _send_until_closed(client: Client) -> None:
         pass
 
 
-def test_two_hundred_clients_at_once(serve: Serve, pump: Callable[..., object]) -> None:
+def test_two_hundred_clients_at_once(serve: Serve, pump: Callable[..., Pipeline]) -> None:
     server = serve(max_pending_records=500)
     pipeline = pump(server)
     errors: list[BaseException] = []
@@ -369,5 +431,5 @@ def test_two_hundred_clients_at_once(serve: Serve, pump: Callable[..., object]) 
         thread.join()
     assert not errors
     expected = {payload for number in range(200) for payload in payloads(300, number * 300)}
-    assert len(pipeline.events) == 60_000  # type: ignore[attr-defined]
-    assert set(pipeline.events) == expected  # type: ignore[attr-defined]
+    assert len(pipeline.events) == 60_000
+    assert set(pipeline.events) == expected
