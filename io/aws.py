@@ -344,7 +344,9 @@ def explain_code(
         user, action = None, ACTIONS.get(operation, operation)
         refusal = _REFUSAL.search(text)
         if refusal:
-            user, action = refusal["user"], refusal["action"]
+            user = refusal["user"]
+            if refusal["action"].partition(":")[2] != operation:
+                action = refusal["action"]
             resource = refusal["resource"] or resource
         elif code.startswith("KMS"):
             action = "kms:GenerateDataKey" if operation.startswith("Put") else "kms:Decrypt"

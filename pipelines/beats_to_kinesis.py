@@ -23,7 +23,7 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
     classes = (beats.BeatsOptions, kinesis.KinesisWriteOptions, AwsOptions, JobOptions)
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
+    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, epilog=kinesis.WRITE_HELP)
     source, sink = line.get(beats.BeatsOptions), line.get(kinesis.KinesisWriteOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
 

@@ -6,12 +6,15 @@ from penstock.io.kinesis.source import ReadFromKinesis
 from penstock.io.kinesis.source import check as check_read
 from penstock.io.kinesis.write_check import check_write
 from penstock.io.kinesis.write_options import KinesisWriteOptions
+from penstock.io.kinesis.write_policy import WRITE_HELP, write_policy
 
 __all__ = [
+    "WRITE_HELP",
     "KinesisReadOptions",
     "KinesisWriteOptions",
     "ReadFromKinesis",
     "WriteToKinesis",
     "check_read",
     "check_write",
+    "write_policy",
 ]

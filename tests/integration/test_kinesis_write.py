@@ -1,0 +1,205 @@
+"""The Kinesis write against moto: IAM enforced, signatures verified, aggregated records read back."""
+
+import dataclasses
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.aws_server import AwsServer
+from penstock.io.aws import AwsOptions
+from penstock.io.errors import AccessDenied
+from penstock.io.kinesis import KinesisWriteOptions, check_write
+from penstock.io.kinesis.partition_keys import PartitionKeys
+from penstock.io.kinesis.sink import KinesisWriter
+from penstock.io.kinesis.write_policy import write_policy
+from penstock.pipelines import beats_to_kinesis
+from penstock.transforms.batch import Event
+from tests.tools.kpl import user_records
+
+STREAM = "orders"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "iam.md"
+
+
+class Origin:
+    def position(self) -> None:
+        return None
+
+    def describe(self) -> dict[str, str | int]:
+        return {}
+
+    def arrived_ms(self) -> int:
+        return 0
+
+
+def _events(count: int) -> list[Event]:
+    return [
+        Event(b'{"n":%d,"k":"key-%d"}' % (number, number % 7), Origin(), number) for number in range(count)
+    ]
+
+
+@dataclasses.dataclass
+class Iam:
+    """A moto that enforces IAM for one user."""
+
+    server: AwsServer
+    aws: AwsOptions
+    user: str = "writer"
+
+    def allow(self, policy: dict[str, Any]) -> None:
+        self._enforce(False)
+        # moto knows actions only: neither a stream's ARN nor the condition on CloudWatch's namespace.
+        for statement in policy["Statement"]:
+            statement.pop("Condition", None)
+            statement["Resource"] = "*"
+        # It takes the name that signs for the service's name in policies.
+        document = json.dumps(policy).replace("cloudwatch:", "monitoring:")
+        self.server.client("iam").put_user_policy(UserName=self.user, PolicyName="p", PolicyDocument=document)
+        self._enforce(True)
+
+    def _enforce(self, on: bool) -> None:
+        calls_without = b"0" if on else b"Infinity"
+        request = urllib.request.Request(
+            f"{self.server.endpoint_url}/moto-api/reset-auth",
+            calls_without,
+            {"Content-Type": "application/json"},
+            method="POST",
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def records(self) -> list[bytes]:
+        self._enforce(False)
+        return _read(self.server)
+
+
+def _read(server: Any) -> list[bytes]:
+    kinesis = server.client("kinesis")
+    found = []
+    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+        iterator = kinesis.get_shard_iterator(
+            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        for record in kinesis.get_records(ShardIterator=iterator)["Records"]:
+            found += [user[2] for user in user_records(record["Data"], record["PartitionKey"])]
+    return sorted(found)
+
+
+@pytest.fixture
+def iam(aws_factory: Callable[[], AwsServer]) -> Iterator[Iam]:
+    server = aws_factory()
+    client = server.client("iam")
+    client.create_user(UserName="writer")
+    key = client.create_access_key(UserName="writer")["AccessKey"]
+    server.client("kinesis").create_stream(StreamName=STREAM, ShardCount=2)
+    aws = AwsOptions(
+        endpoint_url=server.endpoint_url,
+        access_key=key["AccessKeyId"],
+        secret_key=key["SecretAccessKey"],
+    )
+    yield Iam(server, aws)
+    server.stop()
+
+
+def _without(action: str) -> dict[str, Any]:
+    policy = write_policy("arn:aws:kinesis:us-east-1:123456789012:stream/orders")
+    statements = []
+    for statement in policy["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        kept = [each for each in actions if each != action]
+        if kept:
+            statements.append({**statement, "Action": kept})
+    return {**policy, "Statement": statements}
+
+
+def _run(iam: Iam, plane: str, count: int = 50) -> None:
+    options = KinesisWriteOptions(STREAM, data_plane=plane)
+    check_write(options, iam.aws)
+    writer = KinesisWriter(options, iam.aws)
+    try:
+        letters, _ = writer.write(_events(count), PartitionKeys())
+        assert not letters
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("plane", ["thin", "boto3"])
+def test_the_policy_is_enough_and_nothing_in_it_is_idle(
+    iam: Iam, plane: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    iam.allow(_without("nothing"))
+    _run(iam, plane)
+    assert "metrics" not in caplog.text
+    assert len(iam.records()) == 50
+    cloudwatch = iam.server.client("cloudwatch")
+    names = {each["MetricName"] for each in cloudwatch.list_metrics()["Metrics"]}
+    assert "UserRecordsPut" in names
+    for action in ("kinesis:DescribeStreamSummary", "kinesis:ListShards", "kinesis:PutRecords"):
+        iam.allow(_without(action))
+        with pytest.raises(AccessDenied) as raised:
+            _run(iam, plane)
+        told = str(raised.value)
+        assert re.search(
+            rf"access denied\. arn:aws:iam::\d+:user/writer needs {action} on arn:aws:kinesis:us-east-1:\*:stream/orders\.",
+            told,
+        ), told
+        assert "\n" not in told
+    iam.allow(_without("cloudwatch:PutMetricData"))
+    _run(iam, plane)
+    assert "needs cloudwatch:PutMetricData on namespace KinesisProducerLibrary" in caplog.text
+    assert len(iam.records()) == 100, "metrics that are refused must not touch the data"
+
+
+def test_every_action_of_the_policy_is_tested_above() -> None:
+    actions: set[str] = set()
+    for statement in write_policy()["Statement"]:
+        given = statement["Action"]
+        actions.update([given] if isinstance(given, str) else given)
+    assert actions == {
+        "kinesis:DescribeStreamSummary",
+        "kinesis:ListShards",
+        "kinesis:PutRecords",
+        "cloudwatch:PutMetricData",
+    }
+
+
+def test_wrong_keys_are_named(iam: Iam) -> None:
+    iam.allow(_without("nothing"))
+    wrong = dataclasses.replace(iam.aws, secret_key="not-the-secret")
+    with pytest.raises(AccessDenied, match=r"AWS refuses the credentials \(SignatureDoesNotMatch\)"):
+        check_write(KinesisWriteOptions(STREAM), wrong)
+
+
+def test_help_and_docs_show_the_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = json.dumps(write_policy(), indent=2)
+    with pytest.raises(SystemExit) as ended:
+        beats_to_kinesis.main(["--help"])
+    assert ended.value.code == 0
+    assert shown in capsys.readouterr().out
+    assert shown in DOCS.read_text()
+
+
+@pytest.mark.parametrize("plane", ["thin", "boto3"])
+@pytest.mark.parametrize("mode", ["random", "fields", "constant"])
+def test_what_was_written_is_read_back(aws_factory: Callable[[], AwsServer], plane: str, mode: str) -> None:
+    server = aws_factory()
+    server.client("kinesis").create_stream(StreamName=STREAM, ShardCount=3)
+    options = KinesisWriteOptions(
+        STREAM,
+        data_plane=plane,
+        metrics_level="none",
+        randomized_partition_key=mode == "random",
+        event_partition_keys=["k"] if mode == "fields" else [],
+    )
+    aws = AwsOptions(endpoint_url=server.endpoint_url, access_key="a", secret_key="b")
+    writer = KinesisWriter(options, aws)
+    events = _events(1000)
+    keys = PartitionKeys(options.event_partition_keys, randomized=options.randomized_partition_key)
+    letters, _ = writer.write(events, keys)
+    assert not letters
+    writer.close()
+    assert _read(server) == sorted(event.data for event in events)
+    server.stop()
