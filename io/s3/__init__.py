@@ -7,6 +7,8 @@
 - `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
 """
 
+from penstock.io.s3.archive import WriteToArchive, check_archive
+from penstock.io.s3.lease_read import ReadForArchive
 from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
@@ -18,10 +20,13 @@ __all__ = [
     "ArchiveOptions",
     "FinishUnits",
     "Finished",
+    "ReadForArchive",
     "ReadFromS3",
     "S3Object",
     "S3ReadOptions",
     "Stores",
+    "WriteToArchive",
+    "check_archive",
     "list_objects",
     "open_manifest",
 ]

@@ -1,0 +1,53 @@
+"""Job `kinesis-to-s3`: ReadForArchive -> WriteToArchive, which acknowledges after the upload."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.io import kinesis, s3
+from penstock.io.aws import AwsOptions
+from penstock.pipelines.command_line import parse
+from penstock.pipelines.job import JobOptions, run_streaming
+
+__all__ = ["main"]
+
+NAME = "kinesis-to-s3"
+DESCRIPTION = (
+    "Archives a Kinesis stream in S3: every record's original bytes, partition key and position, as Parquet, Avro or\n"
+    "JSON lines under dt=YYYY-MM-DD/hour=HH/. A checkpoint never passes a record that is not uploaded. s3-to-elasticsearch\n"
+    "backfills it with the document ids of the live path. Give it an --application_name of its own."
+)
+_EVENT_BYTES = 64
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
+    classes = (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions)
+    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
+    archive, aws, job = line.get(s3.ArchiveOptions), line.get(AwsOptions), line.get(JobOptions)
+    source = _roomy(line.get(kinesis.KinesisReadOptions), archive)
+
+    def build(pipeline: Any) -> None:
+        _ = (
+            pipeline
+            | "ReadForArchive" >> s3.ReadForArchive(source, aws)
+            | "WriteToArchive" >> s3.WriteToArchive(archive, aws)
+        )
+
+    checks = (lambda: kinesis.check_read(source, aws), lambda: s3.check_archive(archive, aws))
+    return run_streaming(NAME, job, line.beam, checks, build)
+
+
+def _roomy(source: kinesis.KinesisReadOptions, archive: s3.ArchiveOptions) -> kinesis.KinesisReadOptions:
+    """What a file holds is not acknowledged: the bounds on that must have room for three."""
+    room = 3 * archive.roll_bytes
+    return dataclasses.replace(
+        source,
+        max_pending_bytes=max(source.max_pending_bytes, room),
+        max_pending_events=max(source.max_pending_events, room // _EVENT_BYTES),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
