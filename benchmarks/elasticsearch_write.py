@@ -31,7 +31,7 @@ import urllib3
 from elasticsearch import Elasticsearch, OrjsonSerializer, helpers
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch._writer import BulkWriter
+from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 

@@ -26,7 +26,7 @@ from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id, position_id
 
-__all__ = ["DecodeJson", "DecodePlain", "JsonDecoder"]
+__all__ = ["DecodeJson", "DecodePlain", "JsonDecoder", "PlainDecoder"]
 
 ON_ERROR = ("dead_letter", "tag", "raise")
 FAILURE_TAG = "_jsonparsefailure"
@@ -94,14 +94,14 @@ class DecodePlain(beam.PTransform):
 
     def __init__(self, *, charset: str = "utf-8") -> None:
         super().__init__()
-        self._decoder = _PlainDecoder(codecs.lookup(charset).name)
+        self._decoder = PlainDecoder(codecs.lookup(charset).name)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "DecodePlain" >> beam.ParDo(_DecodeDoFn(self._decoder))
 
 
 class _DecodeDoFn(beam.DoFn):
-    def __init__(self, decoder: "JsonDecoder | _PlainDecoder") -> None:
+    def __init__(self, decoder: "JsonDecoder | PlainDecoder") -> None:
         self._decoder = decoder
         self._failures = Metrics.counter("decode", "failures")
 
@@ -112,10 +112,13 @@ class _DecodeDoFn(beam.DoFn):
         yield batch.with_events(events, letters)
 
 
-class _PlainDecoder(msgspec.Struct):
-    charset: str
+class PlainDecoder(msgspec.Struct):
+    """What `DecodePlain` does to the events of a batch; pure."""
+
+    charset: str = "utf-8"
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
+        """The events with their text in `message`; there are never letters."""
         for event in events:
             _as_message(event, self.charset)
         return events, []

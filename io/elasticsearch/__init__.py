@@ -2,7 +2,8 @@
 
 - `options`: every option, with its check.      - `sink`: `WriteToElasticsearch`.
 - `check`: what is looked at before a job runs. - `client`: the only file that talks to a server.
-- `_actions`, `_bulk`: lines, bodies and replies (pure). - `_writer`: rounds of bulks until all is settled.
+- `_actions`, `_bulk`: lines, bodies and replies (pure). - `writer`: rounds of bulks until all is settled.
+- `template`: the index template, installed on request.
 """
 
 from penstock.io.elasticsearch.check import check

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from penstock.io.elasticsearch._writer import BulkWriter, Report
 from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 from penstock.transforms.batch import EventBatch

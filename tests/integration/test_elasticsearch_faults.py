@@ -8,7 +8,7 @@ import time
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions, check
-from penstock.io.elasticsearch._writer import BulkWriter
+from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied
 from penstock.transforms.batch import Event
 from tests.tools.events import event

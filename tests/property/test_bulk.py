@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch._bulk import Bulk, cut
-from penstock.io.elasticsearch._writer import BulkWriter
+from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.elasticsearch.client import NoAnswer
 from tests.tools.events import event
 

@@ -5,7 +5,7 @@ import pytest
 
 from penstock.transforms import DecodeJson, DecodePlain
 from penstock.transforms.batch import Event
-from penstock.transforms.decode import JsonDecoder, RecordTooLarge, _PlainDecoder
+from penstock.transforms.decode import JsonDecoder, PlainDecoder, RecordTooLarge
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.fields import parse_path
 from tests.tools.events import ToyOrigin, event, filebeat_events
@@ -159,7 +159,7 @@ def test_decoding_again_after_a_failed_bundle_gives_the_same():
 
 
 def test_plain_puts_all_into_message():
-    (one,), letters = _PlainDecoder("utf-8").decode([event(b"caf\xe9\nline 2")])
+    (one,), letters = PlainDecoder("utf-8").decode([event(b"caf\xe9\nline 2")])
     assert not letters
     assert orjson.loads(payload_of(one)) == {
         "@timestamp": "2026-11-18T11:06:40.000Z",
@@ -167,13 +167,13 @@ def test_plain_puts_all_into_message():
     }
     assert b"\n" not in payload_of(one)
     assert one.timestamp == "2026-11-18T11:06:40.000Z"
-    (latin,), _ = _PlainDecoder("latin-1").decode([event(b"caf\xe9")])
+    (latin,), _ = PlainDecoder("latin-1").decode([event(b"caf\xe9")])
     assert latin.document["message"] == "café"
 
 
 def test_plain_events_are_known_by_their_position():
     same = [Event(b"x", ToyOrigin(b"p"), 0), Event(b"x", ToyOrigin(b"p"), 1), Event(b"x", ToyOrigin(b"q"), 0)]
-    events, _ = _PlainDecoder("utf-8").decode(same)
+    events, _ = PlainDecoder("utf-8").decode(same)
     assert len({e.id for e in events}) == 3
 
 

@@ -1,0 +1,148 @@
+import logging
+
+import boto3
+import orjson
+import pytest
+from moto import mock_aws
+
+from penstock.io.dead_letters import encode
+from penstock.io.live import LIVE
+from penstock.pipelines import replay_dead_letters
+from penstock.transforms.batch import DeadLetter
+from penstock.transforms.decode import JsonDecoder
+from tests.tools.events import event
+from tests.tools.fake_http import fake_http
+
+ROOT = b'{"version":{"number":"9.4.3"}}'
+
+
+@pytest.fixture(autouse=True)
+def _clean_process():
+    """A command sets up logging for its whole process; the next test wants it as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("penstock")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    LIVE.close()
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """Three letters of one Kinesis record: one that isn't JSON, two that Elasticsearch refused."""
+    (good, bad), _ = JsonDecoder().decode([event(b'{"n":1}', 7), event(b'{"bad":1}', 8)])
+    kept = [
+        DeadLetter(good, "document_parsing_exception", "r", "elasticsearch", 400),
+        DeadLetter(bad, "document_parsing_exception", "r", "elasticsearch", 400),
+        DeadLetter(event(b"nope", 9), "JSONDecodeError", "r", "decode"),
+    ]
+    file = tmp_path / "letters.jsonl"
+    file.write_bytes(b"".join(map(encode, kept)))
+    return f"file://{file}", good.id
+
+
+def _elasticsearch(stored):
+    def answer(request):
+        if not request.path.startswith("/_bulk"):
+            return 200, ROOT
+        items = []
+        lines = request.body.split(b"\n")[:-1]
+        for head, source in zip(lines[::2], lines[1::2], strict=True):
+            if source == b'{"bad":1}':
+                items.append(
+                    {
+                        "create": {
+                            "status": 400,
+                            "error": {"type": "document_parsing_exception", "reason": "still"},
+                        }
+                    }
+                )
+            else:
+                stored[orjson.loads(head)["create"]["_id"]] = source
+                items.append({"create": {"status": 201}})
+        return 200, orjson.dumps({"errors": True, "items": items})
+
+    return fake_http(answer)
+
+
+def test_events_go_to_elasticsearch_again_under_the_id_they_had(letters, tmp_path, capsys):
+    url, good_id = letters
+    stored: dict[str, bytes] = {}
+    again = tmp_path / "again.jsonl"
+    with _elasticsearch(stored) as fake:
+        code = replay_dead_letters.main(
+            ["--dead_letters", url, "--hosts", fake.url, "--refused_again", f"file://{again}"]
+        )
+    assert code == 1
+    assert stored == {good_id: b'{"n":1}'}
+    refused = {found["error"]: found for found in map(orjson.loads, again.read_bytes().splitlines())}
+    assert refused["document_parsing_exception"]["reason"] == "still"
+    assert refused["JSONDecodeError"]["data"] == "nope"
+    assert "3 dead letters sent again, 2 of them refused again" in capsys.readouterr().out
+
+
+def test_only_letters_of_one_error_and_nothing_refused(letters, tmp_path, capsys):
+    url, _ = letters
+    stored: dict[str, bytes] = {}
+    again = tmp_path / "again.jsonl"
+    with _elasticsearch(stored) as fake:
+        arguments = ["--dead_letters", url, "--hosts", fake.url, "--refused_again", f"file://{again}"]
+        assert replay_dead_letters.main([*arguments, "--errors", "JSONDecodeError", "--codec", "plain"]) == 0
+    (source,) = stored.values()
+    assert orjson.loads(source)["message"] == "nope"
+    assert not again.exists()
+
+
+@mock_aws
+def test_events_go_to_a_stream_again_with_their_bytes(letters):
+    url, _ = letters
+    client = boto3.client("kinesis", region_name="us-east-1")
+    client.create_stream(StreamName="s", ShardCount=1)
+    options = [
+        "--dead_letters",
+        url,
+        "--to",
+        "kinesis",
+        "--stream_name",
+        "s",
+        "--access_key",
+        "x",
+        "--secret_key",
+        "y",
+    ]
+    options += ["--data_plane", "boto3", "--aggregation_enabled=false", "--metrics_level", "none"]
+    assert replay_dead_letters.main(options) == 0
+    (shard,) = client.list_shards(StreamName="s")["Shards"]
+    iterator = client.get_shard_iterator(
+        StreamName="s", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )
+    records = client.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+    assert sorted(record["Data"] for record in records) == [b"nope", b'{"bad":1}', b'{"n":1}']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "--dead_letters is required"),
+        (["--dead_letters", "/tmp/x"], "is none of file:///path"),
+        (["--dead_letters", "file:///x", "--refused_again", "file:///x"], "must be another store"),
+        (["--dead_letters", "file:///x", "--to", "mars"], "mars"),
+    ],
+)
+def test_wrong_options_are_one_line(arguments, text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        replay_dead_letters.main(arguments)
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_one_line(letters, capsys):
+    url, _ = letters
+    assert (
+        replay_dead_letters.main(["--dead_letters", url, "--hosts", "127.0.0.1:9", "--log_level", "error"])
+        == 1
+    )
+    assert "no answer from Elasticsearch at http://127.0.0.1:9" in capsys.readouterr().err
