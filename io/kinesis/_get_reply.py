@@ -24,7 +24,7 @@ class _RawReply(msgspec.Struct, rename="pascal"):
     records: list[_RawRecord]
     next_shard_iterator: str | None = None
     millis_behind_latest: int | None = None
-    child_shards: list[ChildShard] = []
+    child_shards: list[ChildShard] | None = None  # kinesis-local sends null
 
 
 _decode = msgspec.json.Decoder(_RawReply).decode
