@@ -42,7 +42,9 @@ def decode_get_records(body: bytes) -> GetRecordsReply:
         Record(raw.sequence_number, _payload(raw.data), raw.partition_key, raw.approximate_arrival_timestamp)
         for raw in reply.records
     ]
-    return GetRecordsReply(records, reply.next_shard_iterator, reply.millis_behind_latest, reply.child_shards)
+    return GetRecordsReply(
+        records, reply.next_shard_iterator, reply.millis_behind_latest, reply.child_shards or []
+    )
 
 
 def _payload(raw: msgspec.Raw) -> bytes:
