@@ -83,7 +83,8 @@ class Connection:
                 self._server.complaints.log(self.client, error)
         except OSError as error:
             reason = "reset"
-            _LOGGER.info("%s is gone: %s", self.client, error.strerror or error)
+            if not self._gone_in_the_middle():
+                _LOGGER.debug("%s is gone: %s", self.client, error.strerror or error)
         finally:
             with self._lock:
                 self.dead = True
@@ -122,6 +123,8 @@ class Connection:
                              self.client, server.options.client_inactivity_timeout)  # fmt: skip
                 return "idle"
             if not data:
+                if not server.stopping and not self.dead:
+                    self._gone_in_the_middle()
                 return "stopped" if server.stopping else "closed"
             windows, inflated = receiver.windows, receiver.inflated_bytes
             if receiver.receive(data):
@@ -134,6 +137,13 @@ class Connection:
             if self._reserved or receiver.buffered_bytes > _RECEIVE_BYTES:
                 self._reserve()
         return "stopped"
+
+    def _gone_in_the_middle(self) -> bool:
+        """Whether the client is gone without having sent all it announced; says so."""
+        halfway = self._receiver.in_window or self._receiver.buffered_bytes > 0
+        if halfway:
+            self._server.complaints.log(self.client, "it closed the connection in the middle of a window.")
+        return halfway
 
     def _receive(self) -> bytes | None:
         """The next bytes; empty at the end; None when the client was silent for too long."""

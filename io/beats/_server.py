@@ -70,6 +70,7 @@ class BeatsServer(LiveSource):
             max_pending_events=options.max_pending_records,
             max_pending_bytes=options.max_pending_bytes,
             max_batch_events=2048,
+            linger_s=options.record_max_buffered_time / 1000,
         )
         self.options = options
         self.limits = options.limits()

@@ -41,6 +41,10 @@ class BeatsOptions:
     max_pending_bytes: int = option(
         64 << 20, help="Likewise in payload bytes; also the most that incomplete frames may hold together."
     )
+    record_max_buffered_time: int = option(
+        100,
+        help="Milliseconds that events may wait for a fuller batch; longer is cheaper, shorter is quicker.",
+    )
     client_inactivity_timeout: float = option(
         60.0,
         help="Seconds until a client that sends nothing and waits for nothing is disconnected; 0: never.",

@@ -288,7 +288,7 @@ def test_an_empty_and_a_short_window_are_answered_in_order(serve: Serve) -> None
     ],
 )
 def test_a_client_that_announces_more_than_it_sends_loses_only_its_own_window(
-    serve: Serve, sent: bytes
+    serve: Serve, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     server = serve()
     with Client(server.address) as liar, Client(server.address) as honest:
@@ -300,6 +300,11 @@ def test_a_client_that_announces_more_than_it_sends_loses_only_its_own_window(
         assert liar.read_to_end() in (ack(1), b""), (
             "an error may come before the acknowledgement of what was whole"
         )
+        name = name_of(liar)
+        until(lambda: name in caplog.text)
+        lines = [r.getMessage() for r in caplog.records if name in r.getMessage()]
+        assert len(lines) == 1
+        assert "is disconnected" in lines[0]
         honest.send(whole_window(payloads(2)))
         server.acknowledge(take(server).tokens)
         assert honest.read_ack() == (b"2", 2)
@@ -328,6 +333,18 @@ def test_a_flood_of_bad_clients_is_no_flood_of_log_lines(caplog: pytest.LogCaptu
         "47 more clients were disconnected for reasons like these",
         "10.9.9.9 is disconnected: it speaks garbage",
     ]
+
+
+def test_a_client_that_comes_and_goes_leaves_no_line(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    server = serve()
+    with caplog.at_level(logging.INFO), Client(server.address) as client:
+        client.send(window(0))
+        client.read_ack()
+    Client(server.address).reset()
+    until(lambda: not server._connections)
+    assert "127.0.0.1:" not in "".join(
+        r.getMessage() for r in caplog.records if "listening" not in r.getMessage()
+    )
 
 
 def test_windows_of_0_behind_one_that_waits_are_bounded_and_answered_in_order(serve: Serve) -> None:
