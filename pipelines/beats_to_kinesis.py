@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             pipeline
             | "ReadFromBeats" >> beats.ReadFromBeats(source)
             | "WriteToKinesis" >> kinesis.WriteToKinesis(sink, aws)
-            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME))
+            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME), aws=aws)
             | "Acknowledge" >> Acknowledge()
         )
 

@@ -37,7 +37,9 @@ class JobOptions:
     """The job itself."""
 
     dead_letters: str = option(
-        "", help="Where refused events are kept: file:///path. Without it, ./dead_letters/JOB.jsonl."
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, ./dead_letters/JOB.jsonl.",
     )
     stop_when_idle: float = option(
         0.0,

@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
     source, sink = line.get(kinesis.KinesisReadOptions), line.get(elasticsearch.ElasticsearchOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
-    decode = DecodePlain() if line.get(DecodeOptions).codec == "plain" else DecodeJson(keep_documents=sink.needs_documents)
+    decode = (
+        DecodePlain()
+        if line.get(DecodeOptions).codec == "plain"
+        else DecodeJson(keep_documents=sink.needs_documents)
+    )
 
     def build(pipeline: Any) -> None:
         _ = (
@@ -54,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             | "ReadFromKinesis" >> kinesis.ReadFromKinesis(source, aws)
             | "Decode" >> decode
             | "WriteToElasticsearch" >> elasticsearch.WriteToElasticsearch(sink)
-            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME))
+            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=aws)
             | "Acknowledge" >> Acknowledge()
         )
 

@@ -5,7 +5,7 @@ the batch goes on to `Acknowledge`; if it can't be, the batch fails and nothing 
 a refused event is never lost between the two.
 
 - `_letters`: a letter as a JSON line, and back (pure).     - `_file`: `file:///path`.
-- `_stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
 """
 
 import dataclasses
@@ -100,19 +100,19 @@ def open_store(
     scheme, name, prefix = _place(url)
     if scheme == "file":
         return FileStore(Path(name))
-    from penstock.io.dead_letters import _stores
+    from penstock.io.dead_letters import stores
 
     if scheme == "elasticsearch":
         if elasticsearch is None:
             message = f"--dead_letters {url}: this job has no Elasticsearch; use another kind of store."
             raise OptionError(message)
-        return _stores.ElasticsearchStore(name, elasticsearch, LIVE.stopping)
+        return stores.ElasticsearchStore(name, elasticsearch, LIVE.stopping)
     if aws is None:
         message = f"--dead_letters {url}: this job has no AWS options; use another kind of store."
         raise OptionError(message)
     if scheme == "s3":
-        return _stores.S3Store(name, prefix, aws)
-    return _stores.KinesisStore(name, aws, LIVE.stopping)
+        return stores.S3Store(name, prefix, aws)
+    return stores.KinesisStore(name, aws, LIVE.stopping)
 
 
 def read_letters(store: Store) -> Iterator[DeadLetter]:

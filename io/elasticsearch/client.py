@@ -25,7 +25,7 @@ from elastic_transport import (
 from isal import igzip
 
 from penstock.io.elasticsearch._bulk import FILTER_PATH
-from penstock.io.elasticsearch._nodes import JSON, headers, node_class, nodes
+from penstock.io.elasticsearch.nodes import JSON, headers, node_class, nodes
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 

@@ -17,6 +17,7 @@ JSON = "application/vnd.elasticsearch+json;compatible-with=8"
 
 
 def headers(options: ElasticsearchOptions) -> dict[str, str]:
+    """What every request carries: the API version, credentials, and the user's own headers."""
     made = {"accept": JSON, "user-agent": "penstock"}
     if options.api_key:
         key = options.api_key
@@ -29,6 +30,7 @@ def headers(options: ElasticsearchOptions) -> dict[str, str]:
 
 
 def nodes(options: ElasticsearchOptions, connections: int) -> list[NodeConfig]:
+    """Where to connect to, and how. Raises `OptionError` for a cloud id that isn't one."""
     urls = options.urls
     if options.cloud_id:
         try:
@@ -84,6 +86,7 @@ class _ThroughProxy:
 
 
 def node_class(options: ElasticsearchOptions) -> type[Urllib3HttpNode]:
+    """The class that makes connections: elastic_transport's own, or one that goes through `--proxy`."""
     if not options.proxy:
         return Urllib3HttpNode
     parts = urlsplit(options.proxy)
