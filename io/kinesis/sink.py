@@ -78,16 +78,16 @@ class _WriteToKinesisDoFn(beam.DoFn):
         self._written = Metrics.counter("kinesis_write", "events")
         self._refused = Metrics.counter("kinesis_write", "refused")
         self._bytes = Metrics.counter("kinesis_write", "bytes")
+        # The repr leaves secrets out; the access key tells two identities apart.
+        self._key = f"kinesis_write:{options!r}:{aws!r}"
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         if not batch.events:
             yield batch
             return
         options, aws = self._options, self._aws
-        # The repr leaves secrets out; the access key tells two identities apart.
-        key = f"kinesis_write:{options!r}:{aws!r}"
         try:
-            writer: KinesisWriter = LIVE.share(key, lambda: KinesisWriter(options, aws))
+            writer: KinesisWriter = LIVE.share(self._key, lambda: KinesisWriter(options, aws))
             waited_ms = max(0.0, time.time() * 1000 - batch.timestamp_ms) if batch.timestamp_ms else 0.0
             letters, size = writer.write(batch.events, self._keys, waited_ms)
         except PenstockError as failure:

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import re
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from local.aws_server import AwsServer
@@ -19,6 +21,7 @@ from penstock.io.kinesis.sink import KinesisWriter
 from penstock.io.kinesis.write_policy import write_policy
 from penstock.pipelines import beats_to_kinesis
 from penstock.transforms.batch import Event
+from tests.tools.kinesis_local import FOLDER, kinesis_local
 from tests.tools.kpl import user_records
 
 STREAM = "orders"
@@ -203,3 +206,73 @@ def test_what_was_written_is_read_back(aws_factory: Callable[[], AwsServer], pla
     writer.close()
     assert _read(server) == sorted(event.data for event in events)
     server.stop()
+
+
+@pytest.mark.skipif(not FOLDER, reason="PENSTOCK_KINESIS_LOCAL names no folder of kinesis-local")
+@pytest.mark.parametrize("plane", ["thin", "boto3"])
+def test_a_split_and_a_merge_while_writing(plane: str) -> None:
+    with kinesis_local() as url:
+        client = boto3.client(
+            "kinesis",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )
+        client.create_stream(StreamName=STREAM, ShardCount=2)
+        _settle(client)
+        aws = AwsOptions(endpoint_url=url, access_key="a", secret_key="b")
+        options = KinesisWriteOptions(
+            STREAM, data_plane=plane, metrics_level="none", aggregation_max_size=400
+        )
+        writer = KinesisWriter(options, aws)
+        keys = PartitionKeys(["n"])
+        events = _events(400)
+
+        def write(start: int, stop: int) -> None:
+            letters, _ = writer.write(events[start:stop], keys)
+            assert not letters
+
+        write(0, 100)
+        client.split_shard(
+            StreamName=STREAM, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(1 << 126)
+        )
+        write(100, 200)
+        _settle(client)
+        write(200, 300)
+        client.merge_shards(
+            StreamName=STREAM,
+            ShardToMerge="shardId-000000000003",
+            AdjacentShardToMerge="shardId-000000000001",
+        )
+        _settle(client)
+        write(300, 400)
+        writer.close()
+        assert _as_kcl_reads(client) == sorted(event.data for event in events)
+
+
+def _settle(kinesis: Any) -> None:
+    for _ in range(200):
+        told = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
+        if told["StreamStatus"] == "ACTIVE":
+            return
+        time.sleep(0.05)
+
+
+def _as_kcl_reads(kinesis: Any) -> list[bytes]:
+    """Every user record, without the aggregated records that a KCL consumer throws away."""
+    found = set()
+    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+        low, high = (int(shard["HashKeyRange"][f"{end}HashKey"]) for end in ("Starting", "Ending"))
+        iterator = kinesis.get_shard_iterator(
+            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            reply = kinesis.get_records(ShardIterator=iterator)
+            for record in reply["Records"]:
+                users = user_records(record["Data"], record["PartitionKey"])
+                aggregated = record["Data"].startswith(b"\xf3\x89\x9a\xc2")
+                if not aggregated or all(low <= user.hash_key <= high for user in users):
+                    found |= {user[2] for user in users}
+            iterator = reply.get("NextShardIterator") if reply["Records"] else None
+    return sorted(found)

@@ -252,6 +252,10 @@ class KinesisSimulator:
                     position = shard.trimmed + 1
             elif kind == "AT_TIMESTAMP":
                 since = float(request["Timestamp"])
+                if since > self._clock() + 1:
+                    raise Refused(
+                        "InvalidArgumentException", "The timestamp cannot be greater than the current one."
+                    )
                 later = [stored.sequence_number for stored in shard.records if stored.arrived >= since]
                 tip = shard.sequence_numbers[-1] + 1 if shard.sequence_numbers else 0
                 position = later[0] if later else tip

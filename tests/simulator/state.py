@@ -151,7 +151,9 @@ class SimulatedStream:
         self.accepted_records += 1
         self.accepted_size += size
         if self.keep:
-            shard.records.append(Stored(number, data_b64, partition_key, explicit, self.clock()))
+            # Kinesis tells arrival in whole milliseconds, so a position by time must compare those.
+            arrived = int(self.clock() * 1000) / 1000
+            shard.records.append(Stored(number, data_b64, partition_key, explicit, arrived))
             shard.sequence_numbers.append(number)
         return shard.shard_id, str(number)
 
