@@ -122,6 +122,13 @@ class BeatsOptions:
         for name in _AT_LEAST_ONE:
             _require(getattr(self, name) >= 1, f"{flags[name]} must be at least 1.")
         _require(
+            self.record_max_buffered_time >= 0, "--record_max_buffered_time must be 0 or more (milliseconds)."
+        )
+        _require(
+            0 <= self.record_max_buffered_time <= 3_600_000,
+            "--record_max_buffered_time must be between 0 and 3600000 milliseconds.",
+        )
+        _require(
             self.client_inactivity_timeout >= 0,
             "--client_inactivity_timeout must be 0 (never) or more seconds.",
         )

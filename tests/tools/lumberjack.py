@@ -40,10 +40,14 @@ def whole_window(events: Sequence[bytes], level: int = 3) -> bytes:
 
 
 class Client:
-    """A blocking client; every wait ends after `timeout_s`."""
+    """A blocking client; every wait ends after `timeout_s`. `receive_buffer` (bytes) makes the kernel hold less."""
 
-    def __init__(self, address: tuple[str, int], timeout_s: float = 10.0) -> None:
-        self.socket = socket.create_connection(address, timeout=timeout_s)
+    def __init__(self, address: tuple[str, int], timeout_s: float = 10.0, receive_buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        self.socket.settimeout(timeout_s)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(address)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

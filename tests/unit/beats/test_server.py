@@ -404,17 +404,16 @@ def test_a_client_that_resets_disturbs_nobody(serve: Serve) -> None:
         server.acknowledge(batch.tokens)
         other.send(whole_window(payloads(2)))
         server.acknowledge(take(server).tokens)
-        assert other.read_ack() == (b"2", 2)
+        assert set(other.acks_until(2)[:-1]) <= {0}
     until(lambda: not server._connections)
 
 
 def test_a_client_that_never_reads_is_let_go(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = serve()
-    with Client(server.address) as client:
-        client.socket.settimeout(20)
+    with Client(server.address, timeout_s=60, receive_buffer=4096) as client:
         sender = threading.Thread(target=_send_until_closed, args=(client,), daemon=True)
         sender.start()
-        sender.join(20)
+        sender.join(60)
         assert not sender.is_alive()
         until(lambda: "does not read its acknowledgements" in caplog.text)
 

@@ -191,6 +191,7 @@ def test_localhost_and_ipv6() -> None:
         ({"port": 70000}, "--beats_port 70000 is not a port"),
         ({"host": ""}, "--beats_host is empty"),
         ({"max_pending_records": 0}, "--max_pending_records must be at least 1"),
+        ({"record_max_buffered_time": -1}, "--record_max_buffered_time must be 0 or more"),
         ({"client_inactivity_timeout": -1}, "--client_inactivity_timeout"),
         ({"keepalive_interval": 60}, "--keepalive_interval must be between"),
         ({"max_frame_bytes": 1 << 30}, "--max_frame_bytes"),
