@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local import cache
-from local.processes import Handle, LocalError
+from local.processes import Handle, LocalError, release_all
 from local.stack import Stack
 from local.terminal import Progress
 
@@ -67,6 +67,7 @@ def up(progress: Progress) -> int:
             }
             (folder / "up.json").write_text(json.dumps(state))
             shutil.copy(folder / "up.json", _state_file())
+            release_all()
         except BaseException:
             stack.kill()
             raise

@@ -1,13 +1,11 @@
 """The commands of `run_local.sh`."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
-from local.processes import LocalError, Terminated
+from local.processes import LocalError, clean_up_on_signals, end_all
 from local.terminal import Progress
 
 __all__ = ["main"]
@@ -53,9 +51,7 @@ def main() -> int:
         sys.stdout.write(HELP)
         return 0
     command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "demo"
-    # A time-out or a closed terminal must clean up as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    clean_up_on_signals()
     progress = Progress()
     try:
         if command == "test":
@@ -76,12 +72,11 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         progress.fail()
+        end_all()
         sys.stderr.write("run_local.sh: interrupted; everything it started is ended\n")
         return 130
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    finally:
+        end_all()
 
 
 def _demo(arguments: list[str], progress: Progress) -> int:

@@ -3,6 +3,9 @@
 Each runs in a session of its own: a Ctrl-C at the terminal reaches us alone, and we end them in order; a
 kill takes the whole group with it (Elasticsearch is a launcher and a server). A process is named by pid
 and start time, so that `down` never ends a stranger who got a recycled pid.
+
+Whatever is started is remembered here, and a signal that comes between the start and the remembering waits:
+an interrupted command ends everything, whatever it was doing (`end_all`).
 """
 
 import contextlib
@@ -11,11 +14,21 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-__all__ = ["Handle", "LocalError", "Process", "Terminated", "started_at"]
+__all__ = [
+    "Handle",
+    "LocalError",
+    "Process",
+    "Terminated",
+    "clean_up_on_signals",
+    "end_all",
+    "release_all",
+    "started_at",
+]
 
 TAIL_LINES = 15
 TAIL_BYTES = 64 << 10
@@ -27,6 +40,49 @@ class LocalError(Exception):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: cleans up as Ctrl-C does."""
+
+
+_started: "list[Process]" = []
+_held = False
+_waiting: int | None = None
+
+
+def clean_up_on_signals() -> None:
+    """From now on SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, but never while a process is started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _waiting
+    if _held:
+        _waiting = number
+        return
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    global _held, _waiting
+    _held = True
+    try:
+        yield
+    finally:
+        _held = False
+        number, _waiting = _waiting, None
+        if number is not None:
+            _interrupt(number, None)
+
+
+def end_all() -> None:
+    """Kills whatever this process has started and not released."""
+    while _started:
+        _started.pop().kill()
+
+
+def release_all() -> None:
+    """What was started may go on when we end."""
+    _started.clear()
 
 
 def started_at(pid: int) -> str | None:
@@ -117,7 +173,7 @@ class Process(Handle):
         identity: dict[str, Any] = {}
         if user is not None:
             identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-        with log.open("wb") as output:
+        with _uninterrupted(), log.open("wb") as output:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -128,7 +184,8 @@ class Process(Handle):
                 start_new_session=True,
                 **identity,
             )
-        super().__init__(name, self._child.pid, started_at(self._child.pid))
+            super().__init__(name, self._child.pid, started_at(self._child.pid))
+            _started.append(self)
 
     @property
     def exit_code(self) -> int | None:

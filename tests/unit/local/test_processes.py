@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,36 @@ def test_wait_has_an_end(tmp_path):
             process.wait(0.1)
     finally:
         process.kill()
+
+
+def test_an_interrupted_start_leaves_nothing_behind(tmp_path):
+    """A signal at any moment of starting processes: none of them survives `end_all`."""
+    code = """
+import signal, sys, threading, os, time
+from pathlib import Path
+from local import processes
+processes.clean_up_on_signals()
+threading.Timer(float(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+pids = []
+try:
+    while True:
+        pids.append(processes.Process("p", ["sleep", "60"], Path(sys.argv[2]) / "log").pid)
+except KeyboardInterrupt:
+    pass
+finally:
+    started = [each.pid for each in processes._started]
+    processes.end_all()
+assert set(pids) <= set(started)
+listed = os.popen(f"ps -o ppid= -C sleep").read().split()
+print("left", listed.count(str(os.getpid())))
+"""
+    program = tmp_path / "program.py"
+    root = Path(__file__).parents[3]
+    program.write_text(f"import sys, types; m = types.ModuleType('local'); m.__path__ = [{str(root / 'local')!r}]\n"
+                       f"sys.modules['local'] = m\n{code}")  # fmt: skip
+    for delay in ("0.05", "0.0612", "0.0733"):
+        done = subprocess.run(
+            [sys.executable, "-P", program, delay, tmp_path],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.stdout == "left 0\n", done.stderr
