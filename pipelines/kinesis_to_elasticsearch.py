@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         AwsOptions,
         JobOptions,
     )
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
+    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, epilog=kinesis.READ_HELP)
     source, sink = line.get(kinesis.KinesisReadOptions), line.get(elasticsearch.ElasticsearchOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
     decode = (
