@@ -43,7 +43,9 @@ class Job:
     """A server, and the rest of a pipeline behind it."""
 
     def __init__(self, port: int, sink: Sink) -> None:
-        options = BeatsOptions(port=port, max_pending_records=1500, keepalive_interval=0.2)
+        options = BeatsOptions(
+            port=port, max_pending_records=1500, keepalive_interval=0.2, record_max_buffered_time=0
+        )
         self.server = BeatsServer("storm", options)
         self._sink = sink
         self._killed = False
