@@ -15,7 +15,7 @@ from penstock.io.kinesis.partition_keys import DEFAULT_KEY, random_keys
 from penstock.io.kinesis.shard_map import ShardMap
 from penstock.io.kinesis.write_options import MAX_RECORD
 
-__all__ = ["Packer", "Packet"]
+__all__ = ["Packer", "Packet", "cut"]
 
 _MAX_KEY_BYTES = 1024
 """A partition key has at most 256 characters of at most 4 bytes."""
@@ -253,3 +253,17 @@ class _ShardMaker:
 def _always(key: str) -> Iterator[str]:
     while True:
         yield key
+
+
+def cut(packets: Sequence[Packet], max_count: int, max_size: int) -> list[list[Packet]]:
+    """Packets as requests of at most so many records and bytes (partition keys counted), in order."""
+    requests: list[list[Packet]] = []
+    room, size_left = 0, 0
+    for packet in packets:
+        if room < 1 or packet.size > size_left:
+            requests.append([])
+            room, size_left = max_count, max_size
+        requests[-1].append(packet)
+        room -= 1
+        size_left -= packet.size
+    return requests

@@ -24,12 +24,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from penstock.io.aws import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES, AwsSession
-from penstock.io.errors import DeliveryError
+from penstock.io.backoff import delays
+from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PenstockError
 from penstock.io.kinesis._limiter import ShardLimiter
-from penstock.io.kinesis._packing import Packer, Packet
+from penstock.io.kinesis._packing import Packer, Packet, cut
 from penstock.io.kinesis.calls import CallFailed, KinesisClient, PutRecordsReply, PutResult, stream_arn
 from penstock.io.kinesis.shard_map import LiveShardMap, ShardMap
-from penstock.io.kinesis.write_metrics import Recorder
+from penstock.io.kinesis.write_metrics import Landed, Recorder
 from penstock.io.kinesis.write_options import MAX_RECORD, KinesisWriteOptions
 
 __all__ = ["Delivery", "Refusal", "Writer"]
@@ -101,7 +102,7 @@ class Delivery:
         self._started = writer.clock()
         self._stop_at: float | None = None
         self._packed_by = 0
-        self._shards: ShardMap = writer.shards.current()
+        self._shards = self._map(writer.shards.current)
         self._pack(range(len(datas)))
 
     def run(self) -> list[Refusal]:
@@ -110,7 +111,8 @@ class Delivery:
             self._catch_up()
             admitted = self._admit()
             if admitted:
-                self._round(self._requests(admitted))
+                options = self._writer.options
+                self._round(cut(admitted, options.collection_max_count, options.collection_max_size))
             elif self._waiting:
                 self._wait()
         return self._refusals
@@ -180,20 +182,38 @@ class Delivery:
         return admitted
 
     def _wait(self) -> None:
-        writer = self._writer
-        now = writer.clock()
-        if writer.stopping.is_set():
-            if self._stop_at is None:
-                self._stop_at = now + writer.options.stop_timeout
-            if now >= self._stop_at:
-                events = sum(len(packet.members) for _, packet in self._waiting)
-                message = (
-                    f"the stop came before {events} events could be written to {writer.where()} "
-                    f"({self._told()}); they are not acknowledged and come again."
-                )
-                raise DeliveryError(message)
+        self._check_stop()
         first = min(at for at, _ in self._waiting)
-        writer.sleep(min(max(first - now, 0.001), 0.5))
+        self._writer.sleep(min(max(first - self._writer.clock(), 0.001), 0.5))
+
+    def _check_stop(self) -> None:
+        """Gives up when the job has been stopping for too long."""
+        writer = self._writer
+        if not writer.stopping.is_set():
+            return
+        now = writer.clock()
+        if self._stop_at is None:
+            self._stop_at = now + writer.options.stop_timeout
+        if now >= self._stop_at:
+            message = (
+                f"the stop came before all of {len(self._datas)} events could be written to {writer.where()} "
+                f"({self._told()}); they are not acknowledged and come again."
+            )
+            raise DeliveryError(message)
+
+    def _map(self, load: Callable[[], ShardMap]) -> ShardMap:
+        """A shard map, for as long as it takes; raises what no retry cures."""
+        for wait_s in delays(_FIRST_WAIT_S, _LONGEST_WAIT_S):
+            try:
+                return load()
+            except (AccessDenied, NotFound, OptionError):
+                raise
+            except PenstockError as failure:
+                self._errors["ListShards"] += 1
+                self._writer.log_retries(Counter({str(failure): 1}), len(self._datas))
+            self._check_stop()
+            self._writer.sleep(wait_s)
+        raise AssertionError  # delays() never ends
 
     def _told(self) -> str:
         return ", ".join(f"{code} x{count}" for code, count in self._errors.most_common(3)) or "rate limit"
@@ -224,20 +244,6 @@ class Delivery:
                 self._lanes.pop(packet.lane, None)
 
     # -- requests --------------------------------------------------------------------------------------
-
-    def _requests(self, packets: list[Packet]) -> list[list[Packet]]:
-        """Cuts packets into requests, in order, within PutRecords' bounds."""
-        options = self._writer.options
-        requests: list[list[Packet]] = []
-        room, size_left = 0, 0
-        for packet in packets:
-            if room < 1 or packet.size > size_left:
-                requests.append([])
-                room, size_left = options.collection_max_count, options.collection_max_size
-            requests[-1].append(packet)
-            room -= 1
-            size_left -= packet.size
-        return requests
 
     def _round(self, requests: list[list[Packet]]) -> None:
         pool, started = self._writer.pool, self._writer.clock()
@@ -294,19 +300,12 @@ class Delivery:
 
     def _count_landed(self, sent_at: float) -> None:
         """Counts what was accepted: by shard, since a call a record would cost more than sending it."""
-        recorder, stream = self._writer.recorder, self._writer.stream
         buffered_ms = self._waited_ms + (sent_at - self._started) * 1000
         for (shard_id, attempts), packets in self._landed.items():
             users = [len(packet.members) for packet in packets]
-            total = sum(users)
-            recorder.add("UserRecordsPut", stream, 1, shard_id=shard_id, count=total)
-            recorder.add("RetriesPerRecord", stream, attempts - 1, shard_id=shard_id, count=total)
-            recorder.add("BufferingTime", stream, buffered_ms, shard_id=shard_id, count=total)
-            recorder.add("AllErrors", stream, 0, shard_id=shard_id, count=len(packets))
-            recorder.add("KinesisRecordsPut", stream, 1, shard_id=shard_id, count=len(packets))
-            recorder.extend("UserRecordsPerKinesisRecord", stream, users, shard_id=shard_id)
             sizes = [len(packet.entry.data) for packet in packets]
-            recorder.extend("KinesisRecordsDataPut", stream, sizes, shard_id=shard_id)
+            landed = Landed(self._writer.stream, shard_id, users, sizes, attempts - 1, buffered_ms)
+            self._writer.recorder.landed(landed)
         self._landed.clear()
 
     def _record_failed(self, packet: Packet, result: PutResult) -> list[Packet]:
@@ -388,7 +387,8 @@ class Delivery:
         """Refreshes the map until it knows these shards; gives up after a few tries (the list may lag)."""
         writer = self._writer
         for attempt in range(_MAP_TRIES):
-            self._shards = writer.shards.refresh(self._shards.version)
+            seen = self._shards.version
+            self._shards = self._map(lambda seen=seen: writer.shards.refresh(seen))  # type: ignore[misc]
             if all(self._shards.get(shard_id) is not None for shard_id in shard_ids):
                 return
             writer.sleep(_FIRST_WAIT_S * 2**attempt)

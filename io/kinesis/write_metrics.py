@@ -26,6 +26,26 @@ class Metric(NamedTuple):
     error_code: str | None = None
 
 
+class Landed(NamedTuple):
+    """Kinesis records that one shard has taken, each at the same attempt.
+
+    Attributes:
+        stream: the stream's name or ARN.
+        shard_id: which shard.
+        users: the user records in each.
+        sizes: the bytes of each.
+        retries: how often they had been refused before.
+        buffered_ms: from the oldest event's arrival until they were sent.
+    """
+
+    stream: str
+    shard_id: str
+    users: list[int]
+    sizes: list[int]
+    retries: int
+    buffered_ms: float
+
+
 class Statistics:
     """A statistic set."""
 
@@ -107,6 +127,18 @@ class Recorder:
                     metric = Metric(name, stream)
                 found = self._series.setdefault(metric, Statistics.none())
             found.extend(values)
+
+    def landed(self, landed: Landed) -> None:
+        """Counts Kinesis records that one shard has taken."""
+        stream, shard_id = landed.stream, landed.shard_id
+        total, records = sum(landed.users), len(landed.users)
+        self.add("UserRecordsPut", stream, 1, shard_id=shard_id, count=total)
+        self.add("RetriesPerRecord", stream, landed.retries, shard_id=shard_id, count=total)
+        self.add("BufferingTime", stream, landed.buffered_ms, shard_id=shard_id, count=total)
+        self.add("AllErrors", stream, 0, shard_id=shard_id, count=records)
+        self.add("KinesisRecordsPut", stream, 1, shard_id=shard_id, count=records)
+        self.extend("UserRecordsPerKinesisRecord", stream, landed.users, shard_id=shard_id)
+        self.extend("KinesisRecordsDataPut", stream, landed.sizes, shard_id=shard_id)
 
     def pending(self, stream: str, change: int) -> None:
         """So many user records more (or fewer) are on their way."""

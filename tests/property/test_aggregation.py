@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.kinesis._aggregation import Aggregator, aggregate_run
-from penstock.io.kinesis._packing import Packer
+from penstock.io.kinesis._packing import Packer, cut
 from penstock.io.kinesis.shard_map import Shard, ShardMap
 from tests.tools.kpl import user_records
 
@@ -93,3 +93,19 @@ def test_no_aggregated_record_spans_shards(
         for index in packet.members:
             by_key.setdefault(keys[index], []).append(index)
     assert all(indices == sorted(indices) for indices in by_key.values())
+
+
+@given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 10), st.integers(1000, 3000))
+def test_requests_keep_their_bounds_and_the_order(sizes: list[int], max_count: int, max_size: int) -> None:
+    shards = ShardMap([])
+    packer = Packer(aggregate=False, max_count=1, max_size=100, randomized=False, ordered=False)
+    packets, _ = packer.pack(range(len(sizes)), [b"x" * (size - 1) for size in sizes], None, shards)
+    assert [packet.size for packet in packets] == sizes
+    requests = cut(packets, max_count, max_size)
+    assert [packet for request in requests for packet in request] == packets
+    for request, following in itertools.zip_longest(requests, requests[1:]):
+        size = sum(packet.size for packet in request)
+        assert 1 <= len(request) <= max_count
+        assert size <= max_size
+        # No request is sent with room for the next record.
+        assert following is None or len(request) == max_count or size + following[0].size > max_size

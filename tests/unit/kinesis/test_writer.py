@@ -289,6 +289,20 @@ def test_the_shard_list_lags_behind_a_split(thin: Bench, monkeypatch: pytest.Mon
     assert sorted(thin.datas()) == events
 
 
+def test_a_list_of_shards_that_fails_for_now_is_asked_for_again(thin: Bench) -> None:
+    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=9)
+    writer = thin.writer(aggregation_max_size=600)
+    assert writer.write(_events(100), _keys(100)) == []
+    assert thin.kinesis.faults.calls["ListShards"] == 10
+    thin.kinesis.split(STREAM, "shardId-000000000000")
+    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=9)
+    assert writer.write(_events(100), _keys(100)) == []
+    assert thin.datas().count(b"00000000" + b"." * 92) == 2
+    thin.kinesis.faults.refuse("ListShards", "AccessDeniedException", times=None)
+    with pytest.raises(AccessDenied, match="needs kinesis:ListShards"):
+        thin.writer().write(_events(1), None)
+
+
 def test_random_keys_need_no_map(thin: Bench) -> None:
     writer = thin.writer(randomized_partition_key=True)
     writer.write(_events(100), None)
@@ -405,7 +419,7 @@ def test_a_stop_goes_on_trying_for_a_while(thin: Bench) -> None:
     thin.kinesis.faults.refuse("PutRecords", THROTTLED, times=None)
     thin.stopping.set()
     with pytest.raises(
-        DeliveryError, match="the stop came before 5 events could be written to stream orders"
+        DeliveryError, match="the stop came before all of 5 events could be written to stream orders"
     ):
         thin.writer(stop_timeout=30.0).write(_events(5), None)
     assert 30 <= thin.time.now < 36
