@@ -12,7 +12,7 @@ from penstock.io.s3.estimate import estimate
 from penstock.pipelines.batch_job import BatchJobOptions, Workload, _duration, _size, run_batch
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
-from penstock.transforms import DecodeJson, DecodePlain
+from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
 __all__ = ["main"]
 
@@ -56,11 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return work
 
     def build(pipeline: Any, folder: str) -> None:
-        decode = (
-            DecodePlain()
-            if line.get(DecodeOptions).codec == "plain"
-            else DecodeJson(keep_documents=sink.needs_documents or source.include_object_properties)
-        )
+        plain = line.get(DecodeOptions).codec == "plain"
+        keep = sink.needs_documents or source.include_object_properties
+        decoder = PlainDecoder("utf-8") if plain else JsonDecoder(keep_documents=keep)
         batches = (
             pipeline
             | "ReadFromS3"
@@ -72,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 folder=folder,
                 rate=source.max_events_per_second / job.workers,
             )
-            | "Decode" >> decode
+            | "Decode" >> s3.Decode(decoder)
         )
         if source.include_object_properties:
             batches = batches | "AddObjectProperties" >> s3.AddObjectProperties()

@@ -13,11 +13,12 @@ from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import S3Object
-from penstock.io.s3.source import AddObjectProperties, FinishUnits, ReadFromS3
+from penstock.io.s3.source import AddObjectProperties, Decode, FinishUnits, ReadFromS3
 
 __all__ = [
     "AddObjectProperties",
     "ArchiveOptions",
+    "Decode",
     "FinishUnits",
     "Finished",
     "ReadForArchive",

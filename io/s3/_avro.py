@@ -18,7 +18,7 @@ import fastavro
 from penstock.io.s3._archive_rows import COLUMNS, MARK, events_of_columns, is_archive
 from penstock.io.s3._compression import Damaged
 from penstock.io.s3._lines import Piece
-from penstock.io.s3._rows import row_to_json
+from penstock.io.s3._rows import RowMaker
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event
 
@@ -188,12 +188,13 @@ def _archived(rows: list[Any]) -> Piece:
 def _events(rows: list[Any], columns: Sequence[str], origin: S3Record, first: int) -> Piece:
     events: list[Event] = []
     letters: list[DeadLetter] = []
+    make = RowMaker(origin, rows[0] if rows and isinstance(rows[0], dict) else ()).event
     for number, row in enumerate(rows, first):
         try:
             document = row if isinstance(row, dict) else {"value": row}
             if columns:
                 document = {name: document[name] for name in columns if name in document}
-            events.append(Event(row_to_json(document), origin, number))
+            events.append(make(document, number))
         except (TypeError, ValueError) as error:
             letters.append(
                 DeadLetter(Event(b"", origin, number), type(error).__name__, str(error)[:300], "s3")

@@ -2,9 +2,10 @@
 
 Problem. Such files can't be read line by line, and a whole one may not fit into memory.
 
-Plan. Look for brackets outside of strings, count how deep they are, and cut an element's bytes out when it ends; what
-is cut out is parsed later, like any other record. One step of the regular expression goes from bracket to
-bracket, so the cost is that of brackets, not of characters.
+Plan. Guess where the last whole element of the buffer ends (before the last `},{`, or before the array's end), and let
+msgspec take what stands before apart; it fails when the guess was wrong or the JSON is bad. Then the slow way: look
+for brackets outside of strings, count how deep they are, and cut an element's bytes out when it ends. One step of
+the regular expression goes from bracket to bracket. What is cut out is parsed later, like any other record.
 
 Invariants.
 - An element's bytes stay as they came. What stands between elements and is no object or array (a number, a
@@ -14,6 +15,8 @@ Invariants.
 
 import re
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from penstock.io.s3._compression import Damaged
 from penstock.io.s3._lines import KEPT_OF_TOO_LONG, Piece
@@ -29,6 +32,10 @@ RECORDS = re.compile(rb'"Records"\s*:\s*\[')
 _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+([{}\[\]])', re.DOTALL)
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s,]+', re.DOTALL)
 _FIND_RECORDS_WITHIN = 1 << 20
+_BETWEEN = re.compile(rb"\}\s*,\s*\{")
+_LOOK_BACK = 64 << 10
+_GUESSES = 3
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def read_array(
@@ -83,6 +90,18 @@ def _begin(buffer: bytes, *, records: bool) -> int | None:
     return len(buffer) - len(text) + 1 if text.startswith(b"[") else None
 
 
+def _guesses(buffer: bytes) -> Iterator[tuple[int, int | None]]:
+    """Where the last whole element may end, and where the next one begins (None: the array ends there)."""
+    if buffer[-64:].rstrip(b" \t\r\n}").endswith(b"]"):
+        yield buffer.rindex(b"]"), None
+    last = buffer.rfind(b"},{")
+    if last >= 0:
+        yield last + 1, last + 2
+    start = max(0, len(buffer) - _LOOK_BACK)
+    for found in list(_BETWEEN.finditer(buffer, start))[: -_GUESSES - 1 : -1]:
+        yield found.start() + 1, found.end() - 1
+
+
 class _Scanner:
     """Where the scan stands: always between two elements when `scan` returns, since a cut one stays in the buffer."""
 
@@ -95,14 +114,30 @@ class _Scanner:
 
     def scan(self, buffer: bytes) -> tuple[list[Event], bytes]:
         """The elements that end in `buffer`, and the rest of it."""
+        if self._resume == (0, 0):
+            buffer = buffer.lstrip(b", \t\r\n")
+            for end, rest in _guesses(buffer):
+                try:
+                    found = _elements(b"[%b]" % buffer[:end])
+                except (msgspec.MsgspecError, RecursionError):
+                    continue
+                first, self.count = self.count, self.count + len(found)
+                self.ended = rest is None
+                origin = self._origin
+                return [Event(bytes(raw), origin, n) for n, raw in enumerate(found, first)], buffer[
+                    rest:
+                ] if rest else b""
+        return self._scan_slowly(buffer)
+
+    def _scan_slowly(self, buffer: bytes) -> tuple[list[Event], bytes]:
         events: list[Event] = []
         position, depth = self._resume
         element = 0  # where the element, or the gap before it, begins
         start = 0 if depth else -1
         match = _TO_BRACKET.match
         origin, append = self._origin, events.append
-        while found := match(buffer, position):
-            position = found.end()
+        while step := match(buffer, position):
+            position = step.end()
             bracket = buffer[position - 1]
             if bracket in b"{[":
                 if not depth:

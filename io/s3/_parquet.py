@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from penstock.io.s3._archive_rows import COLUMNS, MARK, events_of_columns, is_archive
 from penstock.io.s3._compression import Damaged
 from penstock.io.s3._lines import Piece
-from penstock.io.s3._rows import row_to_json
+from penstock.io.s3._rows import RowMaker
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event
 
@@ -95,6 +95,7 @@ def read_row_groups(
         return
     wanted = [name for name in columns if name.partition(".")[0] in schema.names] if columns else None
     row = sum(metadata.row_group(number).num_rows for number in range(start))
+    make = RowMaker(origin, schema.names).event
     for batch in _batches(parquet, start, end, wanted):
         names = batch.schema.names
         rows = (
@@ -106,7 +107,7 @@ def read_row_groups(
         letters: list[DeadLetter] = []
         for values in rows:
             try:
-                events.append(Event(row_to_json(dict(zip(names, values, strict=True))), origin, row))
+                events.append(make(dict(zip(names, values, strict=True)), row))
             except (TypeError, ValueError) as error:
                 letters.append(
                     DeadLetter(Event(b"", origin, row), type(error).__name__, str(error)[:300], "s3")

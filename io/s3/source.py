@@ -14,6 +14,7 @@ import json
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -35,10 +36,17 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 
-__all__ = ["AddObjectProperties", "FinishUnits", "ReadFromS3"]
+__all__ = ["AddObjectProperties", "Decode", "Decoder", "FinishUnits", "ReadFromS3"]
 
 _PACKED = 1000
 _SOURCE = "s3 "
+
+
+class Decoder(Protocol):
+    """Events of a batch, decoded, and letters for what could not be."""
+
+    def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
+        """See `penstock.transforms.decode`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +248,39 @@ def _parts(events: list[Event], count: int, size: int) -> Iterator[list[Event]]:
         part.append(event)
         total += len(event.data)
     yield part
+
+
+class Decode(beam.PTransform):
+    """Decodes text; rows of Parquet and Avro files are events already, and pass.
+
+    Args:
+        decoder: what decodes text, as in the live job (`JsonDecoder`, or `PlainDecoder` for `--codec plain`).
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self._decoder = decoder
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        return batches | "Decode" >> beam.ParDo(_DecodeDoFn(self._decoder))
+
+
+class _DecodeDoFn(beam.DoFn):
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._failures = Metrics.counter("decode", "failures")
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        text = [event for event in batch.events if event.id is None]
+        if not text:
+            yield batch
+            return
+        decoded, letters = self._decoder.decode(text)
+        if len(text) < len(batch.events):
+            decoded = [event for event in batch.events if event.id is not None] + decoded
+        if letters:
+            self._failures.inc(len(letters))
+        yield batch.with_events(decoded, letters)
 
 
 class FinishUnits(beam.PTransform):
