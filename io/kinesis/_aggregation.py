@@ -22,6 +22,7 @@ Source: https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregati
 """
 
 import bisect
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,8 @@ AGGREGATED_KEY = "a"
 """KPL's partition key of every aggregated record; the explicit hash key says where it goes."""
 OVERHEAD = 20
 """Bytes of magic and checksum."""
-_CACHED_LENGTHS = 1 << 16
+_TABULATED = 1 << 14
+"""Lengths of data whose headers stand in a table (1 MB, made at first use); others are made each time."""
 
 
 def varint(number: int) -> bytes:
@@ -124,18 +126,17 @@ class Aggregator:
         return _seal(b"".join(tables + self._parts))
 
 
-class _RunHeaders(dict[int, bytes]):
-    """Length of data -> the bytes before it, for the key at index 0; each is made once."""
-
-    def __missing__(self, length: int) -> bytes:
-        head = b"\x08\x00\x1a" + varint(length)
-        head = b"\x1a" + varint(len(head) + length) + head
-        if length < _CACHED_LENGTHS:
-            self[length] = head
-        return head
+def _run_head(length: int) -> bytes:
+    """What stands before a user record's data of that length, when its key is at index 0."""
+    head = b"\x08\x00\x1a" + varint(length)
+    return b"\x1a" + varint(len(head) + length) + head
 
 
-_RUN_HEADERS = _RunHeaders()
+@functools.cache
+def _run_tables() -> tuple[list[bytes], list[int]]:
+    """By length of the data: the bytes before it, and the bytes of both together."""
+    heads = [_run_head(length) for length in range(_TABULATED)]
+    return heads, [len(head) + length for length, head in enumerate(heads)]
 
 
 def aggregate_run(
@@ -143,7 +144,7 @@ def aggregate_run(
 ) -> Iterator[tuple[int, int, str, bytes | None]]:
     """User records packed so that all of one aggregated record share one key: the cheapest case.
 
-    Sums and cuts run in C: 0.15 us a user record, where `Aggregator` needs 0.9.
+    Sums and cuts run in C: 0.16 us a user record, where `Aggregator` needs 0.9.
 
     Args:
         keys: the key of each aggregated record, all of the same encoded length.
@@ -155,8 +156,16 @@ def aggregate_run(
         (start, stop, key, encoded) for `datas[start:stop]`; None for a lone record, which goes plain.
     """
     lengths = list(map(len, datas))
-    heads = list(map(_RUN_HEADERS.__getitem__, lengths))
-    ends = list(itertools.accumulate(map(add, lengths, map(len, heads)), initial=0))
+    if max(lengths, default=0) < _TABULATED:
+        known, sizes = _run_tables()
+        heads = list(map(known.__getitem__, lengths))
+        ends = list(itertools.accumulate(map(sizes.__getitem__, lengths), initial=0))
+    else:
+        heads = list(map(_run_head, lengths))
+        ends = list(itertools.accumulate(map(add, lengths, map(len, heads)), initial=0))
+    parts = [b""] * (2 * len(datas))
+    parts[::2] = heads
+    parts[1::2] = datas
     start = 0
     while start < len(datas):
         key = next(keys)
@@ -167,6 +176,5 @@ def aggregate_run(
         if stop - start == 1:
             yield start, stop, key, None
         else:
-            pairs = zip(heads[start:stop], datas[start:stop], strict=True)
-            yield start, stop, key, _seal(b"".join([table, *itertools.chain.from_iterable(pairs)]))
+            yield start, stop, key, _seal(b"".join([table, *parts[2 * start : 2 * stop]]))
         start = stop

@@ -125,3 +125,16 @@ def test_hash_key() -> None:
     # MD5 of the empty string and of "pk-0", as KPL's outer hash key in the fixture has it.
     assert hash_key_of("") == 0xD41D8CD98F00B204E9800998ECF8427E
     assert str(hash_key_of("pk-0")) == "318996840767547934070577442296912359277"
+
+
+def test_a_run_with_large_records_is_the_same() -> None:
+    datas = [b"x" * length for length in (10, 16383, 16384, 20000, 5)]
+    [(_, stop, _, encoded)] = aggregate_run(itertools.repeat("-"), datas, 100, 1 << 20)
+    record = Aggregator(100, 1 << 20)
+    assert all(record.add("-", data) for data in datas)
+    assert stop == 5
+    assert encoded == record.encode()
+
+
+def test_no_events_are_no_records() -> None:
+    assert list(aggregate_run(itertools.repeat("-"), [], 100, 51200)) == []
