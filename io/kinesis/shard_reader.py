@@ -39,6 +39,7 @@ _CHUNK_EVENTS = 500
 _CHUNK_BYTES = 256 << 10
 MAX_REPLY_BYTES = 10 << 20
 """What one GetRecords returns at most (service limit)."""
+_FIRST_ESTIMATE = 2 << 20  # what a shard gives in a second; a reply may turn out larger once
 _WARN_EVERY_S = 60.0
 
 
@@ -130,7 +131,7 @@ class ShardReader:
         self._clock = clock
         self._iterator: str | None = None
         self._expected: int | None = None
-        self._estimate = MAX_REPLY_BYTES
+        self._estimate = _FIRST_ESTIMATE
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         self._warned = -math.inf
