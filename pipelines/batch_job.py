@@ -7,14 +7,16 @@
   events were refused; 2 wrong options; 3 stopped before the end.
 """
 
+import contextlib
 import dataclasses
 import logging
+import os
 import re
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,11 @@ def run_batch(
         prepare: checks and lists; raises `PenstockError` for what would not work; None: there is nothing to run.
         build: puts the graph on a pipeline; gets the folder where progress is told.
     """
-    _set_up_logging(job.log_level)
     watch = _Watch(0.0)
-    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder, _quiet_workers(job, folder):
+        _set_up_logging(job.log_level)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_from_a_worker)
         try:
             work = prepare()
             if work is None:
@@ -139,6 +143,44 @@ def run_batch(
         finally:
             watch.end()
     return _finish(name, job, work, found, counters, display.seconds, stopped=stopped)
+
+
+@contextlib.contextmanager
+def _quiet_workers(job: BatchJobOptions, folder: str) -> Iterator[None]:
+    """Worker processes inherit our stderr and log all that Beam does there, tracebacks too; a file takes it instead.
+
+    What they warn of still comes to us, through the runner. `--log_level debug` leaves it all on stderr.
+    """
+    if job.workers == 1 or job.log_level == "debug":
+        yield
+        return
+    previous, kept = sys.stderr, os.dup(2)
+    sys.stderr = os.fdopen(kept, "w", buffering=1)
+    said = os.open(os.path.join(folder, "workers.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.dup2(said, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(said)
+        sys.stderr.close()
+        sys.stderr = previous
+
+
+_SAID = re.compile(r'message: "((?:[^"\\]|\\.)*)".*log_location: "([^"]*)"', re.DOTALL)
+
+
+def _from_a_worker(record: logging.LogRecord) -> bool:
+    """Shows what a worker of ours warns of, as we would, and leaves out what Beam says there about itself."""
+    text = record.getMessage()
+    if not text.startswith("Worker: severity:"):
+        return True
+    found = _SAID.search(text)
+    if found is None or "apache_beam" in found[2]:
+        return False
+    record.msg, record.args = found[1], ()
+    return True
 
 
 def _worker_arguments(workers: int) -> list[str]:
