@@ -233,15 +233,16 @@ def real(url: str, count: int, repeat: int) -> None:
         server.drop(name)
         return rate
 
-    def ours(decode_too: bool) -> float:
+    def ours(decode_too: bool, size: int = BATCH, cut: int = 1000) -> float:
         name = server.fresh()
-        writer = BulkWriter(ElasticsearchOptions(hosts=[url], index=name), threading.Event())
+        options = ElasticsearchOptions(hosts=[url], index=name, bulk_max_count=cut)
+        writer = BulkWriter(options, threading.Event())
         payloads = [e.data for e in ready]
 
         def work() -> None:
-            for start in range(0, count, BATCH):
-                part = ready[start : start + BATCH]
-                batch = decoded(payloads[start : start + BATCH]) if decode_too else part
+            for start in range(0, count, size):
+                part = ready[start : start + size]
+                batch = decoded(payloads[start : start + size]) if decode_too else part
                 assert writer.write(batch).written == len(part)
 
         rate = timed(work, count)
@@ -254,8 +255,10 @@ def real(url: str, count: int, repeat: int) -> None:
     found = in_turn(
         {
             "bare loop: prebuilt bulks of 1000, 2 threads": bare,
-            "ours: decoded batches": lambda: ours(False),
-            "ours: decode and write": lambda: ours(True),
+            "ours: batches of 2000, bulks of 1000": lambda: ours(False),
+            "ours: batches of 2000, bulks of 500": lambda: ours(False, cut=500),
+            "ours: batches of 8000, bulks of 1000": lambda: ours(False, 8000),
+            "ours: batches of 8000, with decoding": lambda: ours(True, 8000),
         },
         repeat,
     )

@@ -4,11 +4,13 @@ The options are compiled once. In the common case (create or index, one index a 
 a line costs one look-up of the day's prefix; everything else goes through `_general`.
 """
 
+from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 import orjson
 
+from penstock.io.elasticsearch._metadata import KEY, MetadataCutter
 from penstock.io.elasticsearch.options import ACTIONS, ElasticsearchOptions
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.document import document_of, payload_of
@@ -36,6 +38,7 @@ class LineMaker:
             options.routing or options.version or options.pipeline
         )
         self._days: dict[str, str] = {}
+        self._cut: Callable[[bytes], bytes] = bytes if options.keep_metadata else MetadataCutter()
         self._fast = self._simple and self._takes_event_id and self._index.by_day
 
     def lines(self, events: list[Event]) -> tuple[list[bytes], list[bytes]]:
@@ -47,7 +50,7 @@ class LineMaker:
         """
         heads: list[bytes] = []
         sources: list[bytes] = []
-        days = self._days if self._fast else {}
+        days, cut = (self._days if self._fast else {}), self._cut
         for event in events:
             timestamp, name = event.timestamp, event.id
             # "2026-11-22T" -> the line's beginning: what nearly every event needs, without a call.
@@ -55,9 +58,9 @@ class LineMaker:
             if prefix is None or name is None or event.changed:
                 head, source = self.line(event)
             else:
-                head, source = f"{prefix}{quote(name)}}}}}".encode(), event.data
+                head, source = f"{prefix}{quote(name)}}}}}".encode(), cut(event.data)
                 if 10 in source:
-                    source = payload_of(event)
+                    source = self._payload(event)
             heads.append(head)
             sources.append(source)
         return heads, sources
@@ -78,7 +81,11 @@ class LineMaker:
             self._days[timestamp[:11]] = f'{prefix},"_id":'
         name = event.id if self._takes_event_id else (self._id(event) if self._id else None)
         head = f'{prefix},"_id":{quote(name)}}}}}' if name is not None else f"{prefix}}}}}"
-        return head.encode(), payload_of(event)
+        return head.encode(), self._payload(event)
+
+    def _payload(self, event: Event) -> bytes:
+        """The event as one line, without `@metadata` unless that is kept."""
+        return self._cut(payload_of(event))
 
     def _general(self, event: Event) -> tuple[bytes, bytes]:
         document = document_of(event) if self._options.needs_documents else None
@@ -106,7 +113,7 @@ class LineMaker:
         head = orjson.dumps({action: meta})
         if action == "delete":
             return head, b""
-        source = self._update(event, document) if action == "update" else payload_of(event)
+        source = self._update(event, document) if action == "update" else self._payload(event)
         return head, source
 
     def _update(self, event: Event, document: Document | None) -> bytes:
@@ -115,8 +122,10 @@ class LineMaker:
             end = b',"doc_as_upsert":true}' if options.doc_as_upsert else b"}"
             if options.upsert is not None:
                 end = b',"upsert":' + options.upsert.encode().replace(b"\n", b" ") + end
-            return b'{"doc":%b%b' % (payload_of(event), end)
-        document = document_of(event) if document is None else document
+            return b'{"doc":%b%b' % (self._payload(event), end)
+        document = dict(document_of(event) if document is None else document)
+        if not options.keep_metadata:
+            document.pop(KEY, None)
         script: dict[str, Any] = {"params": {options.script_var_name: document}}
         if options.script_type == "inline":
             script |= {"source": options.script, "lang": options.script_lang}

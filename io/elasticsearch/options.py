@@ -49,6 +49,9 @@ class ElasticsearchOptions:
         help="auto: made from where the event came from, so that a replay never duplicates; none: Elasticsearch "
         "makes one, and a replay duplicates; else a text with %{field}.",
     )
+    keep_metadata: bool = option(
+        False, help="Store a Beat's @metadata too; else it serves ids and references only, as in Logstash."
+    )
     routing: str | None = option(None, help="Routing value, %{field} allowed.")
     version: str | None = option(None, help="Document version, usually %{field}; needs --version_type.")
     version_type: str | None = option(None, help="How --version is compared.", choices=VERSION_TYPES)

@@ -275,6 +275,7 @@ def test_the_template_takes_filebeats_events_and_every_chart_of_the_dashboard(ta
             "ignore_above": 1024,
         }
         assert mappings["properties"]["@metadata"] == {"type": "object", "enabled": False}
+        assert "@metadata" not in client.search(index=pattern, size=1)["hits"]["hits"][0]["_source"]
         charts = 0
         for line in (ROOT / "kibana/penstock.ndjson").read_text().splitlines():
             saved = orjson.loads(line)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch._bulk import Bulk, cut
-from penstock.io.elasticsearch.writer import BulkWriter
+from penstock.io.elasticsearch._metadata import MetadataCutter
 from penstock.io.elasticsearch.client import NoAnswer
-from tests.tools.events import event
+from penstock.io.elasticsearch.writer import BulkWriter
+from tests.tools.events import event, filebeat_events
 
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 10), st.integers(1, 120))
@@ -26,6 +27,42 @@ def test_cutting_keeps_order_bounds_and_every_document(sizes, max_count, max_byt
     for bulk in bulks:
         assert 1 <= len(bulk.heads) <= max_count
         assert len(bulk.body) <= max_bytes or len(bulk.heads) == 1
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+KEYS = st.sampled_from(["@metadata", "a", "m", '"@metadata":{},', '\\"@metadata":']) | TEXT
+VALUES = st.recursive(
+    st.integers(0, 9) | KEYS | st.none(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), min_size=1, max_size=4), st.booleans())
+def test_cutting_metadata_leaves_the_same_json_without_that_key(documents, indent):
+    cutter = MetadataCutter()
+    for document in [*documents, *documents]:  # the second time with what was learnt
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else None)
+        document = {key: value for key, value in document.items() if key != "@metadata"}
+        assert orjson.loads(cutter(data)) == document
+
+
+@given(st.binary(max_size=30).map(lambda tail: b'{"@metadata":' + tail) | st.binary(max_size=30))
+def test_cutting_metadata_never_raises(data):
+    assert isinstance(MetadataCutter()(data), bytes)
+
+
+def test_the_cut_of_captured_events_is_learnt_and_touches_nothing_else():
+    cutter = MetadataCutter()
+    for data in filebeat_events():
+        document = orjson.loads(data)
+        del document["@metadata"]
+        assert orjson.loads(cutter(data)) == document
+        assert len(cutter._learnt) == 1
+    assert (
+        cutter(b'{"n":123456789012345678901234567890.10, "@metadata": {"x":1}}')
+        == b'{"n":123456789012345678901234567890.10}'
+    )
 
 
 # What the server says of a document, one after the other; after the last it is written.

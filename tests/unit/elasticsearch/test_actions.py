@@ -23,7 +23,7 @@ def _lines(data: bytes = DATA, name: str | None = "i1", **options):
 def test_by_default_an_event_is_created_under_its_own_id_in_the_index_of_its_day():
     head, source = _lines()
     assert orjson.loads(head) == {"create": {"_index": "logstash-2026.11.22", "_id": "i1"}}
-    assert source is DATA
+    assert source == DATA
 
 
 def test_names_are_escaped():
@@ -133,3 +133,21 @@ def test_what_is_remembered_of_one_day_is_not_told_of_another():
     heads, _ = maker.lines(events)
     days = [orjson.loads(head)["create"]["_index"][2:] for head in heads]
     assert days == ["2026.11.22", "2026.11.22", "2026.11.23", "2026.11.18", "2026.11.18", "2026.11.21"] * 3
+
+
+BEAT = b'{"@timestamp":"2026-11-22T01:02:03Z","@metadata":{"beat":"filebeat","pipeline":"p1"},"m":1}'
+
+
+def test_metadata_serves_references_and_is_not_stored():
+    head, source = _lines(BEAT, pipeline="%{[@metadata][pipeline]}")
+    assert orjson.loads(head)["create"]["pipeline"] == "p1"
+    assert source == b'{"@timestamp":"2026-11-22T01:02:03Z","m":1}'
+    assert _lines(BEAT)[1] == b'{"@timestamp":"2026-11-22T01:02:03Z","m":1}'
+    assert _lines(BEAT, keep_metadata=True)[1] == BEAT
+    update = orjson.loads(_lines(BEAT, action="update")[1])
+    assert "@metadata" not in update["doc"]
+    script = orjson.loads(_lines(BEAT, action="update", script="s")[1])
+    assert "@metadata" not in script["script"]["params"]["event"]
+    changed = with_document(event(b"{}"), {"@metadata": {}, "a": 1})
+    assert LineMaker(ElasticsearchOptions()).line(changed)[1] == b'{"a":1}'
+    assert changed.document == {"@metadata": {}, "a": 1}

@@ -74,8 +74,9 @@ def test_nothing_is_installed_unasked():
 
 def test_a_missing_privilege_is_named():
     denied = b'{"error":{"reason":"unauthorized, granted by the cluster privileges [manage_index_templates,manage,all]"}}'
-    with _server({("GET", "/_index_template/penstock"): (403, denied)}) as fake, pytest.raises(
-        AccessDenied, match=r"install the index template penstock.*manage_index_templates"
+    with (
+        _server({("GET", "/_index_template/penstock"): (403, denied)}) as fake,
+        pytest.raises(AccessDenied, match=r"install the index template penstock.*manage_index_templates"),
     ):
         check(ElasticsearchOptions(hosts=[fake.url], manage_template=True))
 
