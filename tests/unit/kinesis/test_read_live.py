@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+import pickle
 
+import moto
 import pytest
 
-from penstock.io.kinesis.leases import Lease, MemoryLeases
+from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.kinesis.leases import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.source import ShardSource, check
+from penstock.io.unbounded import Pacing
 from tests.tools.stream_model import SteppedLive, StreamModel
 
 SHARD = "shardId-000000000000"
@@ -291,3 +296,46 @@ def test_checkpoints_none_keeps_positions_in_the_mark_alone(model, clock):
         b"4",
         b"5",
     ]
+
+
+def test_splits_are_as_many_as_desired_up_to_the_option_and_share_evenly(clock):
+    aws = AwsOptions(access_key="x", secret_key="x")
+    for allowed, desired, expected in ((1, 8, 1), (4, 2, 2), (2, 8, 2), (4, 1, 1)):
+        source = ShardSource(dataclasses.replace(OPTIONS, read_splits=allowed), aws, Pacing(0.5, 1.5))
+        splits = pickle.loads(pickle.dumps(source.split(desired)))
+        assert len(splits) == expected
+        assert len({split._key for split in splits}) == expected
+    store, model = MemoryLeases(), StreamModel(9)
+    lives = [SteppedLive(model, store, OPTIONS, clock) for _ in range(4)]
+    for _ in range(10):
+        clock.now += 1.0
+        for live in lives:
+            live.tick()
+    assert sorted(len(live.coordinator.held) for live in lives) == [2, 2, 2, 3]
+
+
+def test_check_with_reset_forgets_the_checkpoints(model, clock):
+    with moto.mock_aws():
+        aws = AwsOptions(access_key="x", secret_key="x")
+        session = AwsSession(aws)
+        session.client("kinesis").create_stream(StreamName="stream", ShardCount=1)
+        check(OPTIONS, aws)
+        table = LeaseTable(session, "app")
+        table.create(Lease(SHARD, number(model, 4)))
+        check(OPTIONS, aws)
+        assert [lease.position for lease in table.scan()] == [number(model, 4)]
+        check(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
+        assert table.scan() == []
+        assert payloads(read(SteppedLive(model, table, OPTIONS, clock))) == [b"%d" % n for n in range(6)]
+
+
+def test_a_shard_that_passed_its_retention_is_taken_for_finished(model, clock, caplog):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    live.tick()
+    model.split(SHARD)
+    model.put("key", b"child")
+    del model.shards[SHARD]
+    assert payloads(read(live, 6)) == [b"child"]
+    assert {lease.shard_id: lease.position for lease in store.scan()}[SHARD] == SHARD_END
+    assert "passed its retention" in caplog.text
