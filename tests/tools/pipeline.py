@@ -22,7 +22,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEO
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def log_file(path: Path, lines: int, prefix: str = "line") -> LogFile:
