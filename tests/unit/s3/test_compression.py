@@ -1,0 +1,93 @@
+"""Compression is known by content, several members are one content, and damage never hides what stands before it."""
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+
+import pytest
+from backports import zstd
+
+from penstock.io.s3._compression import BLOCK, Damaged, blocks, detect
+
+CONTENT = random.Random(1).randbytes(300_000) + b"x" * 3_000_000
+FORMATS = {"gzip": gzip.compress, "zstd": zstd.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+
+
+def read(data, step=1 << 18):
+    """What came out, and the damage that ended it."""
+    found = []
+    head, rest = data[:100], io.BytesIO(data[100:])
+
+    class Slow:
+        def read(self, size):
+            return rest.read(min(size, step))
+
+    try:
+        for block in blocks(Slow(), head, detect(head)):
+            assert 0 < len(block) <= BLOCK
+            found.append(block)
+    except Damaged as damage:
+        return b"".join(found), str(damage)
+    return b"".join(found), ""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_whole_content_comes_out(name):
+    data = FORMATS[name](CONTENT)
+    assert detect(data) == name
+    assert read(data) == (CONTENT, "")
+    assert read(data, 777)[0] == CONTENT
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_several_members_are_one_content(name):
+    compress = FORMATS[name]
+    assert read(compress(CONTENT) + compress(b"") + compress(b"second")) == (CONTENT + b"second", "")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_cut_short_says_so_after_what_was_good(name):
+    data = FORMATS[name](CONTENT) + FORMATS[name](CONTENT)
+    found, damage = read(data[: len(data) * 3 // 4])
+    assert (CONTENT + CONTENT).startswith(found)
+    assert len(found) >= len(CONTENT)
+    assert f"{name} data is cut short" in damage
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_zeros_at_the_end_are_padding_and_other_bytes_are_not(name):
+    data = FORMATS[name](CONTENT)
+    assert read(data + b"\0" * 1_000_000) == (CONTENT, "")
+    found, damage = read(data + b"something else entirely")
+    assert found == CONTENT
+    assert "followed by something else" in damage
+
+
+@pytest.mark.parametrize("name", ["gzip", "bzip2", "xz"])
+def test_corrupt_content_says_so(name):
+    data = bytearray(FORMATS[name](CONTENT))
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    found, damage = read(bytes(data))
+    assert len(found) <= len(CONTENT)
+    assert "corrupt" in damage
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_empty_content_is_empty(name):
+    assert read(FORMATS[name](b"")) == (b"", "")
+
+
+def test_a_bomb_comes_in_blocks():
+    bomb = gzip.compress(bytes(200 << 20))
+    total = 0
+    for block in blocks(io.BytesIO(bomb), b"", "gzip"):
+        assert len(block) <= BLOCK
+        total += len(block)
+    assert total == 200 << 20
+
+
+@pytest.mark.parametrize("head", [b"", b"{}", b"BZh is a word", b"BZh9 too", b"\x1f\x8b", b"(\xb5/"])
+def test_what_is_no_compression_is_none(head):
+    assert detect(head) == "none"
