@@ -65,7 +65,7 @@ func main() {
 def serve() -> None:
     """The process under test: prints its port, then takes and acknowledges until its input ends."""
     from penstock.io.beats import BeatsOptions
-    from penstock.io.beats._server import BeatsServer
+    from penstock.io.beats.server import BeatsServer
 
     server = BeatsServer("benchmark", BeatsOptions(port=0, max_pending_records=10_000))
     threading.Thread(target=lambda: (sys.stdin.read(), server.stop()), daemon=True).start()

@@ -4,11 +4,11 @@ import functools
 
 import apache_beam as beam
 
-from penstock.io.beats._prepare import PrepareDoFn
-from penstock.io.beats._server import BeatsServer
-from penstock.io.beats._sockets import listen
-from penstock.io.beats._tls import load
 from penstock.io.beats.options import BeatsOptions
+from penstock.io.beats.prepare import PrepareDoFn
+from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.sockets import listen
+from penstock.io.beats.tls import load
 from penstock.io.live import LiveSource
 from penstock.io.unbounded import read_batches
 

@@ -10,7 +10,7 @@ import sys
 import threading
 
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats._server import BeatsServer
+from penstock.io.beats.server import BeatsServer
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from penstock.io.beats._server import BeatsServer
 from penstock.io.beats.options import BeatsOptions
+from penstock.io.beats.server import BeatsServer
 from penstock.transforms.batch import EventBatch
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from penstock.io.beats._proxy_protocol import Header, parse
-from penstock.io.beats._server import BeatsServer
+from penstock.io.beats.server import BeatsServer
 from penstock.io.errors import ProtocolError
 from tests.tools.lumberjack import Client, payloads, whole_window
 

@@ -14,8 +14,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from penstock.io.acknowledge import Acknowledge
 from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats, check
-from penstock.io.beats._server import BeatsServer
-from penstock.io.beats._sockets import listen
+from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.sockets import listen
 from penstock.io.beats.source import key_of
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from penstock.io.beats import BeatsOptions, check
-from penstock.io.beats._server import BeatsServer
-from penstock.io.beats._tls import ReloadingTls, TlsFiles, load, openssl_name
-from penstock.io.beats._welcome import subject_of
+from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.tls import ReloadingTls, TlsFiles, load, openssl_name
+from penstock.io.beats.welcome import subject_of
 from penstock.io.errors import OptionError
 from tests.tools.certificates import Authority
 from tests.tools.lumberjack import Client, payloads, whole_window

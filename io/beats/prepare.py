@@ -7,8 +7,8 @@ import orjson
 from apache_beam.metrics import Metrics
 
 from penstock.io.beats._enrich import enriched, fields_of
-from penstock.io.beats._server import BeatsServer
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.server import BeatsServer
 from penstock.io.live import LIVE
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 

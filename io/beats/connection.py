@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING
 from penstock.io.beats import _frames as frames
 from penstock.io.beats._acks import Due, Ledger
 from penstock.io.beats._protocol import Receiver, Stretch
-from penstock.io.beats._sockets import Transport
-from penstock.io.beats._welcome import TlsTransport, read_proxy_header
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.sockets import Transport
+from penstock.io.beats.welcome import TlsTransport, read_proxy_header
 from penstock.io.errors import ProtocolError
 from penstock.io.live import Chunk
 from penstock.transforms.batch import Event
 
 if TYPE_CHECKING:
-    from penstock.io.beats._server import BeatsServer
+    from penstock.io.beats.server import BeatsServer
 
 __all__ = ["Connection"]
 

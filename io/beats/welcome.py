@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable
 
 from penstock.io.beats import _proxy_protocol as proxy_protocol
-from penstock.io.beats._sockets import Transport
-from penstock.io.beats._tls import ReloadingTls
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.sockets import Transport
+from penstock.io.beats.tls import ReloadingTls
 from penstock.io.errors import ProtocolError
 
 __all__ = ["TlsTransport", "read_proxy_header", "subject_of"]

@@ -23,13 +23,13 @@ import time
 from collections.abc import Callable
 
 from penstock.io.beats._complaints import Complaints
-from penstock.io.beats._connection import Connection
 from penstock.io.beats._inflate import keep_memory
-from penstock.io.beats._sockets import listen
 from penstock.io.beats._statistics import Statistics
-from penstock.io.beats._tls import ReloadingTls
+from penstock.io.beats.connection import Connection
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.sockets import listen
+from penstock.io.beats.tls import ReloadingTls
 from penstock.io.errors import PenstockError
 from penstock.io.live import Chunk, LiveSource
 
