@@ -178,7 +178,7 @@ class Coordinator:
     # -- renewals and checkpoints ----------------------------------------------------------------------
 
     def _has_news(self, held: Held) -> bool:
-        return self._host.checkpoint_of(held.progress) > held.lease.position
+        return held.lease.position < self._host.checkpoint_of(held.progress) < SHARD_END
 
     def _is_due(self, held: Held, now: float) -> bool:
         return now >= held.renew_at or (now >= held.checkpoint_at and self._has_news(held))

@@ -123,11 +123,13 @@ class KinesisLive(LiveSource):
             else {shard_id: Position.parse(text) for shard_id, text in position["shards"].items()}
         )
         with self._changed:
-            if not self._started:
-                self._started = True
+            first, self._started = not self._started, True
+            if first:
                 self._marks = marks
-                self._start()
-                return
+        if first:
+            self._start()
+            return
+        with self._changed:
             if marks == self._current_marks():
                 return
             ahead = [
