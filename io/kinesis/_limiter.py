@@ -14,6 +14,8 @@ __all__ = ["ShardLimiter"]
 _RECORDS = 1000.0
 _BYTES = float(1 << 20)
 _MAX_SHARDS = 20_000
+_SHORTEST_WAIT_S = 0.05
+"""So that a full shard's next request holds a slice of a second, not the one record that just fits."""
 
 
 class ShardLimiter:
@@ -47,4 +49,4 @@ class ShardLimiter:
             return 0.0
         bucket[0], bucket[1] = records, room
         short = max((1 - records) / _RECORDS, (wanted - room) / _BYTES)
-        return max(short / self._growth, 0.001)
+        return max(short / self._growth, _SHORTEST_WAIT_S)

@@ -286,6 +286,7 @@ class Delivery:
             add("KinesisRecordsPerPutRecordsRequest", stream, len(request))
             users = sum(len(packet.members) for packet in request)
             add("UserRecordsPerPutRecordsRequest", stream, users)
+            writer.recorder.count(PutRecords=1)
 
     # -- outcomes --------------------------------------------------------------------------------------
 
@@ -342,6 +343,7 @@ class Delivery:
         add, stream = self._writer.recorder.add, self._writer.stream
         add("ErrorsByCode", stream, 1, shard_id=packet.shard_id or None, error_code=code)
         add("AllErrors", stream, 1, shard_id=packet.shard_id or None)
+        self._writer.recorder.count(AllErrors=1)
 
     def _resource(self) -> str:
         return stream_arn(self._writer.stream, self._writer.session.options.region)

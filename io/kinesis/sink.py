@@ -95,6 +95,8 @@ class _WriteToKinesisDoFn(beam.DoFn):
             raise
         self._written.inc(len(batch.events) - len(letters))
         self._bytes.inc(size)
+        for name, count in writer.recorder.take_counts().items():
+            Metrics.counter("kinesis_write", name).inc(count)
         if not letters:
             yield batch
             return
@@ -127,14 +129,14 @@ class KinesisWriter:
             self._session, max_connections=options.max_connections, data_plane=options.data_plane
         )
         self._stream = StreamName(options.stream_name)
-        self._recorder = recorder or Recorder()
+        self.recorder = recorder or Recorder()
         self._stopping = stopping or LIVE.stopping
         self._pool = concurrent.futures.ThreadPoolExecutor(
             options.max_connections, thread_name_prefix="penstock-put"
         )
         self._metrics = None
         if options.metrics_level != "none":
-            self._metrics = MetricsUploader(self._recorder, options, options.metrics_aws(aws))
+            self._metrics = MetricsUploader(self.recorder, options, options.metrics_aws(aws))
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
 
@@ -201,7 +203,7 @@ class KinesisWriter:
                     LiveShardMap(lambda: list_shards(session, stream), stream),
                     self._options,
                     pool=self._pool,
-                    recorder=self._recorder,
+                    recorder=self.recorder,
                     stopping=self._stopping,
                 )
             return writer

@@ -8,6 +8,7 @@ Source: https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-kpl.html
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -92,6 +93,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._series: dict[Metric, Statistics] = {}
         self._pending: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def add(
         self,
@@ -139,6 +141,24 @@ class Recorder:
         self.add("KinesisRecordsPut", stream, 1, shard_id=shard_id, count=records)
         self.extend("UserRecordsPerKinesisRecord", stream, landed.users, shard_id=shard_id)
         self.extend("KinesisRecordsDataPut", stream, landed.sizes, shard_id=shard_id)
+        self.count(
+            UserRecordsPut=total,
+            KinesisRecordsPut=records,
+            KinesisRecordsDataPut=sum(landed.sizes),
+            RetriesPerRecord=landed.retries * total,
+        )
+
+    def count(self, **counts: int) -> None:
+        """Adds to the plain counts that become Beam metrics, by KPL's names."""
+        with self._lock:
+            for name, count in counts.items():
+                self._counts[name] += count
+
+    def take_counts(self) -> dict[str, int]:
+        """The plain counts since the last time."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return {name: count for name, count in counts.items() if count}
 
     def pending(self, stream: str, change: int) -> None:
         """So many user records more (or fewer) are on their way."""

@@ -1,6 +1,7 @@
 """Writing against the simulator: refused records, throttles, resets, splits; each event there, none in the wrong shard."""
 
 import concurrent.futures
+import dataclasses
 import logging
 import random
 import threading
@@ -240,6 +241,16 @@ def test_a_reset_is_tried_again(bench: Bench, after: bool) -> None:
     assert bench.kinesis.faults.calls["PutRecords"] == 3
 
 
+def test_an_endpoint_that_answers_slowly(bench: Bench) -> None:
+    bench.aws = dataclasses.replace(bench.aws, request_timeout=300)
+    bench.kinesis.faults.latencies_s["PutRecords"] = 0.6
+    bench.kinesis.faults.at("PutRecords", 3, bench.kinesis.faults.latencies_s.clear)
+    events = _events(50)
+    assert bench.writer().write(events, _keys(50)) == []
+    assert set(bench.datas()) == set(events)
+    assert bench.time.now > 0
+
+
 @pytest.mark.parametrize(
     ("code", "status"), [("ServiceUnavailable", 503), (THROTTLED, 400), ("KMSThrottlingException", 400)]
 )
@@ -372,6 +383,7 @@ def test_the_rate_limit_paces(thin: Bench) -> None:
     assert writer.write(_events(2500, 20), None) == []
     # One shard: a burst of 1,000, then 1,000 a second.
     assert 1.4 <= thin.time.now <= 2.1
+    assert thin.kinesis.faults.calls["PutRecords"] < 60, "slices, not single records"
     assert len(thin.datas()) == 2500
 
 
@@ -447,4 +459,11 @@ def test_metrics_of_a_write(thin: Bench) -> None:
     assert series[Metric("UserRecordsPending", STREAM)].sum == 0
     assert series[Metric("RetriesPerRecord", STREAM, shard)].sum == 0
     assert series[Metric("RequestTime", STREAM)].count == 20
+    assert thin.recorder.take_counts() == {
+        "PutRecords": 20,
+        "UserRecordsPut": 100,
+        "KinesisRecordsPut": 20,
+        "KinesisRecordsDataPut": put,
+    }
+    assert thin.recorder.take_counts() == {}
     assert not thin.recorder.take().keys() - {Metric("UserRecordsPending", STREAM)}
