@@ -1,6 +1,7 @@
 """From options to what elastic_transport connects with: addresses, TLS, credentials, proxy. Opens nothing."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -11,14 +12,12 @@ from elastic_transport.client_utils import parse_cloud_id
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError
 
-__all__ = ["JSON", "headers", "node_class", "nodes"]
-
-JSON = "application/vnd.elasticsearch+json;compatible-with=8"
+__all__ = ["headers", "node_class", "nodes"]
 
 
 def headers(options: ElasticsearchOptions) -> dict[str, str]:
-    """What every request carries: the API version, credentials, and the user's own headers."""
-    made = {"accept": JSON, "user-agent": "penstock"}
+    """What every request carries, the client's own too: credentials, and the user's headers."""
+    made = {"user-agent": "penstock"}
     if options.api_key:
         key = options.api_key
         made["authorization"] = f"ApiKey {base64.b64encode(key.encode()).decode() if ':' in key else key}"
@@ -63,6 +62,7 @@ def nodes(options: ElasticsearchOptions, connections: int) -> list[NodeConfig]:
                 parts.hostname or "",
                 parts.port or 9200,
                 parts.path,
+                headers=headers(options),
                 connections_per_node=connections,
                 request_timeout=options.timeout,
                 **tls,
@@ -78,8 +78,10 @@ class _ThroughProxy:
         self._manager = manager
         self._origin = origin
 
-    def urlopen(self, method: str, target: str, **given: Any) -> Any:
-        return self._manager.urlopen(method, self._origin + target, redirect=False, **given)
+    def urlopen(self, method: str, target: str, headers: Mapping[str, str], **given: Any) -> Any:
+        # Spelt like the manager's own `Accept: */*`, which would go out beside ours.
+        spelt = {name.title(): value for name, value in headers.items()}
+        return self._manager.urlopen(method, self._origin + target, redirect=False, headers=spelt, **given)
 
     def close(self) -> None:
         self._manager.clear()

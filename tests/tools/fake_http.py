@@ -37,7 +37,7 @@ def fake_http(answer: Callable[[Request], Answer]) -> Iterator[FakeHttp]:
             fake.requests.append(request)
             status, reply = fake.answer(request)
             self.send_response(status)
-            self.send_header("content-type", "application/vnd.elasticsearch+json;compatible-with=8")
+            self.send_header("content-type", self.headers.get("accept", "application/json"))
             self.send_header("x-elastic-product", "Elasticsearch")
             self.send_header("content-length", str(len(reply)))
             self.end_headers()

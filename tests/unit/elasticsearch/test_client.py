@@ -28,8 +28,8 @@ def test_a_bulk_goes_out_as_it_is_and_its_reply_comes_back_as_it_is():
     assert "refresh=true" in query
     assert "filter_path=errors,items.*.status" in query
     assert request.body == b'{"create":{}}\n{}\n'
-    assert request.headers["content-type"] == "application/vnd.elasticsearch+x-ndjson;compatible-with=8"
-    assert request.headers["accept"] == "application/vnd.elasticsearch+json;compatible-with=8"
+    assert request.headers["content-type"] == "application/x-ndjson"
+    assert request.headers["accept"] == "application/json"
     assert "authorization" not in request.headers
 
 
@@ -104,11 +104,13 @@ def test_sniffing_finds_the_other_nodes():
         return 200, b"{}"
 
     with fake_http(answer) as fake:
-        client = Client(_options(fake.url, sniffing=True))
+        client = Client(_options(fake.url, sniffing=True, user="u", password="p"))
         client.bulk(b"")
         nodes = {f"{node.host}:{node.port}" for node in client._transport.node_pool.all()}
         client.close()
     assert nodes == {fake.url.removeprefix("http://"), "es2:9201"}
+    assert all("authorization" in request.headers for request in fake.requests)
+    assert all("authorization" in node.headers for node in client._transport.node_pool.all())
 
 
 def test_cloud_ids():
