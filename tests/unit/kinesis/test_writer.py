@@ -301,12 +301,12 @@ def test_the_shard_list_lags_behind_a_split(thin: Bench, monkeypatch: pytest.Mon
 
 
 def test_a_list_of_shards_that_fails_for_now_is_asked_for_again(thin: Bench) -> None:
-    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=9)
+    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=4)
     writer = thin.writer(aggregation_max_size=600)
     assert writer.write(_events(100), _keys(100)) == []
-    assert thin.kinesis.faults.calls["ListShards"] == 10
+    assert thin.kinesis.faults.calls["ListShards"] == 5
     thin.kinesis.split(STREAM, "shardId-000000000000")
-    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=9)
+    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=4)
     assert writer.write(_events(100), _keys(100)) == []
     assert thin.datas().count(b"00000000" + b"." * 92) == 2
     thin.kinesis.faults.refuse("ListShards", "AccessDeniedException", times=None)
