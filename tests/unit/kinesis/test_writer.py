@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError
+from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis._limiter import ShardLimiter
 from penstock.io.kinesis.client import connect
-from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
+from penstock.io.kinesis.shard_map import LiveShardMap, Shard, list_shards
 from penstock.io.kinesis.write_metrics import Metric, Recorder
 from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.io.kinesis.writer import Refusal, StreamWriter
@@ -301,17 +301,25 @@ def test_the_shard_list_lags_behind_a_split(thin: Bench, monkeypatch: pytest.Mon
 
 
 def test_a_list_of_shards_that_fails_for_now_is_asked_for_again(thin: Bench) -> None:
-    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=4)
     writer = thin.writer(aggregation_max_size=600)
+    failures: list[PenstockError] = [Unreachable("no answer"), PeerError("LimitExceededException")]
+
+    def load() -> list[Shard]:
+        if failures:
+            raise failures.pop()
+        return list_shards(writer.session, STREAM)
+
+    writer.shards = LiveShardMap(load, STREAM)
     assert writer.write(_events(100), _keys(100)) == []
-    assert thin.kinesis.faults.calls["ListShards"] == 5
     thin.kinesis.split(STREAM, "shardId-000000000000")
-    thin.kinesis.faults.refuse("ListShards", "LimitExceededException", times=4)
+    failures += [PeerError("LimitExceededException")] * 3
     assert writer.write(_events(100), _keys(100)) == []
-    assert thin.datas().count(b"00000000" + b"." * 92) == 2
-    thin.kinesis.faults.refuse("ListShards", "AccessDeniedException", times=None)
+    assert not failures
+    assert sorted(thin.datas()) == sorted(_events(100) * 2)
+    writer.shards = LiveShardMap(load, STREAM)
+    failures.append(AccessDenied("needs kinesis:ListShards"))
     with pytest.raises(AccessDenied, match="needs kinesis:ListShards"):
-        thin.writer().write(_events(1), None)
+        writer.write(_events(1), None)
 
 
 def test_random_keys_need_no_map(thin: Bench) -> None:
