@@ -14,6 +14,8 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.source import check
 from tests.simulator import KinesisSimulator
 
+pytestmark = pytest.mark.servers
+
 OPTIONS = KinesisReadOptions("orders", checkpoints="none")
 
 

@@ -215,6 +215,6 @@ class Stormy(Calm):
 LIMITS = settings(stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 TestCalm = Calm.TestCase
-TestCalm.settings = settings(LIMITS, max_examples=100)
+TestCalm.settings = settings(LIMITS, max_examples=60)
 TestStormy = Stormy.TestCase
-TestStormy.settings = settings(LIMITS, max_examples=150)
+TestStormy.settings = settings(LIMITS, max_examples=90)

@@ -116,7 +116,7 @@ def live_a_life(calls):
     assert {each.shard_id: each for each in store.scan()}[first].position == SHARD_END
     del model.shards[first], model.records[first]
     now[0] += 61.0
-    work(40)
+    work(8)
     assert first not in {each.shard_id for each in store.scan()}
     failures = []
     metrics = ReadMetrics(session, "app", failures.append)
