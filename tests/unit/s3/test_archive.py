@@ -1,0 +1,260 @@
+"""The archive's sink: what is in a file, when it is uploaded, and that nothing is acknowledged before."""
+
+import gzip
+import json
+import threading
+
+import pytest
+
+from penstock.io.errors import AccessDenied, DeliveryError, Unreachable
+from penstock.io.kinesis.positions import KinesisRecord
+from penstock.io.live import LIVE
+from penstock.io.s3.archive import Archive
+from penstock.io.s3.archive_files import encode, name_of
+from penstock.io.s3.objects import LocalFiles
+from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.origin import WorkUnit
+from penstock.io.s3.reading import UnitReader
+from penstock.transforms.batch import Event, EventBatch
+from penstock.transforms.decode import JsonDecoder
+
+HOUR_MS = 3_600_000
+NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
+
+
+def record(number, shard=0, arrived_ms=NOON, data=None, sub=0):
+    origin = KinesisRecord("stream", f"shardId-{shard:012d}", str(100 + number), "key", arrived_ms, 3)
+    return Event(data if data is not None else b'{"n":%d}' % number, origin, sub)
+
+
+class Live:
+    """A source as the archive sees it."""
+
+    stopping = False
+    max_pending_events = 1000
+    max_pending_bytes = 1 << 20
+    pending_events = 0
+    pending_bytes = 0
+
+    def __init__(self):
+        self.shards = {}
+        self.acknowledged = []
+        self.stored = []
+        self.failure = None
+        self.before_close = None
+
+    def batch(self, *chunks):
+        """A batch of (token, events) pairs."""
+        for token, events in chunks:
+            self.shards[token] = events[0].origin.shard_id if events else "shardId-000000000000"
+        return EventBatch(
+            "k", [token for token, _ in chunks], [e for _, events in chunks for e in events], []
+        )
+
+    def shards_of(self, tokens):
+        return {token: self.shards[token] for token in tokens if token in self.shards}
+
+    def acknowledge(self, tokens):
+        for token in tokens:
+            if self.shards.pop(token, None):
+                self.acknowledged.append(token)
+
+    def store_checkpoint(self, shard_id, timeout_s):
+        self.stored.append(shard_id)
+        return True
+
+    def fail(self, failure):
+        self.failure = failure
+
+
+class Bucket:
+    def __init__(self):
+        self.files = {}
+        self.failures = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def put(self, name, body):
+        assert self.gate.wait(10)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.files[name] = body
+
+
+@pytest.fixture
+def made():
+    live, bucket, clock = Live(), Bucket(), [0.0]
+    archives = []
+
+    def make(**options):
+        settings = {
+            "archive": "s3://bucket/lake",
+            "archive_format": "json",
+            "archive_compression": "gzip",
+            **options,
+        }
+        archive = Archive(ArchiveOptions(**settings), live, bucket.put, lambda: clock[0])
+        archives.append(archive)
+        return archive, live, bucket, clock
+
+    yield make
+    for archive in archives:
+        bucket.gate.set()
+        archive.close()
+    LIVE.close()
+
+
+def lines(body):
+    return [json.loads(line) for line in gzip.decompress(body).splitlines()]
+
+
+def test_nothing_is_acknowledged_before_the_upload(made):
+    archive, live, bucket, _ = made()
+    bucket.gate.clear()
+    archive.append(live.batch((1, [record(1), record(2)]), (2, [record(3)])))
+    assert live.acknowledged == []
+    flushing = threading.Thread(target=archive.flush)
+    flushing.start()
+    assert live.acknowledged == []
+    bucket.gate.set()
+    flushing.join(10)
+    assert live.acknowledged == [1, 2]
+    assert live.stored == ["shardId-000000000000"]
+    ((name, body),) = bucket.files.items()
+    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0.jsonl.gz"
+    assert [line["sequence_number"] for line in lines(body)] == ["101", "102", "103"]
+
+
+def test_files_are_of_one_shard_and_one_hour(made):
+    archive, live, bucket, _ = made()
+    archive.append(
+        live.batch((1, [record(1), record(2, arrived_ms=NOON + HOUR_MS)]), (2, [record(1, shard=1)]))
+    )
+    archive.flush()
+    assert sorted(bucket.files) == [
+        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0.jsonl.gz",
+        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000001-101-0.jsonl.gz",
+        "lake/dt=2026-11-22/hour=13/stream-shardId-000000000000-102-0.jsonl.gz",
+    ]
+    assert sorted(live.acknowledged) == [1, 2]
+
+
+def test_a_full_file_is_uploaded_and_an_idle_one_by_the_timer(made):
+    archive, live, bucket, clock = made(roll_bytes=100, roll_seconds=60)
+    archive.append(live.batch((1, [record(1, data=b"x" * 200)])))
+    archive.append(live.batch((2, [record(2)])))
+    wait(lambda: live.acknowledged == [1])
+    clock[0] = 59.0
+    archive._seal_old(clock[0])
+    assert live.acknowledged == [1]
+    clock[0] = 61.0
+    archive.start()
+    wait(lambda: live.acknowledged == [1, 2])
+    assert len(bucket.files) == 2
+
+
+def wait(condition):
+    tick = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        tick.wait(0.01)
+    raise AssertionError("not in time")
+
+
+def test_a_stretch_without_events_is_acknowledged_at_once(made):
+    archive, live, _, _ = made()
+    archive.append(live.batch((1, [])))
+    assert live.acknowledged == [1]
+
+
+def test_a_failed_bundle_is_not_archived_twice(made):
+    archive, live, bucket, _ = made()
+    first = live.batch((1, [record(1)]), (2, [record(2)]))
+    archive.append(first)
+    archive.append(live.batch((1, [record(1)]), (2, [record(2)]), (3, [record(3)])))
+    archive.flush()
+    (body,) = bucket.files.values()
+    assert [line["sequence_number"] for line in lines(body)] == ["101", "102", "103"]
+    assert live.acknowledged == [1, 2, 3]
+
+
+def test_what_a_lost_lease_held_is_left_to_its_new_owner(made):
+    archive, live, bucket, _ = made()
+    archive.append(live.batch((1, [record(1)])))
+    live.shards.clear()
+    archive.flush()
+    assert bucket.files == {}
+    assert live.acknowledged == []
+
+
+def test_a_fault_that_passes_is_tried_again(made):
+    archive, live, bucket, _ = made()
+    bucket.failures = [Unreachable("no answer")]
+    archive.append(live.batch((1, [record(1)])))
+    archive.flush()
+    assert live.acknowledged == [1]
+
+
+def test_a_denial_ends_the_job_and_acknowledges_nothing(made):
+    archive, live, bucket, _ = made()
+    bucket.failures = [AccessDenied("access denied")]
+    archive.append(live.batch((1, [record(1)])))
+    with pytest.raises(AccessDenied):
+        archive.flush()
+    assert isinstance(live.failure, AccessDenied)
+    assert isinstance(LIVE.failure, AccessDenied)
+    assert live.acknowledged == []
+    with pytest.raises(AccessDenied):
+        archive.append(live.batch((2, [record(2)])))
+
+
+def test_a_stop_waits_no_longer_than_it_was_told(made):
+    archive, live, bucket, _ = made(stop_timeout=0)
+    bucket.gate.clear()
+    archive.append(live.batch((1, [record(1)])))
+    with pytest.raises(DeliveryError, match="comes again"):
+        archive.flush()
+    assert live.acknowledged == []
+
+
+def test_a_source_without_room_left_gets_its_largest_file_uploaded(made):
+    archive, live, _, _ = made()
+    archive.append(live.batch((1, [record(1, data=b"x" * 100)]), (2, [record(1, shard=1)])))
+    live.pending_events = 900
+    archive.start()
+    wait(lambda: live.acknowledged[:1] == [1])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "avro", "json"])
+@pytest.mark.parametrize("compression", ["zstd", "gzip"])
+def test_an_archived_record_comes_back_as_it_was(tmp_path, kind, compression):
+    events = [
+        record(1, data=b'{"message":"one"}', sub=0), record(1, data=b"\xff\x00 not UTF-8", sub=1),
+        record(2, shard=1, data=b""), record(3, arrived_ms=NOON + 1, data='{"message":"Zoë 🚰"}'.encode(), sub=7),
+    ]  # fmt: skip
+    path = tmp_path / "file"
+    path.write_bytes(encode(events, kind, compression))
+    found = LocalFiles().stat("", str(path))
+    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles()).pieces())
+    assert [event for found, _ in pieces for event in found] == events
+    assert not any(letters for _, letters in pieces)
+    live, _ = JsonDecoder().decode([record(1, data=b'{"message":"one"}')])
+    again, _ = JsonDecoder().decode([event for found, _ in pieces for event in found][:1])
+    assert again[0].id == live[0].id
+
+
+def test_a_retry_has_the_same_name():
+    name = name_of("lake", record(5, sub=3), "parquet", "zstd")
+    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-105-3.parquet"
+    assert name_of("", record(5), "avro", "gzip").startswith("dt=2026-11-22/")
+
+
+def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
+    good = gzip.decompress(encode([record(1)], "json", "gzip"))
+    path = tmp_path / "file"
+    path.write_bytes(good + b'{"penstock_archive":1,"stream":5}\n' + good)
+    found = LocalFiles().stat("", str(path))
+    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles()).pieces())
+    assert sum(len(events) for events, _ in pieces) == 2
+    assert [letter.event.index for _, letters in pieces for letter in letters] == [1]

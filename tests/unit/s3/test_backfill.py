@@ -1,0 +1,190 @@
+"""The backfill's graph and job: batches, throttle, progress, dry run, reports; on files, with no server."""
+
+import json
+from typing import ClassVar
+
+import apache_beam as beam
+import pytest
+
+from penstock.io.aws import AwsOptions
+from penstock.io.live import LIVE
+from penstock.io.s3 import (
+    AddObjectProperties,
+    Decode,
+    Finished,
+    FinishUnits,
+    ReadFromS3,
+    Stores,
+    list_objects,
+)
+from penstock.io.s3.estimate import estimate
+from penstock.io.s3.manifest import open_manifest
+from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.tally import Counts, read_counts
+from penstock.io.s3.throttle import Throttle
+from penstock.pipelines import batch_job, s3_to_elasticsearch
+from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.document import document_of
+
+AWS = AwsOptions()
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    LIVE.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(5):
+        rows = [json.dumps({"n": number * 100 + place}) for place in range(100)]
+        (tmp_path / f"{number}.json").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+class Collect(beam.DoFn):
+    batches: ClassVar[list] = []
+
+    def process(self, batch):
+        Collect.batches.append(batch)
+        yield batch
+
+
+def run(options, finished=None, folder=""):
+    Collect.batches = []
+    stores = Stores(options, AWS, LIVE.stopping)
+    objects = list_objects(options, stores)
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        _ = (
+            pipeline
+            | ReadFromS3(objects, options, AWS, finished=finished, folder=folder)
+            | Decode(JsonDecoder(keep_documents=True))
+            | AddObjectProperties()
+            | beam.ParDo(Collect())
+            | FinishUnits(options.manifest, AWS, folder)
+        )
+    return Collect.batches
+
+
+def test_small_objects_share_batches_and_are_noted_when_they_are_written(folder, tmp_path_factory):
+    told = tmp_path_factory.mktemp("told")
+    manifest = f"file://{told}/manifest"
+    options = S3ReadOptions(input=[str(folder)], manifest=manifest, max_batch_events=300)
+    batches = run(options, folder=str(told))
+    assert [len(batch.events) for batch in batches] == [300, 200]
+    assert sorted(document_of(event)["n"] for batch in batches for event in batch.events) == list(range(500))
+    properties = document_of(batches[0].events[3])["@metadata"]["s3"]
+    assert properties["key"].startswith(str(folder))
+    assert properties["index"] == 3
+    LIVE.close()
+    assert read_counts(told) == Counts(
+        units=5, bytes=sum(f.stat().st_size for f in folder.glob("*.json")), read=500, delivered=500
+    )
+    finished = Finished(open_manifest(manifest, AWS).read())
+    assert run(options, finished) == []
+
+
+def test_batches_keep_both_bounds(folder):
+    for options in ({"max_batch_events": 30}, {"max_batch_bytes": 200}):
+        batches = run(S3ReadOptions(input=[str(folder)], **options))
+        assert sum(len(batch.events) for batch in batches) == 500
+        for batch in batches:
+            assert len(batch.events) <= options.get("max_batch_events", 500)
+            assert sum(len(event.data) for event in batch.events) <= options.get("max_batch_bytes", 1 << 20)
+
+
+def test_the_throttle_keeps_its_rate():
+    now, waited = [0.0], []
+
+    def wait(seconds):
+        waited.append(seconds)
+        now[0] += seconds
+        return False
+
+    throttle = Throttle(100.0, wait, lambda: now[0])
+    for _ in range(20):
+        throttle.take(50)
+    assert now[0] == pytest.approx(9.5)
+    now[0] += 100  # a pause isn't saved up beyond a second
+    throttle.take(100)
+    throttle.take(100)
+    before = now[0]
+    throttle.take(100)
+    assert now[0] - before == pytest.approx(1.0)
+
+
+def test_an_estimate_is_near_the_truth(folder):
+    options = S3ReadOptions(input=[str(folder)])
+    stores = Stores(options, AWS, LIVE.stopping)
+    found = estimate(list_objects(options, stores), options, stores)
+    assert found.objects == 5
+    assert found.events == 500
+
+
+def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypatch):
+    monkeypatch.setattr(batch_job, "_set_up_logging", lambda level: None)
+    code = s3_to_elasticsearch.main(
+        ["--input", f"{folder}/[0-2].json", "--dry_run", "--hosts", "127.0.0.1:9"]
+    )
+    out, _ = capsys.readouterr()
+    assert code == 0
+    assert "objects: 3 to read, 0 finished before" in out
+    assert "events: about 300 (from 3 objects sampled)" in out
+
+
+def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(batch_job, "_set_up_logging", lambda level: None)
+    assert s3_to_elasticsearch.main(["--input", str(tmp_path / "nothing")]) == 1
+    _, err = capsys.readouterr()
+    assert (
+        err
+        == f"penstock s3-to-elasticsearch: --input {tmp_path / 'nothing'}: there is nothing of that name.\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--input", "--workers=0", "--format=orc"])
+def test_wrong_options_end_with_2(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        s3_to_elasticsearch.main([option] if option == "--input" else ["--input", "x", option])
+    assert ended.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
+
+
+def finish(capsys, *, refused=0, allowed=False, stopped=False):
+    job = batch_job.BatchJobOptions(allow_dead_letters=allowed)
+    counts = Counts(units=3, bytes=5, read=10, delivered=10 - refused, refused=refused)
+    code = batch_job._finish(
+        "job", job, batch_job.Workload(3, 100, 2), counts, {"elasticsearch/replays": 4}, 2.0, stopped=stopped
+    )
+    return code, capsys.readouterr().err
+
+
+def test_reports_and_exit_codes(capsys):
+    code, text = finish(capsys)
+    assert code == 0
+    assert "there already             4" in text
+    assert "written                   6" in text
+    assert "2 more were finished before" in text
+    assert finish(capsys, refused=1)[0] == 1
+    assert finish(capsys, refused=1, allowed=True)[0] == 0
+    assert finish(capsys, stopped=True)[0] == 3
+
+
+def test_a_worker_s_failure_is_the_error_that_it_was():
+    text = "Traceback ...\npenstock.io.errors.NotFound: no stream x. Check it. [while running 'WriteDeadLetters']\n\n"
+    found = batch_job._from_worker(RuntimeError(text))
+    assert type(found).__name__ == "NotFound"
+    assert str(found) == "no stream x. Check it."
+
+
+def test_the_display_says_how_far_it_is(tmp_path):
+    display = batch_job._Display(tmp_path, batch_job.Workload(10, 1_000_000, 0), "log")
+    display.line(Counts(), 100.0)
+    text = display.line(Counts(units=5, bytes=500_000, delivered=2000), 110.0)
+    assert " 50.0%" in text
+    assert "5 of 10 objects" in text
+    assert "200/s" in text
+    assert "10.0 s left" in text

@@ -1,0 +1,239 @@
+"""Buckets as moto serves them: what a listing gives, and what can happen to an object between listing and reading."""
+
+import base64
+import datetime
+import io
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from penstock.io.aws import AwsOptions
+from penstock.io.errors import AccessDenied, NotFound, OptionError, Unreachable
+from penstock.io.s3.listing import Stores, list_objects
+from penstock.io.s3.manifest import Finished, object_id, open_manifest, unit_id
+from penstock.io.s3.objects import ObjectFailure, ObjectStream, S3Objects, SeekableObject
+from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.origin import WorkUnit
+from penstock.io.s3.reading import UnitReader
+
+BUCKET = "lake-of-tests"
+
+
+@pytest.fixture
+def s3():
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def store(s3):
+    return S3Objects(AwsOptions(access_key="a", secret_key="b"))
+
+
+def listed(*inputs, **options):
+    settings = S3ReadOptions(input=list(inputs), **options)
+    import threading
+
+    stores = Stores(settings, AwsOptions(access_key="a", secret_key="b"), threading.Event())
+    return list_objects(settings, stores)
+
+
+def test_listing_with_globs_over_many_pages(s3):
+    for number in range(1100):
+        s3.put_object(Bucket=BUCKET, Key=f"logs/{number:04d}.{'gz' if number % 2 else 'txt'}", Body=b"x")
+    s3.put_object(Bucket=BUCKET, Key="logs/folder/", Body=b"")
+    found = listed(f"s3://{BUCKET}/logs/*.gz", f"s3://{BUCKET}/logs/0001", exclude_pattern="0003")
+    assert len(found) == 549
+    assert len({each.key for each in found}) == 549
+    assert found[0].size == 1
+    assert found[0].url == f"s3://{BUCKET}/logs/0001.gz"
+
+
+def test_an_input_manifest_names_objects_and_versions(s3, tmp_path):
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=BUCKET, Key="a", Body=b"first\n")["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"second\n")
+    manifest = tmp_path / "list"
+    manifest.write_text(
+        f'# what to read\ns3://{BUCKET}/a\n\n{{"bucket":"{BUCKET}","key":"a","version":"{first}"}}\n'
+    )
+    found = listed(input_manifest=str(manifest))
+    texts = []
+    for each in found:
+        reader = UnitReader(WorkUnit(each), S3ReadOptions(input=["x"]), S3Objects(AwsOptions()))
+        for events, _ in reader.pieces():
+            texts += [(event.data, event.origin.version is not None) for event in events]
+    assert texts == [(b"second", True), (b"first", True)]
+    manifest.write_text(f"s3://{BUCKET}/not-there\n")
+    with pytest.raises(NotFound, match="line 1"):
+        listed(input_manifest=str(manifest))
+
+
+def test_overwritten_and_deleted_objects_are_told_apart(s3, store):
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"one\n" * 100)
+    found = next(store.list(BUCKET, ""))
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"two\n" * 100)
+    with pytest.raises(ObjectFailure) as changed:
+        ObjectStream(store, found).read()
+    assert changed.value.kind == "ObjectChanged"
+    s3.delete_object(Bucket=BUCKET, Key="a")
+    reader = UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), store)
+    letters = [letter for _, refused in reader.pieces() for letter in refused]
+    assert [letter.error for letter in letters] == ["ObjectDeleted"]
+    assert letters[0].event.origin.describe()["bucket"] == BUCKET
+    assert not reader.finished
+
+
+class Broken(io.BytesIO):
+    """A body whose connection breaks after some bytes."""
+
+    def __init__(self, data, after):
+        super().__init__(data)
+        self.after = after
+
+    def read(self, size=-1):
+        if self.tell() >= self.after:
+            raise ConnectionResetError
+        return super().read(min(size, self.after - self.tell()))
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(s3, store, monkeypatch):
+    content = bytes(range(256)) * 4000
+    s3.put_object(Bucket=BUCKET, Key="a", Body=content)
+    found = next(store.list(BUCKET, ""))
+    whole, starts = store.get, []
+
+    def get(each, start, end):
+        starts.append(start)
+        body, version = whole(each, start, end)
+        return (Broken(body.read(), 300_000) if len(starts) < 4 else body), version
+
+    monkeypatch.setattr(store, "get", get)
+    monkeypatch.setattr(store.stopping, "wait", lambda seconds: False)
+    stream = ObjectStream(store, found)
+    parts = []
+    while part := stream.read(100_000):
+        parts.append(part)
+    assert b"".join(parts) == content
+    assert starts == [0, 300_000, 600_000, 900_000]
+
+
+def test_a_connection_that_stays_broken_is_one_error(s3, store, monkeypatch):
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"x" * 1000)
+    found = next(store.list(BUCKET, ""))
+    monkeypatch.setattr(store, "get", lambda *arguments: (Broken(b"", 0), None))
+    monkeypatch.setattr(store.stopping, "wait", lambda seconds: False)
+    with pytest.raises(Unreachable, match=f"s3://{BUCKET}/a beyond byte 0"):
+        ObjectStream(store, found).read()
+
+
+def refusing(store, monkeypatch, code, operation="GetObject", headers=None):
+    error = ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPHeaders": headers or {}}},
+        operation,
+    )
+
+    class Client:
+        def __getattr__(self, name):
+            def call(**arguments):
+                raise error
+
+            return call
+
+    monkeypatch.setattr(type(store), "_client", Client())
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "text"),
+    [
+        ("AccessDenied", AccessDenied, "s3:GetObject on arn:aws:s3:::lake-of-tests/a"),
+        ("403", AccessDenied, "s3:GetObject on arn:aws:s3:::lake-of-tests/a"),
+        ("KMS.DisabledException", Exception, "KMS"),
+        ("NoSuchBucket", NotFound, "no bucket lake-of-tests"),
+        ("PermanentRedirect", OptionError, "It is in eu-west-1. Give --region"),
+        ("InvalidObjectState", ObjectFailure, "Glacier"),
+    ],
+)
+def test_refusals_of_a_read(s3, store, monkeypatch, code, error, text):
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"x" * 1000)
+    found = next(store.list(BUCKET, ""))
+    monkeypatch.setattr(store.session, "principal", lambda: "somebody")
+    refusing(store, monkeypatch, code, headers={"x-amz-bucket-region": "eu-west-1"})
+    with pytest.raises(error, match=text):
+        ObjectStream(store, found).read()
+
+
+def test_a_prefix_that_may_not_be_listed_is_one_error(s3, store, monkeypatch):
+    monkeypatch.setattr(store.session, "principal", lambda: "somebody")
+    refusing(store, monkeypatch, "AccessDenied", "ListObjectsV2")
+    with pytest.raises(AccessDenied, match=r"somebody needs s3:ListBucket on arn:aws:s3:::lake-of-tests\. "):
+        list(store.list(BUCKET, "private/"))
+
+
+def test_requester_pays_and_customer_keys_are_sent(s3, monkeypatch):
+    key = base64.b64encode(b"k" * 32).decode()
+    store = S3Objects(AwsOptions(), request_payer=True, sse_customer_key=key)
+    seen = []
+
+    class Client:
+        def get_object(self, **arguments):
+            seen.append(arguments)
+            return {"Body": io.BytesIO(b"x")}
+
+        def list_objects_v2(self, **arguments):
+            seen.append(arguments)
+            modified = datetime.datetime.now(datetime.UTC)
+            return {"Contents": [{"Key": "a", "Size": 1, "ETag": '"e"', "LastModified": modified}]}
+
+    monkeypatch.setattr(S3Objects, "_client", Client())
+    assert ObjectStream(store, next(store.list(BUCKET, ""))).read() == b"x"
+    assert [each["RequestPayer"] for each in seen] == ["requester"] * 2
+    assert seen[1]["SSECustomerKey"] == key
+    assert seen[1]["IfMatch"] == '"e"'
+
+
+def test_a_seekable_object_reads_ranges(s3, store):
+    content = bytes(range(200))
+    s3.put_object(Bucket=BUCKET, Key="a", Body=content)
+    file = SeekableObject(store, next(store.list(BUCKET, "")))
+    file.seek(-10, 2)
+    assert file.read(4) == content[190:194]
+    assert file.tell() == 194
+    file.seek(5)
+    assert file.read(3) == content[5:8]
+    assert file.read() == content[8:]
+    assert file.read(1) == b""
+
+
+@pytest.mark.parametrize("url", ["file://{folder}/deep/manifest", f"s3://{BUCKET}/done", "dynamodb:finished"])
+def test_manifests_remember_units(s3, tmp_path, url):
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"x")
+    found = next(S3Objects(AwsOptions()).list(BUCKET, "a"))
+    units = [WorkUnit(found, number, 3) for number in range(3)]
+    where = url.format(folder=tmp_path)
+    manifest = open_manifest(where, AwsOptions())
+    assert not Finished(manifest.read()).whole(found)
+    for unit in units[:2]:
+        manifest.add(unit_id(unit), found.url)
+        manifest.add(unit_id(unit), found.url)  # a unit that was read twice
+    manifest.close()
+    done = Finished(open_manifest(where, AwsOptions()).read())
+    assert done.parts(found) == {"0-3", "1-3"}
+    assert not done.whole(found)
+    manifest = open_manifest(where, AwsOptions())
+    manifest.add(unit_id(units[2]), found.url)
+    assert Finished(manifest.read()).whole(found)
+    s3.put_object(Bucket=BUCKET, Key="a", Body=b"overwritten")
+    again = next(S3Objects(AwsOptions()).list(BUCKET, "a"))
+    assert object_id(again) != object_id(found)
+    assert not Finished(manifest.read()).whole(again)
+
+
+def test_a_manifest_cut_short_by_a_kill_is_read(tmp_path):
+    path = tmp_path / "manifest"
+    path.write_bytes(b'{"unit":"a:0-1","url":"x"}\n{"unit":"b:0-')
+    assert list(open_manifest(f"file://{path}", AwsOptions()).read()) == ["a:0-1"]
