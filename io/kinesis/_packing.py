@@ -82,7 +82,13 @@ class Packer:
         self._random = random_keys()
 
     def pack(
-        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str] | None, shards: ShardMap
+        self,
+        indices: Sequence[int],
+        datas: Sequence[bytes],
+        keys: Sequence[str] | None,
+        shards: ShardMap,
+        *,
+        plain: bool = False,
     ) -> tuple[list[Packet], list[int]]:
         """Packets of these events, and the positions in `indices` of those too large for any record.
 
@@ -91,6 +97,7 @@ class Packer:
             datas: the bytes of each.
             keys: the partition key of each; None when all take `-`, or random ones.
             shards: the map to pack by.
+            plain: pack nothing together, whatever the options say.
         """
         refused: list[int] = []
         if max(map(len, datas), default=0) > MAX_RECORD - _MAX_KEY_BYTES:
@@ -103,7 +110,7 @@ class Packer:
                 fine = sorted(set(range(len(datas))).difference(refused))
                 indices, datas = [indices[at] for at in fine], [datas[at] for at in fine]
                 keys = None if keys is None else [keys[at] for at in fine]
-        if not self._aggregate:
+        if plain or not self._aggregate:
             return self._singly(indices, datas, keys, shards), refused
         if keys is None:
             source = self._random if self._randomized else _always(DEFAULT_KEY)

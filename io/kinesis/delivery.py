@@ -40,6 +40,8 @@ _LOGGER = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 _MAP_TRIES = 5
+_MAX_MISSES = 3
+"""So often aggregated records may land where the map says they can't; then they go plain, which is always right."""
 _TERMINAL = DENIED_CODES | EXPIRED_CODES | {"ResourceNotFoundException"}
 
 
@@ -102,6 +104,7 @@ class Delivery:
         self._started = writer.clock()
         self._stop_at: float | None = None
         self._packed_by = 0
+        self._misses = 0
         self._shards = self._map(writer.shards.current)
         self._pack(range(len(datas)))
 
@@ -129,7 +132,8 @@ class Delivery:
             keys = None if keys is None else [keys[index] for index in indices]
         self._packed_by = self._shards.version
         with writer.lock:
-            packets, refused = writer.packer.pack(indices, datas, keys, self._shards)
+            plain = self._misses >= _MAX_MISSES
+            packets, refused = writer.packer.pack(indices, datas, keys, self._shards, plain=plain)
         for at in refused:
             size = len(datas[at])
             reason = f"the event has {size} bytes; with its partition key a Kinesis record takes {MAX_RECORD}"
@@ -234,6 +238,9 @@ class Delivery:
         self._refusals += [Refusal(index, error, reason, packet.attempts) for index in packet.members]
         self._next_of(packet)
 
+    def _refuse_throttled(self, packet: Packet, code: str) -> None:
+        self._refuse(packet, code, f"{self._writer.where()} is throttled, and --fail_if_throttled is set")
+
     def _next_of(self, packet: Packet) -> None:
         """The packet is done with: the next of its lane may go."""
         if packet.lane is not None:
@@ -249,11 +256,8 @@ class Delivery:
         pool, started = self._writer.pool, self._writer.clock()
         # The last one on this thread: a batch of one request never changes threads.
         others = [pool.submit(self._send, request) for request in requests[:-1]]
-        outcomes: list[PutRecordsReply | CallFailed] = []
         own = self._send(requests[-1])
-        for future in others:
-            outcomes.append(future.result())
-        outcomes.append(own)
+        outcomes = [*(future.result() for future in others), own]
         failed: list[Packet] = []
         moved: list[tuple[Packet, str]] = []
         for request, outcome in zip(requests, outcomes, strict=True):
@@ -315,7 +319,7 @@ class Delivery:
         self._count_error(code, packet)
         throttled = code in THROTTLED_CODES
         if throttled and self._writer.options.fail_if_throttled:
-            self._refuse(packet, code, f"{self._writer.where()} is throttled, and --fail_if_throttled is set")
+            self._refuse_throttled(packet, code)
             return []
         if not throttled and (code in _TERMINAL or code.startswith("KMS")):
             failure = CallFailed("PutRecords", code, (result.error_message or "")[:300], 400)
@@ -331,9 +335,7 @@ class Delivery:
             raise failure.explain(writer.session, self._resource(), f"write to {writer.where()}") from failure
         if failure.throttled and writer.options.fail_if_throttled:
             for packet in request:
-                self._refuse(
-                    packet, failure.code, f"{writer.where()} is throttled, and --fail_if_throttled is set"
-                )
+                self._refuse_throttled(packet, failure.code)
             return []
         now = writer.clock()
         return [packet for packet in request if not self._expired(packet, now)]
@@ -381,6 +383,7 @@ class Delivery:
         )  # fmt: skip
         for packet in lost:
             self._count_error("WrongShard", packet)
+        self._misses += 1
         # All that is unsent goes with them, so that the order within a key stays.
         self._waiting += [(0.0, packet) for packet in lost]
         self._packed_by = -1

@@ -300,6 +300,22 @@ def test_the_shard_list_lags_behind_a_split(thin: Bench, monkeypatch: pytest.Mon
     assert sorted(thin.datas()) == events
 
 
+def test_a_map_that_stays_wrong_ends_in_plain_records(thin: Bench) -> None:
+    writer = thin.writer(aggregation_max_size=600)
+    stale = list_shards(writer.session, STREAM)
+    writer.shards = LiveShardMap(lambda: stale, STREAM)
+    for number in range(4):
+        thin.kinesis.split(STREAM, f"shardId-{number:012d}")
+    events = _events(100)
+    assert writer.write(events, _keys(100)) == []
+    assert set(thin.datas()) == set(events)
+    plain = [
+        record for record in thin.kinesis.records(STREAM) if not record[2].startswith(b"\xf3\x89\x9a\xc2")
+    ]
+    assert len(plain) >= 100
+    assert _in_order(thin)
+
+
 def test_a_list_of_shards_that_fails_for_now_is_asked_for_again(thin: Bench) -> None:
     writer = thin.writer(aggregation_max_size=600)
     failures: list[PenstockError] = [Unreachable("no answer"), PeerError("LimitExceededException")]
