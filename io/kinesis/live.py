@@ -26,7 +26,7 @@ from penstock.io.kinesis.client import KinesisClient, connect
 from penstock.io.kinesis.coordinator import Coordinator, Held
 from penstock.io.kinesis.fetching import FetchPool
 from penstock.io.kinesis.leases import Lease, LeaseStore, LeaseTable, MemoryLeases
-from penstock.io.kinesis.positions import AT_TIMESTAMP, SHARD_END, Position
+from penstock.io.kinesis.positions import AT_TIMESTAMP, SHARD_END, Position, read_marks, write_marks
 from penstock.io.kinesis.read_metrics import ReadMetrics
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
@@ -117,11 +117,7 @@ class KinesisLive(LiveSource):
 
     def resume(self, position: Any) -> None:
         """A reader starts: from the runner's mark where that is ahead, else from where we are."""
-        marks = (
-            {}
-            if not position
-            else {shard_id: Position.parse(text) for shard_id, text in position["shards"].items()}
-        )
+        marks = read_marks(position)
         with self._changed:
             first, self._started = not self._started, True
             if first:
@@ -171,10 +167,7 @@ class KinesisLive(LiveSource):
     def position(self) -> Any:
         """`{"shards": {shard_id: text}}`: everything up to there was handed out; None before the first."""
         with self._changed:
-            marks = self._current_marks()
-        return (
-            {"shards": {shard_id: mark.text() for shard_id, mark in sorted(marks.items())}} if marks else None
-        )
+            return write_marks(self._current_marks())
 
     def _taken(self, chunk: Chunk) -> None:
         stretch: Stretch = chunk.context

@@ -7,7 +7,8 @@ right (those of KCL): every starting point before any record, the end of the sha
 larger of two positions is `max(a, b)`.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,9 @@ __all__ = [
     "TRIM_HORIZON",
     "KinesisRecord",
     "Position",
+    "read_marks",
     "stream_name_of",
+    "write_marks",
 ]
 
 
@@ -68,6 +71,20 @@ _POSITIONS = {
     "TRIM_HORIZON": TRIM_HORIZON,
 }
 _WORDS = {position.sequence_number: word for word, position in _POSITIONS.items()}
+
+
+def read_marks(position: Any) -> dict[str, Position]:
+    """Positions by shard id, from what `write_marks` made (None: none)."""
+    if not position:
+        return {}
+    return {shard_id: Position.parse(text) for shard_id, text in position["shards"].items()}
+
+
+def write_marks(marks: Mapping[str, Position]) -> Any:
+    """`{"shards": {shard_id: text}}` for the runner's checkpoint, None for no marks at all."""
+    if not marks:
+        return None
+    return {"shards": {shard_id: mark.text() for shard_id, mark in sorted(marks.items())}}
 
 
 def stream_name_of(stream: str) -> str:
