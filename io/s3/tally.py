@@ -46,11 +46,11 @@ class Tally:
     """The sums of this process.
 
     Args:
-        folder: where they are told.
+        folder: where they are told; empty for nowhere.
     """
 
     def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
+        self._folder = Path(folder) if folder else None
         self._lock = threading.Lock()
         self._counts = Counts()
         self._told = 0.0
@@ -65,6 +65,8 @@ class Tally:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
+        if self._folder is None:
+            return
         try:
             if (self._folder / _STOP).exists() and not LIVE.stopping.is_set():
                 LIVE.stop()

@@ -87,13 +87,17 @@ def test_small_objects_share_batches_and_are_noted_when_they_are_written(folder,
     assert run(options, finished) == []
 
 
-def test_batches_keep_both_bounds(folder):
+def test_batches_keep_both_bounds(folder, tmp_path_factory, monkeypatch):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
     for options in ({"max_batch_events": 30}, {"max_batch_bytes": 200}):
         batches = run(S3ReadOptions(input=[str(folder)], **options))
         assert sum(len(batch.events) for batch in batches) == 500
         for batch in batches:
             assert len(batch.events) <= options.get("max_batch_events", 500)
             assert sum(len(event.data) for event in batch.events) <= options.get("max_batch_bytes", 1 << 20)
+    LIVE.close()
+    assert not list(elsewhere.iterdir()), "without a folder nothing is told"
 
 
 def test_the_throttle_keeps_its_rate():
