@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.errors import PeerError, PenstockError
+from penstock.io.errors import AccessDenied, NotFound, PeerError, PenstockError
 from penstock.io.kinesis._deaggregation import HashRange
 from penstock.io.kinesis.checkpoints import ShardProgress, Stretch
 from penstock.io.kinesis.client import KinesisClient, connect
@@ -280,10 +280,12 @@ class KinesisLive(LiveSource):
         try:
             if not self._coordinator.shard_is_missing(reader.shard_id):
                 return
-        except PenstockError as failure:
+        except (AccessDenied, NotFound) as failure:
             self.fail(failure)
             reader.finished = True
             return
+        except PenstockError:
+            return  # a fault that may pass; the reader asks again
         _LOGGER.warning("%s has passed its retention; taking it for finished", reader)
         reader.finished = True
         self.at_end(reader)

@@ -8,6 +8,7 @@ import moto
 import pytest
 
 from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.errors import Unreachable
 from penstock.io.kinesis.leases import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -339,3 +340,20 @@ def test_a_shard_that_passed_its_retention_is_taken_for_finished(model, clock, c
     assert payloads(read(live, 6)) == [b"child"]
     assert {lease.shard_id: lease.position for lease in store.scan()}[SHARD] == SHARD_END
     assert "passed its retention" in caplog.text
+
+
+def test_a_passing_fault_while_asking_for_a_missing_shard_ends_nothing(model, clock):
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    live.tick()
+    kept = model.shards.pop(SHARD)
+    listed = model.list_shards
+
+    def unreachable():
+        raise Unreachable("cannot list the shards: no answer.")
+
+    live.coordinator._list_shards = unreachable
+    live.pool.step_all()
+    assert live.failure is None
+    model.shards[SHARD] = kept
+    live.coordinator._list_shards = listed
+    assert payloads(read(live)) == [b"%d" % n for n in range(6)]
