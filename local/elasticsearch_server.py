@@ -24,7 +24,7 @@ from local.processes import LocalError, Process
 
 __all__ = ["ElasticsearchServer", "answers", "free_port"]
 
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 300.0
 HEAP = "512m"
 
 _LOG4J = """\
@@ -134,7 +134,7 @@ class ElasticsearchServer:
         """Starts it (again), and returns when it answers; `waiting` is called meanwhile.
 
         Raises:
-            LocalError: it ended, or does not answer within three minutes; with its last words.
+            LocalError: it ended, or does not answer within five minutes; with its last words.
         """
         self._write_files()
         command = [

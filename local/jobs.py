@@ -12,7 +12,7 @@ __all__ = ["APPLICATION", "STREAM", "Job", "beats_to_kinesis", "kinesis_to_elast
 
 STREAM = "kinesis_poc"
 APPLICATION = "kinesis_poc"
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 45.0
 
 

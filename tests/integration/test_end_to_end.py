@@ -204,14 +204,14 @@ def test_a_stop_in_the_middle_is_clean(pipeline, number):
 
 
 def test_stop_when_idle(pipeline):
-    beats, kinesis = (
-        pipeline.start_beats("--stop_when_idle", "3"),
-        pipeline.start_kinesis("--stop_when_idle", "3"),
-    )
+    """Each job by itself: beside each other, the first would be idle before the second has started."""
     file = log_file(pipeline.folder / "a.log", 100)
-    assert Shipper("127.0.0.1", pipeline.port, [file.path]).run().done
-    assert beats.wait(30) == 0
-    assert kinesis.wait(30) == 0
+    shipper = Shipper("127.0.0.1", pipeline.port, [file.path], backoff_s=(0.1, 0.2))
+    thread = in_thread(shipper)
+    assert pipeline.start_beats("--stop_when_idle", "3").wait(120) == 0
+    thread.join(10)
+    assert shipper.counts.done
+    assert pipeline.start_kinesis("--stop_when_idle", "3").wait(120) == 0
     assert pipeline.count() == 100
 
 
