@@ -1,11 +1,12 @@
 """Leaves a Beat's `@metadata` out of what is stored, as Logstash does, without serialising the event anew. Pure.
 
-Beats write `"@metadata":{...},` near the front, the same bytes in every event of one version. Those bytes are learnt
-once and cut out of the later events; ids and references have been made from the whole event before.
+Beats write `{"@timestamp":"...","@metadata":{...},`: the same bytes at the same place in every event of one version.
+Place and bytes are learnt once and cut out of the later events; ids and references have been made from the whole
+event before.
 
-Invariant: what is cut is the top level's own key. Before it stands one `{` only, the event's, and then a comma or
-that brace; anything else goes the slow way, which takes the top level apart and leaves every other value's bytes
-as they are.
+Invariant: what is cut is the top level's own key. Before it stands one `{` only, the event's, and the cut begins with
+a comma, behind which a quote can only open a key. Anything else goes the slow way, which takes the top level apart
+and leaves every other value's bytes as they are.
 """
 
 import msgspec
@@ -13,8 +14,10 @@ import msgspec
 __all__ = ["KEY", "MetadataCutter"]
 
 KEY = "@metadata"
-_FIND = b'"@metadata":'
-_MAX_LEARNT = 16
+_KEY = b'"@metadata"'
+_BRACE = ord("{")
+_MAX_LEARNT = 4
+_MAX_LEARNT_BYTES = 1024
 
 _top_level = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _quote = msgspec.json.Encoder().encode
@@ -24,22 +27,16 @@ class MetadataCutter:
     """Call it with an event's bytes; it remembers what the `@metadata` of the Beats look like."""
 
     def __init__(self) -> None:
-        self._learnt: tuple[bytes, ...] = ()
+        self._learnt: list[tuple[int, int, bytes]] = []
 
     def __call__(self, data: bytes) -> bytes:
         """The same JSON object without its `@metadata`; bytes that are no JSON object stay as they are."""
-        at = data.find(_FIND)
-        if at < 0:
-            return data if b'"@metadata"' not in data else self._slowly(data, -1)
-        if data[at - 1] in b"{," and data.count(b"{", 0, at) == 1:
-            for learnt in self._learnt:
-                if data.startswith(learnt, at):
-                    return data[:at] + data[at + len(learnt) :]
-            return self._slowly(data, at)
-        return self._slowly(data, -1)
+        for start, end, learnt in self._learnt:
+            if data.startswith(learnt, start) and _BRACE not in data[1:start]:
+                return data[:start] + data[end:]
+        return self._slowly(data) if _KEY in data else data
 
-    def _slowly(self, data: bytes, at: int) -> bytes:
-        """`at`: where the key stands, when that is known to be the top level's; else -1."""
+    def _slowly(self, data: bytes) -> bytes:
         try:
             fields = _top_level(data)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -47,8 +44,12 @@ class MetadataCutter:
         found = fields.pop(KEY, None)
         if found is None:
             return data
-        learnt = b"".join((_FIND, found, b","))
-        if at >= 0 and len(learnt) < 1024 and data.startswith(learnt, at):
-            self._learnt = (learnt, *self._learnt[: _MAX_LEARNT - 1])
-            return data[:at] + data[at + len(learnt) :]
+        learnt = b",%b:%b" % (_KEY, bytes(found))
+        start = data.find(learnt)
+        end = start + len(learnt)
+        if start > 0 and _BRACE not in data[1:start] and data[end : end + 1] in b",}":
+            # An object's end is its own; another value's bytes may begin a longer one.
+            if data[end - 1 : end] == b"}" and len(learnt) <= _MAX_LEARNT_BYTES:
+                self._learnt = [(start, end, learnt), *self._learnt[: _MAX_LEARNT - 1]]
+            return data[:start] + data[end:]
         return b"{%b}" % b",".join([b"%b:%b" % (_quote(key), bytes(value)) for key, value in fields.items()])
