@@ -46,7 +46,8 @@ def test_by_arn(kinesis: KinesisSimulator) -> None:
 
 def test_a_missing_stream_is_one_line(kinesis: KinesisSimulator) -> None:
     with pytest.raises(
-        NotFound, match=r"cannot list the shards of stream nowhere: .*stream/nowhere does not exist in us-east-1"
+        NotFound,
+        match=r"cannot list the shards of stream nowhere: .*stream/nowhere does not exist in us-east-1",
     ):
         list_shards(_session(kinesis), "nowhere")
 
