@@ -20,7 +20,6 @@ from penstock.io.s3._compression import Damaged
 from penstock.io.s3._lines import Piece
 from penstock.io.s3._rows import RowMaker
 from penstock.io.s3.origin import S3Record
-from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["MAGIC", "read_blocks"]
 
@@ -136,9 +135,10 @@ def read_blocks(
         base = begin + passed
     else:
         recorder.seen = _Forgetful()
-    archive = is_archive(
-        [field["name"] for field in _fields(header.writer_schema)], header.metadata.get(MARK)
-    )
+    fields = _fields(header.writer_schema)
+    archive = is_archive([field["name"] for field in fields], header.metadata.get(MARK))
+    simple = bool(fields) and all(_is_simple(field["type"]) for field in fields)
+    maker = RowMaker(origin, [field["name"] for field in fields], simple=simple)
     joined: Any = _Joined(seen, stream)
     shift = base - len(seen)
     rows_read = 0
@@ -153,7 +153,7 @@ def read_blocks(
                 return
             rows = list(block)
             rows_read += len(rows)
-            yield _archived(rows) if archive else _events(rows, columns, origin, offset << _ROW_BITS)
+            yield _archived(rows) if archive else maker.events(_documents(rows, columns), offset << _ROW_BITS)
     except Damaged:
         raise
     except Exception as error:
@@ -185,18 +185,19 @@ def _archived(rows: list[Any]) -> Piece:
     return events_of_columns(columns), []
 
 
-def _events(rows: list[Any], columns: Sequence[str], origin: S3Record, first: int) -> Piece:
-    events: list[Event] = []
-    letters: list[DeadLetter] = []
-    make = RowMaker(origin, rows[0] if rows and isinstance(rows[0], dict) else ()).event
-    for number, row in enumerate(rows, first):
-        try:
-            document = row if isinstance(row, dict) else {"value": row}
-            if columns:
-                document = {name: document[name] for name in columns if name in document}
-            events.append(make(document, number))
-        except (TypeError, ValueError) as error:
-            letters.append(
-                DeadLetter(Event(b"", origin, number), type(error).__name__, str(error)[:300], "s3")
-            )
-    return events, letters
+_SIMPLE = frozenset({"string", "int", "long", "float", "double", "boolean", "null"})
+
+
+def _is_simple(kind: Any) -> bool:
+    return (
+        all(each in _SIMPLE for each in kind)
+        if isinstance(kind, list)
+        else isinstance(kind, str) and kind in _SIMPLE
+    )
+
+
+def _documents(rows: list[Any], columns: Sequence[str]) -> list[dict[str, Any]]:
+    documents = rows if not rows or isinstance(rows[0], dict) else [{"value": row} for row in rows]
+    if columns:
+        return [{name: row[name] for name in columns if name in row} for row in documents]
+    return documents

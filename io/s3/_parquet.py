@@ -23,7 +23,6 @@ from penstock.io.s3._compression import Damaged
 from penstock.io.s3._lines import Piece
 from penstock.io.s3._rows import RowMaker
 from penstock.io.s3.origin import S3Record
-from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["MAGIC", "count_rows", "plan_row_groups", "read_row_groups"]
 
@@ -95,7 +94,9 @@ def read_row_groups(
         return
     wanted = [name for name in columns if name.partition(".")[0] in schema.names] if columns else None
     row = sum(metadata.row_group(number).num_rows for number in range(start))
-    make = RowMaker(origin, schema.names).event
+    tops = {name.partition(".")[0] for name in (schema.names if wanted is None else wanted)}
+    kept = [field for field in schema if field.name in tops]
+    maker = RowMaker(origin, schema.names, simple=all(_is_simple(field.type) for field in kept))
     for batch in _batches(parquet, start, end, wanted):
         names = batch.schema.names
         rows = (
@@ -103,17 +104,17 @@ def read_row_groups(
             if names
             else [()] * batch.num_rows
         )
-        events: list[Event] = []
-        letters: list[DeadLetter] = []
-        for values in rows:
-            try:
-                events.append(make(dict(zip(names, values, strict=True)), row))
-            except (TypeError, ValueError) as error:
-                letters.append(
-                    DeadLetter(Event(b"", origin, row), type(error).__name__, str(error)[:300], "s3")
-                )
-            row += 1
-        yield events, letters
+        yield maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
+        row += batch.num_rows
+
+
+def _is_simple(kind: Any) -> bool:
+    types = pa.types
+    return any(
+        check(kind)
+        for check in (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean,
+                      types.is_null, types.is_timestamp)
+    )  # fmt: skip
 
 
 def _batches(parquet: Any, start: int, end: int, columns: list[str] | None) -> Iterator[Any]:

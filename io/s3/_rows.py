@@ -8,20 +8,23 @@ import base64
 import datetime
 import decimal
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 import orjson
 
+from penstock.io.s3._lines import Piece
 from penstock.io.s3.origin import S3Record
 from penstock.transforms import timestamps
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.identity import document_id, hash_of, hashed_position_id
 
 __all__ = ["RowMaker", "row_to_json"]
 
 _BEAT_FIELDS = frozenset({"@metadata", "agent", "beat"})
 
+_simply = msgspec.json.Encoder().encode
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -31,32 +34,45 @@ class RowMaker:
     Args:
         origin: of the events.
         names: the columns.
+        simple: whether they hold nothing but text, whole numbers of 64 bits, floats, booleans and nulls: then
+            msgspec writes them, at a third of the cost (0.35 us a row of six columns against 1.0).
     """
 
-    def __init__(self, origin: S3Record, names: Iterable[str]) -> None:
+    def __init__(self, origin: S3Record, names: Iterable[str], *, simple: bool = False) -> None:
         self._origin = origin
-        self._hash = hash_of(origin.position())
+        self._prefix = hash_of(origin.position())
         names = set(names)
         self._may_be_from_beat = not names.isdisjoint(_BEAT_FIELDS)
         self._has_time = "@timestamp" in names
+        self._encode: Callable[[dict[str, Any]], bytes] = _simply if simple else row_to_json
 
-    def event(self, row: dict[str, Any], index: int) -> Event:
-        """The row as an event.
+    def events(self, rows: Iterable[dict[str, Any]], first: int) -> Piece:
+        """The rows as events, numbered from `first`, and letters for those that have no JSON form."""
+        events: list[Event] = []
+        letters: list[DeadLetter] = []
+        append, encode, origin, prefix = events.append, self._encode, self._origin, self._prefix
+        plain = not self._may_be_from_beat and not self._has_time
+        for index, row in enumerate(rows, first):
+            try:
+                event = Event(encode(row), origin, index)
+                event.id = hashed_position_id(prefix, event)
+                if not plain:
+                    self._identify(event, row)
+            except (TypeError, ValueError) as error:
+                kind, reason = type(error).__name__, str(error)[:300]
+                letters.append(DeadLetter(Event(b"", origin, index), kind, reason, "s3"))
+            else:
+                append(event)
+        return events, letters
 
-        Raises:
-            TypeError: a value that has no JSON form (orjson.JSONEncodeError).
-        """
-        event = Event(row_to_json(row), self._origin, index)
+    def _identify(self, event: Event, row: dict[str, Any]) -> None:
         if self._may_be_from_beat:
             event.id = document_id(event, row)
-        else:
-            event.id = hashed_position_id(self._hash, event)
         if self._has_time:
             time = row.get("@timestamp")
             if isinstance(time, datetime.datetime):
                 time = timestamps.to_text(time if time.tzinfo else time.replace(tzinfo=datetime.UTC))
             event.timestamp = timestamps.of_value(time)
-        return event
 
 
 def row_to_json(row: dict[str, Any]) -> bytes:
