@@ -40,7 +40,7 @@ from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.transforms.batch import Event
 
 HERE = Path(__file__).resolve().parent
-COUNT = 200_000
+COUNT = 400_000
 SHARDS = 4
 MEMORY_SHARDS = 200
 MEMORY_BOUND_MB = 64 + 8 * 35
@@ -223,14 +223,14 @@ def main() -> None:
             return
         fill(url, "random", COUNT, randomized_partition_key=True)
         fill(url, "same", COUNT, keep_order=False)
-        fill(url, "plain", COUNT // 4, randomized_partition_key=True, aggregation_enabled=False)
+        fill(url, "plain", COUNT // 8, randomized_partition_key=True, aggregation_enabled=False)
         contenders: dict[str, Callable[[], float]] = {}
         if importlib.util.find_spec("aws_kinesis_agg"):
             contenders["boto3 and aws-kinesis-agg"] = peer(url, "random", COUNT)
         contenders["floor: JSON, base64, MD5"] = floor()
         contenders["penstock, random keys"] = ours(url, "random", COUNT)
         contenders["penstock, one key"] = ours(url, "same", COUNT)
-        contenders["penstock, not aggregated"] = ours(url, "plain", COUNT // 4)
+        contenders["penstock, not aggregated"] = ours(url, "plain", COUNT // 8)
         figures = rounds(contenders, int(arguments[0]) if arguments else 5)
     print_table("Kinesis read", figures, {"penstock, random keys": 1.6, "penstock, one key": 1.6})
 

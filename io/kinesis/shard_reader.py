@@ -39,7 +39,11 @@ _CHUNK_EVENTS = 500
 _CHUNK_BYTES = 256 << 10
 MAX_REPLY_BYTES = 10 << 20
 """What one GetRecords returns at most (service limit)."""
-_FIRST_ESTIMATE = 2 << 20  # what a shard gives in a second; a reply may turn out larger once
+# A reply holds about what a shard may give in a second, by the size of the last reply's records: ten MiB at
+# once would earn five seconds of throttling for every consumer, and 35 MB of memory while it is decoded.
+_REPLY_BYTES = 2 << 20
+_FEWEST_RECORDS = 50
+_FIRST_ESTIMATE = _REPLY_BYTES
 _WARN_EVERY_S = 60.0
 
 
@@ -132,6 +136,7 @@ class ShardReader:
         self._iterator: str | None = None
         self._expected: int | None = None
         self._estimate = _FIRST_ESTIMATE
+        self._limit = self._settings.maxRecords
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         self._warned = -math.inf
@@ -171,15 +176,17 @@ class ShardReader:
     def _read(self, begun: float) -> float | None:
         if self._iterator is None:
             self._iterator = self._open()
-        reply = self._client.get_records(
-            self._iterator, self._settings.maxRecords, self._options.kinesis_stream_name
-        )
+        limit = self._limit
+        reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         size = self._take_in(reply)
         if size is None:
             return 0.25  # stopping, or the lease is gone: may_read decides
         self._estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
+        if size:
+            wanted = max(_FEWEST_RECORDS, _REPLY_BYTES * len(reply.records) // size)
+            self._limit = min(self._settings.maxRecords, wanted)
         self._iterator = reply.next_shard_iterator
         self.millis_behind = reply.millis_behind_latest
         self.at_tip = not reply.records and not reply.millis_behind_latest
@@ -189,9 +196,7 @@ class ShardReader:
             self._host.at_end(self)
             return None
         # Some emulators always say 0: a large reply then means that more is waiting.
-        more = (
-            bool(self.millis_behind) or 2 * len(reply.records) >= self._settings.maxRecords or size >= 1 << 20
-        )
+        more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
         return self._pause(size, begun, more=more)
 
     def _pause(self, size: int, begun: float, *, more: bool) -> float:

@@ -383,3 +383,26 @@ def test_each_read_is_a_sample_of_kcls_metrics(model, host):
         (1.0, 0.0, 0.0, 0.0),
     ]
     assert [sample["DataBytesProcessed"] for sample in host.samples] == [0.0, size, 0.0]
+
+
+def test_replies_are_kept_near_what_a_shard_gives_in_a_second(model, host, monkeypatch):
+    asked = []
+    get_records = model.get_records
+
+    def count(iterator, limit=10000, stream=None):
+        asked.append(limit)
+        return get_records(iterator, limit, stream)
+
+    monkeypatch.setattr(model, "get_records", count)
+    model.page = 10_000
+    model.put("key", b"x" * 20_000)
+    reader = reader_of(model, host)
+    reader.step()
+    reader.step()  # an empty reply says nothing of sizes
+    model.put("key", b"x" * 1000)
+    for _ in range(2):
+        reader.step()
+    model.put("key", b"x" * (1 << 20))
+    for _ in range(2):
+        reader.step()
+    assert asked == [10_000, 104, 104, 2097, 2097, 50]
