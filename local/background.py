@@ -15,7 +15,7 @@ from typing import Any
 
 from local import cache
 from local.processes import Handle, LocalError, release_all
-from local.stack import Stack
+from local.stack import Stack, foreign_elasticsearch
 from local.terminal import Progress
 
 __all__ = ["down", "status", "up"]
@@ -55,7 +55,8 @@ def up(progress: Progress) -> int:
             message = "it is up already; ./run_local.sh status tells where, ./run_local.sh down ends it."
             raise LocalError(message)
         folder = cache.new_run_folder("up")
-        stack = Stack(folder, INDEX + "-%{+YYYY.MM.dd}", usual_ports=True)
+        foreign = foreign_elasticsearch(progress)
+        stack = Stack(folder, INDEX + "-%{+YYYY.MM.dd}", foreign, usual_ports=True)
         try:
             stack.start(progress)
             state = {

@@ -26,29 +26,32 @@ def run(given: Sequence[Path], limit: int | None, progress: Progress) -> int:
     files = logs.choose(given, limit)
     lines = sum(file.lines for file in files)
     progress.begin("")
-    progress.done(f"{lines:,} lines of {len(files)} files: {_names(files)}")
+    progress.done(f"{lines:,} lines of {_names(files)}")
     folder = cache.new_run_folder("demo")
     # In a server that is not ours, earlier documents must not be counted as this run's.
-    prefix = f"penstock-{folder.name}" if foreign_elasticsearch() else "penstock"
-    stack = Stack(folder, prefix.lower() + "-%{+YYYY.MM.dd}")
+    foreign = foreign_elasticsearch(progress)
+    prefix = f"penstock-{folder.name}".lower() if foreign else "penstock"
+    stack = Stack(folder, prefix + "-%{+YYYY.MM.dd}", foreign)
     succeeded = False
     try:
         stack.start(progress)
-        report = _ship_and_look(stack, files, prefix.lower() + "-*", progress)
+        report = _ship_and_look(stack, files, prefix + "-*", progress)
         print(render(report, utf8=progress.utf8), end="")
         succeeded = report.exactly_once
     finally:
         stack.kill()
         if succeeded:
             shutil.rmtree(folder, ignore_errors=True)
+    if foreign:
+        print(f"  The documents stay in {foreign}, in the indices {prefix}-*")
     if not succeeded:
         print(f"  Logs and dead letters are in {folder}")
     return 0 if succeeded else 1
 
 
 def _names(files: Sequence[logs.LogFile]) -> str:
-    names = [file.path.name for file in files[:4]]
-    return ", ".join(names) + (", ..." if len(files) > len(names) else "")
+    names = ", ".join(file.path.name for file in files[:4])
+    return names if len(files) <= 4 else f"{len(files)} files: {names}, ..."
 
 
 def _ship_and_look(stack: Stack, files: Sequence[logs.LogFile], index: str, progress: Progress) -> Report:

@@ -19,13 +19,17 @@ ELASTICSEARCH_PORT = 9200
 AWS_PORT = 4566
 
 
-def foreign_elasticsearch() -> str | None:
-    """The server that `ELASTICSEARCH_HOSTS` names, if it answers."""
+def foreign_elasticsearch(progress: Progress) -> str | None:
+    """The server that `ELASTICSEARCH_HOSTS` names, if it answers; says so if it does not."""
     hosts = os.environ.get("ELASTICSEARCH_HOSTS", "")
     first = hosts.split(",")[0].strip()
     if first and not first.startswith(("http://", "https://")):
         first = f"http://{first}"
-    return first if first and answers(first) else None
+    if first and not answers(first):
+        progress.begin("")
+        progress.done(f"{first} (ELASTICSEARCH_HOSTS) does not answer: we start an Elasticsearch of our own")
+        return None
+    return first or None
 
 
 class Stack:
@@ -34,10 +38,11 @@ class Stack:
     Args:
         folder: for everything they write.
         index: where documents go, as in `--index`.
+        foreign: the URL of an Elasticsearch that runs already; None starts one.
         usual_ports: take the ports that people know (5044, 9200, 4566) where they are free.
     """
 
-    def __init__(self, folder: Path, index: str, *, usual_ports: bool = False) -> None:
+    def __init__(self, folder: Path, index: str, foreign: str | None, *, usual_ports: bool = False) -> None:
         self.folder = folder
         self.index = index
         self.elasticsearch_url = ""
@@ -47,6 +52,7 @@ class Stack:
         self.kinesis_job: jobs.Job | None = None
         self.aws: AwsServer | None = None
         self._elasticsearch: ElasticsearchServer | None = None
+        self._foreign = foreign
         self._usual_ports = usual_ports
 
     @property
@@ -58,12 +64,11 @@ class Stack:
 
     def start(self, progress: Progress) -> None:
         """Starts all of it; raises `LocalError` naming what did not start, with its last words."""
-        foreign = foreign_elasticsearch()
-        home = None if foreign else cache.find_elasticsearch(progress)
+        home = None if self._foreign else cache.find_elasticsearch(progress)
         progress.begin("starting moto (Kinesis, DynamoDB)")
         self.aws = AwsServer(self.folder, self._port(AWS_PORT))
-        if foreign or not home:
-            self.elasticsearch_url = foreign or ""
+        if self._foreign or not home:
+            self.elasticsearch_url = self._foreign or ""
         else:
             folder = self.folder / "elasticsearch"
             port = self._port(ELASTICSEARCH_PORT)
