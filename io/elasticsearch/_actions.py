@@ -19,6 +19,7 @@ from penstock.transforms.reference import Reference, compile_reference
 __all__ = ["LineMaker"]
 
 _MAX_REMEMBERED = 1024
+_BRACE, _NEWLINE = b"{\n"
 
 
 class LineMaker:
@@ -38,7 +39,8 @@ class LineMaker:
             options.routing or options.version or options.pipeline
         )
         self._days: dict[str, str] = {}
-        self._cut: Callable[[bytes], bytes] = bytes if options.keep_metadata else MetadataCutter()
+        self._cutter = MetadataCutter()
+        self._cut: Callable[[bytes], bytes] = bytes if options.keep_metadata else self._cutter
         self._fast = self._simple and self._takes_event_id and self._index.by_day
 
     def lines(self, events: list[Event]) -> tuple[list[bytes], list[bytes]]:
@@ -51,6 +53,7 @@ class LineMaker:
         heads: list[bytes] = []
         sources: list[bytes] = []
         days, cut = (self._days if self._fast else {}), self._cut
+        start, end, learnt = self._cutter.latest
         for event in events:
             timestamp, name = event.timestamp, event.id
             # "2026-11-22T" -> the line's beginning: what nearly every event needs, without a call.
@@ -58,8 +61,13 @@ class LineMaker:
             if prefix is None or name is None or event.changed:
                 head, source = self.line(event)
             else:
-                head, source = f"{prefix}{quote(name)}}}}}".encode(), cut(event.data)
-                if 10 in source:
+                head, source = f"{prefix}{quote(name)}}}}}".encode(), event.data
+                # As the cutter would do it, without the call.
+                if source.startswith(learnt, start) and _BRACE not in source[1:start]:
+                    source = source[:start] + source[end:]
+                else:
+                    source = cut(source)
+                if _NEWLINE in source:
                     source = self._payload(event)
             heads.append(head)
             sources.append(source)

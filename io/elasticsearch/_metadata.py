@@ -29,6 +29,11 @@ class MetadataCutter:
     def __init__(self) -> None:
         self._learnt: list[tuple[int, int, bytes]] = []
 
+    @property
+    def latest(self) -> tuple[int, int, bytes]:
+        """What was learnt last, for a caller that cuts by itself (see `LineMaker`): begin, end, and the bytes between."""
+        return self._learnt[0] if self._learnt else (0, 0, b"\0")
+
     def __call__(self, data: bytes) -> bytes:
         """The same JSON object without its `@metadata`; bytes that are no JSON object stay as they are."""
         for start, end, learnt in self._learnt:
