@@ -238,15 +238,18 @@ def scale(count: int) -> None:
         fill(aws, 16, 100_000)
         options = ("--region", REGION, "--endpoint_url", aws.endpoint_url, "--input", "s3://lake/")
         speeds: dict[int, list[float]] = {1: [], 2: []}
+        used: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(count):
             for workers, found in speeds.items():
-                _, said, _ = run_job(url, "--workers", str(workers), *options)
+                cpu, said, _ = run_job(url, "--workers", str(workers), *options)
+                used[workers].append(cpu)
                 rate = re.search(r"([\d,]+) events a second", said)
                 assert rate is not None
                 found.append(float(rate[1].replace(",", "")))
         one, two = (statistics.median(found) for found in speeds.values())
         print(f"one worker {one:,.0f} events/s, two {two:,.0f}: {two / one:.2f} times (goal 1.7)")
         print(f"  rounds: {speeds}")
+        print(f"  CPU-seconds, starting included: {used}; load of this machine: {os.getloadavg()[0]:.1f}")
 
 
 def memory(_: int) -> None:
