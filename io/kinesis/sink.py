@@ -21,7 +21,7 @@ from penstock.io.kinesis.cloudwatch import MetricsUploader
 from penstock.io.kinesis.partition_keys import PartitionKeys
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.stream_names import StreamName
-from penstock.io.kinesis.write_metrics import Recorder
+from penstock.io.kinesis.write_metrics import COUNTS, Recorder
 from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.io.kinesis.writer import Refusal, StreamWriter
 from penstock.io.live import LIVE
@@ -78,6 +78,7 @@ class _WriteToKinesisDoFn(beam.DoFn):
         self._written = Metrics.counter("kinesis_write", "events")
         self._refused = Metrics.counter("kinesis_write", "refused")
         self._bytes = Metrics.counter("kinesis_write", "bytes")
+        self._counters = {name: Metrics.counter("kinesis_write", name) for name in COUNTS}
         # The repr leaves secrets out; the access key tells two identities apart.
         self._key = f"kinesis_write:{options!r}:{aws!r}"
 
@@ -96,7 +97,7 @@ class _WriteToKinesisDoFn(beam.DoFn):
         self._written.inc(len(batch.events) - len(letters))
         self._bytes.inc(size)
         for name, count in writer.recorder.take_counts().items():
-            Metrics.counter("kinesis_write", name).inc(count)
+            self._counters[name].inc(count)
         if not letters:
             yield batch
             return

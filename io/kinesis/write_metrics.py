@@ -12,7 +12,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Metric", "Recorder", "Statistics"]
+__all__ = ["COUNTS", "Landed", "Metric", "Recorder", "Statistics"]
+
+COUNTS = (
+    "AllErrors",
+    "KinesisRecordsDataPut",
+    "KinesisRecordsPut",
+    "PutRecords",
+    "RetriesPerRecord",
+    "UserRecordsPut",
+)
+"""What `Recorder.take_counts` may give."""
 
 _MAX_SERIES = 50_000
 """Names times shards; beyond it further shards are summed under no shard."""

@@ -273,3 +273,15 @@ def test_who_we_are_for_cloudwatch() -> None:
     role = KinesisWriteOptions("orders", metrics_role_arn="arn:role/cw").metrics_aws(aws)
     assert (role.access_key, role.role_arn) == ("job", "arn:role/cw")
     assert "s2" not in repr(KinesisWriteOptions("orders", metrics_access_key="cw", metrics_secret_key="s2"))
+
+
+def test_every_count_has_its_beam_counter(kinesis: KinesisSimulator) -> None:
+    kinesis.faults.refuse_records("InternalFailure", share=1.0)
+    dofn = _dofn(kinesis, _options())
+    list(dofn.process(_batch(b"x")))
+    writer = LIVE.share(dofn._key, lambda: pytest.fail("the writer is shared"))
+    assert writer.recorder.take_counts() == {}, "process took them"
+    writer.write(_batch(b"y").events, PartitionKeys())
+    kinesis.faults.refuse_records("InternalFailure", share=1.0)
+    writer.write(_batch(b"z").events, PartitionKeys())
+    assert set(writer.recorder.take_counts()) == set(dofn._counters)
