@@ -25,6 +25,7 @@ from tests.tools.kinesis_local import FOLDER, kinesis_local
 from tests.tools.kpl import user_records
 
 STREAM = "orders"
+README = Path(__file__).resolve().parents[2] / "README.md"
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "iam.md"
 
 
@@ -183,6 +184,8 @@ def test_help_and_docs_show_the_policy(capsys: pytest.CaptureFixture[str]) -> No
     assert ended.value.code == 0
     assert shown in capsys.readouterr().out
     assert shown in DOCS.read_text()
+    blocks = re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+    assert write_policy() in [json.loads(block) for block in blocks]
 
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
