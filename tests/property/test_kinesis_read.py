@@ -62,7 +62,7 @@ class Calm(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 9))
     def merge(self, pick):
         shards = self.model.open_shards()
-        if 1 < len(shards) and len(self.model.shards) < 7:
+        if len(shards) > 1 and len(self.model.shards) < 7:
             left = pick % (len(shards) - 1)
             self.model.merge(shards[left].shard_id, shards[left + 1].shard_id)
 
