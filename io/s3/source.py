@@ -275,9 +275,12 @@ class _DecodeDoFn(beam.DoFn):
         if not text:
             yield batch
             return
+        rows = (
+            [event for event in batch.events if event.id is not None] if len(text) < len(batch.events) else []
+        )
         decoded, letters = self._decoder.decode(text)
-        if len(text) < len(batch.events):
-            decoded = [event for event in batch.events if event.id is not None] + decoded
+        if rows:
+            decoded = rows + decoded
         if letters:
             self._failures.inc(len(letters))
         yield batch.with_events(decoded, letters)

@@ -137,6 +137,7 @@ def test_every_format_and_compression_arrives(backfill):
     ]
     assert sorted(document["number"] for document in documents.values()) == expected
     assert "2,800   read" in done.stderr
+    assert "written               2,800" in done.stderr
 
     # Again: everything is known by its id.
     again = backfill.run("--exclude_pattern", "excluded", prefix="a/*")

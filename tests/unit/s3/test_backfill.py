@@ -4,6 +4,8 @@ import json
 from typing import ClassVar
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from penstock.io.aws import AwsOptions
@@ -98,6 +100,13 @@ def test_batches_keep_both_bounds(folder, tmp_path_factory, monkeypatch):
             assert sum(len(event.data) for event in batch.events) <= options.get("max_batch_bytes", 1 << 20)
     LIVE.close()
     assert not list(elsewhere.iterdir()), "without a folder nothing is told"
+
+
+def test_rows_and_lines_in_one_batch_arrive_once_each(folder):
+    pq.write_table(pa.table({"n": [1000, 1001]}), folder / "rows.parquet")
+    (batch,) = run(S3ReadOptions(input=[str(folder)]))
+    assert sorted(document_of(event)["n"] for event in batch.events) == [*range(500), 1000, 1001]
+    assert all(event.id for event in batch.events)
 
 
 def test_the_throttle_keeps_its_rate():

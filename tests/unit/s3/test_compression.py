@@ -5,6 +5,8 @@ import gzip
 import io
 import lzma
 import random
+import shutil
+import subprocess
 
 import pytest
 from backports import zstd
@@ -91,3 +93,17 @@ def test_a_bomb_comes_in_blocks():
 @pytest.mark.parametrize("head", [b"", b"{}", b"BZh is a word", b"BZh9 too", b"\x1f\x8b", b"(\xb5/"])
 def test_what_is_no_compression_is_none(head):
     assert detect(head) == "none"
+
+
+PROGRAMS = ["gzip -9", "gzip -1 --rsyncable", "zstd --check", "zstd --long=27", "bzip2", "xz -T2"]
+
+
+@pytest.mark.parametrize("command", PROGRAMS)
+def test_what_the_system_s_own_programs_write_is_read(tmp_path, command):
+    program, *options = command.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program} here")
+    file = tmp_path / "content"
+    file.write_bytes(CONTENT)
+    made = subprocess.run([program, *options, "-c", str(file)], capture_output=True, check=True).stdout
+    assert read(made + made) == (CONTENT + CONTENT, "")
