@@ -186,11 +186,11 @@ def test_limit_and_reading_on(stream: Any) -> None:
 
 def test_what_is_refused(stream: Any, request: pytest.FixtureRequest) -> None:
     if "local" not in request.node.name:
-        # kinesis-local takes more than 5 MiB in one request.
+        # kinesis-local bounds a request neither in bytes nor in records.
+        assert _code(lambda: _put(stream, *([(b"x", "a", None)] * 501))) == "ValidationException"
         assert (
             _code(lambda: _put(stream, *([(b"x" * 1_000_000, "a", None)] * 6))) == "InvalidArgumentException"
         )
-    assert _code(lambda: _put(stream, *([(b"x", "a", None)] * 501))) == "ValidationException"
     missing = {"StreamName": "nowhere", "Records": [{"Data": b"x", "PartitionKey": "a"}]}
     assert _code(lambda: stream.put_records(**missing)) == "ResourceNotFoundException"
     assert _code(lambda: _iterator(stream, "shardId-000000000009", "LATEST")) == "ResourceNotFoundException"
