@@ -113,7 +113,9 @@ class ElasticsearchOptions:
     ilm_pattern: str = option("000001", help="Suffix of the first index behind --ilm_rollover_alias.")
     sniffing: bool = option(False, help="Find the cluster's other nodes and use them too.")
     sniffing_delay: float = option(60.0, help="Seconds between two looks for nodes.")
-    bulk_max_count: int = option(500, help="Documents in one bulk at most.")
+    bulk_max_count: int = option(
+        1000, help="Documents in one bulk at most; fewer: more bulks at a time, more CPU."
+    )
     bulk_max_bytes: int = option(
         5 << 20, help="Bytes of one bulk before compression at most; a larger single document goes alone."
     )
