@@ -1,6 +1,7 @@
 """The read's IAM policy: what is printed is what is called, and each denial ends the job with one line."""
 
 import json
+import re
 from pathlib import Path
 
 import botocore.client
@@ -151,3 +152,8 @@ def test_help_and_docs_show_the_same_policy():
     assert shown in docs
     for action in [*actions(), "kms:Decrypt", "sts:AssumeRole"]:
         assert f"| `{action}`" in docs
+
+
+def test_the_readme_shows_it_too():
+    blocks = re.findall(r"```json\n(.*?)```", (Path(__file__).parents[3] / "README.md").read_text(), re.DOTALL)
+    assert read_policy() in [json.loads(block) for block in blocks]
