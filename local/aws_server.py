@@ -14,7 +14,7 @@ import boto3
 
 from local.processes import LocalError, Process
 
-__all__ = ["CREDENTIALS", "REGION", "AwsServer"]
+__all__ = ["CREDENTIALS", "REGION", "AwsServer", "create_stream"]
 
 REGION = "us-east-1"
 CREDENTIALS = {
@@ -26,6 +26,12 @@ CREDENTIALS = {
 """Environment for whoever talks to the server: it takes any key, but botocore wants one."""
 
 START_TIMEOUT_S = 60.0
+
+
+def create_stream(kinesis: Any, name: str, shards: int) -> None:
+    """A Kinesis stream by a boto3 client, active on return."""
+    kinesis.create_stream(StreamName=name, ShardCount=shards)
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
 class AwsServer:
@@ -69,11 +75,7 @@ class AwsServer:
 
     def create_stream(self, name: str, shards: int) -> None:
         """A Kinesis stream, active on return."""
-        kinesis = self.client("kinesis")
-        kinesis.create_stream(StreamName=name, ShardCount=shards)
-        kinesis.get_waiter("stream_exists").wait(
-            StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-        )
+        create_stream(self.client("kinesis"), name, shards)
 
     def stop(self) -> None:
         """Ends it, and everything it holds."""

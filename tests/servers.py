@@ -21,7 +21,7 @@ import boto3
 from elasticsearch import Elasticsearch
 
 from local import cache
-from local.aws_server import REGION, AwsServer
+from local.aws_server import REGION, AwsServer, create_stream
 from local.elasticsearch_server import ElasticsearchServer, answers
 from local.processes import Handle, Process
 from local.terminal import Progress
@@ -53,11 +53,7 @@ class SharedAws:
         return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint_url)
 
     def create_stream(self, name: str, shards: int) -> None:
-        kinesis = self.client("kinesis")
-        kinesis.create_stream(StreamName=name, ShardCount=shards)
-        kinesis.get_waiter("stream_exists").wait(
-            StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-        )
+        create_stream(self.client("kinesis"), name, shards)
 
 
 def shared_elasticsearch() -> SharedElasticsearch:
