@@ -155,5 +155,7 @@ def test_help_and_docs_show_the_same_policy():
 
 
 def test_the_readme_shows_it_too():
-    blocks = re.findall(r"```json\n(.*?)```", (Path(__file__).parents[3] / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```json\n(.*?)```", (Path(__file__).parents[3] / "README.md").read_text(), re.DOTALL
+    )
     assert read_policy() in [json.loads(block) for block in blocks]
