@@ -72,7 +72,7 @@ coders.registry.register_coder(EventBatch, BatchCoder)
 
 @dataclasses.dataclass(frozen=True)
 class Pacing:
-    """How long a reader may hold on to its bundle, by runner (measured: design, Runners).
+    """How long a reader may hold on to its bundle, by runner; measured on each.
 
     Attributes:
         block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.

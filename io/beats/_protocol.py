@@ -18,7 +18,7 @@ bounded memory, and a small window costs one stretch.
     in window    ends the short window    an event; the      its frames     error
                  as if it were whole      last ends it
 
-What other servers do is in the design's table; we follow Logstash where Beats depend on it (a new window before
+Other servers differ in these cases; we follow Logstash where Beats depend on it (a new window before
 the last one is full, sequence numbers that start anywhere, several compressed frames in a window).
 Any error is final: the connection must be closed, and every later call raises the same error.
 """
