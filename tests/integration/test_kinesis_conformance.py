@@ -2,8 +2,7 @@
 
 Known differences, left out here. moto 5.2: puts after a split still reach the closed parent, the iterator of a
 closed shard never ends, an explicit hash key on a shard's boundary is an internal error, a page of shards can't
-be asked for by its token alone. kinesis-local 0.6 (only where `PENSTOCK_KINESIS_LOCAL` names it): a stream's middle
-is off by one. Neither throttles.
+be asked for by its token alone. kinesis-local 0.6: a stream's middle is off by one. Neither throttles.
 """
 
 import hashlib
@@ -17,7 +16,9 @@ from botocore.exceptions import ClientError
 
 from local.aws_server import AwsServer
 from tests.simulator import KinesisSimulator
-from tests.tools.kinesis_local import FOLDER, kinesis_local
+from tests.tools.emulators import kinesis_local
+
+pytestmark = pytest.mark.servers
 
 STREAM = "conformance"
 HALF = 1 << 127
@@ -31,10 +32,8 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def local_url() -> Iterator[str]:
-    if not FOLDER:
-        pytest.skip("PENSTOCK_KINESIS_LOCAL names no folder of kinesis-local")
-    with kinesis_local() as url:
+def local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with kinesis_local(tmp_path_factory.mktemp("kinesis-local")) as url:
         yield url
 
 

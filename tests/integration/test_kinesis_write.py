@@ -21,7 +21,7 @@ from penstock.io.kinesis.sink import KinesisWriter
 from penstock.io.kinesis.write_policy import write_policy
 from penstock.pipelines import beats_to_kinesis
 from penstock.transforms.batch import Event
-from tests.tools.kinesis_local import FOLDER, kinesis_local
+from tests.tools.emulators import kinesis_local
 from tests.tools.kpl import user_records
 
 STREAM = "orders"
@@ -211,10 +211,10 @@ def test_what_was_written_is_read_back(aws_factory: Callable[[], AwsServer], pla
     server.stop()
 
 
-@pytest.mark.skipif(not FOLDER, reason="PENSTOCK_KINESIS_LOCAL names no folder of kinesis-local")
+@pytest.mark.servers
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
-def test_a_split_and_a_merge_while_writing(plane: str) -> None:
-    with kinesis_local() as url:
+def test_a_split_and_a_merge_while_writing(plane: str, tmp_path: Path) -> None:
+    with kinesis_local(tmp_path) as url:
         client = boto3.client(
             "kinesis",
             endpoint_url=url,
