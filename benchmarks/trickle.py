@@ -51,7 +51,7 @@ RUN = str(uuid.uuid4())
 def main(count: int) -> int:
     folder = Path(tempfile.mkdtemp(prefix="penstock-trickle-"))
     folder.chmod(0o755)
-    stack = Stack(folder, "trickle")
+    stack = Stack(folder, "trickle", None)
     try:
         stack.start(Progress(sys.stderr))
         host, _, port = stack.elasticsearch_url.rpartition("//")[2].partition(":")
