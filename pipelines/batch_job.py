@@ -29,7 +29,7 @@ from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
-from penstock.pipelines.job import _calm_garbage_collector, _choose_runner, _report, _set_up_logging, _Watch
+from penstock.pipelines.running import Watch, calm_garbage_collector, choose_runner, report, set_up_logging
 
 __all__ = ["BatchJobOptions", "Workload", "run_batch"]
 
@@ -108,9 +108,9 @@ def run_batch(
         prepare: checks and lists; raises `PenstockError` for what would not work; None: there is nothing to run.
         build: puts the graph on a pipeline; gets the folder where progress is told.
     """
-    watch = _Watch(0.0)
+    watch = Watch(0.0)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder, _quiet_workers(job, folder):
-        _set_up_logging(job.log_level)
+        set_up_logging(job.log_level)
         for handler in logging.getLogger().handlers:
             handler.addFilter(_from_a_worker)
         try:
@@ -119,14 +119,14 @@ def run_batch(
                 return 0
             options = PipelineOptions([*beam_arguments, *_worker_arguments(job.workers)])
             options.view_as(SetupOptions).save_main_session = False
-            runner = _choose_runner(options)
+            runner = choose_runner(options)
             options.view_as(StandardOptions).streaming = False
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, folder)
             watch.start()
             display = _Display(Path(folder), work, job.progress)
             display.start()
-            _calm_garbage_collector()
+            calm_garbage_collector()
             try:
                 result = pipeline.run()
                 result.wait_until_finish()
@@ -137,7 +137,7 @@ def run_batch(
             found = read_counts(Path(folder))
             counters = _counters(result)
         except BaseException as error:
-            code = _report(name, _from_worker(error))
+            code = report(name, _from_worker(error))
             _tell_what_is_done(read_counts(Path(folder)))
             return code
         finally:

@@ -25,8 +25,8 @@ from penstock.io.kinesis.sink import KinesisWriter
 from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine, parse
-from penstock.pipelines.job import _report, _set_up_logging, _Watch
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.running import Watch, report, set_up_logging
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sink = (kinesis.KinesisWriteOptions,) if to_kinesis else (ElasticsearchOptions, DecodeOptions)
     line = parse(f"penstock {NAME}", DESCRIPTION, (ReplayOptions, *sink, AwsOptions), argv, EPILOG)
     options = line.get(ReplayOptions)
-    _set_up_logging(options.log_level)
-    watch = _Watch(0.0)
+    set_up_logging(options.log_level)
+    watch = Watch(0.0)
     try:
         aws = line.get(AwsOptions)
         cluster = None if to_kinesis else line.get(ElasticsearchOptions)
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stopped = LIVE.stopping.is_set()
         LIVE.close()
     except BaseException as error:
-        return _report(NAME, error)
+        return report(NAME, error)
     finally:
         watch.end()
     kinds = "".join(

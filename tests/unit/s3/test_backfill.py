@@ -138,7 +138,7 @@ def test_an_estimate_is_near_the_truth(folder):
 
 
 def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypatch):
-    monkeypatch.setattr(batch_job, "_set_up_logging", lambda level: None)
+    monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
     code = s3_to_elasticsearch.main(
         ["--input", f"{folder}/[0-2].json", "--dry_run", "--hosts", "127.0.0.1:9"]
     )
@@ -149,7 +149,7 @@ def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypa
 
 
 def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(batch_job, "_set_up_logging", lambda level: None)
+    monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
     assert s3_to_elasticsearch.main(["--input", str(tmp_path / "nothing")]) == 1
     _, err = capsys.readouterr()
     assert (
