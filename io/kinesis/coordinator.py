@@ -171,10 +171,6 @@ class Coordinator:
                 due.append(each.checkpoint_at)
         return max(0.0, min(due) - self._clock())
 
-    def nudge(self) -> None:
-        """Something ended or vanished: look at everything in the next round."""
-        self._sync_at = self._look_at = self._clock()
-
     # -- renewals and checkpoints ----------------------------------------------------------------------
 
     def _has_news(self, held: Held) -> bool:
