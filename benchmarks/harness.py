@@ -5,15 +5,27 @@ every contender runs once a round, in turn, and the table shows each one's media
 and its ratio to the first. CPU time is that of the process under test (user and system), never wall time.
 """
 
+import contextlib
 import importlib.util
 import os
+import signal
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["child_cpu_s", "cpu_per_million", "events", "load_package", "print_table", "resident_mb", "rounds"]
+__all__ = [
+    "child_cpu_s",
+    "cpu_per_million",
+    "events",
+    "load_package",
+    "print_table",
+    "resident_mb",
+    "rounds",
+    "simulator",
+]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -39,6 +51,21 @@ def load_package(name: str) -> None:
     )
     assert spec is not None
     sys.modules[name] = importlib.util.module_from_spec(spec)
+
+
+@contextlib.contextmanager
+def simulator(*arguments: str) -> Iterator[str]:
+    """The Kinesis simulator of our tests as a process of its own, with its command line's arguments; its address."""
+    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import harness; harness.load_package('tests'); "
+    code += "from tests.simulator.__main__ import main; main()"
+    command = [sys.executable, "-P", "-c", code, str(Path(__file__).resolve().parent), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def cpu_per_million(work: Callable[[], int]) -> float:

@@ -27,7 +27,16 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import child_cpu_s, cpu_per_million, events, load_package, print_table, resident_mb, rounds
+from harness import (
+    child_cpu_s,
+    cpu_per_million,
+    events,
+    load_package,
+    print_table,
+    resident_mb,
+    rounds,
+    simulator,
+)
 
 load_package("tests")
 load_package("local")
@@ -73,16 +82,6 @@ def python(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-P", *arguments]
 
 
-def simulator() -> Any:
-    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import harness; harness.load_package('tests'); "
-    code += "from tests.simulator.__main__ import main; main()"
-    return program(
-        *python("-c", code, HERE, "--stream", "kinesis_poc:2", "--forget"),
-        wait_for="http",
-        cwd=ROOT / "tests",
-    )
-
-
 def job(name: str, folder: str, *options: str) -> Any:
     return program(*python("-m", "penstock.pipelines", name, *options), wait_for=" ready: ", cwd=Path(folder))
 
@@ -92,7 +91,10 @@ def job(name: str, folder: str, *options: str) -> Any:
 
 def beats_job() -> float:
     port = free_port(None)
-    with tempfile.TemporaryDirectory() as folder, simulator() as (_, endpoint_url):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        simulator("--stream", "kinesis_poc:2", "--forget") as endpoint_url,
+    ):
         options = ["--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url]
         options += ["--randomized_partition_key", "--max_pending_records", "10000", "--rate_limit", "1000000"]
         with job("beats-to-kinesis", folder, *options) as (pid, _):

@@ -9,21 +9,18 @@ the same bytes. Only this process is measured; the pace that spares the service'
 """
 
 import base64
-import contextlib
 import hashlib
 import importlib.util
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import cpu_per_million, events, load_package, print_table, resident_mb, rounds
+from harness import cpu_per_million, events, load_package, print_table, resident_mb, rounds, simulator
 
 load_package("tests")
 
@@ -49,22 +46,6 @@ MEMORY_BOUND_MB = 64 + 8 * 35
 class Origin:
     def position(self) -> None:
         return None
-
-
-@contextlib.contextmanager
-def simulator() -> Iterator[str]:
-    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import harness; harness.load_package('tests'); "
-    code += "from tests.simulator.__main__ import main; main()"
-    streams = [f"random:{SHARDS}", f"same:{SHARDS}", f"plain:{SHARDS}", f"many:{MEMORY_SHARDS}"]
-    arguments = [each for stream in streams for each in ("--stream", stream)]
-    command = [sys.executable, "-P", "-c", code, str(HERE), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 def options_of(url: str) -> AwsOptions:
@@ -217,7 +198,8 @@ def memory(url: str) -> None:
 
 def main() -> None:
     arguments = [each for each in sys.argv[1:] if each != "--memory"]
-    with simulator() as url:
+    streams = [f"random:{SHARDS}", f"same:{SHARDS}", f"plain:{SHARDS}", f"many:{MEMORY_SHARDS}"]
+    with simulator(*[each for stream in streams for each in ("--stream", stream)]) as url:
         if "--memory" in sys.argv:
             memory(url)
             return

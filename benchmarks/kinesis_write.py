@@ -8,20 +8,17 @@ base64 and SHA-256 of the same bytes, which KPL's format and the signature deman
 """
 
 import base64
-import contextlib
 import hashlib
 import importlib.util
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "upb")
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import cpu_per_million, events, load_package, print_table, rounds
+from harness import cpu_per_million, events, load_package, print_table, rounds, simulator
 
 load_package("tests")
 
@@ -48,20 +45,6 @@ class Origin:
 
     def arrived_ms(self) -> int:
         return 0
-
-
-@contextlib.contextmanager
-def simulator() -> Iterator[str]:
-    code = "import sys; sys.path[:0] = [sys.argv.pop(1)]; import harness; harness.load_package('tests'); "
-    code += "from tests.simulator.__main__ import main; main()"
-    command = [sys.executable, "-P", "-c", code, str(HERE), "--stream", f"{STREAM}:4", "--forget"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 def ours(endpoint_url: str, fields: list[str] | None = None, **options: Any) -> Callable[[], float]:
@@ -134,7 +117,7 @@ def floor() -> Callable[[], float]:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with simulator() as url:
+    with simulator("--stream", f"{STREAM}:4", "--forget") as url:
         contenders: dict[str, Callable[[], float]] = {}
         if importlib.util.find_spec("aws_kinesis_agg"):
             contenders["aws-kinesis-agg and boto3"] = peer(url)
