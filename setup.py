@@ -1,13 +1,37 @@
-"""Maps the top-level folders onto the package `penstock`.
+"""Maps the top-level folders onto the package `penstock`, and builds the optional C kernels.
 
 A folder called `io` at the top cannot be imported as `io` (the standard library wins), so
 `package_dir` puts it, and its neighbours, under `penstock`. Never put this folder on `sys.path`.
 Beam reads this file too: `--setup_file ./setup.py` carries the package to a worker.
+
+Each `_native_NAME.c` is an extension module of its own, and optional: where there is no compiler the
+installation goes on without it, and a twin in Python does its work (see transforms/native.py).
 """
 
-from setuptools import find_packages, setup
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
 
 FOLDERS = ("io", "transforms", "pipelines")
+
+
+def kernels() -> list[Extension]:
+    """One optional extension for each `_native_NAME.c`, named after its place."""
+    found = []
+    for folder in FOLDERS:
+        for source in sorted(Path(folder).rglob("_native_*.c")):
+            headers = sorted(map(str, source.parent.glob("_native_*.h")))
+            found.append(
+                Extension(
+                    ".".join(("penstock", *source.with_suffix("").parts)),
+                    sources=[source.as_posix()],
+                    depends=headers,
+                    extra_compile_args=["-O3"],
+                    optional=True,
+                )
+            )
+    return found
+
 
 setup(
     packages=[
@@ -17,4 +41,6 @@ setup(
     ],
     package_dir={f"penstock.{folder}": folder for folder in FOLDERS},
     package_data={f"penstock.{folder}": ["py.typed"] for folder in FOLDERS},
+    include_package_data=False,  # MANIFEST.in names sources of kernels, which no wheel needs
+    ext_modules=kernels(),
 )

@@ -1,7 +1,7 @@
 """Makes the virtual environment `.venv` of this checkout and goes on inside it. Standard library only.
 
-A stamp tells that the environment is complete and belongs to this pyproject.toml, this Python and this
-place: the second run installs nothing. A file lock lets one of several runs install.
+A stamp tells that the environment is complete and belongs to this pyproject.toml, these kernels' sources, this
+Python and this place: the second run installs nothing. A file lock lets one of several runs install.
 """
 
 import fcntl
@@ -22,7 +22,9 @@ LOG = ROOT / ".venv-install.log"
 def stamp() -> str:
     """What the environment depends on, as one hash."""
     parts = [str(ROOT), str(sys.version_info[:2])]
-    parts += [(ROOT / name).read_text() for name in ("pyproject.toml", "setup.py")]
+    folders = (ROOT / "io", ROOT / "transforms")
+    kernels = sorted(path for folder in folders for path in folder.rglob("_native_*.[ch]"))
+    parts += [path.read_text() for path in (ROOT / "pyproject.toml", ROOT / "setup.py", *kernels)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from penstock.io.errors import OptionError
 from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.pipelines.running import Watch, calm_garbage_collector, choose_runner, report, set_up_logging
+from penstock.transforms import native
 
 __all__ = ["JobOptions", "run_streaming"]
 
@@ -86,6 +87,7 @@ def run_streaming(
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, runner if isinstance(runner, str) else "Beam's FnApiRunner")
+        _LOGGER.debug("kernels: %s", native.describe())
         watch.start()
         calm_garbage_collector()
         result = pipeline.run()

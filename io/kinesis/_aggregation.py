@@ -28,7 +28,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from operator import add
 
+from penstock.transforms import native
+
 __all__ = ["AGGREGATED_KEY", "MAGIC", "OVERHEAD", "Aggregator", "aggregate_run", "hash_key_of", "varint"]
+
+_kernel = native.load("penstock.io.kinesis._native_records")
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 AGGREGATED_KEY = "a"

@@ -4,6 +4,7 @@ The dependencies are borrowed from the environment that runs the tests (a path f
 them four times over would prove nothing more.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,15 @@ FOLDERS = ("io", "transforms", "pipelines")
 pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
 
 
-def run(*command, cwd=None):
+def run(*command, cwd=None, **variables):
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -32,11 +39,11 @@ def checkout(tmp_path_factory):
     """A clean copy of what is under version control, or will be."""
     copy = tmp_path_factory.mktemp("checkout") / "penstock"
     copy.mkdir()
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, copy)
     for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     return copy
 
 
@@ -80,6 +87,14 @@ def works(python, cwd):
     return Path(where)
 
 
+def kernels(python, cwd):
+    """Which kernels an installation uses."""
+    told = (
+        "import penstock.io.kinesis.sink, penstock.io.kinesis.source; from penstock.transforms import native"
+    )
+    return run(python, "-c", f"{told}; print(*native.available())", cwd=cwd).split()
+
+
 def test_wheel(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[1] for name in names if name.startswith("penstock/")} == set(FOLDERS)
@@ -91,6 +106,18 @@ def test_wheel(wheel, tmp_path):
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     assert str(works(python, tmp_path)).startswith(str(tmp_path / "env"))
+    if shutil.which("cc"):
+        assert "records" in kernels(python, tmp_path)
+        assert "penstock/io/kinesis/_native_records.c" not in names
+
+
+def test_without_a_compiler(checkout, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", source, CC="/bin/false")
+    works(python, tmp_path)
+    assert kernels(python, tmp_path) == []
 
 
 def test_sdist(checkout, tmp_path):
@@ -104,9 +131,12 @@ def test_sdist(checkout, tmp_path):
     archive = next(tmp_path.glob("penstock-*.tar.gz"))
     with tarfile.open(archive) as content:
         assert any(name.endswith("/io/live.py") for name in content.getnames())
+        assert any(name.endswith("/io/kinesis/_native_records.c") for name in content.getnames())
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", archive)
     works(python, tmp_path)
+    if shutil.which("cc"):
+        assert "records" in kernels(python, tmp_path)
 
 
 def test_editable(checkout, tmp_path):
@@ -116,3 +146,5 @@ def test_editable(checkout, tmp_path):
     run(python, "-m", "pip", "install", "-q", "--no-deps", "-e", source)
     # From the checkout itself too, where a folder `io` lies around.
     assert works(python, source) == source / "io" / "live.py"
+    if shutil.which("cc"):
+        assert "records" in kernels(python, source)
