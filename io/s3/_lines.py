@@ -40,13 +40,14 @@ def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -
         if first:
             block = block.removeprefix(_BOM)
             first = False
+        returns = b"\r" in block or carry.endswith(b"\r")
         lines = (carry + block).split(b"\n") if carry else block.split(b"\n")
         carry = lines.pop()
         letters: list[DeadLetter] = []
         if too_long and lines:
             lines[0] = b""
             too_long = False
-        if b"\r" in block:
+        if returns:
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
         events = [Event(line, origin, count) for count, line in enumerate(lines, number) if line]
         if len(block) + len(carry) > max_line_bytes:
@@ -58,8 +59,9 @@ def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -
             letters.append(_too_long(carry, origin, number, max_line_bytes))
             carry, too_long = b"", True
         yield events, letters
-    if carry and not too_long:
-        yield [Event(carry.removesuffix(b"\r"), origin, number)], []
+    last = carry.removesuffix(b"\r")
+    if last and not too_long:
+        yield [Event(last, origin, number)], []
 
 
 def read_part(
@@ -115,8 +117,9 @@ def read_part(
         yield events, letters
         if end is not None and offset >= end:
             return
-    if carry and not skipping and not too_long and (end is None or offset < end):
-        yield [Event(carry.removesuffix(b"\r"), origin, offset)], []
+    last = carry.removesuffix(b"\r")
+    if last and not skipping and not too_long and (end is None or offset < end):
+        yield [Event(last, origin, offset)], []
 
 
 def _without_long(events: list[Event], limit: int) -> Piece:

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.io.s3._archive_rows import COLUMNS, MARK, events_of_columns, is_archive
 from penstock.io.s3._compression import Damaged
+from penstock.io.s3._json_columns import json_rows, times_as_text
 from penstock.io.s3._lines import Piece
-from penstock.io.s3._rows import RowMaker
+from penstock.io.s3._rows import TIME, RowMaker
 from penstock.io.s3.origin import S3Record
 
 __all__ = ["MAGIC", "count_rows", "plan_row_groups", "read_row_groups"]
@@ -99,6 +99,10 @@ def read_row_groups(
     maker = RowMaker(origin, schema.names, simple=all(_is_simple(field.type) for field in kept))
     for batch in _batches(parquet, start, end, wanted):
         names = batch.schema.names
+        if maker.takes_json and (texts := json_rows(batch)) is not None:
+            yield maker.events_of_json(texts, row, _times(batch)), []
+            row += batch.num_rows
+            continue
         rows = (
             zip(*[_values(column) for column in batch.columns], strict=True)
             if names
@@ -128,13 +132,16 @@ def _batches(parquet: Any, start: int, end: int, columns: list[str] | None) -> I
             raise _damaged(error) from error
 
 
+def _times(batch: Any) -> list[Any] | None:
+    """The values of `@timestamp`, where the batch has it."""
+    return _values(batch.column(TIME)) if TIME in batch.schema.names else None
+
+
 def _values(column: Any) -> list[Any]:
-    """A column as Python values; times as text, by Arrow, which is faster and keeps nanoseconds."""
+    """A column as Python values; times as text."""
     kind = column.type
     if pa.types.is_timestamp(kind):
-        plain = column.cast(pa.timestamp(kind.unit))  # a zone only says how to show it: the values are UTC
-        values: list[Any] = pc.strftime(plain, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
-        return values
+        return times_as_text(column).to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_nested(kind):
         return column.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
     return column.to_pylist()  # type: ignore[no-any-return]

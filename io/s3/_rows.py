@@ -8,7 +8,7 @@ import base64
 import datetime
 import decimal
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,11 +18,13 @@ from penstock.io.s3._lines import Piece
 from penstock.io.s3.origin import S3Record
 from penstock.transforms import timestamps
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.identity import document_id, hash_of, hashed_position_id
+from penstock.transforms.identity import document_id, hash_of, hashed_position_id, is_from_beat
 
-__all__ = ["RowMaker", "row_to_json"]
+__all__ = ["TIME", "RowMaker", "row_to_json"]
 
-_BEAT_FIELDS = frozenset({"@metadata", "agent", "beat"})
+TIME = "@timestamp"
+_METADATA = "@metadata"
+_BEAT_FIELDS = frozenset({_METADATA, "agent", "beat"})
 
 _simply = msgspec.json.Encoder().encode
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -42,22 +44,21 @@ class RowMaker:
         self._origin = origin
         self._prefix = hash_of(origin.position())
         names = set(names)
-        self._may_be_from_beat = not names.isdisjoint(_BEAT_FIELDS)
-        self._has_time = "@timestamp" in names
+        # What a Beat says of itself stands in objects.
+        self._may_be_from_beat = not simple and not names.isdisjoint(_BEAT_FIELDS)
+        self._may_give_id = _METADATA in names
+        self._has_time = TIME in names
         self._encode: Callable[[dict[str, Any]], bytes] = _simply if simple else row_to_json
 
     def events(self, rows: Iterable[dict[str, Any]], first: int) -> Piece:
         """The rows as events, numbered from `first`, and letters for those that have no JSON form."""
         events: list[Event] = []
         letters: list[DeadLetter] = []
-        append, encode, origin, prefix = events.append, self._encode, self._origin, self._prefix
-        plain = not self._may_be_from_beat and not self._has_time
+        append, encode, origin = events.append, self._encode, self._origin
         for index, row in enumerate(rows, first):
             try:
                 event = Event(encode(row), origin, index)
-                event.id = hashed_position_id(prefix, event)
-                if not plain:
-                    self._identify(event, row)
+                self._identify(event, row)
             except (TypeError, ValueError) as error:
                 kind, reason = type(error).__name__, str(error)[:300]
                 letters.append(DeadLetter(Event(b"", origin, index), kind, reason, "s3"))
@@ -65,11 +66,35 @@ class RowMaker:
                 append(event)
         return events, letters
 
+    @property
+    def takes_json(self) -> bool:
+        """Whether `events_of_json` knows the ids of these rows without their values."""
+        return not self._may_be_from_beat
+
+    def events_of_json(self, texts: Iterable[bytes], first: int, times: Sequence[Any] | None) -> list[Event]:
+        """Rows that are JSON already as events, numbered from `first`.
+
+        Args:
+            texts: the rows.
+            first: the number of the first.
+            times: the values of `@timestamp`, where there is such a column.
+        """
+        origin, prefix = self._origin, self._prefix
+        events = [Event(text, origin, index) for index, text in enumerate(texts, first)]
+        for event in events:
+            event.id = hashed_position_id(prefix, event)
+        if times is not None:
+            for event, time in zip(events, times, strict=True):
+                event.timestamp = timestamps.of_value(time)
+        return events
+
     def _identify(self, event: Event, row: dict[str, Any]) -> None:
-        if self._may_be_from_beat:
+        if self._may_be_from_beat and (self._may_give_id or is_from_beat(row)):
             event.id = document_id(event, row)
+        else:
+            event.id = hashed_position_id(self._prefix, event)
         if self._has_time:
-            time = row.get("@timestamp")
+            time = row.get(TIME)
             if isinstance(time, datetime.datetime):
                 time = timestamps.to_text(time if time.tzinfo else time.replace(tzinfo=datetime.UTC))
             event.timestamp = timestamps.of_value(time)

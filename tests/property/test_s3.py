@@ -1,16 +1,21 @@
 """However bytes are cut, and however an object is split, the same events come out, each once."""
 
+import datetime
 import io
 import json
 
 import fastavro
-from hypothesis import given, settings
+import orjson
+import pyarrow as pa
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.io.s3._avro import read_blocks
 from penstock.io.s3._compression import Damaged
 from penstock.io.s3._json_array import read_array
+from penstock.io.s3._json_columns import json_rows, times_as_text
 from penstock.io.s3._lines import read_lines, read_part
+from penstock.io.s3._rows import row_to_json
 from penstock.io.s3._selection import dates_of_key, literal_prefix, pattern_of
 from penstock.io.s3.origin import S3Record
 
@@ -27,6 +32,7 @@ def events(pieces):
 
 
 @given(st.binary(max_size=400).map(lambda data: data.replace(b"\xef\xbb\xbf", b"")), st.integers(1, 50))
+@example(b"\r\nx\r\n\r", 1)
 def test_lines_are_those_of_the_text_however_it_comes(data, size):
     expected = [
         (number, line.removesuffix(b"\r"))
@@ -118,3 +124,50 @@ def test_every_avro_row_is_read_once_however_a_file_is_split(count, interval, ed
 def test_a_key_without_special_characters_fits_itself_as_a_glob(key):
     assert pattern_of(literal_prefix(key))(literal_prefix(key))
     dates_of_key(key)  # any key is read without an error
+
+
+COLUMNS = {
+    pa.string(): st.text(max_size=8) | st.sampled_from(['"', "\\", "\n", "\x00", "\x1f", "\x7f", "é\\n"]),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.float64(): st.floats(),
+    pa.bool_(): st.booleans(),
+    pa.null(): st.none(),
+    pa.timestamp("us", "UTC"): st.datetimes(timezones=st.just(datetime.UTC)),
+}
+
+
+@st.composite
+def record_batches(draw):
+    kinds = draw(st.lists(st.sampled_from(list(COLUMNS)), min_size=1, max_size=4))
+    names = draw(st.lists(st.text(max_size=5), min_size=len(kinds), max_size=len(kinds), unique=True))
+    count = draw(st.integers(0, 6))
+    columns = [
+        pa.array(draw(st.lists(st.none() | COLUMNS[kind], min_size=count, max_size=count)), kind) for kind in kinds
+    ]  # fmt: skip
+    batch = pa.record_batch(columns, names=names)
+    return batch.slice(draw(st.integers(0, count)))
+
+
+@given(record_batches())
+def test_json_made_by_columns_says_what_json_made_by_rows_says(batch):
+    by_columns = json_rows(batch)
+    values = [times_as_text(each) if pa.types.is_timestamp(each.type) else each for each in batch.columns]
+    rows = [
+        dict(zip(batch.schema.names, row, strict=True))
+        for row in zip(*[each.to_pylist() for each in values], strict=True)
+    ]
+    if by_columns is None:
+        assert any(
+            isinstance(value, str) and min(value, default=" ") < " " for row in rows for value in row.values()
+        )
+        return
+    assert [orjson.loads(text) for text in by_columns] == [orjson.loads(row_to_json(row)) for row in rows]
+
+
+def test_json_by_columns_leaves_to_the_slower_way_what_it_does_not_know():
+    not_utf8 = pa.array([b"\xff"], pa.binary()).cast(pa.string(), safe=False)
+    for column in (pa.array([[1]]), pa.array([b"x"]), pa.array([{"a": 1}]), pa.array(["\x01"]), not_utf8):
+        assert json_rows(pa.record_batch([column], names=["a"])) is None
+    twice = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    assert json_rows(twice) is None
