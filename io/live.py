@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from penstock.io.errors import PenstockError
+from penstock.io.meters import METERS
+from penstock.io.status import Peer
 from penstock.transforms.batch import Event, EventBatch
 
 __all__ = ["LIVE", "Chunk", "LiveSource", "Registry"]
@@ -91,6 +93,9 @@ class LiveSource:
         """Why this source can't go on, if it can't: the next read raises it and ends the job."""
         self.pending_events = 0
         self.pending_bytes = 0
+        self.taken_in_events = self.taken_in_bytes = self.acknowledged_events = self.returned_chunks = 0
+        self.patience_s = 0.0
+        """So long, in seconds, acknowledgements may be held back on purpose (see `penstock.io.status`)."""
         self.last_activity = time.monotonic()
         self._changed = threading.Condition()
         self._queue: collections.deque[Chunk] = collections.deque()
@@ -115,6 +120,8 @@ class LiveSource:
             self._queued_bytes += size
             self.pending_events += events
             self.pending_bytes += size
+            self.taken_in_events += events
+            self.taken_in_bytes += size
             self.last_activity = time.monotonic()
             self._changed.notify_all()
         return True
@@ -153,7 +160,7 @@ class LiveSource:
                 size += chunk.size
                 oldest = min(oldest, chunk.arrived_ms)
             self.last_activity = time.monotonic()
-            return EventBatch(self.key, tokens, events, [], oldest)
+            return EventBatch(self.key, tokens, events, [], oldest, size)
 
     def _full(self) -> bool:
         return (
@@ -174,6 +181,7 @@ class LiveSource:
         with self._changed:
             chunks = list(self._handed_out.values())
             self._handed_out.clear()
+            self.returned_chunks += len(chunks)
             self._requeued(chunks)
             self._queue.extendleft(reversed(chunks))
             self._queued_events += sum(len(chunk.events) for chunk in chunks)
@@ -205,10 +213,27 @@ class LiveSource:
                     chunks.append(chunk)
                     self.pending_events -= len(chunk.events)
                     self.pending_bytes -= chunk.size
+                    self.acknowledged_events += len(chunk.events)
             self.last_activity = time.monotonic()
             self._changed.notify_all()
         if chunks:
+            now_ms = time.time() * 1000
+            delivery = METERS.delivery.of(self.key)
+            for chunk in chunks:
+                delivery.observe((now_ms - chunk.arrived_ms) / 1000)
             self._acknowledged(chunks)
+
+    # -- for whoever looks -----------------------------------------------------------------------------
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest chunk that is not acknowledged arrived, about; None when nothing is pending."""
+        with self._changed:
+            first = next(iter(self._handed_out.values()), None) or (self._queue[0] if self._queue else None)
+            return None if first is None else first.arrived_ms
+
+    def peers(self) -> list[Peer]:
+        """Its shards or clients, each with how it stands."""
+        return []
 
     # -- for subclasses --------------------------------------------------------------------------------
 

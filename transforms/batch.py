@@ -100,6 +100,7 @@ class EventBatch(msgspec.Struct, gc=False):
         events: the events that are still on their way, in order.
         dead_letters: the events that were refused on the way.
         timestamp_ms: when the oldest event arrived, in milliseconds since 1970, by the source's clock.
+        size: bytes of the payloads that the source put in, for those who count; no transform changes it.
     """
 
     source: str
@@ -107,8 +108,9 @@ class EventBatch(msgspec.Struct, gc=False):
     events: list[Event]
     dead_letters: list[DeadLetter]
     timestamp_ms: int = 0
+    size: int = 0
 
     def with_events(self, events: list[Event], dead_letters: list[DeadLetter] | None = None) -> "EventBatch":
         """The same batch, same tokens, with other events and, where given, further dead letters."""
         letters = self.dead_letters + dead_letters if dead_letters else self.dead_letters
-        return EventBatch(self.source, self.tokens, events, letters, self.timestamp_ms)
+        return EventBatch(self.source, self.tokens, events, letters, self.timestamp_ms, self.size)

@@ -229,7 +229,7 @@ class _Held:
 
     def batch(self) -> EventBatch:
         """What is held, and holds nothing any more."""
-        made = EventBatch(_SOURCE + json.dumps(self.units), [], self.events, self.letters)
+        made = EventBatch(_SOURCE + json.dumps(self.units), [], self.events, self.letters, size=self._bytes)
         self.__init__()  # type: ignore[misc]
         return made
 
