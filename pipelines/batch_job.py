@@ -42,7 +42,7 @@ STOPPED = 3
 
 @dataclasses.dataclass(frozen=True)
 class BatchJobOptions:
-    """The job itself."""
+    """The batch job itself."""
 
     dead_letters: str = option(
         "",

@@ -1,0 +1,123 @@
+"""Writes `docs/options.md` from the option dataclasses: `.venv/bin/python -P docs/make_options.py`.
+
+The classes are asked of the jobs themselves, so a job that takes further options needs no change here. A test
+compares the page with what this makes.
+"""
+
+import dataclasses
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from penstock.io.options import flag_of
+from penstock.pipelines.__main__ import JOBS
+
+PAGE = Path(__file__).with_name("options.md")
+HEAD = """\
+# Options
+
+<!-- Made by docs/make_options.py from the code; change the help texts there. -->
+
+Every option of every job, as `penstock JOB --help` tells them. Beam's own options go beside them on the same command
+line. A boolean option may stand alone (`--validate`) or say its value (`--keep_order=false`); lists take commas or the
+option again; pairs are `name=value` or a JSON object. In Beam YAML the same names are used, without the dashes.
+
+A **secret** is better given in the environment, under the name that stands with it: other users of the machine can see
+arguments.
+"""
+
+
+class _Asked(Exception):
+    """Carries what a job would have parsed."""
+
+
+def classes_of(job: str, arguments: Sequence[str] = ()) -> tuple[type, ...]:
+    """The option dataclasses of a job, taken from its own call of `parse`."""
+
+    def stop(program: str, description: str, classes: Sequence[type], *rest: Any, **named: Any) -> NoReturn:
+        raise _Asked(tuple(classes))
+
+    module: Any = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+    parse = module.parse
+    module.parse = stop
+    try:
+        module.main(list(arguments))
+    except _Asked as asked:
+        found: tuple[type, ...] = asked.args[0]
+        return found
+    finally:
+        module.parse = parse
+    message = f"penstock {job} parses no options"
+    raise ValueError(message)
+
+
+def takers() -> dict[type, list[str]]:
+    """Option dataclass -> the jobs that take it, in the order of the jobs."""
+    found: dict[type, list[str]] = {}
+    for job in JOBS:
+        each = classes_of(job)
+        if job == "replay-dead-letters":
+            each += tuple(cls for cls in classes_of(job, ["--to", "kinesis"]) if cls not in each)
+        for cls in each:
+            found.setdefault(cls, []).append(job)
+    return found
+
+
+def page() -> str:
+    """The whole page."""
+    found = takers()
+    sections = [_section(cls, jobs) for cls, jobs in found.items()]
+    return HEAD + "".join(sections)
+
+
+def _section(cls: type, jobs: list[str]) -> str:
+    title = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    rows = "".join(map(_row, dataclasses.fields(cls)))
+    taken = ", ".join(f"`{job}`" for job in jobs)
+    module = re.sub(r"\.\w*options$", "", cls.__module__)
+    return (
+        f"\n## {title}\n\nTaken by {taken}; in Python `{module}.{cls.__name__}`.\n\n"
+        f"| option | default | what it does |\n|---|---|---|\n{rows}"
+    )
+
+
+def _row(field: "dataclasses.Field[Any]") -> str:
+    flag = flag_of(field)
+    text = _plain(field.metadata["help"])
+    if choices := field.metadata.get("choices"):
+        text += " One of " + ", ".join(f"`{choice}`" for choice in choices) + "."
+    if field.metadata.get("secret"):
+        text += f" Secret: `PENSTOCK_{flag[2:].upper()}`."
+    if flag[2:] != field.name:
+        text += f" In Python `{field.name}`."
+    return f"| `{flag}` | {_default(field)} | {text} |\n"
+
+
+def _default(field: "dataclasses.Field[Any]") -> str:
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = ", ".join(field.default_factory())
+    if default is dataclasses.MISSING:
+        return "**required**"
+    if default is None or default == "":
+        return ""
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    return f"`{default}`"
+
+
+_NAMES = re.compile(r"(?<![\w`])(--\w+\*?|%\{[^}]*\}|\w+://[\w/.*]*)")
+
+
+def _plain(text: str) -> str:
+    """The help text with names set as code, and what Markdown would take for its own made harmless."""
+    parts = _NAMES.split(text.replace("|", r"\|"))
+    for number, part in enumerate(parts):
+        parts[number] = f"`{part}`" if number % 2 else part.replace("*", r"\*").replace("<", r"\<")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
