@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.io import kinesis, s3
 from penstock.io.aws import AwsOptions
+from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.job import JobOptions, run_streaming
 
@@ -35,8 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             | "WriteToArchive" >> s3.WriteToArchive(archive, aws)
         )
 
-    checks = (lambda: kinesis.check_read(source, aws), lambda: s3.check_archive(archive, aws))
+    checks = (
+        lambda: _refuse_dead_letters(job),
+        lambda: kinesis.check_read(source, aws),
+        lambda: s3.check_archive(archive, aws),
+    )
     return run_streaming(NAME, job, line.beam, checks, build)
+
+
+def _refuse_dead_letters(job: JobOptions) -> None:
+    if job.dead_letters:
+        message = (
+            f"{NAME} archives every record's bytes as they are and refuses none: leave --dead_letters out."
+        )
+        raise OptionError(message)
 
 
 def _roomy(source: kinesis.KinesisReadOptions, archive: s3.ArchiveOptions) -> kinesis.KinesisReadOptions:

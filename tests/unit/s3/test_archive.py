@@ -15,6 +15,7 @@ from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
+from penstock.pipelines import kinesis_to_s3
 from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.decode import JsonDecoder
 
@@ -258,3 +259,10 @@ def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
     pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles()).pieces())
     assert sum(len(events) for events, _ in pieces) == 2
     assert [letter.event.index for _, letters in pieces for letter in letters] == [1]
+
+
+def test_the_archive_job_says_that_it_has_no_use_for_dead_letters(capsys):
+    arguments = ("--kinesis_stream_name", "stream", "--application_name", "archive", "--region", "us-east-1")
+    arguments += ("--archive", "s3://bucket/prefix", "--dead_letters", "file:///letters.jsonl")
+    assert kinesis_to_s3.main(arguments) == 2
+    assert "refuses none: leave --dead_letters out" in capsys.readouterr().err
