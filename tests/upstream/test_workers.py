@@ -1,0 +1,63 @@
+"""What runs our code on a cluster: Beam's worker pool, and the package that `--setup_file` builds."""
+
+import sys
+import textwrap
+from importlib import metadata
+
+import pytest
+from apache_beam.portability.api import beam_fn_api_pb2
+from apache_beam.runners.portability.stager import Stager
+from apache_beam.runners.worker import worker_pool_main
+
+from tests.upstream.faults import fault
+
+_SETUPTOOLS = next((found.version for found in metadata.distributions(name="setuptools")), "")
+
+
+@pytest.fixture
+def pool():
+    """(port, server) of a worker pool that starts processes."""
+    address, server = worker_pool_main.BeamFnExternalWorkerPoolServicer.start(use_process=True)
+    yield int(address.rpartition(":")[2]), server
+    server.stop(0)
+
+
+@fault("the worker pool of local/ that binds 127.0.0.1 can go; Beam's can be told where to listen.")
+def test_the_worker_pool_listens_on_loopback_only(pool):
+    port = f":{pool[0]:04X}"
+    listening = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table) as file:
+            listening |= {line.split()[1].removesuffix(port) for line in file if f"{port} 0" in line}
+    assert listening
+    everywhere = {"0" * 8, "0" * 32}
+    assert not listening & everywhere
+
+
+@fault("the environment's bin need not be first on the PATH: the pool starts the Python that runs it.")
+def test_the_worker_pool_starts_its_own_python(monkeypatch):
+    commands = []
+    monkeypatch.setattr(worker_pool_main.subprocess, "Popen", lambda command, **_: commands.append(command))
+    servicer = worker_pool_main.BeamFnExternalWorkerPoolServicer(use_process=True)
+    reply = servicer.StartWorker(beam_fn_api_pb2.StartWorkerRequest(worker_id="1"), None)
+    assert not reply.error
+    assert commands[0][0] == sys.executable
+
+
+@pytest.mark.skipif(not _SETUPTOOLS.startswith("65."), reason="needs the setuptools that Python 3.11 brings")
+@fault("pyproject.toml may say license = 'Apache-2.0' and need a newer setuptools.", raises=RuntimeError)
+def test_a_setup_file_is_built_with_what_its_pyproject_asks_for(tmp_path, monkeypatch):
+    (tmp_path / "setup.py").write_text("import setuptools; setuptools.setup()")
+    (tmp_path / "pyproject.toml").write_text(
+        textwrap.dedent("""
+            [build-system]
+            requires = ["setuptools>=77"]
+            build-backend = "setuptools.build_meta"
+            [project]
+            name = "licensed"
+            version = "1"
+            license = "Apache-2.0"
+        """)
+    )
+    (tmp_path / "target").mkdir()
+    Stager._build_setup_package(str(tmp_path / "setup.py"), str(tmp_path / "target"))
