@@ -6,10 +6,13 @@ line (`penstock.pipelines.command_line`), the docs and the error messages all re
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["flag_of", "option"]
+__all__ = ["display_data_of", "flag_of", "option"]
+
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def option(
@@ -41,3 +44,22 @@ def option(
 def flag_of(field: "dataclasses.Field[Any]") -> str:
     """The option's name as a user types it, with the dashes."""
     return "--" + (field.metadata.get("flag") or field.name)
+
+
+def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
+    """What Beam shows of a step: the options that aren't at their default, by the names of their flags; no secrets."""
+    shown: dict[str, str | int | float | bool] = {}
+    for component in components:
+        for field in dataclasses.fields(component):
+            value = getattr(component, field.name)
+            default = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            if value is None or value == default or field.metadata.get("secret"):
+                continue
+            if isinstance(value, dict):
+                value = [f"{name}={text}" for name, text in value.items()]
+            if isinstance(value, (list, tuple)):
+                value = ", ".join(map(str, value))
+            shown[flag_of(field)[2:]] = _USER_INFO.sub("", value) if isinstance(value, str) else value
+    return shown

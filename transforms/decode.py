@@ -14,6 +14,7 @@ Without `keep_documents` a document is parsed as far as identity and time need i
 
 import codecs
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -79,6 +80,11 @@ class DecodeJson(beam.PTransform):
             max_parts=max_parts,
         )
 
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        given, usual = msgspec.structs.asdict(self._decoder), msgspec.structs.asdict(JsonDecoder())
+        paths = {name: ".".join(given[name]) for name in ("source", "target") if given[name]}
+        return {name: value for name, value in given.items() if value != usual[name]} | paths
+
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "DecodeJson" >> beam.ParDo(_DecodeDoFn(self._decoder))
 
@@ -95,6 +101,9 @@ class DecodePlain(beam.PTransform):
     def __init__(self, *, charset: str = "utf-8") -> None:
         super().__init__()
         self._decoder = PlainDecoder(codecs.lookup(charset).name)
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"charset": self._decoder.charset}
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "DecodePlain" >> beam.ParDo(_DecodeDoFn(self._decoder))

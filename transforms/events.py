@@ -7,7 +7,8 @@ one event to the dead letters, with its original bytes and the exception's name;
 Functions must be picklable (a module's function, not a lambda around a client); Beam carries them to its workers.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -27,14 +28,21 @@ class EventTransform(beam.PTransform):
     Args:
         function: see `EventFunction`; it must not change the event it is given.
         stage: what the dead letters and metrics call this step.
+        shown: its settings, for Beam's display data.
 
     Delivery guarantee: each event ends up in the batch, in its dead letters, or was dropped on purpose.
     """
 
-    def __init__(self, function: EventFunction, stage: str) -> None:
+    def __init__(
+        self, function: EventFunction, stage: str, shown: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__()
         self._function = function
         self._stage = stage
+        self._shown = dict(shown or {})
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"stage": self._stage, **{name: str(value) for name, value in self._shown.items()}}
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | self._stage >> beam.ParDo(_EventDoFn(self._function, self._stage))
@@ -51,7 +59,7 @@ class MapEvents(EventTransform):
     """
 
     def __init__(self, function: Callable[[Document], Document], stage: str = "map") -> None:
-        super().__init__(_Map(function), stage)
+        super().__init__(_Map(function), stage, {"function": _name(function)})
 
 
 class FilterEvents(EventTransform):
@@ -63,7 +71,7 @@ class FilterEvents(EventTransform):
     """
 
     def __init__(self, predicate: Callable[[Document], object], stage: str = "filter") -> None:
-        super().__init__(_Filter(predicate), stage)
+        super().__init__(_Filter(predicate), stage, {"predicate": _name(predicate)})
 
 
 class FlatMapEvents(EventTransform):
@@ -78,7 +86,7 @@ class FlatMapEvents(EventTransform):
     """
 
     def __init__(self, function: Callable[[Document], Iterable[Document]], stage: str = "flat_map") -> None:
-        super().__init__(_FlatMap(function), stage)
+        super().__init__(_FlatMap(function), stage, {"function": _name(function)})
 
 
 class AsElements(beam.PTransform):
@@ -93,6 +101,11 @@ class AsElements(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "AsElements" >> beam.ParDo(_ElementsDoFn())
+
+
+def _name(function: Callable[..., object]) -> str:
+    """A function's name, for a person."""
+    return str(getattr(function, "__qualname__", type(function).__name__))
 
 
 class _EventDoFn(beam.DoFn):

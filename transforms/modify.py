@@ -45,7 +45,9 @@ class AddFields(EventTransform):
             (fields.parse_path(path), compile_reference(value) if isinstance(value, str) else value)
             for path, value in values.items()
         ]
-        super().__init__(_Add(compiled, overwrite), "add_fields")
+        super().__init__(
+            _Add(compiled, overwrite), "add_fields", {"values": dict(values), "overwrite": overwrite}
+        )
 
 
 class RenameFields(EventTransform):
@@ -57,7 +59,7 @@ class RenameFields(EventTransform):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         pairs = [(fields.parse_path(old), fields.parse_path(new)) for old, new in names.items()]
-        super().__init__(_Rename(pairs), "rename_fields")
+        super().__init__(_Rename(pairs), "rename_fields", {"names": dict(names)})
 
 
 class MoveFields(EventTransform):
@@ -71,7 +73,8 @@ class MoveFields(EventTransform):
     def __init__(self, paths: Iterable[str], target: str) -> None:
         under = fields.parse_path(target)
         parsed = [fields.parse_path(path) for path in paths]
-        super().__init__(_Rename([(path, (*under, path[-1])) for path in parsed]), "move_fields")
+        pairs = [(path, (*under, path[-1])) for path in parsed]
+        super().__init__(_Rename(pairs), "move_fields", {"paths": _texts(parsed), "target": target})
 
 
 class RemoveFields(EventTransform):
@@ -82,7 +85,8 @@ class RemoveFields(EventTransform):
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        super().__init__(_Remove([fields.parse_path(path) for path in paths]), "remove_fields")
+        parsed = [fields.parse_path(path) for path in paths]
+        super().__init__(_Remove(parsed), "remove_fields", {"paths": _texts(parsed)})
 
 
 class SetTimestamp(EventTransform):
@@ -109,7 +113,11 @@ class SetTimestamp(EventTransform):
     ) -> None:
         compile_parsers(formats, timezone)  # a wrong format is the author's mistake, not an event's
         step = _Timestamp(fields.parse_path(field), tuple(formats), timezone, fields.parse_path(target))
-        super().__init__(step, "set_timestamp")
+        super().__init__(
+            step,
+            "set_timestamp",
+            {"field": field, "formats": ", ".join(formats), "timezone": timezone, "target": target},
+        )
 
 
 class Fingerprint(EventTransform):
@@ -127,7 +135,11 @@ class Fingerprint(EventTransform):
             message = "Fingerprint needs at least one field, and a digest_size of 8 to 64"
             raise ValueError(message)
         where = fields.parse_path(target) if target else None
-        super().__init__(_Fingerprint(parsed, where, digest_size), "fingerprint")
+        super().__init__(
+            _Fingerprint(parsed, where, digest_size),
+            "fingerprint",
+            {"paths": _texts(parsed), "target": target or "_id"},
+        )
 
 
 class ParseJson(EventTransform):
@@ -141,7 +153,8 @@ class ParseJson(EventTransform):
 
     def __init__(self, source: str, target: str | None = None, *, remove_source: bool = False) -> None:
         where = fields.parse_path(target) if target else None
-        super().__init__(_ParseJson(fields.parse_path(source), where, remove_source), "parse_json")
+        step = _ParseJson(fields.parse_path(source), where, remove_source)
+        super().__init__(step, "parse_json", {"source": source, "target": target or "the event"})
 
 
 class DropEvents(EventTransform):
@@ -164,7 +177,16 @@ class DropEvents(EventTransform):
     ) -> None:
         pattern = re.compile(matching) if matching is not None else None
         listed = None if values is None else list(values)
-        super().__init__(_Drop(fields.parse_path(field), listed, pattern, unless), "drop_events")
+        step = _Drop(fields.parse_path(field), listed, pattern, unless)
+        shown = {"field": field, "values": listed, "matching": matching, "unless": unless}
+        super().__init__(
+            step, "drop_events", {name: each for name, each in shown.items() if each is not None}
+        )
+
+
+def _texts(paths: Iterable[fields.Path]) -> str:
+    """Paths, for a person."""
+    return ", ".join(".".join(map(str, path)) for path in paths)
 
 
 class _Step:

@@ -1,6 +1,7 @@
 """`ReadFromBeats`: events of Filebeat and its kin, as batches of bytes."""
 
 import functools
+from typing import Any
 
 import apache_beam as beam
 
@@ -10,6 +11,7 @@ from penstock.io.beats.server import BeatsServer
 from penstock.io.beats.sockets import listen
 from penstock.io.beats.tls import load
 from penstock.io.live import LiveSource
+from penstock.io.options import display_data_of
 from penstock.io.unbounded import read_batches
 
 __all__ = ["ReadFromBeats", "check", "key_of"]
@@ -60,6 +62,9 @@ class ReadFromBeats(beam.PTransform):
     def __init__(self, options: BeatsOptions) -> None:
         super().__init__()
         self._options = options
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options)
 
     def expand(self, pipeline_begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         key = key_of(self._options)

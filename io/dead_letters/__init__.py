@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import apache_beam as beam
@@ -165,6 +165,9 @@ class WriteDeadLetters(beam.PTransform):
         self._settings = _Settings(url, elasticsearch, aws)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"dead_letters": self._settings.url}
+
         return batches | "WriteDeadLetters" >> beam.ParDo(_WriteDeadLettersDoFn(self._settings))
 
 

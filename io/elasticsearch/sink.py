@@ -5,6 +5,7 @@ The DoFn is light; connections, threads and what was learnt about the cluster (`
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -13,6 +14,7 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
+from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 
 __all__ = ["WriteToElasticsearch"]
@@ -39,6 +41,9 @@ class WriteToElasticsearch(beam.PTransform):
     def __init__(self, options: ElasticsearchOptions) -> None:
         super().__init__()
         self._options = options
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteToElasticsearch" >> beam.ParDo(_WriteDoFn(self._options))

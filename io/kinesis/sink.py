@@ -9,6 +9,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import orjson
@@ -25,6 +26,7 @@ from penstock.io.kinesis.write_metrics import COUNTS, Recorder
 from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.io.kinesis.writer import Refusal, StreamWriter
 from penstock.io.live import LIVE
+from penstock.io.options import display_data_of
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
 __all__ = ["KinesisWriter", "WriteToKinesis"]
@@ -63,6 +65,9 @@ class WriteToKinesis(beam.PTransform):
         self._keys = PartitionKeys(
             options.event_partition_keys, randomized=options.randomized_partition_key, function=partition_key
         )
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteToKinesis" >> beam.ParDo(

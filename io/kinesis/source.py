@@ -12,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.io.aws import AwsOptions, AwsSession, explain
 from penstock.io.errors import PeerError
 from penstock.io.kinesis.calls import stream_argument
+from penstock.io.status import ShardStatus
+from penstock.io.options import display_data_of
 from penstock.io.kinesis.leases import LeaseTable
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -45,6 +47,9 @@ class ReadFromKinesis(beam.PTransform):
     """
 
     def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
+
         super().__init__()
         self._options = options
         self._aws = aws

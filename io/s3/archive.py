@@ -24,6 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -32,6 +33,8 @@ from penstock.io.aws import AwsOptions
 from penstock.io.backoff import delays
 from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PeerError, PenstockError
 from penstock.io.live import LIVE
+from penstock.io.meters import METERS
+from penstock.io.options import display_data_of
 from penstock.io.s3.archive_files import encode, hour_of, name_of
 from penstock.io.s3.lease_read import LeaseOnlyKinesis
 from penstock.io.s3.objects import S3Objects
@@ -72,6 +75,9 @@ class WriteToArchive(beam.PTransform):
         super().__init__()
         self._options = options
         self._aws = aws
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteToArchive" >> beam.ParDo(_ArchiveDoFn(self._options, self._aws))

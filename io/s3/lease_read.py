@@ -16,6 +16,7 @@ import apache_beam as beam
 from penstock.io.aws import AwsOptions
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.options import display_data_of
 from penstock.io.unbounded import Pacing, read_batches
 
 __all__ = ["LeaseOnlyKinesis", "ReadForArchive"]
@@ -86,6 +87,9 @@ class ReadForArchive(beam.PTransform):
         self._options = options
         self._aws = aws
         self._pacing = pacing
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         options = self._options

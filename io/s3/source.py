@@ -14,7 +14,7 @@ import json
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -25,6 +25,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from penstock.io.aws import AwsOptions
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
+from penstock.io.options import display_data_of
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.manifest import Finished, Manifest, open_manifest, unit_id
 from penstock.io.s3.options import S3ReadOptions
@@ -119,6 +120,9 @@ class ReadFromS3(beam.PTransform):
             for at in range(0, len(todo), _PACKED)
         ]
         self._settings = _Settings(options, aws, folder, rate)
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._settings.options, self._settings.aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         return (
@@ -261,6 +265,9 @@ class Decode(beam.PTransform):
         super().__init__()
         self._decoder = decoder
 
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"decoder": type(self._decoder).__name__}
+
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "Decode" >> beam.ParDo(_DecodeDoFn(self._decoder))
 
@@ -300,6 +307,9 @@ class FinishUnits(beam.PTransform):
         self._manifest = manifest
         self._aws = aws
         self._folder = folder
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"manifest": self._manifest} if self._manifest else {}
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "FinishUnits" >> beam.ParDo(_FinishDoFn(self._manifest, self._aws, self._folder))
