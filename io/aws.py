@@ -51,9 +51,11 @@ __all__ = [
 ACTIONS = {
     "AssumeRole": "sts:AssumeRole",
     "CreateTable": "dynamodb:CreateTable",
+    "Decrypt": "kms:Decrypt",
     "DeleteItem": "dynamodb:DeleteItem",
     "DescribeStreamSummary": "kinesis:DescribeStreamSummary",
     "DescribeTable": "dynamodb:DescribeTable",
+    "GenerateDataKey": "kms:GenerateDataKey",
     "GetItem": "dynamodb:GetItem",
     "GetObject": "s3:GetObject",
     "GetRecords": "kinesis:GetRecords",

@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from penstock.io.aws import ACTIONS, AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied
 from penstock.io.kinesis.calls import CallFailed
+from penstock.io.kinesis.check_read import check_read
 from penstock.io.kinesis.leases import LeaseTable
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read_metrics import ReadMetrics
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.read_policy import READ_HELP, read_policy
 from penstock.io.kinesis.shard_map import list_shards
-from penstock.io.kinesis.source import check
 from tests.tools.stream_model import SteppedLive, StreamModel
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
@@ -84,7 +84,7 @@ def calls(monkeypatch):
 
 def live_a_life(calls):
     """Everything a reader ever calls: start, read, checkpoint, lose, follow a split, forget, metrics."""
-    check(OPTIONS, KEYS)
+    check_read(OPTIONS, KEYS)
     session = AwsSession(KEYS)
     list_shards(session, "orders")
     model = Recorded(calls, calls.denied)

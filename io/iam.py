@@ -1,0 +1,95 @@
+"""IAM statements: made in one place for `--help`, `penstock check`, the docs and the tests."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["Arns", "Statement", "merged", "narrowed", "policy", "statement"]
+
+Statement = Mapping[str, Any]
+"""One entry of a policy's `Statement`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arns:
+    """How the resources of one account and region are named; capitals stand for what isn't known.
+
+    Attributes:
+        region: of the job.
+        account: 12 digits.
+        partition: `aws`, `aws-cn`, `aws-us-gov`, ...
+    """
+
+    region: str = "REGION"
+    account: str = "ACCOUNT"
+    partition: str = "aws"
+
+    def stream(self, name: str) -> str:
+        """A stream, by its name or ARN."""
+        return name if name.startswith("arn:") else self._of("kinesis", f"stream/{name}")
+
+    def table(self, name: str) -> str:
+        """A table of DynamoDB."""
+        return self._of("dynamodb", f"table/{name}")
+
+    def key(self, name: str) -> str:
+        """A KMS key, by its id or ARN; a policy names no alias."""
+        return name if name.startswith("arn:") else self._of("kms", f"key/{name}")
+
+    def bucket(self, name: str, key: str = "") -> str:
+        """A bucket, or with a key (or pattern) its objects."""
+        return f"arn:{self.partition}:s3:::{name}" + (f"/{key}" if key else "")
+
+    def _of(self, service: str, resource: str) -> str:
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+
+def statement(
+    sid: str, actions: Sequence[str] | str, resource: str, condition: Mapping[str, Any] | None = None
+) -> Statement:
+    """An `Allow`.
+
+    Args:
+        sid: its name within the policy.
+        actions: such as `kinesis:PutRecords`.
+        resource: an ARN or a pattern.
+        condition: where there is one.
+    """
+    made: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
+    if condition is not None:
+        made["Condition"] = condition
+    return made
+
+
+def policy(statements: Iterable[Statement]) -> dict[str, Any]:
+    """The document that IAM takes."""
+    return {"Version": "2012-10-17", "Statement": [dict(each) for each in statements]}
+
+
+def _actions(of: Statement) -> list[str]:
+    given = of["Action"]
+    return [given] if isinstance(given, str) else list(given)
+
+
+def narrowed(statements: Iterable[Statement], action: str) -> tuple[Statement, ...]:
+    """Those statements that allow `action`, cut down to it."""
+    return tuple({**each, "Action": action} for each in statements if action in _actions(each))
+
+
+def merged(statements: Iterable[Statement]) -> list[Statement]:
+    """The same permissions in as few statements as there are different names, resources and conditions."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    names: dict[str, int] = {}
+    for each in statements:
+        key = (each["Sid"], repr(each["Resource"]), repr(each.get("Condition")))
+        if key not in found:
+            names[each["Sid"]] = names.get(each["Sid"], 0) + 1
+            number = names[each["Sid"]]
+            found[key] = {**each, "Sid": each["Sid"] + (str(number) if number > 1 else ""), "Action": []}
+        for action in _actions(each):
+            if action not in found[key]["Action"]:
+                found[key]["Action"].append(action)
+    for made in found.values():
+        if len(made["Action"]) == 1:
+            made["Action"] = made["Action"][0]
+    return list(found.values())
