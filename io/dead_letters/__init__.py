@@ -164,10 +164,10 @@ class WriteDeadLetters(beam.PTransform):
             open_store(url, elasticsearch, aws)  # raises the error that says what is missing
         self._settings = _Settings(url, elasticsearch, aws)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return {"dead_letters": self._settings.url}
 
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteDeadLetters" >> beam.ParDo(_WriteDeadLettersDoFn(self._settings))
 
 
