@@ -82,7 +82,7 @@ class Reading(NamedTuple):
     sum: float
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """How many values."""
         return sum(self.counts)
 
@@ -123,7 +123,7 @@ def quantile(reading: Reading, share: float) -> float | None:
 
     Within a bucket it is interpolated, as Prometheus' `histogram_quantile` does.
     """
-    wanted = share * reading.count
+    wanted = share * reading.total
     if not wanted:
         return None
     seen = 0
@@ -154,7 +154,7 @@ class Family(Generic[M]):
         self.name = name
         self.text = text
         self.labels = tuple(labels)
-        self._make = make
+        self._make: Callable[[], M] = make
         self._lock = threading.Lock()
         self._series: dict[tuple[str, ...], M] = {}
 
@@ -223,10 +223,13 @@ class Meters:
             "request",
         )
         self._sent = self.counter(
-            "penstock_request_bytes_total", "Bytes of the requests' bodies, before compression.", "request"
+            "penstock_request_bytes_total", "Bytes of events that requests carried.", "request"
         )
         self._retries = self.counter(
-            "penstock_retries_total", "Records or documents that had to be sent again.", "request", "reason"
+            "penstock_retries_total",
+            "Records, documents or reads that were not taken at once, by why; most are tried again.",
+            "request",
+            "reason",
         )
         self._dead = self.counter(
             "penstock_dead_letters_total", "Events refused for good and kept.", "stage", "error"

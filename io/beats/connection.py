@@ -26,6 +26,7 @@ from penstock.io.beats.sockets import Transport
 from penstock.io.beats.welcome import TlsTransport, read_proxy_header
 from penstock.io.errors import ProtocolError
 from penstock.io.live import Chunk
+from penstock.io.status import ClientStatus
 from penstock.transforms.batch import Event
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class Connection:
     Attributes:
         client: who it is; the origin of its events.
         dead: nothing can be sent any more; what it sent is written, but not acknowledged.
+        events: taken in from it.
+        acknowledged_events: written since.
     """
 
     def __init__(self, server: "BeatsServer", sock: socket.socket, client: BeatsClient) -> None:
         self.client = client
         self.dead = False
+        self.events = self.acknowledged_events = 0
         self._server = server
         self._socket = sock
         self._transport = Transport(sock, server.alarm)
@@ -65,8 +69,10 @@ class Connection:
         self._waiting = False  # for a turn or for room, with bytes of the client's in hand
         self._reserved = 0
         now = server.clock()
+        self._began_at = now
         self._heard_at = now
         self._sent_at = now
+        self._received = 0
 
     # -- its own thread --------------------------------------------------------------------------------
 
@@ -126,6 +132,7 @@ class Connection:
                 if not server.stopping and not self.dead:
                     self._gone_in_the_middle()
                 return "stopped" if server.stopping else "closed"
+            self._received += len(data)
             windows, inflated = receiver.windows, receiver.inflated_bytes
             if receiver.receive(data):
                 self._offer()
@@ -188,6 +195,7 @@ class Connection:
         events = list(map(_event, stretch.payloads, repeat(self.client), indices))
         if self._server.offer(Chunk(events, stretch.size, (self, due)), give_up=self._is_dead):
             self._server.statistics.add(events=count)
+            self.events += count
             return True
         with self._lock:
             self._ledger.withdraw(due)
@@ -282,6 +290,18 @@ class Connection:
         self._lock.notify_all()
 
     # -- any thread ------------------------------------------------------------------------------------
+
+    def status(self) -> ClientStatus:
+        """How this client stands."""
+        return ClientStatus(
+            address=str(self.client),
+            connected_s=self._server.clock() - self._began_at,
+            pending_events=max(0, self.events - self.acknowledged_events),
+            acknowledged_events=self.acknowledged_events,
+            bytes=self._received,
+            tls=self.client.tls_version or "",
+            waiting=self._waiting,
+        )
 
     def abandon(self, *, unless_settled: bool = False) -> None:
         """The server closes: whatever isn't acknowledged by now is never acknowledged here."""

@@ -32,6 +32,7 @@ from penstock.io.beats.sockets import listen
 from penstock.io.beats.tls import ReloadingTls
 from penstock.io.errors import PenstockError
 from penstock.io.live import Chunk, LiveSource
+from penstock.io.status import Peer
 
 __all__ = ["BeatsServer"]
 
@@ -231,6 +232,7 @@ class BeatsServer(LiveSource):
         for chunk in chunks:
             connection, due = chunk.context
             due.done = True
+            connection.acknowledged_events += len(chunk.events)
             touched[connection] = None
             self.statistics.acknowledged(now - due.offered_at)
         for connection in touched:
@@ -247,6 +249,10 @@ class BeatsServer(LiveSource):
         """What it does, in words."""
         host, port = self.address
         return f"listening for Beats on {host}:{port}"
+
+    def peers(self) -> list[Peer]:
+        """The clients that are connected."""
+        return [connection.status() for connection in self._all_connections()]
 
     @property
     def ready(self) -> bool:

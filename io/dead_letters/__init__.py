@@ -27,6 +27,7 @@ from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
+from penstock.io.meters import METERS
 from penstock.transforms.batch import DeadLetter, EventBatch
 
 __all__ = [
@@ -202,6 +203,7 @@ class _Keeper:
 
     def keep(self, letters: list[DeadLetter]) -> None:
         self._store.append(letters)
+        METERS.kept(letters)
         self._untold.update(f"{letter.stage}: {letter.error}" for letter in letters)
         now = time.monotonic()
         if now >= self._silent_until:

@@ -32,12 +32,19 @@ from penstock.io.elasticsearch._bulk import BadReply, Bulk, Outcome
 from penstock.io.elasticsearch.client import Client, NoAnswer, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import DeliveryError, PeerError
+from penstock.io.meters import METERS
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["BulkWriter", "Report"]
 
 _LOGGER = logging.getLogger(__name__)
 _STAGE = "elasticsearch"
+_REQUEST = "elasticsearch_bulk"
+_DOCUMENTS = METERS.counter(
+    "penstock_elasticsearch_documents_total",
+    "Documents by what became of them: written, there_already (a replay), refused.",
+    "outcome",
+)
 _LOG_EVERY_S = 60.0
 _STARTING_S = 60.0
 _MIN_BULK_BYTES = 64 << 10
@@ -137,6 +144,9 @@ class BulkWriter:
                 self._wait(next(waits), sum(len(bulk.events) for bulk in bulks))
         if report.letters:
             self._log_refusals(report.letters)
+        _DOCUMENTS.of("written").add(report.written)
+        _DOCUMENTS.of("there_already").add(report.replayed)
+        _DOCUMENTS.of("refused").add(len(report.letters))
         return report
 
     def _whole(self, events: list[Event], report: Report) -> Bulk:
@@ -176,7 +186,9 @@ class BulkWriter:
             failure = ""
         except NoAnswer as error:
             status, reply, failure = 0, b"", str(error)
-        return _Reply(status, reply, failure, len(body), int((self._clock() - started) * 1000))
+        seconds = self._clock() - started
+        METERS.requested(_REQUEST, seconds, len(body))
+        return _Reply(status, reply, failure, len(body), int(seconds * 1000))
 
     def _settle(
         self, bulk: Bulk, reply: "_Reply", report: Report, at_once: list[Bulk], later: list[Bulk]
@@ -229,6 +241,7 @@ class BulkWriter:
             elif outcome is Outcome.RETRY:
                 again.append(position)
                 report.retries[str(item.status)] += 1
+                METERS.retried(_REQUEST, str(item.status))
             elif outcome is Outcome.REFUSED:
                 error = item.error or _bulk.Cause("refused")
                 report.letters.append(
@@ -246,6 +259,7 @@ class BulkWriter:
 
     def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, later: list[Bulk]) -> None:
         report.retries[kind] += len(bulk.events)
+        METERS.retried(_REQUEST, kind, len(bulk.events))
         self._log("retry", f"a bulk of {len(bulk.events)} documents: {why}")
         later.append(bulk)
 

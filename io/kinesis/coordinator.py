@@ -30,11 +30,15 @@ from penstock.io.kinesis.positions import LATEST, SHARD_END, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.kinesis.workers import is_gone
+from penstock.io.meters import METERS
 
 __all__ = ["Coordinator", "Held", "LeaseHost"]
 
 _LOGGER = logging.getLogger(__name__)
 
+_CHECKPOINTS = METERS.counter(
+    "penstock_checkpoints_total", "Checkpoints written to the lease table.", "application"
+)
 _RENEWAL_THREADS = 8
 _WARN_EVERY_S = 60.0
 
@@ -49,6 +53,7 @@ class Held:
         valid_until: the shard may be read until then, by the coordinator's clock.
         renew_at: the next renewal is due then.
         checkpoint_at: the next checkpoint is due then, if there is one.
+        checkpointed_at: when we last wrote one; None before the first.
     """
 
     lease: Lease
@@ -56,6 +61,7 @@ class Held:
     valid_until: float
     renew_at: float
     checkpoint_at: float
+    checkpointed_at: float | None = None
 
     def valid(self, now: float) -> bool:
         """Whether the shard may be read."""
@@ -213,6 +219,8 @@ class Coordinator:
         self._store.replace(held.lease, new)
         if new.position != held.lease.position:
             held.checkpoint_at = begun + self._options.checkpoint_interval_seconds
+            held.checkpointed_at = begun
+            _CHECKPOINTS.of(self._options.application_name).add()
         held.lease = new
         held.valid_until = begun + self._failover_s
         held.renew_at = begun + self._renew_s

@@ -285,12 +285,9 @@ class Delivery:
         except CallFailed as failure:
             return failure
         finally:
-            add, stream = writer.recorder.add, writer.stream
-            add("RequestTime", stream, (writer.clock() - started) * 1000)
-            add("KinesisRecordsPerPutRecordsRequest", stream, len(request))
-            users = sum(len(packet.members) for packet in request)
-            add("UserRecordsPerPutRecordsRequest", stream, users)
-            writer.recorder.count(PutRecords=1)
+            users = [len(packet.members) for packet in request]
+            sizes = [len(packet.entry.data) for packet in request]
+            writer.recorder.requested(writer.stream, writer.clock() - started, users, sizes)
 
     # -- outcomes --------------------------------------------------------------------------------------
 
@@ -342,10 +339,7 @@ class Delivery:
 
     def _count_error(self, code: str, packet: Packet) -> None:
         self._errors[code] += 1
-        add, stream = self._writer.recorder.add, self._writer.stream
-        add("ErrorsByCode", stream, 1, shard_id=packet.shard_id or None, error_code=code)
-        add("AllErrors", stream, 1, shard_id=packet.shard_id or None)
-        self._writer.recorder.count(AllErrors=1)
+        self._writer.recorder.failed(self._writer.stream, packet.shard_id or None, code, len(packet.members))
 
     def _resource(self) -> str:
         return stream_arn(self._writer.stream, self._writer.session.options.region)

@@ -31,8 +31,11 @@ from penstock.io.kinesis.read_metrics import ReadMetrics
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.shard_reader import Piece, ShardReader
+from penstock.io.kinesis.shard_status import shards_of
 from penstock.io.kinesis.workers import name_worker
 from penstock.io.live import Chunk, LiveSource
+from penstock.io.meters import METERS
+from penstock.io.status import Peer
 
 __all__ = ["KinesisLive"]
 
@@ -193,13 +196,10 @@ class KinesisLive(LiveSource):
         """Whether every shard that can be read is read, by us or by another worker."""
         return self._coordinator.settled
 
-    def millis_behind(self) -> dict[str, int]:
-        """How far each shard's last reply was behind its tip, in milliseconds."""
+    def peers(self) -> list[Peer]:
+        """The shards that we read."""
         with self._changed:
-            readers = list(self._readers.values())
-        return {
-            reader.shard_id: reader.millis_behind for reader in readers if reader.millis_behind is not None
-        }
+            return shards_of(self._held, self._clock())
 
     @property
     def ready(self) -> bool:
@@ -291,7 +291,8 @@ class KinesisLive(LiveSource):
         self.at_end(reader)
 
     def sample(self, shard_id: str, values: dict[str, float]) -> None:
-        """One read, for CloudWatch."""
+        """One read, for CloudWatch and for whoever looks."""
+        METERS.requested("kinesis_get_records", values["Time"] / 1000, int(values["DataBytesProcessed"]))
         if self._metrics is not None:
             self._metrics.sample(shard_id, values)
 

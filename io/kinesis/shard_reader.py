@@ -28,6 +28,7 @@ from penstock.io.kinesis._deaggregation import HashRange, deaggregate
 from penstock.io.kinesis.calls import CallFailed, GetRecordsReply, KinesisClient, Record
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.meters import METERS
 from penstock.transforms.batch import Event
 
 __all__ = ["Piece", "ReaderHost", "ShardReader"]
@@ -322,6 +323,7 @@ class ShardReader:
 
     def _failed(self, failure: CallFailed) -> float | None:
         self.at_tip = False
+        METERS.retried("kinesis_get_records", failure.code)
         if failure.throttled:
             self.throttled += 1
             return next(self._backoff)

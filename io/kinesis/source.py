@@ -7,22 +7,17 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession, explain
-from penstock.io.errors import PeerError
-from penstock.io.kinesis.calls import stream_argument
-from penstock.io.kinesis.leases import LeaseTable
+from penstock.io.aws import AwsOptions
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.shard_map import list_shards
 from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
 from penstock.io.status import ShardStatus
 from penstock.io.unbounded import BatchSource, Pacing, read_from
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["ReadFromKinesis", "ShardSource", "check"]
+__all__ = ["ReadFromKinesis", "ShardSource"]
 
 
 class ReadFromKinesis(beam.PTransform):
@@ -96,37 +91,8 @@ class _GaugesDoFn(beam.DoFn):
             self._due = now + 1.0
             source = LIVE.find(batch.source)
             if isinstance(source, KinesisLive):
-                for shard_id, behind_ms in source.millis_behind().items():
-                    Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(behind_ms)
+                for shard in source.peers():
+                    if isinstance(shard, ShardStatus) and shard.behind_s is not None:
+                        behind_ms = round(shard.behind_s * 1000)
+                        Metrics.gauge("kinesis", f"MillisBehindLatest.{shard.shard_id}").set(behind_ms)
         yield batch
-
-
-def check(options: KinesisReadOptions, aws: AwsOptions) -> None:
-    """Proves before the pipeline runs that the stream and the lease table can be read; makes the table.
-
-    With `reset_checkpoints`, the application's leases are deleted here, once a job: a worker that starts
-    anew later must find them.
-
-    Raises:
-        PenstockError: one line that says what is missing.
-    """
-    session = AwsSession(aws)
-    session.credentials()
-    stream = options.kinesis_stream_name
-    try:
-        reply = session.client("kinesis").describe_stream_summary(**stream_argument(stream))
-    except (BotoCoreError, ClientError) as error:
-        resource = f"stream {stream} (--kinesis_stream_name)"
-        raise explain(error, session, "DescribeStreamSummary", resource, f"read stream {stream}") from error
-    status = reply["StreamDescriptionSummary"]["StreamStatus"]
-    if status not in ("ACTIVE", "UPDATING"):
-        message = f"cannot read stream {stream}: it is {status}. Wait until it is ACTIVE."
-        raise PeerError(message)
-    list_shards(session, stream)
-    if options.checkpoints == "dynamodb":
-        table = LeaseTable(session, options.application_name)
-        table.create_if_missing()
-        leases = table.scan()
-        if options.reset_checkpoints:
-            for lease in leases:
-                table.delete(lease)

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from penstock.io.meters import METERS
+
 __all__ = ["COUNTS", "Landed", "Metric", "Recorder", "Statistics"]
 
 COUNTS = (
@@ -24,6 +26,7 @@ COUNTS = (
 )
 """What `Recorder.take_counts` may give."""
 
+_REQUEST = "kinesis_put_records"
 _MAX_SERIES = 50_000
 """Names times shards; beyond it further shards are summed under no shard."""
 
@@ -157,6 +160,21 @@ class Recorder:
             KinesisRecordsDataPut=sum(landed.sizes),
             RetriesPerRecord=landed.retries * total,
         )
+
+    def requested(self, stream: str, seconds: float, users: Sequence[int], sizes: Sequence[int]) -> None:
+        """Counts a request that has ended: how long it took, and each record's user records and bytes."""
+        METERS.requested(_REQUEST, seconds, sum(sizes))
+        self.add("RequestTime", stream, seconds * 1000)
+        self.add("KinesisRecordsPerPutRecordsRequest", stream, len(users))
+        self.add("UserRecordsPerPutRecordsRequest", stream, sum(users))
+        self.count(PutRecords=1)
+
+    def failed(self, stream: str, shard_id: str | None, code: str, users: int) -> None:
+        """Counts a Kinesis record that was not taken, with so many user records in it."""
+        METERS.retried(_REQUEST, code, users)
+        self.add("ErrorsByCode", stream, 1, shard_id=shard_id, error_code=code)
+        self.add("AllErrors", stream, 1, shard_id=shard_id)
+        self.count(AllErrors=1)
 
     def count(self, **counts: int) -> None:
         """Adds to the plain counts that become Beam metrics, by KPL's names."""

@@ -123,7 +123,11 @@ class _ArchiveDoFn(beam.DoFn):
 
 
 def _put(objects: S3Objects, options: ArchiveOptions, name: str, body: bytes) -> None:
-    objects.put(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
+    began = time.monotonic()
+    try:
+        objects.put(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
+    finally:
+        METERS.requested("s3_put_object", time.monotonic() - began, len(body))
 
 
 def check_archive(options: ArchiveOptions, aws: AwsOptions) -> None:
@@ -182,6 +186,7 @@ class Archive:
         self._timer = threading.Thread(target=self._tick, name="archive-timer", daemon=True)
         self.files = 0
         live.before_close = self.flush
+        live.patience_s = options.roll_seconds
 
     def start(self) -> None:
         """Starts the timer that seals idle files."""

@@ -99,7 +99,7 @@ def test_two_workers_through_a_split_and_a_merge(kinesis_url, aws, unique_name):
             put_in.append(data)
 
     try:
-        wait_until(lambda: all(len(worker.live.millis_behind()) == 1 for worker in workers))
+        wait_until(lambda: all(len(worker.live.peers()) == 1 for worker in workers))
         put(100)
         client.split_shard(
             StreamName=stream, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(1 << 126)
