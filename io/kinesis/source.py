@@ -91,8 +91,6 @@ class _GaugesDoFn(beam.DoFn):
             self._due = now + 1.0
             source = LIVE.find(batch.source)
             if isinstance(source, KinesisLive):
-                for shard in source.peers():
-                    if isinstance(shard, ShardStatus) and shard.behind_s is not None:
-                        behind_ms = round(shard.behind_s * 1000)
-                        Metrics.gauge("kinesis", f"MillisBehindLatest.{shard.shard_id}").set(behind_ms)
+                for shard_id, behind_ms in source.millis_behind().items():
+                    Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(behind_ms)
         yield batch
