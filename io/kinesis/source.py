@@ -91,6 +91,8 @@ class _GaugesDoFn(beam.DoFn):
             self._due = now + 1.0
             source = LIVE.find(batch.source)
             if isinstance(source, KinesisLive):
-                for shard_id, behind_ms in source.millis_behind().items():
-                    Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(behind_ms)
+                for shard in source.peers():
+                    if isinstance(shard, ShardStatus) and shard.behind_s is not None:
+                        behind_ms = round(shard.behind_s * 1000)
+                        Metrics.gauge("kinesis", f"MillisBehindLatest.{shard.shard_id}").set(behind_ms)
         yield batch
