@@ -22,7 +22,7 @@ import orjson
 from apache_beam.metrics import Metrics
 
 from penstock.transforms import fields, timestamps
-from penstock.transforms._scan import Scanner
+from penstock.transforms._scan import scan
 from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id, position_id
@@ -162,7 +162,6 @@ class JsonDecoder(msgspec.Struct):
         """
         decoded: list[Event] = []
         letters: list[DeadLetter] = []
-        append = decoded.append
 
         def decode_fully(event: Event) -> None:
             for part in self._parts(event):
@@ -170,13 +169,18 @@ class JsonDecoder(msgspec.Struct):
                 if isinstance(outcome, DeadLetter):
                     letters.append(outcome)
                 else:
-                    append(outcome)
+                    decoded.append(outcome)
 
         if self.keep_documents or self.source or self.target or self.charset != "utf-8":
             for event in events:
                 decode_fully(event)
-        else:
-            Scanner(self.max_bytes).scan(events, append, decode_fully)
+            return decoded, letters
+        start = 0
+        for position in scan(events, self.max_bytes):
+            decoded += events[start:position]
+            decode_fully(events[position])
+            start = position + 1
+        decoded += events[start:]
         return decoded, letters
 
     def _one(self, part: "_Parsed | _Failure") -> Event | DeadLetter:
