@@ -253,7 +253,7 @@ class ShardReader:
         events: list[Event] = []
         size = 0
         arrived_ms = 0
-        end = self._position
+        handed_on = end = self._position
         for record in records:
             number = int(record.sequence_number)
             data = record.data
@@ -290,8 +290,8 @@ class ShardReader:
             size += len(data)
             if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
                 yield self._piece(events, size, end, arrived_ms)
-                events, size = [], 0
-        if size:
+                events, size, handed_on = [], 0, end
+        if end != handed_on:  # not `if size`: a record may be empty
             yield self._piece(events, size, end, arrived_ms)
 
     def _piece(self, events: list[Event], size: int, end: Position, arrived_ms: int) -> Piece:

@@ -155,6 +155,13 @@ def test_a_record_without_user_records_moves_the_position(model, host):
     assert [piece.end for piece in host.pieces] == [Position(int(number))]
 
 
+def test_an_empty_record_is_an_event_and_moves_the_position(model, host):
+    _, number = model.put("k", b"")
+    reader_of(model, host).step()
+    assert [(event.data, event.index) for event in host.events] == [(b"", 0)]
+    assert host.pieces[-1].end == Position(int(number))
+
+
 def test_large_replies_are_cut_into_chunks(model, host):
     model.page = 2000
     for n in range(1200):
