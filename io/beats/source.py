@@ -8,35 +8,16 @@ import apache_beam as beam
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.beats.server import BeatsServer
-from penstock.io.beats.sockets import listen
-from penstock.io.beats.tls import load
 from penstock.io.live import LiveSource
 from penstock.io.options import display_data_of
 from penstock.io.unbounded import read_batches
 
-__all__ = ["ReadFromBeats", "check", "key_of"]
-
-CHECK_PATIENCE_S = 2.0
-"""How long a person waits to hear that the port is taken: a job that has just ended may hold it for a moment."""
+__all__ = ["ReadFromBeats", "key_of"]
 
 
 def key_of(options: BeatsOptions) -> str:
     """The live source's key: one listening socket a process, host and port."""
     return f"beats {options.host}:{options.port}"
-
-
-def check(options: BeatsOptions) -> None:
-    """Looks, before a job starts, at what would otherwise fail in the middle of it.
-
-    Raises:
-        OptionError: the port is taken, the host is none of this machine, or a TLS file can't be used.
-        AccessDenied: this user may not listen on that port.
-    """
-    if (files := options.tls_files()) is not None:
-        load(files)
-    listen(
-        options.host, options.port, share=options.share_port, accept=False, patience_s=CHECK_PATIENCE_S
-    ).close()
 
 
 class ReadFromBeats(beam.PTransform):

@@ -1,13 +1,20 @@
 """Elasticsearch: the bulk write of event batches.
 
 - `options`: every option, with its check.      - `sink`: `WriteToElasticsearch`.
-- `check`: what is looked at before a job runs. - `client`: the only file that talks to a server.
+- `check`, `_disk`: what is looked at before a job runs. - `client`: the only file that talks to a server.
 - `_actions`, `_bulk`: lines, bodies and replies (pure). - `writer`: rounds of bulks until all is settled.
 - `template`: the index template, installed on request.
 """
 
-from penstock.io.elasticsearch.check import check
+from penstock.io.elasticsearch.check import check, checks, needed_role, prepare
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.sink import WriteToElasticsearch
 
-__all__ = ["ElasticsearchOptions", "WriteToElasticsearch", "check"]
+__all__ = [
+    "ElasticsearchOptions",
+    "WriteToElasticsearch",
+    "check",
+    "checks",
+    "needed_role",
+    "prepare",
+]
