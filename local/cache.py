@@ -1,4 +1,4 @@
-"""Where downloads and the servers' files live, and the one download: Elasticsearch from Maven Central.
+"""Where downloads and the servers' files live, and the first download: Elasticsearch from Maven Central.
 
 Outside the checkout (`PENSTOCK_CACHE`), so that clones share it. Elasticsearch refuses to run as root and
 becomes another user, who must be able to reach it: root's cache is under /var/cache, not under its home.
@@ -14,14 +14,23 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from local.java import MINIMUM_JAVA, find_java_home, find_maven
 from local.processes import LocalError, Process
 from local.terminal import Progress, human_bytes
 
-__all__ = ["SERVER_USER", "cache_folder", "find_elasticsearch", "missing", "new_run_folder"]
+__all__ = [
+    "SERVER_USER",
+    "cache_folder",
+    "find_elasticsearch",
+    "locked",
+    "missing",
+    "new_run_folder",
+    "size_of",
+    "wait_for",
+]
 
 ELASTICSEARCH = "elasticsearch-9.4.3"
 DOWNLOAD_BYTES = 973_000_000  # the zip (947 MB) and Maven's own plugins
@@ -117,14 +126,15 @@ def find_elasticsearch(progress: Progress) -> tuple[Path, Path]:
     home = cache_folder() / ELASTICSEARCH
     if not home.is_dir():
         progress.begin("waiting for another run's download of Elasticsearch")
-        with _locked(cache_folder() / "download.lock", progress):
+        with locked(cache_folder() / "download.lock", progress):
             if not home.is_dir():
                 _download(home, java_home, progress)
     return home, java_home
 
 
 @contextlib.contextmanager
-def _locked(path: Path, progress: Progress) -> Iterator[None]:
+def locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Holds the file's lock: of several runs, one downloads."""
     with path.open("w") as file:
         while True:
             try:
@@ -154,19 +164,17 @@ def _download(home: Path, java_home: Path, progress: Progress) -> None:
         "Maven", command, cache / "download.log", environment={"JAVA_HOME": str(java_home)}, cwd=work
     )
     try:
-        deadline = time.monotonic() + DOWNLOAD_TIMEOUT_S
-        while maven.alive:
-            if time.monotonic() > deadline:
-                message = f"Maven has not finished within {DOWNLOAD_TIMEOUT_S / 60:g} minutes."
-                raise LocalError(message + maven.last_words())
-            done = _size(unpacked)
+
+        def tell() -> None:
+            done = size_of(unpacked)
             if done:
                 progress.update(f"unpacked {human_bytes(done)} of {human_bytes(UNPACKED_BYTES)}")
             else:
-                share = min(1.0, _size(repository) / DOWNLOAD_BYTES)
+                share = min(1.0, size_of(repository) / DOWNLOAD_BYTES)
                 bar = "#" * round(20 * share)
                 progress.update(f"[{bar:<20}] {human_bytes(share * DOWNLOAD_BYTES)}")
-            time.sleep(0.25)
+
+        wait_for(maven, tell)
         if maven.exit_code or not (unpacked / "lib").is_dir():
             message = "Elasticsearch could not be downloaded: check the network and Maven's settings."
             raise LocalError(message + maven.last_words())
@@ -180,7 +188,18 @@ def _download(home: Path, java_home: Path, progress: Progress) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _size(folder: Path) -> int:
+def wait_for(download: Process, tell: Callable[[], None]) -> None:
+    """Returns when a download has ended, however; calls `tell` meanwhile. Raises `LocalError` after an hour."""
+    deadline = time.monotonic() + DOWNLOAD_TIMEOUT_S
+    while download.alive:
+        if time.monotonic() > deadline:
+            message = f"{download.name} has not finished within {DOWNLOAD_TIMEOUT_S / 60:g} minutes."
+            raise LocalError(message + download.last_words())
+        tell()
+        time.sleep(0.25)
+
+
+def size_of(folder: Path) -> int:
     """Bytes of all files below a folder that others are writing to."""
     total = 0
     for parent, _, names in os.walk(folder):

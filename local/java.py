@@ -1,4 +1,4 @@
-"""Finds what Elasticsearch needs on this machine: a JDK, and Maven to fetch the server."""
+"""Finds what the servers in Java need on this machine: a JDK, and Maven to fetch them."""
 
 import os
 import re
@@ -41,12 +41,12 @@ def java_version(home: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def find_java_home() -> tuple[Path | None, list[str]]:
-    """The first Java of at least `MINIMUM_JAVA`, and what else was found (`/usr (17)`), for a message."""
+def find_java_home(minimum: int = MINIMUM_JAVA) -> tuple[Path | None, list[str]]:
+    """The first Java of at least that version, and what else was found (`/usr (17)`), for a message."""
     others: list[str] = []
     for home in _candidates():
         version = java_version(home)
-        if version is not None and version >= MINIMUM_JAVA:
+        if version is not None and version >= minimum:
             return home, others
         if version is not None and f"{home} ({version})" not in others:
             others.append(f"{home} ({version})")
