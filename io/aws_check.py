@@ -59,8 +59,11 @@ class AwsAccount:
         role = (self.options.role_arn or "").split(":")
         known = vars(self).get("identity", {}).get("Account")
         account = known or (role[4] if len(role) > 5 else "") or "ACCOUNT"
-        partition = botocore.session.Session().get_partition_for_region(self.options.region)
-        return Arns(self.options.region, account, partition)
+        return Arns(self.options.region, account, self._partition)
+
+    @functools.cached_property
+    def _partition(self) -> str:
+        return str(botocore.session.Session().get_partition_for_region(self.options.region))
 
     def call(
         self,

@@ -9,13 +9,25 @@
 import dataclasses
 import enum
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from penstock.io.errors import AccessDenied, PeerError, PenstockError
+from penstock.io.errors import AccessDenied, OptionError, PeerError, PenstockError
 from penstock.io.iam import Statement
 
-__all__ = ["Check", "Finding", "Mark", "examine", "failed", "fine", "not_tried", "start", "warning"]
+__all__ = [
+    "Check",
+    "Finding",
+    "Mark",
+    "examine",
+    "failed",
+    "fine",
+    "not_tried",
+    "start",
+    "warning",
+    "writable",
+]
 
 _LOGGER = logging.getLogger(__name__)
 _MAX_TEXT = 1000
@@ -131,3 +143,31 @@ def _try(check: Check) -> Finding:
         _LOGGER.debug("%s", check.name, exc_info=error)
         text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_TEXT]
         return failed(PeerError(f"cannot try {check.name}: {text} (--log_level debug shows all)"))
+
+
+def writable(option: str, path: str, access: Callable[[str, int], bool] = os.access) -> Finding:
+    """Whether a file can be written, or made with its folders; nothing is made.
+
+    Args:
+        option: the one that names it.
+        path: of the file.
+        access: as `os.access`.
+
+    Raises:
+        OptionError: it can't be.
+    """
+    place = os.path.abspath(path)
+    if os.path.isdir(place):
+        message = f"{option}: cannot write {path}: it is a folder."
+        raise OptionError(message)
+    there = place
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    needed = os.W_OK if there == place else os.W_OK | os.X_OK
+    if there != place and not os.path.isdir(there):
+        message = f"{option}: cannot write {path}: {there} is no folder."
+        raise OptionError(message)
+    if not access(there, needed):
+        message = f"{option}: cannot write {path}: this user may not write {'it' if there == place else f'in {there}'}."
+        raise OptionError(message)
+    return fine(f"{place} can be written" + ("" if there == place else " (it is made when it is needed)"))

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Arns", "Statement", "merged", "narrowed", "policy", "statement"]
+__all__ = ["Arns", "Statement", "actions_of", "merged", "narrowed", "policy", "statement"]
 
 Statement = Mapping[str, Any]
 """One entry of a policy's `Statement`."""
@@ -66,14 +66,15 @@ def policy(statements: Iterable[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [dict(each) for each in statements]}
 
 
-def _actions(of: Statement) -> list[str]:
+def actions_of(of: Statement) -> list[str]:
+    """What a statement allows, as a list even where it is one."""
     given = of["Action"]
     return [given] if isinstance(given, str) else list(given)
 
 
 def narrowed(statements: Iterable[Statement], action: str) -> tuple[Statement, ...]:
     """Those statements that allow `action`, cut down to it."""
-    return tuple({**each, "Action": action} for each in statements if action in _actions(each))
+    return tuple({**each, "Action": action} for each in statements if action in actions_of(each))
 
 
 def merged(statements: Iterable[Statement]) -> list[Statement]:
@@ -86,7 +87,7 @@ def merged(statements: Iterable[Statement]) -> list[Statement]:
             names[each["Sid"]] = names.get(each["Sid"], 0) + 1
             number = names[each["Sid"]]
             found[key] = {**each, "Sid": each["Sid"] + (str(number) if number > 1 else ""), "Action": []}
-        for action in _actions(each):
+        for action in actions_of(each):
             if action not in found[key]["Action"]:
                 found[key]["Action"].append(action)
     for made in found.values():

@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "encode",
     "open_store",
+    "place_of",
     "read_letters",
 ]
 
@@ -66,11 +67,11 @@ class Store(Protocol):
 
 def check_url(url: str) -> None:
     """Raises `OptionError` unless `url` names a dead-letter store."""
-    _place(url)
+    place_of(url)
 
 
-def _place(url: str) -> tuple[str, str, str]:
-    """Scheme, name (path, index, bucket, stream) and prefix."""
+def place_of(url: str) -> tuple[str, str, str]:
+    """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` like `check_url`."""
     parts = urlsplit(url)
     scheme, rest = parts.scheme, parts.path
     if scheme == "file" and parts.netloc in ("", "localhost") and rest.strip("/"):
@@ -98,7 +99,7 @@ def open_store(
     Raises:
         OptionError: no such kind of store, or the options for it are missing.
     """
-    scheme, name, prefix = _place(url)
+    scheme, name, prefix = place_of(url)
     if scheme == "file":
         return FileStore(Path(name))
     from penstock.io.dead_letters import stores
@@ -159,7 +160,7 @@ class WriteDeadLetters(beam.PTransform):
         self, url: str, *, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
     ) -> None:
         super().__init__()
-        scheme, _, _ = _place(url)
+        scheme, _, _ = place_of(url)
         missing = {"elasticsearch": elasticsearch is None, "s3": aws is None, "kinesis": aws is None}
         if missing.get(scheme):
             open_store(url, elasticsearch, aws)  # raises the error that says what is missing

@@ -5,8 +5,8 @@ from typing import Any
 from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.aws_check import CREDENTIALS, AwsAccount, identity_checks, key_check, metrics_check
 from penstock.io.checks import Check, Finding, fine, not_tried, start
-from penstock.io.errors import NotFound, OptionError, PeerError
-from penstock.io.iam import Statement, narrowed
+from penstock.io.dynamodb_check import table_checks
+from penstock.io.iam import narrowed
 from penstock.io.kinesis.calls import stream_argument
 from penstock.io.kinesis.check_stream import SHARDS, STREAM, StreamChecks
 from penstock.io.kinesis.leases import LeaseTable
@@ -17,10 +17,6 @@ __all__ = ["check_read", "prepare_read", "read_checks"]
 
 ITERATOR = "kinesis:GetShardIterator"
 RECORDS = "kinesis:GetRecords"
-TABLE = "dynamodb:DescribeTable"
-_ROW = {"leaseKey": {"S": "penstock-check"}}
-_NEVER = "attribute_exists(leaseKey) AND attribute_not_exists(leaseKey)"
-"""A condition that no row fulfils: the write is refused, whoever else writes."""
 
 
 def check_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
@@ -71,7 +67,14 @@ def read_checks(options: KinesisReadOptions, account: AwsAccount) -> list[Check]
         ),
     ]
     if options.checkpoints == "dynamodb":
-        checks += table_checks(account, options.application_name, statements)
+        checks += table_checks(
+            account,
+            options.application_name,
+            what="lease table",
+            key="leaseKey",
+            option="--application_name",
+            statements=statements,
+        )
     if options.metrics == "cloudwatch":
         checks.append(metrics_check(account, options.application_name, statements, (CREDENTIALS,)))
     return checks
@@ -108,75 +111,3 @@ class _FirstRecord:
         return fine(
             "allowed; a record was read" if reply["Records"] else "allowed; there was nothing to read"
         )
-
-
-def table_checks(account: AwsAccount, name: str, statements: tuple[Statement, ...]) -> list[Check]:
-    """The lease table and every call that is made on it, each in a form that changes nothing."""
-    resource = f"{account.arns.table(name)} (--application_name)"
-    doing = f"use the lease table {name}"
-    there = [False]
-
-    def describe() -> Finding:
-        try:
-            table = account.call("dynamodb", "DescribeTable", resource, doing, TableName=name)["Table"]
-        except NotFound:
-            return fine(f"there is no table {name} yet; the job makes it")
-        keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
-        if keys != [("leaseKey", "HASH")]:
-            message = f"--application_name {name}: the table of that name is no lease table (its key isn't leaseKey)."
-            raise OptionError(message)
-        if table["TableStatus"] not in ("ACTIVE", "UPDATING"):
-            message = f"the lease table {name} is {table['TableStatus']}. Wait until it is ACTIVE."
-            raise PeerError(message)
-        there[0] = True
-        return fine(f"the table {name} is {table['TableStatus']}")
-
-    def create() -> Finding:
-        if there[0]:
-            return fine("not needed: the table is there")
-        return not_tried("the job will make the table; that can't be tried without making it")
-
-    def scan() -> Finding:
-        if not there[0]:
-            return not_tried("the table isn't there yet")
-        account.call("dynamodb", "Scan", resource, doing, TableName=name, Limit=1, ConsistentRead=True)
-        return fine("allowed")
-
-    def get() -> Finding:
-        if not there[0]:
-            return not_tried("the table isn't there yet")
-        account.call("dynamodb", "GetItem", resource, doing, TableName=name, Key=_ROW)
-        return fine("allowed")
-
-    def write(operation: str, **arguments: Any) -> Finding:
-        if not there[0]:
-            return not_tried("the table isn't there yet")
-        return account.probe(
-            "dynamodb",
-            operation,
-            resource,
-            doing,
-            refused_with=("ConditionalCheckFailedException",),
-            TableName=name,
-            ConditionExpression=_NEVER,
-            **arguments,
-        )
-
-    update = {
-        "UpdateExpression": "SET leaseCounter = :zero",
-        "ExpressionAttributeValues": {":zero": {"N": "0"}},
-    }
-    tries = {
-        "CreateTable": create,
-        "Scan": scan,
-        "GetItem": get,
-        "PutItem": lambda: write("PutItem", Item=_ROW),
-        "UpdateItem": lambda: write("UpdateItem", Key=_ROW, **update),
-        "DeleteItem": lambda: write("DeleteItem", Key=_ROW),
-    }
-    checks = [Check(TABLE, describe, True, False, narrowed(statements, TABLE), (CREDENTIALS,))]
-    for operation, run in tries.items():
-        action = f"dynamodb:{operation}"
-        quick = operation == "Scan"
-        checks.append(Check(action, run, quick, False, narrowed(statements, action), (TABLE,)))
-    return checks

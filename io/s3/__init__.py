@@ -4,15 +4,18 @@
 - `_selection`, `listing`: which objects.               - `objects`: the only file that reads buckets and files.
 - `_compression`, `_lines`, `_json_array`, `_parquet`, `_avro`, `_rows`: formats (pure).
 - `reading`, `source`: units of work into batches.      - `manifest`, `tally`, `throttle`: resume, progress, rate.
+- `check`, `policy`: what is looked at before a job runs, and what IAM must allow.
 - `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
 """
 
 from penstock.io.s3.archive import WriteToArchive, check_archive
+from penstock.io.s3.check import archive_checks, read_checks
 from penstock.io.s3.lease_read import ReadForArchive
 from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import S3Object
+from penstock.io.s3.policy import archive_statements, read_statements
 from penstock.io.s3.source import AddObjectProperties, Decode, FinishUnits, ReadFromS3
 
 __all__ = [
@@ -27,7 +30,11 @@ __all__ = [
     "S3ReadOptions",
     "Stores",
     "WriteToArchive",
+    "archive_checks",
+    "archive_statements",
     "check_archive",
     "list_objects",
     "open_manifest",
+    "read_checks",
+    "read_statements",
 ]

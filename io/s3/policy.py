@@ -1,0 +1,49 @@
+"""The IAM statements that the S3 read and the archive need: one source for `penstock check`, the docs and the tests."""
+
+from penstock.io.iam import Arns, Statement, statement
+from penstock.io.s3._selection import literal_prefix
+from penstock.io.s3.listing import split_url
+from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+
+__all__ = ["archive_statements", "read_statements"]
+
+_NOTED_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:Scan", "dynamodb:PutItem"]
+
+
+def read_statements(options: S3ReadOptions, arns: Arns) -> tuple[Statement, ...]:
+    """What exactly these options need; nothing for local files. Objects that a list names may be anywhere in it."""
+    made: list[Statement] = []
+    versions = ["s3:GetObject", "s3:GetObjectVersion"] if options.input_manifest else "s3:GetObject"
+    for url in options.input:
+        bucket, key = split_url(url)
+        if bucket:
+            made.append(statement("List", "s3:ListBucket", arns.bucket(bucket)))
+            made.append(statement("Read", versions, arns.bucket(bucket, f"{literal_prefix(key)}*")))
+    if options.input_manifest:
+        bucket, key = split_url(options.input_manifest)
+        if bucket:
+            made.append(statement("ReadList", "s3:GetObject", arns.bucket(bucket, key)))
+    made += _manifest_statements(options.manifest or "", arns)
+    return tuple(made)
+
+
+def _manifest_statements(url: str, arns: Arns) -> list[Statement]:
+    if url.startswith("dynamodb:"):
+        return [statement("Note", _NOTED_TABLE, arns.table(url.removeprefix("dynamodb:")))]
+    bucket, key = split_url(url)
+    if not bucket:
+        return []
+    prefix = f"{key.strip('/')}/*" if key.strip("/") else "*"
+    return [
+        statement("ListNotes", "s3:ListBucket", arns.bucket(bucket)),
+        statement("Note", "s3:PutObject", arns.bucket(bucket, prefix)),
+    ]
+
+
+def archive_statements(options: ArchiveOptions, arns: Arns) -> tuple[Statement, ...]:
+    """What exactly the archive needs, besides what reading the stream needs."""
+    bucket, prefix = options.place
+    return (
+        statement("FindArchive", "s3:ListBucket", arns.bucket(bucket)),
+        statement("Archive", "s3:PutObject", arns.bucket(bucket, f"{prefix}/*" if prefix else "*")),
+    )
