@@ -236,6 +236,27 @@ class AwsSession:
                     raise OptionError(message) from error
             return self._clients[key]
 
+    def call(self, service: str, method: str, **arguments: Any) -> Any:
+        """Makes a call on the service's client; where AWS calls the credentials expired, once more with new ones.
+
+        Args:
+            service: botocore's name of the service.
+            method: the client's, as `list_shards`.
+            arguments: of the call.
+
+        Raises:
+            AccessDenied: the standard chain finds no credentials.
+            BotoCoreError, ClientError: as botocore raises them (see `explain`).
+        """
+        credentials = self.credentials()
+        try:
+            return getattr(self.client(service), method)(**arguments)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in EXPIRED_CODES:
+                raise
+        self.renew(credentials)
+        return getattr(self.client(service), method)(**arguments)
+
     def credentials(self) -> Credentials:
         """What signs requests; raises `AccessDenied` when the standard chain finds nothing."""
         with self._lock:

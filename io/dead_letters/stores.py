@@ -123,7 +123,7 @@ class S3Store:
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         try:
-            return getattr(self._session.client("s3"), method)(Bucket=self._bucket, **arguments)
+            return self._session.call("s3", method, Bucket=self._bucket, **arguments)
         except (BotoCoreError, ClientError) as error:
             arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
             raise explain(
@@ -184,7 +184,7 @@ class KinesisStore:
 
     def _session_call(self, operation: str, method: str, arguments: dict[str, Any]) -> Any:
         try:
-            return getattr(self._session.client("kinesis"), method)(**arguments)
+            return self._session.call("kinesis", method, **arguments)
         except (BotoCoreError, ClientError) as error:
             resource = f"stream {self._stream} (--dead_letters)"
             raise explain(

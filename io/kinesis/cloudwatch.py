@@ -131,12 +131,14 @@ class MetricsUploader:
             # Made here: a role or profile that doesn't work must not stop the data.
             if self._session is None:
                 self._session = AwsSession(self._aws)
-            client = self._session.client("cloudwatch")
             options = self._options
             data = metric_data(series, options.metrics_level, options.metrics_granularity, self._clock())
             for start in range(0, len(data), _PER_CALL):
-                client.put_metric_data(
-                    Namespace=options.metrics_namespace, MetricData=data[start : start + _PER_CALL]
+                self._session.call(
+                    "cloudwatch",
+                    "put_metric_data",
+                    Namespace=options.metrics_namespace,
+                    MetricData=data[start : start + _PER_CALL],
                 )
         except (BotoCoreError, ClientError, ResponseParserError, PenstockError) as error:
             self._recorder.give_back(series)

@@ -165,11 +165,10 @@ class LeaseTable:
     def __init__(self, session: AwsSession, name: str) -> None:
         self.name = name
         self._session = session
-        self._client = session.client("dynamodb")
 
     def _call(self, operation: str, method: str, doing: str, **arguments: Any) -> Any:
         try:
-            return getattr(self._client, method)(TableName=self.name, **arguments)
+            return self._session.call("dynamodb", method, TableName=self.name, **arguments)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code")
             if code == "ConditionalCheckFailedException":
@@ -194,7 +193,9 @@ class LeaseTable:
         if self.exists():
             return
         try:
-            self._client.create_table(
+            self._session.call(
+                "dynamodb",
+                "create_table",
                 TableName=self.name,
                 KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}],
                 AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
@@ -207,7 +208,7 @@ class LeaseTable:
         except BotoCoreError as error:
             raise self._cannot_create(error) from error
         try:
-            waiter = self._client.get_waiter("table_exists")
+            waiter = self._session.client("dynamodb").get_waiter("table_exists")
             waiter.wait(TableName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
         except BotoCoreError as error:
             raise self._cannot_create(error) from error

@@ -94,8 +94,11 @@ class ReadMetrics:
         ]
         try:
             for start in range(0, len(data), _PER_CALL):
-                self._session.client("cloudwatch").put_metric_data(
-                    Namespace=self._namespace, MetricData=data[start : start + _PER_CALL]
+                self._session.call(
+                    "cloudwatch",
+                    "put_metric_data",
+                    Namespace=self._namespace,
+                    MetricData=data[start : start + _PER_CALL],
                 )
         except (BotoCoreError, ClientError) as error:
             self._give_back(series)

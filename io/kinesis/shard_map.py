@@ -55,12 +55,11 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
     Raises:
         PenstockError: the call failed for good or too often; one line for the user.
     """
-    client = session.client("kinesis")
     request: dict[str, Any] = stream_argument(stream)
     shards: list[Shard] = []
     for _ in range(_MAX_PAGES):
         try:
-            reply = client.list_shards(**request)
+            reply = session.call("kinesis", "list_shards", **request)
         except (BotoCoreError, ClientError) as error:
             what = stream if stream.startswith("arn:") else f"stream {stream}"
             resource = stream_arn(stream, session.options.region)

@@ -20,7 +20,7 @@ import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws import AwsOptions, AwsSession, explain
-from penstock.io.errors import DeliveryError, OptionError
+from penstock.io.errors import DeliveryError, NotFound, OptionError
 from penstock.io.s3.origin import S3Object, WorkUnit
 
 __all__ = ["Finished", "Manifest", "object_id", "open_manifest", "unit_id"]
@@ -135,7 +135,7 @@ class _AwsManifest:
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         try:
-            return getattr(self._session.client(self._service), method)(**arguments)
+            return self._session.call(self._service, method, **arguments)
         except (BotoCoreError, ClientError) as error:
             resource = f"{self._arn} (--manifest)"
             raise explain(
@@ -193,22 +193,15 @@ class _TableManifest(_AwsManifest):
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
     def _create_if_missing(self) -> None:
-        client = self._session.client("dynamodb")
         try:
-            client.describe_table(TableName=self._table)
+            self._call("DescribeTable", "describe_table", TableName=self._table)
             return
-        except client.exceptions.ResourceNotFoundException:
+        except NotFound:
             pass
-        except (BotoCoreError, ClientError) as error:
-            resource = f"table {self._table} (--manifest)"
-            raise explain(
-                error, self._session, "DescribeTable", resource, f"use the manifest {self.where}"
-            ) from error
         self._call(
             "CreateTable", "create_table", TableName=self._table, BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "unit", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "unit", "KeyType": "HASH"}],
         )  # fmt: skip
-        client.get_waiter("table_exists").wait(
-            TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
+        waiter = self._session.client("dynamodb").get_waiter("table_exists")
+        waiter.wait(TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})

@@ -96,7 +96,7 @@ class S3Objects:
         token: dict[str, str] = {}
         while True:
             try:
-                page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **self._payer, **token)
+                page = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **self._payer, **token)
             except (BotoCoreError, ClientError) as error:
                 raise self._explain(error, "ListBucket", bucket, prefix, "list") from error
             for found in page.get("Contents", []):
@@ -114,7 +114,7 @@ class S3Objects:
         """One object by its name; raises `ObjectFailure` when it isn't there."""
         arguments = {"VersionId": version} if version else {}
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key, **arguments, **self._payer, **self._key)
+            found = self._call("head_object", Bucket=bucket, Key=key, **arguments, **self._payer, **self._key)
         except (BotoCoreError, ClientError) as error:
             raise self._failure(error, bucket, key) from error
         return S3Object(
@@ -128,7 +128,8 @@ class S3Objects:
         if start or end is not None:
             arguments["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         try:
-            reply = self._client.get_object(
+            reply = self._call(
+                "get_object",
                 Bucket=found.bucket,
                 Key=found.key,
                 IfMatch=f'"{found.etag}"',
@@ -143,7 +144,7 @@ class S3Objects:
     def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Writes an object whole, over what is there."""
         try:
-            self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+            self._call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type)
         except (BotoCoreError, ClientError) as error:
             raise self._explain(error, "PutObject", bucket, key, "write") from error
 
@@ -151,13 +152,12 @@ class S3Objects:
         """Raises a `PenstockError` when the bucket isn't there or isn't ours to use."""
         self.session.credentials()
         try:
-            self._client.head_bucket(Bucket=bucket)
+            self._call("head_bucket", Bucket=bucket)
         except (BotoCoreError, ClientError) as error:
             raise self._explain(error, "ListBucket", bucket, "", "use") from error
 
-    @property
-    def _client(self) -> Any:
-        return self.session.client("s3", max_connections=16)
+    def _call(self, method: str, **arguments: Any) -> Any:
+        return self.session.call("s3", method, **arguments)
 
     def _failure(self, error: Exception, bucket: str, key: str) -> Exception:
         failure = _FAILURES.get(_code(error))

@@ -154,6 +154,21 @@ def test_renew_looks_anew_once(simulator: KinesisSimulator) -> None:
     assert simulator.assumed == 2
 
 
+def test_a_call_with_expired_credentials_is_made_again_with_new_ones(simulator: KinesisSimulator) -> None:
+    simulator.create_stream("orders")
+    session = AwsSession(
+        _options(endpoint_url=simulator.endpoint_url, role_arn="arn:aws:iam::111122223333:role/w")
+    )
+    assert session.call("kinesis", "list_shards", StreamName="orders")["Shards"]
+    simulator.expired_keys.add("ASIA0000000000000001")
+    assert session.call("kinesis", "list_shards", StreamName="orders")["Shards"]
+    assert simulator.assumed == 2
+    simulator.expired_keys |= {"ASIA0000000000000002", "ASIA0000000000000003"}
+    with pytest.raises(ClientError, match="ExpiredTokenException"):
+        session.call("kinesis", "list_shards", StreamName="orders")
+    assert simulator.assumed == 3, "once, not for ever"
+
+
 @pytest.mark.parametrize("service", ["kinesis", "dynamodb", "cloudwatch", "s3", "sts"])
 def test_endpoint_url_serves_all_services(service: str) -> None:
     session = AwsSession(_options(endpoint_url="http://127.0.0.1:4566", region="eu-west-1"))

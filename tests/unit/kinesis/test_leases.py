@@ -6,6 +6,7 @@ from pathlib import Path
 
 import moto
 import pytest
+from botocore.exceptions import ClientError
 
 from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.kinesis.leases import Lease, LeaseLost, LeaseTable, MemoryLeases
@@ -175,6 +176,23 @@ def test_attributes_of_others_survive_and_kcls_pending_checkpoint_goes(table):
 def test_a_scan_reads_every_page(table, monkeypatch):
     for number in range(5):
         table.create(Lease(f"shardId-{number:012d}", TRIM_HORIZON))
-    scan = table._client.scan
-    monkeypatch.setattr(table._client, "scan", lambda **given: scan(**given, Limit=2))
+    client = table._session.client("dynamodb")
+    scan = client.scan
+    monkeypatch.setattr(client, "scan", lambda **given: scan(**given, Limit=2))
     assert len(table.scan()) == 5
+
+
+def test_expired_credentials_are_renewed_and_the_call_made_again(table, monkeypatch):
+    client = table._session.client("dynamodb")
+    scan, renewed = client.scan, []
+    expired = ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "Scan")
+
+    def expired_once(**given):
+        if not renewed:
+            raise expired
+        return scan(**given)
+
+    monkeypatch.setattr(client, "scan", expired_once)
+    monkeypatch.setattr(table._session, "renew", renewed.append)
+    assert table.scan() == []
+    assert len(renewed) == 1

@@ -137,14 +137,10 @@ def refusing(store, monkeypatch, code, operation="GetObject", headers=None):
         operation,
     )
 
-    class Client:
-        def __getattr__(self, name):
-            def call(**arguments):
-                raise error
+    def call(service, method, **arguments):
+        raise error
 
-            return call
-
-    monkeypatch.setattr(type(store), "_client", Client())
+    monkeypatch.setattr(store.session, "call", call)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +175,14 @@ def test_requester_pays_and_customer_keys_are_sent(s3, monkeypatch):
     store = S3Objects(AwsOptions(), request_payer=True, sse_customer_key=key)
     seen = []
 
-    class Client:
-        def get_object(self, **arguments):
-            seen.append(arguments)
+    def call(service, method, **arguments):
+        seen.append(arguments)
+        if method == "get_object":
             return {"Body": io.BytesIO(b"x")}
+        modified = datetime.datetime.now(datetime.UTC)
+        return {"Contents": [{"Key": "a", "Size": 1, "ETag": '"e"', "LastModified": modified}]}
 
-        def list_objects_v2(self, **arguments):
-            seen.append(arguments)
-            modified = datetime.datetime.now(datetime.UTC)
-            return {"Contents": [{"Key": "a", "Size": 1, "ETag": '"e"', "LastModified": modified}]}
-
-    monkeypatch.setattr(S3Objects, "_client", Client())
+    monkeypatch.setattr(store.session, "call", call)
     assert ObjectStream(store, next(store.list(BUCKET, ""))).read() == b"x"
     assert [each["RequestPayer"] for each in seen] == ["requester"] * 2
     assert seen[1]["SSECustomerKey"] == key
