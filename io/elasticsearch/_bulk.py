@@ -15,7 +15,7 @@ Source: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bu
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -42,8 +42,8 @@ FILTER_PATH = "errors,items.*.status,items.*.error.type,items.*.error.reason,ite
 MAX_REASON = 1000
 """Characters of Elasticsearch's reason that are kept: with a whole mapping in it, it can be very long."""
 
-
 _MAX_CAUSES = 20
+_DELETE = b'{"delete"'  # the one action without a source
 
 
 class Outcome(enum.Enum):
@@ -62,61 +62,45 @@ class Bulk:
 
     Attributes:
         events: what they were made from.
-        heads: the action line of each, without its newline.
-        sources: the source line of each; empty where the action has none.
-        attempts: how often they have been sent.
+        body: the request's body: of each event the action line and, where the action has one, the source line.
+        attempts: how often it has been sent.
     """
 
     events: list[Event]
-    heads: list[bytes]
-    sources: list[bytes]
+    body: bytes
     attempts: int = 0
 
-    @property
-    def body(self) -> bytes:
-        """The request's body."""
-        lines = [b""] * (2 * len(self.heads) + 1)  # the last one makes the last newline
-        lines[:-1:2] = self.heads
-        lines[1::2] = self.sources
-        if not all(self.sources):
-            lines = [line for line in lines if line] + [b""]
-        return b"\n".join(lines)
-
-    def part(self, start: int, end: int) -> "Bulk":
-        """The documents from `start` to before `end`."""
-        return Bulk(self.events[start:end], self.heads[start:end], self.sources[start:end], self.attempts)
+    def documents(self) -> list[bytes]:
+        """The body in parts: each event's line or lines, newlines included."""
+        lines = iter(self.body.split(b"\n")[:-1])
+        return [
+            head + b"\n" if head.startswith(_DELETE) else b"%b\n%b\n" % (head, next(lines)) for head in lines
+        ]
 
     def halves(self) -> "list[Bulk]":
         """The same documents in two bulks; only for more than one."""
-        middle = len(self.heads) // 2
-        return [self.part(0, middle), self.part(middle, len(self.heads))]
+        middle = len(self.events) // 2
+        return [self.only(range(middle)), self.only(range(middle, len(self.events)))]
 
     def only(self, positions: Sequence[int]) -> "Bulk":
         """The documents at those positions."""
-        return Bulk(
-            [self.events[i] for i in positions],
-            [self.heads[i] for i in positions],
-            [self.sources[i] for i in positions],
-            self.attempts,
-        )
+        documents = self.documents()
+        body = b"".join([documents[i] for i in positions])
+        return Bulk([self.events[i] for i in positions], body, self.attempts)
 
 
-def cut(whole: Bulk, max_count: int, max_bytes: int) -> Iterator[Bulk]:
+def cut(events: list[Event], documents: list[bytes], max_count: int, max_bytes: int) -> list[Bulk]:
     """Bulks of at most `max_count` documents and `max_bytes` bytes; a longer document goes alone."""
-    for first in range(0, len(whole.heads), max_count):
-        bulk = whole.part(first, first + max_count)
-        count = len(bulk.heads)
-        if sum(map(len, bulk.heads)) + sum(map(len, bulk.sources)) + 2 * count <= max_bytes:
-            yield bulk
-            continue
-        start = size = 0
-        for position in range(count):
-            length = len(bulk.heads[position]) + len(bulk.sources[position]) + 2
-            if position > start and size + length > max_bytes:
-                yield bulk.part(start, position)
-                start, size = position, 0
-            size += length
-        yield bulk.part(start, count)
+    bulks: list[Bulk] = []
+    start = size = 0
+    for position, length in enumerate(map(len, documents)):
+        if position > start and (position - start == max_count or size + length > max_bytes):
+            bulks.append(Bulk(events[start:position], b"".join(documents[start:position])))
+            start, size = position, 0
+        size += length
+    if documents:
+        bulks.append(Bulk(events[start:], b"".join(documents[start:])))
+    return bulks
 
 
 class Cause(msgspec.Struct, gc=False):
@@ -218,7 +202,7 @@ def judge(item: Item, action: bytes, policy: Policy) -> Outcome:
 
     Args:
         item: its part of the reply.
-        action: the action line.
+        action: the action line, or what begins with it.
         policy: see there.
     """
     status = item.status

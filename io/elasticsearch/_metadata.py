@@ -27,16 +27,12 @@ class MetadataCutter:
     """Call it with an event's bytes; it remembers what the `@metadata` of the Beats look like."""
 
     def __init__(self) -> None:
-        self._learnt: list[tuple[int, int, bytes]] = []
-
-    @property
-    def latest(self) -> tuple[int, int, bytes]:
-        """What was learnt last, for a caller that cuts by itself (see `LineMaker`): begin, end, and the bytes between."""
-        return self._learnt[0] if self._learnt else (0, 0, b"\0")
+        self.learnt: list[tuple[int, int, bytes]] = []
+        """Begin, end, and the bytes between: the newest first. Always this list, for those who cut by themselves."""
 
     def __call__(self, data: bytes) -> bytes:
         """The same JSON object without its `@metadata`; bytes that are no JSON object stay as they are."""
-        for start, end, learnt in self._learnt:
+        for start, end, learnt in self.learnt:
             if data.startswith(learnt, start) and _BRACE not in data[1:start]:
                 return data[:start] + data[end:]
         return self._slowly(data) if _KEY in data else data
@@ -55,6 +51,6 @@ class MetadataCutter:
         if start > 0 and _BRACE not in data[1:start] and data[end : end + 1] in b",}":
             # An object's end is its own; another value's bytes may begin a longer one.
             if data[end - 1 : end] == b"}" and len(learnt) <= _MAX_LEARNT_BYTES:
-                self._learnt = [(start, end, learnt), *self._learnt[: _MAX_LEARNT - 1]]
+                self.learnt[:] = [(start, end, learnt), *self.learnt[: _MAX_LEARNT - 1]]
             return data[:start] + data[end:]
         return b"{%b}" % b",".join([b"%b:%b" % (_quote(key), bytes(value)) for key, value in fields.items()])

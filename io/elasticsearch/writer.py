@@ -27,7 +27,7 @@ import orjson
 
 from penstock.io.backoff import delays
 from penstock.io.elasticsearch import _bulk
-from penstock.io.elasticsearch._actions import LineMaker
+from penstock.io.elasticsearch._actions import DocumentMaker
 from penstock.io.elasticsearch._bulk import BadReply, Bulk, Outcome
 from penstock.io.elasticsearch.client import Client, NoAnswer, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
@@ -105,7 +105,7 @@ class BulkWriter:
         self._client: _Sender = client or Client(options)
         self._clock = clock
         self._sleep = sleep
-        self._maker = LineMaker(options)
+        self._maker = DocumentMaker(options)
         self._policy = _bulk.Policy(
             own_ids=options.document_id == "auto",
             versioned=options.version_type not in (None, "internal"),
@@ -132,7 +132,7 @@ class BulkWriter:
             DeliveryError: the job stops, and Elasticsearch didn't accept everything in time.
         """
         report = Report()
-        bulks = list(_bulk.cut(self._whole(events, report), self._options.bulk_max_count, self._max_bytes))
+        bulks = self._bulks(events, report)
         waits = delays(self._options.retry_initial_interval, self._options.retry_max_interval)
         while bulks:
             at_once: list[Bulk] = []
@@ -149,24 +149,24 @@ class BulkWriter:
         _DOCUMENTS.of("refused").add(len(report.letters))
         return report
 
-    def _whole(self, events: list[Event], report: Report) -> Bulk:
-        """All documents in one; events without lines get their letter."""
+    def _bulks(self, events: list[Event], report: Report) -> list[Bulk]:
+        """All documents; events that none can be made of get their letter."""
+        max_count, max_bytes = self._options.bulk_max_count, self._max_bytes
         try:
-            return Bulk(events, *self._maker.lines(events))
+            return self._maker.bulks(events, max_count, max_bytes)
         except (ValueError, TypeError):
-            pass  # the slower way tells whose lines cannot be made
-        whole = Bulk([], [], [])
+            pass  # the slower way tells of which event
+        made: list[Event] = []
+        documents: list[bytes] = []
         for event in events:
             try:
-                head, source = self._maker.line(event)
+                documents.append(self._maker.document(event))
             except (ValueError, TypeError) as error:
                 reason = str(error)[: _bulk.MAX_REASON]
                 report.letters.append(DeadLetter(event, type(error).__name__, reason, _STAGE))
             else:
-                whole.events.append(event)
-                whole.heads.append(head)
-                whole.sources.append(source)
-        return whole
+                made.append(event)
+        return _bulk.cut(made, documents, max_count, max_bytes)
 
     def _send(self, bulks: list[Bulk], report: Report) -> Iterable["_Reply"]:
         alone = len(bulks) == 1  # a trickle's bulk needs no thread
@@ -232,8 +232,8 @@ class BulkWriter:
 
     def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, later: list[Bulk]) -> None:
         again: list[int] = []
-        for position, item in enumerate(items):
-            outcome = _bulk.judge(item, bulk.heads[position], self._policy)
+        for position, (item, document) in enumerate(zip(items, bulk.documents(), strict=True)):
+            outcome = _bulk.judge(item, document, self._policy)
             if outcome is Outcome.WRITTEN:
                 report.written += 1
             elif outcome is Outcome.REPLAYED:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch._bulk import Bulk, cut
+from penstock.io.elasticsearch._bulk import cut
 from penstock.io.elasticsearch._metadata import MetadataCutter
 from penstock.io.elasticsearch.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -16,17 +16,13 @@ from tests.tools.events import event, filebeat_events
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 10), st.integers(1, 120))
 def test_cutting_keeps_order_bounds_and_every_document(sizes, max_count, max_bytes):
-    whole = Bulk(
-        [event(b"", i) for i in range(len(sizes))],
-        [b"%d" % i for i in range(len(sizes))],
-        [b"x" * n for n in sizes],
-    )
-    bulks = list(cut(whole, max_count, max_bytes))
+    documents = [b"%d\n%b\n" % (i, b"x" * n) for i, n in enumerate(sizes)]
+    bulks = cut([event(b"", i) for i in range(len(sizes))], documents, max_count, max_bytes)
     assert [e.index for bulk in bulks for e in bulk.events] == list(range(len(sizes)))
-    assert b"".join(bulk.body for bulk in bulks).split() == whole.body.split()
+    assert [document for bulk in bulks for document in bulk.documents()] == documents
     for bulk in bulks:
-        assert 1 <= len(bulk.heads) <= max_count
-        assert len(bulk.body) <= max_bytes or len(bulk.heads) == 1
+        assert 1 <= len(bulk.events) <= max_count
+        assert len(bulk.body) <= max_bytes or len(bulk.events) == 1
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -58,7 +54,7 @@ def test_the_cut_of_captured_events_is_learnt_and_touches_nothing_else():
         document = orjson.loads(data)
         del document["@metadata"]
         assert orjson.loads(cutter(data)) == document
-        assert len(cutter._learnt) == 1
+        assert len(cutter.learnt) == 1
     assert (
         cutter(b'{"n":123456789012345678901234567890.10, "@metadata": {"x":1}}')
         == b'{"n":123456789012345678901234567890.10}'

@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch._actions import LineMaker
+from penstock.io.elasticsearch._actions import DocumentMaker
 from penstock.transforms.document import with_document
 from tests.tools.events import event
 
@@ -12,12 +12,20 @@ DATA = b'{"@timestamp":"2026-11-22T01:02:03Z","s":"x","v":7,"op":"index"}'
 def _lines(data: bytes = DATA, name: str | None = "i1", **options):
     one = event(data)
     one.id, one.timestamp = name, "2026-11-22T01:02:03Z"
-    maker = LineMaker(ElasticsearchOptions(**options))
-    made = maker.line(one)
+    maker = DocumentMaker(ElasticsearchOptions(**options))
+    made = maker.document(one)
     for _ in range(2):  # at first, and from memory
-        assert maker.lines([one, one]) == ([made[0]] * 2, [made[1]] * 2)
-    assert b"\n" not in made[0] + made[1]
-    return made
+        assert maker.documents([one, one]) == [made] * 2
+        (bulk,) = maker.bulks([one, one], 10, 1 << 20)
+        assert (bulk.events, bulk.body) == ([one, one], made * 2)
+    return _split(made)
+
+
+def _split(document: bytes):
+    """The line of the action, and that of the source: empty where there is none."""
+    head, source, *rest = document.split(b"\n")
+    assert rest == ([b""] if source else [])
+    return head, source
 
 
 def test_by_default_an_event_is_created_under_its_own_id_in_the_index_of_its_day():
@@ -102,21 +110,21 @@ def test_updates():
 
 
 def test_a_changed_event_is_serialised_anew_and_what_json_cannot_hold_raises():
-    maker = LineMaker(ElasticsearchOptions())
-    assert maker.line(with_document(event(b"{}"), {"a": "\n"}))[1] == b'{"a":"\\n"}'
+    maker = DocumentMaker(ElasticsearchOptions())
+    assert _split(maker.document(with_document(event(b"{}"), {"a": "\n"})))[1] == b'{"a":"\\n"}'
     with pytest.raises(TypeError):
-        maker.line(with_document(event(b"{}"), {"a": object()}))
+        maker.document(with_document(event(b"{}"), {"a": object()}))
 
 
 def test_the_memory_of_index_names_is_bounded():
-    maker = LineMaker(ElasticsearchOptions(index="%{n}"))
+    maker = DocumentMaker(ElasticsearchOptions(index="%{n}"))
     for number in range(3000):
-        maker.line(event(b'{"n":%d}' % number))
+        maker.document(event(b'{"n":%d}' % number))
     assert len(maker._prefixes) <= 1024
 
 
 def test_what_is_remembered_of_one_day_is_not_told_of_another():
-    maker = LineMaker(ElasticsearchOptions(index="i-%{+YYYY.MM.dd}"))
+    maker = DocumentMaker(ElasticsearchOptions(index="i-%{+YYYY.MM.dd}"))
     times = [
         "2026-11-22T01:02:03Z",
         "2026-11-22 01:02:03Z",
@@ -130,9 +138,11 @@ def test_what_is_remembered_of_one_day_is_not_told_of_another():
         one = event(b"{}")
         one.id, one.timestamp = "i", time
         events.append(one)
-    heads, _ = maker.lines(events)
-    days = [orjson.loads(head)["create"]["_index"][2:] for head in heads]
-    assert days == ["2026.11.22", "2026.11.22", "2026.11.23", "2026.11.18", "2026.11.18", "2026.11.21"] * 3
+    expected = ["2026.11.22", "2026.11.22", "2026.11.23", "2026.11.18", "2026.11.18", "2026.11.21"] * 3
+    (bulk,) = maker.bulks(events, 100, 1 << 20)
+    for documents in (maker.documents(events), bulk.documents()):
+        heads = [_split(document)[0] for document in documents]
+        assert [orjson.loads(head)["create"]["_index"][2:] for head in heads] == expected
 
 
 BEAT = b'{"@timestamp":"2026-11-22T01:02:03Z","@metadata":{"beat":"filebeat","pipeline":"p1"},"m":1}'
@@ -149,5 +159,5 @@ def test_metadata_serves_references_and_is_not_stored():
     script = orjson.loads(_lines(BEAT, action="update", script="s")[1])
     assert "@metadata" not in script["script"]["params"]["event"]
     changed = with_document(event(b"{}"), {"@metadata": {}, "a": 1})
-    assert LineMaker(ElasticsearchOptions()).line(changed)[1] == b'{"a":1}'
+    assert _split(DocumentMaker(ElasticsearchOptions()).document(changed))[1] == b'{"a":1}'
     assert changed.document == {"@metadata": {}, "a": 1}

@@ -24,41 +24,34 @@ def _reply(*statuses: int, errors: bool = False, action: str = "create") -> byte
     return orjson.dumps({"errors": errors, "items": [{action: {"status": status}} for status in statuses]})
 
 
-def _bulk(*sizes: int) -> Bulk:
-    """A document of each size, newlines included."""
-    return Bulk(
-        [event(b"%d" % i) for i in range(len(sizes))], [b"h"] * len(sizes), [b"x" * (n - 3) for n in sizes]
-    )
-
-
 def test_bulks_are_cut_by_count_and_bytes_and_lose_nothing():
-    whole = _bulk(10, 10, 10, 50, 10, 10, 10)
-    bulks = list(cut(whole, 3, 25))
-    assert [[len(source) + 3 for source in bulk.sources] for bulk in bulks] == [
+    documents = [b"h\n%b\n" % (b"x" * (size - 3)) for size in (10, 10, 10, 50, 10, 10, 10)]
+    events = [event(b"%d" % i) for i in range(7)]
+    bulks = cut(events, documents, 3, 25)
+    assert [[len(each) for each in bulk.documents()] for bulk in bulks] == [
         [10, 10],
         [10],
         [50],
         [10, 10],
         [10],
     ]
-    assert [e for bulk in bulks for e in bulk.events] == whole.events
-    assert all(len(bulk.body) <= 25 or len(bulk.heads) == 1 for bulk in bulks)
-    assert [len(bulk.heads) for bulk in cut(whole, 3, 1000)] == [3, 3, 1]
-    assert [len(bulk.heads) for bulk in cut(whole, 7, 110)] == [7]
-    assert [len(bulk.heads) for bulk in cut(whole, 7, 109)] == [6, 1]
-    assert list(cut(_bulk(), 3, 25)) == []
+    assert [e for bulk in bulks for e in bulk.events] == events
+    assert b"".join(bulk.body for bulk in bulks) == b"".join(documents)
+    assert [len(bulk.events) for bulk in cut(events, documents, 3, 1000)] == [3, 3, 1]
+    assert [len(bulk.events) for bulk in cut(events, documents, 7, 110)] == [7]
+    assert [len(bulk.events) for bulk in cut(events, documents, 7, 109)] == [6, 1]
+    assert cut([], [], 3, 25) == []
 
 
 def test_halves_and_choice_keep_events_beside_their_lines():
-    bulk = Bulk(
-        [event(b"a"), event(b"b"), event(b"c")], [b"1", b"2", b"3"], [b"{1}", b"", b"{3}"], attempts=2
-    )
-    assert bulk.body == b"1\n{1}\n2\n3\n{3}\n", "an action without a source has one line"
+    body = b'{"create":1}\n{1}\n{"delete":2}\n{"index":3}\n{3}\n'
+    bulk = Bulk([event(b"a"), event(b"b"), event(b"c")], body, attempts=2)
+    assert bulk.documents() == [b'{"create":1}\n{1}\n', b'{"delete":2}\n', b'{"index":3}\n{3}\n']
     first, second = bulk.halves()
-    assert (first.body, second.body) == (b"1\n{1}\n", b"2\n3\n{3}\n")
+    assert (first.body, second.body) == (b'{"create":1}\n{1}\n', b'{"delete":2}\n{"index":3}\n{3}\n')
     assert [e.data for e in second.events] == [b"b", b"c"]
     chosen = bulk.only([0, 2])
-    assert chosen.body == b"1\n{1}\n3\n{3}\n"
+    assert chosen.body == b'{"create":1}\n{1}\n{"index":3}\n{3}\n'
     assert ([e.data for e in chosen.events], chosen.attempts) == ([b"a", b"c"], 2)
 
 
