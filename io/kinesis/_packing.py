@@ -9,7 +9,7 @@ Invariants.
 
 from collections.abc import Iterator, Sequence
 
-from penstock.io.kinesis._aggregation import AGGREGATED_KEY, Aggregator, aggregate_run, hash_key_of
+from penstock.io.kinesis._aggregation import AGGREGATED_KEY, aggregate_keyed, aggregate_run, hash_key_of
 from penstock.io.kinesis.calls import PutEntry
 from penstock.io.kinesis.partition_keys import DEFAULT_KEY, random_keys
 from penstock.io.kinesis.shard_map import ShardMap
@@ -20,6 +20,7 @@ __all__ = ["Packer", "Packet", "cut"]
 _MAX_KEY_BYTES = 1024
 """A partition key has at most 256 characters of at most 4 bytes."""
 _MAX_HASHES = 100_000
+_GAP = "key "  # no shard's id has a space
 
 
 class Packet:
@@ -185,76 +186,40 @@ class Packer:
     def _by_shard(
         self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap
     ) -> list[Packet]:
-        packets: list[Packet] = []
-        makers: dict[str, _ShardMaker] = {}
-        for index, data, key in zip(indices, datas, keys, strict=True):
-            hash_key = self._hash(key)
+        numbers: dict[str, int] = {}
+        # A dictionary that numbers its keys as they come: the cheapest pass over the events there is.
+        key_of = [numbers.setdefault(key, len(numbers)) for key in keys]
+        distinct = list(numbers)
+        hashes = list(map(self._hash, distinct))
+        names: dict[str, int] = {}
+        groups = []
+        for key, hash_key in zip(distinct, hashes, strict=True):
             shard = shards.find(hash_key)
             # Where the map has a gap nobody knows the shard: each key keeps to itself.
-            name = shard.shard_id if shard else f"key {key}"
-            maker = makers.get(name)
-            if maker is None:
-                maker = makers[name] = _ShardMaker(self, name, shard.shard_id if shard else "")
-            packets += maker.add(index, data, key, hash_key)
-        for maker in makers.values():
-            packets += maker.flush()
+            groups.append(names.setdefault(shard.shard_id if shard else f"{_GAP}{key}", len(names)))
+        lanes = list(names)
+        packets: list[Packet] = []
+        for group, members, used, encoded in aggregate_keyed(
+            datas, key_of, distinct, groups, self._max_count, self._max_size
+        ):
+            first = used[0]
+            if encoded is None:
+                entry = PutEntry(datas[members[0]], distinct[first])
+            else:
+                entry = PutEntry(encoded, AGGREGATED_KEY, str(hashes[first]))
+            found = [hashes[key] for key in used]
+            lane = lanes[group]
+            packets.append(
+                Packet(
+                    entry,
+                    [indices[place] for place in members],
+                    hashes[first],
+                    (min(found), max(found)),
+                    "" if lane.startswith(_GAP) else lane,
+                    lane if self._ordered else None,
+                )
+            )
         return packets
-
-    def new_aggregator(self) -> Aggregator:
-        """An empty aggregated record within the bounds."""
-        return Aggregator(self._max_count, self._max_size)
-
-    @property
-    def ordered(self) -> bool:
-        """Whether packets get lanes."""
-        return self._ordered
-
-
-class _ShardMaker:
-    """The aggregated record that is being filled for one shard."""
-
-    def __init__(self, packer: Packer, lane: str, shard_id: str) -> None:
-        self._packer = packer
-        self._lane = lane
-        self._shard_id = shard_id
-        self._start()
-
-    def _start(self) -> None:
-        self._record = self._packer.new_aggregator()
-        self._members: list[int] = []
-        self._hashes: list[int] = []
-        self._first: tuple[str, bytes] = ("", b"")
-
-    def add(self, index: int, data: bytes, key: str, hash_key: int) -> list[Packet]:
-        """Takes one event; gives the packets that this has completed."""
-        done: list[Packet] = []
-        if not self._record.add(key, data):
-            done = self.flush()
-            if not self._record.add(key, data):
-                # Larger than an aggregated record may be: it goes plain, in its place.
-                return [*done, self._packet(PutEntry(data, key), [index], [hash_key])]
-        if not self._members:
-            self._first = (key, data)
-        self._members.append(index)
-        self._hashes.append(hash_key)
-        return done
-
-    def flush(self) -> list[Packet]:
-        """The record as it is, if anything is in it."""
-        if not self._members:
-            return []
-        if len(self._members) == 1:
-            entry = PutEntry(self._first[1], self._first[0])
-        else:
-            entry = PutEntry(self._record.encode(), AGGREGATED_KEY, str(self._hashes[0]))
-        packet = self._packet(entry, self._members, self._hashes)
-        self._start()
-        return [packet]
-
-    def _packet(self, entry: PutEntry, members: Sequence[int], hashes: Sequence[int]) -> Packet:
-        spread = (min(hashes), max(hashes))
-        lane = self._lane if self._packer.ordered else None
-        return Packet(entry, members, hashes[0], spread, self._shard_id, lane)
 
 
 def _always(key: str) -> Iterator[str]:

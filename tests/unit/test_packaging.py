@@ -107,8 +107,8 @@ def test_wheel(wheel, tmp_path):
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     assert str(works(python, tmp_path)).startswith(str(tmp_path / "env"))
     if shutil.which("cc"):
-        assert "records" in kernels(python, tmp_path)
-        assert "penstock/io/kinesis/_native_records.c" not in names
+        assert "aggregation" in kernels(python, tmp_path)
+        assert "penstock/io/kinesis/_native_aggregation.c" not in names
 
 
 def test_without_a_compiler(checkout, tmp_path):
@@ -131,12 +131,12 @@ def test_sdist(checkout, tmp_path):
     archive = next(tmp_path.glob("penstock-*.tar.gz"))
     with tarfile.open(archive) as content:
         assert any(name.endswith("/io/live.py") for name in content.getnames())
-        assert any(name.endswith("/io/kinesis/_native_records.c") for name in content.getnames())
+        assert any(name.endswith("/io/kinesis/_native_aggregation.c") for name in content.getnames())
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", archive)
     works(python, tmp_path)
     if shutil.which("cc"):
-        assert "records" in kernels(python, tmp_path)
+        assert "aggregation" in kernels(python, tmp_path)
 
 
 def test_editable(checkout, tmp_path):
@@ -147,4 +147,4 @@ def test_editable(checkout, tmp_path):
     # From the checkout itself too, where a folder `io` lies around.
     assert works(python, source) == source / "io" / "live.py"
     if shutil.which("cc"):
-        assert "records" in kernels(python, source)
+        assert "aggregation" in kernels(python, source)
