@@ -10,9 +10,11 @@ the regular expression goes from bracket to bracket. What is cut out is parsed l
 Invariants.
 - An element's bytes stay as they came. What stands between elements and is no object or array (a number, a
   string) is handed on too: the decoder refuses it with its place.
+- What follows the array's end is told, not dropped in silence: a second array, or a second `"Records"`.
 - Memory: a block and one element of at most the limit, beyond which the rest can't be read.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -34,6 +36,7 @@ _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s,]+', re.DOTALL)
 _FIND_RECORDS_WITHIN = 1 << 20
 _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 _LOOK_BACK = 64 << 10
+_LOOK_BEHIND = 256
 _GUESSES = 3
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -50,11 +53,12 @@ def read_array(
         records: whether the array is the value of `"Records"`.
 
     Raises:
-        Damaged: the array doesn't end, or there is none; what could be read was yielded.
+        Damaged: the array doesn't end, or isn't all there is, or there is none; what could be read was yielded.
     """
     scanner = _Scanner(origin, max_element_bytes)
     buffer = b""
     begun = False
+    blocks = iter(blocks)
     for block in blocks:
         buffer = buffer + block if buffer else block
         if not begun:
@@ -68,6 +72,7 @@ def read_array(
         events, buffer = scanner.scan(buffer)
         yield events, []
         if scanner.ended:
+            _check_rest(itertools.chain([buffer], blocks), scanner.count, records=records)
             return
         if len(buffer) > max_element_bytes:
             yield [], [scanner.too_long(buffer)]
@@ -77,6 +82,12 @@ def read_array(
             return  # an empty object
         message = 'no array of "Records"' if records else "no JSON array"
         raise Damaged(message)
+    # What was guessed to be the last whole element need not have been.
+    events, buffer = scanner.scan_slowly(buffer)
+    yield events, []
+    if scanner.ended:
+        _check_rest([buffer], scanner.count, records=records)
+        return
     message = f"the JSON array is cut short after {scanner.count} elements"
     raise Damaged(message)
 
@@ -88,6 +99,20 @@ def _begin(buffer: bytes, *, records: bool) -> int | None:
         return found.end() if found else None
     text = buffer.removeprefix(b"\xef\xbb\xbf").lstrip()
     return len(buffer) - len(text) + 1 if text.startswith(b"[") else None
+
+
+def _check_rest(blocks: Iterable[bytes], count: int, *, records: bool) -> None:
+    """Raises `Damaged` when more records follow the array."""
+    held = b""
+    for block in blocks:
+        held += block
+        if RECORDS.search(held) if records else held.strip():
+            message = (
+                f"more follows the array of {count} elements, and is not read. If each line is a record of its own, "
+                "give --format lines"
+            )
+            raise Damaged(message)
+        held = held[-_LOOK_BEHIND:] if records else b""
 
 
 def _guesses(buffer: bytes) -> Iterator[tuple[int, int | None]]:
@@ -124,12 +149,12 @@ class _Scanner:
                 first, self.count = self.count, self.count + len(found)
                 self.ended = rest is None
                 origin = self._origin
-                return [Event(bytes(raw), origin, n) for n, raw in enumerate(found, first)], buffer[
-                    rest:
-                ] if rest else b""
-        return self._scan_slowly(buffer)
+                events = [Event(bytes(raw), origin, n) for n, raw in enumerate(found, first)]
+                return events, buffer[end + 1 if rest is None else rest :]
+        return self.scan_slowly(buffer)
 
-    def _scan_slowly(self, buffer: bytes) -> tuple[list[Event], bytes]:
+    def scan_slowly(self, buffer: bytes) -> tuple[list[Event], bytes]:
+        """Likewise, bracket by bracket."""
         events: list[Event] = []
         position, depth = self._resume
         element = 0  # where the element, or the gap before it, begins
@@ -153,7 +178,7 @@ class _Scanner:
             else:
                 self._gap(buffer[element : position - 1], append)
                 self.ended = True
-                return events, b""
+                return events, buffer[position:]
         keep = start if depth else element
         self._resume = (position - keep, depth)
         return events, buffer[keep:]

@@ -7,6 +7,7 @@ import json
 import fastavro
 import orjson
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +95,22 @@ def test_an_array_cut_short_gives_a_prefix_and_says_so(elements, size, data):
         assert found == elements[: len(found)]
     else:
         raise AssertionError("nobody noticed")
+
+
+@given(
+    st.lists(JSON, max_size=12),
+    st.lists(JSON, max_size=3),
+    st.integers(1, 200),
+    st.sampled_from(["", "\n", " , "]),
+    st.booleans(),
+)
+def test_of_two_arrays_the_first_is_read_and_the_second_told(first, second, size, between, records):
+    texts = [json.dumps({"Records": each} if records else each) for each in (first, second)]
+    found = []
+    pieces = read_array(cut(between.join(texts).encode(), size), ORIGIN, LIMIT, records=records)
+    with pytest.raises(Damaged, match="more follows"):
+        found.extend(json.loads(event.data) for piece in pieces for event in piece[0])
+    assert found == first
 
 
 SCHEMA = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}]}

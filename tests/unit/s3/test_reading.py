@@ -207,6 +207,32 @@ def test_damaged_objects_give_what_is_good_and_one_letter(tmp_path, content, goo
     assert reader.finished, "its contents will not change: an upload has another ETag"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"n":1},{"n":2}]\n[{"n":3}]\n',
+        b'[{"n":1},{"n":2}] and more',
+        b'{"Records":[{"n":1},{"n":2}]}\n{"Records":[{"n":3}]}\n',
+        b'{"Records":[{"n":1},{"n":2}],"next":"' + b"x" * (2 << 20) + b'"}\n{"Records":[{"n":3}]}\n',
+    ],
+)
+def test_what_follows_an_array_is_told_not_dropped(tmp_path, content):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    events, letters, reader = read(path)
+    assert [event.data for event in events] == [b'{"n":1}', b'{"n":2}']
+    assert [(letter.error, letter.event.index) for letter in letters] == [("DamagedObject", 2)]
+    assert "--format lines" in letters[0].reason
+    assert reader.finished
+
+
+def test_what_belongs_to_an_array_s_object_is_no_damage(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b'{"Records":[{"n":1}],"next":null,"ids":[1, 2]}\n\n')
+    events, letters, _ = read(path)
+    assert ([event.data for event in events], letters) == ([b'{"n":1}'], [])
+
+
 def test_an_empty_object_is_finished(tmp_path):
     path = tmp_path / "x"
     path.touch()
