@@ -221,9 +221,14 @@ class ShardReader:
             )
         if position in (LATEST, AT_TIMESTAMP) and self._started_s is not None:
             # For LATEST too: a second LATEST would miss what came since the first.
-            return self._client.get_shard_iterator(
-                stream, self.shard_id, "AT_TIMESTAMP", timestamp=self._started_s
-            )
+            try:
+                return self._client.get_shard_iterator(
+                    stream, self.shard_id, "AT_TIMESTAMP", timestamp=self._started_s
+                )
+            except CallFailed as failure:
+                # By the service's clock, which may be behind ours, that moment is yet to come.
+                if position != LATEST or failure.code != "InvalidArgumentException":
+                    raise
         kind = "LATEST" if position == LATEST else "TRIM_HORIZON"
         return self._client.get_shard_iterator(stream, self.shard_id, kind)
 

@@ -234,6 +234,17 @@ def test_a_latest_iterator_that_expires_does_not_skip_what_came_meanwhile(model,
     assert host.payloads == [b"after"]
 
 
+def test_latest_by_a_clock_that_is_ahead_of_the_services(model, host):
+    model.put("k", b"before")
+    model.failures = [CallFailed("GetShardIterator", "InvalidArgumentException", "in the future", 400)]
+    reader = reader_of(model, host, LATEST, started_s=model.now + 60)
+    assert reader.step() is not None
+    model.put("k", b"after")
+    reader.step()
+    assert host.payloads == [b"after"]
+    assert not host.failures
+
+
 def test_kcls_own_latest_and_a_time_that_nobody_gave(model, host):
     model.put("key", b"before")
     reader_of(model, host, LATEST).step()
