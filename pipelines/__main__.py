@@ -11,6 +11,7 @@ JOBS = {
     "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
     "kinesis-to-s3": "Archives a Kinesis stream in S3: every record's bytes and position.",
     "replay-dead-letters": "Sends refused events again, to Elasticsearch or Kinesis.",
+    "run-yaml": "Runs a pipeline of yours, written in Beam YAML with these connectors.",
     "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
 }
 

@@ -13,13 +13,13 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 
-__all__ = ["CommandLine", "parse"]
+__all__ = ["CommandLine", "options_from", "parse"]
 
 T = TypeVar("T")
 _ENVIRONMENT_PREFIX = "PENSTOCK_"
@@ -95,17 +95,60 @@ def parse(
     return CommandLine(options, rest)
 
 
+def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
+    """One component's options from values that no command line has read, such as a step's config in Beam YAML.
+
+    Args:
+        cls: the option dataclass.
+        given: flag without its dashes -> value, as text or as a Python value; other components' flags are passed over.
+
+    Raises:
+        OptionError: a value does not fit, or a required one is missing.
+    """
+    hints = typing.get_type_hints(cls)
+    read = {
+        flag[2:]: _read(flag, hints[field.name], field, given[flag[2:]])
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if given.get((flag := flag_of(field))[2:]) is not None
+    }
+    return cls(**_values(cls, read))
+
+
+def _read(flag: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """A value as its option's type has it; raises `OptionError` naming the flag."""
+    convert, repeated = _converter(hint)
+    try:
+        if repeated and isinstance(value, (list, tuple)):
+            return [convert(_text(each)) for each in value]
+        if repeated and isinstance(value, dict):
+            return {str(name): _text(each) for name, each in value.items()}
+        if repeated:
+            return _several(convert, _text(value))
+        choices = field.metadata.get("choices")
+        return _chosen(convert, choices)(_text(value)) if choices else convert(_text(value))
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        message = f"{flag}: {error}"
+        raise OptionError(message) from error
+
+
+def _text(value: Any) -> str:
+    """A Python value as one types it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _title(cls: type) -> str:
     return (cls.__doc__ or cls.__name__).strip().splitlines()[0].rstrip(".")
 
 
 def _values(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     values = {}
+    hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         flag = flag_of(field)
         value = given.get(flag[2:])
         if value is None and field.metadata.get("secret"):
-            value = os.environ.get(_ENVIRONMENT_PREFIX + flag[2:].upper())
+            text = os.environ.get(_ENVIRONMENT_PREFIX + flag[2:].upper())
+            value = None if text is None else _read(flag, hints[field.name], field, text)
         if value is not None:
             values[field.name] = value
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -188,12 +231,12 @@ def _pairs(text: str) -> dict[str, str]:
         try:
             loaded = json.loads(text)
         except ValueError as error:
-            message = f"{text!r} is not a JSON object: {error}"
-            raise argparse.ArgumentTypeError(message) from error
+            message = f"a value is not a JSON object: {error}"  # without the value: it may be a secret
+            raise argparse.ArgumentTypeError(message) from None
         return {str(name): str(value) for name, value in loaded.items()}
     name, separator, value = text.partition("=")
     if not separator or not name:
-        message = f"{text!r} is neither NAME=VALUE nor a JSON object"
+        message = "a value is neither NAME=VALUE nor a JSON object"
         raise argparse.ArgumentTypeError(message)
     return {name.strip(): value}
 
@@ -207,15 +250,22 @@ class _Extend(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         try:
-            if self._convert is _pairs:
-                whole = str(values).lstrip().startswith("{")
-                for text in [values] if whole else values.split(","):
-                    setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **_pairs(text)})
-                return
-            found = [self._convert(text.strip()) for text in values.split(",") if text.strip()]
+            found = _several(self._convert, values)
         except (argparse.ArgumentTypeError, ValueError) as error:
             raise argparse.ArgumentError(self, str(error)) from error
-        setattr(namespace, self.dest, (getattr(namespace, self.dest) or []) + found)
+        before = getattr(namespace, self.dest)
+        if isinstance(found, dict):
+            setattr(namespace, self.dest, {**(before or {}), **found})
+        else:
+            setattr(namespace, self.dest, (before or []) + found)
+
+
+def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, str]:
+    """The values, or pairs, that one text holds."""
+    if convert is not _pairs:
+        return [convert(part.strip()) for part in text.split(",") if part.strip()]
+    parts = [text] if text.lstrip().startswith("{") else text.split(",")
+    return {name: value for part in parts for name, value in _pairs(part).items()}
 
 
 def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: str) -> None:

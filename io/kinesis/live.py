@@ -384,7 +384,7 @@ class KinesisLive(LiveSource):
         self._pool.stop()
         self._closing.set()
         self._wake.set()
-        if self._started:
+        if self._thread.ident is not None:  # a start that failed, at the lease table say, left it unstarted
             self._thread.join(10.0)
             if self._thread.is_alive():
                 _LOGGER.warning(

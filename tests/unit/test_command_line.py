@@ -6,7 +6,7 @@ import pytest
 
 from penstock.io.errors import OptionError
 from penstock.io.options import option
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.command_line import options_from, parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Water:
     kind: str = option("sea", help="Which kind.", choices=("sea", "sweet"))
     depth: float | None = option(None, help="How deep.")
     password: str | None = option(None, help="The word.", secret=True)
+    headers: dict[str, str] = option({}, help="Further words.", secret=True)
 
     def __post_init__(self):
         if self.litres < 0:
@@ -65,7 +66,7 @@ def test_defaults_and_values_of_every_type():
         (("--source=x", "--litres=-1"), "--litres must not be negative."),
         (("--source=x", "--kind=salt"), "'salt' is not one of sea, sweet"),
         (("--source=x", "--cold=maybe"), "'maybe' is neither true nor false"),
-        (("--source=x", "--limits=7"), "'7' is neither NAME=VALUE nor a JSON object"),
+        (("--source=x", "--limits=7"), "--limits: a value is neither NAME=VALUE nor a JSON object"),
         (("--source=x", "--litre=3"), "unknown option --litre; did you mean --litres?"),
         (("--source=x", "--water_prot=3"), "unknown option --water_prot; did you mean --water_port?"),
         (("--source=x", "stray"), "unexpected argument 'stray'"),
@@ -99,3 +100,38 @@ def test_help_names_defaults_and_groups(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for expected in ("The water:", "How much, 100 % of it. Default: 5.", "sea|sweet", "PENSTOCK_PASSWORD"):
         assert expected in text
+
+
+def test_values_that_no_command_line_has_read():
+    assert options_from(Water, {"source": "x", "unknown": 1}) == Water(source="x")
+    got = options_from(Water, {
+        "source": 7, "litres": "7", "water_port": 9, "cold": False, "still": "yes", "taps": ["a", 2],
+        "limits": {"m": 1}, "kind": "sweet", "depth": 1.5, "headers": "a=b,c=d",
+    })  # fmt: skip
+    assert got == Water(
+        source="7", litres=7, port=9, cold=False, still=True, taps=["a", "2"], limits={"m": "1"}, kind="sweet", depth=1.5,
+        headers={"a": "b", "c": "d"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "--source is required: Where it comes from."),
+        ({"source": "x", "litres": "many"}, "--litres: invalid literal"),
+        ({"source": "x", "litres": -1}, "--litres must not be negative"),
+        ({"source": "x", "kind": "brackish"}, "--kind: 'brackish' is not one of sea, sweet"),
+    ],
+)
+def test_values_that_do_not_fit(given, message):
+    with pytest.raises(OptionError, match=message):
+        options_from(Water, given)
+
+
+def test_a_secret_of_any_type_comes_from_the_environment_and_is_never_told(monkeypatch, capsys):
+    monkeypatch.setenv("PENSTOCK_HEADERS", '{"Authorization": "Basic abc"}')
+    assert water("--source=x").headers == {"Authorization": "Basic abc"}
+    monkeypatch.setenv("PENSTOCK_HEADERS", "hush")
+    assert "hush" not in fails(capsys, "--source=x")
+    assert "hush" not in fails(capsys, "--source=x", "--headers", "hush")
+    assert "hush" not in fails(capsys, "--source=x", "--headers", '{"hush')

@@ -1,0 +1,153 @@
+"""Every step as a Beam YAML transform: `penstock.ReadFromKinesis`, `penstock.WriteToElasticsearch`, ...
+
+Beam YAML makes a transform by calling a factory with the step's `config` as keywords; here are the factories. A connector
+takes the options of its job by the same names (without the dashes), AWS options among them; the transforms between read and
+write take their Python arguments. The names begin with `penstock.`, because Beam has transforms of its own that are called
+`ReadFromKinesis` and `WriteToKinesis`.
+
+Secrets are refused in a `config`: Beam copies it into the graph that it sends to a runner, for everybody who may look at
+the job to read. They come from the environment, by the names in docs/options.md, or from AWS' credential chain.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from apache_beam import PTransform
+from apache_beam.utils.python_callable import PythonCallableWithSource
+
+from penstock import transforms
+from penstock.io import beats, elasticsearch, kinesis, s3
+from penstock.io.acknowledge import Acknowledge
+from penstock.io.aws import AwsOptions
+from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.errors import OptionError
+from penstock.io.live import LIVE
+from penstock.io.options import flag_of
+from penstock.pipelines.command_line import options_from
+from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.transforms.decode import JsonDecoder, PlainDecoder
+
+__all__ = ["TRANSFORMS", "provider_file"]
+
+
+def read_from_beats(**config: Any) -> PTransform:
+    return beats.ReadFromBeats(*_options("ReadFromBeats", config, beats.BeatsOptions))
+
+
+def read_from_kinesis(**config: Any) -> PTransform:
+    return kinesis.ReadFromKinesis(
+        *_options("ReadFromKinesis", config, kinesis.KinesisReadOptions, AwsOptions)
+    )
+
+
+def read_from_s3(**config: Any) -> PTransform:
+    """Lists the objects now, while the pipeline is made, as the job does."""
+    source, aws = _options("ReadFromS3", config, s3.S3ReadOptions, AwsOptions)
+    finished = s3.Finished(s3.open_manifest(source.manifest, aws).read() if source.manifest else None)
+    objects = s3.list_objects(source, s3.Stores(source, aws, LIVE.stopping))
+    return s3.ReadFromS3(objects, source, aws, finished=finished, rate=source.max_events_per_second)
+
+
+def write_to_kinesis(**config: Any) -> PTransform:
+    return kinesis.WriteToKinesis(
+        *_options("WriteToKinesis", config, kinesis.KinesisWriteOptions, AwsOptions)
+    )
+
+
+def write_to_elasticsearch(**config: Any) -> PTransform:
+    return elasticsearch.WriteToElasticsearch(*_options("WriteToElasticsearch", config, ElasticsearchOptions))
+
+
+def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
+    """Besides the URL, the options of the store that it names: Elasticsearch's, or AWS'."""
+    classes = (ElasticsearchOptions,) if dead_letters.startswith("elasticsearch:") else (AwsOptions,)
+    (options,) = _options("WriteDeadLetters", config, *classes)
+    if classes == (AwsOptions,):
+        return WriteDeadLetters(dead_letters, aws=options)
+    return WriteDeadLetters(dead_letters, elasticsearch=options)
+
+
+def decode_objects(**config: Any) -> PTransform:
+    """What S3 holds: text by `codec`; rows of Parquet and Avro files are events already."""
+    (options,) = _options("DecodeObjects", config, DecodeOptions)
+    return s3.Decode(PlainDecoder() if options.codec == "plain" else JsonDecoder())
+
+
+def finish_units(manifest: str | None = None, **config: Any) -> PTransform:
+    return s3.FinishUnits(manifest, *_options("FinishUnits", config, AwsOptions))
+
+
+def map_events(function: str, stage: str = "map") -> PTransform:
+    return transforms.MapEvents(PythonCallableWithSource(function), stage)
+
+
+def filter_events(predicate: str, stage: str = "filter") -> PTransform:
+    return transforms.FilterEvents(PythonCallableWithSource(predicate), stage)
+
+
+def flat_map_events(function: str, stage: str = "flat_map") -> PTransform:
+    return transforms.FlatMapEvents(PythonCallableWithSource(function), stage)
+
+
+def _options(name: str, config: dict[str, Any], *classes: type) -> list[Any]:
+    """Instances of option dataclasses from a step's `config`, checked as a command line is."""
+    fields = {flag_of(field)[2:]: field for cls in classes for field in dataclasses.fields(cls)}
+    for key in config:
+        if key not in fields:
+            nearest = difflib.get_close_matches(key, fields, 1)
+            message = (
+                f"penstock.{name} has no option {key}{f'; did you mean {nearest[0]}?' if nearest else ''}"
+            )
+            raise OptionError(message)
+        if fields[key].metadata.get("secret"):
+            message = (
+                f"penstock.{name}: {key} is a secret, and Beam shows a step's config to everybody who sees the job. Set "
+                f"PENSTOCK_{key.upper()} in the environment instead."
+            )
+            raise OptionError(message)
+    return [options_from(cls, config) for cls in classes]
+
+
+_FACTORIES: dict[str, Callable[..., PTransform]] = {
+    "ReadFromBeats": read_from_beats,
+    "ReadFromKinesis": read_from_kinesis,
+    "ReadFromS3": read_from_s3,
+    "DecodeJson": transforms.DecodeJson,
+    "DecodePlain": transforms.DecodePlain,
+    "DecodeObjects": decode_objects,
+    "MapEvents": map_events,
+    "FilterEvents": filter_events,
+    "FlatMapEvents": flat_map_events,
+    "AddFields": transforms.AddFields,
+    "DropEvents": transforms.DropEvents,
+    "Fingerprint": transforms.Fingerprint,
+    "MoveFields": transforms.MoveFields,
+    "ParseJson": transforms.ParseJson,
+    "RemoveFields": transforms.RemoveFields,
+    "RenameFields": transforms.RenameFields,
+    "SetTimestamp": transforms.SetTimestamp,
+    "AddObjectProperties": s3.AddObjectProperties,
+    "AsElements": transforms.AsElements,
+    "WriteToKinesis": write_to_kinesis,
+    "WriteToElasticsearch": write_to_elasticsearch,
+    "WriteDeadLetters": write_dead_letters,
+    "FinishUnits": finish_units,
+    "Acknowledge": Acknowledge,
+}
+
+for _read in (read_from_beats, read_from_kinesis, read_from_s3):
+    _read._yaml_requires_inputs = False  # type: ignore[attr-defined]  # else only names that begin with Read may begin
+
+TRANSFORMS = {f"penstock.{name}": factory for name, factory in _FACTORIES.items()}
+"""Beam YAML's type -> what makes the transform from a step's config."""
+
+
+def provider_file() -> str:
+    """Text for Beam's own YAML command, which knows these types only when a pipeline's `providers` include it."""
+    places = "".join(
+        f"    {name}: {factory.__module__}.{factory.__qualname__}\n" for name, factory in TRANSFORMS.items()
+    )
+    return f"- type: python\n  config: {{}}\n  transforms:\n{places}"
