@@ -7,11 +7,15 @@ from typing import Any
 from penstock.io import beats, kinesis
 from penstock.io.acknowledge import Acknowledge
 from penstock.io.aws import AwsOptions
+from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.checks import start
 from penstock.io.dead_letters import WriteDeadLetters
-from penstock.pipelines.command_line import parse
+from penstock.io.dead_letters import check as letters
+from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.needs import Needs
 
-__all__ = ["main"]
+__all__ = ["main", "needs", "option_classes"]
 
 NAME = "beats-to-kinesis"
 DESCRIPTION = (
@@ -20,10 +24,31 @@ DESCRIPTION = (
 )
 
 
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options of the job, by component."""
+    return (beats.BeatsOptions, kinesis.KinesisWriteOptions, AwsOptions, JobOptions)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the job needs of its peers."""
+    sink, account = line.get(kinesis.KinesisWriteOptions), AwsAccount(line.get(AwsOptions))
+    url = line.get(JobOptions).dead_letter_url(NAME)
+    return Needs(
+        [
+            *beats.checks(line.get(beats.BeatsOptions)),
+            *identity_checks(account),
+            *kinesis.write_checks(sink, account),
+            *letters.checks(url, account, None),
+        ],
+        account,
+        sink.stream_name if "%{" not in sink.stream_name else None,
+        lambda arns, key: (*kinesis.write_statements(sink, arns, key), *letters.keep_statements(url, arns)),
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
-    classes = (beats.BeatsOptions, kinesis.KinesisWriteOptions, AwsOptions, JobOptions)
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, epilog=kinesis.WRITE_HELP)
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, epilog=kinesis.WRITE_HELP)
     source, sink = line.get(beats.BeatsOptions), line.get(kinesis.KinesisWriteOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
 
@@ -36,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             | "Acknowledge" >> Acknowledge()
         )
 
-    checks = (lambda: beats.check(source), lambda: kinesis.check_write(sink, aws))
-    return run_streaming(NAME, job, line.beam, checks, build)
+    return run_streaming(NAME, job, line.beam, (lambda: start(needs(line).checks),), build)
 
 
 if __name__ == "__main__":

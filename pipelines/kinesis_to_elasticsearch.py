@@ -8,13 +8,17 @@ from typing import Any
 from penstock.io import elasticsearch, kinesis
 from penstock.io.acknowledge import Acknowledge
 from penstock.io.aws import AwsOptions
+from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.checks import start
 from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.dead_letters import check as letters
 from penstock.io.options import option
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.needs import Needs
 from penstock.transforms import DecodeJson, DecodePlain
 
-__all__ = ["main"]
+__all__ = ["DecodeOptions", "main", "needs", "option_classes"]
 
 NAME = "kinesis-to-elasticsearch"
 DESCRIPTION = (
@@ -34,16 +38,38 @@ class DecodeOptions:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
-    classes = (
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options of the job, by component."""
+    return (
         kinesis.KinesisReadOptions,
         DecodeOptions,
         elasticsearch.ElasticsearchOptions,
         AwsOptions,
         JobOptions,
     )
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, epilog=kinesis.READ_HELP)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the job needs of its peers."""
+    source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
+    sink, url = line.get(elasticsearch.ElasticsearchOptions), line.get(JobOptions).dead_letter_url(NAME)
+    return Needs(
+        [
+            *identity_checks(account),
+            *kinesis.read_checks(source, account),
+            *elasticsearch.checks(sink),
+            *letters.checks(url, account, sink),
+        ],
+        account,
+        source.kinesis_stream_name,
+        lambda arns, key: (*kinesis.read_statements(source, arns, key), *letters.keep_statements(url, arns)),
+        letters.roles_with(sink, url),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, epilog=kinesis.READ_HELP)
     source, sink = line.get(kinesis.KinesisReadOptions), line.get(elasticsearch.ElasticsearchOptions)
     aws, job = line.get(AwsOptions), line.get(JobOptions)
     decode = (
@@ -62,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             | "Acknowledge" >> Acknowledge()
         )
 
-    checks = (lambda: kinesis.check_read(source, aws), lambda: elasticsearch.check(sink))
+    checks = (
+        lambda: start(needs(line).checks),
+        lambda: kinesis.prepare_read(source, aws),
+        lambda: elasticsearch.prepare(sink),
+    )
     return run_streaming(NAME, job, line.beam, checks, build)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from penstock.io import kinesis, s3
 from penstock.io.aws import AwsOptions
+from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.checks import start
 from penstock.io.errors import OptionError
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.needs import Needs
 
-__all__ = ["main"]
+__all__ = ["main", "needs", "option_classes"]
 
 NAME = "kinesis-to-s3"
 DESCRIPTION = (
@@ -22,10 +25,33 @@ DESCRIPTION = (
 _EVENT_BYTES = 64
 
 
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options of the job, by component."""
+    return (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the job needs of its peers."""
+    source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
+    archive = line.get(s3.ArchiveOptions)
+    return Needs(
+        [
+            *identity_checks(account),
+            *kinesis.read_checks(source, account),
+            *s3.archive_checks(archive, account),
+        ],
+        account,
+        source.kinesis_stream_name,
+        lambda arns, key: (
+            *kinesis.read_statements(source, arns, key),
+            *s3.archive_statements(archive, arns),
+        ),
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
-    classes = (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions)
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv)
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv)
     archive, aws, job = line.get(s3.ArchiveOptions), line.get(AwsOptions), line.get(JobOptions)
     source = _roomy(line.get(kinesis.KinesisReadOptions), archive)
 
@@ -38,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     checks = (
         lambda: _refuse_dead_letters(job),
-        lambda: kinesis.check_read(source, aws),
-        lambda: s3.check_archive(archive, aws),
+        lambda: start(needs(line).checks),
+        lambda: kinesis.prepare_read(source, aws),
     )
     return run_streaming(NAME, job, line.beam, checks, build)
 

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from penstock.io import elasticsearch, kinesis
 from penstock.io.aws import AwsOptions
+from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.checks import start
 from penstock.io.dead_letters import Store, check_url, open_store, read_letters
+from penstock.io.dead_letters import check as store_needs
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import OptionError
@@ -26,11 +29,12 @@ from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.needs import Needs
 from penstock.pipelines.running import Watch, report, set_up_logging
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
-__all__ = ["main"]
+__all__ = ["main", "needs", "option_classes"]
 
 NAME = "replay-dead-letters"
 DESCRIPTION = (
@@ -78,17 +82,55 @@ class ReplayOptions:
         return self.refused_again or f"file://{Path('dead_letters').absolute()}/{NAME}.jsonl"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the replay; returns its exit code (see `EPILOG`)."""
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options, by component; those of the sink that `--to` names."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--to")
-    to_kinesis = early.parse_known_args(argv)[0].to == "kinesis"
-    sink = (kinesis.KinesisWriteOptions,) if to_kinesis else (ElasticsearchOptions, DecodeOptions)
-    line = parse(f"penstock {NAME}", DESCRIPTION, (ReplayOptions, *sink, AwsOptions), argv, EPILOG)
+    if early.parse_known_args(argv)[0].to == "kinesis":
+        return (ReplayOptions, kinesis.KinesisWriteOptions, AwsOptions)
+    return (ReplayOptions, ElasticsearchOptions, DecodeOptions, AwsOptions)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the replay needs of its peers; of AWS nothing where letters and sink are elsewhere."""
+    options, account = line.get(ReplayOptions), AwsAccount(line.get(AwsOptions))
+    stream = line.options.get(kinesis.KinesisWriteOptions)
+    cluster = line.options.get(ElasticsearchOptions)
+    remote = stream is not None or any(
+        url.startswith(("s3:", "kinesis:")) for url in (options.dead_letters, options.again)
+    )
+    sink = (
+        kinesis.write_checks(stream, account)
+        if stream
+        else elasticsearch.checks(line.get(ElasticsearchOptions))
+    )
+    return Needs(
+        [
+            *(identity_checks(account) if remote else ()),
+            *store_needs.replay_checks(options.dead_letters, account, cluster),
+            *sink,
+            *store_needs.checks(options.again, account, cluster, "--refused_again"),
+        ],
+        account if remote else None,
+        stream.stream_name if stream and "%{" not in stream.stream_name else None,
+        lambda arns, key: (
+            *store_needs.replay_statements(options.dead_letters, arns),
+            *(kinesis.write_statements(stream, arns, key) if stream else ()),
+            *store_needs.keep_statements(options.again, arns),
+        ),
+        store_needs.roles_with(cluster, options.again) if cluster else (),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the replay; returns its exit code (see `EPILOG`)."""
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(argv), argv, EPILOG)
     options = line.get(ReplayOptions)
+    to_kinesis = kinesis.KinesisWriteOptions in line.options
     set_up_logging(options.log_level)
     watch = Watch(0.0)
     try:
+        start(needs(line).checks)
         aws = line.get(AwsOptions)
         cluster = None if to_kinesis else line.get(ElasticsearchOptions)
         send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)
@@ -149,7 +191,7 @@ def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
 
 def _to_elasticsearch(line: CommandLine) -> Send:
     options = line.get(ElasticsearchOptions)
-    elasticsearch.check(options)
+    elasticsearch.prepare(options)
     plain = line.get(DecodeOptions).codec == "plain"
     decoder = PlainDecoder() if plain else JsonDecoder(keep_documents=options.needs_documents)
     writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
@@ -163,7 +205,6 @@ def _to_elasticsearch(line: CommandLine) -> Send:
 
 def _to_kinesis(line: CommandLine) -> Send:
     options, aws = line.get(kinesis.KinesisWriteOptions), line.get(AwsOptions)
-    kinesis.check_write(options, aws)
     keys = PartitionKeys(
         options.event_partition_keys, randomized=options.randomized_partition_key, function=None
     )

@@ -6,15 +6,19 @@ from typing import Any
 
 from penstock.io import elasticsearch, s3
 from penstock.io.aws import AwsOptions
+from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.checks import start
 from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.dead_letters import check as letters
 from penstock.io.live import LIVE
 from penstock.io.s3.estimate import estimate
 from penstock.pipelines.batch_job import BatchJobOptions, Workload, _duration, _size, run_batch
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.needs import Needs
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
-__all__ = ["main"]
+__all__ = ["main", "needs", "option_classes"]
 
 NAME = "s3-to-elasticsearch"
 DESCRIPTION = (
@@ -26,16 +30,43 @@ _SHOWN = 20
 _ASSUMED_RATE = 50_000
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; returns its exit code (see `EPILOG`)."""
-    classes = (
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options of the job, by component."""
+    return (
         s3.S3ReadOptions,
         DecodeOptions,
         elasticsearch.ElasticsearchOptions,
         AwsOptions,
         BatchJobOptions,
     )
-    line = parse(f"penstock {NAME}", DESCRIPTION, classes, argv, EPILOG)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the job needs of its peers; of AWS nothing where all that it reads and writes is local."""
+    source, account = line.get(s3.S3ReadOptions), AwsAccount(line.get(AwsOptions))
+    sink, url = (
+        line.get(elasticsearch.ElasticsearchOptions),
+        line.get(BatchJobOptions).dead_letter_url(NAME),
+    )
+    places = (*source.input, source.input_manifest or "", source.manifest or "", url)
+    remote = any(place.startswith(("s3:", "dynamodb:", "kinesis:")) for place in places)
+    return Needs(
+        [
+            *(identity_checks(account) if remote else ()),
+            *s3.read_checks(source, account),
+            *elasticsearch.checks(sink),
+            *letters.checks(url, account, sink),
+        ],
+        account if remote else None,
+        None,
+        lambda arns, key: (*s3.read_statements(source, arns), *letters.keep_statements(url, arns)),
+        letters.roles_with(sink, url),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; returns its exit code (see `EPILOG`)."""
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, EPILOG)
     source, sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
     aws, job = line.get(AwsOptions), line.get(BatchJobOptions)
     todo: list[s3.S3Object] = []
@@ -52,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if job.dry_run:
             _show(todo, work, source, stores)
             return None
-        elasticsearch.check(sink)
+        start(needs(line).checks)
+        elasticsearch.prepare(sink)
         return work
 
     def build(pipeline: Any, folder: str) -> None:

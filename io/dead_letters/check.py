@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+from typing import Any
 
 from penstock.io.aws_check import CREDENTIALS, AwsAccount
 from penstock.io.checks import Check, Finding, failed, fine, writable
 from penstock.io.dead_letters import place_of
 from penstock.io.elasticsearch.check import checks as cluster_checks
+from penstock.io.elasticsearch.check import needed_role
 from penstock.io.elasticsearch.client import Client, NoAnswer, explain, unreachable
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound
@@ -21,7 +23,7 @@ from penstock.io.s3.check import read_checks as s3_read_checks
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.policy import read_statements as s3_read_statements
 
-__all__ = ["checks", "keep_role", "keep_statements", "replay_checks", "replay_statements"]
+__all__ = ["checks", "keep_statements", "replay_checks", "replay_statements", "roles_with"]
 
 STORE = "dead letters"
 
@@ -38,7 +40,7 @@ def keep_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
     return ()
 
 
-def keep_role(url: str, cluster: ElasticsearchOptions | None) -> ElasticsearchOptions | None:
+def _letters_options(url: str, cluster: ElasticsearchOptions | None) -> ElasticsearchOptions | None:
     """The options under which letters are written into the job's cluster; None where they aren't."""
     scheme, name, _ = place_of(url)
     if scheme != "elasticsearch" or cluster is None:
@@ -47,6 +49,12 @@ def keep_role(url: str, cluster: ElasticsearchOptions | None) -> ElasticsearchOp
         cluster, index=name, data_stream="false", action="create", manage_template=False, template=None,
         pipeline=None, version=None, version_type=None,
     )  # fmt: skip
+
+
+def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
+    """The roles that writing events needs, and where they are in the same cluster, keeping letters."""
+    letters = _letters_options(url, cluster)
+    return [needed_role(each) for each in (cluster, letters) if each is not None]
 
 
 def checks(
@@ -64,7 +72,7 @@ def checks(
     if scheme == "file":
         return [Check(f"{STORE} ({option})", lambda: writable(option, name), quick=True)]
     if scheme == "elasticsearch":
-        letters = keep_role(url, cluster)
+        letters = _letters_options(url, cluster)
         if letters is None:
             return []
         privileges = [each for each in cluster_checks(letters) if each.name.endswith("privileges")]
