@@ -7,6 +7,7 @@
     |  |- NotFound                    the stream, table or index isn't there
     |  |- Unreachable                 no connection to the peer within its limits
     |- ProtocolError                  a peer broke its protocol: that connection ends, nothing else
+    |- StateError                     a savepoint's position can't be used: another version, or another source
     |- DeliveryError                  an event could be neither written nor set aside; the job must end
 
 Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
@@ -21,6 +22,7 @@ __all__ = [
     "PeerError",
     "PenstockError",
     "ProtocolError",
+    "StateError",
     "Unreachable",
 ]
 
@@ -55,6 +57,10 @@ class Unreachable(PeerError):
 
 class ProtocolError(PenstockError):
     """The peer's bytes break the protocol or pass a limit; the text names the limit's option."""
+
+
+class StateError(PenstockError):
+    """What a runner has stored for us can't be used. The text says whose it is and what to do."""
 
 
 class DeliveryError(PenstockError):

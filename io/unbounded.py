@@ -4,11 +4,19 @@ Readers are feather-light: they borrow the process's `LiveSource`, since runners
 every bundle. `close()` without a checkpoint mark before it means that the bundle failed: everything that
 was handed out is handed out again, in order.
 
+What a runner stores between bundles, and in a savepoint, is a `Split` (the live source's key and a number) and a mark,
+both as JSON with a version. How to make the live source is in the graph (`_Plan`): so a job that is resumed
+from a savepoint reads with the options that it is started with, by the code that it is started with.
+
+Each split is an element of its own. Beam's `ReadFromUnboundedSource` has one element, which it splits later; Flink
+deals splittable work out by element, so all its splits would be read by one subtask (see `_flink_keys`).
+
 Beam's `split()` swallows exceptions and `create_reader` gets no options, so sources check their access
-before the pipeline runs (`check`) and carry their own options.
+before the pipeline runs (`check`).
 """
 
 import dataclasses
+import functools
 import json
 import pickle
 from collections.abc import Callable
@@ -18,18 +26,25 @@ import apache_beam as beam
 from apache_beam import coders
 from apache_beam.io.unbounded_source import (
     CheckpointMark,
-    ReadFromUnboundedSource,
     UnboundedReader,
     UnboundedSource,
+    _ReadFromUnboundedSourceDoFn,
 )
-from apache_beam.options.pipeline_options import StandardOptions
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, StandardOptions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from penstock.io.errors import PenstockError
+from penstock.io._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
+from penstock.io.errors import OptionError, PenstockError, StateError
 from penstock.io.live import LIVE, LiveSource
+from penstock.io.process import calm_garbage_collector
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["BatchCoder", "BatchSource", "Pacing", "read_batches", "read_from"]
+__all__ = ["BatchCoder", "Pacing", "Split", "is_in_memory", "read_batches", "readers_of"]
+
+_VERSION = 1
+"""Of what is stored; a later release understands earlier ones."""
+
+_POLL_INTERVAL_S = 0.05
 
 
 class BatchCoder(coders.Coder):
@@ -89,9 +104,27 @@ class Pacing:
         The in-memory FnApiRunner leaks some 30 KB a bundle, hence bundles of an hour. Elsewhere a
         checkpoint waits for the bundle's end, hence bundles of a second.
         """
-        if "fnapi" in runner.lower() or "direct" in runner.lower() or not runner:
+        if is_in_memory(runner):
             return cls(block_s=30.0, max_read_time_s=3600.0)
         return cls(block_s=0.5, max_read_time_s=1.5)
+
+
+def is_in_memory(runner: str) -> bool:
+    """Whether that runner's name (or none) means Beam's FnApiRunner, in this process."""
+    return not runner or "fnapi" in runner.lower() or "direct" in runner.lower()
+
+
+def _stored(encoded: bytes | str, what: str) -> dict[str, Any]:
+    """What an earlier version, or this one, has stored as JSON."""
+    stored: dict[str, Any] = json.loads(encoded)
+    version = stored.get("v", 0)
+    if not 1 <= version <= _VERSION:
+        message = (
+            f"cannot read {what} of the savepoint or checkpoint: it has version {version}, this penstock knows up to "
+            f"{_VERSION}. Run the penstock that wrote it, or a newer one."
+        )
+        raise StateError(message)
+    return stored
 
 
 class _Mark(CheckpointMark):
@@ -102,48 +135,103 @@ class _Mark(CheckpointMark):
 
 
 class _MarkCoder(coders.Coder):
-    """JSON with a version, so that a later release can still read a savepoint's marks."""
-
     def encode(self, mark: _Mark) -> bytes:
-        return json.dumps({"v": 1, "position": mark.position}, sort_keys=True).encode()
+        return json.dumps({"v": _VERSION, "position": mark.position}, sort_keys=True).encode()
 
     def decode(self, encoded: bytes) -> _Mark:
-        return _Mark(json.loads(encoded)["position"])
+        return _Mark(_stored(encoded, "a position")["position"])
 
     def is_deterministic(self) -> bool:
         return True
 
 
-class BatchSource(UnboundedSource):
-    """A Beam source of `EventBatch` on top of a live source.
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """How splits of one key are read; it travels with the graph, never with the state.
 
-    Args:
+    Attributes:
         key: the live source's key in the registry.
-        factory: picklable; makes the live source in the process that reads.
+        make: picklable; makes the live source of a key in the process that reads.
         pacing: how long a reader may hold its bundle.
-        readers: into how many splits the runner may deal it out: more than one only where each worker process
-            finds work of its own (a shared port), and as many workers run.
+        apart: each split has a live source of its own, also where two splits meet in one process.
     """
 
-    def __init__(self, key: str, factory: Callable[[], LiveSource], pacing: Pacing, readers: int = 1) -> None:
-        self._key = key
-        self._factory = factory
-        self._pacing = pacing
-        self._readers = readers
+    key: str
+    make: Callable[[str], LiveSource]
+    pacing: Pacing
+    apart: bool
 
-    def split(self, desired_num_splits: int, options: Any = None) -> "list[BatchSource]":
-        """As many splits as readers: one live source a process multiplexes all its connections or shards."""
-        return [self] * self._readers
+    def live(self, split: "Split") -> LiveSource:
+        key = f"{self.key}#{split.number}" if self.apart and split.count > 1 else self.key
+        return LIVE.get(key, functools.partial(self.make, key))
+
+
+_PLANS: dict[str, _Plan] = {}
+"""The plans of this process, by key: the reading DoFn leaves its own here before it is given splits."""
+
+
+class Split(UnboundedSource):
+    """One of the parts that a runner deals out to readers.
+
+    Args:
+        key: of the live source.
+        number: which one, from 0.
+        count: of how many.
+        salt: means nothing; makes Flink put it where it belongs (see `_flink_keys`).
+    """
+
+    def __init__(self, key: str, number: int = 0, count: int = 1, salt: int = 0) -> None:
+        self.key = key
+        self.number = number
+        self.count = count
+        self.salt = salt
+
+    @classmethod
+    def spread(cls, key: str, count: int, max_parallelism: int = DEFAULT_MAX_PARALLELISM) -> "list[Split]":
+        """`count` splits that land on as many different subtasks as there are."""
+        found = []
+        for number in range(count):
+
+            def encode(salt: int, number: int = number) -> bytes:
+                return cls(key, number, count, salt).text().encode()
+
+            found.append(cls(key, number, count, salt_for(number, count, max_parallelism, encode)))
+        return found
+
+    def text(self) -> str:
+        """As it is stored."""
+        content = {"v": _VERSION, "key": self.key, "n": self.number, "of": self.count, "salt": self.salt}
+        return json.dumps(content, sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Split":
+        """From what `text` gave, in this release or an earlier one; `StateError` for a later one's."""
+        stored = _stored(text, "a split")
+        return cls(stored["key"], stored["n"], stored["of"], stored["salt"])
+
+    def __reduce__(self) -> Any:
+        return _parse_split, (self.text(),)
+
+    def split(self, desired_num_splits: int, options: Any = None) -> "list[Split]":
+        """Itself: it is a part already."""
+        return [self]
 
     def create_reader(self, options: Any, checkpoint_mark: _Mark | None) -> "_BatchReader":
         """A reader on the process's live source, which the first reader brings to life."""
         try:
-            live = LIVE.get(self._key, self._factory)
+            plan = _PLANS.get(self.key)
+            if plan is None:
+                message = (
+                    f"the savepoint holds the position of {self.key}, which this job does not read. Start the job with "
+                    "the stream, application and addresses that it had, or without the savepoint."
+                )
+                raise StateError(message)
+            live = plan.live(self)
             live.resume(None if checkpoint_mark is None else checkpoint_mark.position)
         except PenstockError as failure:
             LIVE.fail(failure)
             raise
-        return _BatchReader(live, self._pacing)
+        return _BatchReader(live, plan.pacing)
 
     def get_checkpoint_mark_coder(self) -> _MarkCoder:
         """The coder of our marks."""
@@ -152,6 +240,50 @@ class BatchSource(UnboundedSource):
     def default_output_coder(self) -> BatchCoder:
         """The coder of our batches."""
         return BatchCoder()
+
+
+def _parse_split(text: str) -> Split:
+    """For pickles, which name it: it must stay where it is."""
+    return Split.parse(text)
+
+
+class _SplitCoder(coders.Coder):
+    """Of splits as elements. Flink hashes these bytes."""
+
+    def encode(self, split: Split) -> bytes:
+        return split.text().encode()
+
+    def decode(self, encoded: bytes) -> Split:
+        return Split.parse(encoded.decode())
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return Split
+
+
+coders.registry.register_coder(Split, _SplitCoder)
+
+
+class _ReadDoFn(_ReadFromUnboundedSourceDoFn):
+    """Beam's reading of splits, in processes that know how."""
+
+    def __init__(self, plan: _Plan) -> None:
+        super().__init__(
+            poll_interval=_POLL_INTERVAL_S,
+            max_records_per_bundle=1 << 30,
+            max_read_time_seconds=plan.pacing.max_read_time_s,
+        )
+        self._plan = plan
+
+    def setup(self) -> None:
+        _PLANS[self._plan.key] = self._plan
+        calm_garbage_collector()
+        super().setup()
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return EventBatch
 
 
 class _BatchReader(UnboundedReader):
@@ -193,28 +325,77 @@ class _BatchReader(UnboundedReader):
             self._live.requeue()
 
 
+class _Read(beam.PTransform):
+    def __init__(self, plan: _Plan, splits: list[Split]) -> None:
+        super().__init__()
+        self._plan = plan
+        self._splits = splits
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        return (
+            begin
+            | beam.Create(self._splits, reshuffle=False)
+            | "Batches" >> beam.ParDo(_ReadDoFn(self._plan))
+        )
+
+
 def read_batches(
     pipeline_begin: Any,
     key: str,
-    factory: Callable[[], LiveSource],
+    make: Callable[[str], LiveSource],
+    *,
     pacing: Pacing | None = None,
     readers: int = 1,
+    apart: bool = False,
 ) -> beam.PCollection:
-    """A PCollection of `EventBatch` from the live source that `factory` makes in the reading process."""
-    return read_from(pipeline_begin, lambda pacing: BatchSource(key, factory, pacing, readers), pacing)
+    """A PCollection of `EventBatch` from live sources that `make` gives in the reading processes.
+
+    Args:
+        pipeline_begin: the pipeline or its begin.
+        key: the live source's key in the registry; names its position in savepoints.
+        make: picklable; makes the live source of the key that it is called with.
+        pacing: how long a reader may hold its bundle; by default what suits the pipeline's runner.
+        readers: into how many splits it is dealt out; see `readers_of`.
+        apart: every split gets a live source of its own, also where two of them meet in one process. Otherwise the
+            splits of a process share one.
+    """
+    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+    plan = _Plan(key, make, pacing or Pacing.of(_runner_of(pipeline)), apart)
+    most = pipeline.options.view_as(FlinkRunnerOptions).max_parallelism
+    splits = Split.spread(key, readers, most if most > 0 else DEFAULT_MAX_PARALLELISM)
+    return pipeline_begin | "Read" >> _Read(plan, splits)
 
 
-def read_from(
-    pipeline_begin: Any, make: Callable[[Pacing], BatchSource], pacing: Pacing | None = None
-) -> beam.PCollection:
-    """A PCollection of `EventBatch` from the source that `make` gives, paced as suits the pipeline's runner."""
-    if pacing is None:
-        pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
-        named = pipeline.options.view_as(StandardOptions).runner
-        pacing = Pacing.of(named or type(pipeline.runner).__name__)
-    return pipeline_begin | ReadFromUnboundedSource(
-        make(pacing),
-        poll_interval=0.05,
-        max_records_per_bundle=1 << 30,
-        max_read_time_seconds=pacing.max_read_time_s,
-    )
+def _runner_of(pipeline: beam.Pipeline) -> str:
+    return pipeline.options.view_as(StandardOptions).runner or type(pipeline.runner).__name__
+
+
+def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
+    """How many splits a source is dealt out into.
+
+    Args:
+        pipeline_begin: the pipeline or its begin.
+        wanted: what the user said; 0 is one for each parallel task of the runner.
+        flag: the option that said it, for messages.
+
+    Raises:
+        OptionError: a split would never be read, or a task have nothing to read.
+    """
+    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+    runner = _runner_of(pipeline)
+    if is_in_memory(runner):
+        if wanted > 1:
+            message = (
+                f"{flag}={wanted} on DirectRunner: it reads splits one after another, so all but one would stand still "
+                "for up to 30 s. Leave it out, and start the job several times, or use Flink."
+            )
+            raise OptionError(message)
+        return 1
+    parallelism = max(1, pipeline.options.view_as(FlinkRunnerOptions).parallelism)
+    if wanted and wanted < parallelism:
+        message = (
+            f"--parallelism={parallelism} with {flag}={wanted}: {parallelism - wanted} of its tasks would have nothing to "
+            f"read. Leave {flag} out, or make it a multiple of the parallelism."
+        )
+        raise OptionError(message)
+    return wanted or parallelism

@@ -28,8 +28,9 @@ from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
 from penstock.io.options import option
+from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
-from penstock.pipelines.running import Watch, calm_garbage_collector, choose_runner, report, set_up_logging
+from penstock.pipelines.running import Watch, choose_runner, report, set_up_logging
 
 __all__ = ["BatchJobOptions", "Workload", "run_batch"]
 

@@ -19,7 +19,9 @@ from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
 from penstock.io.live import LIVE
 from penstock.io.options import option
-from penstock.pipelines.running import Watch, calm_garbage_collector, choose_runner, report, set_up_logging
+from penstock.io.process import calm_garbage_collector
+from penstock.pipelines.running import Watch, choose_runner, report, set_up_logging
+from penstock.pipelines.status import StatusOptions, shown
 from penstock.transforms import native
 
 __all__ = ["JobOptions", "run_streaming"]
@@ -28,7 +30,7 @@ _LOGGER = logging.getLogger("penstock")
 
 
 @dataclasses.dataclass(frozen=True)
-class JobOptions:
+class JobOptions(StatusOptions):
     """The job itself."""
 
     dead_letters: str = option(
@@ -45,6 +47,7 @@ class JobOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.dead_letters:
             check_url(self.dead_letters)
         if self.stop_when_idle < 0:
@@ -90,9 +93,10 @@ def run_streaming(
         _LOGGER.debug("kernels: %s", native.describe())
         watch.start()
         calm_garbage_collector()
-        result = pipeline.run()
-        result.wait_until_finish()
-        LIVE.close()
+        with shown(name, job, pipeline, runner):
+            result = pipeline.run()
+            result.wait_until_finish()
+            LIVE.close()
     except BaseException as error:
         return report(name, error)
     finally:

@@ -5,7 +5,6 @@
 - A failure is one line: the first `PenstockError` that a source or sink reported, else the runner's own.
 """
 
-import gc
 import logging
 import os
 import select
@@ -19,20 +18,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 
-__all__ = ["Watch", "calm_garbage_collector", "choose_runner", "report", "set_up_logging"]
+__all__ = ["Watch", "choose_runner", "report", "set_up_logging"]
 
 _LOGGER = logging.getLogger("penstock")
-
-
-def calm_garbage_collector() -> None:
-    """Lets the cyclic garbage collector look less often, and never again at what is there now.
-
-    Batches hold thousands of objects without a cycle between them; walking them again and again cost 0.4 to 1.0
-    CPU-s per million events. Reference counting frees them at once all the same.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def choose_runner(options: PipelineOptions) -> Any:

@@ -19,7 +19,6 @@ _AT_LEAST_ONE = (
     "max_inflate_ratio",
     "max_nesting",
     "max_connections",
-    "readers",
 )
 
 
@@ -97,10 +96,10 @@ class BeatsOptions:
         "host. Off, a second job on the port is refused at its start; on, nobody notices it.",
     )
     readers: int = option(
-        1,
+        0,
         flag="beats_readers",
-        help="How many Beam workers read, each process listening on the shared port. More than one needs "
-        "--beats_share_port and as many workers; DirectRunner has one.",
+        help="How many Beam workers read, each process listening on the shared port. 0: as many as the runner's "
+        "--parallelism; DirectRunner has one.",
     )
     max_connections: int = option(2000, help="Clients connected at the same time; a further one is refused.")
     max_window_size: int = option(100_000, help="Events in a window (bulk_max_size of the Beat).")
@@ -140,7 +139,7 @@ class BeatsOptions:
         _require(
             self.ssl_handshake_timeout >= 1, "--ssl_handshake_timeout must be at least 1 (milliseconds)."
         )
-        _require(self.readers == 1 or self.share_port, "--beats_readers above 1 needs --beats_share_port.")
+        _require(self.readers >= 0, "--beats_readers must not be negative.")
         self._check_enrich()
         self._check_tls()
         _require(

@@ -1,5 +1,6 @@
 """`ReadFromBeats`: events of Filebeat and its kin, as batches of bytes."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -10,7 +11,7 @@ from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.beats.server import BeatsServer
 from penstock.io.live import LiveSource
 from penstock.io.options import display_data_of
-from penstock.io.unbounded import read_batches
+from penstock.io.unbounded import read_batches, readers_of
 
 __all__ = ["ReadFromBeats", "key_of"]
 
@@ -48,12 +49,16 @@ class ReadFromBeats(beam.PTransform):
         return display_data_of(self._options)
 
     def expand(self, pipeline_begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        key = key_of(self._options)
-        prepare = PrepareDoFn(key, self._options.validate, self._options.enrich_kinds())
-        serve = functools.partial(_serve, key, self._options)
-        batches = read_batches(pipeline_begin, key, serve, readers=self._options.readers)
+        options = self._options
+        key = key_of(options)
+        readers = readers_of(pipeline_begin, options.readers, "--beats_readers")
+        if readers > 1:
+            options = dataclasses.replace(options, share_port=True)
+        prepare = PrepareDoFn(key, options.validate, options.enrich_kinds())
+        serve = functools.partial(_serve, options)
+        batches = read_batches(pipeline_begin, key, serve, readers=readers)
         return batches | "Prepare" >> beam.ParDo(prepare)
 
 
-def _serve(key: str, options: BeatsOptions) -> LiveSource:
+def _serve(options: BeatsOptions, key: str) -> LiveSource:
     return BeatsServer(key, options)

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import re
+import time
 
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.positions import AT_TIMESTAMP, Position, stream_name_of
@@ -12,6 +13,7 @@ __all__ = ["KinesisReadOptions", "ReadSettings"]
 
 _STREAM = re.compile(r"(arn:aws[\w-]*:kinesis:[\w-]+:\d{12}:stream/)?[A-Za-z0-9_.-]{1,128}")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_CLOCKS_DIFFER_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +121,10 @@ class KinesisReadOptions:
         8, help="Threads that read shards. More: many busy shards at once; each may hold a reply of 10 MiB."
     )
     read_splits: int = option(
-        1,
-        help="Splits that the runner may deal out, each a worker with shards of its own (needs "
-        "--checkpoints=dynamodb). More than 1 only on runners that read splits at the same time (Flink with that "
-        "parallelism); the DirectRunner reads them one after another.",
+        0,
+        help="Splits that the runner deals out, each a worker with shards of its own. 0: as many as the runner's "
+        "--parallelism. More of them leave room for a later resumption with a higher parallelism, since a savepoint keeps "
+        "their number. More than 1 needs --checkpoints=dynamodb; the DirectRunner has one.",
     )
     max_pending_events: int = option(
         50_000, help="Events read and not yet acknowledged, at most; beyond it reading waits."
@@ -156,7 +158,7 @@ class KinesisReadOptions:
         for name, lowest in (
             ("checkpoint_interval_seconds", 1),
             ("fetch_threads", 1),
-            ("read_splits", 1),
+            ("read_splits", 0),
             ("max_pending_events", 1),
             ("max_pending_bytes", 1),
             ("max_batch_events", 1),
@@ -178,7 +180,14 @@ class KinesisReadOptions:
                 "--read_splits above 1 needs --checkpoints=dynamodb: splits share the shards by their leases."
             )
             raise OptionError(message)
-        _ = self.settings, self.initial_timestamp
+        _ = self.settings
+        since = self.initial_timestamp
+        if since is not None and since > time.time() + _CLOCKS_DIFFER_S:
+            message = (
+                f"--initial_position_timestamp {self.initial_position_timestamp} is in the future, which Kinesis refuses. "
+                "Give a time that has passed (numbers are seconds, not milliseconds), or LATEST."
+            )
+            raise OptionError(message)
 
     @property
     def settings(self) -> ReadSettings:

@@ -2,22 +2,23 @@
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws import AwsOptions
+from penstock.io.errors import OptionError
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
 from penstock.io.status import ShardStatus
-from penstock.io.unbounded import BatchSource, Pacing, read_from
+from penstock.io.unbounded import Pacing, read_batches, readers_of
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["ReadFromKinesis", "ShardSource"]
+__all__ = ["ReadFromKinesis", "read_shards"]
 
 
 class ReadFromKinesis(beam.PTransform):
@@ -51,32 +52,31 @@ class ReadFromKinesis(beam.PTransform):
         return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        make = functools.partial(ShardSource, self._options, self._aws)
-        return read_from(begin, make, self._pacing) | "Gauges" >> beam.ParDo(_GaugesDoFn())
+        make = functools.partial(_connect, self._options, self._aws)
+        return read_shards(begin, self._options, make, self._pacing) | "Gauges" >> beam.ParDo(_GaugesDoFn())
 
 
-class ShardSource(BatchSource):
-    """The Beam source. Each split is a lease worker of its own, so the leases spread the shards evenly.
+def read_shards(
+    begin: beam.pvalue.PBegin,
+    options: KinesisReadOptions,
+    make: Callable[[str], KinesisLive],
+    pacing: Pacing | None,
+) -> beam.PCollection:
+    """Batches of a stream's records from live sources that `make` gives.
 
-    Splits have live sources of their own even in one process: what one of them hands out is nothing to the
-    other's checkpoint marks.
+    Each split is a lease worker of its own, so the leases spread the shards evenly. Splits have live sources of
+    their own even in one process: what one of them hands out is nothing to the other's checkpoint marks.
     """
+    key = f"kinesis:{options.stream_name}:{options.application_name}"
+    readers = readers_of(begin, options.read_splits, "--read_splits")
+    if readers > 1 and options.checkpoints == "none":
+        message = f"{readers} splits need --checkpoints=dynamodb: they share the shards by their leases."
+        raise OptionError(message)
+    return read_batches(begin, key, make, pacing=pacing, readers=readers, apart=True)
 
-    def __init__(
-        self, options: KinesisReadOptions, aws: AwsOptions, pacing: Pacing, number: int | None = None
-    ) -> None:
-        key = f"kinesis:{options.stream_name}:{options.application_name}"
-        if number is not None:
-            key += f"#{number}"
-        super().__init__(key, functools.partial(KinesisLive, key, options, aws), pacing)
-        self._arguments = options, aws, pacing
 
-    def split(self, desired_num_splits: int, options: Any = None) -> list[BatchSource]:
-        """Up to `read_splits` splits, no more than the runner desires."""
-        count = min(desired_num_splits, self._arguments[0].read_splits)
-        if count < 2:
-            return [self]
-        return [ShardSource(*self._arguments, number) for number in range(count)]
+def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisLive:
+    return KinesisLive(key, options, aws)
 
 
 class _GaugesDoFn(beam.DoFn):

@@ -110,7 +110,7 @@ class _ArchiveDoFn(beam.DoFn):
 
     def _shared(self, live: LeaseOnlyKinesis) -> "Archive":
         options, aws = self._options, self._aws
-        key = hashlib.sha256(repr((options, aws)).encode()).hexdigest()[:16]
+        key = hashlib.sha256(repr((live.key, options, aws)).encode()).hexdigest()[:16]
 
         def make() -> Archive:
             objects = S3Objects(aws, stopping=threading.Event())

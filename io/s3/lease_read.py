@@ -16,8 +16,9 @@ import apache_beam as beam
 from penstock.io.aws import AwsOptions
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.source import read_shards
 from penstock.io.options import display_data_of
-from penstock.io.unbounded import Pacing, read_batches
+from penstock.io.unbounded import Pacing
 
 __all__ = ["LeaseOnlyKinesis", "ReadForArchive"]
 
@@ -92,7 +93,9 @@ class ReadForArchive(beam.PTransform):
         return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        options = self._options
-        key = f"kinesis:{options.stream_name}:{options.application_name}"
-        factory = functools.partial(LeaseOnlyKinesis, key, options, self._aws)
-        return read_batches(begin, key, factory, pacing=self._pacing)
+        make = functools.partial(_connect, self._options, self._aws)
+        return read_shards(begin, self._options, make, self._pacing)
+
+
+def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> LeaseOnlyKinesis:
+    return LeaseOnlyKinesis(key, options, aws)

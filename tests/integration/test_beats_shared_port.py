@@ -101,11 +101,11 @@ def test_a_killed_job_loses_nothing(
     assert set(by_first) | set(by_second) == expected
 
 
-def test_several_readers_of_one_process_share_its_socket(
+def test_a_job_alone_on_a_shared_port(
     start: Callable[[int, str, int], subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     port = free_port()
-    job = start(port, "only", 2)
+    job = start(port, "only", 1)
     wait_until(lambda: listeners(port) == 1)
     expected, shippers, threads = ship(tmp_path, port)
     for thread in threads:

@@ -28,8 +28,8 @@ class Origin:
 
 
 class Toy(LiveSource):
-    def __init__(self, endless):
-        super().__init__("toy", max_pending_events=50, max_pending_bytes=1 << 20, max_batch_events=5)
+    def __init__(self, endless, key):
+        super().__init__(key, max_pending_events=50, max_pending_bytes=1 << 20, max_batch_events=5)
         self._endless = endless
         threading.Thread(target=self._produce, daemon=True).start()
 

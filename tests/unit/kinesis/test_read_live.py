@@ -2,18 +2,16 @@
 
 import dataclasses
 import json
-import pickle
 
 import moto
 import pytest
 
 from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.errors import Unreachable
+from penstock.io.kinesis import check_read
 from penstock.io.kinesis.leases import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.source import ShardSource, check
-from penstock.io.unbounded import Pacing
 from tests.tools.stream_model import SteppedLive, StreamModel
 
 SHARD = "shardId-000000000000"
@@ -299,13 +297,7 @@ def test_checkpoints_none_keeps_positions_in_the_mark_alone(model, clock):
     ]
 
 
-def test_splits_are_as_many_as_desired_up_to_the_option_and_share_evenly(clock):
-    aws = AwsOptions(access_key="x", secret_key="x")
-    for allowed, desired, expected in ((1, 8, 1), (4, 2, 2), (2, 8, 2), (4, 1, 1)):
-        source = ShardSource(dataclasses.replace(OPTIONS, read_splits=allowed), aws, Pacing(0.5, 1.5))
-        splits = pickle.loads(pickle.dumps(source.split(desired)))
-        assert len(splits) == expected
-        assert len({split._key for split in splits}) == expected
+def test_splits_share_evenly(clock):
     store, model = MemoryLeases(), StreamModel(9)
     lives = [SteppedLive(model, store, OPTIONS, clock) for _ in range(4)]
     for _ in range(10):
@@ -320,12 +312,12 @@ def test_check_with_reset_forgets_the_checkpoints(model, clock):
         aws = AwsOptions(access_key="x", secret_key="x")
         session = AwsSession(aws)
         session.client("kinesis").create_stream(StreamName="stream", ShardCount=1)
-        check(OPTIONS, aws)
+        check_read(OPTIONS, aws)
         table = LeaseTable(session, "app")
         table.create(Lease(SHARD, number(model, 4)))
-        check(OPTIONS, aws)
+        check_read(OPTIONS, aws)
         assert [lease.position for lease in table.scan()] == [number(model, 4)]
-        check(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
+        check_read(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
         assert table.scan() == []
         assert payloads(read(SteppedLive(model, table, OPTIONS, clock))) == [b"%d" % n for n in range(6)]
 

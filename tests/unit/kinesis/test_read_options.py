@@ -28,13 +28,17 @@ def options(**given):
         ({"fetch_threads": 0}, "--fetch_threads"),
         ({"max_pending_bytes": 0}, "--max_pending_bytes"),
         ({"shard_reads_per_second": -1.0}, "--shard_reads_per_second"),
-        ({"read_splits": 0}, "--read_splits"),
+        ({"read_splits": -1}, "--read_splits"),
         ({"read_splits": 2, "checkpoints": "none"}, "--read_splits"),
         ({"initial_position_in_stream": "AT_TIMESTAMP"}, "--initial_position_timestamp"),
         ({"initial_position_timestamp": "2026-01-01"}, "--initial_position_in_stream"),
         (
             {"initial_position_in_stream": "AT_TIMESTAMP", "initial_position_timestamp": "yesterday"},
             "--initial_position_timestamp",
+        ),
+        (
+            {"initial_position_in_stream": "AT_TIMESTAMP", "initial_position_timestamp": "1763791200000"},
+            "in the future.*seconds, not milliseconds",
         ),
         ({"additional_settings": ["maxRecords=0"]}, "maxRecords"),
         ({"additional_settings": ["maxRecords=10001"]}, "maxRecords"),
@@ -62,15 +66,15 @@ def test_settings_of_kcl():
 @pytest.mark.parametrize(
     "text",
     [
-        "2026-11-22T06:00:00Z",
-        "2026-11-22T06:00:00",
-        "2026-11-22T07:00:00+01:00",
-        "1795327200",
-        "1795327200.0",
+        "2025-11-22T06:00:00Z",
+        "2025-11-22T06:00:00",
+        "2025-11-22T07:00:00+01:00",
+        "1763791200",
+        "1763791200.0",
     ],
 )
 def test_times(text):
     given = options(initial_position_in_stream="AT_TIMESTAMP", initial_position_timestamp=text)
-    expected = datetime.datetime(2026, 11, 22, 6, tzinfo=datetime.UTC).timestamp()
+    expected = datetime.datetime(2025, 11, 22, 6, tzinfo=datetime.UTC).timestamp()
     assert given.initial_timestamp == expected
     assert options().initial_timestamp is None
