@@ -1,17 +1,20 @@
 """What the two jobs cost whole: CPU-seconds per million 350-byte events, warm, beside a floor of the same run.
 
-usage: python -P benchmarks/jobs.py [beats-to-kinesis | kinesis-to-elasticsearch] [ROUNDS]
+usage: python -P benchmarks/jobs.py [beats-to-kinesis | kinesis-to-elasticsearch | plain-records] [ROUNDS] [--OPTION=VALUE]
 
 - beats-to-kinesis: from the Beats socket (windows of 2048 events, compression 3, two clients) to the acknowledged
   PutRecords, against the Kinesis simulator of our tests. Floor: `zlib.decompress` and a bare loop over the frames.
 - kinesis-to-elasticsearch: from aggregated records in two shards (moto) to the gathered bulk reply of an endpoint that
   stores nothing. Peer: boto3, protobuf for the aggregated records, json and helpers.streaming_bulk.
+- plain-records: the same job from records of one event each (our Kinesis simulator), leases in moto.
 
-Every server and load generator is a process of its own; only the job's own process is measured.
+Every server and load generator is a process of its own; only the job's own process is measured. Options go to
+kinesis-to-elasticsearch.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -47,18 +50,26 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WARM_UP = 100_000
 MEASURED = 500_000
-ENVIRONMENT = {**os.environ, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+TO_READ = WARM_UP + MEASURED + 50_000
+ENVIRONMENT = {
+    **os.environ,
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_REGION": "us-east-1",
+}
 
 
 @contextlib.contextmanager
-def program(*command: str | Path, wait_for: str = "", cwd: Path | None = None) -> Iterator[tuple[int, str]]:
+def program(
+    *command: str | Path, wait_for: str = "", cwd: Path | None = None, **variables: str
+) -> Iterator[tuple[int, str]]:
     """Runs a program until the block ends; gives its pid and the first line that holds `wait_for`."""
     process = subprocess.Popen(
         list(map(str, command)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         cwd=cwd,
     )
     try:
@@ -82,8 +93,9 @@ def python(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-P", *arguments]
 
 
-def job(name: str, folder: str, *options: str) -> Any:
-    return program(*python("-m", "penstock.pipelines", name, *options), wait_for=" ready: ", cwd=Path(folder))
+def job(name: str, folder: str, *options: str, **variables: str) -> Any:
+    command = python("-m", "penstock.pipelines", name, *options)
+    return program(*command, wait_for=" ready: ", cwd=Path(folder), **variables)
 
 
 # -- beats-to-kinesis ------------------------------------------------------------------------------------
@@ -138,21 +150,38 @@ def beats_floor() -> float:
 
 
 def kinesis_job() -> float:
+    with moto() as endpoint_url:
+        fill(endpoint_url, aggregated_records(TO_READ))
+        return measured_job("kinesis-to-elasticsearch", AWS_ENDPOINT_URL=endpoint_url)
+
+
+def plain_job() -> float:
+    with moto() as leases, simulator("--stream", "kinesis_poc:2") as endpoint_url:
+        fill(endpoint_url, plain_records(TO_READ))
+        return measured_job("plain-records", AWS_ENDPOINT_URL=leases, AWS_ENDPOINT_URL_KINESIS=endpoint_url)
+
+
+def measured_job(name: str, **variables: str) -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
-        moto() as endpoint_url,
         program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
     ):
-        fill(endpoint_url, WARM_UP + MEASURED + 50_000)
-        options = ["--kinesis_stream_name", "kinesis_poc", "--application_name", "benchmark"]
-        options += ["--endpoint_url", endpoint_url, "--hosts", hosts, "--checkpoint_interval_seconds", "10"]
-        options += ["--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"]
-        with job("kinesis-to-elasticsearch", folder, *options) as (pid, _):
+        options = [
+            "--kinesis_stream_name",
+            "kinesis_poc",
+            "--application_name",
+            "benchmark",
+            "--hosts",
+            hosts,
+        ]
+        options += ["--checkpoint_interval_seconds", "10", "--shard_bytes_per_second", "0"]
+        options += ["--shard_reads_per_second", "0", *EXTRA]
+        with job("kinesis-to-elasticsearch", folder, *options, **variables) as (pid, _):
             wait(lambda: received(hosts) >= WARM_UP)
             before, first = child_cpu_s(pid), received(hosts)
             wait(lambda: received(hosts) >= first + MEASURED)
             used, last = child_cpu_s(pid) - before, received(hosts)
-            MEMORY["kinesis-to-elasticsearch"] = resident_mb(pid)
+            MEMORY[name] = resident_mb(pid)
             return used / (last - first) * 1e6
 
 
@@ -163,7 +192,7 @@ def kinesis_peer() -> float:
         moto() as endpoint_url,
         program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
     ):
-        fill(endpoint_url, count)
+        fill(endpoint_url, aggregated_records(count))
         command = python(__file__, "peer", endpoint_url, hosts)
         out = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
         return float(out)
@@ -238,21 +267,27 @@ def client(endpoint_url: str) -> Any:
     return boto3.client("kinesis", endpoint_url=endpoint_url, region_name="us-east-1", **keys)
 
 
-def fill(endpoint_url: str, count: int) -> None:
-    """Puts aggregated records of 50 KB, evenly over both shards, by code of its own."""
+def fill(endpoint_url: str, records: Iterator[dict[str, Any]]) -> None:
     boto = client(endpoint_url)
+    while some := list(itertools.islice(records, 90)):
+        boto.put_records(StreamName="kinesis_poc", Records=some)
+
+
+def aggregated_records(count: int) -> Iterator[dict[str, Any]]:
+    """Records of 50 KB, evenly over both shards, by code of its own."""
     payloads = events(100_000)
-    records = []
     for number in range(count // 140):
         start = number * 140 % (len(payloads) - 140)
         message = b"\x0a\x01a" + b"".join(user_record(data) for data in payloads[start : start + 140])
         blob = b"\xf3\x89\x9a\xc2" + message + hashlib.md5(message).digest()
-        records.append({"Data": blob, "PartitionKey": "a", "ExplicitHashKey": str((number % 2) << 127)})
-        if len(records) == 90:
-            boto.put_records(StreamName="kinesis_poc", Records=records)
-            records = []
-    if records:
-        boto.put_records(StreamName="kinesis_poc", Records=records)
+        yield {"Data": blob, "PartitionKey": "a", "ExplicitHashKey": str((number % 2) << 127)}
+
+
+def plain_records(count: int) -> Iterator[dict[str, Any]]:
+    payloads = events(100_000)
+    for number in range(count):
+        data = payloads[number % len(payloads)]
+        yield {"Data": data, "PartitionKey": "a", "ExplicitHashKey": str((number % 2) << 127)}
 
 
 def user_record(data: bytes) -> bytes:
@@ -283,13 +318,15 @@ def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
 
 
 MEMORY: dict[str, float] = {}
+EXTRA: list[str] = []
 
 
 def main() -> None:
     if sys.argv[1:2] == ["peer"]:
         peer(*sys.argv[2:])
         return
-    chosen = [each for each in sys.argv[1:] if not each.isdigit()]
+    chosen = [each for each in sys.argv[1:] if not each.isdigit() and not each.startswith("--")]
+    EXTRA.extend(each for each in sys.argv[1:] if each.startswith("--"))
     count = next((int(each) for each in sys.argv[1:] if each.isdigit()), 3)
     if not chosen or "beats-to-kinesis" in chosen:
         figures = rounds(
@@ -299,6 +336,8 @@ def main() -> None:
     if not chosen or "kinesis-to-elasticsearch" in chosen:
         contenders = {"boto3 + streaming_bulk": kinesis_peer, "kinesis-to-elasticsearch": kinesis_job}
         print_table("kinesis-to-elasticsearch", rounds(contenders, count), {"kinesis-to-elasticsearch": 4.0})
+    if not chosen or "plain-records" in chosen:
+        print_table("plain-records", rounds({"plain-records": plain_job}, count), {"plain-records": 5.0})
     for name, megabytes in MEMORY.items():
         print(f"  {name}: {megabytes:.0f} MB resident at the end")
 
