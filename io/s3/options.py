@@ -21,7 +21,7 @@ class S3ReadOptions:
 
     input: list[str] = option(
         [],
-        help="What to read: s3://bucket/prefix, s3://bucket/logs/*.gz (* and ? stop at no slash, [ab] too), or paths "
+        help="What to read: s3://bucket/prefix, s3://bucket/logs/*.gz (*, ? and [ab] take slashes too), or paths "
         "of local files and folders. Several: repeat, or separate by commas.",
     )
     input_manifest: str | None = option(
@@ -87,8 +87,12 @@ class S3ReadOptions:
         if not self.input and not self.input_manifest:
             message = "--input is required (or --input_manifest): s3://bucket/prefix* or a local path."
             raise OptionError(message)
-        for name in ("from_time", "to_time", "modified_after", "modified_before"):
-            _ = self.time_ms(name)
+        for begin, end in (("from_time", "to_time"), ("modified_after", "modified_before")):
+            after, before = self.time_ms(begin), self.time_ms(end)
+            if after is not None and before is not None and after >= before:
+                first, last = (name.removesuffix("_time") for name in (begin, end))
+                message = f"--{first} {getattr(self, begin)} is not before --{last} {getattr(self, end)}: nothing fits."
+                raise OptionError(message)
         if self.exclude_pattern:
             try:
                 re.compile(self.exclude_pattern)

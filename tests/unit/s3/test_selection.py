@@ -95,6 +95,11 @@ def test_time_ranges_and_excludes():
         ({"input": ["gs://x"]}, "--input"),
         ({"input": ["s3://"]}, "--input"),
         ({"input": ["x"], "from_time": "yesterday"}, "--from"),
+        ({"input": ["x"], "from_time": "2026-02-01", "to_time": "2026-01-01"}, "--from .* --to"),
+        (
+            {"input": ["x"], "modified_after": "2026-01-01", "modified_before": "2026-01-01"},
+            "--modified_after .* --modified_before",
+        ),
         ({"input": ["x"], "exclude_pattern": "("}, "--exclude_pattern"),
         ({"input": ["x"], "manifest": "x.json"}, "--manifest"),
         ({"input": ["x"], "manifest": "dynamodb:"}, "--manifest"),
