@@ -15,6 +15,7 @@ __all__ = ["table_checks"]
 
 TABLE = "dynamodb:DescribeTable"
 _QUICK = ("Scan",)
+_ABSENT = "not denied, but the table isn't there yet to prove it"
 
 
 def table_checks(
@@ -96,21 +97,24 @@ class _Table:
         return not_tried("the job will make the table; that can't be tried without making it")
 
     def _read(self, operation: str, **arguments: Any) -> Finding:
-        if not self._there:
-            return not_tried("the table isn't there yet")
-        self._call(operation, **arguments)
+        try:
+            self._call(operation, **arguments)
+        except NotFound:
+            return not_tried(_ABSENT)
         return fine("allowed")
 
     def _write(self, operation: str, **arguments: Any) -> Finding:
-        if not self._there:
-            return not_tried("the table isn't there yet")
-        return self._account.probe(
-            "dynamodb",
-            operation,
-            self._resource,
-            f"use the {self._what} {self._name}",
-            refused_with=("ConditionalCheckFailedException",),
-            TableName=self._name,
-            ConditionExpression=f"attribute_exists({self._key}) AND attribute_not_exists({self._key})",
-            **arguments,
-        )
+        never = f"attribute_exists({self._key}) AND attribute_not_exists({self._key})"
+        try:
+            return self._account.probe(
+                "dynamodb",
+                operation,
+                self._resource,
+                f"use the {self._what} {self._name}",
+                refused_with=("ConditionalCheckFailedException",),
+                TableName=self._name,
+                ConditionExpression=never,
+                **arguments,
+            )
+        except NotFound:
+            return not_tried(_ABSENT)

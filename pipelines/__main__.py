@@ -1,8 +1,8 @@
-"""The console script: `penstock JOB [options]`; `python -m penstock.pipelines.<job>` is the same."""
+"""The console script: `penstock JOB [options]` (`python -m penstock.pipelines.<job>` is the same), `penstock check JOB`."""
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 __all__ = ["JOBS", "main"]
 
@@ -14,6 +14,10 @@ JOBS = {
     "run-yaml": "Runs a pipeline of yours, written in Beam YAML with these connectors.",
     "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
 }
+
+
+INTERRUPTED = 130
+"""Exit code after a Ctrl-C that came before anything ran, as shells have it (128 + SIGINT)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,19 +32,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"penstock {version('penstock')}\n")
         return 0
+    try:
+        return _check(arguments) if name == "check" else _run(name, arguments)
+    except KeyboardInterrupt:
+        # Before the job had begun (importing Beam takes seconds) or while it was being checked.
+        sys.stderr.write("penstock: interrupted\n")
+        return INTERRUPTED
+
+
+def _run(name: str, arguments: list[str]) -> int:
     if name not in JOBS:
-        sys.stderr.write(
-            f"penstock: no job is called {name!r}; there are {', '.join(JOBS)} (see penstock --help)\n"
-        )
-        return 2
+        return _no_such_job(name, JOBS)
     module = importlib.import_module(f"penstock.pipelines.{name.replace('-', '_')}")
     return int(module.main(arguments))
+
+
+def _check(arguments: list[str]) -> int:
+    name = arguments.pop(0) if arguments else ""
+    checkable = [job for job in JOBS if job != "run-yaml"]
+    if name not in checkable:
+        if name in ("-h", "--help"):
+            sys.stdout.write(
+                f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(checkable)}\n"
+            )
+            return 0
+        return _no_such_job(name, checkable)
+    from penstock.pipelines import check
+
+    return check.main(name, arguments)
+
+
+def _no_such_job(name: str, jobs: Iterable[str]) -> int:
+    sys.stderr.write(
+        f"penstock: no job is called {name!r}; there are {', '.join(jobs)} (see penstock --help)\n"
+    )
+    return 2
 
 
 def _usage() -> str:
     width = max(map(len, JOBS))
     jobs = "\n".join(f"  {name:{width}}  {text}" for name, text in JOBS.items())
-    return f"usage: penstock JOB [options]\n\n{jobs}\n\npenstock JOB --help lists a job's options.\n"
+    return (
+        f"usage: penstock JOB [options]\n       penstock check JOB [options]\n\n{jobs}\n\n"
+        "penstock JOB --help lists a job's options; penstock check JOB tries beforehand what it will need.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,200 @@
+"""`penstock check JOB [options of the job]`: tries what the job will need, changes nothing, and says what is missing.
+
+One line for each thing that was tried. Behind them stands what to add where something is denied: one IAM policy and
+one Elasticsearch role, ready to paste. `--policy` and `--role` only print what these options need at the least.
+
+Exit codes: 0 nothing failed (something may not have been tried), 1 something failed, 2 wrong options.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.io.aws_check import AwsAccount
+from penstock.io.checks import Check, Finding, Mark, examine
+from penstock.io.errors import PenstockError
+from penstock.io.iam import Statement, merged, policy
+from penstock.io.kinesis.calls import stream_argument
+from penstock.io.options import option
+from penstock.pipelines.command_line import parse
+from penstock.pipelines.needs import Needs
+
+__all__ = ["CheckOptions", "main"]
+
+_MARKS = {
+    Mark.OK: ("ok  ", "32"),
+    Mark.WARNING: ("WARN", "33"),
+    Mark.FAILED: ("FAIL", "31"),
+    Mark.NOT_TRIED: ("--  ", "2"),
+}
+"""What stands before a line, which says it all, and its colour on a terminal (ECMA-48)."""
+
+_LEGEND = "-- is what could not be tried without changing something, or not proven"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckOptions:
+    """The check."""
+
+    policy: bool = option(False, help="Print the least IAM policy for these options, and try nothing.")
+    role: bool = option(False, help="Print the least Elasticsearch role for these options, and try nothing.")
+    json: bool = option(False, help="Print one JSON object instead of lines, for scripts.")
+
+
+def main(job: str, argv: Sequence[str] | None = None) -> int:
+    """Checks one job.
+
+    Args:
+        job: its name on the command line.
+        argv: the job's options, and `CheckOptions`.
+
+    Returns:
+        The exit code.
+    """
+    module = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+    description = "Tries every permission and connection that the job will need, and changes nothing."
+    classes = (CheckOptions, *module.option_classes(argv))
+    line = parse(f"penstock check {job}", description, classes, argv, __doc__.partition("\n\n")[2])
+    options, needs = line.get(CheckOptions), module.needs(line)
+    if options.policy:
+        return _print_policy(needs)
+    if options.role:
+        return _print_role(job, needs)
+    if options.json:
+        found = list(examine(needs.checks))
+        sys.stdout.write(json.dumps(_document(job, needs, found), indent=2) + "\n")
+    else:
+        found = _print_lines(job, needs, sys.stdout)
+    return 1 if any(finding.mark is Mark.FAILED for _, finding in found) else 0
+
+
+# -- lines -----------------------------------------------------------------------------------------------
+
+
+def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Finding]]:
+    colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = max((len(check.name) for check in needs.checks), default=0)
+    out.write(f"penstock check {job}\n")
+    found = []
+    for check, finding in examine(needs.checks):
+        found.append((check, finding))
+        mark, colour = _MARKS[finding.mark]
+        shown = f"\x1b[{colour}m{mark}\x1b[0m" if colours else mark
+        out.write(f"  {shown}  {check.name:{width}}  {_one_line(finding.text)}\n")
+        out.flush()  # a peer that doesn't answer takes its time
+    counts = {mark: sum(finding.mark is mark for _, finding in found) for mark in Mark}
+    told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count)
+    out.write(f"{told or 'nothing to check'}\n")
+    if counts[Mark.NOT_TRIED]:
+        out.write(f"{_LEGEND}\n")
+    to_add = _to_add(needs, found)
+    if "policy" in to_add:
+        whom = vars(needs.account).get("identity", {}).get("Arn", "the job's principal")
+        out.write(f"\nTo the IAM policy of {whom} add:\n{json.dumps(to_add['policy'], indent=2)}\n")
+    if "role" in to_add:
+        out.write(f"\nTo the Elasticsearch role add:\n{json.dumps(to_add['role'], indent=2)}\n")
+    return found
+
+
+def _one_line(text: str) -> str:
+    """Without control characters: a peer's words must not move the cursor."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+# -- documents -------------------------------------------------------------------------------------------
+
+
+def _document(job: str, needs: Needs, found: list[tuple[Check, Finding]]) -> dict[str, Any]:
+    checks = [{"name": check.name, "mark": finding.mark, "text": finding.text} for check, finding in found]
+    failed = any(finding.mark is Mark.FAILED for _, finding in found)
+    return {"job": job, "ok": not failed, "checks": checks, "add": _to_add(needs, found)}
+
+
+def _to_add(needs: Needs, found: Iterable[tuple[Check, Finding]]) -> dict[str, Any]:
+    """What is missing: `policy` for IAM, `role` for Elasticsearch; each only where something is."""
+    findings = [finding for _, finding in found]
+    to_add: dict[str, Any] = {}
+    statements = [each for finding in findings for each in finding.statements]
+    if statements and needs.account is not None:
+        to_add["policy"] = policy(_with_account(statements, needs.account))
+    roles = [finding.role for finding in findings if finding.role is not None]
+    if roles:
+        to_add["role"] = _one_role(roles)
+    return to_add
+
+
+def _with_account(statements: Iterable[Statement], account: AwsAccount) -> list[Statement]:
+    """Statements that were made before anybody knew the account's number, now that it may be known."""
+    number = account.arns.account
+    return merged(
+        {**each, "Resource": each["Resource"].replace(":ACCOUNT:", f":{number}:")} for each in statements
+    )
+
+
+def _one_role(roles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    cluster: list[str] = []
+    indices: dict[str, list[str]] = {}
+    for role in roles:
+        cluster += [each for each in role["cluster"] if each not in cluster]
+        for index in role["indices"]:
+            for name in index["names"]:
+                known = indices.setdefault(name, [])
+                known += [each for each in index["privileges"] if each not in known]
+    return {
+        "cluster": cluster,
+        "indices": [{"names": [name], "privileges": known} for name, known in indices.items()],
+    }
+
+
+def _print_policy(needs: Needs) -> int:
+    """The IAM policy; AWS is asked only for the account's number and the stream's key, if it answers."""
+    statements: Sequence[Statement] = ()
+    notes: list[str] = []
+    if needs.account is None:
+        notes.append("with these options nothing of AWS is used.")
+    else:
+        key = _ask(needs.account, needs.stream, notes)
+        arns = needs.account.arns
+        statements = merged(needs.statements(arns, arns.key(key) if key else None))
+        role_arn = needs.account.options.role_arn
+        if role_arn:
+            notes.append(f"the credentials that assume the role need sts:AssumeRole on {role_arn}.")
+        if "ACCOUNT" in repr(statements):
+            notes.append("AWS did not tell the account's number; put it in the place of ACCOUNT.")
+    sys.stdout.write(json.dumps(policy(statements), indent=2) + "\n")
+    for note in notes:
+        sys.stderr.write(f"penstock check: {note}\n")
+    return 0
+
+
+def _print_role(job: str, needs: Needs) -> int:
+    if not needs.roles:
+        sys.stderr.write(f"penstock check {job}: --role: the job writes nothing to Elasticsearch.\n")
+        return 2
+    sys.stdout.write(json.dumps(_one_role(needs.roles), indent=2) + "\n")
+    return 0
+
+
+def _ask(account: AwsAccount, stream: str | None, notes: list[str]) -> str | None:
+    """The customer's key of the stream, if AWS tells it; fetches the account's number on the way."""
+    try:
+        account.session.credentials()
+        _ = account.identity
+        if stream is None:
+            return None
+        client = account.session.client("kinesis", retries=False)
+        summary = client.describe_stream_summary(**stream_argument(stream))["StreamDescriptionSummary"]
+        key = str(summary["KeyId"]) if summary.get("EncryptionType") == "KMS" else ""
+        return key if key and "alias/aws/" not in key else None
+    except (BotoCoreError, ClientError, PenstockError, KeyError):
+        if stream is not None:
+            notes.append(
+                "AWS did not tell whether a key of yours encrypts the stream; then docs/iam.md says what to add."
+            )
+        return None
