@@ -28,7 +28,7 @@ __all__ = ["NOT_DENIED", "AwsAccount", "identity_checks", "key_check", "metrics_
 
 CREDENTIALS = "AWS credentials"
 IDENTITY = "AWS identity"
-NOT_DENIED = "not denied, and not proven: nothing was written, and AWS doesn't say whether it looks at the permission first"
+NOT_DENIED = "not denied; not proven either, because nothing was written (docs/iam.md tells more)"
 _UNKNOWN = frozenset({"InvalidAction", "NotImplemented", "UnknownOperation", "UnknownOperationException"})
 
 
