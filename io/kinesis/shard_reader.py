@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 from penstock.io.aws import AwsSession
 from penstock.io.backoff import delays
 from penstock.io.errors import PenstockError
-from penstock.io.kinesis._deaggregation import HashRange, deaggregate
+from penstock.io.kinesis._deaggregation import TOGETHER, HashRange, deaggregate_all
 from penstock.io.kinesis.calls import CallFailed, GetRecordsReply, KinesisClient, Record
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -259,13 +259,8 @@ class ShardReader:
         size = 0
         arrived_ms = 0
         handed_on = end = self._position
-        for record in records:
-            number = int(record.sequence_number)
+        for number, record, found in self._taken_apart(records, done_number):
             data = record.data
-            self.records += 1
-            if number < done_number:
-                continue
-            found = deaggregate(data, self._hash_range)
             if found is None:
                 if number == done_number:
                     continue
@@ -298,6 +293,20 @@ class ShardReader:
                 events, size, handed_on = [], 0, end
         if end != handed_on:  # not `if size`: a record may be empty
             yield self._piece(events, size, end, arrived_ms)
+
+    def _taken_apart(
+        self, records: list[Record], done_number: int
+    ) -> Iterator[tuple[int, Record, tuple[list[bytes], list[int]] | None]]:
+        """What isn't done yet: sequence number, record, and what `deaggregate` says of it; a few at a time."""
+        self.records += len(records)
+        numbered = [
+            (number, record) for record in records if (number := int(record.sequence_number)) >= done_number
+        ]
+        for start in range(0, len(numbered), TOGETHER):
+            some = numbered[start : start + TOGETHER]
+            found = deaggregate_all([record.data for _, record in some], self._hash_range)
+            for (number, record), parts in zip(some, found, strict=True):
+                yield number, record, parts
 
     def _piece(self, events: list[Event], size: int, end: Position, arrived_ms: int) -> Piece:
         self.user_records += len(events)
