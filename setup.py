@@ -40,7 +40,10 @@ setup(
         for name in (folder, *(f"{folder}.{sub}" for sub in find_packages(folder)))
     ],
     package_dir={f"penstock.{folder}": folder for folder in FOLDERS},
-    package_data={f"penstock.{folder}": ["py.typed"] for folder in FOLDERS},
+    package_data={
+        **{f"penstock.{folder}": ["py.typed"] for folder in FOLDERS},
+        "penstock.pipelines.status": ["page.*"],
+    },
     include_package_data=False,  # MANIFEST.in names sources of kernels, which no wheel needs
     ext_modules=kernels(),
 )

@@ -86,6 +86,14 @@ class Reading(NamedTuple):
         """How many values."""
         return sum(self.counts)
 
+    @classmethod
+    def sum_of(cls, readings: "Sequence[Reading]") -> "Reading":
+        """Several as one."""
+        if not readings:
+            return cls((), 0.0)
+        counts = zip(*(each.counts for each in readings), strict=True)
+        return cls(tuple(map(sum, counts)), sum(each.sum for each in readings))
+
     def since(self, earlier: "Reading | None") -> "Reading":
         """What has come since an earlier reading of the same histogram."""
         if earlier is None:
@@ -210,28 +218,34 @@ def without_quotes(reason: str) -> str:
 
 
 class Meters:
-    """All meters of a process. Safe from any thread."""
+    """All meters of a process. Safe from any thread.
+
+    Attributes:
+        requests: how long requests took, by kind of request; `sent` their events' bytes, `retries` what was not taken.
+        dead_letters: events refused for good, by step and error.
+        delivery: from an event's arrival to its acknowledgement, by source.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counters: dict[str, Family[Counter]] = {}
         self._histograms: dict[str, Family[Histogram]] = {}
         self._letters: deque[LastLetter] = deque(maxlen=LAST_LETTERS)
-        self._requests = self.histogram(
+        self.requests = self.histogram(
             "penstock_request_duration_seconds",
             "How long a request to a peer took, answered or not.",
             "request",
         )
-        self._sent = self.counter(
+        self.sent = self.counter(
             "penstock_request_bytes_total", "Bytes of events that requests carried.", "request"
         )
-        self._retries = self.counter(
+        self.retries = self.counter(
             "penstock_retries_total",
             "Records, documents or reads that were not taken at once, by why; most are tried again.",
             "request",
             "reason",
         )
-        self._dead = self.counter(
+        self.dead_letters = self.counter(
             "penstock_dead_letters_total", "Events refused for good and kept.", "stage", "error"
         )
         self.delivery = self.histogram(
@@ -266,22 +280,26 @@ class Meters:
 
     def requested(self, request: str, seconds: float, size: int = 0) -> None:
         """A request to a peer has ended: its kind (`elasticsearch_bulk`), its duration, its body's bytes."""
-        self._requests.of(request).observe(seconds)
+        self.requests.of(request).observe(seconds)
         if size:
-            self._sent.of(request).add(size)
+            self.sent.of(request).add(size)
 
     def retried(self, request: str, reason: str, count: int = 1) -> None:
         """So many records have to be sent again, for a reason in a word (a status, an error code)."""
-        self._retries.of(request, reason).add(count)
+        self.retries.of(request, reason).add(count)
 
     def kept(self, letters: Sequence[DeadLetter]) -> None:
         """These events were refused and are kept as dead letters."""
         for (stage, error), count in Counts((letter.stage, letter.error) for letter in letters).items():
-            self._dead.of(stage, error).add(count)
+            self.dead_letters.of(stage, error).add(count)
         now = time.time()
         for letter in letters[-LAST_LETTERS:]:
             reason = without_quotes(letter.reason) if letter.stage in _OURS else ""
-            words = ", ".join(f"{name} {value}" for name, value in letter.event.origin.describe().items())
+            words = ", ".join(
+                f"{name} {value}"
+                for name, value in letter.event.origin.describe().items()
+                if name != "arrived_ms"
+            )
             self._letters.append(
                 LastLetter(now, letter.stage, letter.error, reason, letter.status, words[:MAX_REASON])
             )

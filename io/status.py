@@ -98,7 +98,6 @@ class _Source(Protocol):
 
     key: str
     stopping: bool
-    failure: Exception | None
     taken_in_events: int
     taken_in_bytes: int
     acknowledged_events: int
@@ -108,6 +107,9 @@ class _Source(Protocol):
     max_pending_events: int
     max_pending_bytes: int
     patience_s: float
+
+    @property
+    def failure(self) -> Exception | None: ...
 
     @property
     def connected(self) -> bool: ...

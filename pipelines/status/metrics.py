@@ -1,0 +1,157 @@
+"""All numbers in Prometheus' text format.
+
+Every series of `METERS`, and what is gathered from the live sources at this moment. Labels are steps, sources, shards, kinds
+of requests and errors, all bounded; a client's address is none, or each connection would leave a series behind.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from penstock.io.meters import BOUNDS_S, METERS, Counter, Family, Histogram
+from penstock.io.status import ClientStatus, ShardStatus, SourceStatus
+from penstock.pipelines.status.document import MAX_SHARDS
+from penstock.pipelines.status.process import process_numbers
+
+if TYPE_CHECKING:
+    from penstock.pipelines.status.monitor import Monitor, Picture
+
+__all__ = ["CONTENT_TYPE", "metrics_text"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Rows = Iterable[tuple[Sequence[str], float]]
+
+
+def metrics_text(monitor: "Monitor") -> bytes:
+    """The answer to /metrics."""
+    picture = monitor.picture
+    text = _Text()
+    _about_the_job(text, monitor, picture)
+    _about_sources(text, picture.sources)
+    for counters in METERS.counters:
+        text.add_counters(counters)
+    for histograms in METERS.histograms:
+        text.add_histograms(histograms)
+    return "".join(text.lines).encode()
+
+
+def _about_the_job(text: "_Text", monitor: "Monitor", picture: "Picture") -> None:
+    used = process_numbers()
+    text.add("penstock_info", "gauge", "Which job of which release this is.", ("job", "version"),
+             [((monitor.job, monitor.version), 1)])  # fmt: skip
+    text.add("penstock_ready", "gauge", "Whether the job is connected and keeps up, as /readyz says.", (),
+             [((), float(not picture.reasons))])  # fmt: skip
+    text.add("process_start_time_seconds", "gauge", "When the job started, in seconds since 1970.", (),
+             [((), monitor.started_at)])  # fmt: skip
+    text.add("process_cpu_seconds_total", "counter", "CPU time used.", (), [((), used["cpu_s"])])
+    text.add("process_resident_memory_bytes", "gauge", "Memory resident.", (), [((), used["resident_bytes"])])
+
+
+def _about_sources(text: "_Text", sources: Sequence[SourceStatus]) -> None:
+    def each(name: str, kind: str, help_text: str, field: str) -> None:
+        rows = [((source.key,), float(getattr(source, field))) for source in sources]
+        text.add(name, kind, help_text, ("source",), rows)
+
+    each("penstock_source_connected", "gauge", "Whether events can arrive.", "connected")
+    each("penstock_source_events_total", "counter", "Events taken in.", "events")
+    each("penstock_source_bytes_total", "counter", "Payload of the events taken in.", "bytes")
+    each(
+        "penstock_source_acknowledged_events_total",
+        "counter",
+        "Events that are durable.",
+        "acknowledged_events",
+    )
+    each(
+        "penstock_source_returned_chunks_total", "counter", "Chunks handed out again, because a bundle failed.",
+        "returned_chunks",
+    )  # fmt: skip
+    each("penstock_source_pending_events", "gauge", "Taken in, not yet durable.", "pending_events")
+    each("penstock_source_pending_events_limit", "gauge", "As many may be pending.", "max_pending_events")
+    each("penstock_source_pending_bytes", "gauge", "Payload taken in, not yet durable.", "pending_bytes")
+    each("penstock_source_pending_bytes_limit", "gauge", "As much may be pending.", "max_pending_bytes")
+    each("penstock_source_lag_seconds", "gauge", "Age of the oldest event that is not durable.", "lag_s")
+    _about_shards(text, sources)
+    connections = [
+        ((source.key,), float(len(clients)))
+        for source in sources
+        if (clients := [peer for peer in source.peers if isinstance(peer, ClientStatus)])
+        or source.key.startswith("beats ")
+    ]
+    text.add("penstock_beats_connections", "gauge", "Clients connected now.", ("source",), connections)
+
+
+def _about_shards(text: "_Text", sources: Sequence[SourceStatus]) -> None:
+    shards = [
+        (source.key, peer) for source in sources for peer in source.peers if isinstance(peer, ShardStatus)
+    ][:MAX_SHARDS]
+    labels = ("source", "shard_id")
+
+    def each(name: str, kind: str, help_text: str, field: str) -> None:
+        rows = [
+            ((key, shard.shard_id), float(value))
+            for key, shard in shards
+            if (value := getattr(shard, field)) is not None
+        ]
+        text.add(name, kind, help_text, labels, rows)
+
+    each(
+        "penstock_shard_behind_seconds",
+        "gauge",
+        "How far the last read was behind the shard's tip.",
+        "behind_s",
+    )
+    each("penstock_shard_events_total", "counter", "Events read since the lease was taken.", "events")
+    each("penstock_shard_bytes_total", "counter", "Bytes read since the lease was taken.", "bytes")
+    each("penstock_shard_throttled_total", "counter", "Reads that Kinesis put off.", "throttled")
+    each(
+        "penstock_shard_checkpoint_age_seconds", "gauge", "Time since the last checkpoint was written.",
+        "checkpoint_age_s",
+    )  # fmt: skip
+    each(
+        "penstock_shard_checkpoint_due",
+        "gauge",
+        "Whether more is durable than the checkpoint says.",
+        "unwritten",
+    )
+
+
+class _Text:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, name: str, kind: str, help_text: str, labels: Sequence[str], rows: Rows) -> None:
+        self._head(name, kind, help_text)
+        for values, number in rows:
+            self._line(name, zip(labels, values, strict=True), number)
+
+    def add_counters(self, family: Family[Counter]) -> None:
+        rows = [(values, meter.value) for values, meter in family.items()]
+        self.add(family.name, "counter", family.text, family.labels, rows)
+
+    def add_histograms(self, family: Family[Histogram]) -> None:
+        self._head(family.name, "histogram", family.text)
+        for values, meter in family.items():
+            labels = list(zip(family.labels, values, strict=True))
+            reading = meter.read()
+            total = 0
+            for bound, count in zip((*BOUNDS_S, float("inf")), reading.counts, strict=True):
+                total += count
+                written = "+Inf" if bound == float("inf") else f"{bound:g}"
+                self._line(f"{family.name}_bucket", [*labels, ("le", written)], total)
+            self._line(f"{family.name}_sum", labels, reading.sum)
+            self._line(f"{family.name}_count", labels, total)
+
+    def _head(self, name: str, kind: str, help_text: str) -> None:
+        escaped = help_text.replace("\\", "\\\\").replace("\n", "\\n")
+        self.lines.append(f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n")
+
+    def _line(self, name: str, labels: Iterable[tuple[str, str]], number: float) -> None:
+        pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
+        written = str(int(number)) if number == int(number) else repr(number)
+        self.lines.append(f"{name}{{{pairs}}} {written}\n" if pairs else f"{name} {written}\n")
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,300 @@
+"""Looks at the job once a second and keeps what it saw: the page, the scraper and the terminal only read that.
+
+So that looking costs the data nothing: however many ask, the numbers are gathered once a second by one thread, which takes
+no lock for longer than it takes to copy a few counters, and the page's JSON is made once and served as it is.
+
+Rates are over the last ten seconds, percentiles over the last minute.
+"""
+
+import collections
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import orjson
+
+from penstock.io.live import LIVE
+from penstock.io.meters import METERS, LastLetter, Reading, quantile
+from penstock.io.status import SourceStatus, status_of
+from penstock.pipelines.status import document
+from penstock.pipelines.status.history import EVERY_S, History
+from penstock.pipelines.status.readiness import reasons_against
+from penstock.pipelines.status.steps import Step, StepTotals, step_totals
+
+__all__ = ["Monitor", "Picture", "Progress", "Warned"]
+
+_LOGGER = logging.getLogger(__name__)
+_LOOK_EVERY_S = 1.0
+_RATE_S = 10.0
+_PERCENTILES_S = 60.0
+MAX_WARNINGS = 30
+MAX_WARNING = 500
+
+
+class Progress(NamedTuple):
+    """How far a job is that ends by itself.
+
+    Attributes:
+        share: what is done of the whole, 0 to 1.
+        text: the same in words.
+    """
+
+    share: float
+    text: str
+
+
+class Warned(NamedTuple):
+    """A log line of level warning or above: when (seconds since 1970), level, text."""
+
+    at: float
+    level: str
+    text: str
+
+
+class _Warnings(logging.Handler):
+    """Keeps the last warnings: they are made for people, are said once a minute at most, and hold no payload."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last: collections.deque[Warned] = collections.deque(maxlen=MAX_WARNINGS)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last.append(Warned(record.created, record.levelname.lower(), record.getMessage()[:MAX_WARNING]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """All totals at one moment.
+
+    Attributes:
+        at: monotonic seconds.
+        numbers: counters by name.
+        steps: by step name.
+        requests: histograms by kind of request; `delivery` by source.
+    """
+
+    at: float
+    numbers: dict[str, float]
+    steps: dict[str, StepTotals]
+    requests: dict[str, Reading]
+    delivery: dict[str, Reading]
+
+    def delivered_since(self, earlier: "Sample") -> Reading:
+        """The times of delivery that have come since an earlier sample, of all sources."""
+        return Reading.sum_of(
+            [each.since(earlier.delivery.get(name)) for name, each in self.delivery.items()]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What the monitor saw when it looked last.
+
+    Attributes:
+        at: seconds since 1970.
+        sources: live sources as they stand.
+        reasons: why the job isn't ready; empty when it is.
+        now: the newest sample; `recent` the one of ten seconds before, `minute` of a minute before.
+        letters: the last dead letters; `warnings` the last warnings; newest first both.
+        progress: of a job that ends by itself.
+    """
+
+    at: float
+    sources: list[SourceStatus]
+    reasons: list[str]
+    now: Sample
+    recent: Sample
+    minute: Sample
+    letters: list[LastLetter]
+    warnings: list[Warned]
+    progress: Progress | None
+
+    def rate(self, name: str) -> float:
+        """A counter's change a second, over the last ten seconds."""
+        passed = self.now.at - self.recent.at
+        change = self.now.numbers.get(name, 0.0) - self.recent.numbers.get(name, 0.0)
+        return max(0.0, change / passed) if passed > 0 else 0.0
+
+    @property
+    def lag_s(self) -> float | None:
+        """How far the slowest source is behind, in seconds; None where no source can tell."""
+        return max((source.lag_s for source in self.sources), default=None)
+
+    @property
+    def pending(self) -> int:
+        """Events taken in and not yet acknowledged."""
+        return sum(source.pending_events for source in self.sources)
+
+
+class Monitor:
+    """One thread that looks.
+
+    Args:
+        job: the job's name.
+        runner: what runs it, in words.
+        steps: of its graph.
+        max_lag_s: beyond that it does not keep up, in seconds.
+        ends: whether it ends by itself, and reads without a live source.
+        progress: how far it is; for a job that ends by itself.
+        clock: monotonic seconds.
+        wall: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        runner: str,
+        steps: Sequence[Step],
+        *,
+        max_lag_s: float = 60.0,
+        ends: bool = False,
+        progress: Callable[[], Progress] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.job = job
+        self.runner = runner
+        self.steps = list(steps)
+        self.history = History()
+        self.started_at = wall()
+        self.version = _version()
+        self._max_lag_s = max_lag_s
+        self._ends = ends
+        self._progress = progress
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._samples: collections.deque[Sample] = collections.deque(
+            maxlen=int(_PERCENTILES_S / _LOOK_EVERY_S) + 1
+        )
+        self._sources: list[SourceStatus] = []
+        self._history_at = -1.0
+        self._history_sample: Sample | None = None
+        self._warnings = _Warnings()
+        self._listeners: list[Callable[[Picture], None]] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="penstock-status", daemon=True)
+        self.picture = self.look()
+        self._served = b""
+        self._served_at: Picture | None = None
+
+    def listen(self, listener: Callable[[Picture], None]) -> None:
+        """`listener` is called with each new picture, in the monitor's thread; call this before `start`."""
+        self._listeners.append(listener)
+
+    def start(self) -> None:
+        """Begins to look."""
+        logging.getLogger("penstock").addHandler(self._warnings)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Looks no more."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+        logging.getLogger("penstock").removeHandler(self._warnings)
+
+    def _run(self) -> None:
+        told = False
+        while not self._ended.wait(_LOOK_EVERY_S):
+            try:
+                self.picture = self.look()
+                for listener in self._listeners:
+                    listener(self.picture)
+            except Exception as error:
+                # The numbers stand still then; the data must not.
+                _LOGGER.log(
+                    logging.DEBUG if told else logging.WARNING,
+                    "looking at the job failed (%s: %s); its status is not up to date", type(error).__name__, error,
+                )  # fmt: skip
+                told = True
+
+    def look(self) -> Picture:
+        """Gathers everything, and adds to the history when it is time."""
+        sources = [status_of(source) for source in LIVE.sources]
+        stopping = LIVE.stopping.is_set()
+        # At the end the sources are closed one by one; what they have done stays.
+        self._sources = sources or self._sources
+        sample = self._sample()
+        with self._lock:
+            self._samples.append(sample)
+            recent = next(each for each in self._samples if each.at >= sample.at - _RATE_S - 0.5)
+            picture = Picture(
+                at=self._wall(),
+                sources=self._sources,
+                reasons=reasons_against(
+                    self._sources,
+                    starting=not self._sources and not self._ends,
+                    stopping=stopping,
+                    failure=str(LIVE.failure or ""),
+                    max_lag_s=self._max_lag_s,
+                ),
+                now=sample,
+                recent=recent,
+                minute=self._samples[0],
+                letters=METERS.last_letters,
+                warnings=list(reversed(self._warnings.last)),
+                progress=self._progress() if self._progress is not None else None,
+            )
+            if sample.at - self._history_at >= EVERY_S - 0.5 * _LOOK_EVERY_S or self._history_sample is None:
+                self._remember(picture)
+        return picture
+
+    def _sample(self) -> Sample:
+        steps = {step.name: step_totals(step.name) for step in self.steps if step.metered}
+        numbers = {
+            "dead_letters": sum(each.value for _, each in METERS.dead_letters.items()),
+            "retries": sum(each.value for _, each in METERS.retries.items()),
+            **{f"sent {labels[0]}": each.value for labels, each in METERS.sent.items()},
+        }
+        if self._sources:
+            numbers["in"] = sum(source.events for source in self._sources)
+            numbers["bytes"] = sum(source.bytes for source in self._sources)
+            numbers["out"] = sum(source.acknowledged_events for source in self._sources)
+        elif steps:
+            first, last = next(iter(steps.values())), list(steps.values())[-1]
+            numbers["in"], numbers["out"] = first.events_out, last.events_in
+            numbers["bytes"] = last.bytes_in
+        for name, totals in steps.items():
+            numbers |= {f"{name} {field}": value for field, value in vars(totals).items()}
+        requests = {labels[0]: each.read() for labels, each in METERS.requests.items()}
+        delivery = {labels[0]: each.read() for labels, each in METERS.delivery.items()}
+        return Sample(self._clock(), numbers, steps, requests, delivery)
+
+    def _remember(self, picture: Picture) -> None:
+        before, now = self._history_sample or picture.now, picture.now
+        passed = now.at - before.at
+        point: dict[str, float | None] = {"lag_s": picture.lag_s, "pending": float(picture.pending)}
+        for name in ("in", "out", "bytes", "dead_letters", "retries"):
+            change = now.numbers.get(name, 0.0) - before.numbers.get(name, 0.0)
+            point[name] = max(0.0, change) / passed if passed > 0 else None
+        for name, reading in now.requests.items():
+            new = reading.since(before.requests.get(name))
+            point[f"p50 {name}"], point[f"p99 {name}"] = quantile(new, 0.5), quantile(new, 0.99)
+        delivered = now.delivered_since(before)
+        point["p50 delivery"], point["p99 delivery"] = quantile(delivered, 0.5), quantile(delivered, 0.99)
+        self.history.add(picture.at, point)
+        self._history_at, self._history_sample = now.at, now
+
+    # -- for the server's threads ----------------------------------------------------------------------
+
+    def status_json(self, since: int) -> bytes:
+        """What the page polls: everything as it stands, and the history's points after number `since`."""
+        with self._lock:
+            picture = self.picture
+            if self._served_at is not picture:
+                self._served = orjson.dumps(document.of(self, picture))
+                self._served_at = picture
+            history = orjson.dumps(self.history.since(since))
+            return self._served[:-1] + b',"history":' + history + b"}"
+
+
+def _version() -> str:
+    try:
+        return version("penstock")
+    except PackageNotFoundError:
+        return "unknown"

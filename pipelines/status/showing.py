@@ -1,0 +1,75 @@
+"""Everything that shows a job while it runs, begun and ended around the run."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from penstock.io.errors import OptionError
+from penstock.pipelines.status.monitor import Monitor, Progress
+from penstock.pipelines.status.options import StatusOptions
+from penstock.pipelines.status.server import StatusServer
+from penstock.pipelines.status.steps import steps_of
+from penstock.pipelines.status.words import MinuteLog, show_on
+from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
+
+__all__ = ["shown"]
+
+_LOGGER = logging.getLogger("penstock")
+
+
+@contextlib.contextmanager
+def shown(
+    job: str,
+    options: StatusOptions,
+    pipeline: Any,
+    runner: Any,
+    *,
+    words: bool = True,
+    progress: Callable[[], Progress] | None = None,
+) -> Iterator[None]:
+    """Shows a job until the block ends: the status page where asked for, and a line on the terminal or in the log.
+
+    Args:
+        job: its name.
+        options: of the status page.
+        pipeline: built, and not yet running; its steps are metered from now on.
+        runner: what will run it: an object for a runner in this process, a name for one elsewhere.
+        words: whether to write lines; a job with a display of its own doesn't.
+        progress: how far a job is that ends by itself.
+
+    Raises:
+        OptionError: the page can't be served there, or the job doesn't run in this process.
+    """
+    if isinstance(runner, str):
+        if options.status_port is not None:
+            message = (
+                f"--status_port shows a job that runs in this process; with --runner {runner} it runs elsewhere. "
+                "Look at that runner's own page."
+            )
+            raise OptionError(message)
+        yield
+        return
+    with contextlib.ExitStack() as ends:
+        monitor = Monitor(
+            job,
+            f"Beam's {type(runner).__name__}",
+            steps_of(pipeline),
+            max_lag_s=options.status_max_lag,
+            ends=progress is not None,
+            progress=progress,
+        )
+        if options.status_port is not None:
+            server = StatusServer(monitor, options.status_host, options.status_port, options.status_names)
+            ends.callback(server.stop)
+            server.start()
+            _LOGGER.info("status page: %s", server.url)
+        if words and takes_a_line(sys.stderr):
+            line = ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
+            monitor.listen(show_on(line, job))
+        elif words:
+            monitor.listen(MinuteLog(job))
+        ends.callback(monitor.stop)
+        monitor.start()
+        yield

@@ -1,0 +1,213 @@
+"""The steps of a pipeline as its author wrote them, each with a meter.
+
+Problem. A runner tells what its steps have done when a bundle ends; ours last up to an hour. The page wants the real graph
+of whatever job runs, not a drawing made for each.
+
+Plan. `steps_of` walks the pipeline that is about to run. What was applied to its root is a step, whatever it consists
+of. Each DoFn in it that takes one element and nothing else is replaced by one that passes elements through and counts what
+is an `EventBatch`. It counts a batch, not its events: 3 us a step and batch.
+
+Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). The events of
+a live source are known from the source itself.
+"""
+
+import dataclasses
+import inspect
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pipeline import PipelineVisitor
+from apache_beam.transforms.core import ParDo
+from apache_beam.utils.windowed_value import WindowedValue
+
+from penstock.io.meters import METERS, Counter
+from penstock.transforms.batch import EventBatch
+
+__all__ = ["MeteredDoFn", "Step", "StepTotals", "step_totals", "steps_of"]
+
+_IN = METERS.counter("penstock_step_events_in_total", "Events that came into a step.", "step")
+_OUT = METERS.counter("penstock_step_events_out_total", "Events that a step handed on.", "step")
+_BYTES = METERS.counter(
+    "penstock_step_bytes_in_total", "Payload of the events that came in, as it was read.", "step"
+)
+_REFUSED = METERS.counter(
+    "penstock_step_refused_events_total", "Events that a step refused for good.", "step"
+)
+_BATCHES = METERS.counter("penstock_step_batches_total", "Batches that came into a step.", "step")
+_BUSY = METERS.counter(
+    "penstock_step_busy_seconds_total", "Seconds spent in a step, waiting for its peer included.", "step"
+)
+_FAILURES = METERS.counter("penstock_step_failures_total", "Batches that failed in a step.", "step")
+
+
+@dataclasses.dataclass
+class Step:
+    """One step of the graph.
+
+    Attributes:
+        name: its label in the pipeline.
+        after: the steps whose output it takes.
+        metered: whether any of its parts counts.
+    """
+
+    name: str
+    after: list[str] = dataclasses.field(default_factory=list)
+    metered: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class StepTotals:
+    """What a step has done since the process started; see the meters of the same names."""
+
+    events_in: float
+    events_out: float
+    bytes_in: float
+    refused: float
+    batches: float
+    busy_s: float
+    failures: float
+
+
+def step_totals(name: str) -> StepTotals:
+    """The totals of one step."""
+    families = (_IN, _OUT, _BYTES, _REFUSED, _BATCHES, _BUSY, _FAILURES)
+    return StepTotals(*(family.of(name).value for family in families))
+
+
+def steps_of(pipeline: Any) -> list[Step]:
+    """The pipeline's steps in the order of their making; from now on their DoFns count.
+
+    Call it once, after the graph is built and before it runs.
+    """
+    found = _Steps()
+    pipeline.visit(found)
+    for name, leaves in found.leaves.items():
+        step = found.steps[name]
+        step.metered = bool(leaves)
+        for leaf in leaves:
+            leaf.fn = MeteredDoFn(leaf.fn, name, first=leaf is leaves[0], last=leaf is leaves[-1])
+    return list(found.steps.values())
+
+
+class _Steps(PipelineVisitor):
+    def __init__(self) -> None:
+        self.steps: dict[str, Step] = {}
+        self.leaves: dict[str, list[ParDo]] = {}
+        self._owner: dict[int, str] = {}
+
+    def enter_composite_transform(self, node: Any) -> None:
+        self._visit(node)
+
+    def visit_transform(self, node: Any) -> None:
+        self._visit(node)
+
+    def _visit(self, node: Any) -> None:
+        name = _step_name(node)
+        if not name:
+            return
+        step = self.steps.setdefault(name, Step(name))
+        for each in node.inputs:
+            before = self._owner.get(id(each))
+            if before is not None and before != name and before not in step.after:
+                step.after.append(before)
+        for each in node.outputs.values():
+            self._owner.setdefault(id(each), name)
+        leaves = self.leaves.setdefault(name, [])
+        if isinstance(node.transform, ParDo) and _takes_one_element(node.transform.fn):
+            leaves.append(node.transform)
+
+
+def _step_name(node: Any) -> str:
+    """The label of what was applied to the pipeline itself, of which the node is a part."""
+    while node.parent is not None and node.parent.parent is not None:
+        node = node.parent
+    return node.full_label if node.parent is not None else ""
+
+
+def _takes_one_element(fn: beam.DoFn) -> bool:
+    if type(fn).process_batch is not beam.DoFn.process_batch:
+        return False
+    hooks = (fn.setup, fn.start_bundle, fn.finish_bundle, fn.teardown)
+    if any(inspect.signature(hook).parameters for hook in hooks):
+        return False
+    parameters = list(inspect.signature(fn.process).parameters.values())
+    return type(fn).process is not beam.DoFn.process and len(parameters) == 1 and parameters[0].kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )  # fmt: skip
+
+
+class MeteredDoFn(beam.DoFn):
+    """Another DoFn, and what goes through it.
+
+    Args:
+        inner: does the work.
+        step: the label under which it counts.
+        first: whether what comes in here came into the step.
+        last: whether what goes out here leaves the step.
+    """
+
+    def __init__(self, inner: beam.DoFn, step: str, *, first: bool = True, last: bool = True) -> None:
+        self._inner = inner
+        self._step = step
+        self._first = first
+        self._last = last
+        # Beam has set these on the inner one when it was applied, and asks the outer one for them.
+        for name in ("input_batch_converter", "output_batch_converter"):
+            if name in vars(inner):
+                setattr(self, name, getattr(inner, name))
+
+    def display_data(self) -> dict[str, Any]:
+        """What the inner one shows."""
+        return dict(self._inner.display_data())
+
+    def setup(self) -> None:
+        """As the inner one."""
+        self._inner.setup()
+
+    def start_bundle(self) -> Any:
+        """As the inner one."""
+        return self._inner.start_bundle()
+
+    def teardown(self) -> None:
+        """As the inner one."""
+        self._inner.teardown()
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """As the inner one; counts the element and what becomes of it."""
+        letters = 0
+        if isinstance(element, EventBatch):
+            letters = len(element.dead_letters)
+            if self._first:
+                _IN.of(self._step).add(len(element.events))
+                _BYTES.of(self._step).add(element.size)
+                _BATCHES.of(self._step).add()
+        yield from self._counted(lambda: self._inner.process(element), letters)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """As the inner one; counts what it hands on."""
+        yield from self._counted(self._inner.finish_bundle, 0)
+
+    def _counted(self, call: Any, letters: int) -> Iterator[Any]:
+        """What `call` gives; only the time until the next output is the step's, not what happens to it downstream."""
+        busy: Counter = _BUSY.of(self._step)
+        began = time.perf_counter()
+        try:
+            for made in call() or ():
+                busy.add(time.perf_counter() - began)
+                value = made.value if isinstance(made, WindowedValue) else made
+                if isinstance(value, EventBatch):
+                    if self._last:
+                        _OUT.of(self._step).add(len(value.events))
+                    if len(value.dead_letters) > letters:
+                        _REFUSED.of(self._step).add(len(value.dead_letters) - letters)
+                yield made
+                began = time.perf_counter()
+        except GeneratorExit:
+            raise
+        except BaseException:
+            _FAILURES.of(self._step).add()
+            raise
+        busy.add(time.perf_counter() - began)
