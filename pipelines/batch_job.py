@@ -30,7 +30,9 @@ from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
-from penstock.pipelines.running import Watch, choose_runner, report, set_up_logging
+from penstock.pipelines.runners import settle
+from penstock.pipelines.logs import LogOptions, set_up_logging
+from penstock.pipelines.running import Watch, choose_runner, report
 
 __all__ = ["BatchJobOptions", "Workload", "run_batch"]
 
@@ -42,7 +44,7 @@ STOPPED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchJobOptions:
+class BatchJobOptions(LogOptions):
     """The batch job itself."""
 
     dead_letters: str = option(
@@ -61,9 +63,6 @@ class BatchJobOptions:
         "auto",
         choices=("auto", "display", "log", "none"),
         help="A line that is rewritten, log lines, or nothing; auto: the first at a terminal, else the second.",
-    )
-    log_level: str = option(
-        "info", help="How much is logged to stderr.", choices=("debug", "info", "warning", "error")
     )
 
     def __post_init__(self) -> None:
@@ -111,15 +110,16 @@ def run_batch(
     """
     watch = Watch(0.0)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder, _quiet_workers(job, folder):
-        set_up_logging(job.log_level)
+        set_up_logging(job)
         for handler in logging.getLogger().handlers:
             handler.addFilter(_from_a_worker)
         try:
+            options = PipelineOptions([*beam_arguments, *_worker_arguments(job.workers)])
+            options.view_as(SetupOptions).save_main_session = False
+            settle(options, name, streaming=False)
             work = prepare()
             if work is None:
                 return 0
-            options = PipelineOptions([*beam_arguments, *_worker_arguments(job.workers)])
-            options.view_as(SetupOptions).save_main_session = False
             runner = choose_runner(options)
             options.view_as(StandardOptions).streaming = False
             pipeline = beam.Pipeline(runner=runner, options=options)

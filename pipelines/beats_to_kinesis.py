@@ -14,6 +14,7 @@ from penstock.io.dead_letters import check as letters
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.job import JobOptions, run_streaming
 from penstock.pipelines.needs import Needs
+from penstock.pipelines.runners import runs_elsewhere
 
 __all__ = ["main", "needs", "option_classes"]
 
@@ -35,7 +36,8 @@ def needs(line: CommandLine) -> Needs:
     url = line.get(JobOptions).dead_letter_url(NAME)
     return Needs(
         [
-            *beats.checks(line.get(beats.BeatsOptions)),
+            # Elsewhere the port and the files are those of other machines.
+            *([] if runs_elsewhere(line.beam) else beats.checks(line.get(beats.BeatsOptions))),
             *identity_checks(account),
             *kinesis.write_checks(sink, account),
             *letters.checks(url, account, None),

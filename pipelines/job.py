@@ -20,7 +20,10 @@ from penstock.io.errors import OptionError
 from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.process import calm_garbage_collector
-from penstock.pipelines.running import Watch, choose_runner, report, set_up_logging
+from penstock.pipelines.elsewhere import follow
+from penstock.pipelines.logs import LogOptions, set_up_logging
+from penstock.pipelines.runners import settle
+from penstock.pipelines.running import Watch, choose_runner, report
 from penstock.pipelines.status import StatusOptions, shown
 from penstock.transforms import native
 
@@ -30,7 +33,7 @@ _LOGGER = logging.getLogger("penstock")
 
 
 @dataclasses.dataclass(frozen=True)
-class JobOptions(StatusOptions):
+class JobOptions(StatusOptions, LogOptions):
     """The job itself."""
 
     dead_letters: str = option(
@@ -41,9 +44,6 @@ class JobOptions(StatusOptions):
     stop_when_idle: float = option(
         0.0,
         help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
-    )
-    log_level: str = option(
-        "info", help="How much is logged to stderr.", choices=("debug", "info", "warning", "error")
     )
 
     def __post_init__(self) -> None:
@@ -78,19 +78,22 @@ def run_streaming(
     Returns:
         0 after a clean stop, 1 after a failure, 2 for an option that only the checks could refuse.
     """
-    set_up_logging(job.log_level)
+    set_up_logging(job)
     watch = Watch(job.stop_when_idle)
     try:
-        for check in checks:
-            check()
         options = PipelineOptions(list(beam_arguments))
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
+        place = settle(options, name, streaming=True)
+        for check in checks:
+            check()
         runner = choose_runner(options)
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
-        _LOGGER.info("%s: running on %s", name, runner if isinstance(runner, str) else "Beam's FnApiRunner")
+        _LOGGER.info("%s: running on %s", name, place.describe())
         _LOGGER.debug("kernels: %s", native.describe())
+        if place.elsewhere:
+            return follow(name, pipeline.run())
         watch.start()
         calm_garbage_collector()
         with shown(name, job, pipeline, runner):
