@@ -1,4 +1,4 @@
-"""The status page of real jobs in a real browser: numbers that are true and move, both themes, a phone, nothing from elsewhere.
+"""The status page of real jobs in a real browser: true numbers that move, both themes, a phone, nothing from elsewhere.
 
 `PENSTOCK_SCREENSHOTS=folder` keeps what the browser showed.
 """

@@ -22,7 +22,7 @@ import urllib3
 from local.elasticsearch_server import free_port
 from local.processes import Process
 
-FLAGS = [
+FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -37,7 +37,7 @@ FLAGS = [
     "--no-default-browser-check",
     "--disable-features=OptimizationHints,Translate",
     "--window-size=1280,900",
-]
+)
 
 
 class Browser:
