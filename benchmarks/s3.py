@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import cpu_per_million, events, load_package, print_table, rounds
+from harness import child_cpu_s, cpu_per_million, events, load_package, print_table, rounds
 
 load_package("tests")
 load_package("local")
@@ -49,6 +49,7 @@ from penstock.transforms.decode import JsonDecoder
 HERE = Path(__file__).resolve().parent
 COUNT = 200_000
 ROWS = 100_000
+OBJECTS, OBJECT_EVENTS = 100, 100_000
 JOB = [sys.executable, "-P", "-m", "penstock.pipelines", "s3-to-elasticsearch", "--index", "x"]
 
 
@@ -168,20 +169,28 @@ def formats(count: int) -> None:
 
 
 @contextlib.contextmanager
-def endpoints() -> Iterator[tuple[str, AwsServer]]:
-    """An Elasticsearch that stores nothing, and moto's S3."""
+def endpoint() -> Iterator[tuple[str, int]]:
+    """An Elasticsearch that stores nothing: its address and its process id."""
     null = subprocess.Popen(
         [sys.executable, "-P", str(HERE / "null_elasticsearch.py")], stdout=subprocess.PIPE, text=True
     )
     assert null.stdout is not None
-    with tempfile.TemporaryDirectory() as folder:
+    try:
+        yield null.stdout.readline().strip(), null.pid
+    finally:
+        null.terminate()
+        null.wait()
+
+
+@contextlib.contextmanager
+def endpoints() -> Iterator[tuple[str, AwsServer]]:
+    """The same, and moto's S3."""
+    with endpoint() as (url, _), tempfile.TemporaryDirectory() as folder:
         aws = AwsServer(Path(folder))
         try:
-            yield null.stdout.readline().strip(), aws.wait_ready()
+            yield url, aws.wait_ready()
         finally:
             aws.stop()
-            null.terminate()
-            null.wait()
 
 
 def fill(aws: AwsServer, objects: int, each: int) -> None:
@@ -235,26 +244,35 @@ def whole(count: int) -> None:
 
 
 def scale(count: int) -> None:
-    with endpoints() as (url, aws):
-        fill(aws, 16, 100_000)
-        options = ("--region", REGION, "--endpoint_url", aws.endpoint_url, "--input", "s3://lake/")
-        speeds: dict[int, list[float]] = {1: [], 2: []}
-        used: dict[int, list[float]] = {1: [], 2: []}
+    """From files, so that beside the workers only the endpoint needs a core; long enough that starting is little."""
+    with endpoint() as (url, server), tempfile.TemporaryDirectory() as name:
+        first = Path(name) / "000.gz"
+        first.write_bytes(gzip.compress(b"\n".join(events(OBJECT_EVENTS, 320)) + b"\n", 6))
+        for number in range(1, OBJECTS):
+            (Path(name) / f"{number:03d}.gz").hardlink_to(first)
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        cpu: dict[int, list[float]] = {1: [], 2: []}
+        endpoint_cpu: list[float] = []
         for _ in range(count):
-            for workers, found in speeds.items():
-                cpu, said, _ = run_job(url, "--workers", str(workers), *options)
-                used[workers].append(cpu)
+            for workers in rates:
+                before = child_cpu_s(server)
+                used, said, _ = run_job(url, "--workers", str(workers), "--input", f"{name}/*.gz")
                 rate = re.search(r"([\d,]+) events a second", said)
                 assert rate is not None
-                found.append(float(rate[1].replace(",", "")))
-        one, two = (statistics.median(found) for found in speeds.values())
+                rates[workers].append(float(rate[1].replace(",", "")))
+                cpu[workers].append(used / (OBJECTS * OBJECT_EVENTS) * 1e6)
+                endpoint_cpu.append((child_cpu_s(server) - before) / (OBJECTS * OBJECT_EVENTS) * 1e6)
+        one, two = (statistics.median(found) for found in rates.values())
         print(f"one worker {one:,.0f} events/s, two {two:,.0f}: {two / one:.2f} times (goal 1.7)")
-        print(f"  rounds: {speeds}")
-        print(f"  CPU-seconds, starting included: {used}; load of this machine: {os.getloadavg()[0]:.1f}")
+        print(
+            f"  CPU-s per million events, starting included: one {statistics.median(cpu[1]):.2f}, "
+            f"two {statistics.median(cpu[2]):.2f}, the endpoint beside them {statistics.median(endpoint_cpu):.2f}"
+        )
+        print(f"  rounds: {rates}; load of this machine: {os.getloadavg()[0]:.1f}")
 
 
 def memory(_: int) -> None:
-    with endpoints() as (url, _aws), tempfile.TemporaryDirectory() as name:
+    with endpoint() as (url, _), tempfile.TemporaryDirectory() as name:
         for count in (30_000, 1_000_000):
             text = b"\n".join(events(count, 320)) + b"\n"
             file = Path(name) / f"{count}.gz"
