@@ -30,8 +30,8 @@ from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
-from penstock.pipelines.runners import settle
 from penstock.pipelines.logs import LogOptions, set_up_logging
+from penstock.pipelines.runners import settle
 from penstock.pipelines.running import Watch, choose_runner, report
 
 __all__ = ["BatchJobOptions", "Workload", "run_batch"]
@@ -117,10 +117,10 @@ def run_batch(
             options = PipelineOptions([*beam_arguments, *_worker_arguments(job.workers)])
             options.view_as(SetupOptions).save_main_session = False
             settle(options, name, streaming=False)
+            runner = choose_runner(options)
             work = prepare()
             if work is None:
                 return 0
-            runner = choose_runner(options)
             options.view_as(StandardOptions).streaming = False
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, folder)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
+from penstock.pipelines.logs import last_words, wants_json
 
 __all__ = ["CommandLine", "options_from", "parse"]
 
@@ -43,8 +44,13 @@ class CommandLine:
 
 
 class _Parser(argparse.ArgumentParser):
+    json = False
+    """Whether errors are told as JSON."""
+
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        last_words(
+            self.prog.removeprefix("penstock "), f"{message} (see {self.prog} --help)", 2, json=self.json
+        )
         sys.exit(2)
 
 
@@ -74,6 +80,7 @@ def parse(
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.json = wants_json(sys.argv[1:] if argv is None else argv)
     declared: dict[str, dataclasses.Field[Any]] = {}
     for cls in classes:
         group = parser.add_argument_group(_title(cls))
@@ -100,7 +107,8 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
 
     Args:
         cls: the option dataclass.
-        given: flag without its dashes -> value, as text or as a Python value; other components' flags are passed over.
+        given: flag without its dashes -> value, as text or as a Python value; None and an empty text count as not given,
+            other components' flags are passed over.
 
     Raises:
         OptionError: a value does not fit, or a required one is missing.
@@ -109,7 +117,7 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
     read = {
         flag[2:]: _read(flag, hints[field.name], field, given[flag[2:]])
         for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if given.get((flag := flag_of(field))[2:]) is not None
+        if given.get((flag := flag_of(field))[2:]) not in (None, "")
     }
     return cls(**_values(cls, read))
 
@@ -277,6 +285,7 @@ def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: st
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
 
     beam_parser = _Parser(prog=parser.prog, allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    beam_parser.json = parser.json
     for cls in _subclasses(PipelineOptions):
         cls._add_argparse_args(beam_parser)
     known, unknown = beam_parser.parse_known_args(rest)

@@ -85,9 +85,9 @@ def run_streaming(
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
         place = settle(options, name, streaming=True)
+        runner = choose_runner(options)
         for check in checks:
             check()
-        runner = choose_runner(options)
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, place.describe())

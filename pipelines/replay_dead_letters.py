@@ -29,8 +29,9 @@ from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.logs import LogOptions, set_up_logging
 from penstock.pipelines.needs import Needs
-from penstock.pipelines.running import Watch, report, set_up_logging
+from penstock.pipelines.running import Watch, report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
@@ -53,8 +54,8 @@ Send = Callable[[list[Event]], list[DeadLetter]]
 """Sends events, all of them, and returns the letters of those that are refused again."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ReplayOptions:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplayOptions(LogOptions):
     """What is sent again, and where to."""
 
     dead_letters: str = option(
@@ -65,9 +66,6 @@ class ReplayOptions:
         "", help="Store for what is refused again. Without it, ./dead_letters/replay-dead-letters.jsonl."
     )
     errors: list[str] = option([], help="Only letters of these errors, such as document_parsing_exception.")
-    log_level: str = option(
-        "info", help="How much is logged to stderr.", choices=("debug", "info", "warning", "error")
-    )
 
     def __post_init__(self) -> None:
         check_url(self.dead_letters)
@@ -127,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(argv), argv, EPILOG)
     options = line.get(ReplayOptions)
     to_kinesis = kinesis.KinesisWriteOptions in line.options
-    set_up_logging(options.log_level)
+    set_up_logging(options)
     watch = Watch(0.0)
     try:
         start(needs(line).checks)

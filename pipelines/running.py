@@ -9,22 +9,30 @@ import logging
 import os
 import select
 import signal
-import sys
 import threading
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
-from penstock.io.errors import PenstockError
+from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
+from penstock.pipelines.logs import last_words
 
-__all__ = ["Watch", "choose_runner", "report", "set_up_logging"]
+__all__ = ["INTERRUPTED", "Watch", "choose_runner", "report"]
 
 _LOGGER = logging.getLogger("penstock")
 
+INTERRUPTED = 130
+"""Exit code after a Ctrl-C that came before anything ran, as shells have it (128 + SIGINT)."""
+
 
 def choose_runner(options: PipelineOptions) -> Any:
-    """What runs the pipeline: the FnApiRunner for DirectRunner and by default, else the runner that the user named."""
+    """What runs the pipeline: the FnApiRunner for DirectRunner and by default, else the runner that the user named.
+
+    Raises:
+        OptionError: Beam has no runner of that name.
+    """
     standard = options.view_as(StandardOptions)
     chosen = standard.runner or "DirectRunner"
     if chosen.rpartition(".")[2].lower() in ("directrunner", "fnapirunner"):
@@ -32,27 +40,12 @@ def choose_runner(options: PipelineOptions) -> Any:
 
         standard.runner = None
         return FnApiRunner()
+    try:
+        create_runner(chosen)
+    except (ValueError, ImportError, AttributeError) as error:
+        message = f"--runner {chosen}: Beam has no such runner here. DirectRunner (the default) or FlinkRunner will do."
+        raise OptionError(message) from error
     return chosen
-
-
-def set_up_logging(level: str) -> None:
-    """Logs to stderr, for a person: our lines from `level` up, others' warnings without tracebacks."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    logging.getLogger("penstock").setLevel(level.upper())
-    if level != "debug":
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(_is_for_a_person)
-
-
-def _is_for_a_person(record: logging.LogRecord) -> bool:
-    """Keeps out the tracebacks that Beam logs for a failure which we report in one line."""
-    ours = record.name.partition(".")[0] == "penstock"
-    return ours or not (record.exc_info or "\n" in record.getMessage())
 
 
 def report(name: str, error: BaseException) -> int:
@@ -60,17 +53,19 @@ def report(name: str, error: BaseException) -> int:
     failure = LIVE.failure or error
     # What was acknowledged until the failure still becomes a checkpoint or an ACK.
     LIVE.close()
-    if isinstance(failure, PenstockError):
-        sys.stderr.write(f"penstock {name}: {failure}\n")
-        return failure.exit_code
     if isinstance(failure, SystemExit):
         return int(failure.code or 0)
-    _LOGGER.debug("the failure in full", exc_info=failure)
-    last = str(failure).strip().splitlines()[-1:] or [""]
-    sys.stderr.write(
-        f"penstock {name}: failed with {type(failure).__name__}: {last[0][:500]} (--log_level debug shows all)\n"
-    )
-    return 1
+    code, text = 1, ""
+    if isinstance(failure, PenstockError):
+        code, text = failure.exit_code, str(failure)
+    elif isinstance(failure, KeyboardInterrupt):
+        code, text = INTERRUPTED, "interrupted before it ran; nothing was read."
+    else:
+        _LOGGER.debug("the failure in full", exc_info=failure)
+        last = str(failure).strip().splitlines()[-1:] or [""]
+        text = f"failed with {type(failure).__name__}: {last[0][:500]} (--log_level debug shows all)"
+    last_words(name, text, code)
+    return code
 
 
 class Watch:
