@@ -77,7 +77,7 @@ def decode_objects(**config: Any) -> PTransform:
 
 
 def finish_units(manifest: str | None = None, **config: Any) -> PTransform:
-    return s3.FinishUnits(manifest, *_options("FinishUnits", config, AwsOptions))
+    return s3.FinishUnits(manifest or None, *_options("FinishUnits", config, AwsOptions))
 
 
 def map_events(function: str, stage: str = "map") -> PTransform:
