@@ -205,7 +205,7 @@ class LastLetter(NamedTuple):
 # Elasticsearch quotes the value that it could not take, in each of these forms. What stands before is kept.
 _QUOTES = re.compile(
     r"(Preview of field's value: |[Ff]or input string: |failed to parse date field |Cannot parse |"
-    r"Text |[Vv]alue |Could not convert |Unparseable date: )(['\"[(]).*",
+    r"Text |[Vv]alue |Could not convert |Unparseable date: )(['\"[(]).*|^['\"].*",
     re.DOTALL,
 )
 _OURS = frozenset({"beats", "decode", "elasticsearch", "kinesis", "s3"})
@@ -214,7 +214,7 @@ _OURS = frozenset({"beats", "decode", "elasticsearch", "kinesis", "s3"})
 
 def without_quotes(reason: str) -> str:
     """A reason in at most `MAX_REASON` characters, cut off where it begins to quote the event."""
-    return _QUOTES.sub(lambda found: f"{found[1]}…", reason)[:MAX_REASON]
+    return _QUOTES.sub(lambda found: f"{found[1] or ''}…", reason)[:MAX_REASON]
 
 
 class Meters:

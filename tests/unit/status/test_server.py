@@ -1,0 +1,242 @@
+"""Who may read the status page, and that asking costs the job nothing."""
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from penstock.io.errors import OptionError
+from penstock.io.live import LIVE
+from penstock.pipelines.status import Monitor, StatusServer, server
+from penstock.pipelines.status.page import PAGE, PAGE_POLICY
+from penstock.pipelines.status.steps import Step
+
+PATHS = ("/", "/status.json", "/metrics", "/healthz", "/readyz")
+
+
+@contextlib.contextmanager
+def serving(names=(), ends=True, **options):
+    monitor = Monitor("toy", "a runner", [Step("Read"), Step("Write", ["Read"])], ends=ends, **options)
+    made = StatusServer(monitor, "127.0.0.1", 0, names)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def page():
+    with serving(["Logs.Example.org"]) as made:
+        yield made
+
+
+def ask(made, method="GET", path="/", **headers):
+    connection = http.client.HTTPConnection(*made.address, timeout=10)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in {"Host": f"127.0.0.1:{made.address[1]}", **headers}.items():
+        if value is not None:
+            connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    reply = connection.getresponse()
+    body = reply.read()
+    connection.close()
+    return reply, body
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_it_serves(page, path):
+    reply, body = ask(page, path=path)
+    assert reply.status == 200
+    assert body
+    assert reply.getheader("Content-Length") == str(len(body))
+    head, nothing = ask(page, "HEAD", path)
+    assert (head.status, nothing) == (200, b"")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing", "/..%2f..%2fetc/passwd"])
+def test_no_answer_can_be_read_or_framed_by_another_origin(page, path):
+    reply, _ = ask(page, path=path, Origin="https://evil.example", Access_Control_Request_Method="GET")
+    names = {name.lower() for name, _ in reply.getheaders()}
+    assert not [name for name in names if name.startswith("access-control-")]
+    assert reply.getheader("X-Content-Type-Options") == "nosniff"
+    assert reply.getheader("X-Frame-Options") == "DENY"
+    assert reply.getheader("Cross-Origin-Resource-Policy") == "same-origin"
+    assert reply.getheader("Cache-Control") == "no-store"
+    assert "frame-ancestors 'none'" in reply.getheader("Content-Security-Policy")
+    assert "default-src 'none'" in reply.getheader("Content-Security-Policy")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("host", "answers"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1:8080", True),
+        ("localhost:80", True),
+        ("LOCALHOST.", True),
+        ("[::1]:9000", True),
+        ("192.0.2.7:9000", True),
+        ("logs.example.org", True),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example:80", False),
+        ("evil.example@127.0.0.1", False),
+        ("127.0.0.1/x", False),
+        ("2130706433", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_the_host_header_must_name_us(page, path, host, answers):
+    """A web site that points its own name here (DNS rebinding) sends that name."""
+    reply, body = ask(page, path=path, Host=host)
+    assert reply.status == (200 if answers else 421)
+    assert answers or b"events" not in body
+
+
+def test_two_host_headers_are_refused(page):
+    with socket.create_connection(page.address, 5) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+        assert b" 421 " in sock.recv(4096).splitlines()[0]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "FOO"])
+def test_nothing_but_get_and_head(page, method):
+    reply, _ = ask(page, method)
+    assert reply.status == 405
+    assert reply.getheader("Allow") == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "site", "mode", "status"),
+    [
+        ("/", "cross-site", "navigate", 200),  # a link
+        ("/", "cross-site", "no-cors", 403),
+        ("/status.json", "cross-site", "navigate", 403),
+        ("/status.json", "same-site", "cors", 403),
+        ("/metrics", "cross-site", "no-cors", 403),
+        ("/status.json", "same-origin", "cors", 200),
+        ("/status.json", "none", "navigate", 200),
+    ],
+)
+def test_what_a_browser_asks_for_another_site(page, path, site, mode, status):
+    assert ask(page, path=path, Sec_Fetch_Site=site, Sec_Fetch_Mode=mode)[0].status == status
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50), b"GET\r\n\r\n",
+     b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+     b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ids=["nothing", "empty", "tls", "no-path", "version", "headers", "long"],
+)  # fmt: skip
+def test_garbage_is_survived(page, sent):
+    with socket.create_connection(page.address, 5) as sock:
+        with contextlib.suppress(OSError):
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while sock.recv(4096):
+                pass
+    assert ask(page, path="/healthz")[0].status == 200
+
+
+def test_slow_and_many_clients_cost_the_others_nothing(monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE_S", 1.0)
+    with serving() as made, contextlib.ExitStack() as open_ones:
+        for _ in range(server.MAX_CONNECTIONS):
+            sock = open_ones.enter_context(socket.create_connection(made.address, 5))
+            sock.sendall(b"GET / HT")
+        time.sleep(0.2)
+        began = time.monotonic()
+        with socket.create_connection(made.address, 5) as one_more, contextlib.suppress(OSError):
+            one_more.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert one_more.recv(10) == b""
+        assert time.monotonic() - began < 0.7, "the server waited"
+        assert (
+            sum(thread.name.startswith("Thread-") for thread in threading.enumerate())
+            <= server.MAX_CONNECTIONS + 5
+        )
+        deadline = time.monotonic() + 10
+        while True:  # whoever says nothing for that long is gone, and there is room again
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if ask(made, path="/healthz")[0].status == 200:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_a_byte_now_and_then_does_not_hold_a_thread(monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE_S", 0.5)
+    with serving() as made, socket.create_connection(made.address, 5) as sock:
+        began = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT011  reset or broken pipe
+            while time.monotonic() - began < 5:
+                sock.sendall(b"x")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 3
+
+
+def test_readiness():
+    with serving(ends=False) as made:
+        reply, body = ask(made, path="/readyz")
+        assert reply.status == 503
+        assert body == b"starting: nothing is read yet\n"
+        assert ask(made, path="/healthz")[1] == b"ok\n"
+    with serving() as made:
+        assert ask(made, path="/readyz")[1] == b"ready\n"
+        LIVE.stopping.set()
+        try:
+            made._server.monitor.picture = made._server.monitor.look()
+            reply, body = ask(made, path="/readyz")
+        finally:
+            LIVE.stopping.clear()
+        assert (reply.status, body) == (503, b"stopping: nothing more is read\n")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?since=0", "?since=-1", "?since=x", "?since=" + "9" * 5000, "?a&b&c&d&e&f"]
+)
+def test_the_document(page, query):
+    reply, body = ask(page, path=f"/status.json{query}")
+    assert reply.status == 200
+    document = json.loads(body)
+    assert document["job"]["name"] == "toy"
+    assert [step["name"] for step in document["steps"]] == ["Read", "Write"]
+    assert document["history"]["last"] >= 1
+    assert len(document["history"]["times"]) >= 1
+
+
+def test_the_page_loads_nothing_and_its_policy_covers_it():
+    text = PAGE.decode()
+    assert not re.findall(r"(?:src|href)=\"(?!/|data:)", text)
+    assert "//" not in re.sub(r"http://www\.w3\.org/2000/svg|(?<=\s)//.*", "", text), "an address elsewhere"
+    assert not re.findall(r"\son\w+=|style=|innerHTML|insertAdjacent|document\.write|eval\(", text)
+    assert "unsafe" not in PAGE_POLICY
+    assert PAGE_POLICY.count("sha256-") == 2
+    assert len(PAGE) < 60_000
+
+
+def test_a_port_that_is_taken_and_an_address_of_somebody_else(page):
+    monitor = page._server.monitor
+    with pytest.raises(OptionError, match="--status_port"):
+        StatusServer(monitor, *page.address)
+    with pytest.raises(OptionError, match="--status_host"):
+        StatusServer(monitor, "192.0.2.1", 0)
+    with pytest.raises(OptionError, match="--status_host"):
+        StatusServer(monitor, "no such host", 0)
+
+
+def test_it_stops_at_once_with_a_client_in_the_middle():
+    with serving() as made:
+        sock = socket.create_connection(made.address, 5)
+        sock.sendall(b"GET")
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    sock.close()
