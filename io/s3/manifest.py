@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import orjson
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from penstock.io.aws import AwsOptions, AwsSession, explain
-from penstock.io.errors import DeliveryError, NotFound, OptionError
+from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError
 from penstock.io.s3.origin import S3Object, WorkUnit
 
 __all__ = ["Finished", "Manifest", "object_id", "open_manifest", "unit_id"]
@@ -193,15 +193,22 @@ class _TableManifest(_AwsManifest):
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
     def _create_if_missing(self) -> None:
+        key = [{"AttributeName": "unit", "KeyType": "HASH"}]
         try:
-            self._call("DescribeTable", "describe_table", TableName=self._table)
-            return
+            table = self._call("DescribeTable", "describe_table", TableName=self._table)["Table"]
+            if table["KeySchema"] != key:
+                message = f"--manifest: the table {self._table} is no manifest (its key is not unit). Give another name."
+                raise OptionError(message)
         except NotFound:
-            pass
-        self._call(
-            "CreateTable", "create_table", TableName=self._table, BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "unit", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "unit", "KeyType": "HASH"}],
-        )  # fmt: skip
+            self._call(
+                "CreateTable", "create_table", TableName=self._table, BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "unit", "AttributeType": "S"}], KeySchema=key,
+            )  # fmt: skip
         waiter = self._session.client("dynamodb").get_waiter("table_exists")
-        waiter.wait(TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        try:
+            waiter.wait(TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        except WaiterError as error:
+            message = (
+                f"--manifest: the table {self._table} is not ready after a minute. Start the job again later."
+            )
+            raise PeerError(message) from error

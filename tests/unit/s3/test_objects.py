@@ -226,6 +226,17 @@ def test_manifests_remember_units(s3, tmp_path, url):
     assert not Finished(manifest.read()).whole(again)
 
 
+def test_a_table_of_others_is_no_manifest(s3):
+    boto3.client("dynamodb", region_name="us-east-1").create_table(
+        TableName="orders",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with pytest.raises(OptionError, match=r"--manifest: the table orders is no manifest"):
+        list(open_manifest("dynamodb:orders", AwsOptions()).read())
+
+
 def test_a_manifest_cut_short_by_a_kill_is_read(tmp_path):
     path = tmp_path / "manifest"
     path.write_bytes(b'{"unit":"a:0-1","url":"x"}\n{"unit":"b:0-')
