@@ -30,7 +30,7 @@ from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
-from penstock.pipelines.logs import LogOptions, set_up_logging
+from penstock.pipelines.logs import LogOptions, last_words, set_up_logging, tell
 from penstock.pipelines.runners import settle
 from penstock.pipelines.running import Watch, choose_runner, report
 
@@ -125,7 +125,8 @@ def run_batch(
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, folder)
             watch.start()
-            display = _Display(Path(folder), work, job.progress)
+            kind = "log" if job.log_format == "json" and job.progress == "auto" else job.progress
+            display = _Display(Path(folder), work, kind)
             display.start()
             calm_garbage_collector()
             try:
@@ -244,22 +245,32 @@ def _finish(
     ]
     if incomplete:
         lines.append(f"  incomplete   {incomplete:>14,}   objects gone, changed or archived meanwhile")
-    sys.stderr.write("\n".join(lines) + "\n")
+    tell(
+        "\n".join(lines),
+        objects=work.objects,
+        records=records,
+        written=delivered - replays,
+        there_already=replays,
+        refused=refused,
+        incomplete=incomplete,
+        seconds=round(seconds, 3),
+    )
     if stopped:
-        sys.stderr.write(f"penstock {name}: run it again to go on (with --manifest it reads only the rest)\n")
+        last_words(name, "run it again to go on (with --manifest it reads only the rest)", STOPPED)
         return STOPPED
     if refused and not job.allow_dead_letters:
-        sys.stderr.write(
-            f"penstock {name}: some events were refused: exit code 1 (0 with --allow_dead_letters)\n"
-        )
+        last_words(name, "some events were refused: exit code 1 (0 with --allow_dead_letters)", 1)
         return 1
     return 0
 
 
 def _tell_what_is_done(found: Counts) -> None:
     if found.delivered:
-        sys.stderr.write(
-            f"  until then: {found.units:,} units, {found.delivered:,} events delivered, {found.refused:,} refused\n"
+        tell(
+            f"  until then: {found.units:,} units, {found.delivered:,} events delivered, {found.refused:,} refused",
+            units=found.units,
+            delivered=found.delivered,
+            refused=found.refused,
         )
 
 

@@ -22,7 +22,15 @@ import orjson
 from penstock.io.errors import PenstockError
 from penstock.io.options import option
 
-__all__ = ["JsonFormatter", "LogOptions", "TextFormatter", "last_words", "set_up_logging", "wants_json"]
+__all__ = [
+    "JsonFormatter",
+    "LogOptions",
+    "TextFormatter",
+    "last_words",
+    "set_up_logging",
+    "tell",
+    "wants_json",
+]
 
 _LOGGER = logging.getLogger("penstock")
 _MAX_MESSAGE = 2000
@@ -77,14 +85,31 @@ def last_words(name: str, text: str, exit_code: int, *, json: bool | None = None
         exit_code: what the process ends with.
         json: whether as JSON; None: as the log is written.
     """
-    if json is None:
-        json = any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
-    if json:
+    if writes_json() if json is None else json:
         sys.stderr.write(
             _line({"level": "error", "message": f"{name}: {_clean(text)}", "process.exit_code": exit_code})
         )
     else:
         sys.stderr.write(f"penstock {name}: {_clean(text)}\n")
+
+
+def tell(text: str, **figures: int | float | str) -> None:
+    """Says how a job went, whatever the log level.
+
+    Args:
+        text: lines for a person; the first of them says it in short.
+        figures: the same for a machine; in JSON they are `penstock.NAME`.
+    """
+    if writes_json():
+        named = {f"penstock.{name}": value for name, value in figures.items()}
+        sys.stderr.write(_line({"level": "info", "message": _clean(text.partition("\n")[0]), **named}))
+    else:
+        sys.stderr.write(f"{text}\n")
+
+
+def writes_json() -> bool:
+    """Whether the log is one of objects."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
 
 
 class TextFormatter(logging.Formatter):

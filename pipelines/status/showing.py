@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from penstock.io.errors import OptionError
+from penstock.pipelines.logs import writes_json
 from penstock.pipelines.status.monitor import Monitor, Progress
 from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.server import StatusServer
@@ -65,7 +66,7 @@ def shown(
             ends.callback(server.stop)
             server.start()
             _LOGGER.info("status page: %s", server.url)
-        if words and takes_a_line(sys.stderr):
+        if words and takes_a_line(sys.stderr) and not writes_json():
             line = ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
             monitor.listen(show_on(line, job))
         elif words:
