@@ -18,7 +18,6 @@ before the pipeline runs (`check`).
 import dataclasses
 import functools
 import json
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -34,55 +33,18 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, StandardOpt
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from penstock.io._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
+from penstock.io.batch_coder import BatchCoder
 from penstock.io.errors import OptionError, PenstockError, StateError
 from penstock.io.live import LIVE, LiveSource
 from penstock.io.process import calm_garbage_collector
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["BatchCoder", "Pacing", "Split", "is_in_memory", "read_batches", "readers_of"]
+__all__ = ["Pacing", "Split", "is_in_memory", "read_batches", "readers_of"]
 
 _VERSION = 1
 """Of what is stored; a later release understands earlier ones."""
 
 _POLL_INTERVAL_S = 0.05
-
-
-class BatchCoder(coders.Coder):
-    """Beam's coder of an `EventBatch`; in a fused stage nothing is encoded at all.
-
-    Beam samples the encoded size of elements for its metrics, and would pickle thousands of events to learn it
-    (a tenth of a job's CPU time, measured), so the size is an estimate.
-    """
-
-    def encode(self, batch: EventBatch) -> bytes:
-        """The batch as bytes, for a runner that doesn't fuse."""
-        return pickle.dumps(batch, protocol=5)
-
-    def decode(self, encoded: bytes) -> EventBatch:
-        """The batch again; only bytes of our own pipeline come here."""
-        batch: EventBatch = pickle.loads(encoded)  # noqa: S301
-        return batch
-
-    def estimate_size(self, batch: EventBatch) -> int:
-        """About the bytes that `encode` would give: the first event's size times their number."""
-        return 100 + len(batch.events) * (100 + len(batch.events[0].data) if batch.events else 0)
-
-    def is_deterministic(self) -> bool:
-        """No: a batch is never a key."""
-        return False
-
-    def to_type_hint(self) -> type:
-        """The element's type."""
-        return EventBatch
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-
-coders.registry.register_coder(EventBatch, BatchCoder)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,10 +15,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from penstock.io import _flink_keys, unbounded
 from penstock.io.acknowledge import Acknowledge
+from penstock.io.batch_coder import BatchCoder
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError, StateError
 from penstock.io.live import LIVE, Chunk, LiveSource
-from penstock.io.unbounded import BatchCoder, Pacing, Split, read_batches, readers_of
+from penstock.io.unbounded import Pacing, Split, read_batches, readers_of
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
 
