@@ -97,8 +97,7 @@ def test_dead_letters_are_counted_and_the_last_ones_told_without_the_event():
     ("reason", "shown"),
     [
         (
-            "failed to parse field [n] of type [integer] in document with id 'x'. Preview of field's value: 'secret': "
-            'For input string: "secret"',
+            "failed to parse field [n] of type [integer] in document with id 'x'. Preview of field's value: 'secret'",
             "failed to parse field [n] of type [integer] in document with id 'x'. Preview of field's value: …",
         ),
         ('mapper [a] cannot be changed: For input string: "secret"', "mapper [a] cannot be changed: For input string: …"),

@@ -120,7 +120,7 @@ def test_history_comes_in_pieces_and_is_bounded(live, clock):
     first = json.loads(monitor.status_json(0))["history"]
     assert first["last"] == 4
     assert first["series"]["in"] == [None, 10, 0, 0]
-    assert first["series"]["pending"] == [50, 50, 50, 50]
+    assert first["series"]["pending"] == [0, 50, 50, 50]
     assert json.loads(monitor.status_json(first["last"]))["history"]["times"] == []
     looked(clock, monitor, 5)
     more = json.loads(monitor.status_json(first["last"]))["history"]
@@ -198,7 +198,8 @@ def test_warnings_are_kept_and_bounded(live, clock):
 
 
 LINE = re.compile(
-    r"(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<labels>(?:[a-z_]+=\"(?:[^\"\\\n]|\\[\\\"n])*\",?)*)\})? (?P<value>[-+.0-9eInf]+)"
+    r"(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)"
+    r"(?:\{(?P<labels>(?:[a-z_]+=\"(?:[^\"\\\n]|\\[\\\"n])*\",?)*)\})? (?P<value>[-+.0-9eInf]+)"
 )
 
 
