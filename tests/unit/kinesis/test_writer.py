@@ -287,6 +287,7 @@ def test_a_merge_in_the_middle(bench: Bench) -> None:
     assert writer.write(events, _keys(400, 40)) == []
     assert sorted(bench.datas()) == events
     assert _in_order(bench)
+    assert bench.recorder.take_counts()["UserRecordsPut"] == 400, "what landed elsewhere counts once too"
 
 
 def test_the_shard_list_lags_behind_a_split(thin: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
