@@ -104,6 +104,10 @@ def test_refresh_beside_the_data_when_due_with_jitter() -> None:
     lists.wait_for(2)
     _until(lambda: shards.current().version == 2)
     assert lists.loads == 2
+    # Many processes that started together must not ask together for ever.
+    others = [LiveShardMap(lists, "orders", refresh_s=100, clock=lambda: 0.0) for _ in range(50)]
+    due = [(other.refresh(0), other._due)[1] for other in others]
+    assert min(due) < 95 < 105 < max(due)
 
 
 def test_a_failed_refresh_keeps_the_map(caplog: pytest.LogCaptureFixture) -> None:
