@@ -179,6 +179,28 @@ def test_a_worker_that_lost_its_lease_stops_at_once_and_writes_nothing_more(mode
     assert store.scan() == [taken]
 
 
+def test_what_was_fetched_under_a_lost_lease_is_forgotten(model, clock):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    live.tick()
+    live.pool.step_all()
+    handed_out = live.take(0.0)
+    live.pool.step_all()
+    assert handed_out.events
+    assert live.pending_events > len(handed_out.events), "some wait in the queue"
+    (lease,) = store.scan()
+    taken = lease.taken_by("other")
+    store.replace(lease, taken)
+    clock.now += 5.0
+    live.tick()
+    assert live.take(0.0) is None
+    assert live.pending_events == live.pending_bytes == 0
+    live.acknowledge(handed_out.tokens)
+    live.tick()
+    live.close()
+    assert store.scan() == [taken]
+
+
 def test_a_worker_that_slept_through_its_lease_reads_on_only_after_it_renewed_it(model, clock):
     store = MemoryLeases()
     live = SteppedLive(model, store, OPTIONS, clock)

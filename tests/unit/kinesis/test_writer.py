@@ -20,6 +20,7 @@ from penstock.io.kinesis.write_metrics import Metric, Recorder
 from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.io.kinesis.writer import Refusal, StreamWriter
 from tests.simulator import KinesisSimulator
+from tests.simulator.state import Throttle
 from tests.tools.kpl import UserRecord, user_records
 
 STREAM = "orders"
@@ -389,18 +390,18 @@ def test_fail_if_throttled(thin: Bench) -> None:
     assert thin.writer(fail_if_throttled=True).write(_events(3), None) == []
 
 
-def test_throttled_shards_do_not_hold_up_the_others(thin: Bench) -> None:
+def test_a_throttled_shard_does_not_hold_up_the_others(thin: Bench) -> None:
     stream = thin.kinesis.stream(STREAM)
-    stream.throttle(records=1, size=1 << 20)
     stream.clock = thin.time.clock
-    for shard in stream.shards:
-        assert shard.throttle is not None
-        shard.throttle._clock = thin.time.clock
-        shard.throttle._last = 0.0
+    slow = stream.shards[0]
+    slow.throttle = Throttle(records=1, size=1 << 20, clock=thin.time.clock)
     events = _events(60)
     assert thin.writer(aggregation_max_size=600).write(events, _keys(60)) == []
     assert sorted(thin.datas()) == events
     assert _in_order(thin)
+    assert slow.records[-1].arrived >= 1.0
+    others = [record.arrived for shard in stream.shards[1:] for record in shard.records]
+    assert max(others) <= 1.0, "they were in before the second record of the slow one"
 
 
 def test_the_rate_limit_paces(thin: Bench) -> None:
