@@ -33,6 +33,8 @@ from penstock.io.s3.tally import Counts, ask_to_stop, read_counts
 from penstock.pipelines.logs import LogOptions, last_words, set_up_logging, tell
 from penstock.pipelines.runners import settle
 from penstock.pipelines.running import Watch, choose_runner, report
+from penstock.pipelines.status import Progress, StatusOptions, refuse_elsewhere, shown
+from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
 
 __all__ = ["BatchJobOptions", "Workload", "run_batch"]
 
@@ -44,7 +46,7 @@ STOPPED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchJobOptions(LogOptions):
+class BatchJobOptions(StatusOptions, LogOptions):
     """The batch job itself."""
 
     dead_letters: str = option(
@@ -66,6 +68,7 @@ class BatchJobOptions(LogOptions):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.dead_letters:
             check_url(self.dead_letters)
         if self.workers < 1:
@@ -116,7 +119,9 @@ def run_batch(
         try:
             options = PipelineOptions([*beam_arguments, *_worker_arguments(job.workers)])
             options.view_as(SetupOptions).save_main_session = False
-            settle(options, name, streaming=False)
+            place = settle(options, name, streaming=False)
+            if place.elsewhere:
+                refuse_elsewhere(job, place.runner)
             runner = choose_runner(options)
             work = prepare()
             if work is None:
@@ -130,8 +135,9 @@ def run_batch(
             display.start()
             calm_garbage_collector()
             try:
-                result = pipeline.run()
-                result.wait_until_finish()
+                with shown(name, job, pipeline, place.runner, progress=display.progress):
+                    result = pipeline.run()
+                    result.wait_until_finish()
             finally:
                 display.end()
             stopped = LIVE.stopping.is_set()
@@ -280,37 +286,51 @@ class _Display:
     def __init__(self, folder: Path, work: Workload, kind: str) -> None:
         self._folder = folder
         self._work = work
-        self._kind = ("display" if sys.stderr.isatty() else "log") if kind == "auto" else kind
+        self._kind = ("display" if takes_a_line(sys.stderr) else "log") if kind == "auto" else kind
+        self._ends = contextlib.ExitStack()
         self._ended = threading.Event()
         self._started = time.monotonic()
         self._recent: list[tuple[float, int, int]] = []
         self._thread = threading.Thread(target=self._run, name="penstock-progress", daemon=True)
+        self._progress = Progress(0.0, "nothing is read yet")
         self.seconds = 0.0
 
     def start(self) -> None:
         self._started = time.monotonic()
         self._thread.start()
 
+    def progress(self) -> Progress:
+        """How far the job was when it was looked at last."""
+        return self._progress
+
     def end(self) -> None:
         self.seconds = time.monotonic() - self._started
         self._ended.set()
         self._thread.join()
-        if self._kind == "display":
-            sys.stderr.write("\r\x1b[K")
+        self._ends.close()
 
     def _run(self) -> None:
         asked = False
         logged = time.monotonic()
+        shown = None
+        if self._kind == "display":
+            shown = self._ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
         while not self._ended.wait(_DISPLAY_EVERY_S):
             if LIVE.stopping.is_set() and not asked:
                 asked = True
                 ask_to_stop(self._folder)
-            if self._kind == "display":
-                sys.stderr.write(f"\r{self.line(read_counts(self._folder), time.monotonic())}\x1b[K")
-                sys.stderr.flush()
-            elif self._kind == "log" and time.monotonic() - logged >= _LOG_EVERY_S:
-                logged = time.monotonic()
-                _LOGGER.info("%s", self.line(read_counts(self._folder), logged))
+            now = time.monotonic()
+            found = read_counts(self._folder)
+            text = self.line(found, now)
+            self._progress = Progress(self._share(found), text, found.read, found.delivered, found.bytes)
+            if shown is not None:
+                shown.show(text)
+            elif self._kind == "log" and now - logged >= _LOG_EVERY_S:
+                logged = now
+                _LOGGER.info("%s", text)
+
+    def _share(self, found: Counts) -> float:
+        return min(1.0, found.bytes / self._work.bytes) if self._work.bytes else 1.0
 
     def line(self, found: Counts, now: float) -> str:
         """Units, bytes, events, rate and time left."""
@@ -318,7 +338,7 @@ class _Display:
         self._recent = [each for each in self._recent if now - each[0] <= 20.0] or self._recent[-1:]
         began, events, size = self._recent[0]
         passed = max(now - began, 1e-9)
-        share = min(1.0, found.bytes / self._work.bytes) if self._work.bytes else 1.0
+        share = self._share(found)
         speed = (found.bytes - size) / passed
         left = _duration((self._work.bytes - found.bytes) / speed) if speed > 0 and share < 1 else "?"
         return (

@@ -24,7 +24,7 @@ from penstock.pipelines.elsewhere import follow
 from penstock.pipelines.logs import LogOptions, set_up_logging
 from penstock.pipelines.runners import settle
 from penstock.pipelines.running import Watch, choose_runner, report
-from penstock.pipelines.status import StatusOptions, shown
+from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
 from penstock.transforms import native
 
 __all__ = ["JobOptions", "run_streaming"]
@@ -85,6 +85,8 @@ def run_streaming(
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
         place = settle(options, name, streaming=True)
+        if place.elsewhere:
+            refuse_elsewhere(job, place.runner)
         runner = choose_runner(options)
         for check in checks:
             check()
@@ -96,7 +98,7 @@ def run_streaming(
             return follow(name, pipeline.run())
         watch.start()
         calm_garbage_collector()
-        with shown(name, job, pipeline, runner):
+        with shown(name, job, pipeline, place.runner):
             result = pipeline.run()
             result.wait_until_finish()
             LIVE.close()

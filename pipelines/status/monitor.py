@@ -41,10 +41,14 @@ class Progress(NamedTuple):
     Attributes:
         share: what is done of the whole, 0 to 1.
         text: the same in words.
+        read: events read by all its processes; `written` and `bytes` likewise.
     """
 
     share: float
     text: str
+    read: int = 0
+    written: int = 0
+    bytes: int = 0
 
 
 class Warned(NamedTuple):
@@ -219,7 +223,8 @@ class Monitor:
         stopping = LIVE.stopping.is_set()
         # At the end the sources are closed one by one; what they have done stays.
         self._sources = sources or self._sources
-        sample = self._sample()
+        progress = self._progress() if self._progress is not None else None
+        sample = self._sample(progress)
         with self._lock:
             self._samples.append(sample)
             recent = next(each for each in self._samples if each.at >= sample.at - _RATE_S - 0.5)
@@ -238,13 +243,13 @@ class Monitor:
                 minute=self._samples[0],
                 letters=METERS.last_letters,
                 warnings=list(reversed(self._warnings.last)),
-                progress=self._progress() if self._progress is not None else None,
+                progress=progress,
             )
             if sample.at - self._history_at >= EVERY_S - 0.5 * _LOOK_EVERY_S or self._history_sample is None:
                 self._remember(picture)
         return picture
 
-    def _sample(self) -> Sample:
+    def _sample(self, progress: Progress | None) -> Sample:
         steps = {step.name: step_totals(step.name) for step in self.steps if step.metered}
         numbers = {
             "dead_letters": sum(each.value for _, each in METERS.dead_letters.items()),
@@ -255,10 +260,9 @@ class Monitor:
             numbers["in"] = sum(source.events for source in self._sources)
             numbers["bytes"] = sum(source.bytes for source in self._sources)
             numbers["out"] = sum(source.acknowledged_events for source in self._sources)
-        elif steps:
-            first, last = next(iter(steps.values())), list(steps.values())[-1]
-            numbers["in"], numbers["out"] = first.events_out, last.events_in
-            numbers["bytes"] = last.bytes_in
+        elif progress is not None:
+            numbers["in"], numbers["out"] = float(progress.read), float(progress.written)
+            numbers["bytes"] = float(progress.bytes)
         for name, totals in steps.items():
             numbers |= {f"{name} {field}": value for field, value in vars(totals).items()}
         requests = {labels[0]: each.read() for labels, each in METERS.requests.items()}

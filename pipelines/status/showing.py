@@ -15,9 +15,19 @@ from penstock.pipelines.status.steps import steps_of
 from penstock.pipelines.status.words import MinuteLog, show_on
 from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
 
-__all__ = ["shown"]
+__all__ = ["refuse_elsewhere", "shown"]
 
 _LOGGER = logging.getLogger("penstock")
+
+
+def refuse_elsewhere(options: StatusOptions, runner: str) -> None:
+    """Raises `OptionError` if the status page is asked for although the job runs in other processes."""
+    if options.status_port is not None:
+        message = (
+            f"--status_port shows a job that runs in this process; with --runner {runner} it runs elsewhere. "
+            "Look at that runner's own page."
+        )
+        raise OptionError(message)
 
 
 @contextlib.contextmanager
@@ -25,9 +35,8 @@ def shown(
     job: str,
     options: StatusOptions,
     pipeline: Any,
-    runner: Any,
+    runner: str,
     *,
-    words: bool = True,
     progress: Callable[[], Progress] | None = None,
 ) -> Iterator[None]:
     """Shows a job until the block ends: the status page where asked for, and a line on the terminal or in the log.
@@ -36,26 +45,16 @@ def shown(
         job: its name.
         options: of the status page.
         pipeline: built, and not yet running; its steps are metered from now on.
-        runner: what will run it: an object for a runner in this process, a name for one elsewhere.
-        words: whether to write lines; a job with a display of its own doesn't.
-        progress: how far a job is that ends by itself.
+        runner: what will run it, in this process.
+        progress: how far a job is that ends by itself, and writes its own lines.
 
     Raises:
-        OptionError: the page can't be served there, or the job doesn't run in this process.
+        OptionError: the page can't be served there.
     """
-    if isinstance(runner, str):
-        if options.status_port is not None:
-            message = (
-                f"--status_port shows a job that runs in this process; with --runner {runner} it runs elsewhere. "
-                "Look at that runner's own page."
-            )
-            raise OptionError(message)
-        yield
-        return
     with contextlib.ExitStack() as ends:
         monitor = Monitor(
             job,
-            f"Beam's {type(runner).__name__}",
+            runner.rpartition(".")[2],
             steps_of(pipeline),
             max_lag_s=options.status_max_lag,
             ends=progress is not None,
@@ -66,10 +65,11 @@ def shown(
             ends.callback(server.stop)
             server.start()
             _LOGGER.info("status page: %s", server.url)
-        if words and takes_a_line(sys.stderr) and not writes_json():
+        on_terminal = takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
+        if progress is None and on_terminal:
             line = ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
             monitor.listen(show_on(line, job))
-        elif words:
+        elif progress is None:
             monitor.listen(MinuteLog(job))
         ends.callback(monitor.stop)
         monitor.start()

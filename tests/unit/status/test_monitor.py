@@ -276,6 +276,8 @@ def test_progress_of_a_job_that_ends(live, clock):
         clock=clock,
     )
     document = json.loads(monitor.status_json(0))
-    assert document["job"]["progress"] == {"share": 0.25, "text": "a quarter"}
+    assert document["job"]["progress"] == {
+        "share": 0.25, "text": "a quarter", "read": 0, "written": 0, "bytes": 0
+    }  # fmt: skip
     assert document["totals"]["lag_s"] is None
     assert document["job"]["ready"]
