@@ -24,9 +24,15 @@ class Authority:
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def issue(
-        self, name: str, *, passphrase: str | None = None, pkcs1: bool = False, organization: str = "Example"
+        self,
+        name: str,
+        *,
+        passphrase: str | None = None,
+        pkcs1: bool = False,
+        organization: str = "Example",
+        until: datetime.datetime | None = None,
     ) -> tuple[Path, Path]:
-        """A certificate for 127.0.0.1 and its key: two files in the folder, replaced if they are there."""
+        """A certificate for 127.0.0.1, valid for a day (or `until`), and its key: two files, replaced if they are there."""
         key: PrivateKey = (
             rsa.generate_private_key(65537, 2048) if pkcs1 else ec.generate_private_key(ec.SECP256R1())
         )
@@ -37,7 +43,9 @@ class Authority:
             ]
         )
         certificate, key_file = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        certificate.write_bytes(self._sign(subject, key).public_bytes(serialization.Encoding.PEM))
+        certificate.write_bytes(
+            self._sign(subject, key, until=until).public_bytes(serialization.Encoding.PEM)
+        )
         key_file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -51,16 +59,23 @@ class Authority:
         )
         return certificate, key_file
 
-    def _sign(self, subject: x509.Name, key: PrivateKey, authority: bool = False) -> x509.Certificate:
+    def _sign(
+        self,
+        subject: x509.Name,
+        key: PrivateKey,
+        authority: bool = False,
+        until: datetime.datetime | None = None,
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
+        until = until or now + datetime.timedelta(days=1)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(min(now, until) - datetime.timedelta(hours=1))
+            .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if not authority:
