@@ -1,0 +1,135 @@
+"""The fused batch path on Flink beside the same path on the FnApiRunner, and two worker processes beside one.
+
+usage: python -P benchmarks/flink.py [--rounds N] [--seconds N] [more of Beam's options, for the jobs on Flink]
+
+The job is that of `flink_load.py`: a source that is never empty, DecodeJson, a sink that drops what it made, and
+Acknowledge; no peer takes any time. Each worker counts what is acknowledged, and its CPU time over the same seconds.
+
+Two figures, both of the workers alone: events a second by the clock, all workers together, which hold as far as nobody
+else uses the machine; and CPU-seconds per million events. Of two workers that share no lock and have a core each, the
+CPU time alone tells how much they do: twice the first's, less what an event costs more in their company.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from harness import load_package
+
+load_package("local")
+
+from local.flink_cache import find_flink
+from local.flink_cluster import FlinkCluster
+from local.processes import clean_up_on_signals, end_all
+from local.terminal import Progress
+
+WARM_UP_S = 5.0
+TIMEOUT_S = 120.0
+
+
+class Figures(NamedTuple):
+    """One run, all its workers together."""
+
+    rate: float
+    cpu_per_million: float
+    gap_s: float
+
+
+def measured(folder: Path, workers: int) -> Figures:
+    """Waits until each worker has left its figures, and adds them up."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(files := list(folder.glob("*.json"))) < workers:
+        if time.monotonic() > deadline:
+            sys.exit(f"{len(files)} of {workers} workers have left their figures after {TIMEOUT_S:g} s")
+        time.sleep(0.2)
+    found = [json.loads(file.read_text()) for file in files]
+    return Figures(
+        sum(each["events"] / each["seconds"] for each in found),
+        sum(each["cpu_s"] for each in found) / sum(each["events"] for each in found) * 1e6,
+        max(each["gap_s"] for each in found),
+    )
+
+
+def command(folder: str, seconds: float, readers: int, *options: str) -> list[str]:
+    program = [sys.executable, "-P", str(HERE / "flink_load.py")]
+    return [*program, folder, str(WARM_UP_S), str(seconds), str(readers), *options]
+
+
+def on_fn_api_runner(seconds: float) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(command(folder, seconds, 1), check=True, stderr=subprocess.DEVNULL)
+        return measured(Path(folder), 1)
+
+
+def on_flink(cluster: FlinkCluster, seconds: float, workers: int, options: list[str]) -> Figures:
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "wb") as log:
+        chosen = [*cluster.options, "--parallelism", str(workers), *options]
+        job = subprocess.Popen(command(folder, seconds, workers, *chosen), stdout=log, stderr=log)
+        try:
+            return measured(Path(folder), workers)
+        finally:
+            for running in cluster.rest.jobs():
+                if running["state"] == "RUNNING":
+                    cluster.rest.cancel(running["jid"])
+            job.terminate()
+            job.wait()
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="flink.py", epilog="All other options are Beam's, for Flink.")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seconds", type=float, default=15.0, help="measured in each run")
+    chosen, options = arguments.parse_known_args()
+    clean_up_on_signals()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = {"PYTHONPATH": str(HERE)}
+            cluster = FlinkCluster(find_flink(Progress()), Path(folder), task_managers=2, environment=path)
+            cluster.start()
+            contenders: dict[str, Callable[[], Figures]] = {
+                "FnApiRunner": lambda: on_fn_api_runner(chosen.seconds),
+                "Flink, one worker": lambda: on_flink(cluster, chosen.seconds, 1, options),
+                "Flink, two workers": lambda: on_flink(cluster, chosen.seconds, 2, options),
+            }
+            figures: dict[str, list[Figures]] = {name: [] for name in contenders}
+            for _ in range(chosen.rounds):
+                for name, contender in contenders.items():
+                    figures[name].append(contender())
+                    print(name, figures[name][-1], flush=True)
+            report(figures)
+            cluster.stop()
+    finally:
+        end_all()
+
+
+def report(figures: dict[str, list[Figures]]) -> None:
+    print(f"{'':22}{'events/s':>12}{'CPU-s/million':>15}{'longest gap':>13}")
+    medians = {}
+    for name, runs in figures.items():
+        medians[name] = median = Figures(*(statistics.median(column) for column in zip(*runs, strict=True)))
+        print(f"{name:22}{median.rate:12,.0f}{median.cpu_per_million:15.2f}{median.gap_s:11.2f} s")
+    fn_api, one, two = medians.values()
+    print(
+        f"Flink / FnApiRunner: {one.rate / fn_api.rate:.2f} by the clock, {by_cpu(fn_api, one):.2f} by CPU time (goal 0.8)"
+    )
+    print(
+        f"two workers / one: {two.rate / one.rate:.2f} by the clock, {2 * by_cpu(one, two):.2f} by CPU time (goal 1.7)"
+    )
+
+
+def by_cpu(base: Figures, other: Figures) -> float:
+    """How many events `other` gets out of a second of CPU time, beside `base`."""
+    return base.cpu_per_million / other.cpu_per_million
+
+
+if __name__ == "__main__":
+    main()
