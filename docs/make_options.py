@@ -1,6 +1,6 @@
 """Writes `docs/options.md` from the option dataclasses: `.venv/bin/python -P docs/make_options.py`.
 
-The classes are asked of the jobs themselves, so a job that takes further options needs no change here. A test
+The classes are the jobs' own, so a job that takes further options needs no change here. A test
 compares the page with what this makes.
 """
 
@@ -9,7 +9,7 @@ import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from penstock.io.options import flag_of
 from penstock.pipelines.__main__ import JOBS
@@ -22,35 +22,19 @@ HEAD = """\
 
 Every option of every job, as `penstock JOB --help` tells them. Beam's own options go beside them on the same command
 line. A boolean option may stand alone (`--validate`) or say its value (`--keep_order=false`); lists take commas or the
-option again; pairs are `name=value` or a JSON object. In Beam YAML the same names are used, without the dashes.
+option again; pairs are `name=value` or a JSON object. In [Beam YAML](pipelines.md#beam-yaml) the same names are used,
+without the dashes.
 
 A **secret** is better given in the environment, under the name that stands with it: other users of the machine can see
 arguments.
 """
 
 
-class _Asked(Exception):
-    """Carries what a job would have parsed."""
-
-
 def classes_of(job: str, arguments: Sequence[str] = ()) -> tuple[type, ...]:
-    """The option dataclasses of a job, taken from its own call of `parse`."""
-
-    def stop(program: str, description: str, classes: Sequence[type], *rest: Any, **named: Any) -> NoReturn:
-        raise _Asked(tuple(classes))
-
+    """The option dataclasses of a job."""
     module: Any = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
-    parse = module.parse
-    module.parse = stop
-    try:
-        module.main(list(arguments))
-    except _Asked as asked:
-        found: tuple[type, ...] = asked.args[0]
-        return found
-    finally:
-        module.parse = parse
-    message = f"penstock {job} parses no options"
-    raise ValueError(message)
+    classes: tuple[type, ...] = module.option_classes(list(arguments))
+    return classes
 
 
 def takers() -> dict[type, list[str]]:

@@ -88,3 +88,54 @@ def test_links_lead_to_files_that_are_there(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links {target}"
+
+
+def code():
+    """All of the package's code, with adjacent literals joined as Python joins them."""
+    files = (path for folder in ("io", "transforms", "pipelines") for path in (ROOT / folder).rglob("*.py"))
+    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
+
+
+def flags():
+    """Every option's name, without dashes."""
+    options = load(DOCS / "make_options.py")
+    return {
+        options.flag_of(field)[2:] for cls in options.takers() for field in options.dataclasses.fields(cls)
+    }
+
+
+def rows(page):
+    """The cells of all table rows of a page that begin with code."""
+    for line in (DOCS / page).read_text().splitlines():
+        if line.startswith("| `"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_quoted_messages_still_stand_in_the_code():
+    said = code()
+    quoted = [text for row in rows("troubleshooting.md") for text in re.findall(r"`([^`]+)`", row[0])]
+    assert len(quoted) > 40
+    for text in quoted:
+        assert text in said, f"no message says {text!r} any more"
+
+
+def test_every_option_that_a_page_names_exists():
+    known = flags() | {
+        "runner",
+        "help",
+        "direct_num_workers",
+        "parallelism",
+        "setup_file",
+    }  # Beam's and Flink's
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        # In text and tables; commands are run by tests/integration/test_docs_snippets.py.
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for name in re.findall(r"`--([a-z]\w+)(?=[ =`])", text):
+            assert name in known, f"{page.name}: there is no --{name}"
+
+
+def test_options_that_keep_their_name_do_so():
+    ours = flags()
+    kept = [name for row in rows("logstash.md") if row[1] == "=" for name in re.findall(r"`(\w+)`", row[0])]
+    assert len(kept) > 80
+    assert set(kept) <= ours
