@@ -16,6 +16,7 @@ The last origin's hash and the last minute's prefix are remembered within a call
 #define HASH_CHARS 22     /* 128 bits in base64 without padding */
 #define LINE_ID_CHARS 29  /* version, six of time, hash */
 #define MAX_SUFFIX 9      /* of a rule 4 id, in hexadecimal; longer ones are hashed */
+#define MAX_ID_CHARS (1 + HASH_CHARS + MAX_SUFFIX)
 #define MAX_HASHED 1024   /* reader, path, offset and time */
 #define MAX_TIME_CHARS 64
 #define VERSION '1'
@@ -157,26 +158,41 @@ static int learn_position(PyObject *origin, Memory *memory)
     return 0;
 }
 
-/* Rule 4, its common case: the position's hash and the index. The id's length; 0 for the other cases. */
-static int position_id(PyObject *index, PyObject *part, const Memory *memory, char id[1 + HASH_CHARS + MAX_SUFFIX])
+/* A number of an event as its id has it, in hexadecimal; NULL for what is none. */
+static char *append_hex(char *out, PyObject *number)
 {
-    int overflow;
-    if (!memory->has_position || !PyLong_Check(index) || !PyLong_Check(part))
-        return 0;
-    long number = PyLong_AsLongAndOverflow(part, &overflow);
-    if (number != 0 || overflow)
-        return 0;
-    number = PyLong_AsLongAndOverflow(index, &overflow);
-    if (overflow || number < 0 || number > 0xFFFFFFF)
-        return 0;
-    id[0] = VERSION;
-    memcpy(id + 1, memory->position, HASH_CHARS);
-    int digits = 1;
-    while (number >> (4 * digits))
+    int overflow, digits = 1;
+    long long value = PyLong_Check(number) ? PyLong_AsLongLongAndOverflow(number, &overflow) : -1;
+    if (value < 0) /* -1 also for one that is too large */
+        return NULL;
+    while (digits < 16 && value >> (4 * digits))
         digits++;
-    for (int i = 0; i < digits; i++)
-        id[1 + HASH_CHARS + i] = "0123456789abcdef"[number >> (4 * (digits - 1 - i)) & 15];
-    return 1 + HASH_CHARS + digits;
+    while (digits-- > 0)
+        *out++ = "0123456789abcdef"[value >> (4 * digits) & 15];
+    return out;
+}
+
+/* Rule 4. The id's length; 0 where the origin has no position. */
+static int position_id(PyObject *index, PyObject *part, const Memory *memory, char id[MAX_ID_CHARS])
+{
+    char text[HASH_CHARS + 16 + 1 + 16], *suffix = text + HASH_CHARS, *end;
+    if (!memory->has_position || (end = append_hex(suffix, index)) == NULL)
+        return 0;
+    int parted = PyObject_IsTrue(part); /* of a number: cannot fail */
+    if (parted) {
+        *end++ = '_';
+        if ((end = append_hex(end, part)) == NULL)
+            return 0;
+    }
+    memcpy(text, memory->position, HASH_CHARS);
+    id[0] = VERSION;
+    if (end - suffix > MAX_SUFFIX) {
+        memcpy(id + 1, memory->position, 6);
+        hash_text((const uint8_t *)text, (size_t)(end - text), id + 7);
+        return LINE_ID_CHARS;
+    }
+    memcpy(id + 1, text, (size_t)(end - text));
+    return 1 + (int)(end - text);
 }
 
 static PyObject *ascii_text(const void *data, size_t size)
@@ -191,10 +207,11 @@ static PyObject *ascii_text(const void *data, size_t size)
 static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_bytes, Memory *memory)
 {
     Fields fields;
-    char id[1 + HASH_CHARS + MAX_SUFFIX];
+    char id[MAX_ID_CHARS];
     PyObject *data = get_slot(event, slots->data), *origin = get_slot(event, slots->origin);
     PyObject *index = get_slot(event, slots->index), *part = get_slot(event, slots->part);
-    if (data == NULL || origin == NULL || index == NULL || part == NULL || !PyBytes_Check(data))
+    if (data == NULL || origin == NULL || index == NULL || part == NULL || !PyBytes_Check(data) ||
+        !PyLong_Check(part))
         return 0;
     Py_ssize_t size = PyBytes_GET_SIZE(data);
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data);

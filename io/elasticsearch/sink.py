@@ -52,6 +52,7 @@ class WriteToElasticsearch(beam.PTransform):
 class _WriteDoFn(beam.DoFn):
     def __init__(self, options: ElasticsearchOptions) -> None:
         self._options = options
+        self._key = _key(options)
         self._documents = Metrics.counter(NAMESPACE, "documents")
         self._replays = Metrics.counter(NAMESPACE, "replays")
         self._refused = Metrics.counter(NAMESPACE, "refused")
@@ -65,7 +66,7 @@ class _WriteDoFn(beam.DoFn):
             return
         options = self._options
         try:
-            writer: BulkWriter = LIVE.share(_key(options), lambda: BulkWriter(options, LIVE.stopping))
+            writer: BulkWriter = LIVE.share(self._key, lambda: BulkWriter(options, LIVE.stopping))
             report = writer.write(batch.events)
         except PenstockError as error:
             LIVE.fail(error)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from penstock.transforms import native, timestamps
 from penstock.transforms.batch import Event
 from penstock.transforms.document import document_of
-from penstock.transforms.identity import document_id, hash_of
+from penstock.transforms.identity import document_id
 from tests.tools.events import ToyOrigin, filebeat_events
 
 kernel = native.load("penstock.transforms._native_scan")
@@ -146,14 +146,18 @@ def test_paths_that_are_found(path):
     assert _found(orjson.dumps(document))
 
 
-@given(st.binary(max_size=400), st.integers(0, 40), st.integers(-1, 2**40), st.integers(0, 2))
-def test_the_ids_of_positions(position, few, many, part):
-    for index in (few, many):
-        assert _found(b"{}", position, index, part) == (part == 0 and 0 <= index < 2**28)
-    assert not _found(b"{}", None)
-    event = Event(b"{}", ToyOrigin(position), few)
-    kernel.scan_batch([event], Event, MAX_BYTES)
-    assert event.id == f"1{hash_of(position)}{few:x}"
+NUMBERS = st.integers(0, 300) | st.integers(0, 2**63 - 1) | st.sampled_from([2**36 - 1, 2**36])
+
+
+@given(st.binary(max_size=400), NUMBERS, st.just(0) | NUMBERS)
+def test_the_ids_of_positions(position, index, part):
+    assert _found(b"{}", position, index, part)
+    assert not _found(b"{}", None, index, part)
+
+
+@pytest.mark.parametrize(("index", "part"), [(-1, 0), (0, -1), (2**63, 0), (0, 2**64)])
+def test_numbers_that_no_event_has(index, part):
+    assert not _found(b"{}", b"p", index, part)
 
 
 @pytest.mark.parametrize(
