@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     checks = (
         lambda: _refuse_dead_letters(job),
+        lambda: s3.check_archive_read(source),
         lambda: start(needs(line).checks),
         lambda: kinesis.prepare_read(source, aws),
     )

@@ -10,7 +10,7 @@
 
 from penstock.io.s3.archive import WriteToArchive, check_archive
 from penstock.io.s3.check import archive_checks, read_checks
-from penstock.io.s3.lease_read import ReadForArchive
+from penstock.io.s3.lease_read import ReadForArchive, check_archive_read
 from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
@@ -33,6 +33,7 @@ __all__ = [
     "archive_checks",
     "archive_statements",
     "check_archive",
+    "check_archive_read",
     "list_objects",
     "open_manifest",
     "read_checks",

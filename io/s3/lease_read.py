@@ -14,13 +14,16 @@ from typing import Any
 import apache_beam as beam
 
 from penstock.io.aws import AwsOptions
+from penstock.io.errors import OptionError
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.source import read_shards
 from penstock.io.options import display_data_of
 from penstock.io.unbounded import Pacing
 
-__all__ = ["LeaseOnlyKinesis", "ReadForArchive"]
+__all__ = ["LeaseOnlyKinesis", "ReadForArchive", "check_archive_read"]
+
+_LIVE_APPLICATION = KinesisReadOptions.application_name
 
 
 class LeaseOnlyKinesis(KinesisLive):
@@ -80,11 +83,31 @@ class LeaseOnlyKinesis(KinesisLive):
         super().close()
 
 
+def check_archive_read(options: KinesisReadOptions) -> None:
+    """Raises `OptionError` for what an archive can't live with: no lease table, or somebody else's."""
+    if options.checkpoints == "none":
+        message = (
+            "--checkpoints none: the archive knows from the lease table alone what is uploaded. Leave it out."
+        )
+        raise OptionError(message)
+    if options.application_name == _LIVE_APPLICATION:
+        message = (
+            f"--application_name {_LIVE_APPLICATION} is the live job's by default, and jobs of one name share the shards: "
+            "each would get half of the events. Give the archive a name of its own."
+        )
+        raise OptionError(message)
+
+
 class ReadForArchive(beam.PTransform):
-    """`ReadFromKinesis` for a chain that ends in `WriteToArchive`; arguments, guarantee and IAM actions as there."""
+    """`ReadFromKinesis` for a chain that ends in `WriteToArchive`; arguments, guarantee and IAM actions as there.
+
+    Raises:
+        OptionError: see `check_archive_read`.
+    """
 
     def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
         super().__init__()
+        check_archive_read(options)
         self._options = options
         self._aws = aws
         self._pacing = pacing

@@ -261,6 +261,26 @@ def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
     assert [letter.event.index for _, letters in pieces for letter in letters] == [1]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((), "--application_name logstash is the live job's by default"),
+        (("--application_name", "archive", "--checkpoints", "none"), "--checkpoints none"),
+    ],
+)
+def test_the_archive_job_wants_a_lease_table_of_its_own(capsys, given, says):
+    arguments = (
+        "--kinesis_stream_name",
+        "stream",
+        "--region",
+        "us-east-1",
+        "--archive",
+        "s3://bucket/prefix",
+    )
+    assert kinesis_to_s3.main((*arguments, *given)) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_the_archive_job_says_that_it_has_no_use_for_dead_letters(capsys):
     arguments = ("--kinesis_stream_name", "stream", "--application_name", "archive", "--region", "us-east-1")
     arguments += ("--archive", "s3://bucket/prefix", "--dead_letters", "file:///letters.jsonl")
