@@ -39,7 +39,7 @@ def metrics_text(monitor: "Monitor") -> bytes:
 
 def _about_the_job(text: "_Text", monitor: "Monitor", picture: "Picture") -> None:
     used = process_numbers()
-    text.add("penstock_info", "gauge", "Which job of which release this is.", ("job", "version"),
+    text.add("penstock_info", "gauge", "Which job of which release this is.", ("name", "version"),
              [((monitor.job, monitor.version), 1)])  # fmt: skip
     text.add("penstock_ready", "gauge", "Whether the job is connected and keeps up, as /readyz says.", (),
              [((), float(not picture.reasons))])  # fmt: skip
