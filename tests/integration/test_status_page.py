@@ -8,13 +8,13 @@ import os
 import re
 import threading
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from local.beats_client import Shipper
+from tests.tools import grafana
 from tests.tools.browser import chromium
 from tests.tools.pipeline import log_file, wait_until
 
@@ -42,9 +42,13 @@ def page_of(job):
     return found[1]
 
 
+def text(url):
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return reply.read().decode()
+
+
 def status(page):
-    with urllib.request.urlopen(f"{page}status.json", timeout=10) as reply:
-        return json.load(reply)
+    return json.loads(text(f"{page}status.json"))
 
 
 def ship(pipeline, name, lines, rate, window=50):
@@ -131,6 +135,15 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     check_layout(browser, keep, "kinesis")
     assert browser.console() == []
     assert browser.origins() == {page.rstrip("/")}
+
+    # The dashboard's metrics are what the jobs give, and hold numbers.
+    answers = "".join(text(f"{page_of(job)}metrics") for job in (beats, kinesis))
+    wanted = {name for expression in grafana.expressions() for name in grafana.metrics_in(expression)}
+    assert wanted <= set(grafana.types_in(answers))
+    without = {
+        name for name in wanted if not re.search(rf"^{name}(?:_bucket)?(?:{{.*}})? \d", answers, re.MULTILINE)
+    }
+    assert without <= {"penstock_retries_total"}, "nothing had to be tried again"
 
     for shipper in shippers:
         shipper.stop()
