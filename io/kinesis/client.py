@@ -4,8 +4,8 @@ Problem. boto3 spends 60-90 % of such a call in `json`, `base64` and parameter c
 PutRecords of 25 records of 50 KB, where signing and sending need 2.
 
 Plan. botocore stays for what it is good at: credentials, the endpoint, SigV4, proxy and TLS settings. The
-body is joined from bytes with pybase64, the reply decoded by msgspec (base64 in the same step), the
-connections kept alive by a urllib3 pool. `data_plane="boto3"` takes boto3's client instead.
+body is put together from bytes with pybase64, the reply decoded by msgspec and pybase64, the
+connections kept by hand, made by urllib3. `data_plane="boto3"` takes boto3's client instead.
 
 Invariants.
 - A call is made once. What went wrong is a `CallFailed` that knows whether the same call may work later;

@@ -1,5 +1,6 @@
 """Both data planes make the same calls, give the same replies and fail the same way."""
 
+import base64
 import datetime
 import ipaddress
 import ssl
@@ -146,6 +147,35 @@ def test_thin_sends_what_boto3_sends() -> None:
         same = thin[1][header] == boto[1][header]
         assert same or header == "content-length"
     assert thin[0] == boto[0] == "/"
+
+
+def test_requests_that_use_memory_again_are_each_whole() -> None:
+    sizes = [900_000, 300_000, 1_000, 950_000, 0, 900_001]
+    with Canned(_PUT_REPLY) as server:
+        client = _client(server.url, "thin")
+        for size in sizes:
+            client.put_records("orders", [PutEntry(bytes([size % 251]) * size, 'clé "日本"', "7")])
+        failures: list[Exception] = []
+
+        def put(size: int) -> None:
+            try:
+                client.put_records("orders", [PutEntry(bytes([size % 251]) * size, "k")])
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=put, args=(400_000 + number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert len(client._buffers) <= 4  # type: ignore[attr-defined]
+    got = [orjson.loads(body)["Records"] for _, _, body in server.requests]
+    datas = [base64.b64decode(record["Data"]) for [record] in got]
+    assert datas[: len(sizes)] == [bytes([size % 251]) * size for size in sizes]
+    assert sorted(map(len, datas[len(sizes) :])) == [400_000 + number for number in range(8)]
+    assert all(len(set(data)) <= 1 and (not data or data[0] == len(data) % 251) for data in datas)
+    assert all(record["PartitionKey"] == 'clé "日本"' for [record] in got[: len(sizes)])
 
 
 def test_the_signature_is_of_what_was_sent() -> None:
@@ -364,6 +394,22 @@ def test_an_sts_that_is_down_is_only_for_now(kinesis: KinesisSimulator, plane: s
         client.put_records("orders", [PutEntry(b"x", "k")])
     assert raised.value.retriable
     assert client.put_records("orders", [PutEntry(b"x", "k")]).failed_record_count == 0
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_role_whose_source_has_expired_is_assumed_from_a_new_one(
+    kinesis: KinesisSimulator, plane: str
+) -> None:
+    kinesis.faults.refuse("AssumeRole", "ExpiredToken", status=403)
+    client = _client(kinesis.endpoint_url, plane, role_arn="arn:aws:iam::111122223333:role/writer")
+    assert client.put_records("orders", [PutEntry(b"x", "k")]).failed_record_count == 0
+    assert kinesis.assumed == 1
+    kinesis.expired_keys.add("ASIA0000000000000001")
+    kinesis.faults.refuse("AssumeRole", "ExpiredToken", status=403, times=None)
+    with pytest.raises(CallFailed) as raised:
+        client.put_records("orders", [PutEntry(b"x", "k")])
+    assert not raised.value.retriable
+    assert "the AWS credentials have expired" in str(raised.value.explain(AwsSession(AwsOptions()), "x", "y"))
 
 
 # -- proxies and TLS, as botocore resolves them ------------------------------------------------------------
