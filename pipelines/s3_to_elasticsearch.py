@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stores = s3.Stores(source, aws, LIVE.stopping)
         listed = s3.list_objects(source, stores)
         if source.manifest:
-            finished = s3.Finished(s3.open_manifest(source.manifest, aws).read())
+            manifest = s3.open_manifest(source.manifest, aws, look_only=job.dry_run)
+            finished = s3.Finished(manifest.read())
         todo.extend(each for each in listed if not finished.whole(each))
         work = Workload(len(todo), sum(each.size for each in todo), len(listed) - len(todo))
         if job.dry_run:

@@ -78,13 +78,19 @@ class Finished:
         return any(of.isdigit() and count >= int(of) for of, count in counts.items())
 
 
-def open_manifest(url: str, aws: AwsOptions) -> Manifest:
-    """The manifest that `--manifest` names (checked by the options)."""
+def open_manifest(url: str, aws: AwsOptions, *, look_only: bool = False) -> Manifest:
+    """The manifest that `--manifest` names (checked by the options).
+
+    Args:
+        url: see there.
+        aws: who we are.
+        look_only: make no file and no table where there is none; then only `read` may be called.
+    """
     scheme, _, rest = url.partition(":")
     if scheme == "file":
-        return _FileManifest(rest[2:])
+        return _FileManifest(os.devnull if look_only and not os.path.exists(rest[2:]) else rest[2:])
     if scheme == "dynamodb":
-        return _TableManifest(rest, AwsSession(aws))
+        return _TableManifest(rest, AwsSession(aws), look_only=look_only)
     bucket, _, prefix = rest[2:].partition("/")
     return _BucketManifest(bucket, prefix.strip("/"), AwsSession(aws))
 
@@ -170,12 +176,14 @@ class _BucketManifest(_AwsManifest):
 
 
 class _TableManifest(_AwsManifest):
-    def __init__(self, table: str, session: AwsSession) -> None:
+    def __init__(self, table: str, session: AwsSession, *, look_only: bool) -> None:
         super().__init__(f"dynamodb:{table}", "dynamodb", f"table {table}", session)
         self._table = table
+        self._look_only = look_only
 
     def read(self) -> Iterator[str]:
-        self._create_if_missing()
+        if not self._is_there():
+            return
         start: dict[str, Any] = {}
         while True:
             page = self._call(
@@ -192,7 +200,8 @@ class _TableManifest(_AwsManifest):
         item = {"unit": {"S": identity}, "url": {"S": url}, "finished": {"N": str(int(time.time()))}}
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
-    def _create_if_missing(self) -> None:
+    def _is_there(self) -> bool:
+        """Whether the table is there, made now if it may be."""
         key = [{"AttributeName": "unit", "KeyType": "HASH"}]
         try:
             table = self._call("DescribeTable", "describe_table", TableName=self._table)["Table"]
@@ -200,6 +209,8 @@ class _TableManifest(_AwsManifest):
                 message = f"--manifest: the table {self._table} is no manifest (its key is not unit). Give another name."
                 raise OptionError(message)
         except NotFound:
+            if self._look_only:
+                return False
             self._call(
                 "CreateTable", "create_table", TableName=self._table, BillingMode="PAY_PER_REQUEST",
                 AttributeDefinitions=[{"AttributeName": "unit", "AttributeType": "S"}], KeySchema=key,
@@ -212,3 +223,4 @@ class _TableManifest(_AwsManifest):
                 f"--manifest: the table {self._table} is not ready after a minute. Start the job again later."
             )
             raise PeerError(message) from error
+        return True

@@ -139,9 +139,11 @@ def test_an_estimate_is_near_the_truth(folder):
 
 def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypatch):
     monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
+    manifest = f"file://{folder}/made/manifest"
     code = s3_to_elasticsearch.main(
-        ["--input", f"{folder}/[0-2].json", "--dry_run", "--hosts", "127.0.0.1:9"]
+        ["--input", f"{folder}/[0-2].json", "--dry_run", "--hosts", "127.0.0.1:9", "--manifest", manifest]
     )
+    assert not (folder / "made").exists()
     out, _ = capsys.readouterr()
     assert code == 0
     assert "objects: 3 to read, 0 finished before" in out

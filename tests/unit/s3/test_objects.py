@@ -226,6 +226,13 @@ def test_manifests_remember_units(s3, tmp_path, url):
     assert not Finished(manifest.read()).whole(again)
 
 
+def test_looking_at_a_manifest_that_is_not_there_makes_none(s3, tmp_path):
+    for url in (f"file://{tmp_path}/deep/manifest", "dynamodb:finished"):
+        assert list(open_manifest(url, AwsOptions(), look_only=True).read()) == []
+    assert list(tmp_path.iterdir()) == []
+    assert boto3.client("dynamodb", region_name="us-east-1").list_tables()["TableNames"] == []
+
+
 def test_a_table_of_others_is_no_manifest(s3):
     boto3.client("dynamodb", region_name="us-east-1").create_table(
         TableName="orders",
