@@ -6,7 +6,7 @@ import msgspec
 from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
-from penstock.io.aws import THROTTLED_CODES, AwsSession, explain, explain_code
+from penstock.io.aws import EXPIRED_CODES, THROTTLED_CODES, AwsSession, explain, explain_code
 from penstock.io.errors import PenstockError
 
 __all__ = [
@@ -182,7 +182,9 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
     elif isinstance(error, (BotocoreConnectionError, HTTPClientError, CredentialRetrievalError)):
         return CallFailed(operation, "CredentialsUnavailable", text, None)
     cause = explain(error, session, operation, "", "get AWS credentials")
-    return CallFailed(operation, type(error).__name__, text, None, cause)
+    # A role whose source has expired: who made the call renews that, as it would the call's own credentials.
+    expired = isinstance(error, ClientError) and code in EXPIRED_CODES
+    return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
 
 
 def bad_reply(*, operation: str, what: str) -> CallFailed:
