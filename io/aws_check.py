@@ -20,15 +20,25 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from penstock.io.aws import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES, AwsOptions, AwsSession, explain
-from penstock.io.checks import Check, Finding, failed, fine, not_tried
+from penstock.io.checks import Check, Finding, failed, fine, not_tried, warning
 from penstock.io.errors import AccessDenied
 from penstock.io.iam import Arns, Statement, narrowed, statement
 
-__all__ = ["NOT_DENIED", "AwsAccount", "identity_checks", "key_check", "metrics_check"]
+__all__ = [
+    "CREDENTIALS",
+    "MADE_UP",
+    "NOT_DENIED",
+    "AwsAccount",
+    "identity_checks",
+    "key_check",
+    "metrics_check",
+]
 
 CREDENTIALS = "AWS credentials"
 IDENTITY = "AWS identity"
 NOT_DENIED = "not denied; not proven either, because nothing was written (docs/iam.md tells more)"
+MADE_UP = "penstock-check"
+"""The name of what is never stored."""
 _UNKNOWN = frozenset({"InvalidAction", "NotImplemented", "UnknownOperation", "UnknownOperationException"})
 
 
@@ -130,7 +140,7 @@ class AwsAccount:
             raise explain(error, self.session, action or operation, resource, doing) from error
         except (BotoCoreError, ResponseParserError) as error:
             raise explain(error, self.session, action or operation, resource, doing) from error
-        return fine("allowed")
+        return warning(f"allowed, by an endpoint that took what AWS refuses: look there for {MADE_UP}")
 
 
 def identity_checks(account: AwsAccount) -> list[Check]:
@@ -156,7 +166,7 @@ def _identity(account: AwsAccount) -> Finding:
         if error.operation_name == "AssumeRole" or code in DENIED_CODES | EXPIRED_CODES:
             raise explain(error, account.session, "GetCallerIdentity", "*", "ask AWS who we are") from error
         return not_tried(f"AWS doesn't say who we are ({code})")
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         # A network without an STS endpoint is no obstacle to the job.
         return not_tried(f"AWS doesn't say who we are ({type(error).__name__}): sts can't be reached")
 
@@ -222,7 +232,7 @@ def metrics_check(
             refused_with=("InvalidParameterCombination", "InvalidParameterValue"),
             proves=False,
             Namespace=namespace,
-            MetricData=[{"MetricName": "penstock-check", "Value": 0.0, "Values": [0.0]}],
+            MetricData=[{"MetricName": MADE_UP, "Value": 0.0, "Values": [0.0]}],
         )
 
     action = "cloudwatch:PutMetricData"

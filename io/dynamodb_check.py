@@ -6,7 +6,7 @@ Writes are tried on a condition that no row fulfils, so the service refuses them
 from collections.abc import Callable
 from typing import Any
 
-from penstock.io.aws_check import CREDENTIALS, AwsAccount
+from penstock.io.aws_check import CREDENTIALS, MADE_UP, AwsAccount
 from penstock.io.checks import Check, Finding, fine, not_tried
 from penstock.io.errors import NotFound, OptionError, PeerError
 from penstock.io.iam import Statement, actions_of, narrowed
@@ -53,7 +53,7 @@ class _Table:
         self._there = False
 
     def tries(self) -> dict[str, Callable[[], Finding]]:
-        row = {self._key: {"S": "penstock-check"}}
+        row = {self._key: {"S": MADE_UP}}
         touch = {"UpdateExpression": "SET #n = :n", "ExpressionAttributeNames": {"#n": "penstockCheck"}}
         return {
             "CreateTable": self._create,

@@ -1,7 +1,7 @@
 """What the Kinesis write needs before the pipeline runs."""
 
 from penstock.io.aws import AwsOptions
-from penstock.io.aws_check import CREDENTIALS, AwsAccount, identity_checks, key_check, metrics_check
+from penstock.io.aws_check import CREDENTIALS, MADE_UP, AwsAccount, identity_checks, key_check, metrics_check
 from penstock.io.checks import Check, Finding, not_tried, start
 from penstock.io.iam import narrowed
 from penstock.io.kinesis.calls import stream_argument
@@ -73,7 +73,7 @@ def _unknown_stream() -> Finding:
 
 def put_probe(stream: StreamChecks) -> Finding:
     """Whether PutRecords is denied, by a record that no shard can take."""
-    record = {"Data": b"", "PartitionKey": "penstock-check", "ExplicitHashKey": _BEYOND}
+    record = {"Data": b"", "PartitionKey": MADE_UP, "ExplicitHashKey": _BEYOND}
     return stream.account.probe(
         "kinesis",
         "PutRecords",

@@ -8,7 +8,7 @@
 - `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
 """
 
-from penstock.io.s3.archive import WriteToArchive, check_archive
+from penstock.io.s3.archive import WriteToArchive
 from penstock.io.s3.check import archive_checks, read_checks
 from penstock.io.s3.lease_read import ReadForArchive, check_archive_read
 from penstock.io.s3.listing import Stores, list_objects
@@ -32,7 +32,6 @@ __all__ = [
     "WriteToArchive",
     "archive_checks",
     "archive_statements",
-    "check_archive",
     "check_archive_read",
     "list_objects",
     "open_manifest",

@@ -41,7 +41,7 @@ from penstock.io.s3.objects import S3Objects
 from penstock.io.s3.options import ArchiveOptions
 from penstock.transforms.batch import Event, EventBatch
 
-__all__ = ["Archive", "WriteToArchive", "check_archive"]
+__all__ = ["Archive", "WriteToArchive"]
 
 _LOGGER = logging.getLogger(__name__)
 _TICK_S = 0.2
@@ -128,11 +128,6 @@ def _put(objects: S3Objects, options: ArchiveOptions, name: str, body: bytes) ->
         objects.put(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
     finally:
         METERS.requested("s3_put_object", time.monotonic() - began, len(body))
-
-
-def check_archive(options: ArchiveOptions, aws: AwsOptions) -> None:
-    """Proves before the pipeline runs that the bucket is there. Raises `PenstockError`."""
-    S3Objects(aws).check_bucket(options.place[0])
 
 
 class _Group:

@@ -2,7 +2,7 @@
 
 import threading
 
-from penstock.io.aws_check import CREDENTIALS, AwsAccount
+from penstock.io.aws_check import CREDENTIALS, MADE_UP, AwsAccount
 from penstock.io.checks import Check, Finding, fine, not_tried, writable
 from penstock.io.dynamodb_check import table_checks
 from penstock.io.errors import NotFound
@@ -62,19 +62,25 @@ def _input_checks(
 
     name, after = (f"s3:ListBucket of {url}", (CREDENTIALS,)) if bucket else (f"files of {url}", ())
     return [
-        Check(name, listing, statements=narrowed(_of(statements, bucket), "s3:ListBucket"), after=after),
+        Check(
+            name, listing, statements=narrowed(_of(statements, bucket, "List"), "s3:ListBucket"), after=after
+        ),
         Check(
             f"s3:GetObject of {url}" if bucket else f"reading {url}",
             lambda: _read(first, _store(options, account, bucket)),
-            statements=narrowed(_of(statements, bucket), "s3:GetObject"),
+            statements=narrowed(_of(statements, bucket, "Read"), "s3:GetObject"),
             after=(name,),
         ),
     ]
 
 
-def _of(statements: tuple[Statement, ...], bucket: str) -> tuple[Statement, ...]:
-    """The statements on that bucket."""
-    return tuple(each for each in statements if each["Resource"].split(":", 5)[5].partition("/")[0] == bucket)
+def _of(statements: tuple[Statement, ...], bucket: str, *names: str) -> tuple[Statement, ...]:
+    """The statements of those names on that bucket."""
+    return tuple(
+        each
+        for each in statements
+        if each["Sid"] in names and each["Resource"].split(":", 5)[5].partition("/")[0] == bucket
+    )
 
 
 def _read(found: list[S3Object], store: S3Objects | LocalFiles) -> Finding:
@@ -104,7 +110,12 @@ def _list_checks(
 
     after = (CREDENTIALS,) if bucket else ()
     return [
-        Check(f"list {url}", run, statements=narrowed(_of(statements, bucket), "s3:GetObject"), after=after)
+        Check(
+            f"list {url}",
+            run,
+            statements=narrowed(_of(statements, bucket, "ReadList"), "s3:GetObject"),
+            after=after,
+        )
     ]
 
 
@@ -126,7 +137,10 @@ def _manifest_checks(url: str, account: AwsAccount, statements: tuple[Statement,
 
     return [
         Check(
-            name, listing, statements=narrowed(_of(statements, bucket), "s3:ListBucket"), after=(CREDENTIALS,)
+            name,
+            listing,
+            statements=narrowed(_of(statements, bucket, "ListNotes"), "s3:ListBucket"),
+            after=(CREDENTIALS,),
         ),
         put_check(account, bucket, f"{prefix}/" if prefix else "", "--manifest", statements, name),
     ]
@@ -152,7 +166,7 @@ def put_check(
     account: AwsAccount, bucket: str, prefix: str, option: str, statements: tuple[Statement, ...], after: str
 ) -> Check:
     """Whether objects may be put under a prefix (empty, or with its slash): by a part of an upload that isn't there."""
-    key = f"{prefix}penstock-check"
+    key = f"{prefix}{MADE_UP}"
 
     def run() -> Finding:
         return account.probe(
@@ -164,7 +178,7 @@ def put_check(
             action="PutObject",
             Bucket=bucket,
             Key=key,
-            UploadId="penstock-check",
+            UploadId=MADE_UP,
             PartNumber=1,
             Body=b"",
         )
@@ -172,6 +186,6 @@ def put_check(
     return Check(
         f"s3:PutObject to {bucket}/{prefix}",
         run,
-        statements=narrowed(_of(statements, bucket), "s3:PutObject"),
+        statements=narrowed(statements, "s3:PutObject"),
         after=(after,),
     )

@@ -192,6 +192,11 @@ class KinesisSimulator:
             sizes.append(size)
         if sum(sizes) > 5 << 20:
             raise Refused("InvalidArgumentException", "Records size exceeds 5 MB limit")
+        for entry in entries:
+            if entry.explicit_hash_key is not None and not 0 <= int(entry.explicit_hash_key) < 1 << 128:
+                raise Refused(
+                    "InvalidArgumentException", "ExplicitHashKey must be in the range: [0, 2^128-1]."
+                )
         fault = self.faults.take("records", "PutRecords")
         results: list[dict[str, str]] = []
         failed = 0
