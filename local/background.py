@@ -47,8 +47,8 @@ def _load() -> tuple[dict[str, Any], list[Handle]]:
     return state, [Handle(each["name"], each["pid"], each["started"]) for each in state["processes"]]
 
 
-def up(progress: Progress) -> int:
-    """Starts servers and jobs, and leaves them running."""
+def up(progress: Progress, *, on_flink: bool = False) -> int:
+    """Starts servers and jobs, on a Flink cluster if asked to, and leaves them running."""
     with _one_at_a_time():
         _, running = _load()
         if any(process.alive for process in running):
@@ -56,7 +56,7 @@ def up(progress: Progress) -> int:
             raise LocalError(message)
         folder = cache.new_run_folder("up")
         foreign = foreign_elasticsearch(progress)
-        stack = Stack(folder, INDEX + "-%{+YYYY.MM.dd}", foreign, usual_ports=True)
+        stack = Stack(folder, INDEX + "-%{+YYYY.MM.dd}", foreign, usual_ports=True, on_flink=on_flink)
         try:
             stack.start(progress)
             state = {
@@ -64,6 +64,7 @@ def up(progress: Progress) -> int:
                 "beats": f"127.0.0.1:{stack.beats_port}",
                 "elasticsearch": stack.elasticsearch_url,
                 "aws": stack.endpoint_url,
+                "flink": stack.flink.url if stack.flink else "",
                 "processes": [process.to_json() for process in stack.processes],
             }
             (folder / "up.json").write_text(json.dumps(state))
@@ -100,6 +101,18 @@ Look at what arrived, in a browser:
 Kinesis and DynamoDB are at {state["aws"]} (any credentials), for example:
 
     aws --endpoint-url {state["aws"]} --region us-east-1 kinesis list-shards --stream-name kinesis_poc
+{_flink_guide(state["flink"], state["folder"])}"""
+
+
+def _flink_guide(url: str, folder: str) -> str:
+    if not url:
+        return ""
+    return f"""
+Both jobs run on Flink; its page tells of them, their tasks and their counters:
+
+    {url}
+
+What its Python workers log is in {folder}/flink/workers
 """
 
 
@@ -111,8 +124,12 @@ def status(progress: Progress) -> int:
         return 1
     for process in processes:
         print(f"  {process.name:<26} {'runs' if process.alive else 'ended':<6} pid {process.pid}")
-    for name, key in (("Beats", "beats"), ("Elasticsearch", "elasticsearch"), ("Kinesis, DynamoDB", "aws")):
-        print(f"  {name:<26} {state[key]}")
+    for name, key in (
+        *(("Beats", "beats"), ("Elasticsearch", "elasticsearch")),
+        *(("Kinesis, DynamoDB", "aws"), ("Flink", "flink")),
+    ):
+        if state.get(key):
+            print(f"  {name:<26} {state[key]}")
     print(f"  {'logs':<26} {state['folder']}")
     return 0 if all(process.alive for process in processes) else 1
 

@@ -21,8 +21,11 @@ FEW_MINUTES = 3
 SEARCH: dict[str, Any] = {"ignore_unavailable": True, "allow_no_indices": True}
 
 
-def run(given: Sequence[Path], limit: int | None, progress: Progress) -> int:
-    """The demonstration. Returns 0 when every line shipped is in Elasticsearch exactly once, else 1."""
+def run(given: Sequence[Path], limit: int | None, progress: Progress, *, on_flink: bool = False) -> int:
+    """The demonstration, in two processes or on a Flink cluster.
+
+    Returns 0 when every line shipped is in Elasticsearch exactly once, else 1.
+    """
     files = logs.choose(given, limit)
     lines = sum(file.lines for file in files)
     progress.begin("")
@@ -31,7 +34,7 @@ def run(given: Sequence[Path], limit: int | None, progress: Progress) -> int:
     # In a server that is not ours, earlier documents must not be counted as this run's.
     foreign = foreign_elasticsearch(progress)
     prefix = f"penstock-{folder.name}".lower() if foreign else "penstock"
-    stack = Stack(folder, prefix + "-%{+YYYY.MM.dd}", foreign)
+    stack = Stack(folder, prefix + "-%{+YYYY.MM.dd}", foreign, on_flink=on_flink)
     succeeded = False
     try:
         stack.start(progress)

@@ -113,7 +113,7 @@ class FlinkCluster:
     @property
     def processes(self) -> list[Process]:
         """What was started, in the order in which it is to be ended."""
-        found = [self._job_server, *self.task_managers, self._job_manager, self._pool]
+        found = [self._job_server, self._pool, *self.task_managers, self._job_manager]
         return [each for each in found if each is not None]
 
     @property

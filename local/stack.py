@@ -1,13 +1,17 @@
 """Servers and jobs together, started side by side and ended in the order that loses nothing."""
 
 import contextlib
+import functools
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from local import cache, jobs
-from local.aws_server import AwsServer
+from local.aws_server import CREDENTIALS, AwsServer
 from local.elasticsearch_server import ElasticsearchServer, answers, free_port
+from local.flink_cache import find_flink
+from local.flink_cluster import FlinkCluster
 from local.processes import Process
 from local.terminal import Progress
 
@@ -17,6 +21,7 @@ SHARDS = 2
 BEATS_PORT = 5044
 ELASTICSEARCH_PORT = 9200
 AWS_PORT = 4566
+FLINK_PORT = 8081
 
 
 def foreign_elasticsearch(progress: Progress) -> str | None:
@@ -39,10 +44,24 @@ class Stack:
         folder: for everything they write.
         index: where documents go, as in `--index`.
         foreign: the URL of an Elasticsearch that runs already; None starts one.
-        usual_ports: take the ports that people know (5044, 9200, 4566) where they are free.
+        usual_ports: take the ports that people know (5044, 9200, 4566, 8081) where they are free.
+        on_flink: the jobs run on a Flink cluster, started here, instead of a process each.
+
+    Attributes:
+        flink: the cluster, with `on_flink`.
     """
 
-    def __init__(self, folder: Path, index: str, foreign: str | None, *, usual_ports: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        index: str,
+        foreign: str | None,
+        *,
+        usual_ports: bool = False,
+        on_flink: bool = False,
+    ) -> None:
+        self.flink: FlinkCluster | None = None
+        self._on_flink = on_flink
         self.folder = folder
         self.index = index
         self.elasticsearch_url = ""
@@ -60,11 +79,13 @@ class Stack:
         """What was started, in the order in which it is to be ended."""
         servers = [self.aws.process if self.aws else None]
         servers.append(self._elasticsearch.process if self._elasticsearch else None)
-        return [each for each in (self.beats_job, self.kinesis_job, *servers) if each is not None]
+        cluster = self.flink.processes if self.flink else []
+        return [each for each in (self.beats_job, self.kinesis_job, *cluster, *servers) if each is not None]
 
     def start(self, progress: Progress) -> None:
         """Starts all of it; raises `LocalError` naming what did not start, with its last words."""
         home = None if self._foreign else cache.find_elasticsearch(progress)
+        flink = find_flink(progress) if self._on_flink else None
         progress.begin("starting moto (Kinesis, DynamoDB)")
         self.aws = AwsServer(self.folder, self._port(AWS_PORT))
         if self._foreign or not home:
@@ -80,7 +101,15 @@ class Stack:
 
         # The Beats job needs no Elasticsearch: it loads while that boots.
         self.beats_port = free_port(BEATS_PORT if self._usual_ports else None)
-        self.beats_job = jobs.beats_to_kinesis(self.folder, self.endpoint_url, self.beats_port)
+        start: Callable[..., jobs.Job] = jobs.Job
+        if flink is not None:
+            progress.begin("starting Flink: job manager, task managers, Python workers")
+            port = self._port(FLINK_PORT)
+            self.flink = FlinkCluster(flink, self.folder / "flink", web_port=port, environment=CREDENTIALS)
+            self.flink.start(lambda: progress.update(""))
+            progress.done(f"Flink at {self.flink.url}, which is its page for a browser too")
+            start = functools.partial(jobs.FlinkJob, cluster=self.flink)
+        self.beats_job = jobs.beats_to_kinesis(self.folder, self.endpoint_url, self.beats_port, start=start)
         progress.begin("starting Elasticsearch")
         if self._elasticsearch:
             self._elasticsearch.wait_ready(lambda: progress.update(""))
@@ -89,7 +118,7 @@ class Stack:
             progress.done(f"Elasticsearch at {self.elasticsearch_url}, from ELASTICSEARCH_HOSTS")
         progress.begin("starting the jobs")
         self.kinesis_job = jobs.kinesis_to_elasticsearch(
-            self.folder, self.endpoint_url, self.elasticsearch_url, self.index
+            self.folder, self.endpoint_url, self.elasticsearch_url, self.index, start=start
         )
         self.beats_job.wait_ready(lambda: progress.update("beats-to-kinesis"))
         self.kinesis_job.wait_ready(lambda: progress.update("kinesis-to-elasticsearch"))
