@@ -50,6 +50,8 @@ def test_lines_are_those_of_the_text_however_it_comes(data, size):
     st.lists(st.integers(1, 400), max_size=6),
     st.integers(1, 60),
 )
+@example([b"one", b"two", b"three"], [4], 60)  # a part that begins where a line does
+@example([b"one", b"two", b"three"], [3, 5], 60)
 def test_every_line_is_read_once_however_an_object_is_split(lines, edges, size):
     data = b"\n".join(lines)
     whole = events(read_part(cut(data, size), 0, None, ORIGIN, LIMIT))
