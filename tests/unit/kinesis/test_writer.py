@@ -439,6 +439,16 @@ def test_what_no_retry_cures_is_one_line(bench: Bench, code: str, error: type[Ex
     assert bench.kinesis.faults.calls["PutRecords"] == (2 if code.startswith("Expired") else 1)
 
 
+@pytest.mark.parametrize(
+    ("code", "error"), [("KMSDisabledException", PeerError), ("AccessDeniedException", AccessDenied)]
+)
+def test_what_no_retry_cures_in_a_single_record(thin: Bench, code: str, error: type[Exception]) -> None:
+    thin.kinesis.faults.refuse_records(code, share=1.0, times=3)
+    with pytest.raises(error, match=r"cannot write to stream orders"):
+        thin.writer().write(_events(5), None)
+    assert thin.kinesis.faults.calls["PutRecords"] == 1
+
+
 def test_a_denial_in_the_services_words_names_the_principal(bench: Bench) -> None:
     text = (
         "User: arn:aws:iam::111122223333:user/ann is not authorized to perform: kinesis:PutRecords on resource: "
