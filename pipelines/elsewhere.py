@@ -11,7 +11,7 @@ __all__ = ["follow"]
 _LOGGER = logging.getLogger("penstock")
 
 
-def follow(name: str, result: Any) -> int:
+def follow(name: str, result: Any, *, wait: bool = True) -> int:
     """Waits for a job in a cluster, and returns the exit code: 0 also when it was stopped there.
 
     SIGINT and SIGTERM end the waiting, not the job.
@@ -19,12 +19,15 @@ def follow(name: str, result: Any) -> int:
     Args:
         name: the job's name, for messages.
         result: what the runner gave.
+        wait: False returns at once.
 
     Raises:
         RuntimeError: the job failed there, with the runner's words.
     """
     job = getattr(result, "_job_id", "") or name
     _LOGGER.info("%s: submitted as %s", name, job)
+    if not wait:
+        return 0
 
     def leave(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

@@ -95,7 +95,8 @@ def run_streaming(
         _LOGGER.info("%s: running on %s", name, place.describe())
         _LOGGER.debug("kernels: %s", native.describe())
         if place.elsewhere:
-            return follow(name, pipeline.run())
+            wait = not options.view_as(StandardOptions).no_wait_until_finish
+            return follow(name, pipeline.run(), wait=wait)
         watch.start()
         calm_garbage_collector()
         with shown(name, job, pipeline, place.runner):
