@@ -28,8 +28,8 @@ _MAX_LINE = 64 << 10
 _MAX_HEADERS = 200
 _MAX_BODY = 64 << 20
 """Bytes; the largest reply of the service holds 10 MiB of data, in base64 and JSON 14 MB."""
-_ONE_SEND = 16 << 10
-"""Bytes up to which a body is copied behind its headers: a second system call costs more."""
+_ONE_SEND = 256 << 10
+"""Bytes up to which a body is copied behind its headers: a second system call, which wakes the peer, costs more."""
 
 
 class Reply(NamedTuple):

@@ -12,6 +12,9 @@ Only when a field is needed is an event parsed, and what was parsed is dropped a
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import orjson
 
 from penstock.io.errors import OptionError
 from penstock.io.kinesis._documents import document_of
@@ -72,7 +75,17 @@ class PartitionKeys:
             return [str(function(event))[:MAX_KEY] or DEFAULT_KEY for event in events]
         if not self._paths:
             return None
-        return [self._from_fields(event) for event in events]
+        return [self._usual(event) or self._from_fields(event) for event in events]
+
+    def _usual(self, event: Event) -> str:
+        """The first field where it is a string, as it nearly always is; empty for all else. Half the cost."""
+        try:
+            value: Any = orjson.loads(event.data) if event.document is None else event.document
+            for name in self._paths[0]:
+                value = value[name]
+        except (KeyError, TypeError, ValueError):
+            return ""
+        return value[:MAX_KEY] if type(value) is str else ""
 
     def _from_fields(self, event: Event) -> str:
         document = document_of(event)

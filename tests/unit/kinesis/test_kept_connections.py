@@ -75,7 +75,7 @@ def good(body: bytes, more: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), more, body)
 
 
-@pytest.mark.parametrize("size", [0, 10, 16 << 10, (16 << 10) + 1, 3 << 20])
+@pytest.mark.parametrize("size", [0, 10, 256 << 10, (256 << 10) + 1, 3 << 20])
 def test_what_is_sent(size: int) -> None:
     body = b"x" * size
     with talking(good(b"{}")) as (peer, kept):
