@@ -103,7 +103,9 @@ def test_help_names_defaults_and_groups(capsys):
 
 
 def test_values_that_no_command_line_has_read():
-    assert options_from(Water, {"source": "x", "unknown": 1, "depth": "", "litres": None}) == Water(source="x")
+    assert options_from(Water, {"source": "x", "unknown": 1, "depth": "", "litres": None}) == Water(
+        source="x"
+    )
     got = options_from(Water, {
         "source": 7, "litres": "7", "water_port": 9, "cold": False, "still": "yes", "taps": ["a", 2],
         "limits": {"m": 1}, "kind": "sweet", "depth": 1.5, "headers": "a=b,c=d",
