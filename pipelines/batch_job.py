@@ -342,7 +342,7 @@ class _Display:
         speed = (found.bytes - size) / passed
         left = _duration((self._work.bytes - found.bytes) / speed) if speed > 0 and share < 1 else "?"
         return (
-            f"{share:6.1%}  {found.units:,} of {self._work.objects:,} objects  {_size(found.bytes)} of "
+            f"{share:6.1%}  {found.objects:,} of {self._work.objects:,} objects  {_size(found.bytes)} of "
             f"{_size(self._work.bytes)}  {found.delivered:,} events  {(found.delivered - events) / passed:,.0f}/s  "
             f"{left} left" + (f"  {found.refused:,} refused" if found.refused else "")
         )

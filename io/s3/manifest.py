@@ -23,7 +23,7 @@ from penstock.io.aws import AwsOptions, AwsSession, explain
 from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError
 from penstock.io.s3.origin import S3Object, WorkUnit
 
-__all__ = ["Finished", "Manifest", "object_id", "open_manifest", "unit_id"]
+__all__ = ["Finished", "Manifest", "is_last_part", "object_id", "open_manifest", "unit_id"]
 
 
 def object_id(found: S3Object) -> str:
@@ -35,6 +35,12 @@ def object_id(found: S3Object) -> str:
 def unit_id(unit: WorkUnit) -> str:
     """Names a unit: `OBJECT:NUMBER-OF`."""
     return f"{object_id(unit.object)}:{unit.number}-{unit.of}"
+
+
+def is_last_part(identity: str) -> bool:
+    """Whether the unit of that id is the last part of its object, or all of it."""
+    number, _, of = identity.rpartition(":")[2].partition("-")
+    return int(number) + 1 == int(of)
 
 
 class Manifest(Protocol):

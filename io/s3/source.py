@@ -27,7 +27,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
 from penstock.io.s3.listing import Stores
-from penstock.io.s3.manifest import Finished, Manifest, open_manifest, unit_id
+from penstock.io.s3.manifest import Finished, Manifest, is_last_part, open_manifest, unit_id
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
@@ -338,7 +338,12 @@ class _FinishDoFn(beam.DoFn):
         self._delivered.inc(len(batch.events))
         if batch.dead_letters:
             self._refused.inc(len(batch.dead_letters))
-        tally.add(delivered=len(batch.events), refused=len(batch.dead_letters), units=len(units))
+        tally.add(
+            delivered=len(batch.events),
+            refused=len(batch.dead_letters),
+            units=len(units),
+            objects=sum(is_last_part(identity) for identity, _ in units),
+        )
         return iter(())
 
 

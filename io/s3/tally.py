@@ -27,6 +27,7 @@ class Counts:
 
     Attributes:
         units: units of work that are finished.
+        objects: those of them that are a whole object, or the last part of one.
         bytes: of objects, as they are stored, about.
         read: records read.
         delivered: events that the sink has taken (replays among them).
@@ -35,6 +36,7 @@ class Counts:
     """
 
     units: int = 0
+    objects: int = 0
     bytes: int = 0
     read: int = 0
     delivered: int = 0

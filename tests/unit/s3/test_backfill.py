@@ -83,7 +83,11 @@ def test_small_objects_share_batches_and_are_noted_when_they_are_written(folder,
     assert properties["index"] == 3
     LIVE.close()
     assert read_counts(told) == Counts(
-        units=5, bytes=sum(f.stat().st_size for f in folder.glob("*.json")), read=500, delivered=500
+        units=5,
+        objects=5,
+        bytes=sum(f.stat().st_size for f in folder.glob("*.json")),
+        read=500,
+        delivered=500,
     )
     finished = Finished(open_manifest(manifest, AWS).read())
     assert run(options, finished) == []
@@ -198,7 +202,7 @@ def test_a_worker_s_failure_is_the_error_that_it_was():
 def test_the_display_says_how_far_it_is(tmp_path):
     display = batch_job._Display(tmp_path, batch_job.Workload(10, 1_000_000, 0), "log")
     display.line(Counts(), 100.0)
-    text = display.line(Counts(units=5, bytes=500_000, delivered=2000), 110.0)
+    text = display.line(Counts(units=20, objects=5, bytes=500_000, delivered=2000), 110.0)
     assert " 50.0%" in text
     assert "5 of 10 objects" in text
     assert "200/s" in text

@@ -12,7 +12,7 @@ from moto import mock_aws
 from penstock.io.aws import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, Unreachable
 from penstock.io.s3.listing import Stores, list_objects
-from penstock.io.s3.manifest import Finished, object_id, open_manifest, unit_id
+from penstock.io.s3.manifest import Finished, is_last_part, object_id, open_manifest, unit_id
 from penstock.io.s3.objects import ObjectFailure, ObjectStream, S3Objects, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
@@ -207,6 +207,7 @@ def test_manifests_remember_units(s3, tmp_path, url):
     s3.put_object(Bucket=BUCKET, Key="a", Body=b"x")
     found = next(S3Objects(AwsOptions()).list(BUCKET, "a"))
     units = [WorkUnit(found, number, 3) for number in range(3)]
+    assert [is_last_part(unit_id(unit)) for unit in units] == [False, False, True]
     where = url.format(folder=tmp_path)
     manifest = open_manifest(where, AwsOptions())
     assert not Finished(manifest.read()).whole(found)
