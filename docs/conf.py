@@ -25,10 +25,9 @@ myst_url_schemes = ("http", "https")
 html_theme = "furo"
 html_title = "penstock"
 html_static_path = ["_static"]
+html_css_files = ["penstock.css"]
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "sphinx"
-pygments_dark_style = "monokai"
 
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
 
