@@ -1,0 +1,73 @@
+"""deploy/compose.yaml: valid by the Compose Specification, complete, and each job's command one that the job takes."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from penstock.pipelines.__main__ import JOBS
+from penstock.pipelines.command_line import parse
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+JOB_SERVICES = [name for name in SERVICES if name in JOBS]
+
+
+def test_it_is_valid_by_the_specification():
+    schema = json.loads((Path(__file__).parent / "fixtures" / "compose-spec.json").read_text())
+    # The specification has `name` since 2022, this copy of its schema has not.
+    jsonschema.Draft201909Validator(schema).validate({key: COMPOSE[key] for key in COMPOSE if key != "name"})
+
+
+def test_it_has_everything_for_a_look():
+    assert {
+        "aws",
+        "filebeat",
+        "beats-to-kinesis",
+        "kinesis-to-elasticsearch",
+        "elasticsearch",
+        "kibana",
+    } <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_names_is_there(name):
+    service = SERVICES[name]
+    assert set(service.get("depends_on", ())) <= set(SERVICES)
+    for other, wish in service.get("depends_on", {}).items():
+        if wish["condition"] == "service_healthy":
+            assert "healthcheck" in SERVICES[other]
+    for volume in service.get("volumes", ()):
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or source.startswith("/") or (DEPLOY / source).is_file(), source
+    if "build" in service:
+        assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+    assert service["image"].rpartition(":")[2] not in ("", "latest"), "pin the image"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_to_this_machine_only(name):
+    for port in SERVICES[name].get("ports", ()):
+        assert str(port).startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", JOB_SERVICES)
+def test_a_job_takes_its_command(name):
+    service = SERVICES[name]
+    assert service["entrypoint"] == ["penstock"]
+    assert service["command"][0] == name
+    module = importlib.import_module(f"penstock.pipelines.{name.replace('-', '_')}")
+    line = parse(f"penstock {name}", "", module.option_classes(), service["command"][1:])
+    assert line.beam == []
+
+
+def test_filebeat_sends_to_the_port_that_the_job_listens_on():
+    filebeat = yaml.safe_load((DEPLOY / "filebeat.yml").read_text())
+    assert filebeat["output.logstash"]["hosts"] == ["beats-to-kinesis:5044"]
+    assert "--beats_port=5044" in SERVICES["beats-to-kinesis"]["command"]
