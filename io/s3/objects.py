@@ -213,12 +213,8 @@ class LocalFiles:
 
     def list(self, bucket: str, prefix: str) -> Iterator[S3Object]:
         """The files that a path or glob names; of a folder, all below it."""
-        if "*" in prefix or "?" in prefix or "[" in prefix:
-            paths = sorted(glob.glob(prefix, recursive=True))
-        elif os.path.lexists(prefix):
-            paths = [prefix]
-        else:
-            paths = []
+        # First as it stands: a file's own name may hold what a glob has.
+        paths = [prefix] if os.path.lexists(prefix) else sorted(glob.glob(prefix, recursive=True))
         for path in paths:
             if os.path.isdir(path):
                 for folder, folders, names in os.walk(path):

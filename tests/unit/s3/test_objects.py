@@ -53,6 +53,21 @@ def test_listing_with_globs_over_many_pages(s3):
     assert found[0].url == f"s3://{BUCKET}/logs/0001.gz"
 
 
+def test_a_local_name_is_taken_as_it_stands_before_it_is_a_glob(tmp_path):
+    for name in ("log[1].json", "log1.json", "log2.json", "deep/log3.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}\n")
+
+    def names(pattern):
+        return [each.key.removeprefix(f"{tmp_path}/") for each in listed(f"{tmp_path}/{pattern}")]
+
+    assert names("log[1].json") == ["log[1].json"]
+    assert names("log[12].json") == ["log1.json", "log2.json"]
+    assert names("**/log3.json") == ["deep/log3.json"]
+    assert len(names("")) == 4
+
+
 def test_an_input_manifest_names_objects_and_versions(s3, tmp_path):
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     first = s3.put_object(Bucket=BUCKET, Key="a", Body=b"first\n")["VersionId"]
