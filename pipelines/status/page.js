@@ -99,6 +99,9 @@ function drawFigures(totals, job) {
   byId("figures").replaceChildren(...cards);
 }
 
+function breakable(name) { // a long name breaks between its words
+  return name.split(/(?=[A-Z])/).flatMap((part, index) => index ? [h("wbr"), part] : [part]);
+}
 function drawFlow(steps, sources) {
   const peers = sources.map((source) => source.client_count || source.clients.length ? plural(source.client_count, "client") : source.shard_count ? plural(source.shard_count, "shard") : "").filter(Boolean).join(", ");
   byId("flow").replaceChildren(...steps.map((step, index) => {
@@ -108,7 +111,7 @@ function drawFlow(steps, sources) {
     if (step.refused) told.push("refused " + count(step.refused));
     if (step.failures) told.push("failed " + plural(step.failures, "time"));
     return h("li", {}, h("div", {},
-      h("h3", {}, step.name),
+      h("h3", {}, ...breakable(step.name)),
       straight ? null : h("p", { class: "line" }, step.after.length ? "takes from " + step.after.join(", ") : "starts here"),
       step.metered ? h("p", { class: "rate" }, rate(step.events_per_s), h("span", {}, " events/s")) : null,
       step.metered ? h("p", { class: "line" }, size(step.bytes_per_s) + "/s · " + count(step.events) + " in all") : h("p", { class: "line" }, "not metered"),

@@ -6,6 +6,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -19,6 +21,31 @@ from tests.tools.browser import chromium
 from tests.tools.pipeline import log_file, wait_until
 
 pytestmark = pytest.mark.servers
+
+# The contrast of each text with what is behind it, in the theme that is set (WCAG's formula).
+CONTRASTS = """
+const light = (color) => {
+  const parts = color.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
+  const [r, g, b] = parts.map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const ground = (node) => {
+  for (let each = node; each; each = each.parentElement) {
+    const color = getComputedStyle(each).backgroundColor;
+    if (color !== "rgba(0, 0, 0, 0)") return color;
+  }
+  return "rgb(255, 255, 255)";
+};
+return [...document.querySelectorAll("body *")]
+  .filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
+  .filter((node) => node.checkVisibility())
+  .filter((node) => !["SCRIPT", "STYLE", "NOSCRIPT"].includes(node.tagName))
+  .map((node) => {
+    const style = getComputedStyle(node), text = node.namespaceURI.includes("svg") ? style.fill : style.color;
+    const [a, b] = [light(text), light(ground(node))].sort((x, y) => y - x);
+    return [node.className + " " + node.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)];
+  });
+"""
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -74,6 +101,10 @@ def check_layout(browser, keep, name):
             wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
             browser.screenshot(keep / f"{name}-{scheme}-{width}.png")
             assert wide[0] <= wide[1], (scheme, width)
+        contrasts = browser.run(CONTRASTS)
+        assert len(contrasts) > 30
+        low = [each for each in contrasts if each[1] < 4.5]
+        assert not low, (scheme, low[:5])
         grounds.append(browser.run("return getComputedStyle(document.documentElement).backgroundColor"))
     assert grounds[0] != grounds[1]
     browser.scheme("light")
@@ -155,16 +186,42 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
         assert "Traceback" not in job.log.read_text()
 
 
+@pytest.mark.parametrize("kind", ["kinesis", "beats"])
+def test_the_page_of_a_job_in_trouble(browser, keep, kind):
+    """An hour of numbers, many shards or clients, long names, a sink that refuses: made up, so that nobody waits."""
+    program = Path(__file__).parents[1] / "tools" / "busy_status.py"
+    with subprocess.Popen([sys.executable, "-P", program, kind], stdout=subprocess.PIPE, text=True) as job:
+        try:
+            page = job.stdout.readline().strip()
+            browser.open(page)
+            browser.console()
+            browser.wait("document.querySelector('#state').textContent == 'Not keeping up'")
+            assert "93 s behind" in browser.run("return document.querySelector('#notices').textContent")
+            rows = browser.run("return document.querySelectorAll('#tables tbody')[0].children.length")
+            assert rows == {"kinesis": 24, "beats": 60}[kind]
+            assert (
+                len(browser.run("return document.querySelector('#charts path.one').getAttribute('d')")) > 3000
+            )
+            check_layout(browser, keep, f"trouble-{kind}")
+            names = browser.run(
+                "return [...document.querySelectorAll('svg.plot')].map((each) => each.ariaLabel)"
+            )
+            assert all("now" in name for name in names)
+            assert browser.console() == []
+        finally:
+            job.terminate()
+
+
 def test_the_page_of_an_idle_job(pipeline, browser, keep):
     job = pipeline.start_beats("--status_port", "0")
     browser.open(page_of(job))
     browser.wait("document.querySelector('#state').textContent == 'Keeping up'")
     browser.console()
     check_layout(browser, keep, "idle")
-    text = browser.run("return document.body.textContent")
-    assert "No client is connected" in text
-    assert "Every event so far was taken" in text
-    assert "NaN" not in text
-    assert "undefined" not in text
+    shown = browser.run("return document.body.innerText")
+    assert "No client is connected" in shown
+    assert "Every event so far was taken" in shown
+    assert "NaN" not in shown
+    assert "undefined" not in shown
     assert browser.console() == []
     job.finish()
