@@ -8,18 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.io.kinesis import _get_reply
 from penstock.io.kinesis._get_reply import decode_get_records
 from penstock.io.kinesis.calls import ChildShard, GetRecordsReply, HashKeyRange, Record
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.binary(max_size=200), st.text(max_size=5))),
+    st.lists(
+        st.tuples(
+            st.binary(max_size=200) | st.integers(3000, 10_000).map(bytes),
+            st.text(max_size=5) | st.sampled_from(['"Data":"', '","Data":"7', '\\"Data":"']),
+        )
+    ),
     st.none() | st.text(max_size=9),
     st.none() | st.integers(0, 1 << 40),
     st.booleans(),
+    st.booleans(),
+    st.sampled_from([-1, 4096]),
 )
-def test_same_as_json_and_base64(records, iterator, behind, escaped):
+def test_same_as_json_and_base64(records, iterator, behind, escaped, spaces, long):
     reply = {
         "Records": [
             {
@@ -35,10 +43,40 @@ def test_same_as_json_and_base64(records, iterator, behind, escaped):
         "MillisBehindLatest": behind,
         "ChildShards": None,  # as kinesis-local has it
     }
-    text = json.dumps(reply)
+    text = json.dumps(reply, separators=None if spaces else (",", ":"))
     body = (text.replace("/", "\\/") if escaped else text).encode()
     expected = [Record(str(n), data, key, 1.5 + n) for n, (data, key) in enumerate(records)]
-    assert decode_get_records(body) == GetRecordsReply(expected, iterator, behind, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_get_reply, "_LONG", long)
+        assert decode_get_records(body) == GetRecordsReply(expected, iterator, behind, [])
+
+
+FIRST = b'{"SequenceNumber":"1","PartitionKey":"","Data":"%b"'
+LONG = base64.b64encode(bytes(6000))
+
+
+@pytest.mark.parametrize(
+    ("records", "cut"),
+    [
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":"YQ=="}', True),
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data": "MQ=="}', False),
+        (FIRST + b',"x\\"Data":"y"}', False),
+        (FIRST + b',"x":{"Data":"y"}}', False),
+        (FIRST + b',"Data":"YQ=="}', False),
+    ],
+)  # fmt: skip
+def test_only_what_is_written_as_expected_is_cut(records, cut):
+    body = b'{"Records":[' + records % LONG + b"]}"
+    assert (_get_reply._cut(body) is not None) == cut
+    payloads = [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
+    assert [record.data for record in decode_get_records(body).records] == payloads
+
+
+@pytest.mark.parametrize("end", [b"", b'"', b'"}', b'"}]', b'%"}]}', b'\\""}]}', b'"}]}}'])
+def test_a_long_reply_that_is_rotten_is_refused(end):
+    body = b'{"Records":[{"SequenceNumber":"1","PartitionKey":"a","Data":"' + LONG + end
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        decode_get_records(body)
 
 
 def test_the_end_of_a_shard_with_its_children():
