@@ -213,6 +213,29 @@ def test_a_worker_that_slept_through_its_lease_reads_on_only_after_it_renewed_it
     assert payloads(read(live)) == [b"later"]
 
 
+def test_a_table_that_is_away_for_longer_than_a_lease_lasts_costs_time_only(model, clock, caplog):
+    store = MemoryLeases()
+    live = SteppedLive(model, store, OPTIONS, clock)
+    acknowledge(live, read(live))
+
+    def away(*_):
+        raise Unreachable("cannot use the lease table: no answer.")
+
+    replace, scan = store.replace, store.scan
+    store.replace = store.scan = away
+    model.put("key", b"meanwhile")
+    for _ in range(12):
+        clock.now += 1.0
+        live.tick()
+    live.pool.step_all()
+    assert live.take(0.0) is None, "another worker may have the lease by now"
+    store.replace, store.scan = replace, scan
+    clock.now += 2.0
+    assert payloads(read(live)) == [b"meanwhile"]
+    assert live.failure is None
+    assert 1 <= caplog.text.count("trying again") <= 3, "once a minute for each thing tried"
+
+
 def test_a_failed_bundle_is_handed_out_again_and_the_mark_goes_back(model, clock):
     live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
     live.tick()
