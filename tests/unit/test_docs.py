@@ -139,3 +139,12 @@ def test_options_that_keep_their_name_do_so():
     kept = [name for row in rows("logstash.md") if row[1] == "=" for name in re.findall(r"`(\w+)`", row[0])]
     assert len(kept) > 80
     assert set(kept) <= ours
+
+
+def test_alerts_name_metrics_that_the_dashboard_has_too():
+    """A test of the dashboard looks for its names in a real /metrics."""
+    dashboard = (ROOT / "grafana" / "penstock.json").read_text()
+    names = set(re.findall(r"penstock_\w+", (DOCS / "operating.md").read_text()))
+    assert names
+    for name in names:
+        assert name in dashboard, name
