@@ -20,7 +20,10 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mypy", ("tests/typecheck.py",)),
     ("unit tests", (*PYTEST, "-n", "2", "-m", "not servers and not kills")),
     # Last, so that its closing line is the last line of all.
-    ("tests with real servers", (*PYTEST, "-n", "2", "-m", "servers or kills", "--durations", "10")),
+    (
+        "tests with real servers",
+        (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "servers or kills", "--durations", "10"),
+    ),
 )
 
 

@@ -26,6 +26,7 @@ if "local" not in sys.modules:
 
 from local.aws_server import CREDENTIALS, AwsServer  # noqa: E402
 from local.elasticsearch_server import ElasticsearchServer  # noqa: E402
+from local.flink_cluster import FlinkCluster  # noqa: E402
 from tests import servers  # noqa: E402
 
 
@@ -89,6 +90,13 @@ def aws_factory() -> Iterator[Callable[[], AwsServer]]:
     """Starts private moto servers: `.endpoint_url`, `.client(service)`, `.stop()`."""
     with servers.private_aws() as factory:
         yield factory
+
+
+@pytest.fixture(scope="session")
+def flink() -> Iterator[FlinkCluster]:
+    """The run's Flink; its tests are one group (tests/tools/flink.py), so that they have it to themselves."""
+    with servers.flink_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

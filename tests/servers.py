@@ -21,8 +21,10 @@ import boto3
 from elasticsearch import Elasticsearch
 
 from local import cache
-from local.aws_server import REGION, AwsServer, create_stream
+from local.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
 from local.elasticsearch_server import ElasticsearchServer, answers
+from local.flink_cache import find_flink
+from local.flink_cluster import FlinkCluster
 from local.processes import Handle, Process
 from local.terminal import Progress
 
@@ -115,6 +117,33 @@ def private_aws() -> Iterator[Callable[[], AwsServer]]:
             return server.wait_ready()
 
         yield factory
+
+
+class _RegisteredFlink(FlinkCluster):
+    def _java(self, *arguments: Any) -> Process:
+        return _registered(super()._java(*arguments))
+
+    def _beam_job_server(self) -> Process:
+        return _registered(super()._beam_job_server())
+
+    def _python_pool(self) -> Process:
+        return _registered(super()._python_pool())
+
+
+def _registered(process: Process) -> Process:
+    _register(process)
+    return process
+
+
+@contextlib.contextmanager
+def flink_cluster() -> Iterator[FlinkCluster]:
+    """Two task managers of one slot each."""
+    flink = find_flink(Progress(io.StringIO()))
+    cluster = _RegisteredFlink(flink, _folder("flink"), environment=CREDENTIALS)
+    try:
+        yield cluster.start()
+    finally:
+        cluster.kill()
 
 
 def _folder(name: str) -> Path:

@@ -53,17 +53,20 @@ class Pipeline:
         self.started: list[Job] = []
         aws.create_stream(name, shards)
 
+    def make_job(self, *arguments: Any) -> Job:
+        return Job(*arguments)
+
     def start_beats(self, *options: str, ready: bool = True) -> Job:
         job = jobs.beats_to_kinesis(
             self.folder, self.aws.endpoint_url, self.port, *options,
-            stream=self.name, log_name=f"beats-{len(self.started)}",
+            stream=self.name, log_name=f"beats-{len(self.started)}", start=self.make_job,
         )  # fmt: skip
         return self._started(job, ready)
 
     def start_kinesis(self, *options: str, ready: bool = True) -> Job:
         job = jobs.kinesis_to_elasticsearch(
             self.folder, self.aws.endpoint_url, self.elasticsearch.url, self.name + "-%{+YYYY.MM.dd}", *options,
-            stream=self.name, application=self.name, log_name=f"kinesis-{len(self.started)}",
+            stream=self.name, application=self.name, log_name=f"kinesis-{len(self.started)}", start=self.make_job,
         )  # fmt: skip
         return self._started(job, ready)
 

@@ -1,0 +1,164 @@
+"""Both streaming jobs on a real Flink cluster: what it shows of them, and what clusters do to them.
+
+The jobs are started once, and every test ships a file of its own through them while something breaks. After each,
+every line is in Elasticsearch exactly once, and what the Beats client was told is safe was safe when it was told.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from local import evidence
+from local.beats_client import Shipper
+from local.flink_cluster import FlinkCluster
+from tests.servers import SharedAws, SharedElasticsearch
+from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, listening_beyond_loopback, shipping
+from tests.tools.pipeline import log_file, wait_until
+from tests.tools.tcp_proxy import TcpProxy, tcp_proxy
+
+pytestmark = FLINK
+
+LINES = 3000
+RATE = 600
+
+
+class Both(FlinkPipeline):
+    """Both jobs, with a proxy before Elasticsearch."""
+
+    proxy: TcpProxy
+    shipped = 0
+
+    def start_both(self, *options: str) -> None:
+        self.beats = self.start_beats(*options, ready=False)
+        self.kinesis = self.start_kinesis(*options, ready=False)
+        self.beats.wait_ready()
+        self.kinesis.wait_ready()
+
+    def ship(self, trouble: Callable[[Shipper], None]) -> None:
+        """Ships a file while `trouble` happens, from its first quarter on, and proves that nothing is lost or doubled."""
+        file = log_file(self.folder / f"{uuid.uuid4().hex}.log", LINES)
+        before = self.count()
+        with shipping(self.port, file, RATE) as shipper:
+            wait_until(lambda: shipper.counts.acknowledged >= LINES / 4, "a quarter of the lines")
+            trouble(shipper)
+            assert not shipper.counts.done, "it came too late to prove anything"
+            wait_until(lambda: shipper.counts.done, f"the last acknowledgement ({shipper.counts})")
+        wait_until(lambda: self.count() >= before + LINES, "all documents")
+        found = evidence.arrival(self.client, self.index, [file])
+        assert found.exactly_once, found
+        assert found.documents == before + LINES
+        self.shipped += LINES
+        assert not self.dead_letters()
+
+    def acknowledged_is_stored(self, shipper: Shipper) -> None:
+        """An acknowledgement is a promise: at this moment the stream holds what it was given for."""
+        acknowledged = shipper.counts.acknowledged
+        assert len(self.lines_in_stream()) >= self.shipped + acknowledged
+
+
+@pytest.fixture(scope="module")
+def both(
+    flink: FlinkCluster,
+    elasticsearch: SharedElasticsearch,
+    aws: SharedAws,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Both]:
+    with tcp_proxy(urlsplit(elasticsearch.url).port) as proxy:
+        made = Both(flink, tmp_path_factory.mktemp("flink"), elasticsearch, aws, f"t{uuid.uuid4().hex[:12]}")
+        made.elasticsearch = SharedElasticsearch(f"http://127.0.0.1:{proxy.port}")
+        made.proxy = proxy
+        try:
+            made.start_both()
+            yield made
+        finally:
+            made.close()
+
+
+def wait_restarted(cluster: FlinkCluster, both: Both) -> None:
+    for job in (both.beats, both.kinesis):
+        wait_until(lambda job=job: cluster.rest.running(job.flink_id), f"{job.name} to run again")
+
+
+def test_metrics_have_names_that_a_person_finds(flink, both):
+    both.ship(lambda shipper: None)
+
+    def values(job):
+        """Metric to value. Flink puts subtask and operator before a name, the operator cut at 80 characters."""
+        found = flink.rest.metrics(job.flink_id)
+        return {name.rpartition(".")[2]: value for name, value in found.items()}
+
+    beats = wait_until(
+        lambda: (found := values(both.beats)).get("acknowledge_events") == str(LINES) and found,
+        "the counters",
+    )
+    assert beats["beats_events"] == str(LINES)
+    assert beats["beats_connections_open"] in ("0", "1")
+    assert beats["kinesis_write_events"] == str(LINES)
+    assert re.fullmatch(r"DistributionResult\{.*count=\d+.*\}", beats["beats_ack_latency_ms"])
+    kinesis = wait_until(
+        lambda: (found := values(both.kinesis)).get("acknowledge_events") == str(LINES) and found,
+        "the counters",
+    )
+    lags = {name: value for name, value in kinesis.items() if "MillisBehindLatest" in name}
+    assert sorted(lags) == [f"kinesis_MillisBehindLatest_shardId-{number:012}" for number in range(2)]
+    assert all(int(value) >= 0 for value in lags.values())
+    assert kinesis["elasticsearch_written"] == str(LINES)
+
+
+def test_the_jobs_are_named_and_the_page_answers(flink, both):
+    running = {job["name"] for job in flink.rest.jobs() if job["state"] == "RUNNING"}
+    assert running == {f"beats-to-kinesis-{both.name}", f"kinesis-to-elasticsearch-{both.name}"}
+    steps = " ".join(task["name"] for task in flink.rest.tasks(both.kinesis.flink_id))
+    assert "{ReadFromKinesis, Decode, WriteToElasticsearch, WriteDeadLetters, Acknowledge}" in steps
+
+
+def test_kill_9_of_the_python_workers(flink, both):
+    def trouble(shipper):
+        kill_workers(flink)
+        both.acknowledged_is_stored(shipper)
+        wait_restarted(flink, both)
+
+    both.ship(trouble)
+
+
+def test_kill_9_of_the_task_managers(flink, both):
+    def trouble(shipper):
+        for process in list(flink.task_managers):
+            flink.kill_task_manager(process)
+        both.acknowledged_is_stored(shipper)
+        for _ in range(2):
+            flink.start_task_manager()
+
+    both.ship(trouble)
+    wait_restarted(flink, both)
+
+
+def test_the_sink_is_down_for_a_while(flink, both):
+    def trouble(shipper):
+        both.proxy.down()
+        checkpoints = flink.rest.checkpoints(both.beats.flink_id)
+        # The job before the stream doesn't notice: it goes on, and so do its checkpoints.
+        wait_until(lambda: flink.rest.checkpoints(both.beats.flink_id) >= checkpoints + 2, "two checkpoints")
+        both.proxy.up()
+
+    both.ship(trouble)
+    assert flink.rest.running(both.kinesis.flink_id)
+
+
+def test_cancel_and_submit_again(flink, both):
+    def trouble(shipper):
+        both.beats.cancel()
+        both.kinesis.cancel()
+        both.acknowledged_is_stored(shipper)
+        both.start_both()
+
+    both.ship(trouble)
+
+
+def test_what_listens_is_on_loopback(flink, both):
+    """Whoever reaches a job server can run code there."""
+    pids = {process.pid for process in flink.processes} | set(flink.workers())
+    assert listening_beyond_loopback(pids) == []

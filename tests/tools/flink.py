@@ -1,0 +1,103 @@
+"""Jobs of a test on the run's Flink cluster, with a stream, an application and an index of their own.
+
+All tests on the cluster belong to one group (`pytestmark = FLINK`): pytest-xdist runs them one after another.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.beats_client import Shipper
+from local.flink_cluster import FlinkCluster
+from local.jobs import FlinkJob, Job
+from local.logs import LogFile
+from tests.tools.pipeline import Pipeline
+
+FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
+
+# Frequent, so that a restart goes back to the middle of what happens, not to its beginning.
+CHECKPOINTS = ("--checkpointing_interval", "1000")
+# A dead worker's leases are free after 2 s also where nobody can see that it is dead.
+LEASES = ("--checkpoint_interval_seconds", "1", "--additional_settings", "failoverTimeMillis=2000")
+
+
+class FlinkPipeline(Pipeline):
+    """`Pipeline`, with both jobs on Flink; a further job by `submit`."""
+
+    def __init__(
+        self, cluster: FlinkCluster, folder: Path, elasticsearch: Any, aws: Any, name: str, shards: int = 2
+    ):
+        super().__init__(folder, elasticsearch, aws, name, shards)
+        self.cluster = cluster
+
+    def start_beats(self, *options: str, ready: bool = True) -> Job:
+        return super().start_beats(*CHECKPOINTS, *options, ready=ready)
+
+    def start_kinesis(self, *options: str, ready: bool = True) -> Job:
+        return super().start_kinesis(*LEASES, *CHECKPOINTS, *options, ready=ready)
+
+    def make_job(self, name: str, options: Any, folder: Path, log_name: str = "", **further: Any) -> FlinkJob:
+        flink_name = f"{name}-{self.name}"
+        return FlinkJob(
+            name, options, folder, log_name, cluster=self.cluster, flink_name=flink_name, **further
+        )
+
+    def submit(self, name: str, *options: str, runner: Any = ()) -> FlinkJob:
+        """Any job, by all of its options; `runner`: the runner's, if not those of the cluster's job server."""
+        job = self.make_job(name, options, self.folder, f"{name}-{len(self.started)}", runner=runner)
+        self.started.append(job)
+        return job
+
+    def close(self) -> None:
+        """Kills those who submitted, and cancels what they left in the cluster."""
+        super().close()
+        for job in self.cluster.rest.jobs():
+            if job["name"].endswith(self.name) and job["end-time"] == -1:
+                self.cluster.rest.cancel(job["jid"])
+
+
+def kill_workers(cluster: FlinkCluster) -> None:
+    """SIGKILL to every Python worker."""
+    pids = cluster.workers()
+    assert pids, "no worker runs"
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def shipping(port: int, file: LogFile, rate: float) -> Iterator[Shipper]:
+    """A Beats client at work for as long as the block lasts."""
+    shipper = Shipper("127.0.0.1", port, [file.path], rate=rate, window=100, backoff_s=(0.1, 0.3))
+    thread = threading.Thread(target=shipper.run, daemon=True)
+    thread.start()
+    try:
+        yield shipper
+    finally:
+        shipper.stop()
+        thread.join(10)
+
+
+def listening_beyond_loopback(pids: set[int]) -> list[str]:
+    """The sockets of these processes that listen elsewhere than on 127.0.0.1 (or ::1), as /proc tells them."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = [*line.split()[:4], line.split()[9]]
+            address = local.partition(":")[0]
+            # In words of four bytes, each back to front: 127.0.0.1, ::ffff:127.0.0.1, ::1.
+            loopback = address.endswith("0100007F") or address == "0" * 24 + "01000000"
+            if state == "0A" and inode in inodes and not loopback:
+                found.append(f"{table} {local}")
+    return found
