@@ -35,7 +35,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
-from penstock.io.options import option
+from penstock.io.options import check_address, option
 
 __all__ = [
     "ACTIONS",
@@ -140,9 +140,8 @@ class AwsOptions:
         if self.access_key and self.profile:
             message = "--access_key and --profile exclude each other."
             raise OptionError(message)
-        if self.endpoint_url and not self.endpoint_url.startswith(("http://", "https://")):
-            message = f"--endpoint_url {self.endpoint_url!r} must start with http:// or https://."
-            raise OptionError(message)
+        if self.endpoint_url:
+            check_address("--endpoint_url", self.endpoint_url, "keys, a profile or a role")
         for name in ("connect_timeout", "request_timeout"):
             if getattr(self, name) < 1:
                 message = f"--{name} must be at least 1 (milliseconds)."

@@ -73,7 +73,10 @@ class AwsAccount:
 
     @functools.cached_property
     def _partition(self) -> str:
-        return str(botocore.session.Session().get_partition_for_region(self.options.region))
+        try:
+            return str(botocore.session.Session().get_partition_for_region(self.options.region))
+        except BotoCoreError:
+            return "aws"  # an unknown region is told by the first client
 
     def call(
         self,

@@ -9,8 +9,11 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
-__all__ = ["display_data_of", "flag_of", "option"]
+from penstock.io.errors import OptionError
+
+__all__ = ["check_address", "display_data_of", "flag_of", "option"]
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
@@ -63,3 +66,19 @@ def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
                 value = ", ".join(map(str, value))
             shown[flag_of(field)[2:]] = _USER_INFO.sub("", value) if isinstance(value, str) else value
     return shown
+
+
+def check_address(flag: str, url: str, instead: str) -> None:
+    """Raises `OptionError` unless `url` is an address by HTTP without user and password, for which `instead` serves."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    # The text is shown without what may be a password, however broken the rest is.
+    if "@" in url:
+        message = f"{flag}: credentials in a URL end up in logs; give {instead}."
+        raise OptionError(message)
+    if not valid:
+        message = f"{flag} {url!r} must start with http:// or https:// and name a host."
+        raise OptionError(message)

@@ -199,8 +199,8 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
         message = "--version_type needs --version."
     elif not options.hosts and not options.cloud_id:
         message = "--hosts is empty: name at least one node, such as localhost:9200."
-    elif options.proxy and not options.proxy.startswith(("http://", "https://")):
-        message = "--proxy must be a URL that starts with http:// or https://."
+    elif options.proxy and not _is_proxy(options.proxy):
+        message = "--proxy must be a URL that starts with http:// or https:// and names a host."
     elif options.ilm_enabled == "true" and not options.ilm_policy:
         message = "--ilm_enabled needs --ilm_policy."
     for flag in ("ssl_certificate_authorities", "ssl_certificate", "ssl_key", "template"):
@@ -209,6 +209,14 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
             message = f"--{flag} {file}: no such file, or it cannot be read."
     if message:
         raise OptionError(message)
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _check_bounds(options: ElasticsearchOptions) -> None:
