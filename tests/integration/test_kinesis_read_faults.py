@@ -8,10 +8,10 @@ import pytest
 
 from penstock.io.aws import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, Unreachable
+from penstock.io.kinesis.check_read import check_read
 from penstock.io.kinesis.leases import MemoryLeases
 from penstock.io.kinesis.live import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.source import check
 from tests.simulator import KinesisSimulator
 
 pytestmark = pytest.mark.servers
@@ -184,15 +184,15 @@ def test_a_stream_deleted_under_way_ends_the_job(simulator, open_live):
 
 
 def test_check_is_one_clear_line_each(simulator, aws):
-    check(OPTIONS, aws)
+    check_read(OPTIONS, aws)
     with pytest.raises(NotFound, match="nowhere"):
-        check(dataclasses.replace(OPTIONS, kinesis_stream_name="nowhere"), aws)
+        check_read(dataclasses.replace(OPTIONS, kinesis_stream_name="nowhere"), aws)
     with pytest.raises(Unreachable, match="--endpoint_url"):
-        check(OPTIONS, dataclasses.replace(aws, endpoint_url="http://127.0.0.1:1"))
+        check_read(OPTIONS, dataclasses.replace(aws, endpoint_url="http://127.0.0.1:1"))
     with pytest.raises(OptionError, match="no such profile"):
-        check(OPTIONS, AwsOptions(profile="nobody", endpoint_url=simulator.endpoint_url))
+        check_read(OPTIONS, AwsOptions(profile="nobody", endpoint_url=simulator.endpoint_url))
     simulator.faults.refuse("DescribeStreamSummary", "AccessDeniedException", times=None)
     with pytest.raises(AccessDenied, match="kinesis:DescribeStreamSummary") as caught:
-        check(OPTIONS, aws)
+        check_read(OPTIONS, aws)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, PenstockError)
