@@ -63,11 +63,11 @@ def write_to_elasticsearch(**config: Any) -> PTransform:
 
 def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
     """Besides the URL, the options of the store that it names: Elasticsearch's, or AWS'."""
-    classes = (ElasticsearchOptions,) if dead_letters.startswith("elasticsearch:") else (AwsOptions,)
-    (options,) = _options("WriteDeadLetters", config, *classes)
-    if classes == (AwsOptions,):
-        return WriteDeadLetters(dead_letters, aws=options)
-    return WriteDeadLetters(dead_letters, elasticsearch=options)
+    if dead_letters.startswith("elasticsearch:"):
+        (cluster,) = _options("WriteDeadLetters", config, ElasticsearchOptions)
+        return WriteDeadLetters(dead_letters, elasticsearch=cluster)
+    (aws,) = _options("WriteDeadLetters", config, AwsOptions)
+    return WriteDeadLetters(dead_letters, aws=aws)
 
 
 def decode_objects(**config: Any) -> PTransform:
