@@ -10,6 +10,8 @@ __all__ = ["follow"]
 
 _LOGGER = logging.getLogger("penstock")
 
+_CANCELLED = "JobCancellationException"
+
 
 def follow(name: str, result: Any, *, wait: bool = True) -> int:
     """Waits for a job in a cluster, and returns the exit code: 0 also when it was stopped there.
@@ -41,8 +43,11 @@ def follow(name: str, result: Any, *, wait: bool = True) -> int:
             "%s: goes on in the cluster as %s; stop it there, with a savepoint (docs/flink.md)", name, job
         )
         return 0
-    except RuntimeError:
-        if result.state != PipelineState.CANCELLED:
+    except RuntimeError as error:
+        # Flink's job server calls a job failed that was cancelled by Flink's own means.
+        if result.state != PipelineState.CANCELLED and _CANCELLED not in str(error):
             raise
+        _LOGGER.info("%s: was cancelled in the cluster", name)
+        return 0
     _LOGGER.info("%s: ended in the cluster: %s", name, result.state)
     return 0

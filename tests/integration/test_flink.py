@@ -105,7 +105,7 @@ def test_metrics_have_names_that_a_person_finds(flink, both):
     lags = {name: value for name, value in kinesis.items() if "MillisBehindLatest" in name}
     assert sorted(lags) == [f"kinesis_MillisBehindLatest_shardId-{number:012}" for number in range(2)]
     assert all(int(value) >= 0 for value in lags.values())
-    assert kinesis["elasticsearch_written"] == str(LINES)
+    assert kinesis["elasticsearch_documents"] == str(LINES)
 
 
 def test_the_jobs_are_named_and_the_page_answers(flink, both):
@@ -119,9 +119,9 @@ def test_kill_9_of_the_python_workers(flink, both):
     def trouble(shipper):
         kill_workers(flink)
         both.acknowledged_is_stored(shipper)
-        wait_restarted(flink, both)
 
     both.ship(trouble)
+    wait_restarted(flink, both)
 
 
 def test_kill_9_of_the_task_managers(flink, both):
