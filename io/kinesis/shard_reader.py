@@ -35,6 +35,10 @@ __all__ = ["Piece", "ReaderHost", "ShardReader"]
 
 _LOGGER = logging.getLogger(__name__)
 
+_OUT_OF_RANGE = METERS.counter(
+    "penstock_out_of_range_events_total", "User records with a hash key outside their shard.", "stream"
+)
+
 # One acknowledgement covers a chunk: large enough to cost nothing, small enough to fill batches evenly.
 _CHUNK_EVENTS = 500
 _CHUNK_BYTES = 256 << 10
@@ -322,6 +326,7 @@ class ShardReader:
                 self, "dropped" if drop else "kept",
             )  # fmt: skip
         self.out_of_range += len(outside)
+        _OUT_OF_RANGE.of(self._options.stream_name).add(len(outside))
         if not drop:
             return events
         unwanted = set(outside)

@@ -12,6 +12,7 @@ from penstock.io.kinesis.calls import CallFailed
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_reader import ShardReader
+from penstock.io.meters import METERS
 from tests.tools.stream_model import WHOLE, StreamModel
 from tests.unit.kinesis.test_deaggregation import field, sealed, user_record
 
@@ -176,9 +177,11 @@ def test_user_records_of_other_shards(model, host, caplog, rule, kept):
     for _ in range(3):
         model.put("key", aggregated(b"in", b"out", keys=(b"a", b"b")))
     reader = reader_of(model, host, hash_range=HashRange.of(inside, inside), out_of_range=rule)
+    counter = METERS.counter("penstock_out_of_range_events_total", "", "stream").of("stream")
+    before = counter.value
     reader.step()
     assert len(host.events) == 3 * kept
-    assert reader.out_of_range == 3
+    assert reader.out_of_range == counter.value - before == 3
     assert caplog.text.count("hash keys of other shards") == 1
     assert host.pieces[-1].end == Position(int(model.records[SHARD][2].sequence_number), 1)
 
