@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "do-not-show"
 AWS = AwsOptions(
     region="eu-west-1", access_key="AKIAEXAMPLE", secret_key=SECRET, session_token=SECRET,
-    endpoint_url=f"http://me:{SECRET}@127.0.0.1:1",
+    endpoint_url="http://127.0.0.1:1",
 )  # fmt: skip
 READ = kinesis.KinesisReadOptions(kinesis_stream_name="orders", application_name="orders")
 SINK = elasticsearch.ElasticsearchOptions(
@@ -121,7 +121,9 @@ class Options:
 
 def test_only_what_differs_from_the_default_is_shown_and_no_secret():
     assert display_data_of(Options()) == {}
-    set_anew = Options(name="other", count=2, parts=["b", "c"], pairs={"x": "y"}, key=SECRET)
+    set_anew = Options(
+        name=f"http://me:{SECRET}@host/", count=2, parts=["b", "c"], pairs={"x": "y"}, key=SECRET
+    )
     assert display_data_of(set_anew, Options()) == {
-        "name": "other", "thing_count": 2, "parts": "b, c", "pairs": "x=y",
+        "name": "http://host/", "thing_count": 2, "parts": "b, c", "pairs": "x=y",
     }  # fmt: skip
