@@ -1,5 +1,6 @@
 """The documentation: it builds without a warning, stands alone, and says what the code says."""
 
+import argparse
 import html.parser
 import importlib.util
 import os
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from penstock.pipelines.runners import FlinkStreamingOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -104,6 +108,18 @@ def flags():
     }
 
 
+def beam_flags():
+    """Beam's own options, and those of Flink's job server that we choose or check; likewise."""
+    parser = argparse.ArgumentParser(conflict_handler="resolve", add_help=False)
+    assert issubclass(FlinkStreamingOptions, PipelineOptions)
+    pending = [PipelineOptions]
+    while pending:
+        cls = pending.pop()
+        pending += cls.__subclasses__()
+        cls._add_argparse_args(parser)
+    return {flag[2:] for action in parser._actions for flag in action.option_strings}
+
+
 def rows(page):
     """The cells of all table rows of a page that begin with code."""
     for line in (DOCS / page).read_text().splitlines():
@@ -120,13 +136,7 @@ def test_quoted_messages_still_stand_in_the_code():
 
 
 def test_every_option_that_a_page_names_exists():
-    known = flags() | {
-        "runner",
-        "help",
-        "direct_num_workers",
-        "parallelism",
-        "setup_file",
-    }  # Beam's and Flink's
+    known = flags() | beam_flags() | {"help"}
     for page in (ROOT / "README.md", *DOCS.glob("*.md")):
         # In text and tables; commands are run by tests/integration/test_docs_snippets.py.
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
