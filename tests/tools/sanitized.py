@@ -53,7 +53,11 @@ def run(folder: Path, tests: list[str]) -> int:
 def inside(folder: Path, tests: list[str]) -> int:
     """Puts the kernels in their places before anybody imports them."""
     import pytest
+    from hypothesis import settings
 
+    # More than usual: a crash is what we are after, and it hides in the rarest input.
+    settings.register_profile("sanitized", max_examples=400, deadline=None)
+    settings.load_profile("sanitized")
     for source in kernels():
         name = ".".join(("penstock", *source.relative_to(ROOT).with_suffix("").parts))
         made = folder / f"{source.stem}{sysconfig.get_config_var('EXT_SUFFIX')}"
