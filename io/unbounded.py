@@ -293,6 +293,9 @@ class _Read(beam.PTransform):
         self._plan = plan
         self._splits = splits
 
+    def display_data(self) -> dict[str, Any]:
+        return {"source": self._plan.key, "splits": len(self._splits)}
+
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         return (
             begin

@@ -16,6 +16,7 @@ from penstock.io.aws import AwsOptions
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.options import display_data_of, option
 from penstock.io.s3.lease_read import ReadForArchive
+from penstock.io.unbounded import Pacing, _Plan, _Read
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
 from penstock.transforms.decode import JsonDecoder
 
@@ -71,6 +72,10 @@ STEPS = {
     "ParseJson": (modify.ParseJson("message"), ("source", "message")),
     "DropEvents": (modify.DropEvents("level", values=["debug"]), ("values", "['debug']")),
 }
+STEPS["_Read"] = (
+    _Read(_Plan("kinesis:orders", upper, Pacing(1.0, 1.0), False), []),
+    ("source", "kinesis:orders"),
+)
 NOTHING_TO_SET = {"Acknowledge": Acknowledge(), "AsElements": AsElements()}
 
 
