@@ -124,7 +124,7 @@ def start(checks: Iterable[Check]) -> None:
     for check in checks:
         if not check.quick:
             continue
-        finding = check.run()
+        finding = _try(check)
         if finding.error is not None and not check.advisory:
             raise finding.error
         if finding.mark in (Mark.WARNING, Mark.FAILED):

@@ -72,6 +72,10 @@ class StreamChecks:
             raise explain(
                 error, account.session, "DescribeStreamSummary", self.resource, self.doing
             ) from error
+        if "StreamDescriptionSummary" not in reply:
+            where = account.options.endpoint_url or "the AWS endpoint"
+            message = f"cannot {self.doing}: what answers at {where} is not Kinesis. Check --endpoint_url."
+            raise PeerError(message)
         summary = self._summary = reply["StreamDescriptionSummary"]
         status = summary["StreamStatus"]
         if status not in _USABLE:

@@ -1,0 +1,159 @@
+"""Ctrl-C at each phase, a denial while a job runs, and what holds secrets in memory: no traceback, no secret shown."""
+
+import dataclasses
+import importlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from penstock.io.beats import BeatsOptions
+from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
+from penstock.io.elasticsearch.client import Client
+from penstock.io.options import display_data_of, flag_of
+from penstock.pipelines.__main__ import JOBS
+from penstock.pipelines.command_line import options_from
+from tests.tools.planted import BEATS, KINESIS, SECRETS, TIMEOUT_S, assert_no_secret, environment, peers_of
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def peers(tmp_path):
+    with peers_of(tmp_path) as made:
+        yield made
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(peers):
+    """Starts a command as a process of its own; what still runs at the end is killed."""
+    started = []
+
+    def begin(*arguments):
+        command = [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(condition, process):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def imports(process, name):
+    """Whether a process has begun to import a package that has compiled parts."""
+
+    def begun():
+        with open(f"/proc/{process.pid}/maps") as file:
+            return name in file.read()
+
+    return begun
+
+
+def test_ctrl_c_while_beam_is_imported(start, peers):
+    process = start(*KINESIS, *peers.aws)
+    wait_until(imports(process, "/numpy/"), process)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out, error) == (130, "", "penstock: interrupted\n")
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_ctrl_c_while_a_peer_is_asked(start, command):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(TIMEOUT_S)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = start(*command, *KINESIS, "--endpoint_url", address, "--request_timeout", "60000")
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert error.splitlines()[-1].startswith("penstock")
+    assert "interrupted" in error.splitlines()[-1]
+    assert "Traceback" not in error
+
+
+def test_ctrl_c_while_it_runs_is_a_clean_stop(start, peers):
+    process = start(*BEATS, "--beats_port", peers.port, *peers.aws, "--stop_timeout", "60")
+    wait_until(lambda: "ready:" in process.stderr.readline(), process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, error
+    assert "Traceback" not in error
+    assert_no_secret(error)
+
+
+def test_a_denial_while_it_runs_is_one_last_line(start, peers):
+    peers.kinesis.put("orders", b"planted? no: a payload", "key")
+    process = start(*KINESIS, *peers.aws, "--hosts", peers.hosts)
+    peers.kinesis.faults.refuse("GetRecords", "AccessDeniedException", times=None)
+    _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, error
+    last = error.splitlines()[-1]
+    assert last.startswith("penstock kinesis-to-elasticsearch: ")
+    assert "needs kinesis:GetRecords on " in last
+    assert "Traceback" not in error
+    assert_no_secret(error)
+
+
+# -- what holds secrets ----------------------------------------------------------------------------------
+
+
+def test_no_option_shows_its_secret_nor_does_what_is_made_of_it():
+    classes = set()
+    for job in JOBS:
+        module = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+        classes |= {*module.option_classes([]), *module.option_classes(["--to", "kinesis"])}
+    secret = {
+        flag_of(field)[2:]
+        for cls in classes
+        for field in dataclasses.fields(cls)
+        if field.metadata.get("secret")
+    }
+    named = {name.removeprefix("PENSTOCK_").lower() for name in SECRETS if name.startswith("PENSTOCK_")}
+    assert secret == named, "plant every secret that there is"
+    word = re.compile("pass|secret|token|api_key|credential")
+    odd = {
+        flag_of(field)[2:]
+        for cls in classes
+        for field in dataclasses.fields(cls)
+        if word.search(field.name) and not field.metadata.get("secret")
+    }
+    assert odd == set(), "an option that sounds secret, and isn't declared so"
+
+    given = {name.removeprefix("PENSTOCK_").lower(): value for name, value in SECRETS.items()}
+    elastic = options_from(
+        ElasticsearchOptions, {"user": "elastic", "password": given["password"], "proxy": given["proxy"],
+                               "custom_headers": given["custom_headers"]},
+    )  # fmt: skip
+    beats = BeatsOptions(
+        ssl_enabled=True, ssl_certificate="x", ssl_key="y", ssl_key_passphrase=given["ssl_key_passphrase"]
+    )
+    client = Client(elastic)
+    (node,) = client._transport.node_pool.all()
+    shown = (
+        elastic, beats, beats.tls_files(), client, client._transport, node, node.config, vars(client),
+        display_data_of(elastic, beats), WriteToElasticsearch(elastic).display_data(),
+    )  # fmt: skip
+    client.close()
+    assert_no_secret(*map(repr, shown), *map(str, shown))
