@@ -133,8 +133,9 @@ class KinesisReadOptions:
         64 << 20, help="Payload bytes read and not yet acknowledged, at most; beyond it reading waits."
     )
     max_batch_events: int = option(
-        2000,
-        help="Events in one batch. More: fewer, larger writes downstream; fewer: less latency under load.",
+        4000,
+        help="Events in one batch. More: fewer, larger writes downstream; fewer: less latency under load. The "
+        "default fills the bulks that Elasticsearch is sent at once.",
     )
 
     def __post_init__(self) -> None:
