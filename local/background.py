@@ -65,6 +65,7 @@ def up(progress: Progress, *, on_flink: bool = False) -> int:
                 "elasticsearch": stack.elasticsearch_url,
                 "aws": stack.endpoint_url,
                 "flink": stack.flink.url if stack.flink else "",
+                "pages": stack.pages,
                 "processes": [process.to_json() for process in stack.processes],
             }
             (folder / "up.json").write_text(json.dumps(state))
@@ -101,7 +102,18 @@ Look at what arrived, in a browser:
 Kinesis and DynamoDB are at {state["aws"]} (any credentials), for example:
 
     aws --endpoint-url {state["aws"]} --region us-east-1 kinesis list-shards --stream-name kinesis_poc
-{_flink_guide(state["flink"], state["folder"])}"""
+{_pages_guide(state["pages"])}{_flink_guide(state["flink"], state["folder"])}"""
+
+
+def _pages_guide(pages: list[str]) -> str:
+    if not pages:
+        return ""
+    listed = "\n    ".join(pages)
+    return f"""
+What the jobs do, live, beats-to-kinesis first:
+
+    {listed}
+"""
 
 
 def _flink_guide(url: str, folder: str) -> str:
@@ -130,6 +142,8 @@ def status(progress: Progress) -> int:
     ):
         if state.get(key):
             print(f"  {name:<26} {state[key]}")
+    for page in state.get("pages", []):
+        print(f"  {'status page':<26} {page}")
     print(f"  {'logs':<26} {state['folder']}")
     return 0 if all(process.alive for process in processes) else 1
 

@@ -22,6 +22,7 @@ BEATS_PORT = 5044
 ELASTICSEARCH_PORT = 9200
 AWS_PORT = 4566
 FLINK_PORT = 8081
+PAGE_PORTS = (9600, 9601)  # where Logstash has its own numbers
 
 
 def foreign_elasticsearch(progress: Progress) -> str | None:
@@ -44,11 +45,13 @@ class Stack:
         folder: for everything they write.
         index: where documents go, as in `--index`.
         foreign: the URL of an Elasticsearch that runs already; None starts one.
-        usual_ports: take the ports that people know (5044, 9200, 4566, 8081) where they are free.
+        usual_ports: take the ports that people know (5044, 9200, 4566, 8081) where they are free; the jobs show their
+            status pages then.
         on_flink: the jobs run on a Flink cluster, started here, instead of a process each.
 
     Attributes:
         flink: the cluster, with `on_flink`.
+        pages: the jobs' status pages, where they have them.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Stack:
         self.elasticsearch_url = ""
         self.endpoint_url = ""
         self.beats_port = 0
+        self.pages: list[str] = []
         self.beats_job: jobs.Job | None = None
         self.kinesis_job: jobs.Job | None = None
         self.aws: AwsServer | None = None
@@ -109,7 +113,9 @@ class Stack:
             self.flink.start(lambda: progress.update(""))
             progress.done(f"Flink at {self.flink.url}, which is its page for a browser too")
             start = functools.partial(jobs.FlinkJob, cluster=self.flink)
-        self.beats_job = jobs.beats_to_kinesis(self.folder, self.endpoint_url, self.beats_port, start=start)
+        self.beats_job = jobs.beats_to_kinesis(
+            self.folder, self.endpoint_url, self.beats_port, *self._page(PAGE_PORTS[0]), start=start
+        )
         progress.begin("starting Elasticsearch")
         if self._elasticsearch:
             self._elasticsearch.wait_ready(lambda: progress.update(""))
@@ -118,7 +124,12 @@ class Stack:
             progress.done(f"Elasticsearch at {self.elasticsearch_url}, from ELASTICSEARCH_HOSTS")
         progress.begin("starting the jobs")
         self.kinesis_job = jobs.kinesis_to_elasticsearch(
-            self.folder, self.endpoint_url, self.elasticsearch_url, self.index, start=start
+            self.folder,
+            self.endpoint_url,
+            self.elasticsearch_url,
+            self.index,
+            *self._page(PAGE_PORTS[1]),
+            start=start,
         )
         self.beats_job.wait_ready(lambda: progress.update("beats-to-kinesis"))
         self.kinesis_job.wait_ready(lambda: progress.update("kinesis-to-elasticsearch"))
@@ -126,6 +137,14 @@ class Stack:
 
     def _port(self, usual: int) -> int | None:
         return free_port(usual) if self._usual_ports else None
+
+    def _page(self, usual: int) -> list[str]:
+        """The option for a status page; on Flink, whose own page tells of the jobs, they have none."""
+        if self._on_flink or not self._usual_ports:
+            return []
+        port = free_port(usual)
+        self.pages.append(f"http://127.0.0.1:{port}/")
+        return ["--status_port", str(port)]
 
     def check(self) -> None:
         """Raises `LocalError` when one of the processes has ended."""
