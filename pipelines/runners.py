@@ -48,6 +48,7 @@ class FlinkStreamingOptions(PipelineOptions):
             "--environment_expiration_millis", type=int, help="When Flink ends a Python worker, however busy."
         )
         add("--load_balance_bundles", nargs="?", const="true", help="Deals bundles out to any worker.")
+        add("--operator_chaining", help="Whether Flink runs successive steps in one task.")
         add("--savepoint_path", help="The savepoint or checkpoint to resume from.")
 
 
@@ -118,14 +119,14 @@ class _Settling:
         self._options = options
         self.chosen: list[str] = []
 
-    def choose(self, view: type[PipelineOptions], option: str, value: Any, unset: Any = None) -> Any:
+    def choose(self, view: type[PipelineOptions], option: str, value: Any, *, unset: Any = None) -> Any:
         """The option's value, which is `value` if it wasn't set."""
         viewed = self._options.view_as(view)
         given = getattr(viewed, option)
         if given != unset:
             return given
         setattr(viewed, option, value)
-        self.chosen.append(f"--{option}={value}")
+        self.chosen.append(f"--{option}={str(value).lower() if isinstance(value, bool) else value}")
         return value
 
 
@@ -153,6 +154,9 @@ def _settle_flink(options: PipelineOptions, settling: _Settling) -> None:
     if not 1 <= parallelism <= most:
         message = f"--parallelism={parallelism} must be between 1 and --max_parallelism={most}."
         raise OptionError(message)
+    # Beam's Impulse has no id of its own. Flink then makes one from what is chained to it, which changes with the
+    # parallelism, and a savepoint could not be resumed with another one. Our steps are one task as it is.
+    settling.choose(FlinkStreamingOptions, "operator_chaining", value=False)
     _refuse(options)
 
 

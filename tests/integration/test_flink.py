@@ -16,7 +16,7 @@ from local.beats_client import Shipper
 from local.flink_cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, listening_beyond_loopback, shipping
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.pipeline import log_file
 from tests.tools.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = FLINK
@@ -42,11 +42,11 @@ class Both(FlinkPipeline):
         file = log_file(self.folder / f"{uuid.uuid4().hex}.log", LINES)
         before = self.count()
         with shipping(self.port, file, RATE) as shipper:
-            wait_until(lambda: shipper.counts.acknowledged >= LINES / 4, "a quarter of the lines")
+            self.until(lambda: shipper.counts.acknowledged >= LINES / 4, "a quarter of the lines")
             trouble(shipper)
             assert not shipper.counts.done, "it came too late to prove anything"
-            wait_until(lambda: shipper.counts.done, f"the last acknowledgement ({shipper.counts})")
-        wait_until(lambda: self.count() >= before + LINES, "all documents")
+            self.until(lambda: shipper.counts.done, f"the last acknowledgement ({shipper.counts})")
+        self.until(lambda: self.count() >= before + LINES, "all documents")
         found = evidence.arrival(self.client, self.index, [file])
         assert found.exactly_once, found
         assert found.documents == before + LINES
@@ -79,7 +79,7 @@ def both(
 
 def wait_restarted(cluster: FlinkCluster, both: Both) -> None:
     for job in (both.beats, both.kinesis):
-        wait_until(lambda job=job: cluster.rest.running(job.flink_id), f"{job.name} to run again")
+        both.until(lambda job=job: cluster.rest.running(job.flink_id), f"{job.name} to run again")
 
 
 def test_metrics_have_names_that_a_person_finds(flink, both):
@@ -90,7 +90,7 @@ def test_metrics_have_names_that_a_person_finds(flink, both):
         found = flink.rest.metrics(job.flink_id)
         return {name.rpartition(".")[2]: value for name, value in found.items()}
 
-    beats = wait_until(
+    beats = both.until(
         lambda: (found := values(both.beats)).get("acknowledge_events") == str(LINES) and found,
         "the counters",
     )
@@ -98,7 +98,7 @@ def test_metrics_have_names_that_a_person_finds(flink, both):
     assert beats["beats_connections_open"] in ("0", "1")
     assert beats["kinesis_write_events"] == str(LINES)
     assert re.fullmatch(r"DistributionResult\{.*count=\d+.*\}", beats["beats_ack_latency_ms"])
-    kinesis = wait_until(
+    kinesis = both.until(
         lambda: (found := values(both.kinesis)).get("acknowledge_events") == str(LINES) and found,
         "the counters",
     )
@@ -141,7 +141,7 @@ def test_the_sink_is_down_for_a_while(flink, both):
         both.proxy.down()
         checkpoints = flink.rest.checkpoints(both.beats.flink_id)
         # The job before the stream doesn't notice: it goes on, and so do its checkpoints.
-        wait_until(lambda: flink.rest.checkpoints(both.beats.flink_id) >= checkpoints + 2, "two checkpoints")
+        both.until(lambda: flink.rest.checkpoints(both.beats.flink_id) >= checkpoints + 2, "two checkpoints")
         both.proxy.up()
 
     both.ship(trouble)

@@ -12,7 +12,6 @@ from local.aws_server import REGION
 from local.flink_cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.flink import FLINK, FlinkPipeline, kill_workers
-from tests.tools.pipeline import wait_until
 
 pytestmark = FLINK
 
@@ -54,7 +53,7 @@ class Stream(FlinkPipeline):
 
     def wait_for_all(self) -> None:
         """Until every event is there, and then: once."""
-        wait_until(lambda: self.count() >= self.written, f"{self.written} documents")
+        self.until(lambda: self.count() >= self.written, f"{self.written} documents")
         found = self.client.search(
             index=self.index,
             size=0,
@@ -77,7 +76,7 @@ class Stream(FlinkPipeline):
 def test_shards_spread_over_both_workers_and_a_savepoint_takes_them_elsewhere(flink, stream):
     job = stream.start_kinesis("--parallelism=2")
     # One slot a task manager, one worker a task manager: each split has a process of its own.
-    wait_until(
+    stream.until(
         lambda: stream.owners() == dict.fromkeys(flink.workers(), SHARDS // 2),
         "two workers with two shards each",
     )
@@ -90,7 +89,7 @@ def test_shards_spread_over_both_workers_and_a_savepoint_takes_them_elsewhere(fl
     savepoint = job.stop_with_savepoint()
     job = stream.start_kinesis("--parallelism=1", f"--savepoint_path={savepoint}")
     # Both splits, in one process now: a savepoint keeps the number of splits.
-    wait_until(
+    stream.until(
         lambda: stream.owners() == dict.fromkeys(flink.workers(), SHARDS), "one worker with four shards"
     )
     feeding.join()
@@ -99,7 +98,7 @@ def test_shards_spread_over_both_workers_and_a_savepoint_takes_them_elsewhere(fl
     savepoint = job.stop_with_savepoint()
     stream.put(500)
     stream.start_kinesis("--parallelism=2", f"--savepoint_path={savepoint}")
-    wait_until(lambda: stream.owners() == dict.fromkeys(flink.workers(), SHARDS // 2), "two workers again")
+    stream.until(lambda: stream.owners() == dict.fromkeys(flink.workers(), SHARDS // 2), "two workers again")
     stream.put(500)
     stream.wait_for_all()
     assert not stream.dead_letters()
@@ -129,11 +128,11 @@ def test_the_archive_and_its_backfill_run_there_too(flink, stream):
             found |= {json.loads(line)["sequence_number"] for line in gzip.decompress(body).splitlines()}
         return found
 
-    wait_until(lambda: len(archived()) >= 200, "the first files")
+    stream.until(lambda: len(archived()) >= 200, "the first files")
     stream.put(500)
     kill_workers(flink)
     stream.put(500)
-    wait_until(lambda: len(archived()) >= stream.written, "all records in the archive")
+    stream.until(lambda: len(archived()) >= stream.written, "all records in the archive")
     job.stop_with_savepoint()
     assert len(archived()) == stream.written
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from local.beats_client import Shipper
 from local.flink_cluster import FlinkCluster
 from local.jobs import FlinkJob, Job
 from local.logs import LogFile
-from tests.tools.pipeline import Pipeline
+from tests.tools.pipeline import Pipeline, wait_until
 
 FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
+
+# Generous: a restart is a matter of seconds, but not on a machine that does much else.
+TIMEOUT_S = 200.0
 
 # Frequent, so that a restart goes back to the middle of what happens, not to its beginning.
 CHECKPOINTS = ("--checkpointing_interval", "1000")
@@ -54,6 +57,24 @@ class FlinkPipeline(Pipeline):
         job = self.make_job(name, options, self.folder, f"{name}-{len(self.started)}", runner=runner)
         self.started.append(job)
         return job
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """`wait_until` that fails at once, and with their last words, when a job or the cluster has."""
+
+        def checked() -> Any:
+            value = condition()
+            if not value:
+                self.cluster.check()
+                for job in self.started:
+                    if job.exit_code not in (None, 0, -9):
+                        job.check()
+            return value
+
+        try:
+            return wait_until(checked, what, TIMEOUT_S)
+        except AssertionError as error:
+            jobs = "".join(job.last_words() for job in self.started)
+            raise AssertionError(f"{error}{jobs}\n{self.cluster.worker_log()[-4000:]}") from None
 
     def close(self) -> None:
         """Kills those who submitted, and cancels what they left in the cluster."""

@@ -58,7 +58,7 @@ def test_what_the_user_set_is_kept_and_not_told():
     flink = options.view_as(FlinkStreamingOptions)
     assert (flink.checkpointing_interval, flink.max_bundle_time_mills) == (3000, 20)
     assert options.view_as(FlinkRunnerOptions).parallelism == 6
-    assert place.chosen == ("--max_parallelism=128",)
+    assert place.chosen == ("--max_parallelism=128", "--operator_chaining=false")
 
 
 def test_the_job_server_is_sent_what_was_chosen():
@@ -68,6 +68,7 @@ def test_the_job_server_is_sent_what_was_chosen():
     assert sent["checkpointing_interval"] == 10_000
     assert sent["max_bundle_time_mills"] == 5
     assert sent["max_parallelism"] == 128
+    assert sent["operator_chaining"] is False
 
 
 @pytest.mark.parametrize(
