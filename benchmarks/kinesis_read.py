@@ -4,8 +4,8 @@ usage: python -P benchmarks/kinesis_read.py [ROUNDS] [--memory]
 
 Aggregated records of 50 KB with events of 350 bytes, in the Kinesis simulator of our tests (a process of its own).
 Peer: boto3 and `aws-kinesis-agg` (pip install aws-kinesis-agg), one thread a shard. Floor: JSON, base64 and MD5 of
-the same bytes, one record after the other. Only this process is measured; the pace that spares the service's limits is switched off.
-`--memory` reads 200 shards into a stopped sink instead, and prints what this process grows by.
+the same bytes, one record after the other. Only this process is measured; the pace that spares the service's limits
+is switched off. `--memory` reads 200 shards into a stopped sink instead, and prints what this process grows by.
 """
 
 import base64

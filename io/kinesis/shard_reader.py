@@ -258,64 +258,72 @@ class ShardReader:
 
     def _pieces(self, records: list[Record]) -> Iterator[Piece]:
         stream, shard_id = self._options.stream_name, self.shard_id
-        done_number, done_sub = self._position
         events: list[Event] = []
-        size = 0
-        arrived_ms = 0
-        handed_on = end = self._position
-        for number, record, found in self._taken_apart(records, done_number):
+        size = arrived_ms = sub_number = 0
+        last: Record | None = None  # None: what was read is handed on
+        for done_sub, record, found in self._taken_apart(records):
             data = record.data
+            record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
             if found is None:
-                if number == done_number:
+                if done_sub is not None:
                     continue
-                record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
                 origin = KinesisRecord(
                     stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms
                 )
                 events.append(Event(data, origin, 0))
-                end = Position(number)
+                sub_number = 0
             else:
                 payloads, outside = found
-                record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
                 origin = KinesisRecord(
                     stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
                 )  # fmt: skip
                 new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
                 if outside:
                     new = self._apply_range_rule(new, outside)
-                if number == done_number:
+                if done_sub is not None:
                     new = [event for event in new if event.index > done_sub]
                     if not new:
                         continue
                 events += new
-                end = Position(number, max(0, len(payloads) - 1))
+                sub_number = max(0, len(payloads) - 1)
             if not size:
                 arrived_ms = record_arrived_ms
             size += len(data)
+            last = record
             if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
-                yield self._piece(events, size, end, arrived_ms)
-                events, size, handed_on = [], 0, end
-        if end != handed_on:  # not `if size`: a record may be empty
-            yield self._piece(events, size, end, arrived_ms)
+                yield self._piece(events, size, last, sub_number, arrived_ms)
+                events, size, last = [], 0, None
+        if last is not None:  # not `if size`: a record may be empty
+            yield self._piece(events, size, last, sub_number, arrived_ms)
 
     def _taken_apart(
-        self, records: list[Record], done_number: int
-    ) -> Iterator[tuple[int, Record, tuple[list[bytes], list[int]] | None]]:
-        """What isn't done yet: sequence number, record, and what `deaggregate` says of it; a few at a time."""
-        self.records += len(records)
-        numbered = [
-            (number, record) for record in records if (number := int(record.sequence_number)) >= done_number
-        ]
-        for start in range(0, len(numbered), TOGETHER):
-            some = numbered[start : start + TOGETHER]
-            found = deaggregate_all([record.data for _, record in some], self._hash_range)
-            for (number, record), parts in zip(some, found, strict=True):
-                yield number, record, parts
+        self, records: list[Record]
+    ) -> Iterator[tuple[int | None, Record, tuple[list[bytes], list[int]] | None]]:
+        """What isn't done yet, and what `deaggregate` says of it, a few records at a time.
 
-    def _piece(self, events: list[Event], size: int, end: Position, arrived_ms: int) -> Piece:
+        The first number is None but for the record that our position lies in: the last user record of it that is done.
+        """
+        self.records += len(records)
+        done_number, done_sub = self._position
+        start, resumed = 0, False
+        # Records come in order, so only those before the first new one are looked at: their numbers have 56 digits.
+        for record in records:
+            number = int(record.sequence_number)
+            resumed = number == done_number
+            if number >= done_number:
+                break
+            start += 1
+        for at in range(start, len(records), TOGETHER):
+            some = records[at : at + TOGETHER]
+            found = deaggregate_all([record.data for record in some], self._hash_range)
+            for record, parts in zip(some, found, strict=True):
+                yield done_sub if resumed else None, record, parts
+                resumed = False
+
+    def _piece(self, events: list[Event], size: int, last: Record, sub_number: int, arrived_ms: int) -> Piece:
         self.user_records += len(events)
         self.data_bytes += size
-        return Piece(events, size, end, arrived_ms)
+        return Piece(events, size, Position(int(last.sequence_number), sub_number), arrived_ms)
 
     def _apply_range_rule(self, events: list[Event], outside: list[int]) -> list[Event]:
         drop = self._options.out_of_range == "drop"
