@@ -18,6 +18,7 @@ from apache_beam.runners.runner import create_runner
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
 from penstock.pipelines.logs import last_words
+from penstock.pipelines.loopback import keep_workers_on_loopback
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "report"]
 
@@ -39,6 +40,7 @@ def choose_runner(options: PipelineOptions) -> Any:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         standard.runner = None
+        keep_workers_on_loopback()
         return FnApiRunner()
     try:
         create_runner(chosen)

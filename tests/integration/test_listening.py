@@ -1,0 +1,158 @@
+"""Each job listens where it was told to and nowhere else, and believes no certificate that nobody vouches for."""
+
+import http.server
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.tools.certificates import Authority
+from tests.tools.listening import listening
+from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, environment, free_port, peers_of
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def peers(tmp_path):
+    with peers_of(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def start(peers):
+    started = []
+
+    def begin(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)],
+            cwd=peers.folder, env=environment(peers.folder), stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(process, word):
+    said = []
+    while line := process.stderr.readline():
+        said.append(line)
+        if word in line:
+            return
+    pytest.fail("".join(said))
+
+
+def test_this_test_sees_what_listens():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("0.0.0.0", 0)) as everywhere,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+    ):
+        ports = [server.getsockname()[1] for server in (four, everywhere, six)]
+        found = listening(os.getpid())
+    assert {("127.0.0.1", ports[0]), ("0.0.0.0", ports[1]), ("::1", ports[2])} <= found
+
+
+def test_beats_to_kinesis_listens_for_beats_on_loopback_unless_told_otherwise(start, peers):
+    process = start(*BEATS, "--beats_port", peers.port, *peers.aws)
+    wait_for(process, "ready:")
+    assert listening(process.pid) == {("127.0.0.1", peers.port)}
+
+
+def test_the_status_page_is_one_more_port(start, peers):
+    page = free_port()
+    process = start(*BEATS, "--beats_port", peers.port, *peers.aws, "--status_port", page)
+    wait_for(process, "ready:")
+    assert listening(process.pid) == {("127.0.0.1", peers.port), ("127.0.0.1", page)}
+
+
+def test_kinesis_to_elasticsearch_listens_nowhere(start, peers):
+    process = start(*KINESIS, *peers.aws, "--hosts", peers.hosts)
+    wait_for(process, "ready:")
+    assert listening(process.pid) == set()
+
+
+def test_a_backfill_with_several_processes_listens_on_loopback_only(start, peers):
+    """Beam itself would open its workers' ports on all interfaces."""
+    (peers.folder / "in").mkdir()
+    for number in range(40):
+        (peers.folder / "in" / f"{number}.jsonl").write_text('{"a":1}\n' * 2000)
+    peers.replies["POST /_bulk"] = (200, b'{"items":[]}')
+    process = start(
+        "s3-to-elasticsearch", "--input", peers.folder / "in", "--hosts", peers.hosts, "--workers", 2,
+        "--max_events_per_second", 1000, "--progress", "none",
+    )  # fmt: skip
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (found := listening(process.pid)):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    found |= listening(process.pid)
+    assert {address for address, _ in found} <= {"127.0.0.1", "::1"}, found
+
+
+# -- TLS -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impostor(tmp_path):
+    """An HTTPS server with a certificate of an authority that nobody knows; what it was asked is kept."""
+    certificate, key = Authority(tmp_path).issue("server")
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, dict(self.headers)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({}).encode())
+
+        do_GET = do_POST  # noqa: N815  the library's names
+
+        def log_message(self, *arguments):
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_address[1]}", asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("job", ["beats-to-kinesis", "kinesis-to-elasticsearch"])
+def test_an_aws_endpoint_with_a_certificate_of_its_own_making_is_told_nothing(start, peers, impostor, job):
+    url, asked = impostor
+    options = (*BEATS, "--beats_port", peers.port) if job == "beats-to-kinesis" else KINESIS
+    process = start(*options, "--endpoint_url", url)
+    _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert asked == []
+    assert url in error.splitlines()[-1]
+
+
+def test_an_elasticsearch_with_a_certificate_of_its_own_making_is_told_nothing(start, peers, impostor):
+    url, asked = impostor
+    process = start(*KINESIS, *peers.aws, "--hosts", url, "--user", "elastic", "--password", "a-secret-word")
+    _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert asked == []
+    last = error.splitlines()[-1]
+    assert url in last
+    assert "TLS" in last
+    assert "a-secret-word" not in error
