@@ -94,6 +94,24 @@ def test_what_a_value_may_be(token):
         assert _found(data) != unusual
 
 
+STRUCTURES = (
+    b'{"a":1,}|{,"a":1}|{"a":1,,"b":2}|{"a" 1}|{"a":}|{"a"}|{:1}|{1:2}|{a:1}|{"a":1|"a":1}|{"a":1}}|{}{}|{} {}|{}x|{}\0'
+    b'|[]|[{}]|1|null|"a"||{|}|{]|{"a":[}|{"a":[1,]}|{"a":[,1]}|{"a":[1 2]}|{"a":[1}|{"a":[1]]}'
+    b'|{"a":{"b":1]}|{\'a\':1}|{"a":\'1\'}|{"a":1;}|{"a":/**/1}|{"a":tru}|{"a":truex}|{"a":True}|{"a":0x1}'
+    b'|{"a":1 }|{ "a" : [ ] }|{"a":[[],{}]}|{"":""}|{"a":"b|{"a":"\\"}|{"a\\":1}|{"a":"\\u12"}|\t{}\r\n|\x0c{}|{}\xc2\xa0'
+).split(b"|")
+
+
+@pytest.mark.parametrize("data", STRUCTURES, ids=repr)
+def test_structures(data):
+    """Whatever orjson takes as an object is found, and nothing else."""
+    try:
+        valid = isinstance(orjson.loads(data), dict)
+    except orjson.JSONDecodeError:
+        valid = False
+    assert _found(data) == (valid and b'"a\\' not in data)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.booleans())
 def test_every_text_is_found(text, ascii_only):
     quoted = orjson.dumps({"m": text, text + "k": [text]})
