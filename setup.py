@@ -18,9 +18,9 @@ FOLDERS = ("io", "transforms", "pipelines")
 def kernels() -> list[Extension]:
     """One optional extension for each `_native_NAME.c`, named after its place."""
     found = []
+    headers = sorted(str(path) for folder in FOLDERS for path in Path(folder).rglob("_native_*.h"))
     for folder in FOLDERS:
         for source in sorted(Path(folder).rglob("_native_*.c")):
-            headers = sorted(map(str, source.parent.glob("_native_*.h")))
             found.append(
                 Extension(
                     ".".join(("penstock", *source.with_suffix("").parts)),
