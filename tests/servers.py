@@ -139,7 +139,8 @@ def _registered(process: Process) -> Process:
 def flink_cluster() -> Iterator[FlinkCluster]:
     """Two task managers of one slot each."""
     flink = find_flink(Progress(io.StringIO()))
-    cluster = _RegisteredFlink(flink, _folder("flink"), environment=CREDENTIALS)
+    environment = {**CREDENTIALS, "PYTHONPATH": str(Path(__file__).parent / "upstream" / "on_workers")}
+    cluster = _RegisteredFlink(flink, _folder("flink"), environment=environment)
     try:
         yield cluster.start()
     finally:
