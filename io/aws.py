@@ -44,6 +44,7 @@ __all__ = [
     "THROTTLED_CODES",
     "AwsOptions",
     "AwsSession",
+    "check_role",
     "explain",
     "explain_code",
 ]
@@ -142,10 +143,18 @@ class AwsOptions:
             raise OptionError(message)
         if self.endpoint_url:
             check_address("--endpoint_url", self.endpoint_url, "keys, a profile or a role")
+        check_role("--role_arn", self.role_arn)
         for name in ("connect_timeout", "request_timeout"):
             if getattr(self, name) < 1:
                 message = f"--{name} must be at least 1 (milliseconds)."
                 raise OptionError(message)
+
+
+def check_role(flag: str, arn: str | None) -> None:
+    """Raises `OptionError` unless `arn` looks like a role's."""
+    if arn is not None and not re.match(r"arn:.*\brole/.", arn):
+        message = f"{flag} {arn!r} is no role's ARN (arn:aws:iam::111122223333:role/NAME)."
+        raise OptionError(message)
 
 
 class AwsSession:

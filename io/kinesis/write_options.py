@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws import AwsOptions, check_role
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.partition_keys import PartitionKeys
 from penstock.io.kinesis.stream_names import StreamName
@@ -134,6 +134,7 @@ class KinesisWriteOptions:
         if bool(self.metrics_access_key) != bool(self.metrics_secret_key):
             message = "--metrics_access_key and --metrics_secret_key go together: give both or neither."
             raise OptionError(message)
+        check_role("--metrics_role_arn", self.metrics_role_arn)
         if not 1 <= len(self.metrics_namespace) <= 255 or self.metrics_namespace.startswith("AWS/"):
             message = "--metrics_namespace must have 1 to 255 characters and must not start with AWS/."
             raise OptionError(message)

@@ -58,6 +58,7 @@ def _options(**given: Any) -> AwsOptions:
         ({"session_token": "a"}, "--session_token needs"),
         ({"access_key": "a", "secret_key": "b", "profile": "p"}, "--access_key and --profile exclude"),
         ({"endpoint_url": "localhost:4566"}, "must start with http:// or https://"),
+        ({"role_arn": "worker"}, "--role_arn 'worker' is no role's ARN"),
         ({"connect_timeout": 0}, "--connect_timeout must be at least 1"),
         ({"request_timeout": -1}, "--request_timeout must be at least 1"),
     ],

@@ -237,6 +237,7 @@ def test_check_of_an_endpoint_where_nobody_is() -> None:
         ({"metrics_upload_delay": 0}, "--metrics_upload_delay 0"),
         ({"metrics_access_key": "a"}, "--metrics_access_key and --metrics_secret_key go together"),
         ({"metrics_secret_key": "a"}, "--metrics_access_key and --metrics_secret_key go together"),
+        ({"metrics_role_arn": "cw"}, "--metrics_role_arn 'cw' is no role's ARN"),
         ({"metrics_namespace": "AWS/Kinesis"}, "--metrics_namespace"),
         ({"metrics_namespace": ""}, "--metrics_namespace"),
         (
