@@ -1,7 +1,10 @@
 """What a live source says about itself: how much it has taken in, what waits, and how each shard or client stands."""
 
 import time
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from penstock.io.live import LiveSource
 
 __all__ = ["ClientStatus", "Peer", "ShardStatus", "SourceStatus", "status_of"]
 
@@ -93,35 +96,7 @@ class SourceStatus(NamedTuple):
     peers: list[Peer]
 
 
-class _Source(Protocol):
-    """What `status_of` reads (see `penstock.io.live.LiveSource`)."""
-
-    key: str
-    stopping: bool
-    taken_in_events: int
-    taken_in_bytes: int
-    acknowledged_events: int
-    returned_chunks: int
-    pending_events: int
-    pending_bytes: int
-    max_pending_events: int
-    max_pending_bytes: int
-    patience_s: float
-
-    @property
-    def failure(self) -> Exception | None: ...
-
-    @property
-    def connected(self) -> bool: ...
-
-    def describe(self) -> str: ...
-
-    def oldest_ms(self) -> int | None: ...
-
-    def peers(self) -> list[Peer]: ...
-
-
-def status_of(source: _Source) -> SourceStatus:
+def status_of(source: "LiveSource") -> SourceStatus:
     """How a live source stands at this moment."""
     peers = source.peers()
     oldest_ms = source.oldest_ms()

@@ -22,6 +22,7 @@ from penstock.io.meters import METERS, LastLetter, Reading, quantile
 from penstock.io.status import SourceStatus, status_of
 from penstock.pipelines.status import document
 from penstock.pipelines.status.history import EVERY_S, History
+from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.readiness import reasons_against
 from penstock.pipelines.status.steps import Step, StepTotals, step_totals
 
@@ -33,6 +34,7 @@ _RATE_S = 10.0
 _PERCENTILES_S = 60.0
 MAX_WARNINGS = 30
 MAX_WARNING = 500
+MAX_ANSWERS = 20
 
 
 class Progress(NamedTuple):
@@ -183,8 +185,8 @@ class Monitor:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="penstock-status", daemon=True)
         self.picture = self.look()
-        self._served = b""
-        self._served_at: Picture | None = None
+        self._answers: dict[tuple[str, int], bytes] = {}
+        self._answers_at: Picture | None = None
 
     def listen(self, listener: Callable[[Picture], None]) -> None:
         """`listener` is called with each new picture, in the monitor's thread; call this before `start`."""
@@ -289,12 +291,24 @@ class Monitor:
     def status_json(self, since: int) -> bytes:
         """What the page polls: everything as it stands, and the history's points after number `since`."""
         with self._lock:
-            picture = self.picture
-            if self._served_at is not picture:
-                self._served = orjson.dumps(document.of(self, picture))
-                self._served_at = picture
-            history = orjson.dumps(self.history.since(since))
-            return self._served[:-1] + b',"history":' + history + b"}"
+            now = self._once("status", 0, lambda: orjson.dumps(document.of(self, self.picture)))
+            history = self._once("history", since, lambda: orjson.dumps(self.history.since(since)))
+            return now[:-1] + b',"history":' + history + b"}"
+
+    def metrics(self) -> bytes:
+        """All numbers in Prometheus' text format."""
+        with self._lock:
+            return self._once("metrics", 0, lambda: metrics_text(self))
+
+    def _once(self, kind: str, since: int, make: Callable[[], bytes]) -> bytes:
+        """An answer, made once for each picture, however many ask for it; called under the lock."""
+        if self._answers_at is not self.picture or len(self._answers) > MAX_ANSWERS:
+            self._answers_at = self.picture
+            self._answers.clear()
+        found = self._answers.get((kind, since))
+        if found is None:
+            found = self._answers[kind, since] = make()
+        return found
 
 
 def _version() -> str:

@@ -9,8 +9,8 @@ Plan and invariants.
 - The Host header must be a plain address, `localhost`, or a name from --status_names: a rebound name is none of them.
 - No CORS header, so scripts of other origins can't read an answer; what a browser marks as asked by another site is
   refused too. `nosniff`, no framing, no referrer, and a policy that lets the page load nothing but this origin's JSON.
-- At most `MAX_CONNECTIONS` at a time, others are closed at once; one request a connection, its head within
-  `MAX_HEAD` bytes and `PATIENCE_S` seconds in all. The answers are made by the monitor, once a second.
+- At most `MAX_CONNECTIONS` at a time and `MAX_PER_SECOND` a second, others are closed at once; one request a
+  connection, its head within `MAX_HEAD` bytes and `PATIENCE_S` seconds in all. Answers are made once a second.
 """
 
 import http.server
@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.io.errors import AccessDenied, OptionError
-from penstock.pipelines.status.metrics import CONTENT_TYPE, metrics_text
+from penstock.pipelines.status.metrics import CONTENT_TYPE
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.page import PAGE, PAGE_POLICY
 
@@ -36,6 +36,7 @@ __all__ = ["StatusServer"]
 _LOGGER = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 16
+MAX_PER_SECOND = 200
 MAX_HEAD = 8192
 PATIENCE_S = 5.0
 
@@ -116,6 +117,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._room = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._second, self._in_second = 0, 0
         super().__init__(*arguments)
 
     def server_bind(self) -> None:
@@ -123,7 +125,11 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        if self._in_second > MAX_PER_SECOND or not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
         try:
@@ -182,7 +188,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/status.json":
             self._answer(200, monitor.status_json(_since(query)), "application/json")
         elif path == "/metrics":
-            self._answer(200, metrics_text(monitor), CONTENT_TYPE)
+            self._answer(200, monitor.metrics(), CONTENT_TYPE)
         elif path == "/healthz":
             self._answer(200, b"ok\n")
         elif path == "/readyz":

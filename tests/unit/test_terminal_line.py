@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
+from tests.tools.screen import rows_of
 
 
 class Screen(io.StringIO):
@@ -19,20 +20,7 @@ class Screen(io.StringIO):
     @property
     def rows(self):
         """What a person sees, from the top."""
-        rows, column = [""], 0
-        text = self.getvalue().replace("\x1b[K", "\x00").replace("\x1b[33m", "").replace("\x1b[0m", "")
-        for character in text:
-            if character == "\r":
-                column = 0
-            elif character == "\n":
-                rows.append("")
-                column = 0
-            elif character == "\x00":
-                rows[-1] = rows[-1][:column]
-            else:
-                rows[-1] = rows[-1][:column] + character + rows[-1][column + 1 :]
-                column += 1
-        return rows
+        return rows_of(self.getvalue())
 
 
 @pytest.fixture

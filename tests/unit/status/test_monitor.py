@@ -10,6 +10,7 @@ from penstock.io.errors import PeerError
 from penstock.io.live import LIVE, Chunk, LiveSource
 from penstock.io.meters import METERS
 from penstock.io.status import ClientStatus, ShardStatus, SourceStatus
+from penstock.pipelines.status import monitor as monitor_module
 from penstock.pipelines.status.history import MAX_SERIES, History
 from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.monitor import Monitor, Progress
@@ -195,6 +196,22 @@ def test_warnings_are_kept_and_bounded(live, clock):
     assert len(told) == 30
     assert told[0]["text"].startswith("number 99 ")
     assert len(told[0]["text"]) == 500
+
+
+def test_an_answer_is_made_once_for_all_who_ask(live, clock, monkeypatch):
+    made = []
+    monkeypatch.setattr(monitor_module.document, "of", lambda *_: made.append(1) or {})
+    monitor = Monitor("job", "r", [], clock=clock)
+    for since in (0, 0, 1, 5):
+        monitor.status_json(since)
+    assert len(made) == 1
+    assert monitor.metrics() is monitor.metrics()
+    looked(clock, monitor)
+    monitor.status_json(0)
+    assert len(made) == 2
+    for since in range(1000):
+        monitor.status_json(since)
+    assert len(monitor._answers) < 30
 
 
 LINE = re.compile(

@@ -172,6 +172,20 @@ def test_slow_and_many_clients_cost_the_others_nothing(monkeypatch):
             time.sleep(0.1)
 
 
+def test_a_flood_is_cut(monkeypatch):
+    monkeypatch.setattr(server, "MAX_PER_SECOND", 5)
+    with serving() as made:
+        outcomes = []
+        for _ in range(20):
+            try:
+                outcomes.append(ask(made, path="/healthz")[0].status)
+            except (OSError, http.client.HTTPException):
+                outcomes.append(0)
+        assert 5 <= outcomes.count(200) <= 15
+        time.sleep(1.1)
+        assert ask(made, path="/healthz")[0].status == 200
+
+
 def test_a_byte_now_and_then_does_not_hold_a_thread(monkeypatch):
     monkeypatch.setattr(server, "PATIENCE_S", 0.5)
     with serving() as made, socket.create_connection(made.address, 5) as sock:

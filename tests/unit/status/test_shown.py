@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.screen import rows_of
+
 TOY = Path(__file__).parents[2] / "tools" / "toy_job.py"
 COLUMNS = 60
 
@@ -61,23 +63,6 @@ def until(read, pattern, seconds=60):
     while not (found := re.search(pattern, text := read())):
         assert time.monotonic() < deadline, text[-2000:]
     return found
-
-
-def rows_of(text):
-    """What stands on a terminal after all that; colours left out."""
-    rows, column = [""], 0
-    for part in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|.", text, re.DOTALL):
-        if part == "\r":
-            column = 0
-        elif part == "\n":
-            rows.append("")
-            column = 0
-        elif part == "\x1b[K":
-            rows[-1] = rows[-1][:column]
-        elif not part.startswith("\x1b"):
-            rows[-1] = rows[-1][:column] + part + rows[-1][column + 1 :]
-            column += 1
-    return rows
 
 
 def test_a_line_is_rewritten_and_log_lines_stand_above_it():
