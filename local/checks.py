@@ -18,6 +18,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ruff check", ("-m", "ruff", "check", ".")),
     ("ruff format", ("-m", "ruff", "format", "--check", ".")),
     ("mypy", ("tests/typecheck.py",)),
+    ("dependencies", ("tests/audit.py",)),
     ("unit tests", (*PYTEST, "-n", "2", "-m", "not servers and not kills")),
     # Last, so that its closing line is the last line of all.
     (
