@@ -26,10 +26,10 @@ from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.readiness import reasons_against
 from penstock.pipelines.status.steps import Step, StepTotals, step_totals
 
-__all__ = ["Monitor", "Picture", "Progress", "Warned"]
+__all__ = ["LOOK_EVERY_S", "Monitor", "Picture", "Progress", "Warned"]
 
 _LOGGER = logging.getLogger(__name__)
-_LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 _RATE_S = 10.0
 _PERCENTILES_S = 60.0
 MAX_WARNINGS = 30
@@ -146,6 +146,7 @@ class Monitor:
         max_lag_s: beyond that it does not keep up, in seconds.
         ends: whether it ends by itself, and reads without a live source.
         progress: how far it is; for a job that ends by itself.
+        every_s: how often to look, in seconds; less often where nobody but the log wants to know.
         clock: monotonic seconds.
         wall: seconds since 1970.
     """
@@ -159,6 +160,7 @@ class Monitor:
         max_lag_s: float = 60.0,
         ends: bool = False,
         progress: Callable[[], Progress] | None = None,
+        every_s: float = LOOK_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -170,12 +172,13 @@ class Monitor:
         self.version = _version()
         self._max_lag_s = max_lag_s
         self._ends = ends
+        self._every_s = every_s
         self._progress = progress
         self._clock = clock
         self._wall = wall
         self._lock = threading.Lock()
         self._samples: collections.deque[Sample] = collections.deque(
-            maxlen=int(_PERCENTILES_S / _LOOK_EVERY_S) + 1
+            maxlen=int(_PERCENTILES_S / LOOK_EVERY_S) + 1
         )
         self._sources: list[SourceStatus] = []
         self._history_at = -1.0
@@ -206,7 +209,7 @@ class Monitor:
 
     def _run(self) -> None:
         told = False
-        while not self._ended.wait(_LOOK_EVERY_S):
+        while not self._ended.wait(self._every_s):
             try:
                 self.picture = self.look()
                 for listener in self._listeners:
@@ -247,7 +250,7 @@ class Monitor:
                 warnings=list(reversed(self._warnings.last)),
                 progress=progress,
             )
-            if sample.at - self._history_at >= EVERY_S - 0.5 * _LOOK_EVERY_S or self._history_sample is None:
+            if sample.at - self._history_at >= EVERY_S - 0.5 * LOOK_EVERY_S or self._history_sample is None:
                 self._remember(picture)
         return picture
 

@@ -96,6 +96,11 @@ class StatusServer:
         host, port = self.address
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return ipaddress.ip_address(self.address[0].partition("%")[0]).is_loopback
+
     def start(self) -> None:
         """Begins to answer."""
         self._thread.start()

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.logs import writes_json
-from penstock.pipelines.status.monitor import Monitor, Progress
+from penstock.pipelines.status.monitor import LOOK_EVERY_S, Monitor, Progress
 from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.server import StatusServer
 from penstock.pipelines.status.steps import steps_of
@@ -18,6 +18,8 @@ from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
 __all__ = ["refuse_elsewhere", "shown"]
 
 _LOGGER = logging.getLogger("penstock")
+_LOOK_SELDOM_S = 10.0
+_OPEN = " (open to whoever reaches that address: it asks for no password)"
 
 
 def refuse_elsewhere(options: StatusOptions, runner: str) -> None:
@@ -51,6 +53,7 @@ def shown(
     Raises:
         OptionError: the page can't be served there.
     """
+    on_terminal = takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
     with contextlib.ExitStack() as ends:
         monitor = Monitor(
             job,
@@ -59,13 +62,13 @@ def shown(
             max_lag_s=options.status_max_lag,
             ends=progress is not None,
             progress=progress,
+            every_s=LOOK_EVERY_S if on_terminal or options.status_port is not None else _LOOK_SELDOM_S,
         )
         if options.status_port is not None:
             server = StatusServer(monitor, options.status_host, options.status_port, options.status_names)
             ends.callback(server.stop)
             server.start()
-            _LOGGER.info("status page: %s", server.url)
-        on_terminal = takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
+            _LOGGER.info("status page: %s%s", server.url, "" if server.is_loopback else _OPEN)
         if progress is None and on_terminal:
             line = ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
             monitor.listen(show_on(line, job))

@@ -103,6 +103,7 @@ def test_wheel(wheel, tmp_path):
     }
     assert expected <= set(names)
     assert "penstock/io/py.typed" in names
+    assert {f"penstock/pipelines/status/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     assert str(works(python, tmp_path)).startswith(str(tmp_path / "env"))

@@ -247,6 +247,16 @@ def test_a_port_that_is_taken_and_an_address_of_somebody_else(page):
         StatusServer(monitor, "no such host", 0)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback(page, host):
+    made = StatusServer(page._server.monitor, host, 0)
+    try:
+        assert made.is_loopback
+        assert made.url.startswith(("http://127.0.0.1:", "http://[::1]:"))
+    finally:
+        made._server.server_close()
+
+
 def test_it_stops_at_once_with_a_client_in_the_middle():
     with serving() as made:
         sock = socket.create_connection(made.address, 5)
