@@ -1,9 +1,11 @@
 """The fused batch path on Flink beside the same path on the FnApiRunner, and two worker processes beside one.
 
-usage: python -P benchmarks/flink.py [--rounds N] [--seconds N] [more of Beam's options, for the jobs on Flink]
+usage: python -P benchmarks/flink.py [--rounds N] [--seconds N] [--job JOB] [Beam's options for Flink], JOB is one of:
 
-The job is that of `flink_load.py`: a source that is never empty, DecodeJson, a sink that drops what it made, and
-Acknowledge; no peer takes any time. Each worker counts what is acknowledged, and its CPU time over the same seconds.
+- path, the job of `flink_load.py`: a source that is never empty, DecodeJson, a sink that drops what it made, Acknowledge; no
+  peer takes any time. Each worker counts what is acknowledged, and its CPU time over the same seconds.
+- kinesis-to-elasticsearch, from aggregated records in two shards (moto) to an endpoint that stores nothing, as `jobs.py` has
+  it. The servers share the machine's cores with the workers, so by the clock two workers can't be twice as fast here.
 
 Two figures, both of the workers alone: events a second by the clock, all workers together, which hold as far as nobody
 else uses the machine; and CPU-seconds per million events. Of two workers that share no lock and have a core each, the
@@ -23,9 +25,11 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from harness import load_package
+from harness import child_cpu_s, load_package
 
 load_package("local")
+load_package("tests")
+import jobs
 
 from local.flink_cache import find_flink
 from local.flink_cluster import FlinkCluster
@@ -77,29 +81,86 @@ def on_flink(cluster: FlinkCluster, seconds: float, workers: int, options: list[
         try:
             return measured(Path(folder), workers)
         finally:
-            for running in cluster.rest.jobs():
-                if running["state"] == "RUNNING":
-                    cluster.rest.cancel(running["jid"])
+            end_jobs(cluster)
             job.terminate()
             job.wait()
+
+
+def end_jobs(cluster: FlinkCluster) -> None:
+    """The next run begins without a job, and without a worker."""
+    for running in cluster.rest.jobs():
+        if running["state"] == "RUNNING":
+            cluster.rest.cancel(running["jid"])
+    jobs.wait(lambda: not cluster.workers())
+
+
+def kinesis_job(runner_options: list[str], pids: Callable[[int], list[int]]) -> Figures:
+    """The job until it has read all; `pids` tells who works, given the submitter's process id."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        jobs.moto() as endpoint_url,
+        jobs.program(*jobs.python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
+    ):
+        jobs.fill(endpoint_url, jobs.aggregated_records(jobs.TO_READ))
+        options = [
+            "--kinesis_stream_name",
+            "kinesis_poc",
+            "--application_name",
+            "benchmark",
+            "--hosts",
+            hosts,
+        ]
+        options += ["--endpoint_url", endpoint_url, "--region", "us-east-1"]
+        options += ["--shard_bytes_per_second", "0", "--shard_reads_per_second", "0", *runner_options]
+        name = "kinesis-to-elasticsearch"
+        with jobs.program(
+            *jobs.python("-m", "penstock.pipelines", name, *options),
+            wait_for=" running on ",
+            cwd=Path(folder),
+        ) as (pid, _):
+            jobs.wait(lambda: jobs.received(hosts) >= jobs.WARM_UP)
+            working = pids(pid)
+            cpu_s = -sum(map(child_cpu_s, working))
+            started, first = time.monotonic(), jobs.received(hosts)
+            jobs.wait(lambda: jobs.received(hosts) >= min(first + jobs.MEASURED, jobs.TO_READ))
+            seconds, count = time.monotonic() - started, jobs.received(hosts) - first
+            cpu_s += sum(map(child_cpu_s, working))
+            return Figures(count / seconds, cpu_s / count * 1e6, 0.0)
+
+
+def kinesis_job_on_flink(cluster: FlinkCluster, workers: int, options: list[str]) -> Figures:
+    try:
+        chosen = [*cluster.options, "--parallelism", str(workers), *options]
+        return kinesis_job(chosen, lambda _: cluster.workers())
+    finally:
+        end_jobs(cluster)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="flink.py", epilog="All other options are Beam's, for Flink.")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=float, default=15.0, help="measured in each run")
+    arguments.add_argument("--job", choices=("path", "kinesis-to-elasticsearch"), default="path")
     chosen, options = arguments.parse_known_args()
     clean_up_on_signals()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = {"PYTHONPATH": str(HERE)}
-            cluster = FlinkCluster(find_flink(Progress()), Path(folder), task_managers=2, environment=path)
+            environment = {**jobs.ENVIRONMENT, "PYTHONPATH": str(HERE)}
+            cluster = FlinkCluster(
+                find_flink(Progress()), Path(folder), task_managers=2, environment=environment
+            )
             cluster.start()
             contenders: dict[str, Callable[[], Figures]] = {
                 "FnApiRunner": lambda: on_fn_api_runner(chosen.seconds),
                 "Flink, one worker": lambda: on_flink(cluster, chosen.seconds, 1, options),
                 "Flink, two workers": lambda: on_flink(cluster, chosen.seconds, 2, options),
             }
+            if chosen.job != "path":
+                contenders = {
+                    "FnApiRunner": lambda: kinesis_job([], lambda pid: [pid]),
+                    "Flink, one worker": lambda: kinesis_job_on_flink(cluster, 1, options),
+                    "Flink, two workers": lambda: kinesis_job_on_flink(cluster, 2, options),
+                }
             figures: dict[str, list[Figures]] = {name: [] for name in contenders}
             for _ in range(chosen.rounds):
                 for name, contender in contenders.items():
