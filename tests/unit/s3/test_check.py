@@ -1,5 +1,8 @@
 """The checks of S3's inputs, manifests and archive, and of places for dead letters: denials, and that nothing changes."""
 
+import json
+from pathlib import Path
+
 import boto3
 import botocore.client
 import moto
@@ -11,7 +14,7 @@ from penstock.io.aws_check import AwsAccount, identity_checks
 from penstock.io.checks import Mark, examine
 from penstock.io.dead_letters import check as letters
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.iam import Arns, actions_of
+from penstock.io.iam import Arns, actions_of, policy
 from penstock.io.s3 import (
     ArchiveOptions,
     S3ReadOptions,
@@ -191,6 +194,11 @@ def test_the_archives_statements():
         ("s3:ListBucket", "arn:aws:s3:::bbb"),
         ("s3:PutObject", "arn:aws:s3:::bbb/archive/*"),
     ]
+
+
+def test_the_docs_show_the_archives_policy():
+    made = policy(archive_statements(ArchiveOptions("s3://BUCKET/PREFIX"), ARNS))
+    assert json.dumps(made, indent=2) in (Path(__file__).parents[3] / "docs" / "iam.md").read_text()
 
 
 # -- dead letters ----------------------------------------------------------------------------------------
