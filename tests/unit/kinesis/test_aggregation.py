@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from penstock.io.kinesis._aggregation import Aggregator, aggregate_run, hash_key_of, varint
+from penstock.io.kinesis._aggregation import (
+    Aggregator,
+    aggregate_keyed,
+    aggregate_run,
+    hash_key_of,
+    keyed_in_python,
+    varint,
+)
 from tests.tools.kpl import user_records
 
 _FIXTURES = Path(__file__).parent / "fixtures"
@@ -19,6 +26,9 @@ _BLOBS: list[dict[str, Any]] = [
     for line in (_FIXTURES / name).read_text().splitlines()
 ]
 _AGGREGATED = [blob for blob in _BLOBS if blob["aggregated"]]
+_KEYS_ONLY = [
+    blob for blob in _AGGREGATED if not any(user["explicit_hash_key"] for user in blob["user_records"])
+]
 
 
 def _name(blob: dict[str, Any]) -> str:
@@ -40,6 +50,18 @@ def test_re_encodes_what_kpl_made_byte_for_byte(blob: dict[str, Any]) -> None:
     first = blob["user_records"][0]
     explicit = first["explicit_hash_key"] or str(hash_key_of(first["partition_key"]))
     assert (blob["partition_key"], blob["explicit_hash_key"]) == ("a", explicit)
+
+
+@pytest.mark.parametrize("make", [aggregate_keyed, keyed_in_python], ids=["chosen", "python"])
+@pytest.mark.parametrize("blob", _KEYS_ONLY, ids=_name)
+def test_a_batch_is_encoded_as_kpl_did(blob: dict[str, Any], make: Any) -> None:
+    users = blob["user_records"]
+    numbers: dict[str, int] = {}
+    key_of = [numbers.setdefault(user["partition_key"], len(numbers)) for user in users]
+    datas = [base64.b64decode(user["data_b64"]) for user in users]
+    [(_, members, keys, encoded)] = make(datas, key_of, list(numbers), [0] * len(numbers), 4294967295, 51200)
+    assert encoded == base64.b64decode(blob["data_b64"])
+    assert (members, keys) == (list(range(len(users))), list(range(len(numbers))))
 
 
 def test_fixtures_come_from_both_versions() -> None:

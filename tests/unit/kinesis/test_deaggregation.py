@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.io.kinesis._deaggregation import MAGIC, HashRange, deaggregate
+from penstock.io.kinesis import _deaggregation
+from penstock.io.kinesis._deaggregation import MAGIC, HashRange, deaggregate_all
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RECORDS = [
@@ -41,6 +42,13 @@ def sealed(message: bytes) -> bytes:
 
 def hash_of(key: bytes) -> int:
     return int.from_bytes(hashlib.md5(key).digest(), "big")
+
+
+def deaggregate(data, hash_range=None):
+    """Alone, and among others (by the kernel where it was built): the same."""
+    alone = _deaggregation.deaggregate(data, hash_range)
+    assert deaggregate_all([b"", data, data], hash_range) == [None, alone, alone]
+    return alone
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=range(len(RECORDS)))
