@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock.io.options import flag_of
 from penstock.pipelines.__main__ import JOBS
+from penstock.pipelines.check import CheckOptions
 
 PAGE = Path(__file__).with_name("options.md")
 HEAD = """\
@@ -38,7 +39,7 @@ def classes_of(job: str, arguments: Sequence[str] = ()) -> tuple[type, ...]:
 
 
 def takers() -> dict[type, list[str]]:
-    """Option dataclass -> the jobs that take it, in the order of the jobs."""
+    """Option dataclass -> the jobs that take it, in the order of the jobs; then what `penstock check` takes besides."""
     found: dict[type, list[str]] = {}
     for job in JOBS:
         each = classes_of(job)
@@ -46,7 +47,7 @@ def takers() -> dict[type, list[str]]:
             each += tuple(cls for cls in classes_of(job, ["--to", "kinesis"]) if cls not in each)
         for cls in each:
             found.setdefault(cls, []).append(job)
-    return found
+    return found | {CheckOptions: ["check JOB"]}
 
 
 def page() -> str:

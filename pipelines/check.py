@@ -40,7 +40,7 @@ _LEGEND = "-- is what could not be tried without changing something, or not prov
 
 @dataclasses.dataclass(frozen=True)
 class CheckOptions:
-    """The check."""
+    """What `penstock check` takes besides the options of the job."""
 
     policy: bool = option(False, help="Print the least IAM policy for these options, and try nothing.")
     role: bool = option(False, help="Print the least Elasticsearch role for these options, and try nothing.")
