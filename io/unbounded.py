@@ -18,6 +18,7 @@ before the pipeline runs (`check`).
 import dataclasses
 import functools
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ from apache_beam.io.unbounded_source import (
     UnboundedSource,
     _ReadFromUnboundedSourceDoFn,
 )
-from apache_beam.options.pipeline_options import FlinkRunnerOptions, StandardOptions
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from penstock.io._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
@@ -39,12 +40,27 @@ from penstock.io.live import LIVE, LiveSource
 from penstock.io.process import calm_garbage_collector
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["Pacing", "Split", "is_in_memory", "read_batches", "readers_of"]
+__all__ = ["Pacing", "PacingOptions", "Split", "is_in_memory", "read_batches", "readers_of"]
 
 _VERSION = 1
 """Of what is stored; a later release understands earlier ones."""
 
 _POLL_INTERVAL_S = 0.05
+
+_TURN_S = 0.5
+"""How long an idle split keeps the others of its process waiting; they are read in turn."""
+
+
+class PacingOptions(PipelineOptions):
+    """How long readers may take; a runner's option rather than a source's, since the runner sets the price."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument(
+            "--max_read_time_seconds",
+            type=float,
+            help="Seconds after which a reader ends its bundle, busy or idle. A checkpoint waits for that.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +76,17 @@ class Pacing:
     max_read_time_s: float
 
     @classmethod
-    def of(cls, runner: str) -> "Pacing":
+    def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
         """The pacing for a runner's name.
 
         The in-memory FnApiRunner leaks some 30 KB a bundle, hence bundles of an hour. Elsewhere a
-        checkpoint waits for the bundle's end, hence bundles of a second.
+        checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
         """
         if is_in_memory(runner):
             return cls(block_s=30.0, max_read_time_s=3600.0)
-        return cls(block_s=0.5, max_read_time_s=1.5)
+        if read_time_s:
+            return cls(block_s=read_time_s, max_read_time_s=read_time_s)
+        return cls(block_s=_TURN_S, max_read_time_s=1.5)
 
 
 def is_in_memory(runner: str) -> bool:
@@ -254,13 +272,21 @@ class _BatchReader(UnboundedReader):
         self._pacing = pacing
         self._batch: EventBatch | None = None
         self._marked = True
+        self._begun = 0.0
 
     def start(self) -> bool:
         return self.advance()
 
     def advance(self) -> bool:
-        self._marked = False
-        self._batch = self._live.take(self._pacing.block_s)
+        if self._marked:
+            self._marked = False
+            self._begun = time.monotonic()
+        self._batch = None
+        alone = len(LIVE.sources) == 1
+        if alone or time.monotonic() - self._begun < 3 * _TURN_S:
+            self._batch = self._live.take(
+                self._pacing.block_s if alone else min(_TURN_S, self._pacing.block_s)
+            )
         if self._batch is None and self._live.failure is not None:
             LIVE.fail(self._live.failure)
             raise self._live.failure
@@ -325,7 +351,8 @@ def read_batches(
             splits of a process share one.
     """
     pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
-    plan = _Plan(key, make, pacing or Pacing.of(_runner_of(pipeline)), apart)
+    read_time_s = pipeline.options.view_as(PacingOptions).max_read_time_seconds
+    plan = _Plan(key, make, pacing or Pacing.of(_runner_of(pipeline), read_time_s), apart)
     most = pipeline.options.view_as(FlinkRunnerOptions).max_parallelism
     splits = Split.spread(key, readers, most if most > 0 else DEFAULT_MAX_PARALLELISM)
     return pipeline_begin | "Read" >> _Read(plan, splits)

@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import (
 
 from penstock.io._flink_keys import DEFAULT_MAX_PARALLELISM
 from penstock.io.errors import OptionError
-from penstock.io.unbounded import Pacing, is_in_memory
+from penstock.io.unbounded import Pacing, PacingOptions, is_in_memory
 
 __all__ = ["FlinkStreamingOptions", "Place", "runs_elsewhere", "settle"]
 
@@ -30,7 +30,11 @@ CHECKPOINTING_INTERVAL_MS = 10_000
 MAX_BUNDLE_TIME_MS = 5
 """Flink hands a bundle's outcome on, and begins the next one, when it looks at its clock: every so many ms."""
 
+READ_TIME_S = 10
+"""Beam's Flink runner adds some 2 KB to the job's state with each bundle of a reader, for ever (beam#27648)."""
+
 LONGEST_BUNDLE_TIME_MS = 200
+LONGEST_READ_TIME_S = 60
 LEAST_CHECKPOINTING_INTERVAL_MS = 100
 _LOCAL_MASTERS = ("[local]", "[auto]")
 
@@ -59,16 +63,18 @@ class Place:
     Attributes:
         runner: what the user calls it.
         elsewhere: other processes than this one read and write, so signals here stop nothing there.
+        pacing: how long its readers hold a bundle.
         chosen: the options that we chose, as one types them.
     """
 
     runner: str
     elsewhere: bool
+    pacing: Pacing
     chosen: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """For the log: the runner, and what was chosen for it."""
-        pacing = Pacing.of(self.runner)
+        pacing = self.pacing
         runner = "Beam's FnApiRunner (DirectRunner)" if is_in_memory(self.runner) else self.runner
         chosen = f", with {' '.join(self.chosen)}" if self.chosen else ""
         return f"{runner}{chosen}; a bundle lasts up to {pacing.max_read_time_s:g} s, an idle read {pacing.block_s:g} s"
@@ -88,14 +94,15 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
     runner = options.view_as(StandardOptions).runner or "DirectRunner"
     kind = runner.rpartition(".")[2].lower()
     if is_in_memory(kind):
-        return Place(runner, elsewhere=False)
+        return Place(runner, elsewhere=False, pacing=Pacing.of(kind))
     settling = _Settling(options)
     settling.choose(GoogleCloudOptions, "job_name", name)
     if "flink" in kind or "portable" in kind:
         _check_environment(options, runner, settling)
         if streaming:
             _settle_flink(options, settling)
-    return Place(runner, _elsewhere(options), tuple(settling.chosen))
+    pacing = Pacing.of(runner, options.view_as(PacingOptions).max_read_time_seconds)
+    return Place(runner, _elsewhere(options), pacing, tuple(settling.chosen))
 
 
 def runs_elsewhere(beam_arguments: Sequence[str]) -> bool:
@@ -144,6 +151,13 @@ def _settle_flink(options: PipelineOptions, settling: _Settling) -> None:
         message = (
             f"--max_bundle_time_mills={bundle_time}: a reader waits for that long between two bundles, and Beats and shards "
             f"wait with it. Leave it out ({MAX_BUNDLE_TIME_MS} ms), or give 1 to {LONGEST_BUNDLE_TIME_MS}."
+        )
+        raise OptionError(message)
+    read_time = settling.choose(PacingOptions, "max_read_time_seconds", READ_TIME_S)
+    if not 0.1 <= read_time <= LONGEST_READ_TIME_S:
+        message = (
+            f"--max_read_time_seconds={read_time:g}: every checkpoint waits for that. Leave it out ({READ_TIME_S} s), "
+            f"or give 0.1 to {LONGEST_READ_TIME_S}."
         )
         raise OptionError(message)
     parallelism = settling.choose(FlinkRunnerOptions, "parallelism", 1, unset=-1)

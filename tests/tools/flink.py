@@ -26,7 +26,7 @@ FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
 TIMEOUT_S = 200.0
 
 # Frequent, so that a restart goes back to the middle of what happens, not to its beginning.
-CHECKPOINTS = ("--checkpointing_interval", "1000")
+CHECKPOINTS = ("--checkpointing_interval", "1000", "--max_read_time_seconds", "1")
 # A dead worker's leases are free after 2 s also where nobody can see that it is dead.
 LEASES = ("--checkpoint_interval_seconds", "1", "--additional_settings", "failoverTimeMillis=2000")
 

@@ -5,6 +5,7 @@ import functools
 import pickle
 import pickletools
 import threading
+import time
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -284,3 +285,45 @@ def test_there_is_a_split_for_each_parallel_task(options, wanted, expected):
 def test_splits_that_would_stand_still_are_refused(options, why):
     with pytest.raises(OptionError, match=why):
         readers_of(beam.Pipeline(options=PipelineOptions(options)), 2, "--read_splits")
+
+
+# -- how long a reader takes ---------------------------------------------------------------------------
+
+
+def test_a_reader_that_is_alone_waits_for_as_long_as_it_may():
+    reader = planned("alone", 0).create_reader(None, None)
+    stop = threading.Timer(1.0, LIVE.stop)
+    stop.start()
+    began = time.monotonic()
+    assert not reader.advance()
+    assert time.monotonic() - began > 0.9, "the stop woke it; of itself it would have waited for 5 s"
+
+
+def test_readers_of_one_process_take_turns():
+    """Beam reads the splits of a task one after another: none may keep the others waiting for long."""
+    idle = planned("idle", 0).create_reader(None, None)
+    busy = planned("busy", 90).create_reader(None, None)
+    began = time.monotonic()
+    assert not idle.advance()
+    assert time.monotonic() - began < 1.5
+    batches = 0
+    while busy.advance():
+        batches += 1
+        time.sleep(0.3)
+    assert batches
+    assert 1.4 < time.monotonic() - began < 4
+    assert busy._live._queue, "its turn ended before its data did"
+    busy.get_checkpoint_mark()
+    assert busy.advance(), "the next bundle is another turn"
+
+
+@pytest.mark.parametrize(
+    ("runner", "read_time", "expected"),
+    [
+        ("DirectRunner", 10, Pacing(30, 3600)),
+        ("FlinkRunner", 10, Pacing(10, 10)),
+        ("PrismRunner", None, Pacing(0.5, 1.5)),
+    ],
+)
+def test_the_runner_says_how_long_a_bundle_may_be(runner, read_time, expected):
+    assert Pacing.of(runner, read_time) == expected
