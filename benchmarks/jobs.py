@@ -175,7 +175,8 @@ def measured_job(name: str, **variables: str) -> float:
             hosts,
         ]
         options += ["--checkpoint_interval_seconds", "10", "--shard_bytes_per_second", "0"]
-        options += ["--shard_reads_per_second", "0", *EXTRA]
+        options += ["--shard_reads_per_second", "0"]
+        options += ["--request_timeout", "60000", *EXTRA]  # moto takes seconds to write a reply of 10 MB
         with job("kinesis-to-elasticsearch", folder, *options, **variables) as (pid, _):
             wait(lambda: received(hosts) >= WARM_UP)
             before, first = child_cpu_s(pid), received(hosts)
