@@ -3,6 +3,9 @@
 `PENSTOCK_SCREENSHOTS=folder` keeps what the browser showed.
 """
 
+import contextlib
+import functools
+import http.server
 import json
 import os
 import re
@@ -12,12 +15,13 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from local.beats_client import Shipper
 from tests.tools import grafana
-from tests.tools.browser import chromium
+from tests.tools.browser import STRANGER, chromium
 from tests.tools.pipeline import log_file, wait_until
 
 pytestmark = pytest.mark.servers
@@ -186,30 +190,67 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
         assert "Traceback" not in job.log.read_text()
 
 
-@pytest.mark.parametrize("kind", ["kinesis", "beats"])
-def test_the_page_of_a_job_in_trouble(browser, keep, kind):
-    """An hour of numbers, many shards or clients, long names, a sink that refuses: made up, so that nobody waits."""
+@contextlib.contextmanager
+def job_in_trouble(kind):
+    """The page of a job that isn't there: an hour of numbers, made up, so that nobody has to wait for them."""
     program = Path(__file__).parents[1] / "tools" / "busy_status.py"
     with subprocess.Popen([sys.executable, "-P", program, kind], stdout=subprocess.PIPE, text=True) as job:
         try:
-            page = job.stdout.readline().strip()
-            browser.open(page)
-            browser.console()
-            browser.wait("document.querySelector('#state').textContent == 'Not keeping up'")
-            assert "93 s behind" in browser.run("return document.querySelector('#notices').textContent")
-            rows = browser.run("return document.querySelectorAll('#tables tbody')[0].children.length")
-            assert rows == {"kinesis": 24, "beats": 60}[kind]
-            assert (
-                len(browser.run("return document.querySelector('#charts path.one').getAttribute('d')")) > 3000
-            )
-            check_layout(browser, keep, f"trouble-{kind}")
-            names = browser.run(
-                "return [...document.querySelectorAll('svg.plot')].map((each) => each.ariaLabel)"
-            )
-            assert all("now" in name for name in names)
-            assert browser.console() == []
+            yield job.stdout.readline().strip()
         finally:
             job.terminate()
+
+
+@pytest.mark.parametrize("kind", ["kinesis", "beats"])
+def test_the_page_of_a_job_in_trouble(browser, keep, kind):
+    """Many shards or clients, long names, a sink that refuses."""
+    with job_in_trouble(kind) as page:
+        browser.open(page)
+        browser.console()
+        browser.wait("document.querySelector('#state').textContent == 'Not keeping up'")
+        assert "93 s behind" in browser.run("return document.querySelector('#notices').textContent")
+        rows = browser.run("return document.querySelectorAll('#tables tbody')[0].children.length")
+        assert rows == {"kinesis": 24, "beats": 60}[kind]
+        line = browser.run("return document.querySelector('#charts path.one').getAttribute('d')")
+        assert line.count("L") > 700
+        check_layout(browser, keep, f"trouble-{kind}")
+        names = browser.run("return [...document.querySelectorAll('svg.plot')].map((each) => each.ariaLabel)")
+        assert all("now" in name for name in names)
+        assert browser.console() == []
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A web site on this machine; its port."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>a site</title><p>welcome")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_a_web_site_can_read_nothing_of_it(browser, site):
+    with job_in_trouble("kinesis") as page:
+        for origin in (f"http://{STRANGER}:{site}/", f"http://127.0.0.1:{site}/"):
+            browser.open(origin)
+            assert browser.run("return document.body.innerText") == "welcome"
+            for path in ("status.json", "metrics", "readyz", ""):
+                for mode in ("cors", "no-cors"):
+                    asked = f"fetch('{page}{path}', {{mode: '{mode}'}})"
+                    read = browser.run(f"return {asked}.then((reply) => reply.text()).catch(() => '')")
+                    assert read == "", (origin, path, mode)
+            browser.console()
+            frame = "const frame = document.createElement('iframe')"
+            browser.run(f"{frame}; frame.src = '{page}'; document.body.append(frame)")
+            wait_until(lambda: "frame-ancestors" in str(browser.console()), "the frame to be refused", 20)
+        # The site's own name leads here: to the browser that is the site's own origin, to us it is a stranger.
+        browser.open(f"http://{STRANGER}:{urlsplit(page).port}/status.json")
+        told = browser.run("return document.body.innerText")
+        assert "does not answer to the name" in told
+        assert "shardId" not in told
 
 
 def test_the_page_of_an_idle_job(pipeline, browser, keep):

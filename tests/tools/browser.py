@@ -22,7 +22,11 @@ import urllib3
 from local.elasticsearch_server import free_port
 from local.processes import Process
 
+STRANGER = "evil.test"
+"""A name that leads to this machine, as a web site's own name may."""
+
 FLAGS = (
+    f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1",
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
