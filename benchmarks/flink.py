@@ -4,8 +4,8 @@ usage: python -P benchmarks/flink.py [--rounds N] [--seconds N] [--job JOB] [Bea
 
 - path, the job of `flink_load.py`: a source that is never empty, DecodeJson, a sink that drops what it made, Acknowledge; no
   peer takes any time. Each worker counts what is acknowledged, and its CPU time over the same seconds.
-- kinesis-to-elasticsearch, from aggregated records in two shards (moto) to an endpoint that stores nothing, as `jobs.py` has
-  it. The servers share the machine's cores with the workers, so by the clock two workers can't be twice as fast here.
+- kinesis-to-elasticsearch, from aggregated records in two shards of the tests' simulator to an endpoint that stores
+  nothing. The servers share the machine's cores with the workers, so by the clock two workers can't be twice as fast here.
 
 Two figures, both of the workers alone: events a second by the clock, all workers together, which hold as far as nobody
 else uses the machine; and CPU-seconds per million events. Of two workers that share no lock and have a core each, the
@@ -13,19 +13,21 @@ CPU time alone tells how much they do: twice the first's, less what an event cos
 """
 
 import argparse
+import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from harness import child_cpu_s, load_package
+from harness import child_cpu_s, load_package, simulator
 
 load_package("local")
 load_package("tests")
@@ -38,6 +40,7 @@ from local.terminal import Progress
 
 WARM_UP_S = 5.0
 TIMEOUT_S = 120.0
+TO_READ, WARM_UP = 1_400_000, 200_000
 
 
 class Figures(NamedTuple):
@@ -98,33 +101,21 @@ def kinesis_job(runner_options: list[str], pids: Callable[[int], list[int]]) -> 
     """The job until it has read all; `pids` tells who works, given the submitter's process id."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        jobs.moto() as endpoint_url,
         jobs.program(*jobs.python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
     ):
-        jobs.fill(endpoint_url, jobs.aggregated_records(jobs.TO_READ))
-        options = [
-            "--kinesis_stream_name",
-            "kinesis_poc",
-            "--application_name",
-            "benchmark",
-            "--hosts",
-            hosts,
-        ]
-        options += ["--endpoint_url", endpoint_url, "--region", "us-east-1"]
-        options += ["--shard_bytes_per_second", "0", "--shard_reads_per_second", "0", *runner_options]
-        name = "kinesis-to-elasticsearch"
-        with jobs.program(
-            *jobs.python("-m", "penstock.pipelines", name, *options),
-            wait_for=" running on ",
-            cwd=Path(folder),
-        ) as (pid, _):
-            jobs.wait(lambda: jobs.received(hosts) >= jobs.WARM_UP)
+        # An application of its own begins at the stream's beginning.
+        options = ["--kinesis_stream_name", "kinesis_poc", "--application_name", Path(folder).name]
+        options += ["--hosts", hosts, "--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"]
+        command = jobs.python(
+            "-m", "penstock.pipelines", "kinesis-to-elasticsearch", *options, *runner_options
+        )
+        with jobs.program(*command, wait_for=" running on ", cwd=Path(folder), **os.environ) as (pid, _):
+            jobs.wait(lambda: jobs.received(hosts) >= WARM_UP)
             working = pids(pid)
-            cpu_s = -sum(map(child_cpu_s, working))
-            started, first = time.monotonic(), jobs.received(hosts)
-            jobs.wait(lambda: jobs.received(hosts) >= min(first + jobs.MEASURED, jobs.TO_READ))
+            started, first, cpu_s = time.monotonic(), jobs.received(hosts), sum(map(child_cpu_s, working))
+            jobs.wait(lambda: jobs.received(hosts) >= TO_READ)
             seconds, count = time.monotonic() - started, jobs.received(hosts) - first
-            cpu_s += sum(map(child_cpu_s, working))
+            cpu_s = sum(map(child_cpu_s, working)) - cpu_s
             return Figures(count / seconds, cpu_s / count * 1e6, 0.0)
 
 
@@ -136,6 +127,14 @@ def kinesis_job_on_flink(cluster: FlinkCluster, workers: int, options: list[str]
         end_jobs(cluster)
 
 
+@contextlib.contextmanager
+def filled_stream() -> Iterator[dict[str, str]]:
+    """The environment of whoever reads it."""
+    with jobs.moto() as leases, simulator("--stream", "kinesis_poc:2") as endpoint_url:
+        jobs.fill(endpoint_url, jobs.aggregated_records(TO_READ))
+        yield {**jobs.ENVIRONMENT, "AWS_ENDPOINT_URL": leases, "AWS_ENDPOINT_URL_KINESIS": endpoint_url}
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="flink.py", epilog="All other options are Beam's, for Flink.")
     arguments.add_argument("--rounds", type=int, default=3)
@@ -144,11 +143,12 @@ def main() -> None:
     chosen, options = arguments.parse_known_args()
     clean_up_on_signals()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            environment = {**jobs.ENVIRONMENT, "PYTHONPATH": str(HERE)}
-            cluster = FlinkCluster(
-                find_flink(Progress()), Path(folder), task_managers=2, environment=environment
-            )
+        with contextlib.ExitStack() as stack:
+            if chosen.job != "path":
+                os.environ.update(stack.enter_context(filled_stream()))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            environment = {**os.environ, "PYTHONPATH": str(HERE)}
+            cluster = FlinkCluster(find_flink(Progress()), folder, task_managers=2, environment=environment)
             cluster.start()
             contenders: dict[str, Callable[[], Figures]] = {
                 "FnApiRunner": lambda: on_fn_api_runner(chosen.seconds),
