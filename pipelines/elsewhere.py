@@ -1,16 +1,25 @@
-"""A job that runs in other processes than this one: it is waited for, and goes on when the waiting ends."""
+"""A job whose runner is another process than this one: Flink's, or Prism.
+
+Where its workers are other processes too, it is waited for, and goes on when the waiting ends (`follow`). Where they are
+in this process, it stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.
+"""
 
 import logging
 import signal
+import threading
+import time
 from typing import Any
 
 from apache_beam.runners.runner import PipelineState
 
-__all__ = ["follow"]
+from penstock.io.live import LIVE
+
+__all__ = ["follow", "stay"]
 
 _LOGGER = logging.getLogger("penstock")
 
 _CANCELLED = "JobCancellationException"
+_LAST_BUNDLE_S = 3.0
 
 
 def follow(name: str, result: Any, *, wait: bool = True) -> int:
@@ -51,3 +60,34 @@ def follow(name: str, result: Any, *, wait: bool = True) -> int:
         return 0
     _LOGGER.info("%s: ended in the cluster: %s", name, result.state)
     return 0
+
+
+def stay(result: Any) -> None:
+    """Waits for a job whose workers are in this process, and ends it after a clean stop of the sources.
+
+    Args:
+        result: what the runner gave.
+
+    Raises:
+        RuntimeError: the job failed, with the runner's words.
+    """
+    ended = threading.Event()
+    cancelled = threading.Event()
+
+    def cancel() -> None:
+        LIVE.stopping.wait()
+        while not all(source.drained and source.settled for source in LIVE.sources):
+            time.sleep(0.1)
+        # Prism ends by itself, now that there is nothing more to read.
+        if not ended.wait(_LAST_BUNDLE_S):
+            cancelled.set()
+            result.cancel()
+
+    threading.Thread(target=cancel, name="penstock-cancel", daemon=True).start()
+    try:
+        result.wait_until_finish()
+    except RuntimeError:
+        if not cancelled.is_set():
+            raise
+    finally:
+        ended.set()

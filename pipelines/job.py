@@ -20,7 +20,7 @@ from penstock.io.errors import OptionError
 from penstock.io.live import LIVE
 from penstock.io.options import option
 from penstock.io.process import calm_garbage_collector
-from penstock.pipelines.elsewhere import follow
+from penstock.pipelines.elsewhere import follow, stay
 from penstock.pipelines.logs import LogOptions, set_up_logging
 from penstock.pipelines.runners import settle
 from penstock.pipelines.running import Watch, choose_runner, report
@@ -101,7 +101,10 @@ def run_streaming(
         calm_garbage_collector()
         with shown(name, job, pipeline, place.runner):
             result = pipeline.run()
-            result.wait_until_finish()
+            if isinstance(runner, str):
+                stay(result)
+            else:
+                result.wait_until_finish()
             LIVE.close()
     except BaseException as error:
         return report(name, error)

@@ -8,7 +8,8 @@ import time
 import pytest
 from apache_beam.runners.runner import PipelineState
 
-from penstock.pipelines.elsewhere import follow
+from penstock.io.live import LIVE, Chunk, LiveSource
+from penstock.pipelines.elsewhere import follow, stay
 
 
 class Result:
@@ -64,3 +65,50 @@ def test_a_signal_ends_the_waiting_alone_and_says_so(number, caplog):
     assert follow("a-job", Result(PipelineState.RUNNING, blocks=True)) == 0
     assert time.monotonic() - began < 10
     assert "goes on in the cluster as orders_1234; stop it there" in caplog.text
+
+
+# -- workers in this process ---------------------------------------------------------------------------
+
+
+class Endless(Result):
+    """A job that ends only when it is cancelled, as Flink's do."""
+
+    def __init__(self, fails=False):
+        super().__init__(PipelineState.RUNNING)
+        self.cancelled = threading.Event()
+        self._fails = fails
+
+    def wait_until_finish(self):
+        if not self._fails:
+            assert self.cancelled.wait(20)
+        raise RuntimeError("no more slots" if self._fails else "failed in state CANCELLED")
+
+    def cancel(self):
+        self.cancelled.set()
+
+
+@pytest.fixture
+def source():
+    LIVE.close()
+    made = LiveSource("a", max_pending_events=10, max_pending_bytes=1000)
+    LIVE.get("a", lambda: made)
+    yield made
+    LIVE.close()
+
+
+def test_a_clean_stop_cancels_the_job_once_all_is_acknowledged(source):
+    source.offer(Chunk([], 0, None))
+    batch = source.take(0)
+    result = Endless()
+    threading.Timer(0.1, LIVE.stop).start()
+    threading.Timer(1.0, source.acknowledge, (batch.tokens,)).start()
+    began = time.monotonic()
+    stay(result)
+    assert result.cancelled.is_set()
+    assert time.monotonic() - began >= 1.0, "it was cancelled with something still under way"
+
+
+def test_a_job_that_fails_here_raises(source):
+    with pytest.raises(RuntimeError, match="no more slots"):
+        stay(Endless(fails=True))
+    LIVE.stop()  # lets the thread that waits for a stop go
