@@ -1,8 +1,10 @@
 """Both data planes make the same calls, give the same replies and fail the same way."""
 
 import base64
+import contextlib
 import datetime
 import ipaddress
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -484,3 +486,60 @@ def test_certificates_are_verified(
                 patch.setenv(name, str(ca))
                 _client(server.url, plane).put_records("orders", entries)
         assert len(server.requests) == 3
+
+
+class Tunnel:
+    """A proxy that knows CONNECT only, and leads every tunnel to the same port."""
+
+    def __init__(self, port: int) -> None:
+        self.asked: list[bytes] = []
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += client.recv(4096)
+                self.asked.append(head.split(b"\r\n")[0])
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                server = socket.create_connection(("127.0.0.1", self._port))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pipe, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pipe(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_tls_goes_through_a_proxy_by_a_tunnel(
+    plane: str, certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca, context = certificate
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(ca))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Canned(_PUT_REPLY, context=context) as server:
+        tunnel = Tunnel(server.port)
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, tunnel.url)
+        client = _client(server.url, plane)
+        for data in (b"x", b"y" * 400_000):
+            client.put_records("orders", [PutEntry(data, "k")])
+        assert [line.split()[:2] for line in tunnel.asked] == [[b"CONNECT", b"127.0.0.1:%d" % server.port]]
+        datas = [base64.b64decode(orjson.loads(body)["Records"][0]["Data"]) for _, _, body in server.requests]
+        assert datas == [b"x", b"y" * 400_000]
+        client.close()
+        tunnel.close()
