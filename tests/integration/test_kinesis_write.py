@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from penstock.pipelines import beats_to_kinesis
 from penstock.transforms.batch import Event
 from tests.tools.emulators import kinesis_local
 from tests.tools.kpl import user_records
+from tests.tools.moto_iam import MotoIam
 
 STREAM = "orders"
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -46,37 +46,9 @@ def _events(count: int) -> list[Event]:
     ]
 
 
-@dataclasses.dataclass
-class Iam:
-    """A moto that enforces IAM for one user."""
-
-    server: AwsServer
-    aws: AwsOptions
-    user: str = "writer"
-
-    def allow(self, policy: dict[str, Any]) -> None:
-        self._enforce(False)
-        # moto knows actions only: neither a stream's ARN nor the condition on CloudWatch's namespace.
-        for statement in policy["Statement"]:
-            statement.pop("Condition", None)
-            statement["Resource"] = "*"
-        # It takes the name that signs for the service's name in policies.
-        document = json.dumps(policy).replace("cloudwatch:", "monitoring:")
-        self.server.client("iam").put_user_policy(UserName=self.user, PolicyName="p", PolicyDocument=document)
-        self._enforce(True)
-
-    def _enforce(self, on: bool) -> None:
-        calls_without = b"0" if on else b"Infinity"
-        request = urllib.request.Request(
-            f"{self.server.endpoint_url}/moto-api/reset-auth",
-            calls_without,
-            {"Content-Type": "application/json"},
-            method="POST",
-        )
-        urllib.request.urlopen(request, timeout=10).close()
-
+class Iam(MotoIam):
     def records(self) -> list[bytes]:
-        self._enforce(False)
+        self.enforce(False)
         return _read(self.server)
 
 
@@ -95,16 +67,8 @@ def _read(server: Any) -> list[bytes]:
 @pytest.fixture
 def iam(aws_factory: Callable[[], AwsServer]) -> Iterator[Iam]:
     server = aws_factory()
-    client = server.client("iam")
-    client.create_user(UserName="writer")
-    key = client.create_access_key(UserName="writer")["AccessKey"]
     server.client("kinesis").create_stream(StreamName=STREAM, ShardCount=2)
-    aws = AwsOptions(
-        endpoint_url=server.endpoint_url,
-        access_key=key["AccessKeyId"],
-        secret_key=key["SecretAccessKey"],
-    )
-    yield Iam(server, aws)
+    yield Iam(server)
     server.stop()
 
 
