@@ -31,11 +31,9 @@ class Both(FlinkPipeline):
     proxy: TcpProxy
     shipped = 0
 
-    def start_both(self, *options: str) -> None:
-        self.beats = self.start_beats(*options, ready=False)
-        self.kinesis = self.start_kinesis(*options, ready=False)
-        self.beats.wait_ready()
-        self.kinesis.wait_ready()
+    def submit_both(self) -> None:
+        self.beats = self.start_beats(ready=False)
+        self.kinesis = self.start_kinesis(ready=False)
 
     def ship(self, trouble: Callable[[Shipper], None]) -> None:
         """Ships a file while `trouble` happens, from its first quarter on, and proves that nothing is lost or doubled."""
@@ -71,7 +69,9 @@ def both(
         made.elasticsearch = SharedElasticsearch(f"http://127.0.0.1:{proxy.port}")
         made.proxy = proxy
         try:
-            made.start_both()
+            made.submit_both()
+            made.beats.wait_ready()
+            made.kinesis.wait_ready()
             yield made
         finally:
             made.close()
@@ -153,7 +153,7 @@ def test_cancel_and_submit_again(flink, both):
         both.beats.cancel()
         both.kinesis.cancel()
         both.acknowledged_is_stored(shipper)
-        both.start_both()
+        both.submit_both()
 
     both.ship(trouble)
 

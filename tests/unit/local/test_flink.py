@@ -1,0 +1,60 @@
+"""`run_local.sh flink`: how it is called, and what is written for a cluster before anything starts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local import background, command, demo, flink_cache
+from local.flink_cache import Flink
+from local.flink_cluster import FlinkCluster
+from local.flink_rest import FlinkRest
+from local.processes import LocalError
+from tests.tools.fake_http import fake_http
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ("demo", False)),
+        (["--lines", "5"], ("demo", False)),
+        (["flink"], ("demo", True)),
+        (["flink", "--lines", "5"], ("demo", True)),
+        (["up"], ("up", False)),
+        (["flink", "up"], ("up", True)),
+    ],
+)
+def test_both_the_demonstration_and_up_run_on_flink_if_asked_to(monkeypatch, arguments, expected):
+    called = []
+    monkeypatch.setattr(demo, "run", lambda *_, on_flink: called.append(("demo", on_flink)) or 0)
+    monkeypatch.setattr(background, "up", lambda *_, on_flink: called.append(("up", on_flink)) or 0)
+    monkeypatch.setattr(command, "clean_up_on_signals", lambda: None)
+    monkeypatch.setattr("sys.argv", ["run_local.sh", *arguments])
+    assert command.main() == 0
+    assert called == [expected]
+
+
+def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(flink_cache, "find_java_home", lambda minimum: (None, ["/usr (11)"]))
+    monkeypatch.setattr(flink_cache, "find_maven", lambda: None)
+    monkeypatch.setattr(flink_cache, "cache_folder", lambda: tmp_path)
+    java, maven, *_ = flink_cache.missing_for_flink()
+    assert "JDK 17 or newer (found only /usr (11))" in java
+    assert "apt-get install maven" in maven
+
+
+def test_every_address_in_the_configuration_is_loopback(tmp_path):
+    cluster = FlinkCluster(Flink([], Path("job-server.jar"), Path("java")), tmp_path)
+    cluster._write_files()
+    text = (tmp_path / "conf" / "config.yaml").read_text()
+    hosts = re.findall(r"^\S*(?:host|address): (.*)$", text, re.MULTILINE)
+    assert len(hosts) >= 5
+    assert set(hosts) == {"127.0.0.1"}
+    for option in (*cluster.options, *cluster.flink_runner_options):
+        assert "0.0.0.0" not in option
+
+
+def test_a_refusal_of_flink_is_told_in_its_words():
+    refuse = fake_http(lambda request: (404, b'{"errors": ["Job 0 not found"]}'))
+    with refuse as server, pytest.raises(LocalError, match="Job 0 not found"):
+        FlinkRest(server.url).state("0")
