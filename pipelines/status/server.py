@@ -36,7 +36,7 @@ __all__ = ["StatusServer"]
 _LOGGER = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 16
-MAX_PER_SECOND = 200
+MAX_PER_SECOND = 50
 MAX_HEAD = 8192
 PATIENCE_S = 5.0
 

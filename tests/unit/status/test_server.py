@@ -30,6 +30,12 @@ def serving(names=(), ends=True, **options):
         made.stop()
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """Tests ask more often than people and scrapers."""
+    monkeypatch.setattr(server, "MAX_PER_SECOND", 10_000)
+
+
 @pytest.fixture(scope="module")
 def page():
     with serving(["Logs.Example.org"]) as made:
