@@ -24,6 +24,8 @@ __all__ = ["CommandLine", "options_from", "parse"]
 
 T = TypeVar("T")
 _ENVIRONMENT_PREFIX = "PENSTOCK_"
+_MISTYPED = 0.9
+"""How much of a name must be one of ours (difflib's ratio): a letter wrong, missing or too many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +282,8 @@ def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: st
     """Ends the program when an argument is neither ours nor Beam's.
 
     Beam itself would only warn, and a mistyped limit or address would silently fall back to its default.
-    Flink's own options are known only to its job server, so with another runner they are let through.
+    Flink's own options are known only to its job server, so with another runner they are let through, unless
+    they are all but one of ours: Beam would log a mistyped password with its value.
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
 
@@ -290,9 +293,12 @@ def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: st
         cls._add_argparse_args(beam_parser)
     known, unknown = beam_parser.parse_known_args(rest)
     chosen = runner or str(getattr(known, "runner", None) or StandardOptions.DEFAULT_RUNNER)
-    if unknown and "direct" in chosen.lower():
+    names = [each.split("=")[0] for each in unknown]
+    if "direct" not in chosen.lower():
+        names = [name for name in names if difflib.get_close_matches(name, ours, 1, _MISTYPED)]
+    if names:
         flags = [action for each in beam_parser._actions for action in each.option_strings]
-        name = unknown[0].split("=")[0]
+        name = names[0]
         nearest = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, flags, 1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         parser.error(

@@ -81,9 +81,15 @@ def test_a_wrong_option_is_one_line_that_names_it(capsys, arguments, says):
 
 def test_beams_own_options_are_left_for_beam():
     line = parse(
-        "t", "", [Water], ["--source=x", "--runner=FlinkRunner", "--parallelism=2", "--flink_master=a:1"]
+        "t", "", [Water], ["--source=x", "--runner=FlinkRunner", "--parallelism=2", "--object_reuse=1"]
     )
-    assert line.beam == ["--runner=FlinkRunner", "--parallelism=2", "--flink_master=a:1"]
+    assert line.beam == ["--runner=FlinkRunner", "--parallelism=2", "--object_reuse=1"]
+
+
+def test_a_mistyped_option_of_ours_is_not_left_for_beam_to_log(capsys):
+    error = fails(capsys, "--source=x", "--runner=FlinkRunner", "--pasword", "abracadabra")
+    assert "unknown option --pasword; did you mean --password?" in error
+    assert "abracadabra" not in error
 
 
 def test_a_secret_may_come_from_the_environment_and_stays_out_of_repr(monkeypatch):
