@@ -138,40 +138,42 @@ class _Settling:
 
 
 def _settle_flink(options: PipelineOptions, settling: _Settling) -> None:
-    interval = settling.choose(FlinkStreamingOptions, "checkpointing_interval", CHECKPOINTING_INTERVAL_MS)
-    if interval < LEAST_CHECKPOINTING_INTERVAL_MS:
-        message = (
-            f"--checkpointing_interval={interval}: without checkpoints Flink ends the sources at once and restarts a failed "
-            f"job from nothing. Leave it out ({CHECKPOINTING_INTERVAL_MS} ms), or give milliseconds from "
-            f"{LEAST_CHECKPOINTING_INTERVAL_MS} on."
-        )
-        raise OptionError(message)
-    bundle_time = settling.choose(FlinkStreamingOptions, "max_bundle_time_mills", MAX_BUNDLE_TIME_MS)
-    if not 1 <= bundle_time <= LONGEST_BUNDLE_TIME_MS:
-        message = (
-            f"--max_bundle_time_mills={bundle_time}: a reader waits for that long between two bundles, and Beats and shards "
-            f"wait with it. Leave it out ({MAX_BUNDLE_TIME_MS} ms), or give 1 to {LONGEST_BUNDLE_TIME_MS}."
-        )
-        raise OptionError(message)
+    flink, spread = FlinkStreamingOptions, FlinkRunnerOptions
+    interval = settling.choose(flink, "checkpointing_interval", CHECKPOINTING_INTERVAL_MS)
+    _bound(
+        "checkpointing_interval", interval, LEAST_CHECKPOINTING_INTERVAL_MS, None, CHECKPOINTING_INTERVAL_MS,
+        "without checkpoints Flink ends the sources at once and restarts a failed job from nothing",
+    )  # fmt: skip
+    bundle_time = settling.choose(flink, "max_bundle_time_mills", MAX_BUNDLE_TIME_MS)
+    _bound(
+        "max_bundle_time_mills", bundle_time, 1, LONGEST_BUNDLE_TIME_MS, MAX_BUNDLE_TIME_MS,
+        "a reader waits for that long between two bundles, and Beats and shards wait with it",
+    )  # fmt: skip
     read_time = settling.choose(PacingOptions, "max_read_time_seconds", READ_TIME_S)
-    if not 0.1 <= read_time <= LONGEST_READ_TIME_S:
-        message = (
-            f"--max_read_time_seconds={read_time:g}: every checkpoint waits for that. Leave it out ({READ_TIME_S} s), "
-            f"or give 0.1 to {LONGEST_READ_TIME_S}."
-        )
-        raise OptionError(message)
-    parallelism = settling.choose(FlinkRunnerOptions, "parallelism", 1, unset=-1)
+    _bound(
+        "max_read_time_seconds", read_time, 0.1, LONGEST_READ_TIME_S, READ_TIME_S,
+        "every checkpoint waits for that",
+    )  # fmt: skip
+    parallelism = settling.choose(spread, "parallelism", 1, unset=-1)
     most = DEFAULT_MAX_PARALLELISM
     while most < 2 * parallelism:
         most *= 2
-    most = settling.choose(FlinkRunnerOptions, "max_parallelism", most, unset=-1)
+    most = settling.choose(spread, "max_parallelism", most, unset=-1)
     if not 1 <= parallelism <= most:
         message = f"--parallelism={parallelism} must be between 1 and --max_parallelism={most}."
         raise OptionError(message)
     # Beam's Impulse has no id of its own. Flink then makes one from what is chained to it, which changes with the
     # parallelism, and a savepoint could not be resumed with another one. Our steps are one task as it is.
-    settling.choose(FlinkStreamingOptions, "operator_chaining", value=False)
+    settling.choose(flink, "operator_chaining", value=False)
     _refuse(options)
+
+
+def _bound(option: str, value: float, least: float, most: float | None, ours: float, reason: str) -> None:
+    """Raises `OptionError` with the reason unless the value is within its bounds."""
+    if value < least or (most is not None and value > most):
+        bounds = f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
+        message = f"--{option}={value:g}: {reason}. Leave it out ({ours:g} is chosen), or give {bounds}."
+        raise OptionError(message)
 
 
 def _refuse(options: PipelineOptions) -> None:

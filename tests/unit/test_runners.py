@@ -79,7 +79,7 @@ def test_the_job_server_is_sent_what_was_chosen():
     ("further", "why"),
     [
         (["--checkpointing_interval=-1"], "restarts a failed job from nothing"),
-        (["--checkpointing_interval=10"], "give milliseconds from 100 on"),
+        (["--checkpointing_interval=10"], "give 100 or more"),
         (["--max_bundle_time_mills=1000"], "waits for that long between two bundles"),
         (["--max_read_time_seconds=600"], "every checkpoint waits for that"),
         (["--load_balance_bundles"], "bundles of one reader would go to several processes"),
