@@ -40,7 +40,7 @@ sys.path.append(str(HERE))
 
 from harness import cpu_per_million, events, print_table, rounds
 
-BATCH = 2000  # what a source hands out under load
+BATCH = 4000  # what a source hands out under load
 
 
 class Origin:
@@ -233,10 +233,9 @@ def real(url: str, count: int, repeat: int) -> None:
         server.drop(name)
         return rate
 
-    def ours(decode_too: bool, size: int = BATCH, cut: int = 1000) -> float:
+    def ours(decode_too: bool, size: int) -> float:
         name = server.fresh()
-        options = ElasticsearchOptions(hosts=[url], index=name, bulk_max_count=cut)
-        writer = BulkWriter(options, threading.Event())
+        writer = BulkWriter(ElasticsearchOptions(hosts=[url], index=name), threading.Event())
         payloads = [e.data for e in ready]
 
         def work() -> None:
@@ -251,14 +250,14 @@ def real(url: str, count: int, repeat: int) -> None:
         return rate
 
     bare()
-    ours(False)  # a fresh JVM is two to three times slower
+    ours(False, BATCH)  # a fresh JVM is two to three times slower
     found = in_turn(
         {
             "bare loop: prebuilt bulks of 1000, 2 threads": bare,
-            "ours: batches of 2000, bulks of 1000": lambda: ours(False),
-            "ours: batches of 2000, bulks of 500": lambda: ours(False, cut=500),
+            "ours: batches of 2000, bulks of 1000": lambda: ours(False, 2000),
+            "ours: batches of 4000, bulks of 1000": lambda: ours(False, 4000),
             "ours: batches of 8000, bulks of 1000": lambda: ours(False, 8000),
-            "ours: batches of 8000, with decoding": lambda: ours(True, 8000),
+            "ours: batches of 4000, with decoding": lambda: ours(True, 4000),
         },
         repeat,
     )
