@@ -5,8 +5,6 @@ import json
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 
@@ -14,7 +12,7 @@ import pytest
 
 from tests.tools.certificates import Authority
 from tests.tools.listening import listening
-from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, environment, free_port, peers_of
+from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, commands_of, free_port, peers_of
 
 pytestmark = pytest.mark.servers
 
@@ -27,20 +25,8 @@ def peers(tmp_path):
 
 @pytest.fixture
 def start(peers):
-    started = []
-
-    def begin(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)],
-            cwd=peers.folder, env=environment(peers.folder), stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+    with commands_of(peers) as begin:
+        yield begin
 
 
 def wait_for(process, word):

@@ -5,8 +5,6 @@ import importlib
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,7 +15,15 @@ from penstock.io.elasticsearch.client import Client
 from penstock.io.options import display_data_of, flag_of
 from penstock.pipelines.__main__ import JOBS
 from penstock.pipelines.command_line import options_from
-from tests.tools.planted import BEATS, KINESIS, SECRETS, TIMEOUT_S, assert_no_secret, environment, peers_of
+from tests.tools.planted import (
+    BEATS,
+    KINESIS,
+    SECRETS,
+    TIMEOUT_S,
+    assert_no_secret,
+    commands_of,
+    peers_of,
+)
 
 pytestmark = pytest.mark.servers
 
@@ -33,22 +39,8 @@ def peers(tmp_path):
 
 @pytest.fixture
 def start(peers):
-    """Starts a command as a process of its own; what still runs at the end is killed."""
-    started = []
-
-    def begin(*arguments):
-        command = [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+    with commands_of(peers) as begin:
+        yield begin
 
 
 def wait_until(condition, process):

@@ -3,7 +3,9 @@
 import base64
 import contextlib
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 from tests.simulator import KinesisSimulator
 from tests.tools.fake_http import fake_http
@@ -90,3 +92,25 @@ def assert_no_secret(*texts):
         for needle in NEEDLES:
             at = text.find(needle)
             assert at < 0, text[max(0, at - 500) : at + 200]
+
+
+@contextlib.contextmanager
+def commands_of(peers: Peers) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `penstock ARGUMENTS` as processes; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True
+        )
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
