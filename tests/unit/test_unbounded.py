@@ -1,5 +1,6 @@
 """Reading, failing and stopping on Beam's own in-memory runner, with a source and sinks made here."""
 
+import base64
 import collections
 import functools
 import pickle
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pytest
 from apache_beam import coders
+from apache_beam.io.unbounded_source import _UnboundedSourceRestrictionCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -203,6 +205,33 @@ def test_a_batch_survives_its_coder_on_a_runner_that_does_not_fuse():
 # Written by 0.1.0. A later release must read them: they stand in users' savepoints.
 MARK_1 = b'{"position": {"shards": {"shardId-000000000000": "4959:11"}}, "v": 1}'
 SPLIT_1 = '{"key": "kinesis:poc:app", "n": 1, "of": 2, "salt": 27, "v": 1}'
+
+
+# The same two, and a watermark, as Beam 2.77 writes them into Flink's state.
+RESTRICTION_1 = base64.b64decode(
+    "wAFRbHBvT1RGQldTWlRXZDEzZEFzQUFEWjc0RW9FQWdCUUJUQ1FrQUMvTGQ4cVFnUU9BQ0FBYWhxSWFhQUJrTkdnR1RUSVJUUnRKa1lnMEFhRFRFQlpR"
+    "R3VGdElCUURNM1l2eHR4QmVoT1BQYnpnR09RY05SS3J1UktVVkFnaTRTck1ScG5xV0IzU3hDQ2lEaU1QaXhlcGlRb1IyazdLMFQyTVFlTFRLRFNoejNy"
+    "aHBEOFhja1U0VUpEZGQzUUxBPT1GAXsicG9zaXRpb24iOiB7InNoYXJkcyI6IHsic2hhcmRJZC0wMDAwMDAwMDAwMDAiOiAiNDk1OToxMSJ9fSwgInYi"
+    "OiAxfYAAAYvP5WgAAAA="
+)
+
+
+def test_a_savepoint_of_an_earlier_release_resumes():
+    restriction = _UnboundedSourceRestrictionCoder().decode(RESTRICTION_1)
+    assert restriction.source.text() == SPLIT_1
+    assert restriction.checkpoint_mark.position == {"shards": {"shardId-000000000000": "4959:11"}}
+    assert not restriction.is_done
+
+
+def test_the_next_version_reads_this_one_and_this_one_refuses_the_next(monkeypatch):
+    """An upgrade between savepoint and resumption, and a downgrade."""
+    monkeypatch.setattr(unbounded, "_VERSION", 2)
+    coder = _UnboundedSourceRestrictionCoder()
+    written_by_the_next = coder.encode(coder.decode(RESTRICTION_1))
+    assert coder.decode(written_by_the_next).source.count == 2
+    monkeypatch.setattr(unbounded, "_VERSION", 1)
+    with pytest.raises(StateError, match="has version 2"):
+        coder.decode(written_by_the_next)
 
 
 def test_what_an_earlier_release_stored_is_understood():
