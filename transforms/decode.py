@@ -9,7 +9,7 @@ What a record may hold, and what becomes of it:
 - a key given twice: the last one counts here, and Elasticsearch refuses the document;
 - integers beyond 64 bits: kept digit by digit, unless a transform changes the event (then they become floats).
 
-Without `keep_documents` a document is parsed as far as identity and time need it, and dropped at once.
+Id and time come from a scan of the bytes (`_scan.py`) where that is enough; only `keep_documents` builds every document.
 """
 
 import codecs
@@ -171,12 +171,15 @@ class JsonDecoder(msgspec.Struct):
                 else:
                     decoded.append(outcome)
 
-        if self.keep_documents or self.source or self.target or self.charset != "utf-8":
+        if self.source or self.target or self.charset != "utf-8":
             for event in events:
                 decode_fully(event)
             return decoded, letters
+        left = scan(events, self.max_bytes)
+        if self.keep_documents:
+            left = _keep_documents(events, left)
         start = 0
-        for position in scan(events, self.max_bytes):
+        for position in left:
             decoded += events[start:position]
             decode_fully(events[position])
             start = position + 1
@@ -247,6 +250,20 @@ class JsonDecoder(msgspec.Struct):
             fields.put(outer, self.target, document)
             return outer
         return document
+
+
+def _keep_documents(events: list[Event], left: list[int]) -> list[int]:
+    """Parses what the scan has found; the positions left now: those of `left`, and what only the scan took for JSON."""
+    skipped = set(left)
+    for position, event in enumerate(events):
+        if position in skipped:
+            continue
+        try:
+            event.document = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            event.id = event.timestamp = None
+            skipped.add(position)
+    return sorted(skipped) if len(skipped) > len(left) else left
 
 
 class NotAnObject(ValueError):

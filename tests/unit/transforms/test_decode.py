@@ -108,6 +108,18 @@ def test_bounds(keep):
     assert ["3 events" in letter.reason for letter in letters] == [True, True]
 
 
+def test_a_number_beyond_a_double_is_refused_where_documents_are_kept():
+    payloads = [b'{"a":1}', b'{"a":1e999}', b"[1]", b'{"a":2}']
+    events, letters = _decode(*payloads, keep_documents=True)
+    assert [e.document for e in events] == [{"a": 1}, {"a": 2}]
+    assert [(letter.event.data, letter.event.id) for letter in letters] == [(payloads[1], None), (b"1", None)]
+    assert [e.data for e in _decode(*payloads, keep_documents=False)[0]] == [
+        payloads[0],
+        payloads[1],
+        payloads[3],
+    ]
+
+
 def test_on_error_tag_keeps_the_text():
     (one,), letters = _decode(b"not \xff json", on_error="tag")
     assert not letters

@@ -31,7 +31,7 @@ def test_a_kernel_that_is_there_is_used(built):
 
 
 def test_a_kernel_that_was_not_built_is_not_used():
-    assert native.load("penstock.io.kinesis._native_nobody") is None
+    assert native.load("penstock.transforms._native_nobody") is None
     assert native.available() == []
     assert native.describe() == "nobody in Python (not built)"
 
