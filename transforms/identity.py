@@ -18,7 +18,7 @@ in seconds; rule 4 has the hash of the record's position instead, and the index 
 a common prefix, as Elasticsearch's own ids have it: look-ups skip segments of other times. In small indices (100,000
 events) `benchmarks/elasticsearch_write.py ids` showed no gain beyond its noise, and 11 bytes more an event on disk.
 
-For the usual events `_native_scan.c` makes the ids of rules 2 and 4, the same byte for byte: what changes here changes there.
+Of the usual events `_native_scan.c` makes the ids (rules 2 and 4), byte for byte the same: what changes here changes there.
 
 Refused: the position alone (a window sent again would stand in the index twice); the bytes (key order); a hash of
 the whole event for rule 2 (twice the cost, and a processor's running number would make a replay look new).
