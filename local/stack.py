@@ -22,6 +22,9 @@ BEATS_PORT = 5044
 ELASTICSEARCH_PORT = 9200
 AWS_PORT = 4566
 FLINK_PORT = 8081
+
+# For a demonstration of a minute: what is chosen for months lets a start and a savepoint wait for 20 s.
+QUICK = ["--checkpointing_interval", "1000", "--max_read_time_seconds", "1"]
 PAGE_PORTS = (9600, 9601)  # where Logstash has its own numbers
 
 
@@ -114,7 +117,7 @@ class Stack:
             progress.done(f"Flink at {self.flink.url}, which is its page for a browser too")
             start = functools.partial(jobs.FlinkJob, cluster=self.flink)
         self.beats_job = jobs.beats_to_kinesis(
-            self.folder, self.endpoint_url, self.beats_port, *self._page(PAGE_PORTS[0]), start=start
+            self.folder, self.endpoint_url, self.beats_port, *self._further(PAGE_PORTS[0]), start=start
         )
         progress.begin("starting Elasticsearch")
         if self._elasticsearch:
@@ -128,7 +131,7 @@ class Stack:
             self.endpoint_url,
             self.elasticsearch_url,
             self.index,
-            *self._page(PAGE_PORTS[1]),
+            *self._further(PAGE_PORTS[1]),
             start=start,
         )
         self.beats_job.wait_ready(lambda: progress.update("beats-to-kinesis"))
@@ -138,9 +141,11 @@ class Stack:
     def _port(self, usual: int) -> int | None:
         return free_port(usual) if self._usual_ports else None
 
-    def _page(self, usual: int) -> list[str]:
-        """The option for a status page; on Flink, whose own page tells of the jobs, they have none."""
-        if self._on_flink or not self._usual_ports:
+    def _further(self, usual: int) -> list[str]:
+        """A job's option for a status page at a port; on Flink, whose own page tells of the jobs, they have none."""
+        if self._on_flink:
+            return [] if self._usual_ports else QUICK
+        if not self._usual_ports:
             return []
         port = free_port(usual)
         self.pages.append(f"http://127.0.0.1:{port}/")
