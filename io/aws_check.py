@@ -78,18 +78,8 @@ class AwsAccount:
         except BotoCoreError:
             return "aws"  # an unknown region is told by the first client
 
-    def call(
-        self,
-        service: str,
-        operation: str,
-        resource: str,
-        doing: str,
-        /,
-        *,
-        action: str = "",
-        **arguments: Any,
-    ) -> Any:
-        """A call that must work; arguments as of `penstock.io.aws.explain`, `action` where the IAM action has another name.
+    def call(self, service: str, operation: str, resource: str, doing: str, /, **arguments: Any) -> Any:
+        """A call that must work; `operation`, `resource` and `doing` as in `penstock.io.aws.explain`.
 
         Raises:
             PenstockError: it doesn't.
@@ -97,7 +87,7 @@ class AwsAccount:
         try:
             return getattr(self.session.client(service), xform_name(operation))(**arguments)
         except (BotoCoreError, ClientError, ResponseParserError) as error:
-            raise explain(error, self.session, action or operation, resource, doing) from error
+            raise explain(error, self.session, operation, resource, doing) from error
 
     def probe(
         self,
@@ -121,7 +111,7 @@ class AwsAccount:
             doing: likewise.
             refused_with: the error codes of the refusal.
             action: the call by which the IAM action is known, where it is another.
-            proves: whether the refusal is documented to come after the permission was looked at.
+            proves: whether the refusal can only come after the permission was looked at.
             arguments: of the call.
 
         Raises:

@@ -1,6 +1,7 @@
 """The console script: `penstock JOB [options]` (`python -m penstock.pipelines.<job>` is the same), `penstock check JOB`."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -33,11 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"penstock {version('penstock')}\n")
         return 0
     try:
-        return _check(arguments) if name == "check" else _run(name, arguments)
+        code = _check(arguments) if name == "check" else _run(name, arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         # Before the job had begun (importing Beam takes seconds) or while it was being checked.
         sys.stderr.write("penstock: interrupted\n")
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`| head`); the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _run(name: str, arguments: list[str]) -> int:

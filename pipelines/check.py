@@ -23,6 +23,7 @@ from penstock.io.iam import Statement, merged, policy
 from penstock.io.kinesis.calls import stream_argument
 from penstock.io.options import option
 from penstock.pipelines.command_line import parse
+from penstock.pipelines.logs import LogOptions, set_up_logging
 from penstock.pipelines.needs import Needs
 
 __all__ = ["CheckOptions", "main"]
@@ -62,6 +63,7 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
     classes = (CheckOptions, *module.option_classes(argv))
     line = parse(f"penstock check {job}", description, classes, argv, __doc__.partition("\n\n")[2])
     options, needs = line.get(CheckOptions), module.needs(line)
+    set_up_logging(next(each for each in line.options.values() if isinstance(each, LogOptions)))
     if options.policy:
         return _print_policy(needs)
     if options.role:

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from penstock.io.iam import actions_of, merged, policy, statement
+from penstock.pipelines import check as check_command
 from penstock.pipelines.__main__ import main
 from tests.tools.moto_iam import MotoIam
 from tests.tools.planted import free_port
@@ -16,6 +17,11 @@ from tests.tools.planted import free_port
 pytestmark = pytest.mark.servers
 
 PASSWORD = "the-superuser-of-the-test"
+
+
+@pytest.fixture(autouse=True)
+def _log_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(check_command, "set_up_logging", lambda options: None)
 
 
 @pytest.fixture

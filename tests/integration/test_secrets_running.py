@@ -108,6 +108,14 @@ def test_a_denial_while_it_runs_is_one_last_line(start, peers):
     assert_no_secret(error)
 
 
+def test_a_reader_who_has_seen_enough(start, peers):
+    process = start("check", *KINESIS, *peers.aws, "--json")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(TIMEOUT_S) == 1
+    process.stdout = None  # for whoever cleans up
+
+
 # -- what holds secrets ----------------------------------------------------------------------------------
 
 

@@ -5,8 +5,14 @@ import socket
 
 import pytest
 
+from penstock.pipelines import check as check_command
 from penstock.pipelines.__main__ import main
 from tests.simulator import KinesisSimulator
+
+
+@pytest.fixture(autouse=True)
+def _log_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(check_command, "set_up_logging", lambda options: None)
 
 
 @pytest.fixture
