@@ -5,8 +5,6 @@ checkpoints and let go of their leases and ports. What hangs in a sink is not wa
 Its log is FOLDER/worker-PID.log.
 """
 
-import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -17,13 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 CLOSE_TIMEOUT_S = 6.0
-_PR_SET_PDEATHSIG = 1
 
 
 def main(endpoint: str, worker_id: str, folder: Path) -> None:
     """Works until it is told to end."""
-    with contextlib.suppress(OSError, AttributeError):  # Linux alone has it
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # not to outlive a pool that is killed
     log = os.open(folder / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
