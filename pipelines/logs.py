@@ -26,10 +26,12 @@ __all__ = [
     "JsonFormatter",
     "LogOptions",
     "TextFormatter",
+    "last_line",
     "last_words",
     "set_up_logging",
     "tell",
     "wants_json",
+    "writes_json",
 ]
 
 _LOGGER = logging.getLogger("penstock")
@@ -77,7 +79,12 @@ def set_up_logging(options: LogOptions) -> None:
 
 
 def last_words(name: str, text: str, exit_code: int, *, json: bool | None = None) -> None:
-    """Says why a job ends: one line, whatever the log level.
+    """Says why a job ends: one line, whatever the log level. Arguments as of `last_line`."""
+    sys.stderr.write(last_line(name, text, exit_code, json=json))
+
+
+def last_line(name: str, text: str, exit_code: int, *, json: bool | None = None) -> str:
+    """The line that says why a job ends, with its newline.
 
     Args:
         name: the job's.
@@ -86,11 +93,8 @@ def last_words(name: str, text: str, exit_code: int, *, json: bool | None = None
         json: whether as JSON; None: as the log is written.
     """
     if writes_json() if json is None else json:
-        sys.stderr.write(
-            _line({"level": "error", "message": f"{name}: {_clean(text)}", "process.exit_code": exit_code})
-        )
-    else:
-        sys.stderr.write(f"penstock {name}: {_clean(text)}\n")
+        return _line({"level": "error", "message": f"{name}: {_clean(text)}", "process.exit_code": exit_code})
+    return f"penstock {name}: {_clean(text)}\n"
 
 
 def tell(text: str, **figures: int | float | str) -> None:

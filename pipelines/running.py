@@ -17,7 +17,7 @@ from apache_beam.runners.runner import create_runner
 
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
-from penstock.pipelines.logs import last_words
+from penstock.pipelines.logs import last_line, last_words
 from penstock.pipelines.loopback import keep_workers_on_loopback
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "report"]
@@ -110,7 +110,9 @@ class Watch:
     def _on_signal(self, number: int) -> None:
         self._signals += 1
         if self._signals > 1:
-            os.write(2, b"penstock: second signal: ending at once; what was not acknowledged comes again\n")
+            # Not through sys.stderr, whose lock the thread that hangs may hold.
+            text = "ending at once; what was not acknowledged comes again"
+            os.write(2, last_line("second signal", text, 128 + number).encode())
             os._exit(128 + number)
         _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
         LIVE.stop()
