@@ -2,8 +2,9 @@
 
 usage: audit.py [--require]
 
-pip-audit asks a service over the network. Where there is none, it reports "no known vulnerabilities" and skips every
-package: here that is NOT AUDITED, said aloud as the last line, and with --require (or AUDIT=require) a failure.
+pip-audit asks the package index over the network (with AUDIT_SERVICE=osv, that database). Where it can't, it reports
+"no known vulnerabilities" and skips every package: here that is NOT AUDITED, said aloud as the last line, and with
+--require (or AUDIT=require) a failure.
 Exit codes: 0 nothing known (or nobody to ask), 1 something is known, or nothing was asked though it was required.
 """
 
@@ -17,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 TIMEOUT_S = 300
-SERVICES = ("pypi", "osv")
 
 
 def main(arguments: list[str]) -> int:
@@ -25,17 +25,15 @@ def main(arguments: list[str]) -> int:
     if importlib.util.find_spec("pip_audit") is None:
         return not_audited("pip-audit is not installed (it is in the extra `dev`)", required)
     packages = closure("penstock")
-    why = "nothing to ask about"
-    for service in SERVICES:
-        asked, vulnerable, why = ask(service, packages)
-        if vulnerable:
-            print(f"dependencies: VULNERABLE: {'; '.join(vulnerable)}")
-            return 1
-        if asked == len(packages):
-            print(f"dependencies: {asked} audited by {service}, no known vulnerabilities")
-            return 0
-        why = f"{service} knows {asked} of {len(packages)} packages: {why}"
-    return not_audited(why, required)
+    service = os.environ.get("AUDIT_SERVICE", "pypi")
+    asked, vulnerable, why = ask(service, packages)
+    if vulnerable:
+        print(f"dependencies: VULNERABLE: {'; '.join(vulnerable)}")
+        return 1
+    if asked == len(packages):
+        print(f"dependencies: {asked} audited by {service}, no known vulnerabilities")
+        return 0
+    return not_audited(f"{service} knows {asked} of {len(packages)} packages: {why}", required)
 
 
 def not_audited(why: str, required: bool) -> int:

@@ -31,18 +31,17 @@ def test_what_pip_audit_writes(audit):
 
 
 @pytest.mark.parametrize(
-    ("answers", "arguments", "code", "words"),
+    ("answer", "arguments", "code", "words"),
     [
-        ({"pypi": (1, [], "")}, [], 0, "1 audited by pypi, no known vulnerabilities"),
-        ({"pypi": (0, [], "not found"), "osv": (1, [], "")}, [], 0, "1 audited by osv"),
-        ({"pypi": (1, ["x 1: CVE-1"], "")}, [], 1, "VULNERABLE: x 1: CVE-1"),
-        ({"pypi": (0, [], "a"), "osv": (0, [], "b")}, [], 0, "NOT AUDITED: osv knows 0 of 1 packages: b"),
-        ({"pypi": (0, [], "a"), "osv": (0, [], "b")}, ["--require"], 1, "NOT AUDITED"),
+        ((1, [], ""), [], 0, "1 audited by pypi, no known vulnerabilities"),
+        ((1, ["x 1: CVE-1"], ""), [], 1, "VULNERABLE: x 1: CVE-1"),
+        ((0, [], "b"), [], 0, "NOT AUDITED: pypi knows 0 of 1 packages: b"),
+        ((0, [], "b"), ["--require"], 1, "NOT AUDITED"),
     ],
 )
-def test_how_it_ends(audit, monkeypatch, capsys, answers, arguments, code, words):
+def test_how_it_ends(audit, monkeypatch, capsys, answer, arguments, code, words):
     monkeypatch.setattr(audit, "closure", lambda name: {"x": "1"})
-    monkeypatch.setattr(audit, "ask", lambda service, packages: answers[service])
+    monkeypatch.setattr(audit, "ask", lambda service, packages: answer)
     assert audit.main(arguments) == code
     assert words in capsys.readouterr().out
 
