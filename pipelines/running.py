@@ -111,8 +111,8 @@ class Watch:
         self._signals += 1
         if self._signals > 1:
             # Not through sys.stderr, whose lock the thread that hangs may hold.
-            text = "ending at once; what was not acknowledged comes again"
-            os.write(2, last_line("second signal", text, 128 + number).encode())
+            text = "second signal: ending at once; what was not acknowledged comes again"
+            os.write(2, last_line("job", text, 128 + number).encode())
             os._exit(128 + number)
         _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
         LIVE.stop()
