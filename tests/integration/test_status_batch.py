@@ -51,7 +51,7 @@ def test_an_archive_keeps_up_while_its_files_fill(aws, bucket, tmp_path):
         records = [{"Data": b'{"n": %d}' % n, "PartitionKey": f"k{n}"} for n in range(100)]
         aws.client("kinesis").put_records(StreamName=bucket, Records=records)
         told = wait_until(
-            lambda: (found := status(page))["totals"]["lag_s"] > 4 and found, "events that wait"
+            lambda: ((found := status(page))["totals"]["lag_s"] or 0) > 4 and found, "events that wait"
         )
         assert told["totals"]["pending"] == 100
         assert told["job"]["ready"], told["job"]["reasons"]

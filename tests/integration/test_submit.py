@@ -69,6 +69,7 @@ def worker_pool(boot, python, folder):
     entry = folder / "boot"
     entry.write_text(
         f"#!/bin/sh\nexport PATH={python.parent}:$PATH RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 CC=false\n"
+        f"cd {folder}\n"  # it leaves a file where it starts
         f'exec {boot} --semi_persist_dir={folder} "$@" > {folder}/boot.log 2>&1\n'
     )
     entry.chmod(0o755)

@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -103,8 +105,9 @@ def commands_of(peers: Peers) -> Iterator[Callable[..., "subprocess.Popen[str]"]
         command = [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True
-        )
+            command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True,
+            start_new_session=True,
+        )  # fmt: skip
         started.append(process)
         return process
 
@@ -112,5 +115,7 @@ def commands_of(peers: Peers) -> Iterator[Callable[..., "subprocess.Popen[str]"]
         yield start
     finally:
         for process in started:
-            process.kill()
+            # With it its workers: left alone they would look for it for two minutes.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
