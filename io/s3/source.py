@@ -26,6 +26,7 @@ from penstock.io.aws import AwsOptions
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
+from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.manifest import Finished, Manifest, is_last_part, open_manifest, unit_id
 from penstock.io.s3.options import S3ReadOptions
@@ -159,6 +160,9 @@ class _ReadDoFn(beam.DoFn):
         self._records = Metrics.counter("s3", "records")
         self._incomplete = Metrics.counter("s3", "incomplete")
         self._held = _Held()
+
+    def setup(self) -> None:
+        calm_garbage_collector()  # in worker processes nobody else does
 
     def start_bundle(self) -> None:
         self._held = _Held()
