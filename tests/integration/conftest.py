@@ -1,12 +1,14 @@
 """What the integration tests share."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.pipeline import Pipeline
+from tests.tools.planted import Peers, commands_of, peers_of
 
 
 @pytest.fixture
@@ -19,3 +21,17 @@ def pipeline(
         yield running
     finally:
         running.close()
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Iterator[Peers]:
+    """The peers of jobs that have secrets planted in their environment."""
+    with peers_of(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def start_planted(planted: Peers) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `penstock ARGUMENTS` as such a job; what still runs at the end is killed."""
+    with commands_of(planted) as begin:
+        yield begin

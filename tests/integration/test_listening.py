@@ -12,21 +12,9 @@ import pytest
 
 from tests.tools.certificates import Authority
 from tests.tools.listening import listening
-from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, commands_of, free_port, peers_of
+from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, free_port
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def peers(tmp_path):
-    with peers_of(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def start(peers):
-    with commands_of(peers) as begin:
-        yield begin
 
 
 def wait_for(process, word):
@@ -49,33 +37,33 @@ def test_this_test_sees_what_listens():
     assert {("127.0.0.1", ports[0]), ("0.0.0.0", ports[1]), ("::1", ports[2])} <= found
 
 
-def test_beats_to_kinesis_listens_for_beats_on_loopback_unless_told_otherwise(start, peers):
-    process = start(*BEATS, "--beats_port", peers.port, *peers.aws)
+def test_beats_to_kinesis_listens_for_beats_on_loopback_unless_told_otherwise(start_planted, planted):
+    process = start_planted(*BEATS, "--beats_port", planted.port, *planted.aws)
     wait_for(process, "ready:")
-    assert listening(process.pid) == {("127.0.0.1", peers.port)}
+    assert listening(process.pid) == {("127.0.0.1", planted.port)}
 
 
-def test_the_status_page_is_one_more_port(start, peers):
+def test_the_status_page_is_one_more_port(start_planted, planted):
     page = free_port()
-    process = start(*BEATS, "--beats_port", peers.port, *peers.aws, "--status_port", page)
+    process = start_planted(*BEATS, "--beats_port", planted.port, *planted.aws, "--status_port", page)
     wait_for(process, "ready:")
-    assert listening(process.pid) == {("127.0.0.1", peers.port), ("127.0.0.1", page)}
+    assert listening(process.pid) == {("127.0.0.1", planted.port), ("127.0.0.1", page)}
 
 
-def test_kinesis_to_elasticsearch_listens_nowhere(start, peers):
-    process = start(*KINESIS, *peers.aws, "--hosts", peers.hosts)
+def test_kinesis_to_elasticsearch_listens_nowhere(start_planted, planted):
+    process = start_planted(*KINESIS, *planted.aws, "--hosts", planted.hosts)
     wait_for(process, "ready:")
     assert listening(process.pid) == set()
 
 
-def test_a_backfill_with_several_processes_listens_on_loopback_only(start, peers):
+def test_a_backfill_with_several_processes_listens_on_loopback_only(start_planted, planted):
     """Beam itself would open its workers' ports on all interfaces."""
-    (peers.folder / "in").mkdir()
+    (planted.folder / "in").mkdir()
     for number in range(40):
-        (peers.folder / "in" / f"{number}.jsonl").write_text('{"a":1}\n' * 2000)
-    peers.replies["POST /_bulk"] = (200, b'{"items":[]}')
-    process = start(
-        "s3-to-elasticsearch", "--input", peers.folder / "in", "--hosts", peers.hosts, "--workers", 2,
+        (planted.folder / "in" / f"{number}.jsonl").write_text('{"a":1}\n' * 2000)
+    planted.replies["POST /_bulk"] = (200, b'{"items":[]}')
+    process = start_planted(
+        "s3-to-elasticsearch", "--input", planted.folder / "in", "--hosts", planted.hosts, "--workers", 2,
         "--max_events_per_second", 1000, "--progress", "none",
     )  # fmt: skip
     deadline = time.monotonic() + TIMEOUT_S
@@ -122,19 +110,25 @@ def impostor(tmp_path):
 
 
 @pytest.mark.parametrize("job", ["beats-to-kinesis", "kinesis-to-elasticsearch"])
-def test_an_aws_endpoint_with_a_certificate_of_its_own_making_is_told_nothing(start, peers, impostor, job):
+def test_an_aws_endpoint_with_a_certificate_of_its_own_making_is_told_nothing(
+    start_planted, planted, impostor, job
+):
     url, asked = impostor
-    options = (*BEATS, "--beats_port", peers.port) if job == "beats-to-kinesis" else KINESIS
-    process = start(*options, "--endpoint_url", url)
+    options = (*BEATS, "--beats_port", planted.port) if job == "beats-to-kinesis" else KINESIS
+    process = start_planted(*options, "--endpoint_url", url)
     _, error = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
     assert asked == []
     assert url in error.splitlines()[-1]
 
 
-def test_an_elasticsearch_with_a_certificate_of_its_own_making_is_told_nothing(start, peers, impostor):
+def test_an_elasticsearch_with_a_certificate_of_its_own_making_is_told_nothing(
+    start_planted, planted, impostor
+):
     url, asked = impostor
-    process = start(*KINESIS, *peers.aws, "--hosts", url, "--user", "elastic", "--password", "a-secret-word")
+    process = start_planted(
+        *KINESIS, *planted.aws, "--hosts", url, "--user", "elastic", "--password", "a-secret-word"
+    )
     _, error = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1
     assert asked == []

@@ -21,26 +21,12 @@ from tests.tools.planted import (
     SECRETS,
     TIMEOUT_S,
     assert_no_secret,
-    commands_of,
-    peers_of,
 )
 
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def peers(tmp_path):
-    with peers_of(tmp_path) as made:
-        yield made
-
-
 # -- Ctrl-C ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def start(peers):
-    with commands_of(peers) as begin:
-        yield begin
 
 
 def wait_until(condition, process):
@@ -61,8 +47,8 @@ def imports(process, name):
     return begun
 
 
-def test_ctrl_c_while_beam_is_imported(start, peers):
-    process = start(*KINESIS, *peers.aws)
+def test_ctrl_c_while_beam_is_imported(start_planted, planted):
+    process = start_planted(*KINESIS, *planted.aws)
     wait_until(imports(process, "/numpy/"), process)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=TIMEOUT_S)
@@ -70,11 +56,11 @@ def test_ctrl_c_while_beam_is_imported(start, peers):
 
 
 @pytest.mark.parametrize("command", [(), ("check",)])
-def test_ctrl_c_while_a_peer_is_asked(start, command):
+def test_ctrl_c_while_a_peer_is_asked(start_planted, command):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(TIMEOUT_S)
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        process = start(*command, *KINESIS, "--endpoint_url", address, "--request_timeout", "60000")
+        process = start_planted(*command, *KINESIS, "--endpoint_url", address, "--request_timeout", "60000")
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGINT)
@@ -85,8 +71,8 @@ def test_ctrl_c_while_a_peer_is_asked(start, command):
     assert "Traceback" not in error
 
 
-def test_ctrl_c_while_it_runs_is_a_clean_stop(start, peers):
-    process = start(*BEATS, "--beats_port", peers.port, *peers.aws, "--stop_timeout", "60")
+def test_ctrl_c_while_it_runs_is_a_clean_stop(start_planted, planted):
+    process = start_planted(*BEATS, "--beats_port", planted.port, *planted.aws, "--stop_timeout", "60")
     wait_until(lambda: "ready:" in process.stderr.readline(), process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=TIMEOUT_S)
@@ -95,10 +81,10 @@ def test_ctrl_c_while_it_runs_is_a_clean_stop(start, peers):
     assert_no_secret(error)
 
 
-def test_a_denial_while_it_runs_is_one_last_line(start, peers):
-    peers.kinesis.put("orders", b"planted? no: a payload", "key")
-    process = start(*KINESIS, *peers.aws, "--hosts", peers.hosts)
-    peers.kinesis.faults.refuse("GetRecords", "AccessDeniedException", times=None)
+def test_a_denial_while_it_runs_is_one_last_line(start_planted, planted):
+    planted.kinesis.put("orders", b"planted? no: a payload", "key")
+    process = start_planted(*KINESIS, *planted.aws, "--hosts", planted.hosts)
+    planted.kinesis.faults.refuse("GetRecords", "AccessDeniedException", times=None)
     _, error = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1, error
     last = error.splitlines()[-1]
@@ -108,8 +94,8 @@ def test_a_denial_while_it_runs_is_one_last_line(start, peers):
     assert_no_secret(error)
 
 
-def test_a_reader_who_has_seen_enough(start, peers):
-    process = start("check", *KINESIS, *peers.aws, "--json")
+def test_a_reader_who_has_seen_enough(start_planted, planted):
+    process = start_planted("check", *KINESIS, *planted.aws, "--json")
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(TIMEOUT_S) == 1
