@@ -9,7 +9,6 @@ Exit codes: 0 nothing failed (something may not have been tried), 1 something fa
 import dataclasses
 import importlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
@@ -23,8 +22,9 @@ from penstock.io.iam import Statement, merged, policy
 from penstock.io.kinesis.calls import stream_argument
 from penstock.io.options import option
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.logs import LogOptions, set_up_logging
+from penstock.pipelines.logs import LogOptions, printable, set_up_logging
 from penstock.pipelines.needs import Needs
+from penstock.pipelines.terminal_line import colours
 
 __all__ = ["CheckOptions", "main"]
 
@@ -80,15 +80,15 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Finding]]:
-    colours = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    coloured = colours(out)
     width = max((len(check.name) for check in needs.checks), default=0)
     out.write(f"penstock check {job}\n")
     found = []
     for check, finding in examine(needs.checks):
         found.append((check, finding))
         mark, colour = _MARKS[finding.mark]
-        shown = f"\x1b[{colour}m{mark}\x1b[0m" if colours else mark
-        out.write(f"  {shown}  {check.name:{width}}  {_one_line(finding.text)}\n")
+        shown = f"\x1b[{colour}m{mark}\x1b[0m" if coloured else mark
+        out.write(f"  {shown}  {check.name:{width}}  {printable(finding.text)}\n")
         out.flush()  # a peer that doesn't answer takes its time
     counts = {mark: sum(finding.mark is mark for _, finding in found) for mark in Mark}
     told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count)
@@ -102,11 +102,6 @@ def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Findi
     if "role" in to_add:
         out.write(f"\nTo the Elasticsearch role add:\n{json.dumps(to_add['role'], indent=2)}\n")
     return found
-
-
-def _one_line(text: str) -> str:
-    """Without control characters: a peer's words must not move the cursor."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 # -- documents -------------------------------------------------------------------------------------------

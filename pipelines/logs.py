@@ -28,6 +28,7 @@ __all__ = [
     "TextFormatter",
     "last_line",
     "last_words",
+    "printable",
     "set_up_logging",
     "tell",
     "wants_json",
@@ -111,6 +112,14 @@ def tell(text: str, **figures: int | float | str) -> None:
         sys.stderr.write(f"{text}\n")
 
 
+def printable(text: str, instead: str = " ") -> str:
+    """The text with `instead` for what isn't printable: a peer's words must not move the cursor."""
+    if text.isprintable():
+        return text
+    # A lone surrogate isn't printable either: what comes out can be written as UTF-8.
+    return "".join(each if each.isprintable() else instead for each in text)
+
+
 def writes_json() -> bool:
     """Whether the log is one of objects."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
@@ -170,10 +179,7 @@ def _clean(text: str) -> str:
     """One line of printable characters, of bounded length."""
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}... ({len(text) - _MAX_MESSAGE} more characters)"
-    if text.isprintable():
-        return text
-    # A lone surrogate isn't printable either: what comes out can be written as UTF-8.
-    return "".join(each if each.isprintable() else " " for each in text)
+    return printable(text)
 
 
 def _is_for_a_person(record: logging.LogRecord) -> bool:

@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterator
 from typing import TextIO
 
+from penstock.pipelines.logs import printable
+
 __all__ = ["TerminalLine", "colours", "takes_a_line"]
 
 _ERASE = "\r\x1b[K"
@@ -27,9 +29,9 @@ def takes_a_line(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def colours() -> bool:
-    """Whether colours are welcome (https://no-color.org)."""
-    return not os.environ.get("NO_COLOR")
+def colours(stream: TextIO) -> bool:
+    """Whether colours are welcome there (https://no-color.org)."""
+    return takes_a_line(stream) and not os.environ.get("NO_COLOR")
 
 
 class TerminalLine:
@@ -48,10 +50,9 @@ class TerminalLine:
 
     def show(self, text: str, colour: str = "") -> None:
         """Rewrites the line: one line of plain text, cut to the terminal's width; `colour` is an SGR code such as `33`."""
-        text = "".join(character if character.isprintable() else "?" for character in text)
-        text = text[: max(1, self._columns() - 1)]
+        text = printable(text, "?")[: max(1, self._columns() - 1)]
         with self._lock, contextlib.suppress(OSError, ValueError):
-            self._line = f"\x1b[{colour}m{text}\x1b[0m" if colour and colours() else text
+            self._line = f"\x1b[{colour}m{text}\x1b[0m" if colour and colours(self._stream) else text
             if self._at_line_start:
                 self._stream.write(_ERASE + self._line)
                 self._stream.flush()

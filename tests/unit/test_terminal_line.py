@@ -60,6 +60,7 @@ def test_control_characters_do_not_reach_the_terminal(screen):
 
 @pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("", True), ("1", False)])
 def test_colours(screen, monkeypatch, no_color, coloured):
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_color is not None:
         monkeypatch.setenv("NO_COLOR", no_color)
