@@ -24,6 +24,7 @@ __all__ = [
     "not_signed",
     "stream_argument",
     "stream_arn",
+    "stream_in_words",
 ]
 
 _MAX_TEXT = 300
@@ -157,6 +158,11 @@ def stream_argument(stream: str) -> dict[str, str]:
 def stream_arn(stream: str, region: str) -> str:
     """The stream as IAM policies name it; the account, which a name doesn't tell, is `*`."""
     return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
+
+
+def stream_in_words(stream: str) -> str:
+    """The stream as messages name it."""
+    return stream if stream.startswith("arn:") else f"stream {stream}"
 
 
 def iterator_request(

@@ -10,7 +10,7 @@ from penstock.io.aws_check import CREDENTIALS, AwsAccount
 from penstock.io.checks import Check, Finding, fine
 from penstock.io.errors import NotFound, PeerError
 from penstock.io.iam import Statement, narrowed
-from penstock.io.kinesis.calls import stream_argument, stream_arn
+from penstock.io.kinesis.calls import stream_argument, stream_arn, stream_in_words
 from penstock.io.kinesis.shard_map import Shard, list_shards
 
 __all__ = ["SHARDS", "STREAM", "StreamChecks"]
@@ -38,7 +38,7 @@ class StreamChecks:
     def __init__(self, account: AwsAccount, stream: str, doing: str, option: str) -> None:
         self.account = account
         self.stream = stream
-        self.what = stream if stream.startswith("arn:") else f"stream {stream}"
+        self.what = stream_in_words(stream)
         self.resource = stream_arn(stream, account.options.region)
         self.doing = f"{doing} {self.what}"
         self.shards: list[Shard] = []

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws import AwsSession, explain
 from penstock.io.errors import PeerError, PenstockError
-from penstock.io.kinesis.calls import stream_argument, stream_arn
+from penstock.io.kinesis.calls import stream_argument, stream_arn, stream_in_words
 
 __all__ = ["LiveShardMap", "Shard", "ShardMap", "list_shards"]
 
@@ -61,9 +61,9 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
         try:
             reply = session.call("kinesis", "list_shards", **request)
         except (BotoCoreError, ClientError) as error:
-            what = stream if stream.startswith("arn:") else f"stream {stream}"
             resource = stream_arn(stream, session.options.region)
-            raise explain(error, session, "ListShards", resource, f"list the shards of {what}") from error
+            doing = f"list the shards of {stream_in_words(stream)}"
+            raise explain(error, session, "ListShards", resource, doing) from error
         shards += [_shard(each) for each in reply["Shards"]]
         if not reply.get("NextToken"):
             return shards

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from penstock.io.aws import AwsSession
 from penstock.io.kinesis._limiter import ShardLimiter
 from penstock.io.kinesis._packing import Packer
-from penstock.io.kinesis.calls import KinesisClient
+from penstock.io.kinesis.calls import KinesisClient, stream_in_words
 from penstock.io.kinesis.delivery import Delivery, Refusal
 from penstock.io.kinesis.shard_map import LiveShardMap
 from penstock.io.kinesis.write_metrics import Recorder
@@ -102,7 +102,7 @@ class StreamWriter:
 
     def where(self) -> str:
         """The stream, for messages."""
-        return self.stream if self.stream.startswith("arn:") else f"stream {self.stream}"
+        return stream_in_words(self.stream)
 
     def log_retries(self, errors: Counter[str], waiting: int) -> None:
         """Says, once a minute at most, what is being tried again."""
