@@ -94,12 +94,15 @@ def _escaped(column: Any) -> Any:
     for character, escape in _ESCAPES:
         if character.encode() in text:
             column = pc.replace_substring(column, character, escape)
-    smallest = pc.min(pa.Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])).as_py()
-    if smallest < _SPACE:
-        text = _text(column)
-        if pc.min(pa.Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])).as_py() < _SPACE:
-            return None
+    if _has_controls(text) and _has_controls(_text(column)):
+        return None
     return column
+
+
+def _has_controls(text: bytes) -> bool:
+    """Whether control characters are in it; it must not be empty."""
+    smallest = pc.min(pa.Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])).as_py()
+    return bool(smallest < _SPACE)
 
 
 def _text(column: Any) -> bytes:
