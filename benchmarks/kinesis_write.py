@@ -30,22 +30,12 @@ from penstock.io.kinesis.partition_keys import PartitionKeys
 from penstock.io.kinesis.sink import KinesisWriter
 from penstock.io.kinesis.write_options import KinesisWriteOptions
 from penstock.transforms.batch import Event
+from tests.tools.events import ToyOrigin
 
 HERE = Path(__file__).resolve().parent
 BATCH = 2000
 BATCHES = 60
 STREAM = "benchmark"
-
-
-class Origin:
-    def position(self) -> None:
-        return None
-
-    def describe(self) -> dict[str, str | int]:
-        return {}
-
-    def arrived_ms(self) -> int:
-        return 0
 
 
 def ours(endpoint_url: str, fields: list[str] | None = None, **options: Any) -> Callable[[], float]:
@@ -55,7 +45,7 @@ def ours(endpoint_url: str, fields: list[str] | None = None, **options: Any) -> 
     )
     writer = KinesisWriter(given, aws)
     keys = PartitionKeys(given.event_partition_keys, randomized=given.randomized_partition_key)
-    origin = Origin()
+    origin = ToyOrigin(None)
     batch = [Event(data, origin, index) for index, data in enumerate(events(BATCH))]
 
     def work() -> int:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.aws_server import AwsServer
 from tests.simulator import KinesisSimulator
-from tests.tools.emulators import kinesis_local
+from tests.tools.emulators import kinesis_local, settle
 
 pytestmark = pytest.mark.servers
 
@@ -202,7 +202,7 @@ def test_a_closed_shard_takes_nothing_and_ends(stream: Any, request: pytest.Fixt
     stream.split_shard(
         StreamName=STREAM, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(HALF // 2)
     )
-    _settle(stream)
+    settle(stream, STREAM)
     results = _put(stream, (b"after", "a", 5), (b"after", "a", HALF // 2 + 5))
     assert [result["ShardId"][-1] for result in results] == ["2", "3"]
     reply = stream.get_records(ShardIterator=_iterator(stream, "shardId-000000000000", "TRIM_HORIZON"))
@@ -213,19 +213,11 @@ def test_a_closed_shard_takes_nothing_and_ends(stream: Any, request: pytest.Fixt
     assert sorted(child["ShardId"][-1] for child in reply["ChildShards"]) == ["2", "3"]
 
 
-def _settle(kinesis: Any) -> None:
-    for _ in range(200):
-        told = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
-        if told["StreamStatus"] == "ACTIVE":
-            return
-        time.sleep(0.05)
-
-
 def test_a_split(stream: Any) -> None:
     stream.split_shard(
         StreamName=STREAM, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(HALF // 2)
     )
-    _settle(stream)
+    settle(stream, STREAM)
     shards = {shard["ShardId"][-1]: shard for shard in _shards(stream)}
     assert sorted(shards) == ["0", "1", "2", "3"]
     assert "EndingSequenceNumber" in shards["0"]["SequenceNumberRange"]
@@ -238,7 +230,7 @@ def test_a_merge(stream: Any) -> None:
     stream.merge_shards(
         StreamName=STREAM, ShardToMerge="shardId-000000000000", AdjacentShardToMerge="shardId-000000000001"
     )
-    _settle(stream)
+    settle(stream, STREAM)
     shards = _shards(stream)
     child = next(shard for shard in shards if shard["ShardId"] == "shardId-000000000002")
     assert {child["ParentShardId"], child["AdjacentParentShardId"]} == {

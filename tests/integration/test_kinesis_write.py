@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from penstock.io.kinesis.sink import KinesisWriter
 from penstock.io.kinesis.write_policy import write_policy
 from penstock.pipelines import beats_to_kinesis
 from penstock.transforms.batch import Event
-from tests.tools.emulators import kinesis_local
+from tests.tools.emulators import kinesis_local, settle
+from tests.tools.events import ToyOrigin
 from tests.tools.kpl import user_records
 from tests.tools.moto_iam import MotoIam
 
@@ -29,20 +29,10 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "iam.md"
 
 
-class Origin:
-    def position(self) -> None:
-        return None
-
-    def describe(self) -> dict[str, str | int]:
-        return {}
-
-    def arrived_ms(self) -> int:
-        return 0
-
-
 def _events(count: int) -> list[Event]:
     return [
-        Event(b'{"n":%d,"k":"key-%d"}' % (number, number % 7), Origin(), number) for number in range(count)
+        Event(b'{"n":%d,"k":"key-%d"}' % (number, number % 7), ToyOrigin(None), number)
+        for number in range(count)
     ]
 
 
@@ -187,7 +177,7 @@ def test_a_split_and_a_merge_while_writing(plane: str, tmp_path: Path) -> None:
             aws_secret_access_key="b",
         )
         client.create_stream(StreamName=STREAM, ShardCount=2)
-        _settle(client)
+        settle(client, STREAM)
         aws = AwsOptions(endpoint_url=url, access_key="a", secret_key="b")
         options = KinesisWriteOptions(
             STREAM, data_plane=plane, metrics_level="none", aggregation_max_size=400
@@ -205,25 +195,17 @@ def test_a_split_and_a_merge_while_writing(plane: str, tmp_path: Path) -> None:
             StreamName=STREAM, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(1 << 126)
         )
         write(100, 200)
-        _settle(client)
+        settle(client, STREAM)
         write(200, 300)
         client.merge_shards(
             StreamName=STREAM,
             ShardToMerge="shardId-000000000003",
             AdjacentShardToMerge="shardId-000000000001",
         )
-        _settle(client)
+        settle(client, STREAM)
         write(300, 400)
         writer.close()
         assert _as_kcl_reads(client) == sorted(event.data for event in events)
-
-
-def _settle(kinesis: Any) -> None:
-    for _ in range(200):
-        told = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
-        if told["StreamStatus"] == "ACTIVE":
-            return
-        time.sleep(0.05)
 
 
 def _as_kcl_reads(kinesis: Any) -> list[bytes]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,3 +118,13 @@ def kinesis_local(folder: Path) -> Iterator[str]:
     )
     with _running(process, port) as url:
         yield url
+
+
+def settle(kinesis: Any, stream: str) -> None:
+    """Waits until a stream takes its next split or merge."""
+    for _ in range(200):
+        told = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+        if told["StreamStatus"] == "ACTIVE":
+            return
+        time.sleep(0.05)
+    pytest.fail(f"stream {stream} is still {told['StreamStatus']}")

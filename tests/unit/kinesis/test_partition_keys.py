@@ -6,21 +6,11 @@ from penstock.io.errors import OptionError
 from penstock.io.kinesis.partition_keys import PartitionKeys
 from penstock.io.kinesis.stream_names import StreamName
 from penstock.transforms.batch import Document, Event
-
-
-class _Origin:
-    def position(self) -> None:
-        return None
-
-    def describe(self) -> dict[str, str | int]:
-        return {}
-
-    def arrived_ms(self) -> int:
-        return 0
+from tests.tools.events import ToyOrigin
 
 
 def _event(data: bytes, document: Document | None = None) -> Event:
-    return Event(data, _Origin(), 0, document=document)
+    return Event(data, ToyOrigin(None), 0, document=document)
 
 
 @pytest.mark.parametrize(

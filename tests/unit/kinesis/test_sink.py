@@ -16,18 +16,8 @@ from penstock.io.kinesis.sink import KinesisWriter, _WriteToKinesisDoFn
 from penstock.io.live import LIVE
 from penstock.transforms.batch import Event, EventBatch
 from tests.simulator import KinesisSimulator
+from tests.tools.events import ToyOrigin
 from tests.tools.kpl import user_records
-
-
-class Origin:
-    def position(self) -> None:
-        return None
-
-    def describe(self) -> dict[str, str | int]:
-        return {}
-
-    def arrived_ms(self) -> int:
-        return 0
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def _options(stream: str = "orders", **given: Any) -> KinesisWriteOptions:
 
 
 def _batch(*datas: bytes) -> EventBatch:
-    events = [Event(data, Origin(), index) for index, data in enumerate(datas)]
+    events = [Event(data, ToyOrigin(None), index) for index, data in enumerate(datas)]
     return EventBatch("source", [1, 2], events, [], 1)
 
 
@@ -164,7 +154,7 @@ def test_credentials_that_expire_in_flight_are_renewed(kinesis: KinesisSimulator
 def test_close_ends_the_threads(kinesis: KinesisSimulator) -> None:
     before = {thread.name for thread in threading.enumerate()}
     writer = KinesisWriter(_options(metrics_level="detailed", aggregation_enabled=False), _aws(kinesis))
-    writer.write([Event(b"x", Origin(), 0)] * 1200, PartitionKeys(randomized=True))
+    writer.write([Event(b"x", ToyOrigin(None), 0)] * 1200, PartitionKeys(randomized=True))
     writer.close()
     after = {thread.name for thread in threading.enumerate() if thread.name.startswith("penstock")}
     assert not after - before
