@@ -5,6 +5,7 @@ them four times over would prove nothing more.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,17 +21,18 @@ FOLDERS = ("io", "transforms", "pipelines")
 pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
 
 
-def run(*command, cwd=None, **variables):
+def run(*command, cwd=None, stderr=subprocess.PIPE, **variables):
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
         env={**os.environ, **variables},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
         timeout=300,
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout[-2000:] + (done.stderr or "")[-2000:]
     return done.stdout
 
 
@@ -110,6 +112,24 @@ def test_wheel(wheel, tmp_path):
     if shutil.which("cc"):
         assert "aggregation" in kernels(python, tmp_path)
         assert "penstock/io/kinesis/_native_aggregation.c" not in names
+
+
+def test_the_extras_that_a_user_asks_for_are_there(wheel, tmp_path):
+    """`s3` and `flink` add nothing: the borrowed dependencies are all, no index is needed."""
+    (metadata,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    told = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert set(re.findall("^Provides-Extra: (.+)$", told, re.MULTILINE)) == {
+        "s3",
+        "flink",
+        "yaml",
+        "docs",
+        "dev",
+    }
+    python = environment(tmp_path / "env")
+    command = (python, "-m", "pip", "install", "--no-index", f"penstock[s3,flink] @ {wheel.as_uri()}")
+    said = run(*command, stderr=subprocess.STDOUT)
+    assert "does not provide the extra" not in said
+    assert "Successfully installed penstock-" in said
 
 
 def test_without_a_compiler(checkout, tmp_path):
