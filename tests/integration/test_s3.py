@@ -310,7 +310,7 @@ def stream_job(backfill, name, application, *options, log):
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 
 
-def rows(body):
+def archived_rows(body):
     """One archived object's rows, by its first bytes and none of our code."""
     if body.startswith(b"PAR1"):
         return pq.read_table(io.BytesIO(body)).to_pylist()
@@ -324,7 +324,7 @@ def archived(backfill):
     found = []
     for each in backfill.s3.list_objects_v2(Bucket=backfill.name).get("Contents", []):
         body = backfill.s3.get_object(Bucket=backfill.name, Key=each["Key"])["Body"].read()
-        found += [tuple(row[name] for name in PLACE) for row in rows(body)]
+        found += [tuple(row[name] for name in PLACE) for row in archived_rows(body)]
     return found
 
 
