@@ -14,7 +14,9 @@ class ShardStatus(NamedTuple):
 
     Attributes:
         shard_id: the shard's.
-        behind_s: how far the last read was behind the shard's tip, in seconds; None before the first.
+        behind_s: how far the shard is behind, in seconds: the age of its oldest record that is not durable yet, or how far
+            reading is behind its tip, whichever is more. Both grow with the clock while the shard is stuck. None before
+            the first read.
         events: events read (user records).
         bytes: bytes read.
         throttled: reads that Kinesis put off.

@@ -19,12 +19,13 @@ __all__ = ["ShardProgress", "Stretch"]
 class Stretch:
     """From behind one position up to and including another: the context of a chunk."""
 
-    __slots__ = ("acknowledged", "end", "progress", "start")
+    __slots__ = ("acknowledged", "arrived_ms", "end", "progress", "start")
 
-    def __init__(self, progress: "ShardProgress", start: Position, end: Position) -> None:
+    def __init__(self, progress: "ShardProgress", start: Position, end: Position, arrived_ms: int) -> None:
         self.progress = progress
         self.start = start
         self.end = end
+        self.arrived_ms = arrived_ms
         self.acknowledged = False
 
 
@@ -50,9 +51,9 @@ class ShardProgress:
         self._durable = start
         self._outstanding: collections.deque[Stretch] = collections.deque()
 
-    def open(self, end: Position) -> Stretch:
-        """The stretch from the last one's end to `end`."""
-        stretch = Stretch(self, self.fetched, end)
+    def open(self, end: Position, arrived_ms: int = 0) -> Stretch:
+        """The stretch from the last one's end to `end`, and when the first record in it arrived in the stream."""
+        stretch = Stretch(self, self.fetched, end, arrived_ms)
         self._outstanding.append(stretch)
         self.fetched = end
         return stretch
@@ -87,6 +88,11 @@ class ShardProgress:
     def mark(self) -> Position:
         """Up to here everything was handed out: what the runner keeps for a restart."""
         return SHARD_END if self.ended and self.handed_out == self.fetched else self.handed_out
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest record that isn't acknowledged arrived in the stream; None when all are."""
+        return self._outstanding[0].arrived_ms if self._outstanding else None
 
     @property
     def idle(self) -> bool:

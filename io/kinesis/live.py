@@ -199,7 +199,7 @@ class KinesisLive(LiveSource):
     def peers(self) -> list[Peer]:
         """The shards that we read."""
         with self._changed:
-            return shards_of(self._held, self._clock())
+            return shards_of(self._held, self._clock(), time.time())
 
     @property
     def ready(self) -> bool:
@@ -259,7 +259,7 @@ class KinesisLive(LiveSource):
         with self._changed:
             if progress.lost:
                 return False
-            stretch = progress.open(piece.end)
+            stretch = progress.open(piece.end, piece.arrived_ms)
         chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms)
         if self.offer(chunk, give_up=lambda: progress.lost or not held.valid(self._clock())):
             return True

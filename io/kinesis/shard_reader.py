@@ -50,6 +50,8 @@ _REPLY_BYTES = 2 << 20
 _FEWEST_RECORDS = 50
 _FIRST_ESTIMATE = _REPLY_BYTES
 _WARN_EVERY_S = 60.0
+_LATE_S = 2.0
+"""A read that is so late (a busy pool, a slow reply) says nothing yet of how far the shard is behind."""
 
 
 class Piece(NamedTuple):
@@ -141,6 +143,7 @@ class ShardReader:
         self._iterator: str | None = None
         self._expected: int | None = None
         self._estimate = _FIRST_ESTIMATE
+        self._due = 0.0
         self._limit = self._settings.maxRecords
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
@@ -148,6 +151,17 @@ class ShardReader:
 
     def __str__(self) -> str:
         return f"shard {self.shard_id} of stream {self._options.stream_name}"
+
+    def behind_s(self, now: float) -> float | None:
+        """How far reading is behind the shard's tip, in seconds; None before the first reply.
+
+        That is what the last reply said, and from then on it grows with the clock while a read that is due is not
+        answered: no room for it, since the sink has not taken what was read before; a throttled or unreachable stream.
+        """
+        if self.millis_behind is None:
+            return None
+        late = 0.0 if self.finished else now - self._due
+        return self.millis_behind / 1000 + (late if late > _LATE_S else 0.0)
 
     def step(self) -> float | None:
         """One read; returns the seconds until the next one, None when there is none."""
@@ -202,7 +216,9 @@ class ShardReader:
             return None
         # Some emulators always say 0: a large reply then means that more is waiting.
         more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
-        return self._pause(size, begun, more=more)
+        pause = self._pause(size, begun, more=more)
+        self._due = self._clock() + pause
+        return pause
 
     def _pause(self, size: int, begun: float, *, more: bool) -> float:
         options = self._options

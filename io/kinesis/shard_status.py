@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from penstock.io.kinesis.checkpoints import ShardProgress
 from penstock.io.kinesis.coordinator import Held
 from penstock.io.kinesis.shard_reader import ShardReader
 from penstock.io.status import Peer, ShardStatus
@@ -9,12 +10,18 @@ from penstock.io.status import Peer, ShardStatus
 __all__ = ["shards_of"]
 
 
-def shards_of(held: Mapping[ShardReader, Held], now: float) -> list[Peer]:
-    """One status for each reader with its lease, by shard id; `now` is the coordinator's clock."""
+def shards_of(held: Mapping[ShardReader, Held], now: float, wall: float) -> list[Peer]:
+    """One status for each reader with its lease, by shard id.
+
+    Args:
+        held: what we read.
+        now: by the clock of coordinator and readers.
+        wall: seconds since 1970.
+    """
     return [
         ShardStatus(
             shard_id=reader.shard_id,
-            behind_s=None if reader.millis_behind is None else reader.millis_behind / 1000,
+            behind_s=_behind_s(reader, lease.progress, now, wall),
             events=reader.user_records,
             bytes=reader.data_bytes,
             throttled=reader.throttled,
@@ -24,3 +31,10 @@ def shards_of(held: Mapping[ShardReader, Held], now: float) -> list[Peer]:
         )
         for reader, lease in sorted(held.items(), key=lambda each: each[0].shard_id)
     ]
+
+
+def _behind_s(reader: ShardReader, progress: ShardProgress, now: float, wall: float) -> float | None:
+    """What the sink has not got yet counts too: with a dead one, reading may be at the tip for a long while."""
+    oldest_ms = progress.oldest_ms
+    ages = [reader.behind_s(now), None if oldest_ms is None else max(0.0, wall - oldest_ms / 1000)]
+    return max((age for age in ages if age is not None), default=None)

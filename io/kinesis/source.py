@@ -53,7 +53,7 @@ class ReadFromKinesis(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         make = functools.partial(_connect, self._options, self._aws)
-        return read_shards(begin, self._options, make, self._pacing) | "Gauges" >> beam.ParDo(_GaugesDoFn())
+        return read_shards(begin, self._options, make, self._pacing)
 
 
 def read_shards(
@@ -62,7 +62,7 @@ def read_shards(
     make: Callable[[str], KinesisLive],
     pacing: Pacing | None,
 ) -> beam.PCollection:
-    """Batches of a stream's records from live sources that `make` gives.
+    """Batches of a stream's records from live sources that `make` gives, with gauges of how far each shard is behind.
 
     Each split is a lease worker of its own, so the leases spread the shards evenly. Splits have live sources of
     their own even in one process: what one of them hands out is nothing to the other's checkpoint marks.
@@ -72,27 +72,55 @@ def read_shards(
     if readers > 1 and options.checkpoints == "none":
         message = f"{readers} splits need --checkpoints=dynamodb: they share the shards by their leases."
         raise OptionError(message)
-    return read_batches(begin, key, make, pacing=pacing, readers=readers, apart=True)
+    batches = read_batches(begin, key, make, pacing=pacing, readers=readers, apart=True)
+    return batches | "Gauges" >> beam.ParDo(_GaugesDoFn(key))
 
 
 def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisLive:
     return KinesisLive(key, options, aws)
 
 
-class _GaugesDoFn(beam.DoFn):
-    """Passes batches on, and shows Beam once a second how far behind each shard is."""
+_SHOWN: dict[str, set[str]] = {}
+"""By key, the shards that this process has shown gauges of: runners make new DoFns as they like."""
 
-    def __init__(self) -> None:
+
+class _GaugesDoFn(beam.DoFn):
+    """Passes batches on, and shows Beam how far behind each shard is.
+
+    Once a second, and at the end of a bundle: a shard that is idle, or can't be read, sends no batch. A runner hears of it
+    when the bundle ends; one whose sink is stuck doesn't end, and then only the point in time tells, by standing still.
+
+    Args:
+        key: of the live sources, without a split's number.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
         self._due = 0.0
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + 1.0
-            source = LIVE.find(batch.source)
-            if isinstance(source, KinesisLive):
-                for shard in source.peers():
-                    if isinstance(shard, ShardStatus) and shard.behind_s is not None:
-                        behind_ms = round(shard.behind_s * 1000)
-                        Metrics.gauge("kinesis", f"MillisBehindLatest.{shard.shard_id}").set(behind_ms)
+            self._show()
         yield batch
+
+    def finish_bundle(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        behind: dict[str, float | None] = {}
+        for source in LIVE.sources:
+            if source.key.partition("#")[0] == self._key:
+                shards = [peer for peer in source.peers() if isinstance(peer, ShardStatus)]
+                behind.update((shard.shard_id, shard.behind_s) for shard in shards)
+        shown = _SHOWN.setdefault(self._key, set())
+        for shard_id in shown - behind.keys():
+            # Another worker's from now on, and an old lag of ours would alarm for ever.
+            Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(0)
+        now_ms = time.time() * 1000
+        _SHOWN[self._key] = {shard_id for shard_id, seconds in behind.items() if seconds is not None}
+        for shard_id, seconds in behind.items():
+            if seconds is not None:
+                Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(round(seconds * 1000))
+                Metrics.gauge("kinesis", f"durable_until_ms.{shard_id}").set(round(now_ms - seconds * 1000))

@@ -99,7 +99,7 @@ def _about_shards(text: "_Text", sources: Sequence[SourceStatus]) -> None:
     each(
         "penstock_shard_behind_seconds",
         "gauge",
-        "How far the last read was behind the shard's tip.",
+        "Age of the shard's oldest record that is not durable, or its distance from the tip.",
         "behind_s",
     )
     each("penstock_shard_events_total", "counter", "Events read since the lease was taken.", "events")

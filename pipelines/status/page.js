@@ -251,7 +251,7 @@ function tablesOf(status) {
     if (source.shard_count || /^kinesis:/.test(source.key)) {
       made.push(table("shards", "Shards", source.shard_count > source.shards.length ? "the " + source.shards.length + " furthest behind of " + count(source.shard_count) : String(source.shard_count),
         [["Shard"], ["Behind", "n"], ["Events", "n"], ["Read", "n"], ["Put off", "n"], ["Checkpoint", "n"]],
-        source.shards.map((shard) => [shard.shard_id, shard.behind_s > 60 ? tag("bad", "▲ " + seconds(shard.behind_s)) : shard.behind_s === null ? "not read yet" : shard.behind_s === 0 ? "at the tip" : seconds(shard.behind_s),
+        source.shards.map((shard) => [shard.shard_id, shard.behind_s > 60 + source.patience_s ? tag("bad", "▲ " + seconds(shard.behind_s)) : shard.behind_s === null ? "not read yet" : shard.behind_s === 0 ? "at the tip" : seconds(shard.behind_s),
           count(shard.events), size(shard.bytes), count(shard.throttled),
           h("span", {}, shard.checkpoint_age_s === null ? "none of ours yet" : seconds(shard.checkpoint_age_s) + " ago", shard.unwritten ? ", more is done since" : "", h("span", { class: "sub", title: shard.checkpoint }, shortened(shard.checkpoint)))]),
         "No shard is read by this process. Another worker may hold the leases.", { wide: true, tall: true }));

@@ -35,9 +35,8 @@ def reasons_against(
             reasons.append(f"not connected: {source.text}")
         if source.lag_s > max_lag_s + source.patience_s:
             shards = [peer for peer in source.peers if isinstance(peer, ShardStatus)]
-            slow = [
-                each.shard_id for each in shards if each.behind_s is not None and each.behind_s > max_lag_s
-            ]
+            most = max_lag_s + source.patience_s
+            slow = [each for each in shards if each.behind_s is not None and each.behind_s > most]
             which = f" ({len(slow)} of {len(shards)} shards)" if slow else ""
             reasons.append(
                 f"not keeping up: {source.lag_s:,.0f} s behind{which}, --status_max_lag is {max_lag_s:g} s"

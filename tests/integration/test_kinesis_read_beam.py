@@ -73,8 +73,10 @@ def test_a_pipeline_reads_acknowledges_and_goes_on_where_it_stopped(simulator, a
     result = run(options, lambda: len(COLLECTED) >= len(expected))
     assert sorted(event.data for event in COLLECTED) == sorted(expected)
     gauges = result.metrics().query(MetricsFilter().with_namespace("kinesis"))["gauges"]
-    assert {each.key.metric.name for each in gauges} <= {
-        f"MillisBehindLatest.shardId-00000000000{n}" for n in range(3)
+    assert {each.key.metric.name for each in gauges} == {
+        f"{name}.shardId-00000000000{n}"
+        for name in ("MillisBehindLatest", "durable_until_ms")
+        for n in range(3)
     }
     COLLECTED.clear()
     simulator.put("orders", b"later", "key")

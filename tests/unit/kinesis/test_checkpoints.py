@@ -36,6 +36,16 @@ def test_the_mark_is_what_was_handed_out_and_goes_back_with_what_is_given_back()
     assert progress.mark == Position(1)
 
 
+def test_the_oldest_is_the_first_that_is_not_acknowledged():
+    progress = ShardProgress("s", TRIM_HORIZON)
+    first, second = (progress.open(Position(n), 1000 * n) for n in (1, 2))
+    assert progress.oldest_ms == 1000
+    progress.acknowledge(second)
+    assert progress.oldest_ms == 1000
+    progress.acknowledge(first)
+    assert progress.oldest_ms is None
+
+
 def test_the_end_of_a_shard_counts_when_all_of_it_is_done():
     progress, stretches = opened(2)
     progress.ended = True

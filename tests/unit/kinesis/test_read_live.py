@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import time
+from types import SimpleNamespace
 
 import moto
 import pytest
 
 from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.errors import Unreachable
-from penstock.io.kinesis import check_read
+from penstock.io.kinesis import check_read, source
 from penstock.io.kinesis.leases import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -394,3 +396,52 @@ def test_a_passing_fault_while_asking_for_a_missing_shard_ends_nothing(model, cl
     model.shards[SHARD] = kept
     live.coordinator._list_shards = listed
     assert payloads(read(live)) == [b"%d" % n for n in range(6)]
+
+
+# -- how far behind ------------------------------------------------------------------------------------
+
+
+def test_a_shard_is_behind_until_the_sink_has_its_oldest_record(model, clock):
+    model.now = time.time() - 100
+    model.put("key", b"old")
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    batches = read(live)
+    assert all(reader.at_tip for reader in live._readers.values())
+    (shard,) = live.peers()
+    assert shard.behind_s >= 100
+    acknowledge(live, batches)
+    assert live.peers()[0].behind_s == 0
+    clock.now += 50
+    assert live.peers()[0].behind_s > 45, "and until it is read again"
+
+
+class Gauges:
+    """In the place of Beam's `Metrics`."""
+
+    def __init__(self):
+        self.values = {}
+
+    def gauge(self, namespace, name):
+        return SimpleNamespace(set=lambda value: self.values.update({name: value}))
+
+
+def test_gauges_are_shown_at_a_bundles_end_too_and_let_go_of_a_shard_that_went_elsewhere(
+    model, clock, monkeypatch
+):
+    gauges = Gauges()
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    monkeypatch.setattr(source, "Metrics", gauges)
+    monkeypatch.setattr(source, "LIVE", SimpleNamespace(sources=[live]))
+    step = source._GaugesDoFn("test")
+    step.finish_bundle()
+    assert gauges.values == {}, "nothing is read yet"
+    acknowledge(live, read(live))
+    clock.now += 60
+    source._GaugesDoFn("test").finish_bundle()
+    behind_ms = gauges.values[f"MillisBehindLatest.{SHARD}"]
+    assert behind_ms > 50_000
+    until_ms = gauges.values[f"durable_until_ms.{SHARD}"]
+    assert abs(time.time() * 1000 - behind_ms - until_ms) < 5000
+    live.close_shard(next(iter(live._held.values())))
+    source._GaugesDoFn("test").finish_bundle()
+    assert gauges.values == {f"MillisBehindLatest.{SHARD}": 0, f"durable_until_ms.{SHARD}": until_ms}

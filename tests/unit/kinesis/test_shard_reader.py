@@ -406,6 +406,25 @@ def test_each_read_is_a_sample_of_kcls_metrics(model, host):
     assert [sample["DataBytesProcessed"] for sample in host.samples] == [0.0, size, 0.0]
 
 
+def test_behind_grows_with_the_clock_while_a_read_that_is_due_is_not_answered(model, host):
+    reader = reader_of(model, host)
+    clock = reader._clock
+    assert reader.behind_s(clock.now) is None
+    pause = reader.step()
+    assert reader.behind_s(clock.now + pause + 1) == 0, "an idle shard is at its tip"
+    for _ in range(3):
+        clock.now += 10
+        host.full = True
+        reader.step()
+    assert reader.behind_s(clock.now) == 30 - pause
+    host.full = False
+    model.failures = [failure("ProvisionedThroughputExceededException")]
+    reader.step()
+    assert reader.behind_s(clock.now) == 30 - pause
+    reader.step()
+    assert reader.behind_s(clock.now) == 0
+
+
 def test_replies_are_kept_near_what_a_shard_gives_in_a_second(model, host, monkeypatch):
     asked = []
     get_records = model.get_records
