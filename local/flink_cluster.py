@@ -9,7 +9,6 @@ ones; the entry points are started by hand, because PyPI's archive has Flink's j
 """
 
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,52 +17,12 @@ from pathlib import Path
 from local.elasticsearch_server import free_port
 from local.flink_cache import Flink
 from local.flink_rest import FlinkRest
+from local.flink_settings import MB, OPENS, TASK_MANAGER_MEMORY, write_files
 from local.processes import LocalError, Process
 
 __all__ = ["FlinkCluster"]
 
 START_TIMEOUT_S = 120.0
-_MB = 1 << 20
-
-# What Flink's own scripts pass to a Java of 17 or newer.
-_OPENS = (
-    *(
-        "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
-        "--add-exports=java.rmi/sun.rmi.registry=ALL-UNNAMED",
-    ),
-    "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-    *(
-        f"--add-opens=java.base/java.{package}=ALL-UNNAMED"
-        for package in (
-            *("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util"),
-            *("util.concurrent", "util.concurrent.atomic", "util.concurrent.locks"),
-        )
-    ),
-    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
-)
-
-_LOG4J = """\
-rootLogger.level = INFO
-rootLogger.appenderRef.console.ref = console
-appender.console.type = CONSOLE
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
-"""
-
-# A task manager's memory in bytes; started without Flink's scripts, it wants to be told each part.
-_MEMORY = {
-    "taskmanager.memory.network.min": 32 * _MB,
-    "taskmanager.memory.network.max": 32 * _MB,
-    "taskmanager.memory.managed.size": 32 * _MB,
-    "taskmanager.memory.task.heap.size": 384 * _MB,
-    "taskmanager.memory.task.off-heap.size": 0,
-    "taskmanager.memory.framework.heap.size": 128 * _MB,
-    "taskmanager.memory.framework.off-heap.size": 128 * _MB,
-    "taskmanager.memory.jvm-metaspace.size": 256 * _MB,
-    "taskmanager.memory.jvm-overhead.min": 192 * _MB,
-    "taskmanager.memory.jvm-overhead.max": 192 * _MB,
-}
 
 
 class FlinkCluster:
@@ -139,13 +98,13 @@ class FlinkCluster:
         Raises:
             LocalError: a part ended, or is not there within two minutes; with its last words.
         """
-        self._write_files()
+        write_files(self.folder, int(self.url.rpartition(":")[2]), self._slots)
         self._pool = self._python_pool()
         self._job_manager = self._java(
             "job manager",
             ["-Xmx384m", "-XX:MaxMetaspaceSize=256m"],
             "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
-            {"jobmanager.memory.off-heap.size": 128 * _MB},
+            {"jobmanager.memory.off-heap.size": 128 * MB},
         )
         self._job_server = self._beam_job_server()
         for _ in range(self._wanted):
@@ -161,7 +120,7 @@ class FlinkCluster:
             f"task manager {self._number}",
             ["-Xmx512m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=256m"],
             "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
-            {**_MEMORY, "taskmanager.cpu.cores": float(self._slots)},
+            {**TASK_MANAGER_MEMORY, "taskmanager.cpu.cores": float(self._slots)},
         )
         self.task_managers.append(process)
         return process
@@ -170,6 +129,16 @@ class FlinkCluster:
         """SIGKILL; its jobs restart elsewhere, if there are slots."""
         process.kill()
         self.task_managers.remove(process)
+
+    def restart_pool(self, **environment: str) -> None:
+        """Ends the workers, and starts a pool for new ones with these variables on top of the usual ones.
+
+        With `PYTHONPATH`, they run another release of penstock, as after an upgrade of a pool's image.
+        """
+        assert self._pool is not None
+        self._pool.stop()
+        self._pool = self._python_pool(environment)
+        self.wait_ready()
 
     def wait_ready(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Returns when every task manager is registered and the job server answers; errors as in `start`."""
@@ -236,7 +205,7 @@ class FlinkCluster:
     def _java(self, name: str, memory: list[str], program: str, settings: Mapping[str, object]) -> Process:
         conf = self.folder / "conf"
         command = [
-            str(self.flink.java), *memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *_OPENS,
+            str(self.flink.java), *memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *OPENS,
             f"-Dlog4j.configurationFile={conf / 'log4j.properties'}",
             *("-cp", ":".join(map(str, self.flink.jars)), program, "--configDir", str(conf)),
         ]  # fmt: skip
@@ -255,45 +224,9 @@ class FlinkCluster:
         ]  # fmt: skip
         return Process("Beam's job server", command, self.folder / "job-server.log")
 
-    def _python_pool(self) -> Process:
+    def _python_pool(self, environment: Mapping[str, str] | None = None) -> Process:
         program = Path(__file__).with_name("flink_pool.py")
         port = self.pool_address.rpartition(":")[2]
         command = [sys.executable, "-P", str(program), port, str(self.folder / "workers")]
-        return Process(
-            "the Python worker pool", command, self.folder / "pool.log", environment=self._environment
-        )
-
-    def _write_files(self) -> None:
-        for name in ("conf", "tmp", "workers", "artifacts", "checkpoints", "savepoints"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            (self.folder / name).mkdir(parents=True)
-        port = self.url.rpartition(":")[2]
-        settings = {
-            "jobmanager.rpc.address": "127.0.0.1",
-            "jobmanager.rpc.port": free_port(),
-            "jobmanager.bind-host": "127.0.0.1",
-            "jobmanager.memory.process.size": "1024m",
-            "blob.server.port": free_port(),
-            "rest.address": "127.0.0.1",
-            "rest.bind-address": "127.0.0.1",
-            "rest.port": port,
-            "taskmanager.host": "127.0.0.1",
-            "taskmanager.bind-host": "127.0.0.1",
-            "taskmanager.numberOfTaskSlots": self._slots,
-            "parallelism.default": 1,
-            "state.checkpoints.dir": f"file://{self.folder / 'checkpoints'}",
-            "state.savepoints.dir": f"file://{self.folder / 'savepoints'}",
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 1_000_000,
-            "restart-strategy.fixed-delay.delay": "1 s",
-            # A task manager that came up before the job manager would wait for 10 s.
-            "cluster.registration.error-delay": 500,
-            "heartbeat.timeout": 10_000,
-            "heartbeat.interval": 2_000,
-            "metrics.fetcher.update-interval": 1_000,
-            "io.tmp.dirs": str(self.folder / "tmp"),
-        }
-        # As Flink's flat dialect of YAML.
-        text = "".join(f"{key}: {value}\n" for key, value in settings.items())
-        (self.folder / "conf" / "config.yaml").write_text(text)
-        (self.folder / "conf" / "log4j.properties").write_text(_LOG4J)
+        variables = {**self._environment, **(environment or {})}
+        return Process("the Python worker pool", command, self.folder / "pool.log", environment=variables)

@@ -126,8 +126,8 @@ class _RegisteredFlink(FlinkCluster):
     def _beam_job_server(self) -> Process:
         return _registered(super()._beam_job_server())
 
-    def _python_pool(self) -> Process:
-        return _registered(super()._python_pool())
+    def _python_pool(self, *arguments: Any) -> Process:
+        return _registered(super()._python_pool(*arguments))
 
 
 def _registered(process: Process) -> Process:

@@ -8,6 +8,7 @@ import pytest
 from local import background, command, demo, flink_cache
 from local.flink_cache import Flink
 from local.flink_cluster import FlinkCluster
+from local.flink_settings import write_files
 from local.flink_rest import FlinkRest
 from local.processes import LocalError
 from tests.tools.fake_http import fake_http
@@ -45,7 +46,7 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch, tmp_path):
 
 def test_every_address_in_the_configuration_is_loopback(tmp_path):
     cluster = FlinkCluster(Flink([], Path("job-server.jar"), Path("java")), tmp_path)
-    cluster._write_files()
+    write_files(tmp_path, 8081, 1)
     text = (tmp_path / "conf" / "config.yaml").read_text()
     hosts = re.findall(r"^\S*(?:host|address): (.*)$", text, re.MULTILINE)
     assert len(hosts) >= 5
