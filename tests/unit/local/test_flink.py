@@ -8,8 +8,8 @@ import pytest
 from local import background, command, demo, flink_cache
 from local.flink_cache import Flink
 from local.flink_cluster import FlinkCluster
-from local.flink_settings import write_files
 from local.flink_rest import FlinkRest
+from local.flink_settings import write_files
 from local.processes import LocalError
 from tests.tools.fake_http import fake_http
 
