@@ -49,7 +49,7 @@ from penstock.transforms.decode import JsonDecoder
 HERE = Path(__file__).resolve().parent
 COUNT = 200_000
 ROWS = 100_000
-OBJECTS, OBJECT_EVENTS = 100, 100_000
+OBJECTS, OBJECT_EVENTS = 300, 100_000
 JOB = [sys.executable, "-P", "-m", "penstock.pipelines", "s3-to-elasticsearch", "--index", "x"]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     FlinkRunnerOptions,
     GoogleCloudOptions,
     PipelineOptions,
@@ -94,6 +95,7 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
     runner = options.view_as(StandardOptions).runner or "DirectRunner"
     kind = runner.rpartition(".")[2].lower()
     if is_in_memory(kind):
+        _check_one_process(options)
         return Place(runner, elsewhere=False, pacing=Pacing.of(kind))
     settling = _Settling(options)
     settling.choose(GoogleCloudOptions, "job_name", name)
@@ -103,6 +105,17 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
             _settle_flink(options, settling)
     pacing = Pacing.of(runner, options.view_as(PacingOptions).max_read_time_seconds)
     return Place(runner, _elsewhere(options), pacing, tuple(settling.chosen))
+
+
+def _check_one_process(options: PipelineOptions) -> None:
+    workers = options.view_as(DirectOptions).direct_num_workers
+    if workers != 1:
+        message = (
+            f"--direct_num_workers={workers}: with it Beam's DirectRunner ends an endless read at once, and opens ports to "
+            "everybody. Leave it out. For more processes: --workers of s3-to-elasticsearch, a Kinesis job started once more "
+            "under the same --application_name (they share the shards), --beats_share_port, or Flink."
+        )
+        raise OptionError(message)
 
 
 def runs_elsewhere(beam_arguments: Sequence[str]) -> bool:

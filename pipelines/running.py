@@ -18,9 +18,8 @@ from apache_beam.runners.runner import create_runner
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
 from penstock.pipelines.logs import last_line, last_words
-from penstock.pipelines.loopback import keep_workers_on_loopback
 
-__all__ = ["INTERRUPTED", "Watch", "choose_runner", "report"]
+__all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report"]
 
 _LOGGER = logging.getLogger("penstock")
 
@@ -40,7 +39,6 @@ def choose_runner(options: PipelineOptions) -> Any:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         standard.runner = None
-        keep_workers_on_loopback()
         return FnApiRunner()
     try:
         create_runner(chosen)
@@ -52,22 +50,26 @@ def choose_runner(options: PipelineOptions) -> Any:
 
 def report(name: str, error: BaseException) -> int:
     """Says in one line why the job failed, lets go of its peers, and returns its exit code."""
-    failure = LIVE.failure or error
     # What was acknowledged until the failure still becomes a checkpoint or an ACK.
     LIVE.close()
-    if isinstance(failure, SystemExit):
-        return int(failure.code or 0)
-    code, text = 1, ""
-    if isinstance(failure, PenstockError):
-        code, text = failure.exit_code, str(failure)
-    elif isinstance(failure, KeyboardInterrupt):
-        code, text = INTERRUPTED, "interrupted before it ran; nothing was read."
-    else:
-        _LOGGER.debug("the failure in full", exc_info=failure)
-        last = str(failure).strip().splitlines()[-1:] or [""]
-        text = f"failed with {type(failure).__name__}: {last[0][:500]} (--log_level debug shows all)"
-    last_words(name, text, code)
+    code, text = explain_failure(error)
+    if text:
+        last_words(name, text, code)
     return code
+
+
+def explain_failure(error: BaseException) -> tuple[int, str]:
+    """The exit code that a failure means, and a line that says what it was; none if it has been said already."""
+    failure = LIVE.failure or error
+    if isinstance(failure, SystemExit):
+        return int(failure.code or 0), ""
+    if isinstance(failure, PenstockError):
+        return failure.exit_code, str(failure)
+    if isinstance(failure, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted before it ran; nothing was read."
+    _LOGGER.debug("the failure in full", exc_info=failure)
+    last = str(failure).strip().splitlines()[-1:] or [""]
+    return 1, f"failed with {type(failure).__name__}: {last[0][:500]} (--log_level debug shows all)"
 
 
 class Watch:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from penstock.io import elasticsearch, s3
@@ -12,13 +13,14 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import check as letters
 from penstock.io.live import LIVE
 from penstock.io.s3.estimate import estimate
-from penstock.pipelines.batch_job import BatchJobOptions, Workload, _duration, _size, run_batch
+from penstock.pipelines.batch_job import BatchJobOptions, run_batch
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
 from penstock.pipelines.needs import Needs
+from penstock.pipelines.progress import Workload, duration_text, size_text
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
-__all__ = ["main", "needs", "option_classes"]
+__all__ = ["main", "needs", "open_batch", "option_classes"]
 
 NAME = "s3-to-elasticsearch"
 DESCRIPTION = (
@@ -66,55 +68,80 @@ def needs(line: CommandLine) -> Needs:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit code (see `EPILOG`)."""
-    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, EPILOG)
-    source, sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
-    aws, job = line.get(AwsOptions), line.get(BatchJobOptions)
-    todo: list[s3.S3Object] = []
-    finished = s3.Finished()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    batch, beam_arguments = open_batch(arguments)
+    return run_batch(NAME, batch, beam_arguments, arguments)
 
-    def prepare() -> Workload | None:
-        nonlocal finished
-        stores = s3.Stores(source, aws, LIVE.stopping)
+
+def open_batch(argv: Sequence[str]) -> "tuple[Backfill, list[str]]":
+    """The job of a command line, and what is left for Beam's options."""
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, EPILOG)
+    return Backfill(line), line.beam
+
+
+class Backfill:
+    """The job as `run_batch` and its worker processes need it (see `batch_job.Batch`)."""
+
+    def __init__(self, line: CommandLine) -> None:
+        self._line = line
+        self._source, self._sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
+        self._aws = line.get(AwsOptions)
+        self.options = line.get(BatchJobOptions)
+        self._todo: list[s3.S3Object] = []
+        self._finished = s3.Finished()
+
+    def _stores(self) -> s3.Stores:
+        return s3.Stores(self._source, self._aws, LIVE.stopping)
+
+    def prepare(self) -> Workload | None:
+        """Lists what is to be read, and looks at the peers."""
+        source, stores = self._source, self._stores()
         listed = s3.list_objects(source, stores)
         if source.manifest:
-            manifest = s3.open_manifest(source.manifest, aws, look_only=job.dry_run)
-            finished = s3.Finished(manifest.read())
-        todo.extend(each for each in listed if not finished.whole(each))
+            manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
+            self._finished = s3.Finished(manifest.read())
+        self._todo = todo = [each for each in listed if not self._finished.whole(each)]
         work = Workload(len(todo), sum(each.size for each in todo), len(listed) - len(todo))
-        if job.dry_run:
+        if self.options.dry_run:
             _show(todo, work, source, stores)
             return None
-        start(needs(line).checks)
-        elasticsearch.prepare(sink)
+        start(needs(self._line).checks)
+        elasticsearch.prepare(self._sink)
         return work
 
-    def build(pipeline: Any, folder: str) -> None:
-        plain = line.get(DecodeOptions).codec == "plain"
+    def share(self, claims: Path) -> None:
+        """Plans the units of work."""
+        s3.Claims.write(claims, s3.plan_units(self._todo, self._source, self._stores(), self._finished))
+
+    def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
+        """The graph, from the objects that were listed, or from the units that are shared."""
+        source, sink, job = self._source, self._sink, self.options
+        plain = self._line.get(DecodeOptions).codec == "plain"
         keep = sink.needs_documents or source.include_object_properties
         decoder = PlainDecoder("utf-8") if plain else JsonDecoder(keep_documents=keep)
         batches = (
             pipeline
             | "ReadFromS3"
             >> s3.ReadFromS3(
-                todo,
+                () if claims else self._todo,
                 source,
-                aws,
-                finished=finished,
+                self._aws,
+                finished=self._finished,
                 folder=folder,
                 rate=source.max_events_per_second / job.workers,
+                claims=str(claims) if claims else None,
             )
             | "Decode" >> s3.Decode(decoder)
         )
         if source.include_object_properties:
             batches = batches | "AddObjectProperties" >> s3.AddObjectProperties()
+        url = job.dead_letter_url(NAME)
         _ = (
             batches
             | "WriteToElasticsearch" >> elasticsearch.WriteToElasticsearch(sink)
-            | "WriteDeadLetters" >> WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=aws)
-            | "FinishUnits" >> s3.FinishUnits(source.manifest, aws, folder)
+            | "WriteDeadLetters" >> WriteDeadLetters(url, elasticsearch=sink, aws=self._aws)
+            | "FinishUnits" >> s3.FinishUnits(source.manifest, self._aws, folder)
         )
-
-    return run_batch(NAME, job, line.beam, prepare, build)
 
 
 def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, stores: s3.Stores) -> None:
@@ -126,14 +153,14 @@ def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, sto
         out(f"{'...':>16}  and {len(todo) - _SHOWN:,} more\n")
     found = estimate(todo, source, stores)
     out(
-        f"objects: {found.objects:,} to read, {work.done_before:,} finished before\nbytes: {_size(found.bytes)}\n"
+        f"objects: {found.objects:,} to read, {work.done_before:,} finished before\nbytes: {size_text(found.bytes)}\n"
     )
     if found.events is None:
         out("events: not known, no object could be sampled\n")
         return
     rate = source.max_events_per_second or _ASSUMED_RATE
     out(f"events: about {found.events:,} (from {found.sampled} objects sampled)\n")
-    out(f"time: about {_duration(found.events / rate)} at {rate:,.0f} events a second\n")
+    out(f"time: about {duration_text(found.events / rate)} at {rate:,.0f} events a second\n")
 
 
 if __name__ == "__main__":

@@ -3,24 +3,28 @@
 - `options`, `origin`: every option; objects, units of work and where events came from.
 - `_selection`, `listing`: which objects.               - `objects`: the only file that reads buckets and files.
 - `_compression`, `_lines`, `_json_array`, `_parquet`, `_avro`, `_rows`: formats (pure).
-- `reading`, `source`: units of work into batches.      - `manifest`, `tally`, `throttle`: resume, progress, rate.
+- `reading`, `source`, `finish`: units of work into batches, and noted at the end. - `claims`: units that processes share.
+- `manifest`, `tally`, `throttle`: resume, progress, rate.
 - `check`, `policy`: what is looked at before a job runs, and what IAM must allow.
 - `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
 """
 
 from penstock.io.s3.archive import WriteToArchive
 from penstock.io.s3.check import archive_checks, read_checks
+from penstock.io.s3.claims import Claims
+from penstock.io.s3.finish import FinishUnits
 from penstock.io.s3.lease_read import ReadForArchive, check_archive_read
 from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import S3Object
 from penstock.io.s3.policy import archive_statements, read_statements
-from penstock.io.s3.source import AddObjectProperties, Decode, FinishUnits, ReadFromS3
+from penstock.io.s3.source import AddObjectProperties, Decode, ReadFromS3, plan_units
 
 __all__ = [
     "AddObjectProperties",
     "ArchiveOptions",
+    "Claims",
     "Decode",
     "FinishUnits",
     "Finished",
@@ -35,6 +39,7 @@ __all__ = [
     "check_archive_read",
     "list_objects",
     "open_manifest",
+    "plan_units",
     "read_checks",
     "read_statements",
 ]

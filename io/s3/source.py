@@ -1,4 +1,4 @@
-"""`ReadFromS3` and `FinishUnits`: the two ends of a backfill's chain.
+"""`ReadFromS3`: the beginning of a backfill's chain (`finish` is its end).
 
 Graph: objects (packed, a thousand an element) -> plan units -> Reshuffle -> read -> transforms -> sink -> dead letters ->
 `FinishUnits`. From the read on it is one fused chain of `EventBatch`es, as in the live jobs; but the source can be
@@ -6,11 +6,14 @@ read again, so nothing is acknowledged: a batch names the units that end in it (
 notes them once everything before is written.
 
 Small objects share batches: the reader holds events back until a batch is full or the bundle ends.
+
+Several processes of one machine don't go through a runner's Reshuffle: whoever starts them plans the units
+once, and each process takes one after another from a file (`claims`), by the same chain.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-import json
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
@@ -27,8 +30,10 @@ from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
 from penstock.io.process import calm_garbage_collector
+from penstock.io.s3.claims import Claims
+from penstock.io.s3.finish import name_units
 from penstock.io.s3.listing import Stores
-from penstock.io.s3.manifest import Finished, Manifest, is_last_part, open_manifest, unit_id
+from penstock.io.s3.manifest import Finished, unit_id
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
@@ -38,10 +43,9 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 
-__all__ = ["AddObjectProperties", "Decode", "Decoder", "FinishUnits", "ReadFromS3"]
+__all__ = ["AddObjectProperties", "Decode", "Decoder", "ReadFromS3", "plan_units"]
 
 _PACKED = 1000
-_SOURCE = "s3 "
 
 
 class Decoder(Protocol):
@@ -90,6 +94,7 @@ class ReadFromS3(beam.PTransform):
         finished: what earlier runs have done.
         folder: where progress is told; empty for nowhere.
         rate: events a second in each process; 0 for no limit.
+        claims: a file of units that other processes take from too (`plan_units` makes them); then no `objects`.
 
     Unit of parallelism: an object, or a part of a large one (`split_bytes`).
 
@@ -111,28 +116,57 @@ class ReadFromS3(beam.PTransform):
         finished: Finished | None = None,
         folder: str = "",
         rate: float = 0.0,
+        claims: str | None = None,
     ) -> None:
         super().__init__()
-        finished = finished or Finished()
-        # Largest first, so that no worker begins a large one when the others are done.
-        todo = sorted((each for each in objects if not finished.whole(each)), key=lambda each: -each.size)
+        todo = _in_order(objects, finished or Finished())
         self._packed = [
-            zlib.compress(pickle.dumps([(each, finished.parts(each)) for each in todo[at : at + _PACKED]]), 1)
-            for at in range(0, len(todo), _PACKED)
+            zlib.compress(pickle.dumps(todo[at : at + _PACKED]), 1) for at in range(0, len(todo), _PACKED)
         ]
+        self._claims = claims
         self._settings = _Settings(options, aws, folder, rate)
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._settings.options, self._settings.aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        return (
-            begin
-            | "Objects" >> beam.Create(self._packed, reshuffle=False)
-            | "Plan" >> beam.ParDo(_PlanDoFn(self._settings))
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_ReadDoFn(self._settings))
-        )
+        if self._claims is None:
+            units = (
+                begin
+                | "Objects" >> beam.Create(self._packed, reshuffle=False)
+                | "Plan" >> beam.ParDo(_PlanDoFn(self._settings))
+                | "Spread" >> beam.Reshuffle()
+            )
+        else:
+            units = begin | beam.Create([self._claims], reshuffle=False) | "Claim" >> beam.ParDo(_ClaimDoFn())
+        return units | "Read" >> beam.ParDo(_ReadDoFn(self._settings))
+
+
+def plan_units(
+    objects: Sequence[S3Object], options: S3ReadOptions, stores: Stores, finished: Finished
+) -> Iterator[WorkUnit]:
+    """The units that are left to read, in the order in which they should be; ends early when the job is stopping.
+
+    Raises:
+        PenstockError: what concerns more than one object.
+    """
+    for found, done in _in_order(objects, finished):
+        if LIVE.stopping.is_set():
+            return
+        yield from _left(found, done, options, stores)
+
+
+def _in_order(objects: Sequence[S3Object], finished: Finished) -> list[tuple[S3Object, frozenset[str]]]:
+    """What isn't finished, and which parts of it are. Largest first: none begins one when the others are done."""
+    todo = sorted((each for each in objects if not finished.whole(each)), key=lambda each: -each.size)
+    return [(each, finished.parts(each)) for each in todo]
+
+
+def _left(
+    found: S3Object, done: frozenset[str], options: S3ReadOptions, stores: Stores
+) -> Iterator[WorkUnit]:
+    units = plan(found, options, stores.of(found.bucket))
+    return (unit for unit in units if f"{unit.number}-{unit.of}" not in done)
 
 
 class _PlanDoFn(beam.DoFn):
@@ -146,11 +180,17 @@ class _PlanDoFn(beam.DoFn):
             if LIVE.stopping.is_set():
                 return
             try:
-                units = plan(found, self._settings.options, stores.of(found.bucket))
+                yield from _left(found, done, self._settings.options, stores)
             except PenstockError as error:
                 LIVE.fail(error)
                 raise
-            yield from (unit for unit in units if f"{unit.number}-{unit.of}" not in done)
+
+
+class _ClaimDoFn(beam.DoFn):
+    def process(self, path: str) -> Iterator[WorkUnit]:
+        with contextlib.closing(Claims(path)) as claims:
+            while not LIVE.stopping.is_set() and (unit := claims.take()) is not None:
+                yield unit
 
 
 class _ReadDoFn(beam.DoFn):
@@ -176,12 +216,12 @@ class _ReadDoFn(beam.DoFn):
         told = 0
         try:
             for events, letters in reader.pieces():
-                for part in _parts(events, options.max_batch_events, options.max_batch_bytes):
-                    if self._held.events and self._held.full_with(part, options):
+                for part, size in _parts(events, options.max_batch_events, options.max_batch_bytes):
+                    if self._held.events and self._held.full_with(part, size, options):
                         yield self._held.batch()
                     if throttle is not None:
                         throttle.take(len(part))
-                    self._held.add(part)
+                    self._held.add(part, size)
                     if self._held.is_full(options):
                         yield self._held.batch()
                 self._held.letters += letters
@@ -216,12 +256,11 @@ class _Held:
         self.units: list[tuple[str, str]] = []
         self._bytes = 0
 
-    def add(self, events: list[Event]) -> None:
+    def add(self, events: list[Event], size: int) -> None:
         self.events = self.events + events if self.events else events
-        self._bytes += sum([len(event.data) for event in events])
+        self._bytes += size
 
-    def full_with(self, events: list[Event], options: S3ReadOptions) -> bool:
-        size = sum([len(event.data) for event in events])
+    def full_with(self, events: list[Event], size: int, options: S3ReadOptions) -> bool:
         return (
             len(self.events) + len(events) > options.max_batch_events
             or self._bytes + size > options.max_batch_bytes
@@ -237,25 +276,26 @@ class _Held:
 
     def batch(self) -> EventBatch:
         """What is held, and holds nothing any more."""
-        made = EventBatch(_SOURCE + json.dumps(self.units), [], self.events, self.letters, size=self._bytes)
+        made = EventBatch(name_units(self.units), [], self.events, self.letters, size=self._bytes)
         self.__init__()  # type: ignore[misc]
         return made
 
 
-def _parts(events: list[Event], count: int, size: int) -> Iterator[list[Event]]:
-    """The events in lists within both bounds; an event that is larger goes alone."""
-    if len(events) <= count and sum([len(event.data) for event in events]) <= size:
-        yield events
+def _parts(events: list[Event], count: int, size: int) -> Iterator[tuple[list[Event], int]]:
+    """The events in lists within both bounds, each with its bytes; an event that is larger goes alone."""
+    total = sum([len(event.data) for event in events])
+    if len(events) <= count and total <= size:
+        yield events, total
         return
     part: list[Event] = []
     total = 0
     for event in events:
         if part and (len(part) >= count or total + len(event.data) > size):
-            yield part
+            yield part, total
             part, total = [], 0
         part.append(event)
         total += len(event.data)
-    yield part
+    yield part, total
 
 
 class Decode(beam.PTransform):
@@ -295,60 +335,6 @@ class _DecodeDoFn(beam.DoFn):
         if letters:
             self._failures.inc(len(letters))
         yield batch.with_events(decoded, letters)
-
-
-class FinishUnits(beam.PTransform):
-    """The last step of a backfill: counts what was delivered, and notes the units that are finished.
-
-    Args:
-        manifest: the URL of the manifest; None for none.
-        aws: who we are, for it.
-        folder: where progress is told.
-    """
-
-    def __init__(self, manifest: str | None, aws: AwsOptions, folder: str = "") -> None:
-        super().__init__()
-        self._manifest = manifest
-        self._aws = aws
-        self._folder = folder
-
-    def display_data(self) -> dict[str, Any]:  # noqa: D102
-        return {"manifest": self._manifest} if self._manifest else {}
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
-        return batches | "FinishUnits" >> beam.ParDo(_FinishDoFn(self._manifest, self._aws, self._folder))
-
-
-class _FinishDoFn(beam.DoFn):
-    def __init__(self, manifest: str | None, aws: AwsOptions, folder: str) -> None:
-        self._url = manifest
-        self._aws = aws
-        self._folder = folder
-        self._delivered = Metrics.counter("s3", "delivered")
-        self._refused = Metrics.counter("s3", "refused")
-
-    def process(self, batch: EventBatch) -> Iterator[None]:
-        folder, url, aws = self._folder, self._url, self._aws
-        tally: Tally = LIVE.share(f"s3 tally {folder}", lambda: Tally(folder))
-        units = json.loads(batch.source.removeprefix(_SOURCE))
-        try:
-            if url and units:
-                manifest: Manifest = LIVE.share(f"s3 manifest {url}", lambda: open_manifest(url, aws))
-                for identity, where in units:
-                    manifest.add(identity, where)
-        except PenstockError as error:
-            LIVE.fail(error)
-            raise
-        self._delivered.inc(len(batch.events))
-        if batch.dead_letters:
-            self._refused.inc(len(batch.dead_letters))
-        tally.add(
-            delivered=len(batch.events),
-            refused=len(batch.dead_letters),
-            units=len(units),
-            objects=sum(is_last_part(identity) for identity, _ in units),
-        )
-        return iter(())
 
 
 class AddObjectProperties(EventTransform):

@@ -1,9 +1,8 @@
 """What a backfill has done until now, told by every process of this machine through a folder.
 
 Runners tell their counters only at the end, and not after a failure; a person wants to see them meanwhile. Each worker
-process writes its sums to a file of its own, at most twice a second; the job's process adds them up. Through
-the same folder the job asks its workers to stop. Where the folder isn't there (a worker on another machine),
-nothing is told, and only the runner's counters count.
+process writes its sums to a file of its own, at most twice a second; the job's process adds them up. Where the folder
+isn't there (a worker on another machine), nothing is told, and only the runner's counters count.
 """
 
 import dataclasses
@@ -13,12 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-from penstock.io.live import LIVE
-
-__all__ = ["Counts", "Tally", "ask_to_stop", "read_counts"]
+__all__ = ["Counts", "Tally", "read_counts"]
 
 _EVERY_S = 0.5
-_STOP = "stop"
 
 
 @dataclasses.dataclass
@@ -70,8 +66,6 @@ class Tally:
         if self._folder is None:
             return
         try:
-            if (self._folder / _STOP).exists() and not LIVE.stopping.is_set():
-                LIVE.stop()
             if self._folder.is_dir():
                 fresh = self._folder / f"{os.getpid()}.new"
                 fresh.write_text(json.dumps(dataclasses.asdict(self._counts)))
@@ -83,11 +77,6 @@ class Tally:
         """Tells the sums a last time."""
         with self._lock:
             self._tell()
-
-
-def ask_to_stop(folder: Path) -> None:
-    """Asks every process that tells its sums in the folder to stop reading."""
-    (folder / _STOP).touch()
 
 
 def read_counts(folder: Path) -> Counts:

@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 
@@ -54,26 +53,6 @@ def test_kinesis_to_elasticsearch_listens_nowhere(start_planted, planted):
     process = start_planted(*KINESIS, *planted.aws, "--hosts", planted.hosts)
     wait_for(process, "ready:")
     assert listening(process.pid) == set()
-
-
-def test_a_backfill_with_several_processes_listens_on_loopback_only(start_planted, planted):
-    """Beam itself would open its workers' ports on all interfaces."""
-    (planted.folder / "in").mkdir()
-    for number in range(40):
-        (planted.folder / "in" / f"{number}.jsonl").write_text('{"a":1}\n' * 2000)
-    planted.replies["POST /_bulk"] = (200, b'{"items":[]}')
-    process = start_planted(
-        "s3-to-elasticsearch", "--input", planted.folder / "in", "--hosts", planted.hosts, "--workers", 2,
-        "--max_events_per_second", 1000, "--progress", "none",
-    )  # fmt: skip
-    deadline = time.monotonic() + TIMEOUT_S
-    while not (found := listening(process.pid)):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(0.5)
-    found |= listening(process.pid)
-    assert {address for address, _ in found} <= {"127.0.0.1", "::1"}, found
 
 
 # -- TLS -------------------------------------------------------------------------------------------------

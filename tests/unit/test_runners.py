@@ -110,6 +110,12 @@ def test_a_job_that_would_never_start_is_refused(arguments, why):
             settled(*arguments, streaming=streaming)
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_beams_own_worker_processes_are_refused(streaming):
+    with pytest.raises(OptionError, match="ends an endless read at once"):
+        settled("--direct_num_workers=2", streaming=streaming)
+
+
 def test_an_image_of_ones_own_is_fine():
     settled(
         "--runner=FlinkRunner", "--flink_master=10.0.0.1:8081", "--sdk_container_image=registry/penstock:1"

@@ -25,6 +25,7 @@ from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.tally import Counts, read_counts
 from penstock.io.s3.throttle import Throttle
 from penstock.pipelines import batch_job, s3_to_elasticsearch
+from penstock.pipelines.progress import Display, Workload
 from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import document_of
 
@@ -176,7 +177,7 @@ def finish(capsys, *, refused=0, allowed=False, stopped=False):
     job = batch_job.BatchJobOptions(allow_dead_letters=allowed)
     counts = Counts(units=3, bytes=5, read=10, delivered=10 - refused, refused=refused)
     code = batch_job._finish(
-        "job", job, batch_job.Workload(3, 100, 2), counts, {"elasticsearch/replays": 4}, 2.0, stopped=stopped
+        "job", job, Workload(3, 100, 2), counts, {"elasticsearch/replays": 4}, 2.0, stopped=stopped
     )
     return code, capsys.readouterr().err
 
@@ -192,15 +193,8 @@ def test_reports_and_exit_codes(capsys):
     assert finish(capsys, stopped=True)[0] == 3
 
 
-def test_a_worker_s_failure_is_the_error_that_it_was():
-    text = "Traceback ...\npenstock.io.errors.NotFound: no stream x. Check it. [while running 'WriteDeadLetters']\n\n"
-    found = batch_job._from_worker(RuntimeError(text))
-    assert type(found).__name__ == "NotFound"
-    assert str(found) == "no stream x. Check it."
-
-
 def test_the_display_says_how_far_it_is(tmp_path):
-    display = batch_job._Display(tmp_path, batch_job.Workload(10, 1_000_000, 0), "log")
+    display = Display(tmp_path, Workload(10, 1_000_000, 0), "log")
     display.line(Counts(), 100.0)
     text = display.line(Counts(units=20, objects=5, bytes=500_000, delivered=2000), 110.0)
     assert " 50.0%" in text

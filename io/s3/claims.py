@@ -1,0 +1,65 @@
+"""Units of work that several processes of this machine share: each takes the next one that nobody has taken.
+
+One file: first the place of the next unit, then the units, each behind its length. Whoever takes one holds the file's
+lock (flock) meanwhile, so a unit goes to one process, a process that dies holds nobody up, and memory doesn't grow with
+the number of units. What a dead process had taken is not given to another: the job fails, and its next run reads it.
+"""
+
+import os
+import pickle
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from penstock.io.s3.origin import WorkUnit
+
+__all__ = ["Claims"]
+
+_PLACE = struct.Struct("<Q")
+_LENGTH = struct.Struct("<I")
+
+
+class Claims:
+    """The units of a file that `write` made. One thread of a process at a time.
+
+    Args:
+        path: the file; open until `close`.
+    """
+
+    def __init__(self, path: str) -> None:
+        import fcntl  # not on every system; one process needs no lock
+
+        self._lockf = fcntl.flock
+        self._exclusive, self._unlock = fcntl.LOCK_EX, fcntl.LOCK_UN
+        self._file = os.open(path, os.O_RDWR)
+
+    @staticmethod
+    def write(path: Path, units: Iterable[WorkUnit]) -> int:
+        """Makes the file, for its owner only; returns how many units it holds."""
+        count = 0
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(_PLACE.pack(_PLACE.size))
+            for unit in units:
+                pickled = pickle.dumps(unit)
+                file.write(_LENGTH.pack(len(pickled)) + pickled)
+                count += 1
+        return count
+
+    def take(self) -> WorkUnit | None:
+        """The next unit, which is the caller's now; None when there is none left."""
+        self._lockf(self._file, self._exclusive)
+        try:
+            (place,) = _PLACE.unpack(os.pread(self._file, _PLACE.size, 0))
+            head = os.pread(self._file, _LENGTH.size, place)
+            if not head:
+                return None
+            (length,) = _LENGTH.unpack(head)
+            os.pwrite(self._file, _PLACE.pack(place + _LENGTH.size + length), 0)
+        finally:
+            self._lockf(self._file, self._unlock)
+        unit: WorkUnit = pickle.loads(os.pread(self._file, length, place + _LENGTH.size))  # noqa: S301  ours
+        return unit
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        os.close(self._file)
