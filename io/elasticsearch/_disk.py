@@ -71,5 +71,8 @@ def fullest(stats: Any, settings: Any) -> Finding:
         if name == "flood_stage":
             message = f"{text}, beyond the flood stage ({setting}): its indices are read-only. Make room."
             return failed(PeerError(message))
-        return warning(f"{text}, beyond the {name} watermark ({setting})")
+        flood = flat.get(f"{_PREFIX}watermark.flood_stage")
+        return warning(
+            f"{text}, beyond the {name} watermark ({setting}); at the flood stage ({flood}) its indices become read-only"
+        )
     return fine(text)

@@ -12,7 +12,7 @@ from penstock.io.checks import Check, Finding, failed, fine, not_tried, start, w
 from penstock.io.elasticsearch._disk import fullest
 from penstock.io.elasticsearch.client import Client, NoAnswer, explain, unreachable
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.elasticsearch.template import index_template, install
+from penstock.io.elasticsearch.template import has_ilm, index_template, install
 from penstock.io.errors import AccessDenied, NotFound, PeerError
 
 __all__ = ["check", "checks", "needed_role", "prepare"]
@@ -22,6 +22,7 @@ SUPPORTED = ("8", "9")
 
 SERVER = "Elasticsearch"
 PRIVILEGES = "Elasticsearch privileges"
+_FLOODED = "index.blocks.read_only_allow_delete"
 _ONLY_HERE = "needs the cluster privilege monitor, which the job itself does without"
 
 
@@ -29,7 +30,7 @@ def check(options: ElasticsearchOptions) -> str:
     """Makes sure that the cluster answers, is a version we speak to, and lets us write; installs the template.
 
     Returns:
-        The server's version.
+        The server's version; empty where it is not told to us.
 
     Raises:
         Unreachable: no node answers.
@@ -126,6 +127,10 @@ class _Cluster:
 
     def _server(self, client: Client) -> Finding:
         self.version = _version(client, self._options)
+        if not self.version:
+            return fine(
+                f"it answers at {client.where}; its version is not told without the cluster privilege monitor"
+            )
         if self.version.partition(".")[0] not in SUPPORTED:
             message = (
                 f"Elasticsearch at {client.where} is version {self.version}; this release speaks to "
@@ -137,8 +142,7 @@ class _Cluster:
     def _privileges(self, client: Client) -> Finding:
         """Asks for the privileges on the index, where its name is known and the server has security."""
         options = self._options
-        anonymous = not (options.user or options.api_key or _authorizes(options.custom_headers))
-        if anonymous:
+        if not options.authenticates:
             return fine("none asked for: no --user and no --api_key")
         if "%{" in options.target.replace("%{+", ""):
             return not_tried("events name their index: which, is known when they come")
@@ -162,9 +166,14 @@ class _Cluster:
     def _template(self, client: Client) -> Finding:
         options = self._options
         index_template(options)  # --template's file
+        asked = options.ilm_policy and options.ilm_enabled != "false"
+        if has_ilm(client, options):
+            ilm = f", with the policy {options.ilm_policy}"
+        else:
+            ilm = "; there is no ILM, so it names no policy" if asked else ""
         status, _ = client.call("GET", f"/_index_template/{options.template_name}")
         if status == 404:
-            return fine(f"{options.template_name} is not there yet; the job installs it")
+            return fine(f"{options.template_name} is not there yet; the job installs it{ilm}")
         if status != 200:
             return not_tried(f"{options.template_name} can't be looked at ({status})")
         if options.template_overwrite:
@@ -189,7 +198,8 @@ class _Cluster:
         status, reply = client.call("GET", "/_cluster/health?timeout=5s")
         if status != 200 or not isinstance(reply, dict):
             return not_tried(f"{status}: {_ONLY_HERE}")
-        text = f"{reply.get('status')}, {reply.get('number_of_data_nodes')} data nodes"
+        nodes = reply.get("number_of_data_nodes")
+        text = f"{reply.get('status')}, {nodes} data node{'s' * (nodes != 1)}"
         if reply.get("status") == "red":
             return warning(
                 f"{text}: some indices have no primary shard; bulks to those are tried again until they have"
@@ -213,21 +223,22 @@ class _Cluster:
             )
         if status != 200:
             return fine(f"there is no index {pattern} yet")
-        blocked = sorted(
-            name
-            for name, each in reply.items()
-            if any(str(on).lower() == "true" for on in each.get("settings", {}).values())
-        )
+        blocks = {
+            name: sorted(block for block, on in each.get("settings", {}).items() if str(on).lower() == "true")
+            for name, each in sorted(reply.items())
+        }
+        blocked = [name for name, found in blocks.items() if found]
         if not blocked:
             return fine(f"none on {pattern}")
-        shown = ", ".join(blocked[-3:])
-        return warning(
-            f"{len(blocked)} of the indices {pattern} refuse writes (index.blocks), such as {shown}"
+        last = blocks[blocked[-1]][-1]
+        what_then = (
+            "bulks to them are tried again, and Elasticsearch lifts it once there is room"
+            if last == _FLOODED
+            else f'a document for one of them ends the job; PUT {blocked[-1]}/_settings {{"{last}": null}} lifts it'
         )
-
-
-def _authorizes(headers: dict[str, str]) -> bool:
-    return any(name.lower() == "authorization" for name in headers)
+        return warning(
+            f"{len(blocked)} of the indices {pattern} refuse writes ({last}), such as {', '.join(blocked[-3:])}: {what_then}"
+        )
 
 
 def _lacking(wanted: dict[str, Any], reply: dict[str, Any], who: str, where: str) -> Finding:
@@ -258,7 +269,7 @@ def _version(client: Client, options: ElasticsearchOptions) -> str:
         nodes = reply.get("nodes", {}) if isinstance(reply, dict) else {}
         reply = {"version": {"number": next((node.get("version") for node in nodes.values()), None)}}
     if status == 403:
-        return "8"  # may write, but not look (cluster:monitor/main); the privileges are asked for next
+        return ""  # may write, but not look (cluster:monitor/main); the privileges are asked for next
     if status != 200:
         raise explain(status, reply, options, client.where, "write to Elasticsearch")
     version = reply.get("version", {}).get("number") if isinstance(reply, dict) else None

@@ -8,6 +8,7 @@ Bulks are the same in versions 8 and 9 of the REST API, so our requests name no 
 """
 
 import logging
+import re
 import zlib
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from elasticsearch import Elasticsearch
 from elasticsearch.serializer import CompatibilityModeJsonSerializer
 from isal import igzip
+from urllib3.exceptions import ProxyError
 
 from penstock.io.elasticsearch._bulk import FILTER_PATH
 from penstock.io.elasticsearch.nodes import node_class, nodes
@@ -24,6 +26,23 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
 __all__ = ["Client", "NoAnswer", "compress", "explain", "unreachable"]
+
+_HINTS = (
+    ("the proxy", "Check --proxy."),
+    ("WRONG_VERSION_NUMBER", "Check --hosts: is http meant?"),
+    ("closed connection without response", "Check --hosts: is https meant?"),
+    (
+        "certificate is not valid for|doesn't match|subjectAltName",
+        "Name the node in --hosts as its certificate does.",
+    ),
+    (
+        "certificate verify failed",
+        "Give its authority by --ssl_certificate_authorities, or --ca_trusted_fingerprint.",
+    ),
+    ("Fingerprints did not match", "Check --ca_trusted_fingerprint."),
+    ("", "Check --hosts and that it runs."),
+)
+"""What to do, by what is said (a pattern) of a connection that failed."""
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
@@ -148,6 +167,11 @@ def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, 
     if status == 401:
         given = "--api_key" if options.api_key else "--user and --password"
         message = f"cannot {doing}: Elasticsearch at {where} refuses the credentials (401). Check {given}."
+        if not options.authenticates:
+            message = (
+                f"cannot {doing}: Elasticsearch at {where} asks who we are (401). Give PENSTOCK_API_KEY, or --user "
+                "and PENSTOCK_PASSWORD."
+            )
         return AccessDenied(message)
     if status == 403:
         who = options.user or ("the API key" if options.api_key else "an anonymous user")
@@ -168,10 +192,8 @@ def _reason(reply: Any) -> str:
 
 def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:
     """No reply, as one of our errors."""
-    message = (
-        f"cannot {doing}: no answer from Elasticsearch at {where} ({error}). Check --hosts and that it runs."
-    )
-    return Unreachable(message)
+    hint = next(hint for told, hint in _HINTS if re.search(told, str(error)))
+    return Unreachable(f"cannot {doing}: no answer from Elasticsearch at {where} ({error}). {hint}")
 
 
 def _short(error: TransportError) -> str:
@@ -179,4 +201,9 @@ def _short(error: TransportError) -> str:
         return f"TLS: {' '.join(str(error.message).split())[:200]}"
     if isinstance(error, ConnectionTimeout):
         return "timed out"
-    return " ".join(str(error.message).rpartition(": ")[2].split())[:200] or type(error).__name__
+    cause: BaseException = error
+    at = ""
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+        at = "the proxy: " if isinstance(cause, ProxyError) else at
+    return at + (" ".join(str(cause).split())[:200] or type(cause).__name__)

@@ -176,6 +176,12 @@ class ElasticsearchOptions:
             return self.http_compression
         return bool(self.cloud_id) or any(urlsplit(url).hostname not in _LOOPBACK for url in self.urls)
 
+    @property
+    def authenticates(self) -> bool:
+        """Whether requests say who we are."""
+        named = any(name.lower() == "authorization" for name in self.custom_headers)
+        return bool(self.user or self.api_key or named)
+
 
 def _compiled(flag: str, text: str) -> Reference:
     try:
@@ -188,7 +194,7 @@ def _compiled(flag: str, text: str) -> Reference:
 def _check_pairs(options: ElasticsearchOptions) -> None:
     message = None
     if bool(options.user) != bool(options.password):
-        message = "--user and --password go together: give both or neither."
+        message = "--user and --password go together (PENSTOCK_PASSWORD counts): give both or neither."
     elif options.user and options.api_key:
         message = "--user and --api_key exclude each other."
     elif bool(options.ssl_certificate) != bool(options.ssl_key):

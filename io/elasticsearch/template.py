@@ -111,7 +111,9 @@ def install(client: Client, options: ElasticsearchOptions) -> bool:
         AccessDenied: the privilege is missing (`manage_index_templates`, and for ILM `read_ilm`).
         PeerError: the server refuses the template, or has no ILM where `--ilm_enabled true` asks for it.
     """
-    ilm = _has_ilm(client, options)
+    ilm = has_ilm(client, options)
+    if options.ilm_policy and options.ilm_enabled != "false" and not ilm:
+        _LOGGER.warning("Elasticsearch at %s has no ILM; the template names no policy", client.where)
     target = f"/_index_template/{options.template_name}"
     doing = f"install the index template {options.template_name}"
     status, reply = client.call("GET", target)
@@ -131,7 +133,13 @@ def install(client: Client, options: ElasticsearchOptions) -> bool:
     return installed
 
 
-def _has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
+def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
+    """Whether the template is to name the policy of `--ilm_policy`: it is asked for, and the server has ILM.
+
+    Raises:
+        AccessDenied: the privilege `read_ilm` is missing.
+        PeerError: there is no such policy, or no ILM where `--ilm_enabled true` asks for it.
+    """
     if options.ilm_enabled == "false" or not options.ilm_policy:
         return False
     status, reply = client.call("GET", f"/_ilm/policy/{options.ilm_policy}")
@@ -145,7 +153,6 @@ def _has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
     if options.ilm_enabled == "true":
         message = f"--ilm_enabled true: Elasticsearch at {client.where} has no ILM ({status})."
         raise PeerError(message)
-    _LOGGER.warning("Elasticsearch at %s has no ILM; the template names no policy", client.where)
     return False
 
 

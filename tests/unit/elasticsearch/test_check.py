@@ -136,18 +136,24 @@ def test_a_server_without_security(cluster):
 @pytest.mark.parametrize(
     ("path", "reply", "name", "mark", "words"),
     [
-        ("GET /_cluster/health", (200, {"status": "red", "number_of_data_nodes": 1}), "health", Mark.WARNING, "red, 1 data"),
+        ("GET /_cluster/health", (200, {"status": "red", "number_of_data_nodes": 1}), "health", Mark.WARNING, "1 data node"),
         ("GET /_cluster/health", (200, {"status": "yellow", "number_of_data_nodes": 1}), "health", Mark.OK, "yellow"),
         ("GET /_cluster/health", (403, {}), "health", Mark.NOT_TRIED, "needs the cluster privilege monitor"),
         ("GET /_nodes/stats/fs", (403, {}), "disks", Mark.NOT_TRIED, "needs the cluster privilege monitor"),
-        ("GET /_nodes/stats/fs", (200, disks(a=0.12)), "disks", Mark.WARNING, "beyond the low watermark (85%)"),
+        ("GET /_nodes/stats/fs", (200, disks(a=0.12)), "disks", Mark.WARNING, "watermark (85%); at the flood stage (95%)"),
         ("GET /_nodes/stats/fs", (200, disks(a=0.5, b=0.07)), "disks", Mark.WARNING, "node b, is 93% full"),
         ("GET /_nodes/stats/fs", (200, disks(a=0.04)), "disks", Mark.FAILED, "beyond the flood stage (95%)"),
         ("GET /_nodes/stats/fs", (200, {}), "disks", Mark.NOT_TRIED, "tells nothing"),
         (
             "GET /logstash-*/_settings",
             (200, {"logstash-1": {"settings": {"index.blocks.read_only_allow_delete": "true"}}, "logstash-2": {}}),
-            "write blocks", Mark.WARNING, "1 of the indices logstash-* refuse writes (index.blocks), such as logstash-1",
+            "write blocks", Mark.WARNING,
+            "1 of the indices logstash-* refuse writes (index.blocks.read_only_allow_delete), such as logstash-1: bulks",
+        ),
+        (
+            "GET /logstash-*/_settings",
+            (200, {"logstash-1": {"settings": {"index.blocks.write": "true", "index.blocks.metadata": "false"}}}),
+            "write blocks", Mark.WARNING, 'ends the job; PUT logstash-1/_settings {"index.blocks.write": null} lifts it',
         ),
         ("GET /logstash-*/_settings", (404, {}), "write blocks", Mark.OK, "no index logstash-* yet"),
         ("GET /logstash-*/_settings", (403, {}), "write blocks", Mark.NOT_TRIED, "view_index_metadata"),
@@ -174,6 +180,29 @@ def test_the_template(cluster, status, options, mark, words):
     found = look(cluster, manage_template=True, **options)["index template"]
     assert found.mark is mark
     assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("reply", "options", "mark", "words"),
+    [
+        ((200, {"hot": {}}), {}, Mark.OK, "the job installs it, with the policy hot"),
+        ((404, {"error": {"type": "resource_not_found_exception"}}), {}, Mark.FAILED, "--ilm_policy hot: no such policy"),
+        ((400, {"error": "no handler found"}), {}, Mark.OK, "there is no ILM, so it names no policy"),
+        ((400, {"error": "no handler found"}), {"ilm_enabled": "true"}, Mark.FAILED, "has no ILM (400)"),
+    ],
+)  # fmt: skip
+def test_the_policy_of_the_template(cluster, reply, options, mark, words):
+    cluster.replies["GET /_ilm/policy/hot"] = reply
+    found = look(cluster, manage_template=True, ilm_policy="hot", **options)["index template"]
+    assert found.mark is mark
+    assert words in found.text
+
+
+def test_a_cluster_that_does_not_tell_its_version(cluster):
+    cluster.replies["GET /"] = (403, {})
+    found = look(cluster)["Elasticsearch"]
+    assert found.mark is Mark.OK
+    assert "its version is not told" in found.text
 
 
 def test_a_template_file_that_is_none_fails_before_the_job(cluster, tmp_path):

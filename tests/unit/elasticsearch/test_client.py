@@ -148,7 +148,12 @@ def test_check_finds_the_version_of_a_server_without_a_root_page():
 @pytest.mark.parametrize(
     ("status", "reply", "error", "text"),
     [
-        (401, b"{}", AccessDenied, r"refuses the credentials \(401\). Check --user and --password"),
+        (
+            401,
+            b"{}",
+            AccessDenied,
+            r"asks who we are \(401\). Give PENSTOCK_API_KEY, or --user and PENSTOCK_PASSWORD",
+        ),
         (200, b"<html>welcome</html>", PeerError, "not Elasticsearch"),
         (200, b'{"version":{"number":"2.11.0","distribution":"opensearch"}}', PeerError, "not Elasticsearch"),
         (
@@ -166,6 +171,20 @@ def test_check_says_in_one_line_what_is_wrong(status, reply, error, text):
         check(_options(fake.url))
     assert fake.url in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"user": "u", "password": "hush"}, "Check --user and --password."),
+        ({"api_key": "hush:hush"}, "Check --api_key."),
+    ],
+)
+def test_check_names_the_credentials_that_were_refused(options, text):
+    with fake_http(lambda request: (401, b"{}")) as fake, pytest.raises(AccessDenied) as caught:
+        check(_options(fake.url, **options))
+    assert f"refuses the credentials (401). {text}" in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_check_names_the_missing_privilege():
@@ -192,5 +211,9 @@ def test_check_names_the_missing_privilege():
 def test_check_without_a_server():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(Unreachable, match=rf"no answer .*127.0.0.1:{port}.*refused.*--hosts"):
+    with pytest.raises(
+        Unreachable, match=rf"no answer .*127.0.0.1:{port} \(.*refused\). Check --hosts and that it runs"
+    ):
         check(_options(f"127.0.0.1:{port}"))
+    with pytest.raises(Unreachable, match=r"\(the proxy: .*refused\). Check --proxy"):
+        check(_options("127.0.0.1:9200", proxy=f"http://127.0.0.1:{port}"))

@@ -68,7 +68,7 @@ def test_the_batch_goes_on_with_what_was_refused_and_the_work_is_counted():
 def test_a_denial_ends_the_pipeline_and_is_kept_for_the_last_words():
     with (
         fake_http(lambda request: (401, b"{}")) as fake,
-        pytest.raises(Exception, match="refuses the credentials"),
+        pytest.raises(Exception, match="asks who we are"),
     ):
         _run(fake.url, lambda batches: None)
     assert isinstance(LIVE.failure, AccessDenied)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock.io.elasticsearch import ElasticsearchOptions, check
 from penstock.io.errors import Unreachable
+from tests.tools.fake_http import fake_http
 
 ROOT = b'{"version":{"number":"9.4.3"}}'
 
@@ -101,14 +102,23 @@ def test_an_authority_of_ones_own(serve, folder):
     url = serve()
     assert _check(url, ssl_certificate_authorities=str(folder / "ca.pem")) == "9.4.3"
     for options in ({}, {"ssl_certificate_authorities": str(folder / "other.pem")}):
-        with pytest.raises(Unreachable, match=r"TLS: .*certificate verify failed"):
+        with pytest.raises(
+            Unreachable, match=r"TLS: .*certificate verify failed.*--ssl_certificate_authorities, or"
+        ):
             _check(url, **options)
+
+
+def test_the_other_scheme_is_named(serve):
+    with pytest.raises(Unreachable, match="Check --hosts: is https meant"):
+        _check(serve().replace("https:", "http:"))
+    with fake_http(lambda request: (200, ROOT)) as fake, pytest.raises(Unreachable, match="is http meant"):
+        _check(fake.url.replace("http:", "https:"))
 
 
 def test_verification_modes(serve, folder):
     url = serve("elsewhere")
     authorities = {"ssl_certificate_authorities": str(folder / "ca.pem")}
-    with pytest.raises(Unreachable, match="TLS"):
+    with pytest.raises(Unreachable, match=r"TLS: .*Name the node in --hosts as its certificate does"):
         _check(url, **authorities)
     assert _check(url, **authorities, ssl_verification_mode="certificate") == "9.4.3"
     with pytest.raises(Unreachable, match="TLS"):
@@ -121,7 +131,7 @@ def test_a_trusted_fingerprint(serve, folder):
     fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
     url = serve()
     assert _check(url, ca_trusted_fingerprint=fingerprint) == "9.4.3"
-    with pytest.raises(Unreachable, match="TLS"):
+    with pytest.raises(Unreachable, match=r"TLS: .*Check --ca_trusted_fingerprint"):
         _check(url, ca_trusted_fingerprint="ab" * 32)
 
 
