@@ -6,7 +6,7 @@ every line is in Elasticsearch exactly once, and what the Beats client was told 
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +16,7 @@ from local.beats_client import Shipper
 from local.flink_cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, listening_beyond_loopback, shipping
+from tests.tools.next_release import install_next_release, stored_versions
 from tests.tools.pipeline import log_file
 from tests.tools.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -31,9 +32,15 @@ class Both(FlinkPipeline):
     proxy: TcpProxy
     shipped = 0
 
-    def submit_both(self) -> None:
-        self.beats = self.start_beats(ready=False)
-        self.kinesis = self.start_kinesis(ready=False)
+    def submit_both(self, savepoints: Sequence[str] = ()) -> None:
+        """From savepoints of `stop_both`, or from nothing but the lease table."""
+        beats, kinesis = ((f"--savepoint_path={each}",) for each in savepoints) if savepoints else ((), ())
+        self.beats = self.start_beats(*beats, ready=False)
+        self.kinesis = self.start_kinesis(*kinesis, ready=False)
+
+    def stop_both(self) -> list[str]:
+        """Where their savepoints lie."""
+        return [job.stop_with_savepoint() for job in (self.beats, self.kinesis)]
 
     def ship(self, trouble: Callable[[Shipper], None]) -> None:
         """Ships a file while `trouble` happens, from its first quarter on, and proves that nothing is lost or doubled."""
@@ -156,6 +163,42 @@ def test_cancel_and_submit_again(flink, both):
         both.submit_both()
 
     both.ship(trouble)
+
+
+@pytest.fixture
+def next_release(tmp_path_factory):
+    """The folder of a release that stores positions in a later version."""
+    return install_next_release(tmp_path_factory.mktemp("next"))
+
+
+def test_the_package_is_upgraded_between_savepoint_and_resumption_and_back(
+    flink, both, next_release, monkeypatch
+):
+    """For real: the worker pool and the command that submits are those of the other release."""
+
+    def upgrade(shipper):
+        savepoints = both.stop_both()
+        both.acknowledged_is_stored(shipper)
+        assert [stored_versions(each) for each in savepoints] == [{1}, {1}]
+        flink.restart_pool(PYTHONPATH=str(next_release))
+        monkeypatch.setenv("PYTHONPATH", str(next_release))
+        both.submit_both(savepoints)
+
+    try:
+        both.ship(upgrade)
+        _, savepoint = both.stop_both()
+        # Of earlier bundles Flink keeps what the older release stored (beam#27648).
+        assert stored_versions(savepoint) == {1, 2}, "the next release has read and written"
+    finally:
+        monkeypatch.undo()
+        flink.restart_pool()
+    both.kinesis = both.start_kinesis(f"--savepoint_path={savepoint}", ready=False)
+    refusal = "has version 2, this penstock knows up to 1. Run the penstock that wrote it, or a newer one."
+    both.until(lambda: refusal in flink.worker_log(), "the older release's refusal")
+    both.kinesis.cancel()
+    # What to do then: start without the savepoint.
+    both.submit_both()
+    both.ship(lambda shipper: None)
 
 
 def test_what_listens_is_on_loopback(flink, both):
