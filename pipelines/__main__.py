@@ -58,11 +58,16 @@ def _check(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments else ""
     checkable = [job for job in JOBS if job != "run-yaml"]
     if name not in checkable:
-        if name in ("-h", "--help"):
-            sys.stdout.write(
-                f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(checkable)}\n"
+        if name in ("", "-h", "--help"):
+            usage = f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(checkable)}\n"
+            (sys.stdout if name else sys.stderr).write(usage)
+            return 0 if name else 2
+        if name in JOBS:
+            sys.stderr.write(
+                f"penstock check: {name} can't be checked as a whole: its file may hold any step. Check the jobs that "
+                "have these steps, with the same options.\n"
             )
-            return 0
+            return 2
         return _no_such_job(name, checkable)
     from penstock.pipelines import check
 

@@ -24,6 +24,7 @@ from penstock.io.options import option
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.logs import LogOptions, printable, set_up_logging
 from penstock.pipelines.needs import Needs
+from penstock.pipelines.status import StatusOptions, page_checks
 from penstock.pipelines.terminal_line import colours
 
 __all__ = ["CheckOptions", "main"]
@@ -37,6 +38,7 @@ _MARKS = {
 """What stands before a line, which says it all, and its colour on a terminal (ECMA-48)."""
 
 _LEGEND = "-- is what could not be tried without changing something, or not proven"
+_REST = "what was not tried may be denied too; all that these options need is printed by"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +65,14 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
     classes = (CheckOptions, *module.option_classes(argv))
     line = parse(f"penstock check {job}", description, classes, argv, __doc__.partition("\n\n")[2])
     options, needs = line.get(CheckOptions), module.needs(line)
-    set_up_logging(next(each for each in line.options.values() if isinstance(each, LogOptions)))
+    shared = next(each for each in line.options.values() if isinstance(each, LogOptions))
+    set_up_logging(shared)
     if options.policy:
         return _print_policy(needs)
     if options.role:
         return _print_role(job, needs)
+    if isinstance(shared, StatusOptions):  # every job's
+        needs = dataclasses.replace(needs, checks=[*needs.checks, *page_checks(shared)])
     if options.json:
         found = list(examine(needs.checks))
         sys.stdout.write(json.dumps(_document(job, needs, found), indent=2) + "\n")
@@ -96,6 +101,9 @@ def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Findi
     if counts[Mark.NOT_TRIED]:
         out.write(f"{_LEGEND}\n")
     to_add = _to_add(needs, found)
+    if counts[Mark.NOT_TRIED] and to_add:
+        printed = [f"--{each}" for each in to_add]
+        out.write(f"{_REST} {' and '.join(printed)}\n")
     if "policy" in to_add:
         whom = vars(needs.account).get("identity", {}).get("Arn", "the job's principal")
         out.write(f"\nTo the IAM policy of {whom} add:\n{json.dumps(to_add['policy'], indent=2)}\n")

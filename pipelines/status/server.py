@@ -26,12 +26,14 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from penstock.io.checks import Check, Finding, fine
 from penstock.io.errors import AccessDenied, OptionError
 from penstock.pipelines.status.metrics import CONTENT_TYPE
 from penstock.pipelines.status.monitor import Monitor
+from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.page import PAGE, PAGE_POLICY
 
-__all__ = ["StatusServer"]
+__all__ = ["StatusServer", "page_checks"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,22 +72,12 @@ class StatusServer:
     """
 
     def __init__(self, monitor: Monitor, host: str, port: int, names: Sequence[str] = ()) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        cls = type("_Server", (_Server,), {"address_family": family})
-        try:
-            self._server: _Server = cls((host, port), _Handler)
-        except PermissionError as error:
-            message = (
-                f"cannot serve the status page on {host}:{port}: not allowed. Use a --status_port above 1023."
-            )
-            raise AccessDenied(message) from error
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            message = f"cannot serve the status page on {host}:{port}: {why}. Check --status_host and --status_port."
-            raise OptionError(message) from error
+        self._server = _bound(host, port)
+        self._server.server_activate()
         self._server.monitor = monitor
         self._server.names = {"localhost", *(name.lower().rstrip(".") for name in names)}
-        self.address: tuple[str, int] = self._server.server_address[:2]
+        address, own_port = self._server.server_address[:2]
+        self.address = (str(address), own_port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.5,), name="penstock-status-http", daemon=True
         )
@@ -110,6 +102,42 @@ class StatusServer:
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
+
+
+def page_checks(options: StatusOptions) -> list[Check]:
+    """Whether the page could be served where the options say; nothing where they ask for none."""
+    host, port = options.status_host, options.status_port
+    if port is None:
+        return []
+
+    def free() -> Finding:
+        _bound(host, port).server_close()
+        return fine(f"{host}:{port} is free" if port else f"any free port of {host}")
+
+    return [Check("status page", free)]
+
+
+def _bound(host: str, port: int) -> "_Server":
+    """A server that has the port, and does not listen yet; errors as `StatusServer` raises them."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    cls = type("_Server", (_Server,), {"address_family": family})
+    server: _Server = cls((host, port), _Handler, False)
+    try:
+        server.server_bind()
+    except PermissionError as error:
+        server.server_close()
+        message = (
+            f"cannot serve the status page on {host}:{port}: not allowed. Use a --status_port above 1023."
+        )
+        raise AccessDenied(message) from error
+    except (OSError, OverflowError) as error:
+        server.server_close()
+        why = getattr(error, "strerror", None) or error
+        message = (
+            f"cannot serve the status page on {host}:{port}: {why}. Check --status_host and --status_port."
+        )
+        raise OptionError(message) from error
+    return server
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

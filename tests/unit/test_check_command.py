@@ -70,6 +70,30 @@ def test_a_denial_is_exit_code_1_and_a_policy_to_paste(kinesis, port, capsys):
     }
 
 
+def test_what_hides_behind_a_denial_is_in_the_policy(kinesis, port, capsys):
+    assert beats(kinesis, port) == 0
+    assert "--policy" not in capsys.readouterr().out
+    kinesis.faults.refuse("DescribeStreamSummary", "AccessDeniedException", times=None)
+    assert beats(kinesis, port) == 1
+    out = capsys.readouterr().out
+    assert "needs what failed above: kinesis:DescribeStreamSummary" in out
+    assert "may be denied too; all that these options need is printed by --policy\n" in out
+
+
+def test_the_status_page_must_be_servable(kinesis, port, capsys):
+    assert beats(kinesis, port, "--status_port", "0") == 0
+    assert "  ok    status page                    any free port of 127.0.0.1\n" in capsys.readouterr().out
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        page = taken.getsockname()[1]
+        assert beats(kinesis, port, "--status_port", str(page)) == 1
+        assert (
+            f"status page                    cannot serve the status page on 127.0.0.1:{page}: "
+            in capsys.readouterr().out
+        )
+    assert beats(kinesis, port, "--status_port", str(page)) == 0
+    assert f"127.0.0.1:{page} is free" in capsys.readouterr().out
+
+
 def test_json_for_scripts(kinesis, port, capsys):
     kinesis.faults.refuse("PutRecords", "AccessDeniedException", times=None)
     assert beats(kinesis, port, "--json") == 1
@@ -157,9 +181,9 @@ def test_local_files_need_no_policy(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "no job is called ''"),
+        ([], "usage: penstock check JOB"),
         (["nonsense"], "no job is called 'nonsense'"),
-        (["run-yaml"], "no job is called 'run-yaml'"),
+        (["run-yaml"], "run-yaml can't be checked as a whole"),
     ],
 )
 def test_no_such_job(arguments, words, capsys):
