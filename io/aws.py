@@ -6,6 +6,7 @@ kept beside the call it belongs to (`ACTIONS`), so messages and docs come from o
 """
 
 import dataclasses
+import http.client
 import os
 import re
 import threading
@@ -297,7 +298,7 @@ class AwsSession:
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
         except (BotoCoreError, ClientError, PenstockError, ResponseParserError):
-            return "the credentials in use"
+            return "the job's principal"
 
 
 def _no_credentials() -> AccessDenied:
@@ -357,10 +358,22 @@ def explain_code(
     """An AWS error code as one of ours; the arguments are those of `explain`, `text` is the service's own."""
     if code == "ConnectionError":
         return _no_answer(session, doing)
-    if code in ("401", "403"):
+    status = code.removeprefix("HTTP")
+    if status.isdigit():
         # A body that isn't in the service's protocol (an emulator, a proxy): botocore passes it on raw.
         told = re.search(r"<Code>(\w+)</Code>", text)
-        code = told[1] if told else "AccessDenied"
+        if told:
+            code = told[1]
+        elif text != http.client.responses.get(int(status)):  # else a HEAD, which has no body
+            where = session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
+            said = " ".join([f"{status}:", *re.sub(r"<[^>]*>", " ", text).split()])[:200].removesuffix(":")
+            message = (
+                f"cannot {doing}: what answers at {where} does not speak as AWS does ({said}). "
+                "Check --endpoint_url, and proxies in between."
+            )
+            return PeerError(message)
+        elif status in ("401", "403"):
+            code = "AccessDenied"
     if code in EXPIRED_CODES:
         message = f"cannot {doing}: the AWS credentials have expired. Renew them (aws sso login, a new session token)."
         return AccessDenied(message)
@@ -393,7 +406,7 @@ def explain_code(
             "Enable the key, or give the stream another one."
         )
         return PeerError(message)
-    if code == "ResourceNotFoundException":
+    if code in ("NoSuchBucket", "ResourceNotFoundException"):
         message = f"cannot {doing}: {resource} does not exist in {session.options.region}. Check the name and --region."
         return NotFound(message)
     return PeerError(f"cannot {doing}: {code}: {' '.join(text.split())[:300]}")

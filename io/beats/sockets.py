@@ -78,8 +78,8 @@ def _bind(host: str, port: int, share: bool, accept: bool) -> socket.socket:
 def _explain(error: OSError, host: str, port: int) -> PenstockError:
     if error.errno == errno.EADDRINUSE:
         message = (
-            f"--beats_port {port}: port {port} of {host} is taken. End the other process (another job, Logstash), "
-            "or give another --beats_port."
+            f"--beats_port {port}: port {port} of {host} is taken. End the other process (another job, Logstash: "
+            f"ss -ltnp 'sport = :{port}' tells which), or give another --beats_port."
         )
         return OptionError(message)
     if error.errno == errno.EACCES:

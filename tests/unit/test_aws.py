@@ -210,7 +210,7 @@ def test_principal(simulator: KinesisSimulator) -> None:
     session = AwsSession(_options(endpoint_url=simulator.endpoint_url))
     assert session.principal() == simulator.identity
     simulator.faults.refuse("GetCallerIdentity", "InternalFailure", status=500, times=None)
-    assert session.principal() == "the credentials in use"
+    assert session.principal() == "the job's principal"
 
 
 # -- what a refusal says -----------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_denial_names_the_action_of_the_call(operation: str) -> None:
     told = _told("AccessDeniedException", operation=operation)
     assert isinstance(told, AccessDenied)
     assert str(told) == (
-        f"cannot write to stream orders: access denied. the credentials in use needs {ACTIONS[operation]} on {ARN}. "
+        f"cannot write to stream orders: access denied. the job's principal needs {ACTIONS[operation]} on {ARN}. "
         "See docs/iam.md."
     )
 
@@ -264,6 +264,7 @@ def test_a_denial_in_iams_words_without_the_resource_takes_ours() -> None:
             NotFound,
             "does not exist in us-east-1. Check the name and --region",
         ),
+        ("NoSuchBucket", "PutObject", NotFound, "does not exist in us-east-1"),
         ("ConnectionError", "PutRecords", Unreachable, "no answer from http://127.0.0.1:9"),
         ("Strange", "PutRecords", PeerError, "Strange: what"),
     ],
@@ -273,6 +274,27 @@ def test_codes_as_errors(code: str, operation: str, kind: type[Exception], words
     assert type(told) is kind
     assert words in str(told)
     assert "\n" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind", "words"),
+    [
+        ("403", "Forbidden", AccessDenied, "access denied. the job's principal needs kinesis:PutRecords"),
+        (
+            "403",
+            "<Error><Code>InvalidClientTokenId</Code></Error>",
+            AccessDenied,
+            "AWS refuses the credentials",
+        ),
+        ("401", "", PeerError, "what answers at http://127.0.0.1:9 does not speak as AWS does (401). Check"),
+        ("HTTP401", "", PeerError, "does not speak as AWS does (401). Check --endpoint_url"),
+        ("502", "<h1>Bad\nGateway</h1>", PeerError, "does not speak as AWS does (502: Bad Gateway). Check"),
+    ],
+)
+def test_a_status_without_a_code(code: str, text: str, kind: type[Exception], words: str) -> None:
+    told = _told(code, text)
+    assert type(told) is kind
+    assert words in str(told)
 
 
 def test_a_clock_that_is_off_is_named() -> None:
