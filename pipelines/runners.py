@@ -8,6 +8,7 @@ Refused rather than warned of: a job that seems to run, and doesn't, is the one 
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from penstock.io.errors import OptionError
 from penstock.io.unbounded import Pacing, PacingOptions, is_in_memory
 
 __all__ = ["FlinkStreamingOptions", "Place", "runs_elsewhere", "settle"]
+
+_LOGGER = logging.getLogger("penstock")
 
 CHECKPOINTING_INTERVAL_MS = 10_000
 MAX_BUNDLE_TIME_MS = 5
@@ -103,6 +106,12 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
         _check_environment(options, runner, settling)
         if streaming:
             _settle_flink(options, settling)
+    if "prism" in kind:
+        _LOGGER.warning(
+            "%s: Prism listens on all interfaces, and tells whoever connects the job's options: use it for a trial, where "
+            "nobody else reaches this machine (docs/flink.md)",
+            name,
+        )
     pacing = Pacing.of(runner, options.view_as(PacingOptions).max_read_time_seconds)
     return Place(runner, _elsewhere(options), pacing, tuple(settling.chosen))
 

@@ -1,17 +1,14 @@
 """The ways of docs/submitting.md to hand a job over, with Beam's real `boot` as the workers' entry point.
 
 `boot` is what Beam's worker images start: it fetches what the submitter staged, installs it, and runs Python. It is built
-from Beam's own source by Go, once, into the cache; without Go the test that needs it is skipped.
+from Beam's own source by Go, once, into the cache.
 """
 
 import contextlib
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import apache_beam
 import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
@@ -22,10 +19,9 @@ from apache_beam.runners.worker.worker_pool_main import (
 from apache_beam.utils import thread_pool_executor
 
 from local.beats_client import Shipper
-from local.cache import cache_folder, locked
 from local.elasticsearch_server import free_port
-from local.terminal import Progress
 from tests.simulator import KinesisSimulator
+from tests.tools import beam_programs
 from tests.tools.flink import FLINK
 from tests.tools.pipeline import log_file, wait_until
 from tests.unit.test_packaging import environment, run
@@ -39,19 +35,7 @@ LINES = 3000
 @pytest.fixture(scope="module")
 def boot():
     """Beam's entry point of a Python worker, of the version of Beam that is installed."""
-    home = cache_folder() / f"beam-boot-{apache_beam.__version__}"
-    program = home / "container"
-    if not program.exists():
-        go = shutil.which("go")
-        if go is None:
-            pytest.skip("needs Go to build Beam's boot")
-        with locked(cache_folder() / "beam-boot.lock", Progress(open(os.devnull, "w"))):
-            package = f"github.com/apache/beam/sdks/v2/python/container@v{apache_beam.__version__}"
-            variables = {**os.environ, "GOBIN": str(home), "GOFLAGS": "-mod=mod"}
-            subprocess.run(
-                [go, "install", package], check=True, env=variables, capture_output=True, timeout=400
-            )
-    return program
+    return beam_programs.boot()
 
 
 @pytest.fixture

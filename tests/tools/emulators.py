@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -32,7 +32,8 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0
 """
 
 
-def _unavailable(why: str) -> None:
+def unavailable(why: str) -> NoReturn:
+    """Skips the test for what this machine lacks; on CI, which lacks nothing, it fails."""
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)
@@ -43,7 +44,7 @@ def _fetched(name: str, tools: tuple[str, ...], command: list[str], prepare: dic
     folder = cache_folder() / name
     for tool in tools:
         if shutil.which(tool) is None:
-            _unavailable(f"{name} needs {tool}")
+            unavailable(f"{name} needs {tool}")
     with (cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
@@ -55,7 +56,7 @@ def _fetched(name: str, tools: tuple[str, ...], command: list[str], prepare: dic
             )
             if ran.returncode:
                 shutil.rmtree(scratch)
-                _unavailable(f"{name} can't be fetched: {(ran.stderr or ran.stdout)[-500:]}")
+                unavailable(f"{name} can't be fetched: {(ran.stderr or ran.stdout)[-500:]}")
             scratch.rename(folder)
     return folder
 

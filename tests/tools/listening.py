@@ -19,10 +19,10 @@ def process_tree(pid: int) -> set[int]:
     return found
 
 
-def listening(pid: int) -> set[tuple[str, int]]:
-    """Address and port of every TCP socket on which the process or one below it listens."""
+def listening(pid: int, *, below: bool = True) -> set[tuple[str, int]]:
+    """Address and port of every TCP socket on which the process or, unless told otherwise, one below it listens."""
     inodes = set()
-    for each in process_tree(pid):
+    for each in process_tree(pid) if below else {pid}:
         with contextlib.suppress(OSError):
             for descriptor in Path(f"/proc/{each}/fd").iterdir():
                 with contextlib.suppress(OSError):

@@ -145,6 +145,11 @@ def test_who_reads_and_writes(arguments, elsewhere):
     assert settled(*arguments)[1].elsewhere is elsewhere
 
 
+def test_prism_comes_with_a_warning(caplog):
+    settled("--runner=PrismRunner")
+    assert "a-job: Prism listens on all interfaces" in caplog.text
+
+
 def test_nothing_is_chosen_for_the_direct_runner():
     options, place = settled()
     assert place.chosen == ()
