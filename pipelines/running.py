@@ -52,9 +52,9 @@ def choose_runner(options: PipelineOptions) -> Any:
 
 def report(name: str, error: BaseException) -> int:
     """Says in one line why the job failed, lets go of its peers, and returns its exit code."""
+    code, text = explain_failure(error)  # first: what closes forgets why
     # What was acknowledged until the failure still becomes a checkpoint or an ACK.
     LIVE.close()
-    code, text = explain_failure(error)
     if text:
         last_words(name, text, code)
     return code
