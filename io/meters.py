@@ -222,6 +222,7 @@ class Meters:
 
     Attributes:
         requests: how long requests took, by kind of request; `sent` their events' bytes, `retries` what was not taken.
+        last_retry: when (`time.monotonic`) and why something was not taken last, by kind of request.
         dead_letters: events refused for good, by step and error.
         delivery: from an event's arrival to its acknowledgement, by source.
     """
@@ -245,6 +246,7 @@ class Meters:
             "request",
             "reason",
         )
+        self.last_retry: dict[str, tuple[float, str]] = {}
         self.dead_letters = self.counter(
             "penstock_dead_letters_total", "Events refused for good and kept.", "stage", "error"
         )
@@ -287,6 +289,7 @@ class Meters:
     def retried(self, request: str, reason: str, count: int = 1) -> None:
         """So many records have to be sent again, for a reason in a word (a status, an error code)."""
         self.retries.of(request, reason).add(count)
+        self.last_retry[request] = (time.monotonic(), reason)
 
     def kept(self, letters: Sequence[DeadLetter]) -> None:
         """These events were refused and are kept as dead letters."""

@@ -35,7 +35,7 @@ class WriteToElasticsearch(beam.PTransform):
     is then a replay. What repeats after a restart is every batch that was not acknowledged.
 
     Metrics (namespace `elasticsearch`): counters `documents`, `replays`, `refused`, `bulks`, `bytes`,
-    `retries_<status>` (`retries_none`: no reply); distribution `latency_ms` of a request.
+    `retries_<status>` (`retries_no_answer`); distribution `latency_ms` of a request.
     """
 
     def __init__(self, options: ElasticsearchOptions) -> None:

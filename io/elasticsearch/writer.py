@@ -68,7 +68,7 @@ class Report:
         replayed: documents that were there already.
         bulks: requests sent.
         bytes: bytes of their bodies, before compression.
-        retries: documents sent again, by status (`none`: there was no reply).
+        retries: documents sent again, by status (`no_answer`: there was none).
         latencies_ms: how long each request took.
     """
 
@@ -208,7 +208,7 @@ class BulkWriter:
             else:
                 self._judge(bulk, items, report, later)
         elif not status:
-            self._postpone(bulk, "none", reply.failure, report, later)
+            self._postpone(bulk, "no_answer", reply.failure, report, later)
         elif status == 408 or status == 429 or status >= 500 or self._restarts(status):
             self._postpone(bulk, str(status), f"status {status}", report, later)
         elif status in (400, 413):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.status.monitor import Monitor, Picture
     from penstock.pipelines.status.steps import Step
 
-__all__ = ["of"]
+__all__ = ["of", "title_of"]
 
 MAX_SHARDS = 500
 MAX_CLIENTS = 200
@@ -23,6 +23,11 @@ _TITLES = {
     "kinesis_put_records": "PutRecords to Kinesis",
     "s3_put_object": "Upload to S3",
 }
+
+
+def title_of(request: str) -> str:
+    """A kind of request in words."""
+    return _TITLES.get(request, request.replace("_", " "))
 
 
 def of(monitor: "Monitor", picture: "Picture") -> dict[str, Any]:
@@ -119,7 +124,7 @@ def _request(name: str, picture: "Picture") -> dict[str, Any]:
     new = now.since(recent).total
     return {
         "name": name,
-        "title": _TITLES.get(name, name.replace("_", " ")),
+        "title": title_of(name),
         "total": now.total,
         "per_s": new / passed if passed > 0 else 0.0,
         "bytes_per_s": picture.rate(f"sent {name}"),
@@ -134,7 +139,11 @@ def _percentiles(reading: Reading) -> dict[str, float | None]:
 
 def _retries(request: str) -> list[dict[str, Any]]:
     found = Counter(
-        {labels[1]: each.value for labels, each in METERS.retries.items() if labels[0] == request}
+        {
+            labels[1].replace("_", " "): each.value
+            for labels, each in METERS.retries.items()
+            if labels[0] == request
+        }
     )
     return [{"reason": reason, "count": count} for reason, count in found.most_common(MAX_KINDS)]
 

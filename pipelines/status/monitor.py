@@ -23,8 +23,8 @@ from penstock.io.status import SourceStatus, status_of
 from penstock.pipelines.status import document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
-from penstock.pipelines.status.readiness import reasons_against
-from penstock.pipelines.status.steps import Step, StepTotals, step_totals
+from penstock.pipelines.status.readiness import Trouble, reasons_against
+from penstock.pipelines.status.steps import Step, StepTotals, step_totals, waiting_steps
 
 __all__ = ["LOOK_EVERY_S", "Monitor", "Picture", "Progress", "Warned"]
 
@@ -229,6 +229,7 @@ class Monitor:
         # At the end the sources are closed one by one; what they have done stays.
         self._sources = sources or self._sources
         progress = self._progress() if self._progress is not None else None
+        waits = waiting_steps()
         sample = self._sample(progress)
         with self._lock:
             self._samples.append(sample)
@@ -242,6 +243,8 @@ class Monitor:
                     stopping=stopping,
                     failure=str(LIVE.failure or ""),
                     max_lag_s=self._max_lag_s,
+                    waits=waits,
+                    troubles=self._troubles(),
                 ),
                 now=sample,
                 recent=recent,
@@ -253,6 +256,13 @@ class Monitor:
             if sample.at - self._history_at >= EVERY_S - 0.5 * LOOK_EVERY_S or self._history_sample is None:
                 self._remember(picture)
         return picture
+
+    def _troubles(self) -> list[Trouble]:
+        now = self._clock()
+        return [
+            Trouble(document.title_of(request), reason, now - at)
+            for request, (at, reason) in list(METERS.last_retry.items())
+        ]
 
     def _sample(self, progress: Progress | None) -> Sample:
         steps = {step.name: step_totals(step.name) for step in self.steps if step.metered}

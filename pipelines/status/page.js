@@ -75,7 +75,7 @@ function drawHead(job) {
   if (job.ready) setState("good", job.progress ? "Running" : "Keeping up");
   else if (job.stopping) setState("wait", "Stopping");
   else if (/^starting/.test(job.reasons[0])) setState("wait", "Starting");
-  else setState("bad", "Not keeping up");
+  else setState("bad", job.reasons.some((reason) => /^not connected/.test(reason)) ? "Not connected" : "Not keeping up");
 }
 
 function figure(title, big, unit, small, options) {

@@ -1,10 +1,34 @@
 """Whether a job is connected and keeps up; if not, why. Pure."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from penstock.io.status import ShardStatus, SourceStatus
 
-__all__ = ["reasons_against"]
+__all__ = ["Trouble", "reasons_against"]
+
+UNANSWERED_S = 10.0
+"""A step that has waited so long for a peer that does not answer at all is not connected."""
+_UNANSWERED = ("no_answer", "ConnectionError")
+_LAST_MINUTE_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """Why something that a peer was sent, or asked for, had to be tried again last.
+
+    Attributes:
+        request: which kind of request, in words.
+        reason: a status, an error code, or `no_answer`.
+        ago_s: how long ago, in seconds.
+    """
+
+    request: str
+    reason: str
+    ago_s: float
+
+    def __str__(self) -> str:
+        return f"{self.request}: {self.reason.replace('_', ' ')}"
 
 
 def reasons_against(
@@ -14,6 +38,8 @@ def reasons_against(
     stopping: bool,
     failure: str,
     max_lag_s: float,
+    waits: Mapping[str, float],
+    troubles: Sequence[Trouble],
 ) -> list[str]:
     """Why the job is not ready, most telling first; empty when it is.
 
@@ -23,6 +49,8 @@ def reasons_against(
         stopping: whether it was asked to stop.
         failure: why it ends; empty if it doesn't.
         max_lag_s: it keeps up while nothing waits longer, in seconds.
+        waits: steps that are in the middle of a call, and for how long, in seconds.
+        troubles: the last of each kind of request.
     """
     reasons = [f"failed: {failure}"] if failure else []
     reasons += [f"failed: {source.failure}" for source in sources if source.failure and not failure]
@@ -30,6 +58,11 @@ def reasons_against(
         reasons.append("stopping: nothing more is read")
     elif starting:
         reasons.append("starting: nothing is read yet")
+    step, wait_s = max(waits.items(), key=lambda each: each[1], default=("", 0.0))
+    meanwhile = [each for each in troubles if each.ago_s <= wait_s]
+    lately = [each for each in troubles if each.ago_s <= max(wait_s, _LAST_MINUTE_S)]
+    if wait_s > UNANSWERED_S and any(each.reason in _UNANSWERED for each in meanwhile):
+        reasons.append(f"not connected: {step} waits for {wait_s:,.0f} s ({_told(meanwhile)})")
     for source in sources:
         if not source.connected and not source.stopping:
             reasons.append(f"not connected: {source.text}")
@@ -38,7 +71,12 @@ def reasons_against(
             most = max_lag_s + source.patience_s
             slow = [each for each in shards if each.behind_s is not None and each.behind_s > most]
             which = f" ({len(slow)} of {len(shards)} shards)" if slow else ""
+            why = f"; tried again lately: {_told(lately)}" if lately else ""
             reasons.append(
-                f"not keeping up: {source.lag_s:,.0f} s behind{which}, --status_max_lag is {max_lag_s:g} s"
+                f"not keeping up: {source.lag_s:,.0f} s behind{which}, --status_max_lag is {max_lag_s:g} s{why}"
             )
     return reasons
+
+
+def _told(troubles: Sequence[Trouble]) -> str:
+    return ", ".join(map(str, troubles))

@@ -5,7 +5,8 @@ of whatever job runs, not a drawing made for each.
 
 Plan. `steps_of` walks the pipeline that is about to run. What was applied to its root is a step, whatever it consists
 of. Each DoFn in it that takes one element and nothing else is replaced by one that passes elements through and counts what
-is an `EventBatch`. It counts a batch, not its events: 4 us a step and batch.
+is an `EventBatch`. It counts a batch, not its events: 4 us a step and batch. A call may last for hours, while its peer
+is down: `waiting_steps` counts the time of those that are going on.
 
 Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). The events of
 a live source are known from the source itself.
@@ -13,6 +14,7 @@ a live source are known from the source itself.
 
 import dataclasses
 import inspect
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +27,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from penstock.io.meters import METERS, Counter
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["MeteredDoFn", "Step", "StepTotals", "step_totals", "steps_of"]
+__all__ = ["MeteredDoFn", "Step", "StepTotals", "step_totals", "steps_of", "waiting_steps"]
 
 _IN = METERS.counter("penstock_step_events_in_total", "Events that came into a step.", "step")
 _OUT = METERS.counter("penstock_step_events_out_total", "Events that a step handed on.", "step")
@@ -74,6 +76,46 @@ def step_totals(name: str) -> StepTotals:
     """The totals of one step."""
     families = (_IN, _OUT, _BYTES, _REFUSED, _BATCHES, _BUSY, _FAILURES)
     return StepTotals(*(family.of(name).value for family in families))
+
+
+class _Call:
+    """A call that is going on: its step, when it began, and until when its time is counted (`time.perf_counter`)."""
+
+    __slots__ = ("began", "counted", "step")
+
+    def __init__(self, step: str, now: float) -> None:
+        self.step = step
+        self.began = self.counted = now
+
+
+_CALLS: set[_Call] = set()
+_CALLS_LOCK = threading.Lock()
+
+
+def _began(step: str) -> _Call:
+    call = _Call(step, time.perf_counter())
+    with _CALLS_LOCK:
+        _CALLS.add(call)
+    return call
+
+
+def _ended(call: _Call, busy: Counter) -> None:
+    with _CALLS_LOCK:
+        if call in _CALLS:
+            _CALLS.remove(call)
+            busy.add(time.perf_counter() - call.counted)
+
+
+def waiting_steps() -> dict[str, float]:
+    """How long the longest call of each step has lasted that is going on, in seconds; until now it counts as busy."""
+    found: dict[str, float] = {}
+    with _CALLS_LOCK:
+        now = time.perf_counter()
+        for call in _CALLS:
+            _BUSY.of(call.step).add(now - call.counted)
+            call.counted = now
+            found[call.step] = max(found.get(call.step, 0.0), now - call.began)
+    return found
 
 
 def steps_of(pipeline: Any) -> list[Step]:
@@ -193,10 +235,10 @@ class MeteredDoFn(beam.DoFn):
     def _counted(self, call: Any, letters: int) -> Iterator[Any]:
         """What `call` gives; only the time until the next output is the step's, not what happens to it downstream."""
         busy: Counter = _BUSY.of(self._step)
-        began = time.perf_counter()
+        now = _began(self._step)
         try:
             for made in call() or ():
-                busy.add(time.perf_counter() - began)
+                _ended(now, busy)
                 value = made.value if isinstance(made, WindowedValue) else made
                 if isinstance(value, EventBatch):
                     if self._last:
@@ -204,10 +246,11 @@ class MeteredDoFn(beam.DoFn):
                     if len(value.dead_letters) > letters:
                         _REFUSED.of(self._step).add(len(value.dead_letters) - letters)
                 yield made
-                began = time.perf_counter()
+                now = _began(self._step)
         except GeneratorExit:
             raise
         except BaseException:
+            _ended(now, busy)
             _FAILURES.of(self._step).add()
             raise
-        busy.add(time.perf_counter() - began)
+        _ended(now, busy)

@@ -14,7 +14,7 @@ from penstock.pipelines.status import monitor as monitor_module
 from penstock.pipelines.status.history import MAX_SERIES, History
 from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.monitor import Monitor, Progress
-from penstock.pipelines.status.readiness import reasons_against
+from penstock.pipelines.status.readiness import Trouble, reasons_against
 from penstock.pipelines.status.steps import Step
 from penstock.pipelines.status.words import MinuteLog, line_of
 from penstock.transforms.batch import Event
@@ -165,14 +165,55 @@ def status_of_source(**changed):
         ([status_of_source(lag_s=99.0, peers=[SHARD, SHARD._replace(behind_s=99.0)])], {}, ["1 of 2 shards"]),
         ([status_of_source(failure="access denied")], {}, ["failed: access denied"]),
         ([status_of_source(failure="x")], {"failure": "x"}, ["failed: x"]),
+        ([status_of_source()], {"waits": {"Write": 12.0}}, []),
+        ([status_of_source()], {"troubles": [Trouble("Bulk", "no_answer", 3.0)]}, []),
+        (
+            [status_of_source()],
+            {"waits": {"Read": 0.1, "Write": 12.0}, "troubles": [Trouble("Bulk", "no_answer", 3.0)]},
+            ["not connected: Write waits for 12 s (Bulk: no answer)"],
+        ),
+        ([status_of_source()], {"waits": {"Write": 12.0}, "troubles": [Trouble("Bulk", "429", 3.0)]}, []),
+        (
+            [status_of_source()],
+            {"waits": {"Write": 12.0}, "troubles": [Trouble("Bulk", "no_answer", 13.0)]},
+            [],
+        ),
+        (
+            [status_of_source(lag_s=99.0)],
+            {"troubles": [Trouble("Bulk", "429", 50.0), Trouble("Put", "500", 70.0)]},
+            ["is 60 s; tried again lately: Bulk: 429"],
+        ),
     ],
 )
 def test_readiness(sources, state, reasons):
-    given = {"starting": False, "stopping": False, "failure": "", "max_lag_s": 60.0, **state}
+    given = {
+        "starting": False,
+        "stopping": False,
+        "failure": "",
+        "max_lag_s": 60.0,
+        "waits": {},
+        "troubles": [],
+    } | state
     found = reasons_against(sources, **given)
     assert len(found) == len(reasons), found
     for text, expected in zip(found, reasons, strict=True):
         assert expected in text
+
+
+def test_why_a_step_waits_is_told(live, clock, monkeypatch):
+    monitor = Monitor("job", "r", [], ends=True, clock=clock)
+    monkeypatch.setattr(monitor_module, "waiting_steps", lambda: {"WriteToElasticsearch": 11.0})
+    monkeypatch.setattr(METERS, "last_retry", {})
+    assert looked(clock, monitor).reasons == []
+    METERS.retried("elasticsearch_bulk", "no_answer", 64)
+    METERS.last_retry["elasticsearch_bulk"] = (clock.now, "no_answer")
+    assert looked(clock, monitor).reasons == [
+        "not connected: WriteToElasticsearch waits for 11 s (Bulk to Elasticsearch: no answer)"
+    ]
+    METERS.requested("elasticsearch_bulk", 0.1)
+    monitor.picture = monitor.look()
+    (request,) = [each for each in json.loads(monitor.status_json(0))["requests"] if "Bulk" in each["title"]]
+    assert "no answer" in [each["reason"] for each in request["retries"]]
 
 
 def test_a_failure_is_told(live, clock):

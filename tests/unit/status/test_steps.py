@@ -1,5 +1,8 @@
 """Steps are those of the pipeline as it was built, and count batches that go through them."""
 
+import threading
+import time
+
 import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -7,7 +10,14 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from penstock.pipelines.status.steps import Step, StepTotals, step_totals, steps_of
+from penstock.pipelines.status.steps import (
+    MeteredDoFn,
+    Step,
+    StepTotals,
+    step_totals,
+    steps_of,
+    waiting_steps,
+)
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
 
@@ -120,6 +130,40 @@ def test_a_failure_counts_where_it_happened_and_goes_on():
         pipeline.run().wait_until_finish()
     assert difference(totals("break"), before["break"])["failures"] >= 1
     assert difference(totals("pass"), before["pass"])["failures"] == 0
+
+
+def test_a_call_that_goes_on_counts_as_busy_and_is_told():
+    began, go_on = threading.Event(), threading.Event()
+
+    class Wait(beam.DoFn):
+        def process(self, batch):
+            began.set()
+            assert go_on.wait(20)
+            yield batch
+
+    metered = MeteredDoFn(Wait(), "waits")
+    thread = threading.Thread(target=lambda: list(metered.process(batch(1))))
+    thread.start()
+    assert began.wait(20)
+    waiting_steps()
+    first = totals("waits").busy_s
+    time.sleep(0.05)
+    assert waiting_steps()["waits"] >= 0.05
+    middle = totals("waits").busy_s
+    assert first + 0.05 <= middle < 20
+    go_on.set()
+    thread.join()
+    assert "waits" not in waiting_steps()
+    end = totals("waits").busy_s
+    assert middle <= end < middle + 20
+    waiting_steps()
+    assert totals("waits").busy_s == end
+
+
+def test_a_failed_call_is_no_longer_going_on():
+    with pytest.raises(RuntimeError):
+        list(MeteredDoFn(Break(), "breaks").process(batch(1)))
+    assert "breaks" not in waiting_steps()
 
 
 def test_names():
