@@ -14,6 +14,7 @@ from local.processes import LocalError
 __all__ = ["FlinkRest"]
 
 SAVEPOINT_TIMEOUT_S = 90.0
+_METRICS_A_CALL = 16  # a name may have 200 characters, and Flink's server takes a line of 4096
 _ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 
 
@@ -102,13 +103,18 @@ class FlinkRest:
         """How many checkpoints are complete."""
         return int(self.call(f"/jobs/{job}/checkpoints")["counts"]["completed"])
 
+    def restarts(self, job: str) -> int:
+        """How often Flink has started the job again by itself."""
+        reply = self.call(f"/jobs/{job}/metrics?get=numRestarts")
+        return int(reply[0]["value"])
+
     def metrics(self, job: str) -> dict[str, str]:
         """Every metric of every task and subtask, named `SUBTASK.METRIC`, with its value."""
         found: dict[str, str] = {}
         for task in self.tasks(job):
             path = f"/jobs/{job}/vertices/{task['id']}/metrics"
             names = [each["id"] for each in self.call(path)]
-            for start in range(0, len(names), 40):
-                some = ",".join(names[start : start + 40])
+            for start in range(0, len(names), _METRICS_A_CALL):
+                some = ",".join(names[start : start + _METRICS_A_CALL])
                 found |= {each["id"]: each["value"] for each in self.call(f"{path}?get={some}")}
         return found

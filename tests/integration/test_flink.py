@@ -5,6 +5,7 @@ every line is in Elasticsearch exactly once, and what the Beats client was told 
 """
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import pytest
 from local import evidence
 from local.beats_client import Shipper
 from local.flink_cluster import FlinkCluster
+from local.jobs import Job
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, listening_beyond_loopback, shipping
 from tests.tools.next_release import install_next_release, stored_versions
@@ -24,18 +26,24 @@ pytestmark = FLINK
 
 LINES = 3000
 RATE = 600
+SHARDS = 2
+IN_FLIGHT = 2 * 100  # the shipper's windows, two at a time
+MINUTE_S = 60.0
+READ_TIME_S = 5.0  # more than it takes from the end of a bundle to Flink's REST API
 
 
 class Both(FlinkPipeline):
-    """Both jobs, with a proxy before Elasticsearch."""
+    """Both jobs, with a proxy before Elasticsearch, and one between the first job and the stream."""
 
     proxy: TcpProxy
+    stream_proxy: TcpProxy
     shipped = 0
 
     def submit_both(self, savepoints: Sequence[str] = ()) -> None:
         """From savepoints of `stop_both`, or from nothing but the lease table."""
         beats, kinesis = ((f"--savepoint_path={each}",) for each in savepoints) if savepoints else ((), ())
-        self.beats = self.start_beats(*beats, ready=False)
+        stream = f"http://127.0.0.1:{self.stream_proxy.port}"
+        self.beats = self.start_beats(*beats, "--endpoint_url", stream, ready=False)
         self.kinesis = self.start_kinesis(*kinesis, ready=False)
 
     def stop_both(self) -> list[str]:
@@ -58,6 +66,18 @@ class Both(FlinkPipeline):
         self.shipped += LINES
         assert not self.dead_letters()
 
+    def metrics(self, job: Job) -> dict[str, str]:
+        """Metric to value. Flink puts subtask and operator before a name, the operator cut at 80 characters."""
+        found = self.cluster.rest.metrics(job.flink_id)
+        return {name.rpartition(".")[2]: value for name, value in found.items()}
+
+    def lag_s(self) -> float:
+        """How long ago it is that the slowest shard was durable to its tip, as far as Flink knows."""
+        metrics = self.metrics(self.kinesis).items()
+        until = [int(value) for name, value in metrics if name.startswith("kinesis_durable_until_ms_")]
+        assert len(until) == SHARDS
+        return time.time() - min(until) / 1000
+
     def acknowledged_is_stored(self, shipper: Shipper) -> None:
         """An acknowledgement is a promise: at this moment the stream holds what it was given for."""
         acknowledged = shipper.counts.acknowledged
@@ -71,10 +91,13 @@ def both(
     aws: SharedAws,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Both]:
-    with tcp_proxy(urlsplit(elasticsearch.url).port) as proxy:
+    with (
+        tcp_proxy(urlsplit(elasticsearch.url).port) as proxy,
+        tcp_proxy(urlsplit(aws.endpoint_url).port) as stream_proxy,
+    ):
         made = Both(flink, tmp_path_factory.mktemp("flink"), elasticsearch, aws, f"t{uuid.uuid4().hex[:12]}")
         made.elasticsearch = SharedElasticsearch(f"http://127.0.0.1:{proxy.port}")
-        made.proxy = proxy
+        made.proxy, made.stream_proxy = proxy, stream_proxy
         try:
             made.submit_both()
             made.beats.wait_ready()
@@ -92,13 +115,8 @@ def wait_restarted(cluster: FlinkCluster, both: Both) -> None:
 def test_metrics_have_names_that_a_person_finds(flink, both):
     both.ship(lambda shipper: None)
 
-    def values(job):
-        """Metric to value. Flink puts subtask and operator before a name, the operator cut at 80 characters."""
-        found = flink.rest.metrics(job.flink_id)
-        return {name.rpartition(".")[2]: value for name, value in found.items()}
-
     beats = both.until(
-        lambda: (found := values(both.beats)).get("acknowledge_events") == str(LINES) and found,
+        lambda: (found := both.metrics(both.beats)).get("acknowledge_events") == str(LINES) and found,
         "the counters",
     )
     assert beats["beats_events"] == str(LINES)
@@ -106,11 +124,15 @@ def test_metrics_have_names_that_a_person_finds(flink, both):
     assert beats["kinesis_write_events"] == str(LINES)
     assert re.fullmatch(r"DistributionResult\{.*count=\d+.*\}", beats["beats_ack_latency_ms"])
     kinesis = both.until(
-        lambda: (found := values(both.kinesis)).get("acknowledge_events") == str(LINES) and found,
+        lambda: (found := both.metrics(both.kinesis)).get("acknowledge_events") == str(LINES) and found,
         "the counters",
     )
-    lags = {name: value for name, value in kinesis.items() if "MillisBehindLatest" in name}
-    assert sorted(lags) == [f"kinesis_MillisBehindLatest_shardId-{number:012}" for number in range(2)]
+    lags = {name: value for name, value in kinesis.items() if "shardId" in name}
+    assert sorted(lags) == [
+        f"kinesis_{name}_shardId-{number:012}"
+        for name in ("MillisBehindLatest", "durable_until_ms")
+        for number in range(SHARDS)
+    ]
     assert all(int(value) >= 0 for value in lags.values())
     assert kinesis["elasticsearch_documents"] == str(LINES)
 
@@ -143,16 +165,34 @@ def test_kill_9_of_the_task_managers(flink, both):
     wait_restarted(flink, both)
 
 
-def test_the_sink_is_down_for_a_while(flink, both):
+def test_both_sinks_are_down_for_a_minute(flink, both):
+    jobs = (both.beats, both.kinesis)
+    restarts = [flink.rest.restarts(job.flink_id) for job in jobs]
+
     def trouble(shipper):
+        counts = shipper.counts
         both.proxy.down()
-        checkpoints = flink.rest.checkpoints(both.beats.flink_id)
+        down = time.monotonic()
         # The job before the stream doesn't notice: it goes on, and so do its checkpoints.
+        checkpoints, before = flink.rest.checkpoints(both.beats.flink_id), counts.acknowledged
         both.until(lambda: flink.rest.checkpoints(both.beats.flink_id) >= checkpoints + 2, "two checkpoints")
+        assert counts.acknowledged > before
+        both.stream_proxy.down()
+        pending = both.until(
+            lambda: counts.shipped - counts.acknowledged, "windows without an acknowledgement"
+        )
+        reconnects, before = counts.reconnects, counts.acknowledged
+        time.sleep(MINUTE_S)
+        # Back-pressure: the Beat holds its connection, hears keep-alives only, and sends no more than its pipelining.
+        assert (counts.reconnects, counts.acknowledged) == (reconnects, before), counts
+        assert 0 < pending <= counts.shipped - before <= IN_FLIGHT
+        assert both.lag_s() > time.monotonic() - down - 2 * READ_TIME_S, "an operator's alert has seen it"
+        both.stream_proxy.up()
         both.proxy.up()
 
     both.ship(trouble)
-    assert flink.rest.running(both.kinesis.flink_id)
+    assert [flink.rest.restarts(job.flink_id) for job in jobs] == restarts, "nothing was restarted"
+    both.until(lambda: both.lag_s() < 2 * READ_TIME_S, "the lag of idle shards to be gone")
 
 
 def test_cancel_and_submit_again(flink, both):
