@@ -5,7 +5,7 @@ of whatever job runs, not a drawing made for each.
 
 Plan. `steps_of` walks the pipeline that is about to run. What was applied to its root is a step, whatever it consists
 of. Each DoFn in it that takes one element and nothing else is replaced by one that passes elements through and counts what
-is an `EventBatch`. It counts a batch, not its events: 4 us a step and batch. A call may last for hours, while its peer
+is an `EventBatch`. It counts a batch, not its events: 6 us a step and batch. A call may last for hours, while its peer
 is down: `waiting_steps` counts the time of those that are going on.
 
 Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). The events of
