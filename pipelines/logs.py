@@ -14,7 +14,7 @@ import datetime
 import logging
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.options import option
 
 __all__ = [
+    "FIGURES",
     "JsonFormatter",
     "LogOptions",
     "TextFormatter",
@@ -38,6 +39,8 @@ __all__ = [
 _LOGGER = logging.getLogger("penstock")
 _MAX_MESSAGE = 2000
 _MAX_TRACE = 6000
+FIGURES = "penstock_figures"
+"""The attribute of a record (`extra`) that holds numbers for a machine; in JSON they are `penstock.NAME`."""
 MAX_LINE_BYTES = 16 << 10
 """What container runtimes pass on in one piece."""
 
@@ -106,8 +109,8 @@ def tell(text: str, **figures: int | float | str) -> None:
         figures: the same for a machine; in JSON they are `penstock.NAME`.
     """
     if writes_json():
-        named = {f"penstock.{name}": value for name, value in figures.items()}
-        sys.stderr.write(_line({"level": "info", "message": _clean(text.partition("\n")[0]), **named}))
+        first = _clean(text.partition("\n")[0])
+        sys.stderr.write(_line({"level": "info", "message": first, **_named(figures)}))
     else:
         sys.stderr.write(f"{text}\n")
 
@@ -147,12 +150,17 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "message": _clean(record.getMessage()),
             "log.logger": record.name,
+            **_named(getattr(record, FIGURES, {})),
         }
         if record.exc_info and record.exc_info[0] is not None:
             fields["error.type"] = record.exc_info[0].__name__
             fields["error.message"] = _clean(str(record.exc_info[1]))
             fields["error.stack_trace"] = self.formatException(record.exc_info)[-_MAX_TRACE:]
         return _line(fields)[:-1]
+
+
+def _named(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"penstock.{name}": value for name, value in figures.items()}
 
 
 def _line(fields: dict[str, Any]) -> str:

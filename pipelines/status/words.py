@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from penstock.pipelines.logs import FIGURES
 from penstock.pipelines.status.monitor import Picture
 from penstock.pipelines.terminal_line import TerminalLine
 
@@ -70,7 +71,18 @@ class MinuteLog:
         if picture.lag_s is not None:
             words += [f"lag {_seconds(picture.lag_s)}", f"waiting {picture.pending:,}"]
         words += _errors(changes["dead_letters"], changes["retries"])
-        _LOGGER.info("%s: in the last minute %s", self._job, ", ".join(words))
+        figures = {
+            "events_in": changes["in"],
+            "events_out": changes["out"],
+            "dead_letters": changes["dead_letters"],
+            "retries": changes["retries"],
+            "seconds": round(passed, 1),
+            "lag_s": picture.lag_s,
+            "pending_events": picture.pending,
+            "ready": not picture.reasons,
+        }
+        text = ", ".join([*words, *picture.reasons[:1]])
+        _LOGGER.info("%s: in the last minute %s", self._job, text, extra={FIGURES: figures})
 
 
 def _errors(refused: float, retries: float) -> list[str]:

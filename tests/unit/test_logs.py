@@ -57,6 +57,11 @@ def test_json_has_the_names_of_elastics_schema(said):
     }
 
 
+def test_figures_are_fields_of_their_own(said):
+    (line,) = said(lambda: OURS.info("so many", extra={logs.FIGURES: {"events": 3}}), log_format="json")
+    assert json.loads(line)["penstock.events"] == 3
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_text_of_a_peer_begins_a_line_or_moves_the_cursor(said, form):
     evil = "a\n2026-11-22 00:00:00,000 ERROR   forged\r\x1b[2J\x00\u2028\udc80b"

@@ -10,6 +10,7 @@ from penstock.io.errors import PeerError
 from penstock.io.live import LIVE, Chunk, LiveSource
 from penstock.io.meters import METERS
 from penstock.io.status import ClientStatus, ShardStatus, SourceStatus
+from penstock.pipelines.logs import FIGURES
 from penstock.pipelines.status import monitor as monitor_module
 from penstock.pipelines.status.history import MAX_SERIES, History
 from penstock.pipelines.status.metrics import metrics_text
@@ -315,6 +316,10 @@ def test_the_line_and_the_minute(live, clock, caplog):
     made.acknowledge(made.take(0).tokens)
     pass_by(60)
     assert "in 60 (1.0/s), out 60 (1.0/s), lag" in caplog.text
+    (record,) = caplog.records
+    figures = getattr(record, FIGURES)
+    assert (figures["events_in"], figures["events_out"], figures["seconds"]) == (60, 60, 60)
+    assert (figures["pending_events"], figures["ready"]) == (0, True)
     caplog.clear()
     pass_by(600)
     assert caplog.text.count("idle") == 1
@@ -322,6 +327,10 @@ def test_the_line_and_the_minute(live, clock, caplog):
     take_in(made, 1)
     pass_by(60)
     assert len(caplog.records) == 2
+    live.fail(PeerError("the shelf is full."))
+    pass_by(60)
+    assert caplog.messages[-1].endswith("waiting 1, failed: the shelf is full.")
+    assert getattr(caplog.records[-1], FIGURES)["ready"] is False
 
 
 def test_progress_of_a_job_that_ends(live, clock):
