@@ -62,7 +62,7 @@ def reasons_against(
     meanwhile = [each for each in troubles if each.ago_s <= wait_s]
     lately = [each for each in troubles if each.ago_s <= max(wait_s, _LAST_MINUTE_S)]
     if wait_s > UNANSWERED_S and any(each.reason in _UNANSWERED for each in meanwhile):
-        reasons.append(f"not connected: {step} waits for {wait_s:,.0f} s ({_told(meanwhile)})")
+        reasons.append(f"not connected: {_told(meanwhile)}; {step} waits for {wait_s:,.0f} s")
     for source in sources:
         if not source.connected and not source.stopping:
             reasons.append(f"not connected: {source.text}")

@@ -15,15 +15,19 @@ _YELLOW = "33"
 
 
 def line_of(job: str, picture: Picture) -> str:
-    """`beats-to-kinesis  in 3,012/s  out 3,008/s  lag 0.2 s  waiting 812`, and what is wrong, if anything is."""
+    """`beats-to-kinesis  in 3,012/s  out 3,008/s  lag 0.2 s  waiting 812`.
+
+    What is wrong, if anything is, must not be what a narrow terminal cuts off: it stands earlier, and the name goes.
+    """
     totals = picture.now.numbers
-    words = [job, f"in {_rate(picture.rate('in'))}", f"out {_rate(picture.rate('out'))}"]
+    words = [] if picture.reasons else [job]
+    words += [f"in {_rate(picture.rate('in'))}", f"out {_rate(picture.rate('out'))}"]
     if picture.lag_s is not None:
-        words += [f"lag {_seconds(picture.lag_s)}", f"waiting {picture.pending:,}"]
-    words += _errors(totals["dead_letters"], totals["retries"])
-    if picture.reasons:
-        words.append(picture.reasons[0])
-    return "  ".join(words)
+        words.append(f"lag {_seconds(picture.lag_s)}")
+    words += picture.reasons[:1]
+    if picture.lag_s is not None:
+        words.append(f"waiting {picture.pending:,}")
+    return "  ".join(words + _errors(totals["dead_letters"], totals["retries"]))
 
 
 def show_on(line: TerminalLine, job: str) -> Callable[[Picture], None]:

@@ -171,7 +171,7 @@ def status_of_source(**changed):
         (
             [status_of_source()],
             {"waits": {"Read": 0.1, "Write": 12.0}, "troubles": [Trouble("Bulk", "no_answer", 3.0)]},
-            ["not connected: Write waits for 12 s (Bulk: no answer)"],
+            ["not connected: Bulk: no answer; Write waits for 12 s"],
         ),
         ([status_of_source()], {"waits": {"Write": 12.0}, "troubles": [Trouble("Bulk", "429", 3.0)]}, []),
         (
@@ -209,8 +209,9 @@ def test_why_a_step_waits_is_told(live, clock, monkeypatch):
     METERS.retried("elasticsearch_bulk", "no_answer", 64)
     METERS.last_retry["elasticsearch_bulk"] = (clock.now, "no_answer")
     assert looked(clock, monitor).reasons == [
-        "not connected: WriteToElasticsearch waits for 11 s (Bulk to Elasticsearch: no answer)"
+        "not connected: Bulk to Elasticsearch: no answer; WriteToElasticsearch waits for 11 s"
     ]
+    assert line_of("job", monitor.picture).startswith("in 0/s  out 0/s  not connected: Bulk to Elasticsearch")
     METERS.requested("elasticsearch_bulk", 0.1)
     monitor.picture = monitor.look()
     (request,) = [each for each in json.loads(monitor.status_json(0))["requests"] if "Bulk" in each["title"]]
