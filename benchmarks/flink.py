@@ -132,7 +132,7 @@ def kinesis_job_on_flink(cluster: FlinkCluster, workers: int, options: list[str]
 @contextlib.contextmanager
 def filled_stream() -> Iterator[dict[str, str]]:
     """The environment of whoever reads it."""
-    with jobs.moto() as leases, simulator("--stream", "kinesis_poc:2") as endpoint_url:
+    with jobs.leases() as leases, simulator("--stream", "kinesis_poc:2") as endpoint_url:
         jobs.fill(endpoint_url, jobs.aggregated_records(TO_READ))
         yield {**jobs.ENVIRONMENT, "AWS_ENDPOINT_URL": leases, "AWS_ENDPOINT_URL_KINESIS": endpoint_url}
 
