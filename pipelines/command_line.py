@@ -301,8 +301,10 @@ def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: st
         name = names[0]
         nearest = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, flags, 1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        if not name.startswith("-") and os.path.exists(name):
+            hint = ": if the shell made it of a pattern, put quotes around the pattern"
         parser.error(
-            f"unknown option {name}{hint}" if name.startswith("-") else f"unexpected argument {name!r}"
+            f"unknown option {name}{hint}" if name.startswith("-") else f"unexpected argument {name!r}{hint}"
         )
 
 

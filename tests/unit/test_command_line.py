@@ -69,7 +69,8 @@ def test_defaults_and_values_of_every_type():
         (("--source=x", "--limits=7"), "--limits: a value is neither NAME=VALUE nor a JSON object"),
         (("--source=x", "--litre=3"), "unknown option --litre; did you mean --litres?"),
         (("--source=x", "--water_prot=3"), "unknown option --water_prot; did you mean --water_port?"),
-        (("--source=x", "stray"), "unexpected argument 'stray'"),
+        (("--source=x", "stray"), "unexpected argument 'stray' "),
+        (("--source=x", __file__), "if the shell made it of a pattern, put quotes around the pattern"),
         (("--source=x", "--litres"), "--litres: expected one argument"),
     ],
 )
