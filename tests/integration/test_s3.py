@@ -19,6 +19,7 @@ from backports import zstd
 from local.aws_server import CREDENTIALS, REGION
 from local.jobs import Job
 from tests.tools.events import filebeat_events
+from tests.tools.listening import is_running, process_tree
 from tests.tools.pipeline import wait_until
 
 pytestmark = pytest.mark.servers
@@ -146,27 +147,26 @@ def test_every_format_and_compression_arrives(backfill):
     assert backfill.documents() == documents
 
 
-def test_killed_in_the_middle_and_resumed_nothing_is_missing_or_double(backfill):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_in_the_middle_and_resumed_nothing_is_missing_or_double(backfill, workers):
     for number in range(40):
         backfill.put(f"{number:02d}.gz", gzip.compress(lines(rows(500, number * 500))))
     manifest = backfill.folder / "manifest.jsonl"
     options = (
-        "--manifest",
-        f"file://{manifest}",
-        "--max_events_per_second",
-        "4000",
-        "--max_batch_events",
-        "600",
-    )
+        "--manifest", f"file://{manifest}", "--workers", workers, "--max_events_per_second", "4000",
+        "--max_batch_events", "600",
+    )  # fmt: skip
     job = backfill.start(*options)
     wait_until(lambda: manifest.exists() and manifest.read_bytes().count(b"\n") >= 5, "five finished objects")
+    processes = process_tree(job.pid)
     job.kill()
     job.communicate()
+    wait_until(lambda: not any(map(is_running, processes)), "its workers are gone")
     noted = manifest.read_bytes().count(b"\n")
     assert 5 <= noted < 40
     assert len(backfill.documents()) < 20_000
 
-    done = backfill.run(*options[:2])
+    done = backfill.run(*options[:4])
 
     assert done.returncode == 0, done.stderr
     assert f"{noted} more were finished before" in done.stderr

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.tools.listening import listening, process_tree
+from tests.tools.listening import is_running, listening, process_tree
 from tests.tools.planted import TIMEOUT_S
 
 pytestmark = pytest.mark.servers
@@ -60,14 +60,6 @@ def workers_of(process):
     return sorted(process_tree(process.pid) - {process.pid})
 
 
-def is_there(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_they_listen_nowhere(begin):
     process = begin()
     assert len(workers_of(process)) == 2
@@ -86,7 +78,7 @@ def test_a_signal_stops_them_cleanly(begin, planted, number):
     assert "stopped before the end" in said
     assert "Traceback" not in said
     assert 0 < len(noted(planted)) < OBJECTS
-    assert not any(map(is_there, workers))
+    assert not any(map(is_running, workers))
 
 
 def test_one_that_is_killed_is_named_and_the_other_ends_cleanly(begin):
@@ -98,7 +90,7 @@ def test_one_that_is_killed_is_named_and_the_other_ends_cleanly(begin):
     assert "was killed, by the system if memory ran out" in said
     assert "delivered" in said
     assert "Traceback" not in said
-    assert not is_there(workers[0])
+    assert not is_running(workers[0])
 
 
 def test_they_end_with_the_job_s_own_process(begin):
@@ -107,7 +99,7 @@ def test_they_end_with_the_job_s_own_process(begin):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 10
-    while any(map(is_there, workers)):
+    while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
