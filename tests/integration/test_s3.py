@@ -18,8 +18,9 @@ from backports import zstd
 
 from local.aws_server import CREDENTIALS, REGION
 from local.jobs import Job
+from local.processes import started_at
 from tests.tools.events import filebeat_events
-from tests.tools.listening import is_running, process_tree
+from tests.tools.listening import process_tree
 from tests.tools.pipeline import wait_until
 
 pytestmark = pytest.mark.servers
@@ -161,7 +162,7 @@ def test_killed_in_the_middle_and_resumed_nothing_is_missing_or_double(backfill,
     processes = process_tree(job.pid)
     job.kill()
     job.communicate()
-    wait_until(lambda: not any(map(is_running, processes)), "its workers are gone")
+    wait_until(lambda: not any(map(processes)), "its workers are gone")
     noted = manifest.read_bytes().count(b"\n")
     assert 5 <= noted < 40
     assert len(backfill.documents()) < 20_000

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.tools.listening import is_running, listening, process_tree
+from local.processes import started_at
+from tests.tools.listening import listening, process_tree
 from tests.tools.planted import TIMEOUT_S
 
 pytestmark = pytest.mark.servers
@@ -78,7 +79,7 @@ def test_a_signal_stops_them_cleanly(begin, planted, number):
     assert "stopped before the end" in said
     assert "Traceback" not in said
     assert 0 < len(noted(planted)) < OBJECTS
-    assert not any(map(is_running, workers))
+    assert not any(map(workers))
 
 
 def test_one_that_is_killed_is_named_and_the_other_ends_cleanly(begin):
@@ -90,7 +91,7 @@ def test_one_that_is_killed_is_named_and_the_other_ends_cleanly(begin):
     assert "was killed, by the system if memory ran out" in said
     assert "delivered" in said
     assert "Traceback" not in said
-    assert not is_running(workers[0])
+    assert not started_at(workers[0])
 
 
 def test_they_end_with_the_job_s_own_process(begin):
@@ -99,7 +100,7 @@ def test_they_end_with_the_job_s_own_process(begin):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 10
-    while any(map(is_running, workers)):
+    while any(map(workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""A process, its children, and where they listen, as the kernel tells it."""
+"""Where a process and its children listen, as the kernel tells it."""
 
 import contextlib
 import ipaddress
@@ -17,15 +17,6 @@ def process_tree(pid: int) -> set[int]:
             for child in (task / "children").read_text().split():
                 found |= process_tree(int(child))
     return found
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it hasn't ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def listening(pid: int, *, below: bool = True) -> set[tuple[str, int]]:
