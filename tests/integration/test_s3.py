@@ -162,7 +162,7 @@ def test_killed_in_the_middle_and_resumed_nothing_is_missing_or_double(backfill,
     processes = process_tree(job.pid)
     job.kill()
     job.communicate()
-    wait_until(lambda: not any(map(processes)), "its workers are gone")
+    wait_until(lambda: not any(map(started_at, processes)), "its workers are gone")
     noted = manifest.read_bytes().count(b"\n")
     assert 5 <= noted < 40
     assert len(backfill.documents()) < 20_000

@@ -79,7 +79,7 @@ def test_a_signal_stops_them_cleanly(begin, planted, number):
     assert "stopped before the end" in said
     assert "Traceback" not in said
     assert 0 < len(noted(planted)) < OBJECTS
-    assert not any(map(workers))
+    assert not any(map(started_at, workers))
 
 
 def test_one_that_is_killed_is_named_and_the_other_ends_cleanly(begin):
@@ -100,7 +100,7 @@ def test_they_end_with_the_job_s_own_process(begin):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 10
-    while any(map(workers)):
+    while any(map(started_at, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
