@@ -17,8 +17,8 @@ from apache_beam.runners.runner import create_runner
 
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.live import LIVE
+from penstock.pipelines.beam_servers import restrain_servers
 from penstock.pipelines.logs import last_line, last_words
-from penstock.pipelines.loopback import keep_workers_on_loopback
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report"]
 
@@ -46,7 +46,7 @@ def choose_runner(options: PipelineOptions) -> Any:
     except (ValueError, ImportError, AttributeError) as error:
         message = f"--runner {chosen}: Beam has no such runner here. DirectRunner (the default) or FlinkRunner will do."
         raise OptionError(message) from error
-    keep_workers_on_loopback()
+    restrain_servers()
     return chosen
 
 

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import re
+import signal
+import threading
 
 import pytest
 
@@ -10,8 +13,9 @@ from local import evidence
 from local.aws_server import REGION
 from local.beats_client import Shipper
 from local.jobs import Job
+from local.processes import started_at
 from tests.tools import beam_programs
-from tests.tools.listening import listening
+from tests.tools.listening import listening, process_tree
 from tests.tools.pipeline import Pipeline, log_file, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("prism"), pytest.mark.timeout(900)]
@@ -51,10 +55,10 @@ def pipeline(prism, tmp_path, elasticsearch, aws, unique_name):
         running.close()
 
 
-def stop(job):
-    """As systemd would: what was read is written first."""
-    job.finish()
-    assert job.exit_code == 0
+def stop(job, by=signal.SIGTERM):
+    """A signal to all of a job's processes, as by systemd or a Ctrl-C at the terminal: what was read is written first."""
+    os.killpg(job.pid, by)
+    assert job.wait(45) == 0, job.last_words()
     assert "everything read is written and acknowledged" in "\n".join(job.tail())
 
 
@@ -71,13 +75,31 @@ def test_both_streaming_jobs_and_a_restart(pipeline):
     assert Shipper("127.0.0.1", pipeline.port, [files[1].path], window=200).run().done
     kinesis = pipeline.start_kinesis()
     pipeline.wait_for(LINES)
-    stop(beats)
-    stop(kinesis)
+    stop(beats, signal.SIGINT)
+    stop(kinesis, signal.SIGINT)
     found = evidence.arrival(pipeline.client, pipeline.index, [files[1]])
     assert found.exactly_once, found
     assert (found.documents, found.strangers) == (LINES, 0)
     assert len(pipeline.lines_in_stream()) == 2 * LINES
     assert not pipeline.dead_letters()
+
+
+def test_a_killed_job_takes_prism_along_and_another_goes_on(pipeline):
+    file = log_file(pipeline.folder / "lines.log", LINES)
+    beats, killed = pipeline.start_beats(), pipeline.start_kinesis()
+    below = process_tree(killed.pid) - {killed.pid}
+    assert below
+    shipper = Shipper("127.0.0.1", pipeline.port, [file.path], window=100)
+    thread = threading.Thread(target=shipper.run)
+    thread.start()
+    pipeline.wait_for(1)
+    os.kill(killed.pid, signal.SIGKILL)
+    wait_until(lambda: not any(started_at(pid) for pid in below), "Prism's end", 10)
+    pipeline.start_kinesis()
+    thread.join(60)
+    pipeline.wait_for(LINES)
+    stop(beats)
+    assert evidence.arrival(pipeline.client, pipeline.index, [file]).exactly_once
 
 
 def test_an_archive_and_its_backfill(pipeline):
