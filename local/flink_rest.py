@@ -103,10 +103,10 @@ class FlinkRest:
         """How many checkpoints are complete."""
         return int(self.call(f"/jobs/{job}/checkpoints")["counts"]["completed"])
 
-    def restarts(self, job: str) -> int:
-        """How often Flink has started the job again by itself."""
-        reply = self.call(f"/jobs/{job}/metrics?get=numRestarts")
-        return int(reply[0]["value"])
+    def failures(self, job: str) -> list[dict[str, Any]]:
+        """What Flink has started the job again for, or given it up: the last 16, the newest first."""
+        found: list[dict[str, Any]] = self.call(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        return found
 
     def metrics(self, job: str) -> dict[str, str]:
         """Every metric of every task and subtask, named `SUBTASK.METRIC`, with its value."""

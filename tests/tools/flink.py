@@ -3,7 +3,6 @@
 All tests on the cluster belong to one group (`pytestmark = FLINK`): pytest-xdist runs them one after another.
 """
 
-import contextlib
 import os
 import signal
 import threading
@@ -103,22 +102,3 @@ def shipping(port: int, file: LogFile, rate: float) -> Iterator[Shipper]:
     finally:
         shipper.stop()
         thread.join(10)
-
-
-def listening_beyond_loopback(pids: set[int]) -> list[str]:
-    """The sockets of these processes that listen elsewhere than on 127.0.0.1 (or ::1), as /proc tells them."""
-    inodes = set()
-    for pid in pids:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                inodes.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
-    found = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            _, local, _, state, *_, inode = [*line.split()[:4], line.split()[9]]
-            address = local.partition(":")[0]
-            # In words of four bytes, each back to front: 127.0.0.1, ::ffff:127.0.0.1, ::1.
-            loopback = address.endswith("0100007F") or address == "0" * 24 + "01000000"
-            if state == "0A" and inode in inodes and not loopback:
-                found.append(f"{table} {local}")
-    return found
