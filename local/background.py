@@ -65,6 +65,7 @@ def up(progress: Progress, *, on_flink: bool = False) -> int:
                 "elasticsearch": stack.elasticsearch_url,
                 "aws": stack.endpoint_url,
                 "flink": stack.flink.url if stack.flink else "",
+                "flink_options": " ".join(stack.flink.options) if stack.flink else "",
                 "pages": stack.pages,
                 "processes": [process.to_json() for process in stack.processes],
             }
@@ -102,7 +103,7 @@ Look at what arrived, in a browser:
 Kinesis and DynamoDB are at {state["aws"]} (any credentials), for example:
 
     aws --endpoint-url {state["aws"]} --region us-east-1 kinesis list-shards --stream-name kinesis_poc
-{_pages_guide(state["pages"])}{_flink_guide(state["flink"], state["folder"])}"""
+{_pages_guide(state["pages"])}{_flink_guide(state)}"""
 
 
 def _pages_guide(pages: list[str]) -> str:
@@ -116,15 +117,19 @@ What the jobs do, live, beats-to-kinesis first:
 """
 
 
-def _flink_guide(url: str, folder: str) -> str:
-    if not url:
+def _flink_guide(state: dict[str, Any]) -> str:
+    if not state["flink"]:
         return ""
     return f"""
 Both jobs run on Flink; its page tells of them, their tasks and their counters:
 
-    {url}
+    {state["flink"]}
 
-What its Python workers log is in {folder}/flink/workers
+What its Python workers log is in {state["folder"]}/flink/workers
+
+Its two slots are taken. Cancel a job there, and one of yours runs with these options:
+
+    {state["flink_options"]}
 """
 
 
