@@ -59,3 +59,16 @@ def test_a_refusal_of_flink_is_told_in_its_words():
     refuse = fake_http(lambda request: (404, b'{"errors": ["Job 0 not found"]}'))
     with refuse as server, pytest.raises(LocalError, match="Job 0 not found"):
         FlinkRest(server.url).state("0")
+
+
+def test_what_is_left_running_tells_how_to_submit_to_it():
+    state = {
+        "folder": "/f",
+        "beats": "127.0.0.1:5044",
+        "elasticsearch": "http://e",
+        "aws": "http://a",
+        "pages": [],
+    }
+    options = "--runner PortableRunner --job_endpoint 127.0.0.1:1"
+    assert options in background._guide({**state, "flink": "http://f", "flink_options": options})
+    assert "Flink" not in background._guide({**state, "flink": "", "flink_options": ""})
