@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import re
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -65,6 +68,39 @@ def test_a_job_takes_its_command(name):
     module = importlib.import_module(f"penstock.pipelines.{name.replace('-', '_')}")
     line = parse(f"penstock {name}", "", module.option_classes(), service["command"][1:])
     assert line.beam == []
+
+
+@pytest.mark.parametrize("name", JOB_SERVICES)
+def test_a_job_finds_its_peers(name):
+    """Each address that a job is given is a service's, on the port that it listens on."""
+    service = SERVICES[name]
+    addresses = [urlsplit(value) for value in re.findall(r"https?://[^\s,]+", " ".join(service["command"]))]
+    listens = {"aws": 5000, "elasticsearch": 9200}
+    assert addresses
+    for address in addresses:
+        assert listens[address.hostname] == address.port
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(service["environment"])
+    for letters in re.findall(r"--dead_letters=file://(\S+)/", " ".join(service["command"])):
+        assert letters in [volume.split(":")[1] for volume in service["volumes"]]
+
+
+def test_the_emulator_listens_where_the_others_look():
+    command = SERVICES["aws"]["command"]
+    assert command[command.index("-p") + 1] == "5000"
+    assert "localhost:5000" in SERVICES["aws"]["healthcheck"]["test"][-1]
+
+
+def test_the_script_that_makes_the_stream_is_one():
+    service = SERVICES["stream"]
+    (script,) = service["command"]
+    subprocess.run(["sh", "-n", "-c", script.replace("$$", "$")], check=True)
+    assert "http://aws:5000" in script
+    streams = {
+        value
+        for name in JOB_SERVICES
+        for value in re.findall(r"--(?:kinesis_)?stream_name=(\S+)", " ".join(SERVICES[name]["command"]))
+    }
+    assert streams == set(re.findall(r"--stream-name (\S+)", script))
 
 
 def test_filebeat_sends_to_the_port_that_the_job_listens_on():
