@@ -2,7 +2,7 @@
 
 boto3 finds credentials (keys given, profile, role, the standard chain), refreshes and signs; we add what it
 leaves out: an error that names the principal, the IAM action, the resource and the way out. The action is
-kept beside the call it belongs to (`ACTIONS`), so messages and docs come from one place.
+kept beside the call it belongs to (`aws_codes`), so messages and docs come from one place.
 """
 
 import dataclasses
@@ -35,81 +35,17 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from penstock.io.aws_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import check_address, option
 
 __all__ = [
-    "ACTIONS",
-    "DENIED_CODES",
-    "EXPIRED_CODES",
-    "THROTTLED_CODES",
     "AwsOptions",
     "AwsSession",
     "check_role",
     "explain",
     "explain_code",
 ]
-
-ACTIONS = {
-    "AssumeRole": "sts:AssumeRole",
-    "CreateTable": "dynamodb:CreateTable",
-    "Decrypt": "kms:Decrypt",
-    "DeleteItem": "dynamodb:DeleteItem",
-    "DescribeStreamSummary": "kinesis:DescribeStreamSummary",
-    "DescribeTable": "dynamodb:DescribeTable",
-    "GenerateDataKey": "kms:GenerateDataKey",
-    "GetItem": "dynamodb:GetItem",
-    "GetObject": "s3:GetObject",
-    "GetRecords": "kinesis:GetRecords",
-    "GetShardIterator": "kinesis:GetShardIterator",
-    "ListBucket": "s3:ListBucket",
-    "ListShards": "kinesis:ListShards",
-    "PutItem": "dynamodb:PutItem",
-    "PutObject": "s3:PutObject",
-    "PutMetricData": "cloudwatch:PutMetricData",
-    "PutRecords": "kinesis:PutRecords",
-    "Scan": "dynamodb:Scan",
-    "UpdateItem": "dynamodb:UpdateItem",
-}
-"""API call -> the IAM action that allows it (Service Authorization Reference)."""
-
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
-"""Error codes that new credentials cure."""
-
-_BAD_KEYS = frozenset(
-    {
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-
-DENIED_CODES = _BAD_KEYS | {
-    "AccessDenied",
-    "AccessDeniedException",
-    "KMSAccessDeniedException",
-    "OptInRequired",
-    "UnauthorizedOperation",
-}
-"""Error codes that no retry can cure."""
-
-THROTTLED_CODES = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "LimitExceededException",
-        "KMSThrottlingException",
-        "ThrottlingException",
-        "Throttling",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "SlowDown",
-    }
-)
-"""Error codes that ask for less, not for an end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -377,7 +313,7 @@ def explain_code(
     if code in EXPIRED_CODES:
         message = f"cannot {doing}: the AWS credentials have expired. Renew them (aws sso login, a new session token)."
         return AccessDenied(message)
-    if code in _BAD_KEYS:
+    if code in BAD_KEY_CODES:
         clock = " The clock of this machine is off." if "xpired" in text or "not yet" in text else ""
         message = (
             f"cannot {doing}: AWS refuses the credentials ({code}).{clock} Check the access key and secret, "

@@ -19,7 +19,8 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from penstock.io.aws import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES, AwsOptions, AwsSession, explain
+from penstock.io.aws import AwsOptions, AwsSession, explain
+from penstock.io.aws_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.checks import Check, Finding, failed, fine, not_tried, warning
 from penstock.io.errors import AccessDenied
 from penstock.io.iam import Arns, Statement, narrowed, statement

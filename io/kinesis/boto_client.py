@@ -6,7 +6,8 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.parsers import ResponseParserError
 
-from penstock.io.aws import EXPIRED_CODES, AwsSession
+from penstock.io.aws import AwsSession
+from penstock.io.aws_codes import EXPIRED_CODES
 from penstock.io.kinesis.calls import (
     CallFailed,
     ChildShard,

@@ -6,7 +6,8 @@ import msgspec
 from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
-from penstock.io.aws import EXPIRED_CODES, THROTTLED_CODES, AwsSession, explain, explain_code
+from penstock.io.aws import AwsSession, explain, explain_code
+from penstock.io.aws_codes import EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.errors import PenstockError
 
 __all__ = [

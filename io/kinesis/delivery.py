@@ -23,7 +23,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from penstock.io.aws import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES, AwsSession
+from penstock.io.aws import AwsSession
+from penstock.io.aws_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.backoff import delays
 from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PenstockError
 from penstock.io.kinesis._limiter import ShardLimiter

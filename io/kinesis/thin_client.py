@@ -18,7 +18,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws import EXPIRED_CODES, AwsSession
+from penstock.io.aws import AwsSession
+from penstock.io.aws_codes import EXPIRED_CODES
 from penstock.io.kinesis._get_reply import decode_get_records
 from penstock.io.kinesis.calls import (
     CallFailed,

@@ -8,8 +8,9 @@ import moto
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.io.aws import ACTIONS, AwsOptions, AwsSession
+from penstock.io.aws import AwsOptions, AwsSession
 from penstock.io.aws_check import AwsAccount, identity_checks
+from penstock.io.aws_codes import ACTIONS
 from penstock.io.checks import Mark, examine
 from penstock.io.iam import Arns, actions_of
 from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, read_checks, write_checks

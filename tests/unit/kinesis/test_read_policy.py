@@ -9,7 +9,8 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws import ACTIONS, AwsOptions, AwsSession
+from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws_codes import ACTIONS
 from penstock.io.errors import AccessDenied
 from penstock.io.kinesis.calls import CallFailed
 from penstock.io.kinesis.check_read import check_read
