@@ -75,7 +75,8 @@ def test_each_panel():
             continue
         assert panel["description"]
         assert panel["datasource"]["uid"] == "${datasource}"
-        if panel["type"] == "timeseries":  # what Grafana's schema asks for; without showLegend there is no legend
+        if panel["type"] == "timeseries":
+            # What Grafana's schema asks for; without showLegend there is no legend.
             assert panel["options"]["legend"].items() >= {"showLegend": True, "calcs": []}.items()
             assert panel["options"]["tooltip"]["sort"] == "desc"
         for target in panel["targets"]:
