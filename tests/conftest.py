@@ -30,6 +30,9 @@ from local.flink_cluster import FlinkCluster  # noqa: E402
 from tests import servers  # noqa: E402
 
 
+_LONGEST_ID = 60
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The run's own folder, made by the controller and inherited by its workers."""
     if hasattr(config, "workerinput"):
@@ -103,6 +106,11 @@ def flink() -> Iterator[FlinkCluster]:
 def job_folder(tmp_path: Path) -> Path:
     """A folder for a job's logs and dead letters."""
     return tmp_path
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long values are named by their argument: some hold the time or random bytes, and all workers must agree on names."""
+    return argname if isinstance(val, (str, bytes)) and len(val) > _LONGEST_ID else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -138,7 +138,7 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     steps = browser.run("return [...document.querySelectorAll('.flow h3')].map((each) => each.textContent)")
     assert steps == ["ReadFromBeats", "WriteToKinesis", "WriteDeadLetters", "Acknowledge"]
     wait_until(
-        lambda: browser.run("return document.querySelectorAll('#tables tbody')[0].children.length") == 3,
+        lambda: browser.run("return document.querySelectorAll('#tables tbody')[0]?.children.length") == 3,
         "3 clients",
     )
     # What it shows is what was acknowledged, and it moves.
@@ -156,7 +156,7 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
 
     page = page_of(kinesis)
     browser.open(page)
-    browser.wait("document.querySelectorAll('#tables tbody')[0].children.length == 2", 30)
+    browser.wait("document.querySelectorAll('#tables tbody')[0]?.children.length == 2", 30)
     browser.wait("document.querySelector('#state').textContent == 'Keeping up'")
     browser.wait("document.querySelectorAll('#charts path.one').length >= 4", 30)
     browser.wait("document.body.textContent.includes('Bulk to Elasticsearch')")
@@ -209,7 +209,7 @@ def test_the_page_of_a_job_in_trouble(browser, keep, kind):
         browser.console()
         browser.wait("document.querySelector('#state').textContent == 'Not keeping up'")
         assert "93 s behind" in browser.run("return document.querySelector('#notices').textContent")
-        rows = browser.run("return document.querySelectorAll('#tables tbody')[0].children.length")
+        rows = browser.run("return document.querySelectorAll('#tables tbody')[0]?.children.length")
         assert rows == {"kinesis": 24, "beats": 60}[kind]
         line = browser.run("return document.querySelector('#charts path.one').getAttribute('d')")
         assert line.count("L") > 700

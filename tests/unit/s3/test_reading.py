@@ -192,6 +192,17 @@ def test_avro_in_parts(tmp_path, codec):
         (b'{"Records": 5}', None),
         (gzip.compress(parquet(FLAT)), 0),
     ],
+    ids=[
+        "gzip",
+        "parquet",
+        "short parquet",
+        "avro",
+        "no avro",
+        "array",
+        "records",
+        "no records",
+        "parquet in gzip",
+    ],
 )
 def test_damaged_objects_give_what_is_good_and_one_letter(tmp_path, content, good):
     path = tmp_path / "x"
