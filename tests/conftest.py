@@ -29,7 +29,6 @@ from local.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from local.flink_cluster import FlinkCluster  # noqa: E402
 from tests import servers  # noqa: E402
 
-
 _LONGEST_ID = 60
 
 
