@@ -8,6 +8,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2
 from apache_beam.runners.portability.stager import Stager
@@ -19,8 +20,10 @@ _SETUPTOOLS = next((found.version for found in metadata.distributions(name="setu
 
 
 @pytest.fixture
-def pool():
+def pool(monkeypatch):
     """(port, server) of a worker pool that starts processes."""
+    # Beam's own: `restrain_servers` may have been called in this process, by another test.
+    monkeypatch.setattr(worker_pool_main, "grpc", grpc)
     address, server = worker_pool_main.BeamFnExternalWorkerPoolServicer.start(use_process=True)
     yield int(address.rpartition(":")[2]), server
     server.stop(0)
