@@ -24,7 +24,6 @@ from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
 from penstock.io.live import LIVE
 from penstock.io.options import option
-from penstock.io.process import calm_garbage_collector
 from penstock.io.s3.tally import Counts, read_counts
 from penstock.io.unbounded import is_in_memory
 from penstock.pipelines.logs import LogOptions, last_words, set_up_logging, tell
@@ -32,12 +31,11 @@ from penstock.pipelines.progress import Display, Workload, duration_text, size_t
 from penstock.pipelines.runners import Place, settle
 from penstock.pipelines.running import Watch, choose_runner, report
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
-from penstock.pipelines.worker_processes import WorkerProcesses
+from penstock.pipelines.worker_processes import WorkerProcesses, claims_file
 
 __all__ = ["Batch", "BatchJobOptions", "run_batch", "run_worker"]
 
 _LOGGER = logging.getLogger("penstock")
-CLAIMS = "claims"
 STOPPED = 3
 """Exit code of a job that was asked to stop before its end."""
 
@@ -111,30 +109,28 @@ def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequ
     watch = Watch(0.0)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder, contextlib.ExitStack() as ends:
         set_up_logging(job)
-        claims = Path(folder) / CLAIMS if job.workers > 1 else None
         workers = None
         try:
             options, place = _beam_options(name, job, beam_arguments)
             runner = choose_runner(options)
-            if claims is not None and not job.dry_run:
+            if job.workers > 1 and not job.dry_run:
                 workers = WorkerProcesses(name, argv, job.workers, Path(folder))
                 ends.callback(workers.end)
             work = batch.prepare()
             if work is None:
                 return 0
             pipeline = beam.Pipeline(runner=runner, options=options)
-            batch.build(pipeline, folder, claims)
+            batch.build(pipeline, folder, None if workers is None else workers.claims)
             watch.start()
             kind = "log" if job.log_format == "json" and job.progress == "auto" else job.progress
             display = Display(Path(folder), work, kind)
             display.start()
             try:
                 with shown(name, job, pipeline, place.runner, progress=display.progress):
-                    if workers is None or claims is None:
-                        calm_garbage_collector()
+                    if workers is None:
                         counters = _run(pipeline)
                     else:
-                        batch.share(claims)
+                        batch.share(workers.claims)
                         workers.go()
                         counters = workers.wait()
             finally:
@@ -166,8 +162,7 @@ def run_worker(
     set_up_logging(batch.options)
     options, _ = _beam_options("worker", batch.options, beam_arguments)
     pipeline = beam.Pipeline(runner=choose_runner(options), options=options)
-    batch.build(pipeline, str(folder), folder / CLAIMS)
-    calm_garbage_collector()
+    batch.build(pipeline, str(folder), claims_file(folder))
     go.wait()
     counters = _run(pipeline)
     LIVE.close()

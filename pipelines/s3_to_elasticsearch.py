@@ -1,5 +1,6 @@
 """Job `s3-to-elasticsearch`: ReadFromS3 -> Decode -> WriteToElasticsearch -> WriteDeadLetters -> FinishUnits, a batch."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,12 +91,13 @@ class Backfill:
         self._todo: list[s3.S3Object] = []
         self._finished = s3.Finished()
 
+    @functools.cached_property
     def _stores(self) -> s3.Stores:
         return s3.Stores(self._source, self._aws, LIVE.stopping)
 
     def prepare(self) -> Workload | None:
         """Lists what is to be read, and looks at the peers."""
-        source, stores = self._source, self._stores()
+        source, stores = self._source, self._stores
         listed = s3.list_objects(source, stores)
         if source.manifest:
             manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
@@ -111,7 +113,7 @@ class Backfill:
 
     def share(self, claims: Path) -> None:
         """Plans the units of work."""
-        s3.Claims.write(claims, s3.plan_units(self._todo, self._source, self._stores(), self._finished))
+        s3.Claims.write(claims, s3.plan_units(self._todo, self._source, self._stores, self._finished))
 
     def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
         """The graph, from the objects that were listed, or from the units that are shared."""

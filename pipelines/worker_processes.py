@@ -27,13 +27,18 @@ from typing import Any
 from penstock.io.errors import PenstockError
 from penstock.io.live import LIVE
 
-__all__ = ["GO", "STOP", "WorkerProcesses", "outcome_file"]
+__all__ = ["GO", "STOP", "WorkerProcesses", "claims_file", "outcome_file"]
 
 GO, STOP = b"g", b"s"
 _LOOK_EVERY_S = 0.1
 _PATIENCE_S = 60.0
 """So long, after one worker has failed, the others may take to write what they have read."""
 _LONGEST_LINE = 64 << 10
+
+
+def claims_file(folder: Path) -> Path:
+    """Where the units of work are that they take from."""
+    return folder / "claims"
 
 
 def outcome_file(folder: Path, number: int) -> Path:
@@ -49,9 +54,13 @@ class WorkerProcesses:
         argv: its command line.
         count: how many.
         folder: shared with them; ours alone.
+
+    Attributes:
+        claims: the file that they take units of work from.
     """
 
     def __init__(self, job: str, argv: Sequence[str], count: int, folder: Path) -> None:
+        self.claims = claims_file(folder)
         self._workers = [_Worker(job, argv, number, folder) for number in range(count)]
 
     def go(self) -> None:

@@ -5,6 +5,7 @@ lock (flock) meanwhile, so a unit goes to one process, a process that dies holds
 the number of units. What a dead process had taken is not given to another: the job fails, and its next run reads it.
 """
 
+import fcntl
 import os
 import pickle
 import struct
@@ -27,10 +28,6 @@ class Claims:
     """
 
     def __init__(self, path: str) -> None:
-        import fcntl  # not on every system; one process needs no lock
-
-        self._lockf = fcntl.flock
-        self._exclusive, self._unlock = fcntl.LOCK_EX, fcntl.LOCK_UN
         self._file = os.open(path, os.O_RDWR)
 
     @staticmethod
@@ -47,7 +44,7 @@ class Claims:
 
     def take(self) -> WorkUnit | None:
         """The next unit, which is the caller's now; None when there is none left."""
-        self._lockf(self._file, self._exclusive)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             (place,) = _PLACE.unpack(os.pread(self._file, _PLACE.size, 0))
             head = os.pread(self._file, _LENGTH.size, place)
@@ -56,7 +53,7 @@ class Claims:
             (length,) = _LENGTH.unpack(head)
             os.pwrite(self._file, _PLACE.pack(place + _LENGTH.size + length), 0)
         finally:
-            self._lockf(self._file, self._unlock)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         unit: WorkUnit = pickle.loads(os.pread(self._file, length, place + _LENGTH.size))  # noqa: S301  ours
         return unit
 

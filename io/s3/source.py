@@ -202,7 +202,7 @@ class _ReadDoFn(beam.DoFn):
         self._held = _Held()
 
     def setup(self) -> None:
-        calm_garbage_collector()  # in worker processes nobody else does
+        calm_garbage_collector()  # here and not in the job: other runners read elsewhere
 
     def start_bundle(self) -> None:
         self._held = _Held()
