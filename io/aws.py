@@ -275,9 +275,12 @@ def explain(
     return PeerError(f"cannot {doing}: {type(error).__name__}: {error}"[:600])
 
 
+def _endpoint(session: AwsSession) -> str:
+    return session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
+
+
 def _no_answer(session: AwsSession, doing: str) -> Unreachable:
-    where = session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
-    message = f"cannot {doing}: no answer from {where}. Check --endpoint_url, --region and the network."
+    message = f"cannot {doing}: no answer from {_endpoint(session)}. Check --endpoint_url, --region and the network."
     return Unreachable(message)
 
 
@@ -301,10 +304,9 @@ def explain_code(
         if told:
             code = told[1]
         elif text != http.client.responses.get(int(status)):  # else a HEAD, which has no body
-            where = session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
             said = " ".join([f"{status}:", *re.sub(r"<[^>]*>", " ", text).split()])[:200].removesuffix(":")
             message = (
-                f"cannot {doing}: what answers at {where} does not speak as AWS does ({said}). "
+                f"cannot {doing}: what answers at {_endpoint(session)} does not speak as AWS does ({said}). "
                 "Check --endpoint_url, and proxies in between."
             )
             return PeerError(message)
