@@ -5,7 +5,6 @@ import importlib
 import re
 import signal
 import socket
-import time
 
 import pytest
 
@@ -21,20 +20,13 @@ from tests.tools.planted import (
     SECRETS,
     TIMEOUT_S,
     assert_no_secret,
+    wait_until,
 )
 
 pytestmark = pytest.mark.servers
 
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------------
-
-
-def wait_until(condition, process):
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def imports(process, name):

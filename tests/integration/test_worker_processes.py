@@ -9,7 +9,7 @@ import pytest
 
 from local.processes import started_at
 from tests.tools.listening import listening, process_tree
-from tests.tools.planted import TIMEOUT_S
+from tests.tools.planted import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -38,7 +38,7 @@ def begin(start_planted, planted):
             "--max_events_per_second", 2000, "--max_batch_events", 500, "--progress", "none",
             "--manifest", f"file://{planted.folder}/manifest",
         )  # fmt: skip
-        until(lambda: len(noted(planted)) >= 2, process)
+        wait_until(lambda: len(noted(planted)) >= 2, process)
         return process
 
     return begin
@@ -47,14 +47,6 @@ def begin(start_planted, planted):
 def noted(planted):
     file = planted.folder / "manifest"
     return file.read_text().splitlines() if file.exists() else []
-
-
-def until(condition, process):
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def workers_of(process):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 from tests.simulator import KinesisSimulator
@@ -94,6 +95,15 @@ def assert_no_secret(*texts):
         for needle in NEEDLES:
             at = text.find(needle)
             assert at < 0, text[max(0, at - 500) : at + 200]
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Waits for a condition while a process runs."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
