@@ -1,6 +1,5 @@
 """How work spreads over a Flink cluster, also when that changes; and the archive and its backfill there."""
 
-import gzip
 import json
 import threading
 import uuid
@@ -11,6 +10,7 @@ import pytest
 from local.aws_server import REGION
 from local.flink_cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
+from tests.tools.archive import archived
 from tests.tools.flink import CHECKPOINTS, FLINK, FlinkPipeline, kill_workers
 
 pytestmark = FLINK
@@ -121,22 +121,16 @@ def test_the_archive_and_its_backfill_run_there_too(flink, stream):
         runner=flink.flink_runner_options,
     )
 
-    def archived():
-        """Shard and sequence number of all records; moto numbers each shard from 1."""
-        found = set()
-        for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
-            body = s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
-            rows = (json.loads(line) for line in gzip.decompress(body).splitlines())
-            found |= {(row["shard_id"], row["sequence_number"]) for row in rows}
-        return found
+    def count():
+        return len(set(archived(s3, bucket)))  # moto numbers each shard from 1
 
-    stream.until(lambda: len(archived()) >= 200, "the first files")
+    stream.until(lambda: count() >= 200, "the first files")
     stream.put(500)
     kill_workers(flink)
     stream.put(500)
-    stream.until(lambda: len(archived()) >= stream.written, "all records in the archive")
+    stream.until(lambda: count() >= stream.written, "all records in the archive")
     job.stop_with_savepoint()
-    assert len(archived()) == stream.written
+    assert count() == stream.written
 
     backfill = stream.submit(
         "s3-to-elasticsearch",

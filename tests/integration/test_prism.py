@@ -1,6 +1,5 @@
 """All four jobs on Beam's Prism: real servers, a small input, nothing lost and nothing double, clean ends."""
 
-import gzip
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from local.beats_client import Shipper
 from local.jobs import Job
 from local.processes import started_at
 from tests.tools import beam_programs
+from tests.tools.archive import archived
 from tests.tools.listening import listening, process_tree
 from tests.tools.pipeline import Pipeline, log_file, wait_until
 
@@ -115,17 +115,9 @@ def test_an_archive_and_its_backfill(pipeline):
         records = [{"Data": json.dumps({"n": n}), "PartitionKey": f"{n}"} for n in range(start, start + 500)]
         assert not kinesis.put_records(StreamName=pipeline.name, Records=records)["FailedRecordCount"]
 
-    def archived():
-        found = []
-        for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
-            body = s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
-            rows = map(json.loads, gzip.decompress(body).splitlines())
-            found += [(row["shard_id"], row["sequence_number"]) for row in rows]
-        return found
-
-    wait_until(lambda: len(archived()) >= LINES, "all records in the archive")
+    wait_until(lambda: len(archived(s3, bucket)) >= LINES, "all records in the archive")
     stop(archive)
-    assert len(archived()) == len(set(archived())) == LINES
+    assert len(archived(s3, bucket)) == len(set(archived(s3, bucket))) == LINES
 
     backfill = pipeline.start(
         "s3-to-elasticsearch",

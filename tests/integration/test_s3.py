@@ -19,6 +19,7 @@ from backports import zstd
 from local.aws_server import CREDENTIALS, REGION
 from local.jobs import Job
 from local.processes import started_at
+from tests.tools.archive import archived
 from tests.tools.events import filebeat_events
 from tests.tools.listening import process_tree
 from tests.tools.pipeline import wait_until
@@ -308,27 +309,6 @@ def stream_job(backfill, name, application, *options, log):
     return Job(name, [*common, *options], backfill.folder, log)
 
 
-PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
-
-
-def archived_rows(body):
-    """One archived object's rows, by its first bytes and none of our code."""
-    if body.startswith(b"PAR1"):
-        return pq.read_table(io.BytesIO(body)).to_pylist()
-    if body.startswith(b"Obj"):
-        return list(fastavro.reader(io.BytesIO(body)))
-    return [json.loads(line) for line in gzip.decompress(body).splitlines()]
-
-
-def archived(backfill):
-    """Every record in the archive: shard, sequence and sub-sequence number, as often as it is there."""
-    found = []
-    for each in backfill.s3.list_objects_v2(Bucket=backfill.name).get("Contents", []):
-        body = backfill.s3.get_object(Bucket=backfill.name, Key=each["Key"])["Body"].read()
-        found += [tuple(row[name] for name in PLACE) for row in archived_rows(body)]
-    return found
-
-
 @pytest.mark.parametrize(("kind", "compression"), [("parquet", "zstd"), ("avro", "zstd"), ("json", "gzip")])
 def test_backfilling_the_archive_gives_the_live_path_s_documents(backfill, kind, compression):
     backfill.aws.create_stream(backfill.name, 2)
@@ -346,7 +326,7 @@ def test_backfilling_the_archive_gives_the_live_path_s_documents(backfill, kind,
         count = put_stream(backfill, 60)
         wait_until(lambda: len(backfill.documents()) == count, "all events in the index")
         # A clean stop leaves what it had not read to the next run, and the two jobs read at their own pace.
-        wait_until(lambda: len(set(archived(backfill))) == count, "every record archived")
+        wait_until(lambda: len(set(archived(backfill.s3, backfill.name))) == count, "every record archived")
         archive.finish()
         live.finish()
         assert archive.exit_code == 0
@@ -375,14 +355,17 @@ def test_an_archive_that_is_killed_goes_on_from_the_lease_without_loss_or_double
             job.wait_ready()
             count += put_stream(backfill, 60, round_number * 60)
             if round_number == 3:
-                wait_until(lambda total=count: len(set(archived(backfill))) == total, "every record archived")
+                wait_until(
+                    lambda total=count: len(set(archived(backfill.s3, backfill.name))) == total,
+                    "every record archived",
+                )
                 job.finish()
                 assert job.exit_code == 0
             else:
                 time.sleep(0.3 + round_number * 0.7)  # before, during and after uploads
         finally:
             job.kill()
-    found = archived(backfill)
+    found = archived(backfill.s3, backfill.name)
     assert len(set(found)) == count
     assert len(found) == count, "a retry must write over what it had written"
 
