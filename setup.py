@@ -5,7 +5,7 @@ A folder called `io` at the top cannot be imported as `io` (the standard library
 Beam reads this file too: `--setup_file ./setup.py` carries the package to a worker.
 
 Each `_native_NAME.c` is an extension module of its own, and optional: where there is no compiler the
-installation goes on without it, and a twin in Python does its work (see transforms/native.py).
+installation goes on without it, and a twin in Python does its work (see transforms/kernels/native.py).
 """
 
 from pathlib import Path
@@ -34,15 +34,16 @@ def kernels() -> list[Extension]:
 
 
 setup(
-    packages=[
+    packages=["penstock"]
+    + [
         f"penstock.{name}"
         for folder in FOLDERS
         for name in (folder, *(f"{folder}.{sub}" for sub in find_packages(folder)))
     ],
-    package_dir={f"penstock.{folder}": folder for folder in FOLDERS},
+    package_dir={"penstock": "penstock", **{f"penstock.{folder}": folder for folder in FOLDERS}},
     package_data={
-        **{f"penstock.{folder}": ["py.typed"] for folder in FOLDERS},
-        "penstock.pipelines.status": ["page.*"],
+        **{name: ["py.typed"] for name in ("penstock", *(f"penstock.{folder}" for folder in FOLDERS))},
+        "penstock.pipelines.status.page": ["page.*"],
     },
     include_package_data=False,  # MANIFEST.in names sources of kernels, which no wheel needs
     ext_modules=kernels(),

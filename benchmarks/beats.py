@@ -65,7 +65,7 @@ func main() {
 def serve() -> None:
     """The process under test: prints its port, then takes and acknowledges until its input ends."""
     from penstock.io.beats import BeatsOptions
-    from penstock.io.beats.server import BeatsServer
+    from penstock.io.beats.server.beats_server import BeatsServer
 
     server = BeatsServer("benchmark", BeatsOptions(port=0, max_pending_records=10_000))
     threading.Thread(target=lambda: (sys.stdin.read(), server.stop()), daemon=True).start()
@@ -133,8 +133,8 @@ def floor(made: list[bytes], count: int) -> int:
 
 def core(made: list[bytes], count: int) -> int:
     """Our protocol core without sockets: it also makes a `bytes` of each event."""
-    from penstock.io.beats._limits import Limits
-    from penstock.io.beats._protocol import Receiver
+    from penstock.io.beats.wire._limits import Limits
+    from penstock.io.beats.wire._protocol import Receiver
 
     receiver = Receiver(Limits())
     events = 0

@@ -20,10 +20,10 @@ import apache_beam as beam
 sys.path.insert(0, str(Path(__file__).parent))
 from harness import events
 
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.live import LIVE, Chunk, LiveSource
-from penstock.io.unbounded import read_batches
-from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.unbounded import read_batches
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms import DecodeJson
 from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.document import payload_of

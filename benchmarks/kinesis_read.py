@@ -27,13 +27,13 @@ load_package("tests")
 import orjson
 import pybase64
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.kinesis.client import PutEntry, connect
-from penstock.io.kinesis.live import KinesisLive
-from penstock.io.kinesis.partition_keys import PartitionKeys
+from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.sink import KinesisWriter
-from penstock.io.kinesis.write_options import KinesisWriteOptions
+from penstock.io.kinesis.wire.client import PutEntry, connect
+from penstock.io.kinesis.write.options import KinesisWriteOptions
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.sink import KinesisWriter
 from penstock.transforms.batch import Event
 
 HERE = Path(__file__).resolve().parent

@@ -25,10 +25,10 @@ load_package("tests")
 
 import pybase64
 
-from penstock.io.aws import AwsOptions
-from penstock.io.kinesis.partition_keys import PartitionKeys
-from penstock.io.kinesis.sink import KinesisWriter
-from penstock.io.kinesis.write_options import KinesisWriteOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.kinesis.write.options import KinesisWriteOptions
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.sink import KinesisWriter
 from penstock.transforms.batch import Event
 from tests.tools.events import ToyOrigin
 

@@ -37,8 +37,8 @@ import pyarrow.parquet as pq
 from backports import zstd
 
 from local.aws_server import CREDENTIALS, REGION, AwsServer
+from penstock.io.archive.files import encode
 from penstock.io.kinesis.positions import KinesisRecord
-from penstock.io.s3.archive_files import encode
 from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit

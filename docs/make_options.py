@@ -33,7 +33,7 @@ arguments.
 
 def classes_of(job: str, arguments: Sequence[str] = ()) -> tuple[type, ...]:
     """The option dataclasses of a job."""
-    module: Any = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+    module: Any = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
     classes: tuple[type, ...] = module.option_classes(list(arguments))
     return classes
 

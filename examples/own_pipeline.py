@@ -9,13 +9,13 @@ functions take and return one event as a dict; what they raise sends that event 
 import sys
 from typing import Any
 
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms import DecodeJson, FilterEvents, MapEvents
 
 TEAMS = {"web": "shop", "db": "storage"}

@@ -1,6 +1,6 @@
 """Whatever bytes come, and however they are split: the same stretches, and then a ProtocolError or more to wait for.
 
-Coverage-guided fuzzing of `penstock.io.beats._protocol` (and of the PROXY header's parser) with atheris:
+Coverage-guided fuzzing of `penstock.io.beats.wire._protocol` (and of the PROXY header's parser) with atheris:
 
     python fuzz/beats_protocol.py [-max_total_time=60] [libFuzzer options] [CORPUS]
 
@@ -22,9 +22,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["penstock.io.beats"]):
-    from penstock.io.beats._limits import Limits
-    from penstock.io.beats._protocol import Receiver, Stretch
-    from penstock.io.beats._proxy_protocol import MAX_HEADER_BYTES, parse
+    from penstock.io.beats.wire._limits import Limits
+    from penstock.io.beats.wire._protocol import Receiver, Stretch
+    from penstock.io.beats.wire._proxy_protocol import MAX_HEADER_BYTES, parse
 
 from penstock.io.errors import ProtocolError
 

@@ -1,7 +1,11 @@
-"""The connectors: Beats, Kinesis, Elasticsearch, and what they share.
+"""The connectors: what knows a peer. Each room's `__init__` says which of its files holds what.
 
-- `errors`: every exception a user can meet.      - `live`: one listening or fetching object a process.
-- `acknowledge`: the last step of every chain.    - `unbounded`: the only module that knows Beam's sources.
-- `options`: how a component declares options.    - `aws`: sessions, and the IAM action behind each call.
-- `backoff`: waiting between tries.               - `dead_letters`: where refused events are kept.
+- `beats`, `kinesis`, `elasticsearch`, `s3`, `archive`, `dead_letters`: the peers.
+- `chain`: what every source and sink stands on.    - `aws`: sessions and explained calls.
+- `preflight`: what is tried before the start.      - `errors`, `options`, `meters`, `backoff`: used by all.
+- `moved`: old import paths.
 """
+
+from penstock.io import moved
+
+moved.install()

@@ -47,7 +47,7 @@ def _end() -> None:
     timer = threading.Timer(CLOSE_TIMEOUT_S, os._exit, (1,))
     timer.daemon = True
     timer.start()
-    live = sys.modules.get("penstock.io.live")
+    live = sys.modules.get("penstock.io.chain.live_objects")
     if live is not None:
         live.LIVE.close()
     os._exit(0)

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     if name not in JOBS:
         return _no_such_job(name, JOBS)
-    module = importlib.import_module(f"penstock.pipelines.{name.replace('-', '_')}")
+    module = importlib.import_module(f"penstock.pipelines.jobs.{name.replace('-', '_')}")
     return int(module.main(arguments))
 
 

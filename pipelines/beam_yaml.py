@@ -19,15 +19,15 @@ from apache_beam.utils.python_callable import PythonCallableWithSource
 
 from penstock import transforms
 from penstock.io import beats, elasticsearch, kinesis, s3
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
-from penstock.io.live import LIVE
 from penstock.io.options import flag_of
 from penstock.pipelines.command_line import options_from
-from penstock.pipelines.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
 from penstock.transforms.decode import JsonDecoder, PlainDecoder
 
 __all__ = ["TRANSFORMS", "provider_file"]

@@ -15,17 +15,17 @@ from typing import Any, TextIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws_check import AwsAccount
-from penstock.io.checks import Check, Finding, Mark, examine
+from penstock.io.aws.account_preflight import AwsAccount
 from penstock.io.errors import PenstockError
-from penstock.io.iam import Statement, merged, policy
-from penstock.io.kinesis.calls import stream_argument
+from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.options import option
+from penstock.io.preflight.iam import Statement, merged, policy
+from penstock.io.preflight.trials import Check, Finding, Mark, examine
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.logs import LogOptions, printable, set_up_logging
-from penstock.pipelines.needs import Needs
+from penstock.pipelines.console.logs import LogOptions, printable, set_up_logging
+from penstock.pipelines.console.terminal_line import colours
+from penstock.pipelines.run.job_preflight import Needs
 from penstock.pipelines.status import StatusOptions, page_checks
-from penstock.pipelines.terminal_line import colours
 
 __all__ = ["CheckOptions", "main"]
 
@@ -60,7 +60,7 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    module = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+    module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
     description = "Tries every permission and connection that the job will need, and changes nothing."
     classes = (CheckOptions, *module.option_classes(argv))
     line = parse(f"penstock check {job}", description, classes, argv, __doc__.partition("\n\n")[2])

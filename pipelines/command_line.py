@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
-from penstock.pipelines.logs import last_words, wants_json
+from penstock.pipelines.console.logs import last_words, wants_json
 
 __all__ = ["CommandLine", "options_from", "parse"]
 

@@ -20,6 +20,8 @@ def main() -> int:
         (layout / "penstock").mkdir()
         for name in PACKAGES:
             (layout / "penstock" / name).symlink_to(ROOT / name)
+        for path in (ROOT / "penstock").glob("*.py"):
+            (layout / "penstock" / path.name).symlink_to(path)
         (layout / "local").symlink_to(ROOT / "local")
         command = [
             *(sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")),

@@ -95,7 +95,7 @@ class EventBatch(msgspec.Struct, gc=False):
     """Events that travel together, and the tokens that acknowledge them.
 
     Attributes:
-        source: the key of the live source (see `penstock.io.live`) that handed the batch out.
+        source: the key of the live source (see `penstock.io.chain.live_objects`) that handed the batch out.
         tokens: what `Acknowledge` reports to that source, each exactly once.
         events: the events that are still on their way, in order.
         dead_letters: the events that were refused on the way.

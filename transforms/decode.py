@@ -21,11 +21,12 @@ import msgspec
 import orjson
 from apache_beam.metrics import Metrics
 
-from penstock.transforms import fields, timestamps
-from penstock.transforms._scan import scan
+from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id, position_id
+from penstock.transforms.kernels._scan import scan
+from penstock.transforms.time import timestamps
 
 __all__ = ["DecodeJson", "DecodePlain", "JsonDecoder", "PlainDecoder"]
 

@@ -7,8 +7,8 @@ still as it came.
 
 import orjson
 
-from penstock.transforms import timestamps
 from penstock.transforms.batch import Document, Event
+from penstock.transforms.time import timestamps
 
 __all__ = ["document_of", "payload_of", "with_document"]
 

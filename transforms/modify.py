@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import orjson
 
-from penstock.transforms import fields, timestamps
+from penstock.transforms import fields
 from penstock.transforms.batch import Document, Event
-from penstock.transforms.date_parser import compile_parsers
 from penstock.transforms.decode import parse_field
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 from penstock.transforms.reference import MissingField, Reference, compile_reference
+from penstock.transforms.time import timestamps
+from penstock.transforms.time.date_parser import compile_parsers
 
 __all__ = [
     "AddFields",

@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import orjson
 
-from penstock.transforms import timestamps
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.document import document_of
 from penstock.transforms.fields import MISSING, get, parse_path
+from penstock.transforms.time import timestamps
 
 __all__ = ["MissingField", "Reference", "compile_reference"]
 

@@ -5,9 +5,9 @@ from penstock.io.beats import BeatsOptions, ReadFromBeats
 batches = pipeline | ReadFromBeats(BeatsOptions(host="127.0.0.1", port=5044))
 """
 
-from penstock.io.beats.check import check, checks
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.preflight import check, checks
 from penstock.io.beats.source import ReadFromBeats
 
 __all__ = ["BeatsClient", "BeatsOptions", "ReadFromBeats", "check", "checks"]

@@ -8,8 +8,8 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.beats._enrich import enriched, fields_of
 from penstock.io.beats.origin import BeatsClient
-from penstock.io.beats.server import BeatsServer
-from penstock.io.live import LIVE
+from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.chain.live_objects import LIVE
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
 __all__ = ["PrepareDoFn", "enrich", "validate"]

@@ -8,10 +8,10 @@ import apache_beam as beam
 
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.prepare import PrepareDoFn
-from penstock.io.beats.server import BeatsServer
-from penstock.io.live import LiveSource
+from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.chain.live_objects import LiveSource
+from penstock.io.chain.unbounded import read_batches, readers_of
 from penstock.io.options import display_data_of
-from penstock.io.unbounded import read_batches, readers_of
 
 __all__ = ["ReadFromBeats", "key_of"]
 

@@ -1,34 +1,19 @@
-"""Where refused events are kept: a dead-letter sink further down the chain than the sink that refused them.
+"""Dead letters: where refused events are kept, and how they are read back.
 
-A letter holds the event's original bytes, the reason, who refused it, and where it came from. It is stored before
-the batch goes on to `Acknowledge`; if it can't be, the batch fails and nothing of it is acknowledged, so
-a refused event is never lost between the two.
-
-- `_letters`: a letter as a JSON line, and back (pure).     - `_file`: `file:///path`.
-- `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `sink`: `WriteDeadLetters`, and which store a URL means.    - `_letters`: a letter as a JSON line.
+- `_file`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `preflight`: whether letters could be kept.
 """
 
-import dataclasses
-import logging
-import re
-import time
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
-
-import apache_beam as beam
-from apache_beam.metrics import Metrics
-
-from penstock.io.aws import AwsOptions
-from penstock.io.dead_letters._file import FileStore
 from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode
-from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.errors import OptionError, PenstockError
-from penstock.io.live import LIVE
-from penstock.io.meters import METERS
-from penstock.transforms.batch import DeadLetter, EventBatch
+from penstock.io.dead_letters.sink import (
+    Store,
+    WriteDeadLetters,
+    check_url,
+    open_store,
+    place_of,
+    read_letters,
+)
 
 __all__ = [
     "ReplayedOrigin",
@@ -41,179 +26,3 @@ __all__ = [
     "place_of",
     "read_letters",
 ]
-
-_LOGGER = logging.getLogger(__name__)
-_EXAMPLES = "file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream"
-_LOG_EVERY_S = 60.0
-_INDEX = re.compile(r"[^\s\\/*?\"<>|,#:A-Z_+-][^\s\\/*?\"<>|,#:A-Z]*")
-_STREAM = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-class Store(Protocol):
-    """Where letters are kept."""
-
-    where: str
-
-    def append(self, letters: list[DeadLetter]) -> None:
-        """Stores letters for good, or raises a `PenstockError`."""
-
-    def read(self) -> Iterator[bytes]:
-        """All letters, as lines."""
-
-    def close(self) -> None:
-        """Lets go of connections."""
-
-
-def check_url(url: str) -> None:
-    """Raises `OptionError` unless `url` names a dead-letter store."""
-    place_of(url)
-
-
-def place_of(url: str) -> tuple[str, str, str]:
-    """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` like `check_url`."""
-    parts = urlsplit(url)
-    scheme, rest = parts.scheme, parts.path
-    if scheme == "file" and parts.netloc in ("", "localhost") and rest.strip("/"):
-        return scheme, unquote(rest), ""
-    if scheme == "s3" and _BUCKET.fullmatch(parts.netloc):
-        return scheme, parts.netloc, unquote(rest).strip("/")
-    if scheme == "kinesis" and not parts.netloc and _STREAM.fullmatch(rest):
-        return scheme, rest, ""
-    if scheme == "elasticsearch" and not parts.netloc and _INDEX.fullmatch(rest):
-        return scheme, rest, ""
-    message = f"--dead_letters {url!r} is none of {_EXAMPLES}."
-    raise OptionError(message)
-
-
-def open_store(
-    url: str, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
-) -> Store:
-    """The store that `url` names.
-
-    Args:
-        url: see `WriteDeadLetters`.
-        elasticsearch: the cluster of `elasticsearch:index`.
-        aws: credentials, region and endpoint of `s3:` and `kinesis:`.
-
-    Raises:
-        OptionError: no such kind of store, or the options for it are missing.
-    """
-    scheme, name, prefix = place_of(url)
-    if scheme == "file":
-        return FileStore(Path(name))
-    from penstock.io.dead_letters import stores
-
-    if scheme == "elasticsearch":
-        if elasticsearch is None:
-            message = f"--dead_letters {url}: this job has no Elasticsearch; use another kind of store."
-            raise OptionError(message)
-        return stores.ElasticsearchStore(name, elasticsearch, LIVE.stopping)
-    if aws is None:
-        message = f"--dead_letters {url}: this job has no AWS options; use another kind of store."
-        raise OptionError(message)
-    if scheme == "s3":
-        return stores.S3Store(name, prefix, aws)
-    return stores.KinesisStore(name, aws, LIVE.stopping)
-
-
-def read_letters(store: Store) -> Iterator[DeadLetter]:
-    """The letters of a store; lines that are none are counted, told once, and left out."""
-    wrong = 0
-    for line in store.read():
-        if line.isspace():
-            continue
-        try:
-            yield decode(line)
-        except ValueError:
-            wrong += 1
-    if wrong:
-        _LOGGER.warning("%s: %d lines are no dead letters and were left out", store.where, wrong)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Settings:
-    url: str
-    elasticsearch: ElasticsearchOptions | None
-    aws: AwsOptions | None
-
-
-class WriteDeadLetters(beam.PTransform):
-    """Stores what a batch's earlier steps refused, then hands the batch on.
-
-    Args:
-        url: `file:///path` (JSON lines, rotated; several processes may share it), `elasticsearch:index`,
-            `s3://bucket/prefix` or `kinesis:stream`.
-        elasticsearch: the cluster of `elasticsearch:index`.
-        aws: credentials, region and endpoint of `s3:` and `kinesis:`.
-
-    Raises:
-        OptionError: no such kind of store, or the options for it are missing.
-
-    Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch and S3
-    over the first ones; elsewhere `origin` and `id` tell such twins.
-
-    Metrics (namespace `dead_letters`): counter `kept`.
-    """
-
-    def __init__(
-        self, url: str, *, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
-    ) -> None:
-        super().__init__()
-        scheme, _, _ = place_of(url)
-        missing = {"elasticsearch": elasticsearch is None, "s3": aws is None, "kinesis": aws is None}
-        if missing.get(scheme):
-            open_store(url, elasticsearch, aws)  # raises the error that says what is missing
-        self._settings = _Settings(url, elasticsearch, aws)
-
-    def display_data(self) -> dict[str, Any]:  # noqa: D102
-        return {"dead_letters": self._settings.url}
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
-        return batches | "WriteDeadLetters" >> beam.ParDo(_WriteDeadLettersDoFn(self._settings))
-
-
-class _WriteDeadLettersDoFn(beam.DoFn):
-    def __init__(self, settings: _Settings) -> None:
-        self._settings = settings
-        self._kept = Metrics.counter("dead_letters", "kept")
-
-    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
-        letters = [letter for letter in batch.dead_letters if not letter.kept]
-        if letters:
-            settings = self._settings
-            try:
-                keeper: _Keeper = LIVE.share(f"dead_letters:{settings.url}", lambda: _Keeper(settings))
-                keeper.keep(letters)
-            except PenstockError as error:
-                LIVE.fail(error)
-                raise
-            for letter in letters:
-                letter.kept = True
-            self._kept.inc(len(letters))
-        yield batch
-
-
-class _Keeper:
-    """A store, and the one log line a minute about what went there."""
-
-    def __init__(self, settings: _Settings) -> None:
-        self._store = open_store(settings.url, settings.elasticsearch, settings.aws)
-        self._silent_until = 0.0
-        self._untold: Counter[str] = Counter()
-
-    def keep(self, letters: list[DeadLetter]) -> None:
-        self._store.append(letters)
-        METERS.kept(letters)
-        self._untold.update(f"{letter.stage}: {letter.error}" for letter in letters)
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + _LOG_EVERY_S
-            kinds = ", ".join(f"{kind} x{count}" for kind, count in self._untold.most_common(5))
-            _LOGGER.warning(
-                "%d events refused (%s); kept in %s", self._untold.total(), kinds, self._store.where
-            )
-            self._untold.clear()
-
-    def close(self) -> None:
-        self._store.close()

@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession, explain
+from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import encode, letter_id
-from penstock.io.elasticsearch.client import Client, NoAnswer, unreachable
-from penstock.io.elasticsearch.client import explain as explain_status
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachable
+from penstock.io.elasticsearch.cluster.client import explain as explain_status
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import DeliveryError

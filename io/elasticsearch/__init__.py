@@ -6,7 +6,7 @@
 - `template`: the index template, installed on request.
 """
 
-from penstock.io.elasticsearch.check import check, checks, needed_role, prepare
+from penstock.io.elasticsearch.cluster.preflight import check, checks, needed_role, prepare
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.sink import WriteToElasticsearch
 

@@ -10,10 +10,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.errors import PenstockError
-from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 

@@ -26,10 +26,10 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from penstock.io.backoff import delays
-from penstock.io.elasticsearch import _bulk
-from penstock.io.elasticsearch._actions import DocumentMaker
-from penstock.io.elasticsearch._bulk import BadReply, Bulk, Outcome
-from penstock.io.elasticsearch.client import Client, NoAnswer, explain
+from penstock.io.elasticsearch.bulk import _bulk
+from penstock.io.elasticsearch.bulk._actions import DocumentMaker
+from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Outcome
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import DeliveryError, PeerError
 from penstock.io.meters import METERS

@@ -1,13 +1,13 @@
 """Kinesis: the aggregated write and the checkpointed read."""
 
-from penstock.io.kinesis.check_read import check_read, prepare_read, read_checks
-from penstock.io.kinesis.check_write import check_write, write_checks
+from penstock.io.kinesis.read.policy import READ_HELP, read_policy, read_statements
+from penstock.io.kinesis.read.preflight import check_read, prepare_read, read_checks
+from penstock.io.kinesis.read.source import ReadFromKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.read_policy import READ_HELP, read_policy, read_statements
-from penstock.io.kinesis.sink import WriteToKinesis
-from penstock.io.kinesis.source import ReadFromKinesis
-from penstock.io.kinesis.write_options import KinesisWriteOptions
-from penstock.io.kinesis.write_policy import WRITE_HELP, write_policy, write_statements
+from penstock.io.kinesis.write.options import KinesisWriteOptions
+from penstock.io.kinesis.write.policy import WRITE_HELP, write_policy, write_statements
+from penstock.io.kinesis.write.preflight import check_write, write_checks
+from penstock.io.kinesis.write.sink import WriteToKinesis
 
 __all__ = [
     "READ_HELP",

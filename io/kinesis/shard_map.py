@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws import AwsSession, explain
+from penstock.io.aws.session import AwsSession, explain
 from penstock.io.errors import PeerError, PenstockError
-from penstock.io.kinesis.calls import stream_argument, stream_arn, stream_in_words
+from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
 
 __all__ = ["LiveShardMap", "Shard", "ShardMap", "list_shards"]
 

@@ -9,17 +9,17 @@
 - `_archive_rows`, `archive_files`, `archive`, `lease_read`: the archive's format, files, sink and source.
 """
 
-from penstock.io.s3.archive import WriteToArchive
-from penstock.io.s3.check import archive_checks, read_checks
-from penstock.io.s3.claims import Claims
-from penstock.io.s3.finish import FinishUnits
-from penstock.io.s3.lease_read import ReadForArchive, check_archive_read
+from penstock.io.archive.sink import WriteToArchive
+from penstock.io.archive.source import ReadForArchive, check_archive_read
 from penstock.io.s3.listing import Stores, list_objects
-from penstock.io.s3.manifest import Finished, open_manifest
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import S3Object
 from penstock.io.s3.policy import archive_statements, read_statements
+from penstock.io.s3.preflight import archive_checks, read_checks
 from penstock.io.s3.source import AddObjectProperties, Decode, ReadFromS3, plan_units
+from penstock.io.s3.units.claims import Claims
+from penstock.io.s3.units.finish import FinishUnits
+from penstock.io.s3.units.manifest import Finished, open_manifest
 
 __all__ = [
     "AddObjectProperties",

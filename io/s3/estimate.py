@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from penstock.io.s3 import _parquet
-from penstock.io.s3._compression import Damaged
+from penstock.io.s3.formats import _parquet
+from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.objects import ObjectFailure, ObjectStream, SeekableObject
 from penstock.io.s3.options import S3ReadOptions

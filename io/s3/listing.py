@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import NotFound, OptionError
 from penstock.io.s3._selection import literal_prefix, pattern_of, selector
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects

@@ -21,7 +21,7 @@ import botocore.exceptions
 import urllib3.exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession, explain
+from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.backoff import delays
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.s3.origin import S3Object

@@ -1,6 +1,6 @@
 """The IAM statements that the S3 read and the archive need: one source for `penstock check`, the docs and the tests."""
 
-from penstock.io.iam import Arns, Statement, statement
+from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.s3._selection import literal_prefix
 from penstock.io.s3.listing import split_url
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions

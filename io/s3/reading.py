@@ -16,11 +16,11 @@ overwritten costs that object only: what came before is delivered, and one dead 
 import itertools
 from collections.abc import Generator, Iterator
 
-from penstock.io.s3 import _avro, _parquet
-from penstock.io.s3._archive_rows import JSON_START, events_of_lines
-from penstock.io.s3._compression import BLOCK, Damaged, blocks, detect
-from penstock.io.s3._json_array import RECORDS, read_array
-from penstock.io.s3._lines import Piece, read_lines, read_part
+from penstock.io.archive._rows import JSON_START, events_of_lines
+from penstock.io.s3.formats import _avro, _parquet
+from penstock.io.s3.formats._compression import BLOCK, Damaged, blocks, detect
+from penstock.io.s3.formats._json_array import RECORDS, read_array
+from penstock.io.s3.formats._lines import Piece, read_lines, read_part
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import MIN_SPLIT_BYTES, S3Object, S3Record, WorkUnit

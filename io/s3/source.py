@@ -25,20 +25,20 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.garbage_collector import calm_garbage_collector
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import PenstockError
-from penstock.io.live import LIVE
 from penstock.io.options import display_data_of
-from penstock.io.process import calm_garbage_collector
-from penstock.io.s3.claims import Claims
-from penstock.io.s3.finish import name_units
 from penstock.io.s3.listing import Stores
-from penstock.io.s3.manifest import Finished, unit_id
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
-from penstock.io.s3.tally import Tally
-from penstock.io.s3.throttle import Throttle
+from penstock.io.s3.units.claims import Claims
+from penstock.io.s3.units.finish import name_units
+from penstock.io.s3.units.manifest import Finished, unit_id
+from penstock.io.s3.units.tally import Tally
+from penstock.io.s3.units.throttle import Throttle
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform

@@ -9,10 +9,10 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import BOUNDS_S, METERS, Counter, Family, Histogram
-from penstock.io.status import ClientStatus, ShardStatus, SourceStatus
-from penstock.pipelines.status.document import MAX_SHARDS
-from penstock.pipelines.status.process import process_numbers
+from penstock.pipelines.status.process_cost import process_numbers
+from penstock.pipelines.status.report import MAX_SHARDS
 
 if TYPE_CHECKING:
     from penstock.pipelines.status.monitor import Monitor, Picture

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import orjson
 
-from penstock.io.live import LIVE
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.source_status import SourceStatus, status_of
 from penstock.io.meters import METERS, LastLetter, Reading, quantile
-from penstock.io.status import SourceStatus, status_of
-from penstock.pipelines.status import document
+from penstock.pipelines.status import report as document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.readiness import Trouble, reasons_against

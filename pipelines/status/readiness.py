@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from penstock.io.status import ShardStatus, SourceStatus
+from penstock.io.chain.source_status import ShardStatus, SourceStatus
 
 __all__ = ["Trouble", "reasons_against"]
 

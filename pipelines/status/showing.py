@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from penstock.io.errors import OptionError
-from penstock.pipelines.logs import writes_json
+from penstock.pipelines.console.logs import writes_json
+from penstock.pipelines.console.terminal_line import TerminalLine, takes_a_line
 from penstock.pipelines.status.monitor import LOOK_EVERY_S, Monitor, Progress
 from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.server import StatusServer
+from penstock.pipelines.status.page_server import StatusServer
 from penstock.pipelines.status.steps import steps_of
 from penstock.pipelines.status.words import MinuteLog, show_on
-from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
 
 __all__ = ["refuse_elsewhere", "shown"]
 

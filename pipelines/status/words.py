@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from penstock.pipelines.logs import FIGURES
+from penstock.pipelines.console.logs import FIGURES
+from penstock.pipelines.console.terminal_line import TerminalLine
 from penstock.pipelines.status.monitor import Picture
-from penstock.pipelines.terminal_line import TerminalLine
 
 __all__ = ["MinuteLog", "line_of", "show_on"]
 

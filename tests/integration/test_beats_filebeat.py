@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 from tests.tools.certificates import Authority
 
 FILEBEAT = shutil.which("filebeat")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.beats_client import Shipper
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 
 CLIENTS = 12

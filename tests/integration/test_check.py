@@ -8,7 +8,7 @@ import json
 import boto3
 import pytest
 
-from penstock.io.iam import actions_of, merged, policy, statement
+from penstock.io.preflight.iam import actions_of, merged, policy, statement
 from penstock.pipelines import check as check_command
 from penstock.pipelines.__main__ import main
 from tests.tools.moto_iam import MotoIam

@@ -8,10 +8,10 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
-from penstock.io.live import LIVE
 from tests.simulator import KinesisSimulator
 from tests.unit.kinesis.test_deaggregation import field, sealed, user_record
 

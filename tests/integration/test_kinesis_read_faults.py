@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, Unreachable
-from penstock.io.kinesis.check_read import check_read
-from penstock.io.kinesis.leases import MemoryLeases
-from penstock.io.kinesis.live import KinesisLive
+from penstock.io.kinesis.lease.table import MemoryLeases
+from penstock.io.kinesis.read.live_stream import KinesisLive
+from penstock.io.kinesis.read.preflight import check_read
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.simulator import KinesisSimulator
 

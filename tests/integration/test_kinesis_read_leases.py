@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.kinesis.leases import Lease, LeaseLost, LeaseTable
+from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseTable
 from penstock.io.kinesis.positions import TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.emulators import dynamodb_local

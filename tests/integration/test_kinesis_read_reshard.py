@@ -11,10 +11,10 @@ import time
 import boto3
 import pytest
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.kinesis.leases import LeaseTable
-from penstock.io.kinesis.live import KinesisLive
+from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.kinesis.lease.table import LeaseTable
 from penstock.io.kinesis.positions import SHARD_END
+from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from tests.simulator import KinesisSimulator

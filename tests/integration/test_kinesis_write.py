@@ -11,13 +11,14 @@ import boto3
 import pytest
 
 from local.aws_server import AwsServer
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied
-from penstock.io.kinesis import KinesisWriteOptions, check_write
-from penstock.io.kinesis.partition_keys import PartitionKeys
-from penstock.io.kinesis.sink import KinesisWriter
-from penstock.io.kinesis.write_policy import write_policy
-from penstock.pipelines import beats_to_kinesis
+from penstock.io.kinesis import KinesisWriteOptions
+from penstock.io.kinesis.write import preflight as check_write
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.policy import write_policy
+from penstock.io.kinesis.write.sink import KinesisWriter
+from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event
 from tests.tools.emulators import kinesis_local, settle
 from tests.tools.events import ToyOrigin

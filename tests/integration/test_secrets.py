@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from penstock.io.live import LIVE
+from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.__main__ import main
 from tests.tools.certificates import Authority
 from tests.tools.planted import (

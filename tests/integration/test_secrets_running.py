@@ -10,7 +10,7 @@ import pytest
 
 from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
-from penstock.io.elasticsearch.client import Client
+from penstock.io.elasticsearch.cluster.client import Client
 from penstock.io.options import display_data_of, flag_of
 from penstock.pipelines.__main__ import JOBS
 from penstock.pipelines.command_line import options_from
@@ -100,7 +100,7 @@ def test_a_reader_who_has_seen_enough(start_planted, planted):
 def test_no_option_shows_its_secret_nor_does_what_is_made_of_it():
     classes = set()
     for job in JOBS:
-        module = importlib.import_module(f"penstock.pipelines.{job.replace('-', '_')}")
+        module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
         classes |= {*module.option_classes([]), *module.option_classes(["--to", "kinesis"])}
     secret = {
         flag_of(field)[2:]

@@ -5,9 +5,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.io.kinesis._aggregation import Aggregator, aggregate_run
-from penstock.io.kinesis._packing import Packer, cut
+from penstock.io.kinesis.kpl._aggregation import Aggregator, aggregate_run
 from penstock.io.kinesis.shard_map import Shard, ShardMap
+from penstock.io.kinesis.write._packing import Packer, cut
 from tests.tools.kpl import UserRecord, user_records
 
 _keys = st.text(min_size=1, max_size=20)

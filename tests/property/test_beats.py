@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.io.beats import BeatsClient
-from penstock.io.beats._acks import Due, Ledger
 from penstock.io.beats._enrich import enriched, fields_of
-from penstock.io.beats._limits import Limits
-from penstock.io.beats._protocol import Receiver, Stretch
-from penstock.io.beats._proxy_protocol import parse
+from penstock.io.beats.wire._acks import Due, Ledger
+from penstock.io.beats.wire._limits import Limits
+from penstock.io.beats.wire._protocol import Receiver, Stretch
+from penstock.io.beats.wire._proxy_protocol import parse
 from penstock.io.errors import ProtocolError
 from tests.tools.lumberjack import compressed, data_event, event, window
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch._bulk import cut
-from penstock.io.elasticsearch._metadata import MetadataCutter
-from penstock.io.elasticsearch.client import NoAnswer
+from penstock.io.elasticsearch.bulk._bulk import cut
+from penstock.io.elasticsearch.bulk._metadata import MetadataCutter
+from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
 from tests.tools.events import event, filebeat_events
 

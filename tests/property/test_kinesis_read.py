@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from penstock.io.kinesis.leases import MemoryLeases
+from penstock.io.kinesis.lease.table import MemoryLeases
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.stream_model import SteppedLive, StreamModel

@@ -5,8 +5,8 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.io.kinesis._aggregation import Aggregator
-from penstock.io.kinesis._deaggregation import MAGIC, HashRange, deaggregate
+from penstock.io.kinesis.kpl._aggregation import Aggregator
+from penstock.io.kinesis.kpl._deaggregation import MAGIC, HashRange, deaggregate
 from tests.tools.kpl import user_records
 
 _keys = st.text(min_size=1, max_size=10)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.io.kinesis._aggregation import keyed_in_python, run_in_python
+from penstock.io.kinesis.kpl._aggregation import keyed_in_python, run_in_python
 
-kernel: Any = pytest.importorskip("penstock.io.kinesis._native_aggregation", reason="no kernel was built")
+kernel: Any = pytest.importorskip("penstock.io.kinesis.kpl._native_aggregation", reason="no kernel was built")
 
 _keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _datas = st.lists(st.binary(max_size=90) | st.integers(100, 20_000).map(bytes), max_size=40)

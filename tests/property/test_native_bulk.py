@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.io.elasticsearch import ElasticsearchOptions, _actions
-from penstock.io.elasticsearch._actions import DocumentMaker
-from penstock.io.elasticsearch._bulk import cut
-from penstock.transforms import native
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch.bulk import _actions
+from penstock.io.elasticsearch.bulk._actions import DocumentMaker
+from penstock.io.elasticsearch.bulk._bulk import cut
 from penstock.transforms.batch import Event
 from penstock.transforms.document import with_document
+from penstock.transforms.kernels import native
 from tests.tools.events import ToyOrigin, event, filebeat_events
 
-kernel = native.load("penstock.io.elasticsearch._native_bulk")
+kernel = native.load("penstock.io.elasticsearch.bulk._native_bulk")
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")
 
 TIME = '"@timestamp":"2026-11-22T01:02:03.000Z"'

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.io.kinesis._aggregation import Aggregator
-from penstock.io.kinesis._deaggregation import MAGIC, HashRange, deaggregate
+from penstock.io.kinesis.kpl._aggregation import Aggregator
+from penstock.io.kinesis.kpl._deaggregation import MAGIC, HashRange, deaggregate
 
-kernel: Any = pytest.importorskip("penstock.io.kinesis._native_deaggregation", reason="no kernel was built")
+kernel: Any = pytest.importorskip(
+    "penstock.io.kinesis.kpl._native_deaggregation", reason="no kernel was built"
+)
 
 _hash_keys = st.integers(0, (1 << 128) - 1)
 _ranges = st.none() | st.builds(HashRange.of, _hash_keys, _hash_keys)

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.transforms import native, timestamps
 from penstock.transforms.batch import Event
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id
+from penstock.transforms.kernels import native
+from penstock.transforms.time import timestamps
 from tests.tools.events import ToyOrigin, filebeat_events
 
-kernel = native.load("penstock.transforms._native_scan")
+kernel = native.load("penstock.transforms.kernels._native_scan")
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")
 
 CAPTURE = filebeat_events()

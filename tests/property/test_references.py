@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from penstock.transforms import timestamps
 from penstock.transforms.batch import Event
 from penstock.transforms.fields import MISSING, get, parse_path, put, remove
 from penstock.transforms.reference import compile_reference
+from penstock.transforms.time import timestamps
 from tests.tools.events import ToyOrigin
 
 TIMES = st.datetimes(datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30))  # noqa: DTZ001

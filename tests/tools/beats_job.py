@@ -11,9 +11,9 @@ import threading
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from penstock.io.acknowledge import Acknowledge
 from penstock.io.beats import BeatsOptions, ReadFromBeats
-from penstock.io.live import LIVE
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE
 
 
 class Append(beam.DoFn):

@@ -10,7 +10,7 @@ import sys
 import threading
 
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 
 
 def main() -> None:

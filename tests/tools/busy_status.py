@@ -9,9 +9,9 @@ import random
 import sys
 import time
 
-from penstock.io.live import LIVE, LiveSource
+from penstock.io.chain.live_objects import LIVE, LiveSource
+from penstock.io.chain.source_status import ClientStatus, ShardStatus
 from penstock.io.meters import METERS
-from penstock.io.status import ClientStatus, ShardStatus
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.history import EVERY_S, POINTS
 from penstock.pipelines.status.steps import Step

@@ -11,11 +11,12 @@ import sys
 
 import apache_beam as beam
 
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.aws import AwsOptions
-from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis, check_read
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
+from penstock.io.kinesis.read import preflight as check_read
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
 
 
 class Record(beam.DoFn):

@@ -5,8 +5,8 @@ import urllib.request
 from typing import Any
 
 from local.aws_server import AwsServer
-from penstock.io.aws import AwsOptions
-from penstock.io.iam import actions_of
+from penstock.io.aws.session import AwsOptions
+from penstock.io.preflight.iam import actions_of
 
 
 class MotoIam:

@@ -7,12 +7,12 @@ import hashlib
 import itertools
 from collections.abc import Callable
 
-from penstock.io.aws import AwsOptions
-from penstock.io.kinesis.calls import CallFailed, GetRecordsReply, Record
-from penstock.io.kinesis.leases import LeaseStore
-from penstock.io.kinesis.live import KinesisLive
+from penstock.io.aws.session import AwsOptions
+from penstock.io.kinesis.lease.table import LeaseStore
+from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
+from penstock.io.kinesis.wire.calls import CallFailed, GetRecordsReply, Record
 
 WHOLE = (1 << 128) - 1
 

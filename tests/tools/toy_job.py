@@ -10,12 +10,12 @@ import time
 
 import apache_beam as beam
 
-from penstock.io.acknowledge import Acknowledge
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.unbounded import read_batches
 from penstock.io.errors import DeliveryError, OptionError, Unreachable
-from penstock.io.live import LIVE, Chunk, LiveSource
-from penstock.io.unbounded import read_batches
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.job import JobOptions, run_streaming
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms.batch import Event
 
 

@@ -17,8 +17,8 @@ from botocore.exceptions import (
     SSOTokenLoadError,
 )
 
-from penstock.io.aws import AwsOptions, AwsSession, explain, explain_code
-from penstock.io.aws_codes import ACTIONS
+from penstock.io.aws.error_codes import ACTIONS
+from penstock.io.aws.session import AwsOptions, AwsSession, explain, explain_code
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, Unreachable
 from tests.simulator import KinesisSimulator
 

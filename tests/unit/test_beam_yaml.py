@@ -7,8 +7,8 @@ from apache_beam.transforms.display import DisplayData
 from apache_beam.utils.python_callable import PythonCallableWithSource
 
 from penstock.io.errors import OptionError
-from penstock.pipelines import run_yaml
 from penstock.pipelines.beam_yaml import TRANSFORMS, provider_file
+from penstock.pipelines.jobs import run_yaml
 
 CONFIGS = {
     "ReadFromBeats": {"beats_port": 5045, "enrich": ["source_metadata"]},

@@ -5,9 +5,19 @@ import os
 
 import pytest
 
-from penstock.io.checks import Check, Mark, examine, failed, fine, not_tried, start, warning, writable
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError
-from penstock.io.iam import Arns, actions_of, merged, narrowed, policy, statement
+from penstock.io.preflight.iam import Arns, actions_of, merged, narrowed, policy, statement
+from penstock.io.preflight.trials import (
+    Check,
+    Mark,
+    examine,
+    failed,
+    fine,
+    not_tried,
+    start,
+    warning,
+    writable,
+)
 
 PUT = statement("Write", "kinesis:PutRecords", "arn:x")
 

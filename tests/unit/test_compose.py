@@ -65,7 +65,7 @@ def test_a_job_takes_its_command(name):
     service = SERVICES[name]
     assert service["entrypoint"] == ["penstock"]
     assert service["command"][0] == name
-    module = importlib.import_module(f"penstock.pipelines.{name.replace('-', '_')}")
+    module = importlib.import_module(f"penstock.pipelines.jobs.{name.replace('-', '_')}")
     line = parse(f"penstock {name}", "", module.option_classes(), service["command"][1:])
     assert line.beam == []
 

@@ -10,7 +10,8 @@ import pytest
 from apache_beam.testing.util import assert_that
 from moto import mock_aws
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import (
     ReplayedOrigin,
     WriteDeadLetters,
@@ -24,7 +25,6 @@ from penstock.io.dead_letters._file import FileStore
 from penstock.io.dead_letters._letters import letter_id
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import DeliveryError, OptionError, PenstockError
-from penstock.io.live import LIVE
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
 from tests.tools.events import ARRIVED_MS, ToyOrigin, batch, event

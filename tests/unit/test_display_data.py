@@ -11,12 +11,12 @@ import pytest
 from apache_beam.transforms.display import DisplayData
 
 from penstock.io import beats, elasticsearch, kinesis, s3
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.aws import AwsOptions
+from penstock.io.archive.source import ReadForArchive
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.unbounded import Pacing, _Plan, _Read
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.options import display_data_of, option
-from penstock.io.s3.lease_read import ReadForArchive
-from penstock.io.unbounded import Pacing, _Plan, _Read
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
 from penstock.transforms.decode import JsonDecoder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penstock.pipelines.runners import FlinkStreamingOptions
+from penstock.pipelines.run.runners import FlinkStreamingOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

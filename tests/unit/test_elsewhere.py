@@ -8,8 +8,8 @@ import time
 import pytest
 from apache_beam.runners.runner import PipelineState
 
-from penstock.io.live import LIVE, Chunk, LiveSource
-from penstock.pipelines.elsewhere import follow, stay
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.pipelines.run.remote import follow, stay
 
 
 class Result:

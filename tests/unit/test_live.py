@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from penstock.io.chain.live_objects import Chunk, LiveSource, Registry
 from penstock.io.errors import Unreachable
-from penstock.io.live import Chunk, LiveSource, Registry
 from penstock.transforms.batch import Event
 
 

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from penstock.io.errors import AccessDenied
-from penstock.pipelines import logs
-from penstock.pipelines.logs import LogOptions, last_words, set_up_logging, tell, wants_json
+from penstock.pipelines.console import logs
+from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell, wants_json
 
 OURS = logging.getLogger("penstock.io.somewhere")
 THEIRS = logging.getLogger("apache_beam.somewhere")
@@ -171,9 +171,9 @@ def test_a_wrong_command_line_may_ask_for_json(argv, wanted):
 
 
 def test_every_job_has_the_same_log_options():
-    from penstock.pipelines.batch_job import BatchJobOptions
-    from penstock.pipelines.job import JobOptions
-    from penstock.pipelines.replay_dead_letters import ReplayOptions
+    from penstock.pipelines.jobs.replay_dead_letters import ReplayOptions
+    from penstock.pipelines.run.batch import BatchJobOptions
+    from penstock.pipelines.run.streaming import JobOptions
 
     for cls in (BatchJobOptions, JobOptions, ReplayOptions):
         assert {"log_level", "log_format"} <= {field.name for field in dataclasses.fields(cls)}

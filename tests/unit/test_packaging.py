@@ -75,15 +75,15 @@ def works(python, cwd):
     folder = Path(python).parent
     where = run(
         python, "-c",
-        "import io, penstock.io.live, penstock.transforms.batch, penstock.pipelines.job;"
-        "io.StringIO; print(penstock.io.live.__file__)",
+        "import io, penstock.io.chain.live_objects, penstock.transforms.batch, penstock.pipelines.run.streaming;"
+        "io.StringIO; print(penstock.io.chain.live_objects.__file__)",
         cwd=cwd,
     ).strip()  # fmt: skip
     assert "beats-to-kinesis" in run(folder / "penstock", "--help", cwd=cwd)
     assert "penstock 0." in run(folder / "penstock", "--version", cwd=cwd)
     for job in ("beats-to-kinesis", "kinesis-to-elasticsearch"):
         by_script = run(folder / "penstock", job, "--help", cwd=cwd)
-        by_module = run(python, "-m", f"penstock.pipelines.{job.replace('-', '_')}", "--help", cwd=cwd)
+        by_module = run(python, "-m", f"penstock.pipelines.jobs.{job.replace('-', '_')}", "--help", cwd=cwd)
         assert by_script == by_module
         assert "--dead_letters" in by_script
     return Path(where)
@@ -91,9 +91,7 @@ def works(python, cwd):
 
 def kernels(python, cwd):
     """Which kernels an installation uses."""
-    told = (
-        "import penstock.io.kinesis.sink, penstock.io.kinesis.source; from penstock.transforms import native"
-    )
+    told = "import penstock.io.kinesis.write.sink, penstock.io.kinesis.read.source; from penstock.transforms import native"
     return run(python, "-c", f"{told}; print(*native.available())", cwd=cwd).split()
 
 

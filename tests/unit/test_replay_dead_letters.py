@@ -5,9 +5,9 @@ import orjson
 import pytest
 from moto import mock_aws
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import encode
-from penstock.io.live import LIVE
-from penstock.pipelines import replay_dead_letters
+from penstock.pipelines.jobs import replay_dead_letters
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.decode import JsonDecoder
 from tests.tools.events import event

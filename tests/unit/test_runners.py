@@ -8,15 +8,15 @@ import pytest
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions
 
 from penstock.io.errors import OptionError
-from penstock.pipelines import (
-    batch_job,
+from penstock.pipelines.jobs import (
     beats_to_kinesis,
-    job,
     kinesis_to_elasticsearch,
     kinesis_to_s3,
     s3_to_elasticsearch,
 )
-from penstock.pipelines.runners import FlinkStreamingOptions, runs_elsewhere, settle
+from penstock.pipelines.run import batch as batch_job
+from penstock.pipelines.run import streaming as job
+from penstock.pipelines.run.runners import FlinkStreamingOptions, runs_elsewhere, settle
 
 POOL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000")
 FLINK = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8081", *POOL)

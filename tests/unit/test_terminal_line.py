@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from penstock.pipelines.terminal_line import TerminalLine, takes_a_line
+from penstock.pipelines.console.terminal_line import TerminalLine, takes_a_line
 from tests.tools.screen import rows_of
 
 

@@ -16,13 +16,13 @@ from apache_beam.io.unbounded_source import _UnboundedSourceRestrictionCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from penstock.io import _flink_keys, unbounded
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.batch_coder import BatchCoder
+from penstock.io.chain import _flink_keys, unbounded
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.batch_coder import BatchCoder
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.unbounded import Pacing, Split, read_batches, readers_of
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError, StateError
-from penstock.io.live import LIVE, Chunk, LiveSource
-from penstock.io.unbounded import Pacing, Split, read_batches, readers_of
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
 
@@ -259,7 +259,7 @@ def test_a_stored_split_holds_no_options_and_no_code():
     names = [
         text for name, text in operations if name == "SHORT_BINUNICODE" and text.startswith(("_", "penstock"))
     ]
-    assert names == ["penstock.io.unbounded", "_parse_split"]
+    assert names == ["penstock.io.chain.unbounded", "_parse_split"]
     assert pickle.loads(pickled).text() == SPLIT_1
 
 

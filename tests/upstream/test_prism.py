@@ -19,7 +19,7 @@ def prism():
     return beam_programs.prism()
 
 
-@fault("docs need not warn of it, and pipelines/runners.py neither: Prism listens on loopback.")
+@fault("docs need not warn of it, and pipelines/run/runners.py neither: Prism listens on loopback.")
 def test_prism_listens_on_loopback_only(prism):
     port = free_port()
     command = [prism, f"--job_port={port}", "--serve_http=false"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.io.beats.options import BeatsOptions
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.beats_client import Shipper, Source
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 
 FIXTURE = Path(__file__).parent / "fixtures" / "filebeat_7.17_uncompressed.bin"

@@ -7,10 +7,11 @@ import sys
 import pytest
 from cryptography import x509
 
-from penstock.io.beats import BeatsOptions, check, checks
-from penstock.io.beats._certificate import validity
-from penstock.io.checks import Mark, examine
+from penstock.io.beats import BeatsOptions, checks
+from penstock.io.beats import preflight as check
+from penstock.io.beats.server._certificate import validity
 from penstock.io.errors import OptionError
+from penstock.io.preflight.trials import Mark, examine
 from tests.tools.certificates import Authority
 
 DAY = datetime.timedelta(days=1)
@@ -93,7 +94,7 @@ def test_a_key_of_another_certificate_is_the_one_failure(files, tmp_path):
 
 
 def test_a_port_that_is_taken(monkeypatch):
-    monkeypatch.setattr(sys.modules["penstock.io.beats.check"], "CHECK_PATIENCE_S", 0.0)
+    monkeypatch.setattr(sys.modules["penstock.io.beats.preflight"], "CHECK_PATIENCE_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         options = BeatsOptions(port=taken.getsockname()[1])
         assert found(options)["Beats port"].mark is Mark.FAILED

@@ -7,9 +7,9 @@ import pytest
 
 from penstock.io.beats import BeatsClient
 from penstock.io.beats._enrich import _spliced, enriched, fields_of
-from penstock.io.beats._limits import Limits
-from penstock.io.beats._protocol import Receiver
 from penstock.io.beats.prepare import enrich, validate
+from penstock.io.beats.wire._limits import Limits
+from penstock.io.beats.wire._protocol import Receiver
 from penstock.transforms.batch import Event, EventBatch
 
 PLAIN = BeatsClient("10.1.2.3", 4711)

@@ -135,7 +135,7 @@ def test_a_bomb_of_100_mb_raises_the_peak_by_less_than_32_mb(
 STILL = """
 import sys
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
 server = BeatsServer("still", BeatsOptions(port=0, keepalive_interval=0.5))
 print(server.address[1], flush=True)
 sys.stdin.read()

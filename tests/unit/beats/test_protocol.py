@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.io.beats._limits import Limits
-from penstock.io.beats._protocol import Receiver, Stretch
+from penstock.io.beats.wire._limits import Limits
+from penstock.io.beats.wire._protocol import Receiver, Stretch
 from penstock.io.errors import ProtocolError
 from tests.tools.lumberjack import compressed, data_event, event, payloads, whole_window, window
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from penstock.io.beats._proxy_protocol import Header, parse
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.beats.wire._proxy_protocol import Header, parse
 from penstock.io.errors import ProtocolError
 from tests.tools.lumberjack import Client, payloads, whole_window
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from penstock.io.beats._complaints import Complaints
-from penstock.io.beats.server import BeatsServer
+from penstock.io.beats.server._complaints import Complaints
+from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
 

@@ -12,14 +12,15 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from penstock.io.acknowledge import Acknowledge
-from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats, check
-from penstock.io.beats.server import BeatsServer
-from penstock.io.beats.sockets import listen
+from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats
+from penstock.io.beats import preflight as check
+from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.source import key_of
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
-from penstock.io.live import LIVE
 from tests.tools.lumberjack import Client, payloads, whole_window
 
 WRITTEN: list[bytes] = []

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from penstock.io.beats import BeatsOptions, check
-from penstock.io.beats.server import BeatsServer
-from penstock.io.beats.tls import ReloadingTls, TlsFiles, load, openssl_name
-from penstock.io.beats.welcome import subject_of
+from penstock.io.beats import BeatsOptions
+from penstock.io.beats import preflight as check
+from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.beats.server.handshake import subject_of
+from penstock.io.beats.server.tls import ReloadingTls, TlsFiles, load, openssl_name
 from penstock.io.errors import OptionError
 from tests.tools.certificates import Authority
 from tests.tools.lumberjack import Client, payloads, whole_window

@@ -12,10 +12,10 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 from jsonschema import Draft7Validator
 from packaging.specifiers import SpecifierSet
 
-from penstock.pipelines import beats_to_kinesis, kinesis_to_elasticsearch
 from penstock.pipelines.command_line import parse
-from penstock.pipelines.elsewhere import follow
-from penstock.pipelines.runners import runs_elsewhere, settle
+from penstock.pipelines.jobs import beats_to_kinesis, kinesis_to_elasticsearch
+from penstock.pipelines.run.remote import follow
+from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch._actions import DocumentMaker
+from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.transforms.document import with_document
 from tests.tools.events import event
 

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from penstock.io.elasticsearch._bulk import (
+from penstock.io.elasticsearch.bulk._bulk import (
     BadReply,
     Bulk,
     Cause,

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from penstock.io.checks import Mark, examine
 from penstock.io.elasticsearch import ElasticsearchOptions, checks, needed_role
-from penstock.io.elasticsearch._disk import fullest, must_stay_free
+from penstock.io.elasticsearch.cluster._disk import fullest, must_stay_free
+from penstock.io.preflight.trials import Mark, examine
 from tests.tools.fake_http import fake_http
 
 GIB = 1 << 30

@@ -4,9 +4,9 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.testing.util import assert_that
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.errors import AccessDenied
-from penstock.io.live import LIVE
 from tests.tools.events import batch, event
 from tests.tools.fake_http import fake_http
 

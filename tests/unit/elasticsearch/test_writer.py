@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.client import NoAnswer
+from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, DeliveryError, PeerError
 from penstock.transforms.batch import Event

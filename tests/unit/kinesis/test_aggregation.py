@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock.io.kinesis._aggregation import (
+from penstock.io.kinesis.kpl._aggregation import (
     Aggregator,
     aggregate_keyed,
     aggregate_run,

@@ -8,15 +8,15 @@ import moto
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.aws_check import AwsAccount, identity_checks
-from penstock.io.aws_codes import ACTIONS
-from penstock.io.checks import Mark, examine
-from penstock.io.iam import Arns, actions_of
+from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.error_codes import ACTIONS
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, read_checks, write_checks
-from penstock.io.kinesis.leases import LeaseTable
-from penstock.io.kinesis.read_policy import read_statements
-from penstock.io.kinesis.write_policy import write_statements
+from penstock.io.kinesis.lease.table import LeaseTable
+from penstock.io.kinesis.read.policy import read_statements
+from penstock.io.kinesis.write.policy import write_statements
+from penstock.io.preflight.iam import Arns, actions_of
+from penstock.io.preflight.trials import Mark, examine
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 ARNS = Arns("us-east-1", "123456789012")

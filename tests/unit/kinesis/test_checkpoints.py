@@ -2,7 +2,7 @@
 
 import itertools
 
-from penstock.io.kinesis.checkpoints import ShardProgress
+from penstock.io.kinesis.lease.checkpoints import ShardProgress
 from penstock.io.kinesis.positions import SHARD_END, TRIM_HORIZON, Position
 
 

@@ -21,9 +21,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied, Unreachable
-from penstock.io.kinesis.client import CallFailed, KinesisClient, PutEntry, connect
+from penstock.io.kinesis.wire.client import CallFailed, KinesisClient, PutEntry, connect
 from tests.simulator import KinesisSimulator
 
 PLANES = ["thin", "boto3"]

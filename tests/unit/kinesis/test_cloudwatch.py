@@ -9,10 +9,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from penstock.io.aws import AwsOptions
-from penstock.io.kinesis.cloudwatch import MetricsUploader, metric_data
-from penstock.io.kinesis.write_metrics import Metric, Recorder
-from penstock.io.kinesis.write_options import KinesisWriteOptions
+from penstock.io.aws.session import AwsOptions
+from penstock.io.kinesis.write.cloudwatch import MetricsUploader, metric_data
+from penstock.io.kinesis.write.metrics import Metric, Recorder
+from penstock.io.kinesis.write.options import KinesisWriteOptions
 
 
 def _recorded() -> Recorder:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.io.kinesis import _deaggregation
-from penstock.io.kinesis._deaggregation import MAGIC, HashRange, deaggregate_all
+from penstock.io.kinesis.kpl import _deaggregation
+from penstock.io.kinesis.kpl._deaggregation import MAGIC, HashRange, deaggregate_all
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RECORDS = [

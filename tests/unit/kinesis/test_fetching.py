@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from penstock.io.kinesis.fetching import FetchPool
+from penstock.io.kinesis.read.fetching import FetchPool
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.io.kinesis import _get_reply
-from penstock.io.kinesis._get_reply import decode_get_records
-from penstock.io.kinesis.calls import ChildShard, GetRecordsReply, HashKeyRange, Record
+from penstock.io.kinesis.wire import _get_reply
+from penstock.io.kinesis.wire._get_reply import decode_get_records
+from penstock.io.kinesis.wire.calls import ChildShard, GetRecordsReply, HashKeyRange, Record
 
 
 @settings(deadline=None)

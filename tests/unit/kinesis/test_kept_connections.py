@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from urllib3.connection import HTTPConnection
 
-from penstock.io.kinesis import kept_connections
-from penstock.io.kinesis.kept_connections import KeptConnections
+from penstock.io.kinesis.wire import kept_connections
+from penstock.io.kinesis.wire.kept_connections import KeptConnections
 
 
 class Peer:

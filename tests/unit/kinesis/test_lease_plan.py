@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from penstock.io.kinesis._lease_plan import LeaseWatch, choose
-from penstock.io.kinesis.leases import Lease
+from penstock.io.kinesis.lease._plan import LeaseWatch, choose
+from penstock.io.kinesis.lease.table import Lease
 from penstock.io.kinesis.positions import TRIM_HORIZON
 
 

@@ -8,8 +8,8 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.kinesis.leases import Lease, LeaseLost, LeaseTable, MemoryLeases
+from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, Position
 
 TABLES = [

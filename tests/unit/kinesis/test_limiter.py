@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.io.kinesis._limiter import ShardLimiter
+from penstock.io.kinesis.write._limiter import ShardLimiter
 
 
 class Clock:

@@ -3,8 +3,8 @@
 import pytest
 
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.partition_keys import PartitionKeys
-from penstock.io.kinesis.stream_names import StreamName
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.stream_names import StreamName
 from penstock.transforms.batch import Document, Event
 from tests.tools.events import ToyOrigin
 

@@ -4,9 +4,9 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied
-from penstock.io.kinesis.read_metrics import ReadMetrics
+from penstock.io.kinesis.read.metrics import ReadMetrics
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 SAMPLE = {

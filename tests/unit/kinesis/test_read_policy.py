@@ -9,17 +9,17 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws import AwsOptions, AwsSession
-from penstock.io.aws_codes import ACTIONS
+from penstock.io.aws.error_codes import ACTIONS
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied
-from penstock.io.kinesis.calls import CallFailed
-from penstock.io.kinesis.check_read import check_read
-from penstock.io.kinesis.leases import LeaseTable
+from penstock.io.kinesis.lease.table import LeaseTable
 from penstock.io.kinesis.positions import SHARD_END
-from penstock.io.kinesis.read_metrics import ReadMetrics
+from penstock.io.kinesis.read.metrics import ReadMetrics
+from penstock.io.kinesis.read.policy import READ_HELP, read_policy
+from penstock.io.kinesis.read.preflight import check_read
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.read_policy import READ_HELP, read_policy
 from penstock.io.kinesis.shard_map import list_shards
+from penstock.io.kinesis.wire.calls import CallFailed
 from tests.tools.stream_model import SteppedLive, StreamModel
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import NotFound, PeerError, PenstockError
 from penstock.io.kinesis.shard_map import LiveShardMap, Shard, ShardMap, list_shards
 from tests.simulator import KinesisSimulator

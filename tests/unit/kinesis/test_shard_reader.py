@@ -5,13 +5,13 @@ import logging
 
 import pytest
 
-from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied
-from penstock.io.kinesis._deaggregation import HashRange
-from penstock.io.kinesis.calls import CallFailed
+from penstock.io.kinesis.kpl._deaggregation import HashRange
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, Position
+from penstock.io.kinesis.read.shard_reader import ShardReader
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.shard_reader import ShardReader
+from penstock.io.kinesis.wire.calls import CallFailed
 from penstock.io.meters import METERS
 from tests.tools.stream_model import WHOLE, StreamModel
 from tests.unit.kinesis.test_deaggregation import field, sealed, user_record

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from penstock.io.kinesis.workers import is_gone, name_worker
+from penstock.io.kinesis.lease.worker_names import is_gone, name_worker
 
 
 def test_we_are_not_gone_and_no_name_is_given_twice():
@@ -13,7 +13,7 @@ def test_we_are_not_gone_and_no_name_is_given_twice():
 
 
 def test_a_worker_that_ended_is_gone_even_when_its_process_id_lives_on():
-    code = "from penstock.io.kinesis.workers import name_worker; print(name_worker())"
+    code = "from penstock.io.kinesis.lease.worker_names import name_worker; print(name_worker())"
     dead = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from penstock.io.aws import AwsOptions, AwsSession
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError, PenstockError, Unreachable
-from penstock.io.kinesis._limiter import ShardLimiter
-from penstock.io.kinesis.client import connect
 from penstock.io.kinesis.shard_map import LiveShardMap, Shard, list_shards
-from penstock.io.kinesis.write_metrics import Metric, Recorder
-from penstock.io.kinesis.write_options import KinesisWriteOptions
-from penstock.io.kinesis.writer import Refusal, StreamWriter
+from penstock.io.kinesis.wire.client import connect
+from penstock.io.kinesis.write._limiter import ShardLimiter
+from penstock.io.kinesis.write.metrics import Metric, Recorder
+from penstock.io.kinesis.write.options import KinesisWriteOptions
+from penstock.io.kinesis.write.writer import Refusal, StreamWriter
 from tests.simulator import KinesisSimulator
 from tests.simulator.state import Throttle
 from tests.tools.kpl import UserRecord, user_records

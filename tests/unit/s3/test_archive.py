@@ -6,16 +6,16 @@ import threading
 
 import pytest
 
+from penstock.io.archive.files import encode, name_of
+from penstock.io.archive.sink import Archive
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import AccessDenied, DeliveryError, Unreachable
 from penstock.io.kinesis.positions import KinesisRecord
-from penstock.io.live import LIVE
-from penstock.io.s3.archive import Archive
-from penstock.io.s3.archive_files import encode, name_of
 from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
-from penstock.pipelines import kinesis_to_s3
+from penstock.pipelines.jobs import kinesis_to_s3
 from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.decode import JsonDecoder
 

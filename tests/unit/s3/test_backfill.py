@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.io.aws import AwsOptions
-from penstock.io.live import LIVE
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.s3 import (
     AddObjectProperties,
     Decode,
@@ -20,12 +20,13 @@ from penstock.io.s3 import (
     list_objects,
 )
 from penstock.io.s3.estimate import estimate
-from penstock.io.s3.manifest import open_manifest
 from penstock.io.s3.options import S3ReadOptions
-from penstock.io.s3.tally import Counts, read_counts
-from penstock.io.s3.throttle import Throttle
-from penstock.pipelines import batch_job, s3_to_elasticsearch
-from penstock.pipelines.progress import Display, Workload
+from penstock.io.s3.units.manifest import open_manifest
+from penstock.io.s3.units.tally import Counts, read_counts
+from penstock.io.s3.units.throttle import Throttle
+from penstock.pipelines.console.progress import Display, Workload
+from penstock.pipelines.jobs import s3_to_elasticsearch
+from penstock.pipelines.run import batch as batch_job
 from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import document_of
 

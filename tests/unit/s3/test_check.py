@@ -9,12 +9,12 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws import AwsOptions
-from penstock.io.aws_check import AwsAccount, identity_checks
-from penstock.io.checks import Mark, examine
-from penstock.io.dead_letters import check as letters
+from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.session import AwsOptions
+from penstock.io.dead_letters import preflight as letters
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.iam import Arns, actions_of, policy
+from penstock.io.preflight.iam import Arns, actions_of, policy
+from penstock.io.preflight.trials import Mark, examine
 from penstock.io.s3 import (
     ArchiveOptions,
     S3ReadOptions,

@@ -5,12 +5,12 @@ import stat
 import subprocess
 import sys
 
-from penstock.io.s3.claims import Claims
 from penstock.io.s3.origin import S3Object, WorkUnit
+from penstock.io.s3.units.claims import Claims
 
 TAKE_ALL = """
 import sys
-from penstock.io.s3.claims import Claims
+from penstock.io.s3.units.claims import Claims
 
 claims = Claims(sys.argv[1])
 while (unit := claims.take()) is not None:

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from backports import zstd
 
-from penstock.io.s3._compression import BLOCK, Damaged, blocks, detect
+from penstock.io.s3.formats._compression import BLOCK, Damaged, blocks, detect
 
 CONTENT = random.Random(1).randbytes(300_000) + b"x" * 3_000_000
 FORMATS = {"gzip": gzip.compress, "zstd": zstd.compress, "bzip2": bz2.compress, "xz": lzma.compress}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from penstock.io.aws import AwsOptions
-from penstock.io.kinesis.leases import MemoryLeases
+from penstock.io.archive.source import LeaseOnlyKinesis
+from penstock.io.aws.session import AwsOptions
+from penstock.io.kinesis.lease.table import MemoryLeases
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.s3.lease_read import LeaseOnlyKinesis
 from tests.simulator import KinesisSimulator
 
 

@@ -9,14 +9,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from penstock.io.aws import AwsOptions
+from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, Unreachable
 from penstock.io.s3.listing import Stores, list_objects
-from penstock.io.s3.manifest import Finished, is_last_part, object_id, open_manifest, unit_id
 from penstock.io.s3.objects import ObjectFailure, ObjectStream, S3Objects, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
+from penstock.io.s3.units.manifest import Finished, is_last_part, object_id, open_manifest, unit_id
 
 BUCKET = "lake-of-tests"
 

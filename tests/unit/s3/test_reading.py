@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.io.s3 import _lines, reading
+from penstock.io.s3 import reading
+from penstock.io.s3.formats import _lines
 from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit

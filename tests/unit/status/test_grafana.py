@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from penstock.io.chain.live_objects import LIVE, LiveSource
+from penstock.io.chain.source_status import ShardStatus
 from penstock.io.elasticsearch import writer  # noqa: F401  declares its meters
-from penstock.io.kinesis import coordinator  # noqa: F401
-from penstock.io.live import LIVE, LiveSource
+from penstock.io.kinesis.lease import coordinator  # noqa: F401
 from penstock.io.meters import METERS
-from penstock.io.status import ShardStatus
 from penstock.pipelines.status import Monitor
 from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.steps import Step

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.errors import PeerError
-from penstock.io.live import LIVE, Chunk, LiveSource
 from penstock.io.meters import METERS
-from penstock.io.status import ClientStatus, ShardStatus, SourceStatus
-from penstock.pipelines.logs import FIGURES
+from penstock.pipelines.console.logs import FIGURES
 from penstock.pipelines.status import monitor as monitor_module
 from penstock.pipelines.status.history import MAX_SERIES, History
 from penstock.pipelines.status.metrics import metrics_text

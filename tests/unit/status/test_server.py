@@ -10,10 +10,11 @@ import time
 
 import pytest
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import OptionError
-from penstock.io.live import LIVE
-from penstock.pipelines.status import Monitor, StatusServer, server
-from penstock.pipelines.status.page import PAGE, PAGE_POLICY
+from penstock.pipelines.status import Monitor, StatusServer
+from penstock.pipelines.status import page_server as server
+from penstock.pipelines.status.page.render import PAGE, PAGE_POLICY
 from penstock.pipelines.status.steps import Step
 
 PATHS = ("/", "/status.json", "/metrics", "/healthz", "/readyz")

@@ -14,8 +14,8 @@ from penstock.transforms import (
     RenameFields,
     SetTimestamp,
 )
-from penstock.transforms.date_parser import compile_parsers
 from penstock.transforms.document import document_of, payload_of
+from penstock.transforms.time.date_parser import compile_parsers
 from tests.tools.events import ARRIVED_MS, event
 
 

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from penstock.transforms import native
+from penstock.transforms.kernels import native
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from penstock.transforms import timestamps
+from penstock.transforms.time import timestamps
 
 MOMENT = datetime.datetime(2026, 2, 3, 4, 5, 6, 78_000, tzinfo=datetime.UTC)
 

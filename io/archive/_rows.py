@@ -1,0 +1,148 @@
+"""The archive's rows: what `kinesis-to-s3` writes, and how a backfill knows it again.
+
+A row is one record of the stream (a user record where several were aggregated): its original bytes and the
+position that names it. So a backfill gives its events the origin that they had on the live path, and with it
+the same document id. The names of the columns are a format that stays: `VERSION` changes with them.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from penstock.io.kinesis.positions import KinesisRecord
+from penstock.io.s3.formats._lines import Piece
+from penstock.transforms.batch import DeadLetter, Event
+
+__all__ = [
+    "AVRO_SCHEMA",
+    "COLUMNS",
+    "JSON_START",
+    "MARK",
+    "VERSION",
+    "events_of_columns",
+    "events_of_lines",
+    "is_archive",
+    "json_line",
+    "row_of",
+]
+
+VERSION = "1"
+MARK = "penstock.archive"
+"""Key of the file's metadata (Parquet, Avro) whose value is the version."""
+
+COLUMNS = (
+    "stream",
+    "shard_id",
+    "sequence_number",
+    "sub_sequence_number",
+    "user_records",
+    "partition_key",
+    "arrived_ms",
+    "data",
+)
+"""In this order in every format; `arrived_ms` is milliseconds since 1970."""
+
+JSON_START = b'{"penstock_archive":1,'
+"""How every line of a JSON lines archive begins; in it, bytes that aren't UTF-8 stand in `data_base64`."""
+
+AVRO_SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "KinesisRecord",
+    "namespace": "penstock.archive",
+    "fields": [
+        {"name": "stream", "type": "string"},
+        {"name": "shard_id", "type": "string"},
+        {"name": "sequence_number", "type": "string"},
+        {"name": "sub_sequence_number", "type": "int"},
+        {"name": "user_records", "type": "int"},
+        {"name": "partition_key", "type": "string"},
+        {"name": "arrived_ms", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "data", "type": "bytes"},
+    ],
+}
+
+
+def is_archive(names: Iterable[str], version: str | None) -> bool:
+    """Whether a file with these columns and this value of `MARK` is one of ours."""
+    return version == VERSION and set(COLUMNS) <= set(names)
+
+
+def row_of(event: Event) -> tuple[Any, ...]:
+    """The event's values, in the order of `COLUMNS`."""
+    origin: KinesisRecord = event.origin  # type: ignore[assignment]
+    return (
+        origin.stream, origin.shard_id, origin.sequence_number, event.index, origin.user_records,
+        origin.partition_key, origin.arrived_ms, event.data,
+    )  # fmt: skip
+
+
+def events_of_columns(columns: Sequence[Sequence[Any]]) -> list[Event]:
+    """Events from the columns' values; rows that follow one another and are of one record share its origin."""
+    streams, shards, numbers, indices, counts, keys, times, payloads = columns
+    events = []
+    last: tuple[Any, ...] = ()
+    origin: KinesisRecord | None = None
+    for identity, index, data in zip(
+        zip(numbers, shards, streams, keys, times, counts, strict=True), indices, payloads, strict=True
+    ):
+        if origin is None or identity != last:
+            number, shard_id, stream, key, arrived_ms, count = last = identity
+            origin = KinesisRecord(stream, shard_id, number, key, arrived_ms, count)
+        events.append(Event(data, origin, index))
+    return events
+
+
+class _Line(msgspec.Struct, gc=False):
+    stream: str
+    shard_id: str
+    sequence_number: str
+    sub_sequence_number: int
+    user_records: int
+    partition_key: str
+    arrived_ms: int
+    data: str | None = None
+    data_base64: str | None = None
+
+
+_read = msgspec.json.Decoder(_Line).decode
+
+
+def json_line(event: Event) -> bytes:
+    """The event as a line of a JSON lines archive, with its line end."""
+    values = dict(zip(COLUMNS, row_of(event), strict=True))
+    try:
+        values["data"] = event.data.decode()
+    except UnicodeDecodeError:
+        del values["data"]
+        values["data_base64"] = base64.b64encode(event.data).decode()
+    return JSON_START + orjson.dumps(values)[1:] + b"\n"
+
+
+def events_of_lines(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """What the lines of a JSON lines archive hold; a line that isn't one of its own is a dead letter."""
+    origin: KinesisRecord | None = None
+    for lines, letters in pieces:
+        events: list[Event] = []
+        refused = list(letters)
+        for line in lines:
+            try:
+                values = _read(line.data)
+                data = (
+                    values.data.encode()
+                    if values.data is not None
+                    else base64.b64decode(values.data_base64 or "", validate=True)
+                )
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                refused.append(DeadLetter(line, type(error).__name__, str(error)[:300], "s3"))
+                continue
+            found = KinesisRecord(
+                values.stream, values.shard_id, values.sequence_number, values.partition_key,
+                values.arrived_ms, values.user_records,
+            )  # fmt: skip
+            if origin is None or found != origin:
+                origin = found
+            events.append(Event(data, origin, values.sub_sequence_number))
+        yield events, refused

@@ -1,0 +1,99 @@
+"""A file of the archive as bytes, and what it is called.
+
+The name is made of the first record's position. What is read again after a crash begins at the checkpoint, which
+is where the first file that was not acknowledged began: so a retry writes over that file instead of beside it.
+"""
+
+import datetime
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
+from backports import zstd
+from isal import igzip
+
+from penstock.io.archive._rows import AVRO_SCHEMA, COLUMNS, MARK, VERSION, json_line, row_of
+from penstock.io.kinesis.positions import KinesisRecord
+from penstock.transforms.batch import Event
+
+__all__ = ["encode", "hour_of", "name_of"]
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("stream", pa.string(), nullable=False),
+        pa.field("shard_id", pa.string(), nullable=False),
+        pa.field("sequence_number", pa.string(), nullable=False),
+        pa.field("sub_sequence_number", pa.int32(), nullable=False),
+        pa.field("user_records", pa.int32(), nullable=False),
+        pa.field("partition_key", pa.string(), nullable=False),
+        pa.field("arrived_ms", pa.int64(), nullable=False),
+        pa.field("data", pa.binary(), nullable=False),
+    ],
+    metadata={MARK: VERSION},
+)
+_ROW_GROUP_ROWS = 50_000
+_SUFFIXES = {
+    ("parquet", "zstd"): "parquet",
+    ("parquet", "gzip"): "parquet",
+    ("avro", "zstd"): "avro",
+    ("avro", "gzip"): "avro",
+    ("json", "zstd"): "jsonl.zst",
+    ("json", "gzip"): "jsonl.gz",
+}
+
+
+def hour_of(event: Event) -> int:
+    """The hour in which the record reached the stream, in hours since 1970, UTC."""
+    return event.origin.arrived_ms // 3_600_000
+
+
+def name_of(prefix: str, first: Event, kind: str, compression: str) -> str:
+    """The key of the file that begins with `first`: `PREFIX/dt=YYYY-MM-DD/hour=HH/STREAM-SHARD-SEQUENCE-SUB.SUFFIX`."""
+    origin: KinesisRecord = first.origin  # type: ignore[assignment]
+    hour = datetime.datetime.fromtimestamp(hour_of(first) * 3600, datetime.UTC)
+    name = f"{origin.stream}-{origin.shard_id}-{origin.sequence_number}-{first.index}"
+    key = f"dt={hour:%Y-%m-%d}/hour={hour:%H}/{name}.{_SUFFIXES[kind, compression]}"
+    return f"{prefix}/{key}" if prefix else key
+
+
+def encode(events: Sequence[Event], kind: str, compression: str) -> bytes:
+    """The file's bytes.
+
+    Args:
+        events: of Kinesis records, in order.
+        kind: `parquet`, `avro` or `json`.
+        compression: `zstd` or `gzip`.
+    """
+    if kind == "json":
+        text = b"".join([json_line(event) for event in events])
+        return zstd.compress(text, 3) if compression == "zstd" else igzip.compress(text, 1)
+    rows = [row_of(event) for event in events]
+    output = io.BytesIO()
+    if kind == "avro":
+        codec = "zstandard" if compression == "zstd" else "deflate"
+        fastavro.writer(
+            output,
+            AVRO_SCHEMA,
+            _records(rows),
+            codec=codec,
+            sync_interval=256 << 10,
+            metadata={MARK: VERSION},
+        )
+    else:
+        columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
+        table = pa.table(columns, schema=_SCHEMA)
+        pq.write_table(
+            table,
+            output,
+            compression=compression,
+            row_group_size=_ROW_GROUP_ROWS,
+            use_dictionary=["stream", "shard_id"],
+        )
+    return output.getvalue()
+
+
+def _records(rows: list[tuple[Any, ...]]) -> Any:
+    return (dict(zip(COLUMNS, row, strict=True)) for row in rows)

@@ -1,0 +1,370 @@
+"""`WriteToArchive`: a stream's records as files in S3, acknowledged only after the upload.
+
+Problem. Files should be large, batches are small: the write ends long after `process` has returned.
+
+Plan. The sink takes a batch's tokens over; nothing behind it acknowledges. Records wait by shard and by the hour in
+which they arrived. A shard's records are sealed when they are large enough or old enough, when the source has
+no room left, or on a stop; then encoded, uploaded, acknowledged, and the shard's checkpoint is stored at once.
+
+Invariants.
+- A shard's sealed groups are uploaded one after another, the next one only after the checkpoint of the last is
+  stored: so what is read again after a crash begins where a file began, and writes over that file.
+- A token is acknowledged once, after every file that holds events of its chunk.
+- A bundle that failed is handed out again whole: whoever holds one of its tokens forgets what is not sealed.
+- Memory: what the source has handed out, which its `max_pending_*` bound; the job raises them to three files.
+
+Refused: acknowledging in `process` with files on local disk (a lost machine loses them); Beam's own file sinks
+(they write at a window's end through a shuffle, which the acknowledgement can't pass).
+"""
+
+import concurrent.futures
+import hashlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from penstock.io.archive.files import encode, hour_of, name_of
+from penstock.io.archive.source import LeaseOnlyKinesis
+from penstock.io.aws.session import AwsOptions
+from penstock.io.backoff import delays
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PeerError, PenstockError
+from penstock.io.meters import METERS
+from penstock.io.options import display_data_of
+from penstock.io.s3.objects import S3Objects
+from penstock.io.s3.options import ArchiveOptions
+from penstock.transforms.batch import Event, EventBatch
+
+__all__ = ["Archive", "WriteToArchive"]
+
+_LOGGER = logging.getLogger(__name__)
+_TICK_S = 0.2
+_PRESSURE = 0.7
+_CHECKPOINT_TIMEOUT_S = 30.0
+_CONTENT_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "avro": "application/avro",
+    "json": "application/x-ndjson",
+}
+
+
+class WriteToArchive(beam.PTransform):
+    """Writes records to files under `dt=YYYY-MM-DD/hour=HH/`; the last step of its chain, in place of `Acknowledge`.
+
+    Args:
+        options: see there.
+        aws: who we are.
+
+    Unit of parallelism: the shard; uploads run `upload_threads` at a time.
+
+    Delivery guarantee: at least once. A file is written over by a retry, and nothing is acknowledged before its
+    upload; a backfill gives a record that is there twice the same document id.
+
+    IAM actions: s3:PutObject on the prefix, s3:ListBucket on the bucket; kms:GenerateDataKey where it is encrypted.
+
+    Metrics (namespace `archive`): counter `events` (taken in).
+    """
+
+    def __init__(self, options: ArchiveOptions, aws: AwsOptions) -> None:
+        super().__init__()
+        self._options = options
+        self._aws = aws
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        return batches | "WriteToArchive" >> beam.ParDo(_ArchiveDoFn(self._options, self._aws))
+
+
+class _ArchiveDoFn(beam.DoFn):
+    def __init__(self, options: ArchiveOptions, aws: AwsOptions) -> None:
+        self._options = options
+        self._aws = aws
+        self._events = Metrics.counter("archive", "events")
+
+    def process(self, batch: EventBatch) -> Iterator[None]:
+        live = LIVE.find(batch.source)
+        if not isinstance(live, LeaseOnlyKinesis):
+            message = (
+                f"a batch of {batch.source} reached WriteToArchive, which needs ReadForArchive in the same chain. "
+                "Remove whatever shuffles (GroupByKey, Reshuffle, Flatten) in between."
+            )
+            raise DeliveryError(message)
+        self._shared(live).append(batch)
+        self._events.inc(len(batch.events))
+        return iter(())
+
+    def finish_bundle(self) -> None:
+        # A stop ends the last bundle: what is held must be uploaded before the source writes its last checkpoints.
+        if LIVE.stopping.is_set():
+            for live in LIVE.sources:
+                if isinstance(live, LeaseOnlyKinesis) and live.before_close is not None:
+                    self._shared(live).flush()
+
+    def _shared(self, live: LeaseOnlyKinesis) -> "Archive":
+        options, aws = self._options, self._aws
+        key = hashlib.sha256(repr((live.key, options, aws)).encode()).hexdigest()[:16]
+
+        def make() -> Archive:
+            objects = S3Objects(aws, stopping=threading.Event())
+            archive = Archive(options, live, lambda name, body: _put(objects, options, name, body))
+            archive.start()
+            return archive
+
+        archive: Archive = LIVE.share(f"archive {key}", make)
+        return archive
+
+
+def _put(objects: S3Objects, options: ArchiveOptions, name: str, body: bytes) -> None:
+    began = time.monotonic()
+    try:
+        objects.put(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
+    finally:
+        METERS.requested("s3_put_object", time.monotonic() - began, len(body))
+
+
+class _Group:
+    """A shard's records that are uploaded and acknowledged together."""
+
+    def __init__(self, now: float) -> None:
+        self.begun = now
+        self.tokens: list[int] = []
+        self.hours: dict[int, list[Event]] = {}
+        self.size = 0
+
+    def add(self, event: Event) -> None:
+        self.hours.setdefault(hour_of(event), []).append(event)
+        self.size += len(event.data)
+
+
+class _Shard:
+    def __init__(self) -> None:
+        self.open: _Group | None = None
+        self.sealed: deque[_Group] = deque()
+        self.busy = False
+
+
+class Archive:
+    """Files that are being filled or uploaded; shared by all DoFn instances of a process.
+
+    Args:
+        options: see there.
+        live: the source, which acknowledges.
+        put: writes an object: name, bytes.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        options: ArchiveOptions,
+        live: LeaseOnlyKinesis,
+        put: Callable[[str, bytes], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._options = options
+        self._live = live
+        self._put = put
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._shards: dict[str, _Shard] = {}
+        self._held: set[int] = set()
+        self._failure: PenstockError | None = None
+        self._closing = threading.Event()
+        self._pool = concurrent.futures.ThreadPoolExecutor(options.upload_threads, "archive-upload")
+        self._timer = threading.Thread(target=self._tick, name="archive-timer", daemon=True)
+        self.files = 0
+        live.before_close = self.flush
+        live.patience_s = options.roll_seconds
+
+    def start(self) -> None:
+        """Starts the timer that seals idle files."""
+        self._timer.start()
+
+    def append(self, batch: EventBatch) -> None:
+        """Takes a batch and its tokens over.
+
+        Raises:
+            PenstockError: an upload failed for good.
+        """
+        shards = self._live.shards_of(batch.tokens)
+        now = self._clock()
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            if not self._held.isdisjoint(batch.tokens):
+                self._forget_open()
+            for event in batch.events:
+                self._group(event.origin.shard_id, now).add(event)  # type: ignore[attr-defined]
+            idle: list[int] = []
+            for token, shard_id in shards.items():
+                shard = self._shards.get(shard_id)
+                if shard is None or shard.open is None:
+                    idle.append(token)  # a stretch without events: there is nothing to upload for it
+                else:
+                    shard.open.tokens.append(token)
+                    self._held.add(token)
+            self._seal(lambda group: group.size >= self._options.roll_bytes)
+        if idle:
+            self._live.acknowledge(idle)
+
+    def flush(self) -> None:
+        """Uploads and acknowledges all that is held; returns when that is done.
+
+        Raises:
+            PenstockError: an upload failed for good, or not all was uploaded within `stop_timeout`.
+        """
+        deadline = self._clock() + self._options.stop_timeout
+        with self._changed:
+            self._seal(lambda group: True)
+            done = self._changed.wait_for(
+                lambda: self._failure is not None or not self._busy(), max(0.0, deadline - self._clock())
+            )
+            if self._failure is not None:
+                raise self._failure
+            if not done:
+                message = (
+                    f"{self._options.archive} did not take everything within {self._options.stop_timeout:g} s of the stop. "
+                    "What is missing is not acknowledged and comes again."
+                )
+                raise DeliveryError(message)
+
+    def close(self) -> None:
+        """Ends the threads; what is not uploaded is not acknowledged and comes again."""
+        self._closing.set()
+        self._pool.shutdown(cancel_futures=True)
+        if self._timer.is_alive():
+            self._timer.join(5.0)
+
+    # -- filling (under the lock) ----------------------------------------------------------------------
+
+    def _group(self, shard_id: str, now: float) -> _Group:
+        shard = self._shards.setdefault(shard_id, _Shard())
+        if shard.open is None:
+            shard.open = _Group(now)
+        return shard.open
+
+    def _forget_open(self) -> None:
+        _LOGGER.warning("a bundle failed; the archive's open files are filled anew")
+        for shard in self._shards.values():
+            if shard.open is not None:
+                self._held.difference_update(shard.open.tokens)
+                shard.open = None
+
+    def _seal(self, ripe: Callable[[_Group], bool]) -> None:
+        for shard_id, shard in self._shards.items():
+            if shard.open is not None and ripe(shard.open):
+                shard.sealed.append(shard.open)
+                shard.open = None
+            if shard.sealed and not shard.busy:
+                shard.busy = True
+                self._pool.submit(self._upload_all, shard_id, shard)
+
+    def _seal_old(self, now: float) -> None:
+        self._seal(lambda group: now - group.begun >= self._options.roll_seconds)
+
+    def _seal_largest(self) -> None:
+        largest = max((shard.open.size for shard in self._shards.values() if shard.open), default=0)
+        self._seal(lambda group: group.size >= largest)
+
+    def _busy(self) -> bool:
+        return any(shard.busy or shard.sealed for shard in self._shards.values())
+
+    # -- the timer -------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        while not self._closing.wait(_TICK_S):
+            now = self._clock()
+            with self._changed:
+                if self._failure is not None:
+                    return
+                self._seal_old(now)
+                if self._under_pressure() and not self._busy():
+                    self._seal_largest()
+
+    def _under_pressure(self) -> bool:
+        live = self._live
+        return (
+            live.pending_events >= _PRESSURE * live.max_pending_events
+            or live.pending_bytes >= _PRESSURE * live.max_pending_bytes
+        )
+
+    # -- uploading (threads of the pool) ---------------------------------------------------------------
+
+    def _upload_all(self, shard_id: str, shard: _Shard) -> None:
+        try:
+            while True:
+                with self._changed:
+                    if not shard.sealed or self._failure is not None:
+                        shard.busy = False
+                        self._changed.notify_all()
+                        return
+                    group = shard.sealed[0]
+                self._upload(shard_id, group)
+                with self._changed:
+                    shard.sealed.popleft()
+                    self._held.difference_update(group.tokens)
+        except PenstockError as error:
+            self._fail(error)
+        except BaseException as error:
+            _LOGGER.exception("writing the archive failed")
+            self._fail(PeerError(f"writing the archive failed: {type(error).__name__}: {error}"[:500]))
+
+    def _upload(self, shard_id: str, group: _Group) -> None:
+        options = self._options
+        if not self._live.shards_of(group.tokens):
+            return  # the lease was lost: the shard's new owner reads and writes all this
+        for events in group.hours.values():
+            prefix = options.place[1]
+            name = name_of(prefix, events[0], options.archive_format, options.archive_compression)
+            body = encode(events, options.archive_format, options.archive_compression)
+            self._put_patiently(name, body)
+            self.files += 1
+            _LOGGER.info(
+                "wrote s3://%s/%s: %d records, %d bytes", options.place[0], name, len(events), len(body)
+            )
+        self._live.acknowledge(group.tokens)
+        if not self._live.store_checkpoint(shard_id, _CHECKPOINT_TIMEOUT_S) and not self._live.stopping:
+            _LOGGER.warning(
+                "the checkpoint of %s is not stored yet; a crash now would archive some records twice",
+                shard_id,
+            )
+
+    def _put_patiently(self, name: str, body: bytes) -> None:
+        """Tries until it works; on a stop, no longer than `stop_timeout`."""
+        waits = delays(0.5, 30.0)
+        told = False
+        stopped_at: float | None = None
+        while True:
+            try:
+                self._put(name, body)
+                return
+            except (AccessDenied, NotFound, OptionError):
+                raise
+            except PeerError as error:
+                if not told:
+                    told = True
+                    _LOGGER.warning("%s; trying again", error)
+                if LIVE.stopping.is_set() and stopped_at is None:
+                    stopped_at = self._clock()
+                if self._closing.is_set() or (
+                    stopped_at is not None and self._clock() - stopped_at >= self._options.stop_timeout
+                ):
+                    raise
+            self._closing.wait(next(waits) if stopped_at is None else 0.5)
+
+    def _fail(self, error: PenstockError) -> None:
+        LIVE.fail(error)
+        with self._changed:
+            if self._failure is None:
+                self._failure = error
+            for shard in self._shards.values():
+                shard.busy = False
+            self._changed.notify_all()
+        self._live.fail(error)

@@ -1,0 +1,82 @@
+"""What the Beats source needs before a job starts: its port, and certificate files that work and are valid."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+from penstock.io.beats.options import BeatsOptions
+from penstock.io.beats.server._certificate import validity
+from penstock.io.beats.server.sockets import listen
+from penstock.io.beats.server.tls import TlsFiles, load
+from penstock.io.errors import OptionError
+from penstock.io.preflight.trials import Check, Finding, failed, fine, start, warning
+
+__all__ = ["check", "checks"]
+
+CHECK_PATIENCE_S = 2.0
+"""How long a person waits to hear that the port is taken: a job that has just ended may hold it for a moment."""
+WARN_DAYS = 21
+"""Certificates are renewed a month before their end by those who automate it."""
+
+FILES = "Beats TLS files"
+
+
+def check(options: BeatsOptions) -> None:
+    """Looks, before a job starts, at what would otherwise fail in the middle of it.
+
+    Raises:
+        OptionError: the port is taken, the host is none of this machine, or a TLS file can't be used.
+        AccessDenied: this user may not listen on that port.
+    """
+    start(checks(options))
+
+
+def checks(
+    options: BeatsOptions,
+    now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+) -> list[Check]:
+    """TLS files, the certificate's dates, and the port; all quick. Dates that are over let a job start."""
+    made = []
+    files = options.tls_files()
+    if files is not None:
+        made.append(Check(FILES, lambda: _files(files), quick=True))
+        made.append(
+            Check(
+                "Beats certificate", lambda: _dates(files, now()), quick=True, advisory=True, after=(FILES,)
+            )
+        )
+    made.append(Check("Beats port", lambda: _port(options), quick=True))
+    return made
+
+
+def _files(files: TlsFiles) -> Finding:
+    load(files)
+    clients = len(files.certificate_authorities)
+    asked = f"; clients show a certificate ({files.client_authentication})" if clients else ""
+    return fine(f"{files.key} is the key of {files.certificate}{asked}")
+
+
+def _dates(files: TlsFiles, now: datetime.datetime) -> Finding:
+    try:
+        dates = validity(Path(files.certificate).read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"--ssl_certificate {files.certificate}: {error}."
+        raise OptionError(message) from error
+    first, last = max(first for first, _ in dates), min(last for _, last in dates)
+    days = (last - now).days
+    text = f"{files.certificate} is valid until {last:%Y-%m-%d %H:%M} UTC"
+    if now > last:
+        message = f"--ssl_certificate {files.certificate}: expired on {last:%Y-%m-%d %H:%M} UTC; Beats refuse it. Renew it."
+        return failed(OptionError(message))
+    if now < first:
+        message = f"--ssl_certificate {files.certificate}: not valid before {first:%Y-%m-%d %H:%M} UTC; Beats refuse it."
+        return failed(OptionError(message))
+    if days < WARN_DAYS:
+        return warning(f"{text}: {days} days. Renew it; the job reads it anew when the file changes")
+    return fine(f"{text} ({days} days)")
+
+
+def _port(options: BeatsOptions) -> Finding:
+    patience_s = CHECK_PATIENCE_S
+    listen(options.host, options.port, share=options.share_port, accept=False, patience_s=patience_s).close()
+    return fine(f"{options.host}:{options.port} is free" + ("" if options.ssl_enabled else "; without TLS"))

@@ -1,0 +1,71 @@
+"""Version 1 events: pairs of strings, which become one JSON object.
+
+A data frame doesn't announce its length, only its number of pairs. `DataScan` finds its end, and goes on where
+it stopped when more bytes have come: a frame that arrives in pieces costs its length, not the square of it.
+"""
+
+import orjson
+
+from penstock.io.beats.wire import _frames as frames
+from penstock.io.beats.wire._limits import Limits
+
+__all__ = ["DataScan", "as_json"]
+
+_UNPACK_LENGTH = frames.LENGTH.unpack_from
+_STRING_BYTES = frames.LENGTH.size  # the least that a string costs
+
+
+class DataScan:
+    """Looks for the end of one data frame.
+
+    Attributes:
+        scanned: bytes known to belong to the frame; 0 when no frame is being scanned.
+        need: bytes of the frame without which the scan can't go on.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._strings = 0
+        self.scanned = 0
+        self.need = 0
+
+    def complete(self, buffer: bytes | bytearray, start: int) -> bool:
+        """Whether the frame that begins at `start` is all there; `scanned` is then its length.
+
+        Raises:
+            ProtocolError: it would be longer than `max_frame_bytes`.
+        """
+        available = len(buffer) - start
+        if not self.scanned:
+            self.need = frames.DATA_HEADER.size
+            if available < self.need:
+                return False
+            self._strings = 2 * _UNPACK_LENGTH(buffer, start + 6)[0]
+            self._limits.check_frame("data event", self._strings * _STRING_BYTES)
+            self.scanned = frames.DATA_HEADER.size
+        while self._strings:
+            self.need = self.scanned + _STRING_BYTES
+            if available >= self.need:
+                self.need += _UNPACK_LENGTH(buffer, start + self.scanned)[0]
+                self._limits.check_frame("data event", self.need)
+            if available < self.need:
+                return False
+            self.scanned = self.need
+            self._strings -= 1
+        return True
+
+
+def as_json(buffer: bytes, position: int) -> bytes:
+    """A whole data frame's pairs as one JSON object; of equal keys the last counts, bad UTF-8 is replaced."""
+    _, _, pairs = frames.DATA_HEADER.unpack_from(buffer, position)
+    position += frames.DATA_HEADER.size
+    fields: dict[str, str] = {}
+    for _ in range(pairs):
+        start = position + 4
+        middle = start + _UNPACK_LENGTH(buffer, position)[0]
+        end = middle + 4 + _UNPACK_LENGTH(buffer, middle)[0]
+        fields[buffer[start:middle].decode("utf-8", "replace")] = buffer[middle + 4 : end].decode(
+            "utf-8", "replace"
+        )
+        position = end
+    return orjson.dumps(fields)

@@ -1,0 +1,124 @@
+"""What a live source says about itself: how much it has taken in, what waits, and how each shard or client stands."""
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from penstock.io.chain.live_objects import LiveSource
+
+__all__ = ["ClientStatus", "Peer", "ShardStatus", "SourceStatus", "status_of"]
+
+
+class ShardStatus(NamedTuple):
+    """A shard that this process reads.
+
+    Attributes:
+        shard_id: the shard's.
+        behind_s: how far the shard is behind, in seconds: the age of its oldest record that is not durable yet, or how far
+            reading is behind its tip, whichever is more. Both grow with the clock while the shard is stuck. None before
+            the first read.
+        events: events read (user records).
+        bytes: bytes read.
+        throttled: reads that Kinesis put off.
+        checkpoint: the position in the lease table.
+        checkpoint_age_s: seconds since that was written by us; None when we have written none yet.
+        unwritten: whether more is acknowledged than the checkpoint says.
+    """
+
+    shard_id: str
+    behind_s: float | None
+    events: int
+    bytes: int
+    throttled: int
+    checkpoint: str
+    checkpoint_age_s: float | None
+    unwritten: bool
+
+
+class ClientStatus(NamedTuple):
+    """A Beats client that is connected.
+
+    Attributes:
+        address: its address and port.
+        connected_s: since so many seconds.
+        pending_events: taken in, and not acknowledged yet.
+        acknowledged_events: written and acknowledged.
+        bytes: received, as they came over the wire.
+        tls: the version of its TLS; empty without.
+        waiting: whether it is not read at present, because as much is pending as may be.
+    """
+
+    address: str
+    connected_s: float
+    pending_events: int
+    acknowledged_events: int
+    bytes: int
+    tls: str
+    waiting: bool
+
+
+Peer = ShardStatus | ClientStatus
+
+
+class SourceStatus(NamedTuple):
+    """A live source.
+
+    Attributes:
+        key: its name in the registry.
+        text: what it does, in words.
+        connected: whether events can arrive.
+        stopping: whether it lets nothing more in.
+        failure: why it can't go on; empty if it can.
+        events: taken in.
+        bytes: their payload.
+        acknowledged_events: acknowledged.
+        returned_chunks: handed out a second time, because a bundle failed.
+        pending_events: taken in and not acknowledged; `pending_bytes` likewise.
+        max_pending_events: the bound on that; `max_pending_bytes` likewise.
+        lag_s: age of the oldest event that is not acknowledged, or how far the slowest shard is behind, whichever is more.
+        patience_s: so much of that lag is meant to be (an archive that fills large files).
+        peers: its shards or clients.
+    """
+
+    key: str
+    text: str
+    connected: bool
+    stopping: bool
+    failure: str
+    events: int
+    bytes: int
+    acknowledged_events: int
+    returned_chunks: int
+    pending_events: int
+    pending_bytes: int
+    max_pending_events: int
+    max_pending_bytes: int
+    lag_s: float
+    patience_s: float
+    peers: list[Peer]
+
+
+def status_of(source: "LiveSource") -> SourceStatus:
+    """How a live source stands at this moment."""
+    peers = source.peers()
+    oldest_ms = source.oldest_ms()
+    ages = [0.0 if oldest_ms is None else time.time() - oldest_ms / 1000]
+    ages += [peer.behind_s for peer in peers if isinstance(peer, ShardStatus) and peer.behind_s is not None]
+    return SourceStatus(
+        key=source.key,
+        text=source.describe(),
+        connected=source.connected,
+        stopping=source.stopping,
+        failure=str(source.failure or ""),
+        events=source.taken_in_events,
+        bytes=source.taken_in_bytes,
+        acknowledged_events=source.acknowledged_events,
+        returned_chunks=source.returned_chunks,
+        pending_events=source.pending_events,
+        pending_bytes=source.pending_bytes,
+        max_pending_events=source.max_pending_events,
+        max_pending_bytes=source.max_pending_bytes,
+        lag_s=max(0.0, *ages),
+        patience_s=source.patience_s,
+        peers=peers,
+    )

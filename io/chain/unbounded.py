@@ -1,0 +1,393 @@
+"""The only module that knows Beam's experimental `UnboundedSource`.
+
+Readers are feather-light: they borrow the process's `LiveSource`, since runners make a new one for nearly
+every bundle. `close()` without a checkpoint mark before it means that the bundle failed: everything that
+was handed out is handed out again, in order.
+
+What a runner stores between bundles, and in a savepoint, is a `Split` (the live source's key and a number) and a mark,
+both as JSON with a version. How to make the live source is in the graph (`_Plan`): so a job that is resumed
+from a savepoint reads with the options that it is started with, by the code that it is started with.
+
+Each split is an element of its own. Beam's `ReadFromUnboundedSource` has one element, which it splits later; Flink
+deals splittable work out by element, so all its splits would be read by one subtask (see `_flink_keys`).
+
+Beam's `split()` swallows exceptions and `create_reader` gets no options, so sources check their access
+before the pipeline runs (`check`).
+"""
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import coders
+from apache_beam.io.unbounded_source import (
+    CheckpointMark,
+    UnboundedReader,
+    UnboundedSource,
+    _ReadFromUnboundedSourceDoFn,
+)
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+
+from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
+from penstock.io.chain.batch_coder import BatchCoder
+from penstock.io.chain.garbage_collector import calm_garbage_collector
+from penstock.io.chain.live_objects import LIVE, LiveSource
+from penstock.io.errors import OptionError, PenstockError, StateError
+from penstock.transforms.batch import EventBatch
+
+__all__ = ["Pacing", "PacingOptions", "Split", "is_in_memory", "read_batches", "readers_of"]
+
+_VERSION = 1
+"""Of what is stored; a later release understands earlier ones."""
+
+_POLL_INTERVAL_S = 0.05
+
+_TURN_S = 0.5
+"""How long an idle split keeps the others of its process waiting; they are read in turn."""
+
+
+class PacingOptions(PipelineOptions):
+    """How long readers may take; a runner's option rather than a source's, since the runner sets the price."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument(
+            "--max_read_time_seconds",
+            type=float,
+            help="Seconds after which a reader ends its bundle, busy or idle. A checkpoint waits for that.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Pacing:
+    """How long a reader may hold on to its bundle, by runner; measured on each.
+
+    Attributes:
+        block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
+        max_read_time_s: a busy reader ends its bundle after this many seconds.
+    """
+
+    block_s: float
+    max_read_time_s: float
+
+    @classmethod
+    def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
+        """The pacing for a runner's name.
+
+        The in-memory FnApiRunner leaks some 30 KB a bundle, hence bundles of an hour. Elsewhere a
+        checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
+        """
+        if is_in_memory(runner):
+            return cls(block_s=30.0, max_read_time_s=3600.0)
+        if read_time_s:
+            return cls(block_s=read_time_s, max_read_time_s=read_time_s)
+        return cls(block_s=_TURN_S, max_read_time_s=1.5)
+
+
+def is_in_memory(runner: str) -> bool:
+    """Whether that runner's name (or none) means Beam's FnApiRunner, in this process."""
+    return not runner or "fnapi" in runner.lower() or "direct" in runner.lower()
+
+
+def _stored(encoded: bytes | str, what: str) -> dict[str, Any]:
+    """What an earlier version, or this one, has stored as JSON."""
+    stored: dict[str, Any] = json.loads(encoded)
+    version = stored.get("v", 0)
+    if not 1 <= version <= _VERSION:
+        message = (
+            f"cannot read {what} of the savepoint or checkpoint: it has version {version}, this penstock knows up to "
+            f"{_VERSION}. Run the penstock that wrote it, or a newer one."
+        )
+        raise StateError(message)
+    return stored
+
+
+class _Mark(CheckpointMark):
+    """Position after the last batch handed out: a reader that resumes from it starts right behind it."""
+
+    def __init__(self, position: Any) -> None:
+        self.position = position
+
+
+class _MarkCoder(coders.Coder):
+    def encode(self, mark: _Mark) -> bytes:
+        return json.dumps({"v": _VERSION, "position": mark.position}, sort_keys=True).encode()
+
+    def decode(self, encoded: bytes) -> _Mark:
+        return _Mark(_stored(encoded, "a position")["position"])
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """How splits of one key are read; it travels with the graph, never with the state.
+
+    Attributes:
+        key: the live source's key in the registry.
+        make: picklable; makes the live source of a key in the process that reads.
+        pacing: how long a reader may hold its bundle.
+        apart: each split has a live source of its own, also where two splits meet in one process.
+    """
+
+    key: str
+    make: Callable[[str], LiveSource]
+    pacing: Pacing
+    apart: bool
+
+    def live(self, split: "Split") -> LiveSource:
+        key = f"{self.key}#{split.number}" if self.apart and split.count > 1 else self.key
+        return LIVE.get(key, functools.partial(self.make, key))
+
+
+_PLANS: dict[str, _Plan] = {}
+"""The plans of this process, by key: the reading DoFn leaves its own here before it is given splits."""
+
+
+class Split(UnboundedSource):
+    """One of the parts that a runner deals out to readers.
+
+    Args:
+        key: of the live source.
+        number: which one, from 0.
+        count: of how many.
+        salt: means nothing; makes Flink put it where it belongs (see `_flink_keys`).
+    """
+
+    def __init__(self, key: str, number: int = 0, count: int = 1, salt: int = 0) -> None:
+        self.key = key
+        self.number = number
+        self.count = count
+        self.salt = salt
+
+    @classmethod
+    def spread(cls, key: str, count: int, max_parallelism: int = DEFAULT_MAX_PARALLELISM) -> "list[Split]":
+        """`count` splits that land on as many different subtasks as there are."""
+        found = []
+        for number in range(count):
+
+            def encode(salt: int, number: int = number) -> bytes:
+                return cls(key, number, count, salt).text().encode()
+
+            found.append(cls(key, number, count, salt_for(number, count, max_parallelism, encode)))
+        return found
+
+    def text(self) -> str:
+        """As it is stored."""
+        content = {"v": _VERSION, "key": self.key, "n": self.number, "of": self.count, "salt": self.salt}
+        return json.dumps(content, sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Split":
+        """From what `text` gave, in this release or an earlier one; `StateError` for a later one's."""
+        stored = _stored(text, "a split")
+        return cls(stored["key"], stored["n"], stored["of"], stored["salt"])
+
+    def __reduce__(self) -> Any:
+        return _parse_split, (self.text(),)
+
+    def split(self, desired_num_splits: int, options: Any = None) -> "list[Split]":
+        """Itself: it is a part already."""
+        return [self]
+
+    def create_reader(self, options: Any, checkpoint_mark: _Mark | None) -> "_BatchReader":
+        """A reader on the process's live source, which the first reader brings to life."""
+        try:
+            plan = _PLANS.get(self.key)
+            if plan is None:
+                message = (
+                    f"the savepoint holds the position of {self.key}, which this job does not read. Start the job with "
+                    "the stream, application and addresses that it had, or without the savepoint."
+                )
+                raise StateError(message)
+            live = plan.live(self)
+            live.resume(None if checkpoint_mark is None else checkpoint_mark.position)
+        except PenstockError as failure:
+            LIVE.fail(failure)
+            raise
+        return _BatchReader(live, plan.pacing)
+
+    def get_checkpoint_mark_coder(self) -> _MarkCoder:
+        """The coder of our marks."""
+        return _MarkCoder()
+
+    def default_output_coder(self) -> BatchCoder:
+        """The coder of our batches."""
+        return BatchCoder()
+
+
+def _parse_split(text: str) -> Split:
+    """For pickles, which name it: it must stay where it is."""
+    return Split.parse(text)
+
+
+class _SplitCoder(coders.Coder):
+    """Of splits as elements. Flink hashes these bytes."""
+
+    def encode(self, split: Split) -> bytes:
+        return split.text().encode()
+
+    def decode(self, encoded: bytes) -> Split:
+        return Split.parse(encoded.decode())
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return Split
+
+
+coders.registry.register_coder(Split, _SplitCoder)
+
+
+class _ReadDoFn(_ReadFromUnboundedSourceDoFn):
+    """Beam's reading of splits, in processes that know how."""
+
+    def __init__(self, plan: _Plan) -> None:
+        super().__init__(
+            poll_interval=_POLL_INTERVAL_S,
+            max_records_per_bundle=1 << 30,
+            max_read_time_seconds=plan.pacing.max_read_time_s,
+        )
+        self._plan = plan
+
+    def setup(self) -> None:
+        _PLANS[self._plan.key] = self._plan
+        calm_garbage_collector()
+        super().setup()
+
+    def infer_output_type(self, input_type: Any) -> Any:
+        return EventBatch
+
+
+class _BatchReader(UnboundedReader):
+    def __init__(self, live: LiveSource, pacing: Pacing) -> None:
+        self._live = live
+        self._pacing = pacing
+        self._batch: EventBatch | None = None
+        self._marked = True
+        self._begun = 0.0
+
+    def start(self) -> bool:
+        return self.advance()
+
+    def advance(self) -> bool:
+        if self._marked:
+            self._marked = False
+            self._begun = time.monotonic()
+        self._batch = None
+        alone = len(LIVE.sources) == 1
+        if alone or time.monotonic() - self._begun < 3 * _TURN_S:
+            self._batch = self._live.take(
+                self._pacing.block_s if alone else min(_TURN_S, self._pacing.block_s)
+            )
+        if self._batch is None and self._live.failure is not None:
+            LIVE.fail(self._live.failure)
+            raise self._live.failure
+        return self._batch is not None
+
+    def get_current(self) -> EventBatch | None:
+        return self._batch
+
+    def get_current_timestamp(self) -> Timestamp:
+        assert self._batch is not None  # noqa: S101  Beam asks only after a successful advance
+        return Timestamp(self._batch.timestamp_ms / 1000)
+
+    def get_watermark(self) -> Timestamp:
+        if self._batch is None and self._live.drained:
+            return MAX_TIMESTAMP
+        return Timestamp(self._live.watermark_ms() / 1000)
+
+    def get_checkpoint_mark(self) -> _Mark:
+        self._marked = True
+        return _Mark(self._live.position())
+
+    def close(self) -> None:
+        if not self._marked:
+            self._live.requeue()
+
+
+class _Read(beam.PTransform):
+    def __init__(self, plan: _Plan, splits: list[Split]) -> None:
+        super().__init__()
+        self._plan = plan
+        self._splits = splits
+
+    def display_data(self) -> dict[str, Any]:
+        return {"source": self._plan.key, "splits": len(self._splits)}
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        return (
+            begin
+            | beam.Create(self._splits, reshuffle=False)
+            | "Batches" >> beam.ParDo(_ReadDoFn(self._plan))
+        )
+
+
+def read_batches(
+    pipeline_begin: Any,
+    key: str,
+    make: Callable[[str], LiveSource],
+    *,
+    pacing: Pacing | None = None,
+    readers: int = 1,
+    apart: bool = False,
+) -> beam.PCollection:
+    """A PCollection of `EventBatch` from live sources that `make` gives in the reading processes.
+
+    Args:
+        pipeline_begin: the pipeline or its begin.
+        key: the live source's key in the registry; names its position in savepoints.
+        make: picklable; makes the live source of the key that it is called with.
+        pacing: how long a reader may hold its bundle; by default what suits the pipeline's runner.
+        readers: into how many splits it is dealt out; see `readers_of`.
+        apart: every split gets a live source of its own, also where two of them meet in one process. Otherwise the
+            splits of a process share one.
+    """
+    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+    read_time_s = pipeline.options.view_as(PacingOptions).max_read_time_seconds
+    plan = _Plan(key, make, pacing or Pacing.of(_runner_of(pipeline), read_time_s), apart)
+    most = pipeline.options.view_as(FlinkRunnerOptions).max_parallelism
+    splits = Split.spread(key, readers, most if most > 0 else DEFAULT_MAX_PARALLELISM)
+    return pipeline_begin | "Read" >> _Read(plan, splits)
+
+
+def _runner_of(pipeline: beam.Pipeline) -> str:
+    return pipeline.options.view_as(StandardOptions).runner or type(pipeline.runner).__name__
+
+
+def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
+    """How many splits a source is dealt out into.
+
+    Args:
+        pipeline_begin: the pipeline or its begin.
+        wanted: what the user said; 0 is one for each parallel task of the runner.
+        flag: the option that said it, for messages.
+
+    Raises:
+        OptionError: a split would never be read, or a task have nothing to read.
+    """
+    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+    runner = _runner_of(pipeline)
+    if is_in_memory(runner):
+        if wanted > 1:
+            message = (
+                f"{flag}={wanted} on DirectRunner: it reads splits one after another, so all but one would stand still "
+                "for up to 30 s. Leave it out, and start the job several times, or use Flink."
+            )
+            raise OptionError(message)
+        return 1
+    parallelism = max(1, pipeline.options.view_as(FlinkRunnerOptions).parallelism)
+    if wanted and wanted < parallelism:
+        message = (
+            f"--parallelism={parallelism} with {flag}={wanted}: {parallelism - wanted} of its tasks would have nothing to "
+            f"read. Leave {flag} out, or make it a multiple of the parallelism."
+        )
+        raise OptionError(message)
+    return wanted or parallelism

@@ -1,0 +1,147 @@
+"""Whether refused events could be kept where `--dead_letters` says. Nothing is written there."""
+
+import dataclasses
+import os
+from typing import Any
+
+from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
+from penstock.io.dead_letters import place_of
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
+from penstock.io.elasticsearch.cluster.preflight import checks as cluster_checks
+from penstock.io.elasticsearch.cluster.preflight import needed_role
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.errors import AccessDenied, NotFound
+from penstock.io.kinesis.read.policy import read_statements as kinesis_read_statements
+from penstock.io.kinesis.read.preflight import read_checks as kinesis_read_checks
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.stream_preflight import StreamChecks
+from penstock.io.kinesis.write.preflight import put_probe
+from penstock.io.preflight.iam import Arns, Statement, narrowed, statement
+from penstock.io.preflight.trials import Check, Finding, failed, fine, writable
+from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.policy import read_statements as s3_read_statements
+from penstock.io.s3.preflight import put_check
+from penstock.io.s3.preflight import read_checks as s3_read_checks
+
+__all__ = ["checks", "keep_statements", "replay_checks", "replay_statements", "roles_with"]
+
+STORE = "dead letters"
+
+
+def keep_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
+    """What AWS must allow, so that letters can be kept; nothing for files and Elasticsearch."""
+    scheme, name, prefix = place_of(url)
+    if scheme == "s3":
+        return (
+            statement("DeadLetters", "s3:PutObject", arns.bucket(name, f"{prefix}/*" if prefix else "*")),
+        )
+    if scheme == "kinesis":
+        return (statement("DeadLetters", "kinesis:PutRecords", arns.stream(name)),)
+    return ()
+
+
+def _letters_options(url: str, cluster: ElasticsearchOptions | None) -> ElasticsearchOptions | None:
+    """The options under which letters are written into the job's cluster; None where they aren't."""
+    scheme, name, _ = place_of(url)
+    if scheme != "elasticsearch" or cluster is None:
+        return None
+    return dataclasses.replace(
+        cluster, index=name, data_stream="false", action="create", manage_template=False, template=None,
+        pipeline=None, version=None, version_type=None,
+    )  # fmt: skip
+
+
+def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
+    """The roles that writing events needs, and where they are in the same cluster, keeping letters."""
+    letters = _letters_options(url, cluster)
+    return [needed_role(each) for each in (cluster, letters) if each is not None]
+
+
+def checks(
+    url: str, account: AwsAccount | None, cluster: ElasticsearchOptions | None, option: str = "--dead_letters"
+) -> list[Check]:
+    """What keeping letters needs.
+
+    Args:
+        url: of the store.
+        account: who we are in AWS, where the job has a word in it.
+        cluster: the job's Elasticsearch, where it has one.
+        option: the one that names the store.
+    """
+    scheme, name, prefix = place_of(url)
+    if scheme == "file":
+        return [Check(f"{STORE} ({option})", lambda: writable(option, name), quick=True)]
+    if scheme == "elasticsearch":
+        letters = _letters_options(url, cluster)
+        if letters is None:
+            return []
+        privileges = [each for each in cluster_checks(letters) if each.name.endswith("privileges")]
+        return [dataclasses.replace(each, name=f"{STORE} in {name}: {each.name}") for each in privileges]
+    if account is None:
+        return []
+    statements = keep_statements(url, account.arns)
+    if scheme == "s3":
+        folder = f"{prefix}/" if prefix else ""
+        put = put_check(account, name, folder, option, statements, CREDENTIALS)
+        return [dataclasses.replace(put, name=f"{STORE}: {put.name}")]
+    stream = StreamChecks(account, name, "write to", option)
+    action = "kinesis:PutRecords"
+    return [
+        Check(
+            f"{STORE}: {action}",
+            lambda: put_probe(stream),
+            statements=narrowed(statements, action),
+            after=(CREDENTIALS,),
+        )
+    ]
+
+
+def replay_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
+    """What AWS must allow, so that the letters in a store can be read."""
+    scheme, name, _ = place_of(url)
+    if scheme == "s3":
+        return s3_read_statements(S3ReadOptions([url]), arns)
+    if scheme == "kinesis":
+        return kinesis_read_statements(KinesisReadOptions(name, checkpoints="none"), arns)
+    return ()
+
+
+def replay_checks(url: str, account: AwsAccount, cluster: ElasticsearchOptions | None) -> list[Check]:
+    """What reading the letters in a store needs; arguments as of `checks`."""
+    scheme, name, _ = place_of(url)
+    if scheme == "s3":
+        return s3_read_checks(S3ReadOptions([url]), account)
+    if scheme == "kinesis":
+        return kinesis_read_checks(KinesisReadOptions(name, checkpoints="none"), account)
+    if scheme == "file":
+        return [Check(STORE, lambda: _readable(name), quick=True)]
+    if cluster is None:
+        return []
+    return [Check(STORE, lambda: _searchable(name, cluster))]
+
+
+def _readable(path: str) -> Finding:
+    if not os.path.isfile(path):
+        message = f"--dead_letters: there is no file {path}."
+        raise NotFound(message)
+    if not os.access(path, os.R_OK):
+        message = f"--dead_letters: this user may not read {path}."
+        raise AccessDenied(message)
+    return fine(f"{path}: {os.path.getsize(path)} bytes")
+
+
+def _searchable(index: str, cluster: ElasticsearchOptions) -> Finding:
+    client = Client(cluster)
+    try:
+        status, reply = client.call("GET", f"/{index}/_count")
+    except NoAnswer as error:
+        raise unreachable(error, client.where, f"read the dead letters in {index}") from error
+    finally:
+        client.close()
+    if status == 200:
+        return fine(f"{reply['count']} in the index {index}")
+    if status == 404:
+        message = f"--dead_letters: there is no index {index} in Elasticsearch at {client.where}."
+        raise NotFound(message)
+    refusal = explain(status, reply, cluster, client.where, f"read the dead letters in {index}")
+    return failed(refusal, role={"cluster": [], "indices": [{"names": [index], "privileges": ["read"]}]})

@@ -1,0 +1,197 @@
+"""The composable index template that we ship, and its installation on request (`--manage_template`).
+
+It fits what Filebeat sends (ECS): text that people search is `text`, every other string a keyword, numbers and dates
+by their ECS names, no guessing of dates in strings. `@metadata` is kept in the source, not indexed. Only field types
+that every distribution has are used.
+
+A template of the same name that is there already stays, unless `--template_overwrite`. An ILM policy is named in
+it only where the server has ILM.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from penstock.io.elasticsearch.cluster.client import Client, explain
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.errors import OptionError, PeerError
+
+__all__ = ["index_template", "install"]
+
+_LOGGER = logging.getLogger(__name__)
+_REFERENCE = re.compile(r"%\{[^}]*\}")
+
+PRIORITY = 200
+"""Above the built-in templates for `logs-*-*` (100), as the reference asks for."""
+
+VERSION = 1
+
+_KEYWORD = {"type": "keyword", "ignore_above": 1024}
+_TEXT = {"type": "text"}
+_LONG = {"type": "long"}
+_DATE = {"type": "date"}
+
+_FIELDS: dict[str, dict[str, Any]] = {
+    "@timestamp": _DATE,
+    "@metadata": {"type": "object", "enabled": False},
+    "message": _TEXT,
+    "tags": _KEYWORD,
+    "agent.ephemeral_id": _KEYWORD,
+    "agent.id": _KEYWORD,
+    "agent.type": _KEYWORD,
+    "client.ip": {"type": "ip", "ignore_malformed": True},
+    "destination.ip": {"type": "ip", "ignore_malformed": True},
+    "destination.port": _LONG,
+    "error.message": _TEXT,
+    "error.stack_trace": _TEXT,
+    "event.created": _DATE,
+    "event.duration": _LONG,
+    "event.end": _DATE,
+    "event.ingested": _DATE,
+    "event.original": {"type": "keyword", "index": False, "doc_values": False, "ignore_above": 8191},
+    "event.start": _DATE,
+    "host.ip": {"type": "ip", "ignore_malformed": True},
+    "host.name": _KEYWORD,
+    "http.request.body.bytes": _LONG,
+    "http.response.body.bytes": _LONG,
+    "http.response.status_code": _LONG,
+    "log.file.path": {**_KEYWORD, "fields": {"text": _TEXT}},
+    "log.level": _KEYWORD,
+    "log.offset": _LONG,
+    "process.pid": _LONG,
+    "source.ip": {"type": "ip", "ignore_malformed": True},
+    "source.port": _LONG,
+    "user_agent.original": {**_KEYWORD, "fields": {"text": _TEXT}},
+}
+
+
+def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[str, Any]:
+    """The body of `PUT _index_template`, for the index or data stream that the options write to.
+
+    Args:
+        options: see there; `template` names a file to take instead of ours.
+        ilm: whether the server has ILM.
+
+    Raises:
+        OptionError: the file holds no JSON object.
+    """
+    if options.template:
+        return _from_file(options.template)
+    settings: dict[str, Any] = {"index.refresh_interval": "5s", "index.mapping.total_fields.limit": 2000}
+    if ilm and options.ilm_policy:
+        settings["index.lifecycle.name"] = options.ilm_policy
+        if options.ilm_rollover_alias:
+            settings["index.lifecycle.rollover_alias"] = options.ilm_rollover_alias
+    body: dict[str, Any] = {
+        "index_patterns": _patterns(options),
+        "priority": PRIORITY,
+        "version": VERSION,
+        "template": {
+            "settings": settings,
+            "mappings": {
+                "date_detection": False,
+                "dynamic_templates": [{"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}}],
+                "properties": _nested(_FIELDS),
+            },
+        },
+        "_meta": {"description": "Filebeat's events, written by penstock"},
+    }
+    if options.writes_data_stream:
+        body["data_stream"] = {}
+    return body
+
+
+def install(client: Client, options: ElasticsearchOptions) -> bool:
+    """Installs the template unless one of its name is there; whether it did.
+
+    Raises:
+        AccessDenied: the privilege is missing (`manage_index_templates`, and for ILM `read_ilm`).
+        PeerError: the server refuses the template, or has no ILM where `--ilm_enabled true` asks for it.
+    """
+    ilm = has_ilm(client, options)
+    if options.ilm_policy and options.ilm_enabled != "false" and not ilm:
+        _LOGGER.warning("Elasticsearch at %s has no ILM; the template names no policy", client.where)
+    target = f"/_index_template/{options.template_name}"
+    doing = f"install the index template {options.template_name}"
+    status, reply = client.call("GET", target)
+    if status == 200 and not options.template_overwrite:
+        _LOGGER.info("the index template %s is there already and stays", options.template_name)
+        installed = False
+    elif status in (200, 404):
+        status, reply = client.call("PUT", target, index_template(options, ilm=ilm))
+        if status != 200:
+            raise explain(status, reply, options, client.where, doing)
+        _LOGGER.info("installed the index template %s", options.template_name)
+        installed = True
+    else:
+        raise explain(status, reply, options, client.where, doing)
+    if ilm and options.ilm_rollover_alias:
+        _begin_rollover(client, options, options.ilm_rollover_alias)
+    return installed
+
+
+def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
+    """Whether the template is to name the policy of `--ilm_policy`: it is asked for, and the server has ILM.
+
+    Raises:
+        AccessDenied: the privilege `read_ilm` is missing.
+        PeerError: there is no such policy, or no ILM where `--ilm_enabled true` asks for it.
+    """
+    if options.ilm_enabled == "false" or not options.ilm_policy:
+        return False
+    status, reply = client.call("GET", f"/_ilm/policy/{options.ilm_policy}")
+    if status == 200:
+        return True
+    if status == 404 and isinstance(reply, dict) and "resource_not_found" in str(reply):
+        message = f"--ilm_policy {options.ilm_policy}: no such policy in Elasticsearch at {client.where}."
+        raise PeerError(message)
+    if status in (401, 403):
+        raise explain(status, reply, options, client.where, f"read the ILM policy {options.ilm_policy}")
+    if options.ilm_enabled == "true":
+        message = f"--ilm_enabled true: Elasticsearch at {client.where} has no ILM ({status})."
+        raise PeerError(message)
+    return False
+
+
+def _begin_rollover(client: Client, options: ElasticsearchOptions, alias: str) -> None:
+    """Makes the first index behind the rollover alias, unless the alias is there."""
+    status, _ = client.call("HEAD", f"/_alias/{alias}")
+    if status == 200:
+        return
+    first = f"{alias}-{options.ilm_pattern}"
+    status, reply = client.call("PUT", f"/{first}", {"aliases": {alias: {"is_write_index": True}}})
+    if status != 200 and "resource_already_exists" not in str(reply):
+        raise explain(status, reply, options, client.where, f"create {first}")
+
+
+def _patterns(options: ElasticsearchOptions) -> list[str]:
+    if options.ilm_rollover_alias:
+        return [f"{options.ilm_rollover_alias}-*"]
+    pattern = re.sub(r"\*+", "*", _REFERENCE.sub("*", options.target))
+    return [pattern] if pattern.strip("*") else ["logstash-*"]
+
+
+def _nested(flat: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for path, mapping in flat.items():
+        *outer, name = path.split(".")
+        inner = properties
+        for key in outer:
+            inner = inner.setdefault(key, {"properties": {}})["properties"]
+        inner[name] = mapping
+    return properties
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    try:
+        body = orjson.loads(Path(path).read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        message = f"--template {path}: {error}."
+        raise OptionError(message) from error
+    if not isinstance(body, dict) or "index_patterns" not in body:
+        message = f"--template {path} is not a composable index template (no index_patterns)."
+        raise OptionError(message)
+    return body

@@ -1,0 +1,394 @@
+"""Reads one shard: iterators, pace, faults, de-aggregation. One `step` is one GetRecords.
+
+Invariants.
+- A position is always opened AT its sequence number, and what it covers is skipped: a checkpoint may lie
+  inside an aggregated record. If the first record found is a later one, the position is older than the
+  stream's retention: said once, then read on from the oldest record there is.
+- Nothing is fetched without a valid lease, and nothing fetched is kept back: the records before a fault
+  (a key that KMS refuses) were handed on by the step before.
+- The iterator moves on only when all of a reply is queued. A reply that could not be queued is forgotten.
+
+Pace (per shard, service's limits): `shard_reads_per_second` from the start of one read to the next,
+`shard_bytes_per_second` over the last reply's bytes, random back-off when throttled. At the tip a read every
+`idleTimeBetweenReadsInMillis`.
+
+Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from penstock.io.aws.session import AwsSession
+from penstock.io.backoff import delays
+from penstock.io.errors import PenstockError
+from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggregate_all
+from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.wire.calls import CallFailed, GetRecordsReply, KinesisClient, Record
+from penstock.io.meters import METERS
+from penstock.transforms.batch import Event
+
+__all__ = ["Piece", "ReaderHost", "ShardReader"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_OUT_OF_RANGE = METERS.counter(
+    "penstock_out_of_range_events_total", "User records with a hash key outside their shard.", "stream"
+)
+
+# One acknowledgement covers a chunk: large enough to cost nothing, small enough to fill batches evenly.
+_CHUNK_EVENTS = 500
+_CHUNK_BYTES = 256 << 10
+MAX_REPLY_BYTES = 10 << 20
+"""What one GetRecords returns at most (service limit)."""
+# A reply holds about what a shard may give in a second, by the size of the last reply's records: ten MiB at
+# once would earn five seconds of throttling for every consumer, and 35 MB of memory while it is decoded.
+_REPLY_BYTES = 2 << 20
+_FEWEST_RECORDS = 50
+_FIRST_ESTIMATE = _REPLY_BYTES
+_WARN_EVERY_S = 60.0
+_LATE_S = 2.0
+"""A read that is so late (a busy pool, a slow reply) says nothing yet of how far the shard is behind."""
+
+
+class Piece(NamedTuple):
+    """Consecutive events of a shard, and the position behind the last of them."""
+
+    events: list[Event]
+    size: int
+    end: Position
+    arrived_ms: int
+
+
+class ReaderHost(Protocol):
+    """What a reader needs of its live source."""
+
+    def may_read(self, reader: "ShardReader") -> bool:
+        """Whether the lease is still valid."""
+
+    def reserve(self, size: int) -> bool:
+        """Room for a reply of about that many bytes; False: not now. `free` gives it back."""
+
+    def free(self, size: int) -> None:
+        """Gives back what `reserve` took."""
+
+    def deliver(self, reader: "ShardReader", piece: Piece) -> bool:
+        """Queues a piece, waiting for room; False when it can't be queued any more."""
+
+    def at_end(self, reader: "ShardReader") -> None:
+        """The shard is closed and read to its end."""
+
+    def missing(self, reader: "ShardReader") -> None:
+        """The service doesn't know the shard (any more)."""
+
+    def fail(self, failure: PenstockError) -> None:
+        """The job must end."""
+
+    def sample(self, shard_id: str, values: dict[str, float]) -> None:
+        """What one read took and gave, under KCL's metric names."""
+
+
+class ShardReader:
+    """One shard, from one position on, for as long as we hold its lease.
+
+    Args:
+        shard_id: the shard's.
+        start: everything up to here is done.
+        started_s: the time that LATEST and AT_TIMESTAMP mean, in seconds since 1970.
+        hash_range: the shard's hash keys.
+        options: what to read, how fast.
+        client: makes the calls.
+        session: explains what can't be retried.
+        host: takes what is read.
+        clock: seconds that only go forward.
+
+    Attributes:
+        finished: whether there will be no further step.
+        at_tip: whether the last reply was empty and said that nothing waits.
+        millis_behind: how far behind the tip the last reply was, None before the first.
+        records: Kinesis records read; `user_records` and `data_bytes` likewise.
+        out_of_range: user records outside the shard's hash keys.
+        throttled: replies that asked for less.
+    """
+
+    def __init__(
+        self,
+        shard_id: str,
+        start: Position,
+        started_s: float | None,
+        hash_range: HashRange | None,
+        options: KinesisReadOptions,
+        client: KinesisClient,
+        session: AwsSession,
+        host: ReaderHost,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.shard_id = shard_id
+        self.finished = False
+        self.at_tip = False
+        self.millis_behind: int | None = None
+        self.records = self.user_records = self.data_bytes = self.out_of_range = self.throttled = 0
+        self._position = start
+        self._started_s = started_s
+        self._hash_range = None if hash_range is None or hash_range.is_everything else hash_range
+        self._options = options
+        self._settings = options.settings
+        self._client = client
+        self._session = session
+        self._host = host
+        self._clock = clock
+        self._iterator: str | None = None
+        self._expected: int | None = None
+        self._estimate = _FIRST_ESTIMATE
+        self._due = 0.0
+        self._limit = self._settings.maxRecords
+        self._backoff = delays(0.25, 5.0)
+        self._refusals = 0
+        self._warned = -math.inf
+
+    def __str__(self) -> str:
+        return f"shard {self.shard_id} of stream {self._options.stream_name}"
+
+    def behind_s(self, now: float) -> float | None:
+        """How far reading is behind the shard's tip, in seconds; None before the first reply.
+
+        That is what the last reply said, and from then on it grows with the clock while a read that is due is not
+        answered: no room for it, since the sink has not taken what was read before; a throttled or unreachable stream.
+        """
+        if self.millis_behind is None:
+            return None
+        late = 0.0 if self.finished else now - self._due
+        return self.millis_behind / 1000 + (late if late > _LATE_S else 0.0)
+
+    def step(self) -> float | None:
+        """One read; returns the seconds until the next one, None when there is none."""
+        if self.finished:
+            return None
+        if not self._host.may_read(self):
+            return None if self.finished else 0.25
+        reserved = self._estimate
+        if not self._host.reserve(reserved):
+            return 0.05
+        begun, user_records, data_bytes = self._clock(), self.user_records, self.data_bytes
+        success = False
+        try:
+            pause = self._read(begun)
+            success = True
+            return pause
+        except CallFailed as failure:
+            return self._failed(failure)
+        finally:
+            self._host.free(reserved)
+            values = {
+                "RecordsProcessed": float(self.user_records - user_records),
+                "DataBytesProcessed": float(self.data_bytes - data_bytes),
+                "Success": float(success),
+                "Time": (self._clock() - begun) * 1000,
+            }
+            if success and self.millis_behind is not None:
+                values["MillisBehindLatest"] = float(self.millis_behind)
+            self._host.sample(self.shard_id, values)
+
+    def _read(self, begun: float) -> float | None:
+        if self._iterator is None:
+            self._iterator = self._open()
+        limit = self._limit
+        reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
+        self._backoff = delays(0.25, 5.0)
+        self._refusals = 0
+        size = self._take_in(reply)
+        if size is None:
+            return 0.25  # stopping, or the lease is gone: may_read decides
+        self._estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
+        if size:
+            wanted = max(_FEWEST_RECORDS, _REPLY_BYTES * len(reply.records) // size)
+            self._limit = min(self._settings.maxRecords, wanted)
+        self._iterator = reply.next_shard_iterator
+        self.millis_behind = reply.millis_behind_latest
+        self.at_tip = not reply.records and not reply.millis_behind_latest
+        if self._iterator is None:
+            self.finished = True
+            self.at_tip = True
+            self._host.at_end(self)
+            return None
+        # Some emulators always say 0: a large reply then means that more is waiting.
+        more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
+        pause = self._pause(size, begun, more=more)
+        self._due = self._clock() + pause
+        return pause
+
+    def _pause(self, size: int, begun: float, *, more: bool) -> float:
+        options = self._options
+        pause = 0.0 if more else self._settings.idleTimeBetweenReadsInMillis / 1000
+        if options.shard_bytes_per_second:
+            pause = max(pause, size / options.shard_bytes_per_second)
+        if options.shard_reads_per_second:
+            pause = max(pause, 1 / options.shard_reads_per_second)
+        return max(0.0, begun + pause - self._clock())
+
+    def _open(self) -> str:
+        """An iterator at our position."""
+        stream, position = self._options.kinesis_stream_name, self._position
+        self._expected = None
+        if position.is_record:
+            self._expected = position.sequence_number
+            number = str(position.sequence_number)
+            return self._client.get_shard_iterator(
+                stream, self.shard_id, "AT_SEQUENCE_NUMBER", sequence_number=number
+            )
+        if position in (LATEST, AT_TIMESTAMP) and self._started_s is not None:
+            # For LATEST too: a second LATEST would miss what came since the first.
+            try:
+                return self._client.get_shard_iterator(
+                    stream, self.shard_id, "AT_TIMESTAMP", timestamp=self._started_s
+                )
+            except CallFailed as failure:
+                # By the service's clock, which may be behind ours, that moment is yet to come.
+                if position != LATEST or failure.code != "InvalidArgumentException":
+                    raise
+        kind = "LATEST" if position == LATEST else "TRIM_HORIZON"
+        return self._client.get_shard_iterator(stream, self.shard_id, kind)
+
+    # -- what a reply holds ----------------------------------------------------------------------------
+
+    def _take_in(self, reply: GetRecordsReply) -> int | None:
+        """Hands on a reply; returns its bytes, None when it could not all be queued."""
+        if not reply.records:
+            return 0
+        first = int(reply.records[0].sequence_number)
+        if self._expected is not None:
+            if first > self._expected:
+                self._report_trimmed("is older than what the stream retains")
+            self._expected = None
+        size = 0
+        for piece in self._pieces(reply.records):
+            if not self._host.deliver(self, piece):
+                self._iterator = None  # read again from `_position`, should the lease stay ours
+                return None
+            self._position = piece.end
+            size += piece.size
+        return size
+
+    def _pieces(self, records: list[Record]) -> Iterator[Piece]:
+        stream, shard_id = self._options.stream_name, self.shard_id
+        events: list[Event] = []
+        size = arrived_ms = sub_number = 0
+        last: Record | None = None  # None: what was read is handed on
+        for done_sub, record, found in self._taken_apart(records):
+            data = record.data
+            record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
+            if found is None:
+                if done_sub is not None:
+                    continue
+                origin = KinesisRecord(
+                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms
+                )
+                events.append(Event(data, origin, 0))
+                sub_number = 0
+            else:
+                payloads, outside = found
+                origin = KinesisRecord(
+                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
+                )  # fmt: skip
+                new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
+                if outside:
+                    new = self._apply_range_rule(new, outside)
+                if done_sub is not None:
+                    new = [event for event in new if event.index > done_sub]
+                    if not new:
+                        continue
+                events += new
+                sub_number = max(0, len(payloads) - 1)
+            if not size:
+                arrived_ms = record_arrived_ms
+            size += len(data)
+            last = record
+            if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
+                yield self._piece(events, size, last, sub_number, arrived_ms)
+                events, size, last = [], 0, None
+        if last is not None:  # not `if size`: a record may be empty
+            yield self._piece(events, size, last, sub_number, arrived_ms)
+
+    def _taken_apart(
+        self, records: list[Record]
+    ) -> Iterator[tuple[int | None, Record, tuple[list[bytes], list[int]] | None]]:
+        """What isn't done yet, and what `deaggregate` says of it, a few records at a time.
+
+        The first number is None but for the record that our position lies in: the last user record of it that is done.
+        """
+        self.records += len(records)
+        done_number, done_sub = self._position
+        start, resumed = 0, False
+        # Records come in order, so only those before the first new one are looked at: their numbers have 56 digits.
+        for record in records:
+            number = int(record.sequence_number)
+            resumed = number == done_number
+            if number >= done_number:
+                break
+            start += 1
+        for at in range(start, len(records), TOGETHER):
+            some = records[at : at + TOGETHER]
+            found = deaggregate_all([record.data for record in some], self._hash_range)
+            for record, parts in zip(some, found, strict=True):
+                yield done_sub if resumed else None, record, parts
+                resumed = False
+
+    def _piece(self, events: list[Event], size: int, last: Record, sub_number: int, arrived_ms: int) -> Piece:
+        self.user_records += len(events)
+        self.data_bytes += size
+        return Piece(events, size, Position(int(last.sequence_number), sub_number), arrived_ms)
+
+    def _apply_range_rule(self, events: list[Event], outside: list[int]) -> list[Event]:
+        drop = self._options.out_of_range == "drop"
+        if not self.out_of_range:
+            _LOGGER.warning(
+                "%s: user records with hash keys of other shards (resharded, or a producer that aggregates across "
+                "shards); they are %s. Said once; see --out_of_range.",
+                self, "dropped" if drop else "kept",
+            )  # fmt: skip
+        self.out_of_range += len(outside)
+        _OUT_OF_RANGE.of(self._options.stream_name).add(len(outside))
+        if not drop:
+            return events
+        unwanted = set(outside)
+        return [event for event in events if event.index not in unwanted]
+
+    # -- what goes wrong -------------------------------------------------------------------------------
+
+    def _report_trimmed(self, why: str) -> None:
+        _LOGGER.warning(
+            "%s: position %s %s. Reading on from the oldest record there is; what lay between is lost.",
+            self, self._position.text(), why,
+        )  # fmt: skip
+
+    def _failed(self, failure: CallFailed) -> float | None:
+        self.at_tip = False
+        METERS.retried("kinesis_get_records", failure.code)
+        if failure.throttled:
+            self.throttled += 1
+            return next(self._backoff)
+        if failure.code == "ExpiredIteratorException":
+            self._iterator = None
+            return 0.0
+        if failure.code == "InvalidArgumentException" and self._refusals < 3:
+            self._refusals += 1
+            if failure.operation == "GetShardIterator" and self._position.is_record:
+                self._report_trimmed("is not one that the service knows in this shard")
+                self._position = TRIM_HORIZON
+            self._iterator = None
+            return next(self._backoff)
+        if failure.code == "ResourceNotFoundException":
+            self._iterator = None
+            self._host.missing(self)
+            return None if self.finished else 1.0
+        if failure.retriable:
+            if self._clock() - self._warned >= _WARN_EVERY_S:
+                self._warned = self._clock()
+                _LOGGER.warning("%s: %s; trying again", self, failure)
+            return next(self._backoff)
+        self.finished = True
+        self._host.fail(failure.explain(self._session, str(self), f"read {self}"))
+        return None

@@ -1,0 +1,126 @@
+"""`ReadFromKinesis`: a stream's events, in batches, from checkpoints that never pass what isn't delivered."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.source_status import ShardStatus
+from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.read.live_stream import KinesisLive
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.options import display_data_of
+from penstock.transforms.batch import EventBatch
+
+__all__ = ["ReadFromKinesis", "read_shards"]
+
+
+class ReadFromKinesis(beam.PTransform):
+    """Reads every shard of a stream, takes KPL's aggregated records apart, and gives `EventBatch`es.
+
+    Put `Acknowledge` last in the same chain: only what it has seen is checkpointed.
+
+    Args:
+        options: what to read.
+        aws: who we are.
+        pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
+
+    Unit of parallelism: the shard. One process reads all shards it holds leases of at the same time; several
+    jobs with one `application_name`, and the splits of one job (`read_splits`), share them.
+
+    Delivery guarantee: at least once. After a crash, what was read since the last checkpoint
+    (`checkpoint_interval_seconds`) is read again, with the same `position()` and index, so a sink that derives
+    its ids from them writes it once. Records of one partition key come in order.
+
+    IAM actions: kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords; dynamodb:DescribeTable,
+    CreateTable, Scan, GetItem, PutItem, UpdateItem, DeleteItem; kms:Decrypt for an encrypted stream.
+    """
+
+    def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
+        super().__init__()
+        self._options = options
+        self._aws = aws
+        self._pacing = pacing
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
+        make = functools.partial(_connect, self._options, self._aws)
+        return read_shards(begin, self._options, make, self._pacing)
+
+
+def read_shards(
+    begin: beam.pvalue.PBegin,
+    options: KinesisReadOptions,
+    make: Callable[[str], KinesisLive],
+    pacing: Pacing | None,
+) -> beam.PCollection:
+    """Batches of a stream's records from live sources that `make` gives, with gauges of how far each shard is behind.
+
+    Each split is a lease worker of its own, so the leases spread the shards evenly. Splits have live sources of
+    their own even in one process: what one of them hands out is nothing to the other's checkpoint marks.
+    """
+    key = f"kinesis:{options.stream_name}:{options.application_name}"
+    readers = readers_of(begin, options.read_splits, "--read_splits")
+    if readers > 1 and options.checkpoints == "none":
+        message = f"{readers} splits need --checkpoints=dynamodb: they share the shards by their leases."
+        raise OptionError(message)
+    batches = read_batches(begin, key, make, pacing=pacing, readers=readers, apart=True)
+    return batches | "Gauges" >> beam.ParDo(_GaugesDoFn(key))
+
+
+def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisLive:
+    return KinesisLive(key, options, aws)
+
+
+_SHOWN: dict[str, set[str]] = {}
+"""By key, the shards that this process has shown gauges of: runners make new DoFns as they like."""
+
+
+class _GaugesDoFn(beam.DoFn):
+    """Passes batches on, and shows Beam how far behind each shard is.
+
+    Once a second, and at the end of a bundle: a shard that is idle, or can't be read, sends no batch. A runner hears of it
+    when the bundle ends; one whose sink is stuck doesn't end, and then only the point in time tells, by standing still.
+
+    Args:
+        key: of the live sources, without a split's number.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._due = 0.0
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 1.0
+            self._show()
+        yield batch
+
+    def finish_bundle(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        behind: dict[str, float | None] = {}
+        for source in LIVE.sources:
+            if source.key.partition("#")[0] == self._key:
+                shards = [peer for peer in source.peers() if isinstance(peer, ShardStatus)]
+                behind.update((shard.shard_id, shard.behind_s) for shard in shards)
+        shown = _SHOWN.setdefault(self._key, set())
+        for shard_id in shown - behind.keys():
+            # Another worker's from now on, and an old lag of ours would alarm for ever.
+            Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(0)
+        now_ms = time.time() * 1000
+        _SHOWN[self._key] = {shard_id for shard_id, seconds in behind.items() if seconds is not None}
+        for shard_id, seconds in behind.items():
+            if seconds is not None:
+                Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(round(seconds * 1000))
+                Metrics.gauge("kinesis", f"durable_until_ms.{shard_id}").set(round(now_ms - seconds * 1000))

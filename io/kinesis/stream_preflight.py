@@ -1,0 +1,92 @@
+"""What the checks of the Kinesis read and of the write share: the stream is there, and its shards can be listed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
+from penstock.io.aws.session import explain
+from penstock.io.errors import NotFound, PeerError
+from penstock.io.kinesis.shard_map import Shard, list_shards
+from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
+from penstock.io.preflight.iam import Statement, narrowed
+from penstock.io.preflight.trials import Check, Finding, fine
+
+__all__ = ["SHARDS", "STREAM", "StreamChecks"]
+
+STREAM = "kinesis:DescribeStreamSummary"
+SHARDS = "kinesis:ListShards"
+_USABLE = ("ACTIVE", "UPDATING")
+
+
+class StreamChecks:
+    """Looks at one stream, and keeps what it saw for the checks that follow.
+
+    Args:
+        account: who we are.
+        stream: name or ARN.
+        doing: `read` or `write to`.
+        option: the one that names the stream.
+
+    Attributes:
+        what: the stream in words.
+        resource: its ARN, as far as the name tells it, for messages.
+        shards: what ListShards gave.
+    """
+
+    def __init__(self, account: AwsAccount, stream: str, doing: str, option: str) -> None:
+        self.account = account
+        self.stream = stream
+        self.what = stream_in_words(stream)
+        self.resource = stream_arn(stream, account.options.region)
+        self.doing = f"{doing} {self.what}"
+        self.shards: list[Shard] = []
+        self._option = option
+        self._summary: dict[str, Any] = {}
+
+    def key(self) -> str | None:
+        """The KMS key that encrypts the stream; None where none does."""
+        return str(self._summary["KeyId"]) if self._summary.get("EncryptionType") == "KMS" else None
+
+    def checks(self, statements: Sequence[Statement]) -> list[Check]:
+        """Both quick."""
+        return [
+            Check(STREAM, self._describe, True, False, narrowed(statements, STREAM), (CREDENTIALS,)),
+            Check(SHARDS, self._list, True, False, narrowed(statements, SHARDS), (STREAM,)),
+        ]
+
+    def _describe(self) -> Finding:
+        account = self.account
+        try:
+            reply = account.session.client("kinesis").describe_stream_summary(**stream_argument(self.stream))
+        except (BotoCoreError, ClientError) as error:
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+            if code == "ResourceNotFoundException":
+                url = account.options.endpoint_url
+                message = (
+                    f"cannot {self.doing}: there is no such stream in {account.options.region}"
+                    f"{f' at {url}' if url else ''}. Check {self._option} and --region, or create it."
+                )
+                raise NotFound(message) from error
+            raise explain(
+                error, account.session, "DescribeStreamSummary", self.resource, self.doing
+            ) from error
+        if "StreamDescriptionSummary" not in reply:
+            where = account.options.endpoint_url or "the AWS endpoint"
+            message = f"cannot {self.doing}: what answers at {where} is not Kinesis. Check --endpoint_url."
+            raise PeerError(message)
+        summary = self._summary = reply["StreamDescriptionSummary"]
+        status = summary["StreamStatus"]
+        if status not in _USABLE:
+            message = f"cannot {self.doing}: it is {status}, not ACTIVE. Wait until it is, and start again."
+            raise PeerError(message)
+        encrypted = f"encrypted with {self.key()}" if self.key() else "not encrypted by KMS"
+        return fine(
+            f"{self.what} is {status}, keeps records {summary.get('RetentionPeriodHours', '?')} h, {encrypted}"
+        )
+
+    def _list(self) -> Finding:
+        self.shards = list_shards(self.account.session, self.stream)
+        closed = sum(shard.closed for shard in self.shards)
+        return fine(f"{len(self.shards) - closed} shards open" + (f", {closed} closed" if closed else ""))

@@ -1,0 +1,138 @@
+"""PutRecords and GetRecords through boto's own client: slower, and the measure for the thin one."""
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.parsers import ResponseParserError
+
+from penstock.io.aws.error_codes import EXPIRED_CODES
+from penstock.io.aws.session import AwsSession
+from penstock.io.kinesis.wire.calls import (
+    CallFailed,
+    ChildShard,
+    GetRecordsReply,
+    HashKeyRange,
+    PutEntry,
+    PutRecordsReply,
+    PutResult,
+    Record,
+    bad_reply,
+    iterator_request,
+    not_signed,
+    stream_argument,
+)
+
+__all__ = ["BotoClient"]
+
+_MAX_TEXT = 300
+
+
+class BotoClient:
+    """The data plane by boto3: see `client`; the methods are those of `KinesisClient`.
+
+    Args:
+        session: whose client makes the calls.
+        max_connections: kept open at most.
+    """
+
+    def __init__(self, session: AwsSession, max_connections: int) -> None:
+        self._session = session
+        self._max_connections = max_connections
+
+    def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
+        """Puts records; one result each, in order."""
+        records = []
+        for data, partition_key, explicit_hash_key in entries:
+            record: dict[str, Any] = {"Data": data, "PartitionKey": partition_key}
+            if explicit_hash_key is not None:
+                record["ExplicitHashKey"] = explicit_hash_key
+            records.append(record)
+        reply = self._call("PutRecords", "put_records", {**stream_argument(stream), "Records": records})
+        results = [
+            PutResult(
+                each.get("SequenceNumber"),
+                each.get("ShardId"),
+                each.get("ErrorCode"),
+                each.get("ErrorMessage"),
+            )
+            for each in reply["Records"]
+        ]
+        if len(results) != len(entries):
+            raise bad_reply(operation="PutRecords", what="the reply has another number of records")
+        return PutRecordsReply(results, reply.get("FailedRecordCount", 0))
+
+    def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
+        """Reads on from an iterator."""
+        request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
+        if stream and stream.startswith("arn:"):
+            request["StreamARN"] = stream
+        reply = self._call("GetRecords", "get_records", request)
+        records = [
+            Record(
+                each["SequenceNumber"],
+                each["Data"],
+                each["PartitionKey"],
+                each["ApproximateArrivalTimestamp"].timestamp()
+                if "ApproximateArrivalTimestamp" in each
+                else 0.0,
+            )
+            for each in reply["Records"]
+        ]
+        children = [
+            ChildShard(
+                each["ShardId"],
+                each["ParentShards"],
+                HashKeyRange(each["HashKeyRange"]["StartingHashKey"], each["HashKeyRange"]["EndingHashKey"]),
+            )
+            for each in reply.get("ChildShards") or ()
+        ]
+        return GetRecordsReply(
+            records, reply.get("NextShardIterator"), reply.get("MillisBehindLatest"), children
+        )
+
+    def get_shard_iterator(
+        self,
+        stream: str,
+        shard_id: str,
+        kind: str,
+        *,
+        sequence_number: str | None = None,
+        timestamp: float | None = None,
+    ) -> str:
+        """An iterator of a shard."""
+        request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
+        reply = self._call("GetShardIterator", "get_shard_iterator", request)
+        return str(reply["ShardIterator"])
+
+    def _call(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        credentials = self._session.credentials()
+        try:
+            return self._send(operation, method, request)
+        except CallFailed as failure:
+            if failure.code not in EXPIRED_CODES:
+                raise
+        self._session.renew(credentials)
+        return self._send(operation, method, request)
+
+    def _send(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        client = self._session.client("kinesis", retries=False, max_connections=self._max_connections)
+        try:
+            reply: dict[str, Any] = getattr(client, method)(**request)
+        except ClientError as error:
+            if error.operation_name != operation:
+                raise not_signed(operation, error, self._session) from error
+            details = error.response.get("Error", {})
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            code, text = str(details.get("Code", "")), str(details.get("Message", ""))[:_MAX_TEXT]
+            raise CallFailed(operation, code, text, status) from error
+        except ResponseParserError as error:
+            raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
+        except (BotocoreConnectionError, HTTPClientError) as error:
+            raise CallFailed(operation, "ConnectionError", str(error)[:_MAX_TEXT], None) from error
+        except BotoCoreError as error:
+            raise not_signed(operation, error, self._session) from error
+        return reply
+
+    def close(self) -> None:
+        """Nothing to do: boto's clients belong to the session."""

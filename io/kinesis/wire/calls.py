@@ -1,0 +1,199 @@
+"""What the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+
+from penstock.io.aws.error_codes import EXPIRED_CODES, THROTTLED_CODES
+from penstock.io.aws.session import AwsSession, explain, explain_code
+from penstock.io.errors import PenstockError
+
+__all__ = [
+    "CallFailed",
+    "ChildShard",
+    "GetRecordsReply",
+    "HashKeyRange",
+    "KinesisClient",
+    "PutEntry",
+    "PutRecordsReply",
+    "PutResult",
+    "Record",
+    "bad_reply",
+    "iterator_request",
+    "not_signed",
+    "stream_argument",
+    "stream_arn",
+    "stream_in_words",
+]
+
+_MAX_TEXT = 300
+
+
+class PutEntry(NamedTuple):
+    """One record of a PutRecords: data and key up to 1 MiB together, a key of 1-256 characters."""
+
+    data: bytes
+    partition_key: str
+    explicit_hash_key: str | None = None
+
+
+class PutResult(msgspec.Struct, rename="pascal", gc=False):
+    """What became of one record: its place in the stream, or why it isn't there."""
+
+    sequence_number: str | None = None
+    shard_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class PutRecordsReply(msgspec.Struct, rename="pascal"):
+    """One result an entry, in the entries' order."""
+
+    records: list[PutResult]
+    failed_record_count: int = 0
+
+
+class Record(msgspec.Struct, rename="pascal", gc=False):
+    """One Kinesis record; the arrival timestamp is in seconds since 1970, by Kinesis' clock."""
+
+    sequence_number: str
+    data: bytes
+    partition_key: str
+    approximate_arrival_timestamp: float = 0.0
+
+
+class HashKeyRange(msgspec.Struct, rename="pascal", gc=False):
+    """First and last hash key of a shard, as decimal strings."""
+
+    starting_hash_key: str
+    ending_hash_key: str
+
+
+class ChildShard(msgspec.Struct, rename="pascal", gc=False):
+    """A shard that goes on where a closed one ended."""
+
+    shard_id: str
+    parent_shards: list[str]
+    hash_key_range: HashKeyRange
+
+
+class GetRecordsReply(msgspec.Struct, rename="pascal"):
+    """Records in order; no next iterator means that the shard is closed and read to its end."""
+
+    records: list[Record]
+    next_shard_iterator: str | None = None
+    millis_behind_latest: int | None = None
+    child_shards: list[ChildShard] = []
+
+
+class CallFailed(Exception):
+    """One call failed.
+
+    Attributes:
+        operation: the API call.
+        code: the service's error code; `ConnectionError` where nobody answered.
+        text: the service's own words, at most 300 characters.
+        status: the HTTP status, or None where nobody answered.
+        cause: the error of ours that says it all, where one is known already (no credentials).
+    """
+
+    def __init__(
+        self, operation: str, code: str, text: str, status: int | None, cause: PenstockError | None = None
+    ) -> None:
+        super().__init__(operation, code, text, status, cause)
+        self.operation, self.code, self.text, self.status, self.cause = operation, code, text, status, cause
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.code}: {self.text}"
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the service asks for less: back off and try again."""
+        return self.code in THROTTLED_CODES
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same call may work later: throttled, a server's fault, no connection."""
+        if self.cause is not None:
+            return False
+        return self.throttled or self.status is None or self.status >= 500
+
+    def explain(self, session: AwsSession, resource: str, doing: str) -> PenstockError:
+        """The one line for the user (see `penstock.io.aws.session.explain`)."""
+        if self.cause is not None:
+            return self.cause
+        return explain_code(self.code, self.text, session, self.operation, resource, doing)
+
+
+class KinesisClient(Protocol):
+    """The calls both data planes offer. Safe from any thread. Every failure is a `CallFailed`."""
+
+    def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
+        """Puts up to 500 records, 5 MiB; the reply has one result an entry, in order."""
+
+    def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
+        """Reads on from an iterator (5 minutes old at most): up to `limit` records, 10 MiB."""
+
+    def get_shard_iterator(
+        self,
+        stream: str,
+        shard_id: str,
+        kind: str,
+        *,
+        sequence_number: str | None = None,
+        timestamp: float | None = None,
+    ) -> str:
+        """An iterator of a shard; `kind` is the API's ShardIteratorType, `timestamp` seconds since 1970."""
+
+    def close(self) -> None:
+        """Closes the connections."""
+
+
+def stream_argument(stream: str) -> dict[str, str]:
+    """The request's field that names the stream: its ARN or its name."""
+    return {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
+
+
+def stream_arn(stream: str, region: str) -> str:
+    """The stream as IAM policies name it; the account, which a name doesn't tell, is `*`."""
+    return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
+
+
+def stream_in_words(stream: str) -> str:
+    """The stream as messages name it."""
+    return stream if stream.startswith("arn:") else f"stream {stream}"
+
+
+def iterator_request(
+    stream: str, shard_id: str, kind: str, sequence_number: str | None, timestamp: float | None
+) -> dict[str, Any]:
+    """The request of a GetShardIterator."""
+    request: dict[str, Any] = {**stream_argument(stream), "ShardId": shard_id, "ShardIteratorType": kind}
+    if sequence_number is not None:
+        request["StartingSequenceNumber"] = sequence_number
+    if timestamp is not None:
+        request["Timestamp"] = timestamp
+    return request
+
+
+def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFailed:
+    """The credentials couldn't be had: for good (no keys, a role refused), or a service that gives them is down."""
+    text = f"credentials: {error}"[:_MAX_TEXT]
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+        if status >= 500 or code in THROTTLED_CODES:
+            return CallFailed(operation, code, text, status)
+    elif isinstance(error, (BotocoreConnectionError, HTTPClientError, CredentialRetrievalError)):
+        return CallFailed(operation, "CredentialsUnavailable", text, None)
+    cause = explain(error, session, operation, "", "get AWS credentials")
+    # A role whose source has expired: who made the call renews that, as it would the call's own credentials.
+    expired = isinstance(error, ClientError) and code in EXPIRED_CODES
+    return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
+
+
+def bad_reply(*, operation: str, what: str) -> CallFailed:
+    """A reply that breaks the API's promise. Never the decoder's own words: they may quote a payload."""
+    return CallFailed(operation, "BadReply", what, None)

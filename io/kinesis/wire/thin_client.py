@@ -1,0 +1,189 @@
+"""PutRecords and GetRecords on botocore's signer, kept connections, pybase64 and msgspec (see `client`).
+
+A PutRecords of a whole batch is a megabyte of text. Its memory is used again for the next one: to get and give back
+that much each time cost more CPU than the base64 in it.
+"""
+
+import itertools
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import orjson
+import pybase64
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.io.aws.error_codes import EXPIRED_CODES
+from penstock.io.aws.session import AwsSession
+from penstock.io.kinesis.wire._get_reply import decode_get_records
+from penstock.io.kinesis.wire.calls import (
+    CallFailed,
+    GetRecordsReply,
+    PutEntry,
+    PutRecordsReply,
+    bad_reply,
+    iterator_request,
+    not_signed,
+    stream_argument,
+)
+from penstock.io.kinesis.wire.transport import open_transport
+
+__all__ = ["ThinClient"]
+
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_MAX_TEXT = 300
+_LARGE = 256 << 10
+"""Bytes from which a request's memory is kept for the next one."""
+_MAX_KEPT = 4
+"""So much of that memory is kept, 7 MB each at most (what PutRecords takes, in base64)."""
+_NEXT = b'},{"Data":"'
+_Decoded = TypeVar("_Decoded")
+
+
+class ThinClient:
+    """The data plane by hand: see `client`; the methods are those of `KinesisClient`.
+
+    Args:
+        session: whose credentials sign, whose options hold the limits.
+        max_connections: kept open at most.
+    """
+
+    def __init__(self, session: AwsSession, max_connections: int) -> None:
+        self._session = session
+        client = session.client("kinesis")
+        self._url = client.meta.endpoint_url.rstrip("/") + "/"
+        self._region = client.meta.region_name
+        self._target = urlsplit(self._url).path
+        self._transport = open_transport(self._url, session, max_connections)
+        self._buffers: list[bytearray] = []
+        self._put_reply = msgspec.json.Decoder(PutRecordsReply).decode
+        self._get_reply = decode_get_records
+
+    def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
+        """Puts records; one result each, in order."""
+        body, buffer = self._body(stream, entries)
+        try:
+            reply = self._call("PutRecords", body, self._put_reply)
+        finally:
+            if buffer is not None and len(self._buffers) < _MAX_KEPT:
+                self._buffers.append(buffer)
+        if len(reply.records) != len(entries):
+            raise bad_reply(operation="PutRecords", what="the reply has another number of records")
+        return reply
+
+    def _body(self, stream: str, entries: list[PutEntry]) -> tuple[bytes | memoryview, bytearray | None]:
+        """The request's body, and the memory it lies in when that is worth keeping."""
+        tails = []
+        for _, partition_key, hash_key in entries:
+            explicit = b"" if hash_key is None else b',"ExplicitHashKey":"%b"' % hash_key.encode()
+            tails.append(b'","PartitionKey":%b%b%b' % (orjson.dumps(partition_key), explicit, _NEXT))
+        tails[-1] = tails[-1].removesuffix(_NEXT) + b"}]}"
+        head = orjson.dumps(stream_argument(stream))[:-1] + b',"Records":[{"Data":"'
+        size = len(head) + sum(map(len, tails)) + sum([4 * ((len(entry.data) + 2) // 3) for entry in entries])
+        pairs = ((pybase64.b64encode(entry.data), tail) for entry, tail in zip(entries, tails, strict=True))
+        pieces = itertools.chain((head,), itertools.chain.from_iterable(pairs))
+        if size < _LARGE:
+            return b"".join(pieces), None
+        buffer = self._buffer(size)
+        body = memoryview(buffer)[:size]
+        at = 0
+        for piece in pieces:
+            end = at + len(piece)
+            body[at:end] = piece
+            at = end
+        return body, buffer
+
+    def _buffer(self, size: int) -> bytearray:
+        while self._buffers:
+            try:
+                buffer = self._buffers.pop()
+            except IndexError:  # another thread was faster
+                break
+            if len(buffer) >= size:
+                return buffer
+        return bytearray(-(-size // _LARGE) * _LARGE)
+
+    def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
+        """Reads on from an iterator."""
+        request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
+        if stream and stream.startswith("arn:"):
+            request["StreamARN"] = stream
+        return self._call("GetRecords", orjson.dumps(request), self._get_reply)
+
+    def get_shard_iterator(
+        self,
+        stream: str,
+        shard_id: str,
+        kind: str,
+        *,
+        sequence_number: str | None = None,
+        timestamp: float | None = None,
+    ) -> str:
+        """An iterator of a shard."""
+        request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
+        reply = self._call("GetShardIterator", orjson.dumps(request), orjson.loads)
+        return str(reply["ShardIterator"])
+
+    def _call(
+        self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded]
+    ) -> _Decoded:
+        credentials = self._session.credentials()
+        try:
+            return self._send(operation, body, decode, credentials)
+        except CallFailed as failure:
+            if failure.code not in EXPIRED_CODES:
+                raise
+        self._session.renew(credentials)
+        return self._send(operation, body, decode, self._session.credentials())
+
+    def _send(
+        self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded], credentials: Any
+    ) -> _Decoded:
+        headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": _CONTENT_TYPE}
+        request = AWSRequest("POST", self._url, data=body, headers=headers)
+        try:
+            # Frozen: keys and token of one moment, whatever another thread refreshes meanwhile.
+            SigV4Auth(credentials.get_frozen_credentials(), "kinesis", self._region).add_auth(request)
+        except (BotoCoreError, ClientError) as error:
+            raise not_signed(operation, error, self._session) from error
+        try:
+            reply = self._transport.post(self._target, dict(request.headers.items()), body)
+        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+            text = f"{type(error).__name__}: {error}"[:_MAX_TEXT]
+            raise CallFailed(operation, "ConnectionError", text, None) from error
+        if reply.status == 200:
+            try:
+                return decode(reply.body)
+            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+                # Not the error's own text: it may quote the payload.
+                raise CallFailed(
+                    operation, "BadReply", "the reply is not what the API promises", None
+                ) from error
+        code, text = _error_of(reply.body, reply.headers.get(b"x-amzn-errortype", b"").decode("latin-1"))
+        raise CallFailed(operation, code or f"HTTP{reply.status}", text, reply.status)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._transport.close()
+
+
+def _error_of(body: bytes, header: str) -> tuple[str, str]:
+    """Error code and text of a refusal: JSON as Kinesis sends it, or XML as some gateways do."""
+    code, text = header, ""
+    try:
+        found = orjson.loads(body)
+        code = str(found.get("__type") or found.get("code") or code)
+        text = str(found.get("message") or found.get("Message") or "")
+    except (orjson.JSONDecodeError, AttributeError):
+        for name in (b"Code", b"Message"):
+            match = re.search(rb"<%s>([^<]{1,1000})</%s>" % (name, name), body[:10000])
+            if match and name == b"Code":
+                code = match[1].decode(errors="replace")
+            elif match:
+                text = match[1].decode(errors="replace")
+    return code.split(":")[0].rpartition("#")[2], text[:_MAX_TEXT]

@@ -1,0 +1,91 @@
+"""How the thin client's requests travel: straight over kept connections, or through a proxy by urllib3's own way.
+
+Proxy and TLS settings are those that botocore would take for the same address.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get_cert_path
+from botocore.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from penstock.io.aws.session import AwsSession
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
+
+__all__ = ["Transport", "open_transport"]
+
+
+class Transport(Protocol):
+    """Takes requests to one endpoint; safe from any thread."""
+
+    def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
+        """Sends one request and reads its reply; OSError, ValueError or urllib3's HTTPError when there is none."""
+
+    def close(self) -> None:
+        """Closes the connections."""
+
+
+def open_transport(url: str, session: AwsSession, max_connections: int) -> Transport:
+    """What reaches an endpoint from here.
+
+    Args:
+        url: the endpoint.
+        session: whose options hold time-outs and certificates.
+        max_connections: kept open at most.
+    """
+    options = session.options
+    connect_s, read_s = options.connect_timeout / 1000, options.request_timeout / 1000
+    secure: dict[str, Any] = {}
+    if url.startswith("https"):
+        bundle = session.ca_bundle
+        secure["ssl_context"] = create_urllib3_context(cert_reqs=None)
+        secure["cert_reqs"] = "CERT_REQUIRED" if bundle else "CERT_NONE"
+        if bundle:
+            secure["ca_certs"] = bundle if isinstance(bundle, str) else get_cert_path(True)
+    proxies = ProxyConfiguration(get_environ_proxies(url))
+    proxy = proxies.proxy_url_for(url)
+    if proxy:
+        timeout = urllib3.Timeout(connect=connect_s, read=read_s)
+        return _ByProxy(
+            url, proxy, proxies.proxy_headers_for(proxy), maxsize=max_connections, timeout=timeout, **secure
+        )
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    usual = 443 if secure else 80
+    port = parts.port or usual
+
+    def make() -> HTTPConnection:
+        if secure:
+            return HTTPSConnection(host, port, timeout=connect_s, **secure)
+        return HTTPConnection(host, port, timeout=connect_s)
+
+    # As botocore signs it.
+    named = f"[{host}]" if ":" in host else host
+    return KeptConnections(named if port == usual else f"{named}:{port}", make, read_s, max_connections)
+
+
+class _ByProxy:
+    """urllib3's pool: it knows how to speak to proxies."""
+
+    def __init__(self, url: str, proxy: str, proxy_headers: Mapping[str, str], **arguments: Any) -> None:
+        try:
+            self._pool = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **arguments)
+        except urllib3.exceptions.HTTPError as error:
+            message = "the proxy variables (HTTPS_PROXY, HTTP_PROXY) hold no proxy address that can be used."
+            raise OptionError(message) from error
+        parts = urlsplit(url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+
+    def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
+        reply = self._pool.urlopen(
+            "POST", self._origin + target, body=body, headers=dict(headers), retries=False, redirect=False
+        )
+        found = {name.lower().encode(): value.encode() for name, value in reply.headers.items()}
+        return Reply(reply.status, found, reply.data)
+
+    def close(self) -> None:
+        self._pool.clear()

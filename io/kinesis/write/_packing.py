@@ -1,0 +1,241 @@
+"""From events to Kinesis records: what goes together, where it will go, what is too large.
+
+Invariants.
+- Every event ends in exactly one packet, or is refused for its size.
+- The user records of one packet go to one shard, by the map it was packed with.
+- Packets of one lane stand in the order of their events. A lane is what keeps an order: the shard with
+  aggregation (the packets of a shard may share keys), the partition key without.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from penstock.io.kinesis.kpl._aggregation import AGGREGATED_KEY, aggregate_keyed, aggregate_run, hash_key_of
+from penstock.io.kinesis.shard_map import ShardMap
+from penstock.io.kinesis.wire.calls import PutEntry
+from penstock.io.kinesis.write.options import MAX_RECORD
+from penstock.io.kinesis.write.partition_keys import DEFAULT_KEY, random_keys
+
+__all__ = ["Packer", "Packet", "cut"]
+
+_MAX_KEY_BYTES = 1024
+"""A partition key has at most 256 characters of at most 4 bytes."""
+_MAX_HASHES = 100_000
+_GAP = "key "  # no shard's id has a space
+
+
+class Packet:
+    """One Kinesis record on its way.
+
+    Attributes:
+        entry: what PutRecords gets.
+        size: bytes that count against its limits.
+        members: indices of the events in it.
+        hash_key: where it goes.
+        spread: the lowest and highest hash key of its user records.
+        shard_id: the shard it is predicted to go to; empty while the map has none for it.
+        lane: packets of one lane keep their order; None where there is none to keep.
+        attempts: how often it was sent.
+    """
+
+    __slots__ = ("attempts", "entry", "hash_key", "lane", "members", "shard_id", "size", "spread")
+
+    def __init__(
+        self,
+        entry: PutEntry,
+        members: Sequence[int],
+        hash_key: int,
+        spread: tuple[int, int],
+        shard_id: str,
+        lane: str | None,
+    ) -> None:
+        self.entry = entry
+        self.size = len(entry.data) + (
+            len(entry.partition_key) if entry.partition_key.isascii() else len(entry.partition_key.encode())
+        )
+        self.members = members
+        self.hash_key = hash_key
+        self.spread = spread
+        self.shard_id = shard_id
+        self.lane = lane
+        self.attempts = 0
+
+
+class Packer:
+    """Packs events by the options; keeps the hashes of recent keys. For one thread at a time.
+
+    Args:
+        aggregate: whether user records are packed together.
+        max_count: user records of one aggregated record.
+        max_size: bytes of one aggregated record.
+        randomized: keys are random where none are given.
+        ordered: whether packets get lanes.
+    """
+
+    def __init__(
+        self, *, aggregate: bool, max_count: int, max_size: int, randomized: bool, ordered: bool
+    ) -> None:
+        self._aggregate = aggregate
+        self._max_count = max_count
+        self._max_size = max_size
+        self._randomized = randomized
+        self._ordered = ordered
+        self._hashes: dict[str, int] = {}
+        self._random = random_keys()
+
+    def pack(
+        self,
+        indices: Sequence[int],
+        datas: Sequence[bytes],
+        keys: Sequence[str] | None,
+        shards: ShardMap,
+        *,
+        plain: bool = False,
+    ) -> tuple[list[Packet], list[int]]:
+        """Packets of these events, and the positions in `indices` of those too large for any record.
+
+        Args:
+            indices: which events, for `Packet.members`.
+            datas: the bytes of each.
+            keys: the partition key of each; None when all take `-`, or random ones.
+            shards: the map to pack by.
+            plain: pack nothing together, whatever the options say.
+        """
+        refused: list[int] = []
+        if max(map(len, datas), default=0) > MAX_RECORD - _MAX_KEY_BYTES:
+            refused = [
+                at
+                for at, data in enumerate(datas)
+                if len(data) + len(self._key(keys, at).encode()) > MAX_RECORD
+            ]
+            if refused:
+                fine = sorted(set(range(len(datas))).difference(refused))
+                indices, datas = [indices[at] for at in fine], [datas[at] for at in fine]
+                keys = None if keys is None else [keys[at] for at in fine]
+        if plain or not self._aggregate:
+            return self._singly(indices, datas, keys, shards), refused
+        if keys is None:
+            source = self._random if self._randomized else _always(DEFAULT_KEY)
+            return self._runs(indices, datas, source, shards), refused
+        if len(set(keys)) == 1:
+            return self._runs(indices, datas, _always(keys[0]), shards), refused
+        return self._by_shard(indices, datas, keys, shards), refused
+
+    def _key(self, keys: Sequence[str] | None, at: int) -> str:
+        if keys is not None:
+            return keys[at]
+        return "0" * 32 if self._randomized else DEFAULT_KEY
+
+    def _hash(self, key: str) -> int:
+        found = self._hashes.get(key)
+        if found is None:
+            if len(self._hashes) >= _MAX_HASHES:
+                self._hashes.clear()
+            found = self._hashes[key] = hash_key_of(key)
+        return found
+
+    def _singly(
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str] | None, shards: ShardMap
+    ) -> list[Packet]:
+        packets = []
+        for at, (index, data) in enumerate(zip(indices, datas, strict=True)):
+            if keys is not None:
+                key = keys[at]
+                hash_key = self._hash(key)
+            elif self._randomized:
+                key = next(self._random)
+                hash_key = hash_key_of(key)
+            else:
+                key = DEFAULT_KEY
+                hash_key = self._hash(key)
+            packets.append(self._plain(index, data, key, hash_key, shards, key))
+        return packets
+
+    def _plain(self, index: int, data: bytes, key: str, hash_key: int, shards: ShardMap, lane: str) -> Packet:
+        shard = shards.find(hash_key)
+        return Packet(
+            PutEntry(data, key),
+            (index,),
+            hash_key,
+            (hash_key, hash_key),
+            shard.shard_id if shard else "",
+            lane if self._ordered else None,
+        )
+
+    def _runs(
+        self, indices: Sequence[int], datas: Sequence[bytes], source: Iterator[str], shards: ShardMap
+    ) -> list[Packet]:
+        packets = []
+        for start, stop, key, encoded in aggregate_run(source, datas, self._max_count, self._max_size):
+            hash_key = hash_key_of(key)
+            if encoded is None:
+                packets.append(self._plain(indices[start], datas[start], key, hash_key, shards, key))
+                continue
+            shard = shards.find(hash_key)
+            packets.append(
+                Packet(
+                    PutEntry(encoded, AGGREGATED_KEY, str(hash_key)),
+                    indices[start:stop],
+                    hash_key,
+                    (hash_key, hash_key),
+                    shard.shard_id if shard else "",
+                    key if self._ordered else None,
+                )
+            )
+        return packets
+
+    def _by_shard(
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap
+    ) -> list[Packet]:
+        numbers: dict[str, int] = {}
+        # A dictionary that numbers its keys as they come: the cheapest pass over the events there is.
+        key_of = [numbers.setdefault(key, len(numbers)) for key in keys]
+        distinct = list(numbers)
+        hashes = list(map(self._hash, distinct))
+        names: dict[str, int] = {}
+        groups = []
+        for key, hash_key in zip(distinct, hashes, strict=True):
+            shard = shards.find(hash_key)
+            # Where the map has a gap nobody knows the shard: each key keeps to itself.
+            groups.append(names.setdefault(shard.shard_id if shard else f"{_GAP}{key}", len(names)))
+        lanes = list(names)
+        packets: list[Packet] = []
+        for group, members, used, encoded in aggregate_keyed(
+            datas, key_of, distinct, groups, self._max_count, self._max_size
+        ):
+            first = used[0]
+            if encoded is None:
+                entry = PutEntry(datas[members[0]], distinct[first])
+            else:
+                entry = PutEntry(encoded, AGGREGATED_KEY, str(hashes[first]))
+            found = [hashes[key] for key in used]
+            lane = lanes[group]
+            packets.append(
+                Packet(
+                    entry,
+                    [indices[place] for place in members],
+                    hashes[first],
+                    (min(found), max(found)),
+                    "" if lane.startswith(_GAP) else lane,
+                    lane if self._ordered else None,
+                )
+            )
+        return packets
+
+
+def _always(key: str) -> Iterator[str]:
+    while True:
+        yield key
+
+
+def cut(packets: Sequence[Packet], max_count: int, max_size: int) -> list[list[Packet]]:
+    """Packets as requests of at most so many records and bytes (partition keys counted), in order."""
+    requests: list[list[Packet]] = []
+    room, size_left = 0, 0
+    for packet in packets:
+        if room < 1 or packet.size > size_left:
+            requests.append([])
+            room, size_left = max_count, max_size
+        requests[-1].append(packet)
+        room -= 1
+        size_left -= packet.size
+    return requests

@@ -1,0 +1,167 @@
+"""The options of the Kinesis write, by the names and with the defaults that users know."""
+
+import dataclasses
+
+from penstock.io.aws.session import AwsOptions, check_role
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.stream_names import StreamName
+from penstock.io.options import option
+
+__all__ = ["MAX_RECORD", "KinesisWriteOptions"]
+
+MAX_RECORD = 1 << 20
+"""Bytes of one record, its partition key counted (PutRecords)."""
+_MAX_RECORDS = 500
+_MAX_REQUEST = 5 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class KinesisWriteOptions:
+    """Writing to Kinesis."""
+
+    stream_name: str = option(
+        help="Stream to write to: its name or ARN, or %{field} to take the name from each event."
+    )
+    event_partition_keys: list[str] = option(
+        [],
+        help="Fields for the partition key: the first that is present and not empty. Without any, and without "
+        "--randomized_partition_key, the key is '-', so that all events go to one shard.",
+    )
+    randomized_partition_key: bool = option(
+        False,
+        help="Random partition keys, so that events spread over all shards. With aggregation, the events of "
+        "one aggregated record share one random key. Gives up the order within a key.",
+    )
+    aggregation_enabled: bool = option(
+        True, help="Pack several events into one Kinesis record, in the Kinesis Producer Library's format."
+    )
+    aggregation_max_count: int = option(4294967295, help="Events in one aggregated record, at most.")
+    aggregation_max_size: int = option(
+        51200, help="Bytes of one aggregated record, at most; larger is cheaper, smaller spreads better."
+    )
+    collection_max_count: int = option(500, help="Records in one PutRecords, at most 500.")
+    collection_max_size: int = option(
+        5242880, help="Bytes of one PutRecords, partition keys counted, at most 5242880."
+    )
+    record_max_buffered_time: int = option(
+        100,
+        help="Milliseconds that events may wait for a fuller batch; longer is cheaper, shorter is quicker.",
+    )
+    record_ttl: int = option(
+        0,
+        help="Milliseconds after which an event that could not be written goes to the dead letters; "
+        "0: never, it is tried for as long as it takes.",
+    )
+    max_pending_records: int = option(
+        1000,
+        help="Events read and not yet acknowledged, at most; beyond it the reading waits. Raise it (10000) for "
+        "throughput.",
+    )
+    rate_limit: int = option(
+        150,
+        help="Per cent of a shard's limit (1,000 records, 1 MiB a second) that one process sends; more than "
+        "100 lets several processes share unevenly, much more only makes Kinesis throttle.",
+    )
+    fail_if_throttled: bool = option(
+        False, help="Send throttled events to the dead letters at once instead of trying again."
+    )
+    keep_order: bool = option(
+        True,
+        help="Keep the order within a partition key even when Kinesis refuses single records: one record a "
+        "request and shard (without aggregation: and key). false fills requests; moot with random keys.",
+    )
+    max_connections: int = option(24, help="Requests in flight at once, at most.")
+    min_connections: int = option(
+        1, help="Taken for old configurations; connections open when they are needed and stay open."
+    )
+    data_plane: str = option(
+        "thin",
+        help="Who makes the PutRecords calls: our own thin client or boto3's.",
+        choices=("thin", "boto3"),
+    )
+    stop_timeout: float = option(
+        30.0,
+        help="Seconds that a clean stop goes on trying to write what was read; then it ends unacknowledged.",
+    )
+    metrics_level: str = option(
+        "detailed",
+        help="CloudWatch metrics: none; summary, without dimensions by shard; detailed. cloudwatch means detailed.",
+        choices=("none", "summary", "detailed", "cloudwatch"),
+    )
+    metrics_granularity: str = option(
+        "shard", help="Finest dimension of the metrics.", choices=("global", "stream", "shard")
+    )
+    metrics_namespace: str = option("KinesisProducerLibrary", help="CloudWatch namespace of the metrics.")
+    metrics_upload_delay: int = option(60000, help="Milliseconds between uploads of the metrics.")
+    metrics_access_key: str | None = option(
+        None, help="Access key for CloudWatch, where it isn't the job's; needs --metrics_secret_key."
+    )
+    metrics_secret_key: str | None = option(
+        None, help="Secret key for CloudWatch; needs --metrics_access_key.", secret=True
+    )
+    metrics_role_arn: str | None = option(None, help="Role to assume for CloudWatch.")
+
+    def __post_init__(self) -> None:
+        PartitionKeys(self.event_partition_keys, randomized=self.randomized_partition_key)
+        StreamName(self.stream_name)
+        self._check_range("aggregation_max_count", 1, 4294967295)
+        self._check_range("aggregation_max_size", 64, MAX_RECORD - 1)
+        self._check_range("collection_max_count", 1, _MAX_RECORDS)
+        self._check_range("collection_max_size", 1024, _MAX_REQUEST)
+        self._check_range("record_max_buffered_time", 0, 3_600_000)
+        self._check_range("record_ttl", 0, None)
+        self._check_range("max_pending_records", 1, None)
+        self._check_range("rate_limit", 1, None)
+        self._check_range("max_connections", 1, 1024)
+        self._check_range("min_connections", 1, 1024)
+        self._check_range("metrics_upload_delay", 1, None)
+        if self.stop_timeout < 0:
+            message = "--stop_timeout must not be negative (seconds)."
+            raise OptionError(message)
+        if self.min_connections > self.max_connections:
+            message = (
+                f"--min_connections ({self.min_connections}) must not exceed "
+                f"--max_connections ({self.max_connections})."
+            )
+            raise OptionError(message)
+        if 0 < self.record_ttl <= self.record_max_buffered_time:
+            message = (
+                f"--record_ttl ({self.record_ttl} ms) must be greater than "
+                f"--record_max_buffered_time ({self.record_max_buffered_time} ms)."
+            )
+            raise OptionError(message)
+        if bool(self.metrics_access_key) != bool(self.metrics_secret_key):
+            message = "--metrics_access_key and --metrics_secret_key go together: give both or neither."
+            raise OptionError(message)
+        check_role("--metrics_role_arn", self.metrics_role_arn)
+        if not 1 <= len(self.metrics_namespace) <= 255 or self.metrics_namespace.startswith("AWS/"):
+            message = "--metrics_namespace must have 1 to 255 characters and must not start with AWS/."
+            raise OptionError(message)
+
+    def _check_range(self, name: str, low: int, high: int | None) -> None:
+        value = getattr(self, name)
+        if value < low or (high is not None and value > high):
+            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+            message = f"--{name} {value} must be {bounds}."
+            raise OptionError(message)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order within a partition key is kept."""
+        return self.keep_order and not self.randomized_partition_key
+
+    def metrics_aws(self, aws: AwsOptions) -> AwsOptions:
+        """Who we are for CloudWatch: the job's own identity unless the options name another."""
+        changes: dict[str, str | None] = {}
+        if self.metrics_access_key:
+            changes = {
+                "access_key": self.metrics_access_key,
+                "secret_key": self.metrics_secret_key,
+                "session_token": None,
+                "profile": None,
+                "role_arn": None,
+            }
+        if self.metrics_role_arn:
+            changes["role_arn"] = self.metrics_role_arn
+        return dataclasses.replace(aws, **changes) if changes else aws  # type: ignore[arg-type]

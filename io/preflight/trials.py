@@ -1,0 +1,173 @@
+"""What a job needs before it runs, as small checks: a name, something to try, and what to add when it is missing.
+
+- A connector lists its checks (`io/<peer>/check*.py`); `penstock check` runs all of them and prints one line each.
+- A job runs the quick ones at its start (`start`): the first failure ends it, because a runner would report a
+  failing source or sink late and at length.
+- A check changes nothing, nowhere. What can't be tried without a change is `NOT_TRIED`, and says why.
+"""
+
+import dataclasses
+import enum
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from penstock.io.errors import AccessDenied, OptionError, PeerError, PenstockError
+from penstock.io.preflight.iam import Statement
+
+__all__ = [
+    "Check",
+    "Finding",
+    "Mark",
+    "examine",
+    "failed",
+    "fine",
+    "not_tried",
+    "start",
+    "warning",
+    "writable",
+]
+
+_LOGGER = logging.getLogger(__name__)
+_MAX_TEXT = 1000
+
+
+class Mark(enum.StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_TRIED = "not tried"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        mark: how it went.
+        text: one line for a person.
+        error: what ends a job that starts now.
+        statements: what to add to the IAM policy.
+        role: what to add to the Elasticsearch role: `cluster` and `indices`, as its API takes them.
+    """
+
+    mark: Mark
+    text: str
+    error: PenstockError | None = None
+    statements: tuple[Statement, ...] = ()
+    role: Mapping[str, Any] | None = None
+
+
+def fine(text: str) -> Finding:
+    """It works."""
+    return Finding(Mark.OK, text)
+
+
+def warning(text: str) -> Finding:
+    """It works, but somebody should look."""
+    return Finding(Mark.WARNING, text)
+
+
+def not_tried(text: str) -> Finding:
+    """Nobody knows: the text says why."""
+    return Finding(Mark.NOT_TRIED, text)
+
+
+def failed(
+    error: PenstockError, statements: tuple[Statement, ...] = (), role: Mapping[str, Any] | None = None
+) -> Finding:
+    """It would not work."""
+    return Finding(Mark.FAILED, str(error), error, statements, role)
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing that a job needs.
+
+    Attributes:
+        name: what is tried, in a few words; of a permission its action.
+        run: tries it; a `PenstockError` that it raises is a failure.
+        quick: whether a job tries it at its start.
+        advisory: whether its failure lets a job start all the same, with a warning.
+        statements: what to add to the IAM policy when AWS denies it.
+        after: names of checks without which this one can't be tried.
+    """
+
+    name: str
+    run: Callable[[], Finding]
+    quick: bool = False
+    advisory: bool = False
+    statements: tuple[Statement, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def examine(checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
+    """Runs all checks in their order; what depends on a failed one is not tried."""
+    missing: set[str] = set()
+    for check in checks:
+        blocked = [name for name in check.after if name in missing]
+        finding = not_tried(f"needs what failed above: {blocked[0]}") if blocked else _try(check)
+        if blocked or finding.mark is Mark.FAILED:
+            missing.add(check.name)
+        yield check, finding
+
+
+def start(checks: Iterable[Check]) -> None:
+    """Runs the quick checks of a job that starts.
+
+    Raises:
+        PenstockError: the first failure.
+    """
+    for check in checks:
+        if not check.quick:
+            continue
+        finding = _try(check)
+        if finding.error is not None and not check.advisory:
+            raise finding.error
+        if finding.mark in (Mark.WARNING, Mark.FAILED):
+            _LOGGER.warning("%s: %s", check.name, finding.text)
+
+
+def _try(check: Check) -> Finding:
+    try:
+        return check.run()
+    except AccessDenied as error:
+        return failed(error, check.statements)
+    except PenstockError as error:
+        return failed(error)
+    except Exception as error:
+        # A peer that answers nonsense must not cost the lines of all other checks.
+        _LOGGER.debug("%s", check.name, exc_info=error)
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_TEXT]
+        return failed(PeerError(f"cannot try {check.name}: {text} (--log_level debug shows all)"))
+
+
+def writable(option: str, path: str, access: Callable[[str, int], bool] = os.access) -> Finding:
+    """Whether a file can be written, or made with its folders; nothing is made.
+
+    Args:
+        option: the one that names it.
+        path: of the file.
+        access: as `os.access`.
+
+    Raises:
+        OptionError: it can't be.
+    """
+    place = os.path.abspath(path)
+    if os.path.isdir(place):
+        message = f"{option}: cannot write {path}: it is a folder."
+        raise OptionError(message)
+    there = place
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    needed = os.W_OK if there == place else os.W_OK | os.X_OK
+    if there != place and not os.path.isdir(there):
+        message = f"{option}: cannot write {path}: {there} is no folder."
+        raise OptionError(message)
+    if not access(there, needed):
+        message = f"{option}: cannot write {path}: this user may not write {'it' if there == place else f'in {there}'}."
+        raise OptionError(message)
+    return fine(f"{place} can be written" + ("" if there == place else " (it is made when it is needed)"))

@@ -1,0 +1,1 @@
+"""The jobs, one file per job: it wires a read, transforms and sinks, and owns its options."""

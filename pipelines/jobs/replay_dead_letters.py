@@ -1,0 +1,214 @@
+"""Command `replay-dead-letters`: refused events are sent again, from their store to Elasticsearch or Kinesis.
+
+No Beam here: letters are few, and a plain loop can say at its end what became of each. An event that is sent again
+has its first bytes, id and date, so what stands in the index already is a replay. The letters stay where they
+are; what is refused again goes to another store, with the new reason.
+"""
+
+import argparse
+import dataclasses
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from penstock.io import elasticsearch, kinesis
+from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.dead_letters import Store, check_url, open_store, read_letters
+from penstock.io.dead_letters import preflight as store_needs
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch.writer import BulkWriter
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.sink import KinesisWriter
+from penstock.io.options import option
+from penstock.io.preflight.trials import start
+from penstock.pipelines.command_line import CommandLine, parse
+from penstock.pipelines.console.logs import LogOptions, set_up_logging
+from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
+from penstock.pipelines.run.job_preflight import Needs
+from penstock.pipelines.run.lifecycle import Watch, report
+from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.decode import JsonDecoder, PlainDecoder
+
+__all__ = ["main", "needs", "option_classes"]
+
+NAME = "replay-dead-letters"
+DESCRIPTION = (
+    "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
+    "--to kinesis to a stream. The letters stay in their store; what is refused again goes to --refused_again."
+)
+EPILOG = (
+    "exit codes: 0 all accepted; 1 failed, or some refused again; 2 wrong options; 3 stopped before the end"
+)
+BATCH = 1000
+STOPPED = 3
+
+_LOGGER = logging.getLogger("penstock")
+
+Send = Callable[[list[Event]], list[DeadLetter]]
+"""Sends events, all of them, and returns the letters of those that are refused again."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReplayOptions(LogOptions):
+    """What is sent again, and where to."""
+
+    dead_letters: str = option(
+        help="The store: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream."
+    )
+    to: str = option("elasticsearch", help="Where to send the events.", choices=("elasticsearch", "kinesis"))
+    refused_again: str = option(
+        "", help="Store for what is refused again. Without it, ./dead_letters/replay-dead-letters.jsonl."
+    )
+    errors: list[str] = option([], help="Only letters of these errors, such as document_parsing_exception.")
+
+    def __post_init__(self) -> None:
+        check_url(self.dead_letters)
+        check_url(self.again)
+        if self.dead_letters == self.again:
+            message = "--refused_again must be another store than --dead_letters, else letters just written would be read."
+            raise OptionError(message)
+
+    @property
+    def again(self) -> str:
+        """The URL of the store for what is refused again."""
+        return self.refused_again or f"file://{Path('dead_letters').absolute()}/{NAME}.jsonl"
+
+
+def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+    """The options, by component; those of the sink that `--to` names."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--to")
+    if early.parse_known_args(argv)[0].to == "kinesis":
+        return (ReplayOptions, kinesis.KinesisWriteOptions, AwsOptions)
+    return (ReplayOptions, ElasticsearchOptions, DecodeOptions, AwsOptions)
+
+
+def needs(line: CommandLine) -> Needs:
+    """What the replay needs of its peers; of AWS nothing where letters and sink are elsewhere."""
+    options, account = line.get(ReplayOptions), AwsAccount(line.get(AwsOptions))
+    stream = line.options.get(kinesis.KinesisWriteOptions)
+    cluster = line.options.get(ElasticsearchOptions)
+    remote = stream is not None or any(
+        url.startswith(("s3:", "kinesis:")) for url in (options.dead_letters, options.again)
+    )
+    sink = (
+        kinesis.write_checks(stream, account)
+        if stream
+        else elasticsearch.checks(line.get(ElasticsearchOptions))
+    )
+    return Needs(
+        [
+            *(identity_checks(account) if remote else ()),
+            *store_needs.replay_checks(options.dead_letters, account, cluster),
+            *sink,
+            *store_needs.checks(options.again, account, cluster, "--refused_again"),
+        ],
+        account if remote else None,
+        stream.stream_name if stream and "%{" not in stream.stream_name else None,
+        lambda arns, key: (
+            *store_needs.replay_statements(options.dead_letters, arns),
+            *(kinesis.write_statements(stream, arns, key) if stream else ()),
+            *store_needs.keep_statements(options.again, arns),
+        ),
+        store_needs.roles_with(cluster, options.again) if cluster else (),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the replay; returns its exit code (see `EPILOG`)."""
+    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(argv), argv, EPILOG)
+    options = line.get(ReplayOptions)
+    to_kinesis = kinesis.KinesisWriteOptions in line.options
+    set_up_logging(options)
+    watch = Watch(0.0)
+    try:
+        start(needs(line).checks)
+        aws = line.get(AwsOptions)
+        cluster = None if to_kinesis else line.get(ElasticsearchOptions)
+        send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)
+        source, again = open_store(options.dead_letters, cluster, aws), _Later(options.again, cluster, aws)
+        watch.start()
+        counts = _replay(_chosen(source, options.errors), send, again)
+        stopped = LIVE.stopping.is_set()
+        LIVE.close()
+    except BaseException as error:
+        return report(NAME, error)
+    finally:
+        watch.end()
+    kinds = "".join(
+        f"\n  {count} x {kind}" for kind, count in counts.items() if kind not in ("sent", "refused")
+    )
+    sys.stdout.write(
+        f"{counts['sent']} dead letters sent again, {counts['refused']} of them refused again"
+        f"{' and kept in ' + options.again if counts['refused'] else ''}{kinds}\n"
+    )
+    if stopped:
+        return STOPPED
+    return 1 if counts["refused"] else 0
+
+
+class _Later:
+    """A store that is opened with the first letter, so that a clean replay leaves no empty file."""
+
+    def __init__(self, url: str, cluster: ElasticsearchOptions | None, aws: AwsOptions) -> None:
+        self._url = url
+        self._cluster = cluster
+        self._aws = aws
+        self._store: Store | None = None
+
+    def append(self, letters: list[DeadLetter]) -> None:
+        if self._store is None:
+            self._store = open_store(self._url, self._cluster, self._aws)
+        self._store.append(letters)
+
+
+def _chosen(store: Store, errors: list[str]) -> Iterator[Event]:
+    for letter in read_letters(store):
+        if not errors or letter.error in errors:
+            yield letter.event
+
+
+def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
+    counts: Counter[str] = Counter(sent=0, refused=0)
+    while (batch := list(islice(events, BATCH))) and not LIVE.stopping.is_set():
+        letters = send(batch)
+        if letters:
+            again.append(letters)
+        counts["sent"] += len(batch)
+        counts["refused"] += len(letters)
+        counts.update(f"{letter.stage}: {letter.error}" for letter in letters)
+        _LOGGER.info("%d sent again, %d refused again", counts["sent"], counts["refused"])
+    return counts
+
+
+def _to_elasticsearch(line: CommandLine) -> Send:
+    options = line.get(ElasticsearchOptions)
+    elasticsearch.prepare(options)
+    plain = line.get(DecodeOptions).codec == "plain"
+    decoder = PlainDecoder() if plain else JsonDecoder(keep_documents=options.needs_documents)
+    writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
+
+    def send(events: list[Event]) -> list[DeadLetter]:
+        decoded, letters = decoder.decode(events)
+        return letters + writer.write(decoded).letters
+
+    return send
+
+
+def _to_kinesis(line: CommandLine) -> Send:
+    options, aws = line.get(kinesis.KinesisWriteOptions), line.get(AwsOptions)
+    keys = PartitionKeys(
+        options.event_partition_keys, randomized=options.randomized_partition_key, function=None
+    )
+    writer: KinesisWriter = LIVE.share(f"{NAME}:kinesis", lambda: KinesisWriter(options, aws))
+    return lambda events: writer.write(events, keys, 0.0)[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""How a job runs: its runner, its life, its signals, its processes.
+
+- `runners`: what a runner needs set.    - `lifecycle`: around every run.    - `streaming`, `batch`: the two kinds of job.
+- `remote`: a runner that is another process.    - `beam_servers`: what Beam starts beside us.
+- `worker_processes`, `worker`: several processes of one machine.    - `job_preflight`: what a job needs of its peers.
+"""

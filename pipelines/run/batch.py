@@ -1,0 +1,262 @@
+"""What a batch job does around its graph: list, run with a display, report, and say by its exit code how it went.
+
+- A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: what was read is written, nothing more is
+  read, and what is finished is in the manifest. A second signal ends the process at once.
+- A person at a terminal sees one line that is rewritten; a log file gets a line now and then.
+- With `--workers N` the units of work are done by N processes like this one (`worker_processes`), each with the whole graph.
+- Exit codes: 0 all read and nothing refused (with `--allow_dead_letters`: or refused and kept); 1 failed, or some
+  events were refused; 2 wrong options; 3 stopped before the end.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.unbounded import is_in_memory
+from penstock.io.dead_letters import check_url
+from penstock.io.errors import OptionError
+from penstock.io.options import option
+from penstock.io.s3.units.tally import Counts, read_counts
+from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
+from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
+from penstock.pipelines.run.lifecycle import Watch, choose_runner, report
+from penstock.pipelines.run.runners import Place, settle
+from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
+from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
+
+__all__ = ["Batch", "BatchJobOptions", "run_batch", "run_worker"]
+
+_LOGGER = logging.getLogger("penstock")
+STOPPED = 3
+"""Exit code of a job that was asked to stop before its end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchJobOptions(StatusOptions, LogOptions):
+    """The batch job itself."""
+
+    dead_letters: str = option(
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, ./dead_letters/JOB.jsonl.",
+    )
+    allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
+    dry_run: bool = option(
+        False, help="List what would be read, with counts, bytes and an estimate; read nothing."
+    )
+    workers: int = option(
+        1, help="Worker processes on this machine (DirectRunner); each uses about one core and its own bulks."
+    )
+    progress: str = option(
+        "auto",
+        choices=("auto", "display", "log", "none"),
+        help="A line that is rewritten, log lines, or nothing; auto: the first at a terminal, else the second.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dead_letters:
+            check_url(self.dead_letters)
+        if self.workers < 1:
+            message = "--workers must be at least 1."
+            raise OptionError(message)
+
+    def dead_letter_url(self, job: str) -> str:
+        """The URL given, else a file named after the job in the working directory."""
+        return self.dead_letters or f"file://{Path('dead_letters').absolute()}/{job}.jsonl"
+
+
+class Batch(Protocol):
+    """What one batch job is, for whoever runs it."""
+
+    options: BatchJobOptions
+
+    def prepare(self) -> Workload | None:
+        """Checks and lists; None: there is nothing to run. Raises `PenstockError` for what would not work."""
+
+    def share(self, claims: Path) -> None:
+        """Writes the units of work to a file that worker processes take them from; after `prepare`."""
+
+    def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
+        """Puts the graph on a pipeline.
+
+        Args:
+            pipeline: where to.
+            folder: where progress is told.
+            claims: the file with the units of work; None: this process does what `prepare` found.
+        """
+
+
+def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequence[str]) -> int:
+    """Runs a batch job to its end and returns its exit code.
+
+    Args:
+        name: the job's name.
+        batch: what it does.
+        beam_arguments: what is left for Beam's own options.
+        argv: its command line, for worker processes.
+    """
+    job = batch.options
+    watch = Watch(0.0)
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder, contextlib.ExitStack() as ends:
+        set_up_logging(job)
+        workers = None
+        try:
+            options, place = _beam_options(name, job, beam_arguments)
+            runner = choose_runner(options)
+            if job.workers > 1 and not job.dry_run:
+                workers = WorkerProcesses(name, argv, job.workers, Path(folder))
+                ends.callback(workers.end)
+            work = batch.prepare()
+            if work is None:
+                return 0
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            batch.build(pipeline, folder, None if workers is None else workers.claims)
+            watch.start()
+            kind = "log" if job.log_format == "json" and job.progress == "auto" else job.progress
+            display = Display(Path(folder), work, kind)
+            display.start()
+            try:
+                with shown(name, job, pipeline, place.runner, progress=display.progress):
+                    if workers is None:
+                        counters = _run(pipeline)
+                    else:
+                        batch.share(workers.claims)
+                        workers.go()
+                        counters = workers.wait()
+            finally:
+                display.end()
+            stopped = LIVE.stopping.is_set()
+            LIVE.close()
+            found = read_counts(Path(folder))
+        except BaseException as error:
+            ends.close()  # what the workers have said comes before our last words
+            code = report(name, error)
+            _tell_what_is_done(read_counts(Path(folder)))
+            return code
+        finally:
+            watch.end()
+    return _finish(name, job, work, found, counters, display.seconds, stopped=stopped)
+
+
+def run_worker(
+    batch: Batch, beam_arguments: Sequence[str], folder: Path, go: threading.Event
+) -> dict[str, int]:
+    """Runs a worker process's share of a batch job, once it may; returns its counters.
+
+    Args:
+        batch: what the job does.
+        beam_arguments: what is left for Beam's own options.
+        folder: shared with the job's own process.
+        go: set when there is something to do.
+    """
+    set_up_logging(batch.options)
+    options, _ = _beam_options("worker", batch.options, beam_arguments)
+    pipeline = beam.Pipeline(runner=choose_runner(options), options=options)
+    batch.build(pipeline, str(folder), claims_file(folder))
+    go.wait()
+    counters = _run(pipeline)
+    LIVE.close()
+    return counters
+
+
+def _beam_options(
+    name: str, job: BatchJobOptions, beam_arguments: Sequence[str]
+) -> tuple[PipelineOptions, Place]:
+    """Beam's options, complete for their runner, and where it runs; raises `OptionError` for what doesn't go together."""
+    options = PipelineOptions(list(beam_arguments))
+    options.view_as(SetupOptions).save_main_session = False
+    place = settle(options, name, streaming=False)
+    if place.elsewhere:
+        refuse_elsewhere(job, place.runner)
+    if job.workers > 1 and not is_in_memory(place.runner):
+        message = (
+            f"--workers is for DirectRunner: {place.runner} has an option of its own (Flink: --parallelism)."
+        )
+        raise OptionError(message)
+    options.view_as(StandardOptions).streaming = False
+    return options, place
+
+
+def _run(pipeline: Any) -> dict[str, int]:
+    """Runs a pipeline to its end; returns its counters."""
+    result = pipeline.run()
+    result.wait_until_finish()
+    return _counters(result)
+
+
+def _counters(result: Any) -> dict[str, int]:
+    """The runner's counters, where it has them: `namespace/name` to sum."""
+    sums: dict[str, int] = {}
+    try:
+        for each in result.metrics().query()["counters"]:
+            key = f"{each.key.metric.namespace}/{each.key.metric.name}"
+            sums[key] = sums.get(key, 0) + int(each.committed or 0)
+    except Exception as error:
+        _LOGGER.debug("the runner tells no counters: %s", error)
+    return sums
+
+
+def _finish(
+    name: str,
+    job: BatchJobOptions,
+    work: Workload,
+    found: Counts,
+    counters: dict[str, int],
+    seconds: float,
+    *,
+    stopped: bool,
+) -> int:
+    refused = max(found.refused, counters.get("s3/refused", 0))
+    delivered = max(found.delivered, counters.get("s3/delivered", 0))
+    records = max(found.read, counters.get("s3/records", 0))
+    incomplete = max(found.incomplete, counters.get("s3/incomplete", 0))
+    replays = counters.get("elasticsearch/replays", 0)
+    rate = delivered / seconds if seconds else 0.0
+    lines = [
+        f"{name}: {'stopped before the end' if stopped else 'done'} after {duration_text(seconds)}",
+        f"  objects      {work.objects:>14,}   to read, {size_text(work.bytes)}"
+        + (f"; {work.done_before:,} more were finished before" if work.done_before else ""),
+        f"  records      {records:>14,}   read",
+        f"  written      {delivered - replays:>14,}   {rate:,.0f} events a second",
+        f"  there already{replays:>14,}",
+        f"  refused      {refused:>14,}" + (f"   kept in {job.dead_letter_url(name)}" if refused else ""),
+    ]
+    if incomplete:
+        lines.append(f"  incomplete   {incomplete:>14,}   objects gone, changed or archived meanwhile")
+    tell(
+        "\n".join(lines),
+        objects=work.objects,
+        records=records,
+        written=delivered - replays,
+        there_already=replays,
+        refused=refused,
+        incomplete=incomplete,
+        seconds=round(seconds, 3),
+    )
+    if stopped:
+        last_words(name, "run it again to go on (with --manifest it reads only the rest)", STOPPED)
+        return STOPPED
+    if refused and not job.allow_dead_letters:
+        last_words(name, "some events were refused: exit code 1 (0 with --allow_dead_letters)", 1)
+        return 1
+    return 0
+
+
+def _tell_what_is_done(found: Counts) -> None:
+    if found.delivered:
+        tell(
+            f"  until then: {found.units:,} units, {found.delivered:,} events delivered, {found.refused:,} refused",
+            units=found.units,
+            delivered=found.delivered,
+            refused=found.refused,
+        )

@@ -1,0 +1,30 @@
+"""What a job needs of its peers, in one object: for its own start, for `penstock check`, and for the policy it prints."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from penstock.io.aws.account_preflight import AwsAccount
+from penstock.io.preflight.iam import Arns, Statement
+from penstock.io.preflight.trials import Check
+
+__all__ = ["Needs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What one job with its options needs.
+
+    Attributes:
+        checks: in the order in which they are tried.
+        account: who the job is in AWS; None where it uses nothing there.
+        stream: the stream whose key a policy must name, by name or ARN; None where there is none.
+        statements: what IAM must allow, for the account's names and the ARN of the stream's key.
+        roles: what Elasticsearch must allow, as its roles.
+    """
+
+    checks: Sequence[Check]
+    account: AwsAccount | None = None
+    stream: str | None = None
+    statements: Callable[[Arns, str | None], Sequence[Statement]] = lambda arns, key_arn: ()
+    roles: Sequence[Mapping[str, Any]] = ()

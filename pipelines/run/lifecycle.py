@@ -1,0 +1,144 @@
+"""What every job does around its run, whether it streams or ends by itself: runner, log, signals, last words.
+
+- On DirectRunner we choose Beam's in-memory FnApiRunner on purpose: Beam itself would first try to fetch
+  another one, and nobody could say which of the two ran.
+- A failure is one line: the first `PenstockError` that a source or sink reported, else the runner's own.
+"""
+
+import logging
+import os
+import select
+import signal
+import threading
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
+
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.errors import OptionError, PenstockError
+from penstock.pipelines.console.logs import last_line, last_words
+from penstock.pipelines.run.beam_servers import restrain_servers
+
+__all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report"]
+
+_LOGGER = logging.getLogger("penstock")
+
+INTERRUPTED = 130
+"""Exit code after a Ctrl-C that came before anything ran, as shells have it (128 + SIGINT)."""
+
+
+def choose_runner(options: PipelineOptions) -> Any:
+    """What runs the pipeline: the FnApiRunner for DirectRunner and by default, else the runner that the user named.
+
+    Raises:
+        OptionError: Beam has no runner of that name.
+    """
+    standard = options.view_as(StandardOptions)
+    chosen = standard.runner or "DirectRunner"
+    if chosen.rpartition(".")[2].lower() in ("directrunner", "fnapirunner"):
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        standard.runner = None
+        return FnApiRunner()
+    try:
+        create_runner(chosen)
+    except (ValueError, ImportError, AttributeError) as error:
+        message = f"--runner {chosen}: Beam has no such runner here. DirectRunner (the default) or FlinkRunner will do."
+        raise OptionError(message) from error
+    restrain_servers()
+    return chosen
+
+
+def report(name: str, error: BaseException) -> int:
+    """Says in one line why the job failed, lets go of its peers, and returns its exit code."""
+    code, text = explain_failure(error)  # first: what closes forgets why
+    # What was acknowledged until the failure still becomes a checkpoint or an ACK.
+    LIVE.close()
+    if text:
+        last_words(name, text, code)
+    return code
+
+
+def explain_failure(error: BaseException) -> tuple[int, str]:
+    """The exit code that a failure means, and a line that says what it was; none if it has been said already."""
+    failure = LIVE.failure or error
+    if isinstance(failure, SystemExit):
+        return int(failure.code or 0), ""
+    if isinstance(failure, PenstockError):
+        return failure.exit_code, str(failure)
+    if isinstance(failure, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted before it ran; nothing was read."
+    _LOGGER.debug("the failure in full", exc_info=failure)
+    last = str(failure).strip().splitlines()[-1:] or [""]
+    return 1, f"failed with {type(failure).__name__}: {last[0][:500]} (--log_level debug shows all)"
+
+
+class Watch:
+    """A thread that turns signals into a clean stop, says when a source is ready, and stops an idle job.
+
+    The interpreter itself writes a signal's number to our pipe the moment it comes (`set_wakeup_fd`). A handler
+    in Python would wait for the main thread, which may just have begun to block for half a minute (in one
+    of six stops the job hung for 30 s), and could deadlock by taking a lock that the interrupted code holds.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, stop_when_idle_s: float) -> None:
+        self._stop_when_idle_s = stop_when_idle_s
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._signals = 0
+        self._previous_fd = -1
+        self._ended = threading.Event()
+        self._previous: dict[int, Any] = {}
+        self._thread = threading.Thread(target=self._run, name="penstock-watch", daemon=True)
+
+    def start(self) -> None:
+        """From now on signals are ours; call it in the main thread."""
+        self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in self._SIGNALS:
+            # A handler must be there, else the signal's default would end us.
+            self._previous[number] = signal.signal(number, lambda number, frame: None)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Signals are as they were before."""
+        self._ended.set()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        if self._previous:
+            signal.set_wakeup_fd(self._previous_fd)
+        self._previous.clear()
+
+    def _on_signal(self, number: int) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            # Not through sys.stderr, whose lock the thread that hangs may hold.
+            text = "second signal: ending at once; what was not acknowledged comes again"
+            os.write(2, last_line("job", text, 128 + number).encode())
+            os._exit(128 + number)
+        _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
+        LIVE.stop()
+
+    def _run(self) -> None:
+        announced: set[str] = set()
+        while not self._ended.is_set():
+            readable, _, _ = select.select([self._read], [], [], 0.1)
+            if readable:
+                for number in os.read(self._read, 64):
+                    if number in self._SIGNALS:
+                        self._on_signal(number)
+            sources = LIVE.sources
+            for source in sources:
+                if source.key not in announced and source.connected:
+                    announced.add(source.key)
+                    _LOGGER.info("ready: %s", source.describe())
+            if (
+                self._stop_when_idle_s
+                and sources
+                and not LIVE.stopping.is_set()
+                and all(source.idle_for(self._stop_when_idle_s) for source in sources)
+            ):
+                _LOGGER.info("stopping: idle for %g s", self._stop_when_idle_s)
+                LIVE.stop()

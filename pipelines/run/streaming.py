@@ -1,0 +1,114 @@
+"""What every streaming job does around its graph: check, run, stop cleanly, say how it went.
+
+- `check` functions run first, because a runner reports a failing source or sink late and at length.
+- SIGINT and SIGTERM ask for a clean stop: sources let nothing more in, what was read is written and
+  acknowledged, positions are stored, exit code 0. A second signal ends the process at once.
+- What a batch job does too (runner, log, signals, last words) is in `running`.
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+
+from penstock.io.chain.garbage_collector import calm_garbage_collector
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.dead_letters import check_url
+from penstock.io.errors import OptionError
+from penstock.io.options import option
+from penstock.pipelines.console.logs import LogOptions, set_up_logging
+from penstock.pipelines.run.lifecycle import Watch, choose_runner, report
+from penstock.pipelines.run.remote import follow, stay
+from penstock.pipelines.run.runners import settle
+from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
+from penstock.transforms.kernels import native
+
+__all__ = ["JobOptions", "run_streaming"]
+
+_LOGGER = logging.getLogger("penstock")
+
+
+@dataclasses.dataclass(frozen=True)
+class JobOptions(StatusOptions, LogOptions):
+    """The job itself."""
+
+    dead_letters: str = option(
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, ./dead_letters/JOB.jsonl.",
+    )
+    stop_when_idle: float = option(
+        0.0,
+        help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dead_letters:
+            check_url(self.dead_letters)
+        if self.stop_when_idle < 0:
+            message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
+            raise OptionError(message)
+
+    def dead_letter_url(self, job: str) -> str:
+        """The URL given, else a file named after the job in the working directory."""
+        return self.dead_letters or f"file://{os.path.abspath('dead_letters')}/{job}.jsonl"
+
+
+def run_streaming(
+    name: str,
+    job: JobOptions,
+    beam_arguments: Sequence[str],
+    checks: Sequence[Callable[[], Any]],
+    build: Callable[[Any], Any],
+) -> int:
+    """Runs a streaming job until it is stopped, and returns its exit code.
+
+    Args:
+        name: the job's name, for messages.
+        job: options of the job itself.
+        beam_arguments: what is left for Beam's own options.
+        checks: run in order before the pipeline; each raises `PenstockError` for what would not work.
+        build: puts the graph on a pipeline.
+
+    Returns:
+        0 after a clean stop, 1 after a failure, 2 for an option that only the checks could refuse.
+    """
+    set_up_logging(job)
+    watch = Watch(job.stop_when_idle)
+    try:
+        options = PipelineOptions(list(beam_arguments))
+        options.view_as(StandardOptions).streaming = True
+        options.view_as(SetupOptions).save_main_session = False
+        place = settle(options, name, streaming=True)
+        if place.elsewhere:
+            refuse_elsewhere(job, place.runner)
+        runner = choose_runner(options)
+        for check in checks:
+            check()
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        build(pipeline)
+        _LOGGER.info("%s: running on %s", name, place.describe())
+        _LOGGER.debug("kernels: %s", native.describe())
+        if place.elsewhere:
+            wait = not options.view_as(StandardOptions).no_wait_until_finish
+            return follow(name, pipeline.run(), wait=wait)
+        watch.start()
+        calm_garbage_collector()
+        with shown(name, job, pipeline, place.runner):
+            result = pipeline.run()
+            if isinstance(runner, str):
+                stay(result)
+            else:
+                result.wait_until_finish()
+            LIVE.close()
+    except BaseException as error:
+        return report(name, error)
+    finally:
+        watch.end()
+    _LOGGER.info("%s: stopped; everything read is written and acknowledged", name)
+    return 0

@@ -1,0 +1,55 @@
+"""One worker process of a batch job: `python -m penstock.pipelines.run.worker JOB FOLDER NUMBER [options of the job]`.
+
+Not for people: `worker_processes` starts it and says what it hears on its standard input. It builds the job's graph while
+the job's own process lists what there is to read, and then takes units of work until there are none.
+"""
+
+import signal
+
+# Stops come by standard input. What a service manager sends to all processes of the job must not end us halfway.
+for _number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(_number, signal.SIG_IGN)
+
+import importlib  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from penstock.io.chain.live_objects import LIVE  # noqa: E402
+from penstock.pipelines.run.batch import run_worker  # noqa: E402
+from penstock.pipelines.run.lifecycle import explain_failure  # noqa: E402
+from penstock.pipelines.run.worker_processes import GO, STOP, outcome_file  # noqa: E402
+
+__all__ = ["main"]
+
+
+def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
+    """Runs one worker; returns its exit code, which is the job's if it fails."""
+    go = threading.Event()
+    threading.Thread(target=_listen, args=(go,), name="penstock-lifeline", daemon=True).start()
+    outcome: dict[str, object]
+    try:
+        module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
+        batch, beam_arguments = module.open_batch(argv)
+        code, outcome = 0, {"counters": run_worker(batch, beam_arguments, folder, go)}
+    except BaseException as error:
+        code, text = explain_failure(error)
+        outcome = {"failure": text}
+    outcome_file(folder, number).write_text(json.dumps(outcome))
+    return code
+
+
+def _listen(go: threading.Event) -> None:
+    while word := os.read(0, 1):
+        if word == GO:
+            go.set()
+        elif word == STOP:
+            LIVE.stop()
+            go.set()
+    os._exit(1)  # the job's process is gone, killed perhaps: nobody would note what we finish
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
