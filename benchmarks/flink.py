@@ -108,9 +108,7 @@ def kinesis_job(runner_options: list[str], pids: Callable[[int], list[int]]) -> 
         # An application of its own begins at the stream's beginning.
         options = ["--kinesis_stream_name", "kinesis_poc", "--application_name", Path(folder).name]
         options += ["--hosts", hosts, "--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"]
-        command = jobs.python(
-            "-m", "penstock.pipelines", "kinesis-to-elasticsearch", *options, *runner_options
-        )
+        command = jobs.python("-m", "penstock", "kinesis-to-elasticsearch", *options, *runner_options)
         with jobs.program(*command, wait_for=" running on ", cwd=Path(folder), **os.environ) as (pid, _):
             jobs.wait(lambda: jobs.received(hosts) >= WARM_UP)
             working = pids(pid)

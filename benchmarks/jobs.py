@@ -94,7 +94,7 @@ def python(*arguments: str | Path) -> list[str | Path]:
 
 
 def job(name: str, folder: str, *options: str, **variables: str) -> Any:
-    command = python("-m", "penstock.pipelines", name, *options)
+    command = python("-m", "penstock", name, *options)
     return program(*command, wait_for=" ready: ", cwd=Path(folder), **variables)
 
 

@@ -50,7 +50,7 @@ HERE = Path(__file__).resolve().parent
 COUNT = 200_000
 ROWS = 100_000
 OBJECTS, OBJECT_EVENTS = 300, 100_000
-JOB = [sys.executable, "-P", "-m", "penstock.pipelines", "s3-to-elasticsearch", "--index", "x"]
+JOB = [sys.executable, "-P", "-m", "penstock", "s3-to-elasticsearch", "--index", "x"]
 
 
 def write_files(folder: Path) -> None:

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -28,7 +29,7 @@ MOVED = {
 """Old module -> new module."""
 
 
-class _MovedFinder:
+class _MovedFinder(Loader):
     """Finds a module by its old path. Both paths give the same module object."""
 
     def find_spec(
@@ -43,11 +44,11 @@ class _MovedFinder:
 
     def exec_module(self, module: ModuleType) -> None:
         """The module ran when it was imported by its new path, and keeps the name of that."""
-        assert module.__spec__ is not None
-        module.__spec__ = module.__spec__.loader_state
+        if module.__spec__ is not None:
+            module.__spec__ = module.__spec__.loader_state
 
 
 def install() -> None:
     """Makes the old paths importable, once per process."""
     if not any(type(finder).__name__ == _MovedFinder.__name__ for finder in sys.meta_path):
-        sys.meta_path.append(_MovedFinder())  # type: ignore[arg-type]
+        sys.meta_path.append(_MovedFinder())

@@ -29,7 +29,7 @@ class Job(Process):
 
     def __init__(self, name: str, options: Sequence[str], folder: Path, log_name: str = "") -> None:
         # -P: the folder it runs in is not on its path.
-        command = [sys.executable, "-P", "-m", "penstock.pipelines", name, *options]
+        command = [sys.executable, "-P", "-m", "penstock", name, *options]
         log = folder / f"{log_name or name}.log"
         super().__init__(name, command, log, environment=CREDENTIALS, cwd=folder)
 

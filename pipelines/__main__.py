@@ -1,4 +1,4 @@
-"""The console script: `penstock JOB [options]` (`python -m penstock.pipelines.<job>` is the same), `penstock check JOB`."""
+"""The console script: `penstock JOB [options]` (`python -m penstock JOB` is the same), `penstock check JOB`."""
 
 import importlib
 import os

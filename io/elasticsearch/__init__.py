@@ -1,7 +1,7 @@
 """Elasticsearch: the bulk write of event batches.
 
 - `options`: every option, with its check.      - `sink`: `WriteToElasticsearch`.
-- `check`, `_disk`: what is looked at before a job runs. - `client`: the only file that talks to a server.
+- `cluster`: how it is reached, and what is looked at before a job runs. - `client`: the only file that talks to a server.
 - `_actions`, `_bulk`: lines, bodies and replies (pure). - `writer`: rounds of bulks until all is settled.
 - `template`: the index template, installed on request.
 """

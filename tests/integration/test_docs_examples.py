@@ -69,7 +69,7 @@ def test_the_same_in_yaml(aws, elasticsearch, stream, tmp_path):
         "endpoint_url": aws.endpoint_url, "dead_letters": f"file://{tmp_path}/refused.jsonl",
     }  # fmt: skip
     said = run(
-        yaml_python(), "-P", "-m", "penstock.pipelines", "run-yaml", *IDLE,
+        yaml_python(), "-P", "-m", "penstock", "run-yaml", *IDLE,
         "--yaml_pipeline_file", EXAMPLES / "own_pipeline.yaml", "--jinja_variables", json.dumps(variables), cwd=tmp_path,
     )  # fmt: skip
     assert "everything read is written and acknowledged" in said
@@ -101,7 +101,7 @@ def test_a_backfill_with_beams_own_yaml_command(elasticsearch, unique_name, tmp_
 
 
 def test_the_provider_file_is_what_the_command_prints(tmp_path):
-    made = run(sys.executable, "-P", "-m", "penstock.pipelines", "run-yaml", "--provider_file", cwd=tmp_path)
+    made = run(sys.executable, "-P", "-m", "penstock", "run-yaml", "--provider_file", cwd=tmp_path)
     head, _, rest = (EXAMPLES / "providers.yaml").read_text().partition("\n")
     assert head.startswith("#")
     assert rest == made

@@ -108,7 +108,7 @@ class World:
             if "pipeline" in yaml.safe_load(text):
                 (self.folder / "snippet.yaml").write_text(self.here(text))
                 self.run(
-                    yaml_python(), "-P", "-m", "penstock.pipelines", "run-yaml", "--stop_when_idle", "2",
+                    yaml_python(), "-P", "-m", "penstock", "run-yaml", "--stop_when_idle", "2",
                     "--yaml_pipeline_file", "snippet.yaml",
                 )  # fmt: skip
         elif kind == "json":

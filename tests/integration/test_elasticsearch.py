@@ -8,7 +8,7 @@ import pytest
 
 from penstock.io.dead_letters import open_store, read_letters
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster import preflight as check
+from penstock.io.elasticsearch.cluster.preflight import check
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster import preflight as check
+from penstock.io.elasticsearch.cluster.preflight import check
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied
 from penstock.transforms.batch import Event

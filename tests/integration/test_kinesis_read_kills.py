@@ -153,7 +153,7 @@ def test_exactly_once_into_elasticsearch(simulator, aws, elasticsearch, unique_n
     ]
 
     def start(victim, number):
-        command = [sys.executable, "-P", "-m", "penstock.pipelines", "kinesis-to-elasticsearch", *arguments]
+        command = [sys.executable, "-P", "-m", "penstock", "kinesis-to-elasticsearch", *arguments]
         log = tmp_path / f"job-{victim}-{number}.log"
         return Process("kinesis-to-elasticsearch", command, log, environment=environment, cwd=tmp_path)
 

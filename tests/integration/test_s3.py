@@ -41,7 +41,7 @@ class Backfill:
 
     def command(self, *options, prefix=""):
         return [
-            sys.executable, "-P", "-m", "penstock.pipelines", "s3-to-elasticsearch",
+            sys.executable, "-P", "-m", "penstock", "s3-to-elasticsearch",
             "--input", f"s3://{self.name}/{prefix}", "--hosts", self.elasticsearch.url, "--index", self.name,
             "--region", REGION, "--endpoint_url", self.aws.endpoint_url,
             "--dead_letters", f"file://{self.folder}/letters.jsonl", *options,

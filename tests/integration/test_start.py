@@ -18,7 +18,7 @@ TIMEOUT_S = 90
 def run(folder, *arguments, environment=None):
     """Exit code and stderr's lines of a job that is expected to end by itself."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)],
+        [sys.executable, "-P", "-m", "penstock", *map(str, arguments)],
         cwd=folder,
         env={
             "PATH": "/usr/bin:/bin",

@@ -77,7 +77,7 @@ def submit_and_ship(flink, folder, *options):
         port = free_port()
         known = {job["jid"] for job in flink.rest.jobs()}
         command = [
-            *(sys.executable, "-P", "-m", "penstock.pipelines", "beats-to-kinesis"),
+            *(sys.executable, "-P", "-m", "penstock", "beats-to-kinesis"),
             *("--beats_host", "127.0.0.1", "--beats_port", str(port), "--stream_name", "lines"),
             *(
                 "--region",

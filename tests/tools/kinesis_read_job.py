@@ -14,7 +14,7 @@ import apache_beam as beam
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
-from penstock.io.kinesis.read import preflight as check_read
+from penstock.io.kinesis.read.preflight import check_read
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 

@@ -112,7 +112,7 @@ def commands_of(peers: Peers) -> Iterator[Callable[..., "subprocess.Popen[str]"]
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-P", "-m", "penstock.pipelines", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", "penstock", *map(str, arguments)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             command, cwd=peers.folder, env=environment(peers.folder), stdout=pipe, stderr=pipe, text=True,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("io", "transforms", "pipelines")
+FOLDERS = ("penstock", "io", "transforms", "pipelines")
 pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
 
 
@@ -83,7 +83,7 @@ def works(python, cwd):
     assert "penstock 0." in run(folder / "penstock", "--version", cwd=cwd)
     for job in ("beats-to-kinesis", "kinesis-to-elasticsearch"):
         by_script = run(folder / "penstock", job, "--help", cwd=cwd)
-        by_module = run(python, "-m", f"penstock.pipelines.jobs.{job.replace('-', '_')}", "--help", cwd=cwd)
+        by_module = run(python, "-m", "penstock", job, "--help", cwd=cwd)
         assert by_script == by_module
         assert "--dead_letters" in by_script
     return Path(where)

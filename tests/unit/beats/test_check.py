@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from penstock.io.beats import BeatsOptions, checks
-from penstock.io.beats import preflight as check
+from penstock.io.beats.preflight import check
 from penstock.io.beats.server._certificate import validity
 from penstock.io.errors import OptionError
 from penstock.io.preflight.trials import Mark, examine

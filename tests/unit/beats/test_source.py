@@ -13,7 +13,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats
-from penstock.io.beats import preflight as check
+from penstock.io.beats.preflight import check
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.source import key_of

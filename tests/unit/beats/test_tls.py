@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats import preflight as check
+from penstock.io.beats.preflight import check
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.handshake import subject_of
 from penstock.io.beats.server.tls import ReloadingTls, TlsFiles, load, openssl_name

@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster import preflight as check
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, compress
+from penstock.io.elasticsearch.cluster.preflight import check
 from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
 from tests.tools.fake_http import fake_http
 

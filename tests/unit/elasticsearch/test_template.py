@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster import preflight as check
+from penstock.io.elasticsearch.cluster.preflight import check
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.errors import AccessDenied, OptionError, PeerError
 from tests.tools.fake_http import fake_http

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster import preflight as check
+from penstock.io.elasticsearch.cluster.preflight import check
 from penstock.io.errors import Unreachable
 from tests.tools.fake_http import fake_http
 

@@ -12,8 +12,8 @@ from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import Unreachable
 from penstock.io.kinesis.lease.table import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
-from penstock.io.kinesis.read import preflight as check_read
 from penstock.io.kinesis.read import source
+from penstock.io.kinesis.read.preflight import check_read
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.stream_model import SteppedLive, StreamModel
 

@@ -12,8 +12,8 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
-from penstock.io.kinesis.write import preflight as check_write
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.preflight import check_write
 from penstock.io.kinesis.write.sink import KinesisWriter, _WriteToKinesisDoFn
 from penstock.transforms.batch import Event, EventBatch
 from tests.simulator import KinesisSimulator
