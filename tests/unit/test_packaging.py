@@ -97,19 +97,22 @@ def kernels(python, cwd):
 
 def test_wheel(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[1] for name in names if name.startswith("penstock/")} == set(FOLDERS)
+    inside = {name.split("/")[1] for name in names if name.startswith("penstock/")}
+    assert inside == {"io", "transforms", "pipelines", "__init__.py", "__main__.py", "py.typed"}
     expected = {
-        f"penstock/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+        f"{path.relative_to(ROOT)}" if folder == "penstock" else f"penstock/{path.relative_to(ROOT)}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
     }
     assert expected <= set(names)
     assert "penstock/io/py.typed" in names
-    assert {f"penstock/pipelines/status/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {f"penstock/pipelines/status/page/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     assert str(works(python, tmp_path)).startswith(str(tmp_path / "env"))
     if shutil.which("cc"):
         assert "aggregation" in kernels(python, tmp_path)
-        assert "penstock/io/kinesis/_native_aggregation.c" not in names
+        assert "penstock/io/kinesis/kpl/_native_aggregation.c" not in names
 
 
 def test_the_extras_that_a_user_asks_for_are_there(wheel, tmp_path):
@@ -149,8 +152,8 @@ def test_sdist(checkout, tmp_path):
     run(builder / "bin" / "python", "-P", "-c", build.format(tmp_path), cwd=source)
     archive = next(tmp_path.glob("penstock-*.tar.gz"))
     with tarfile.open(archive) as content:
-        assert any(name.endswith("/io/live.py") for name in content.getnames())
-        assert any(name.endswith("/io/kinesis/_native_aggregation.c") for name in content.getnames())
+        assert any(name.endswith("/io/chain/live_objects.py") for name in content.getnames())
+        assert any(name.endswith("/io/kinesis/kpl/_native_aggregation.c") for name in content.getnames())
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", archive)
     works(python, tmp_path)
@@ -164,6 +167,6 @@ def test_editable(checkout, tmp_path):
     python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", "-e", source)
     # From the checkout itself too, where a folder `io` lies around.
-    assert works(python, source) == source / "io" / "live.py"
+    assert works(python, source) == source / "io" / "chain" / "live_objects.py"
     if shutil.which("cc"):
         assert "aggregation" in kernels(python, source)
