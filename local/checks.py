@@ -1,11 +1,13 @@
-"""`./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
+"""`./run_local.sh test` runs linters, types, and the tests, cheapest first. All run, whatever fails."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from local.processes import Terminated
 
@@ -13,46 +15,76 @@ __all__ = ["run"]
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_S = 30.0
+WITH_KERNELS = (
+    *(
+        "tests/unit/kinesis",
+        "tests/unit/elasticsearch",
+        "tests/unit/transforms",
+        "tests/unit/s3",
+        "tests/property",
+    ),
+)
 PYTEST = ("-m", "pytest", "-q")
-STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+PURE = (*PYTEST, "-n", "2", "-m", "not servers and not kills and not fuzz and not full")
+Step = tuple[str, tuple[str, ...]]
+FAST: tuple[Step, ...] = (
     ("ruff check", ("-m", "ruff", "check", ".")),
     ("ruff format", ("-m", "ruff", "format", "--check", ".")),
     ("mypy", ("tests/typecheck.py",)),
+    ("unit tests", (*PURE, "tests/unit", "tests/property")),
+)
+"""What daily work runs: no servers."""
+USUAL: tuple[Step, ...] = (
+    *FAST,
     ("dependencies", ("tests/audit.py",)),
-    ("unit tests", (*PYTEST, "-n", "2", "-m", "not servers and not kills")),
+    # The twins in Python must do all that the kernels do, where nobody has built those.
+    ("without kernels", (*PURE, *WITH_KERNELS)),
     # Last, so that its closing line is the last line of all. Most of these wait for their servers most of the time, so
     # there are more of them than cores.
     (
         "tests with real servers",
-        (*PYTEST, "-n", "3", "--dist", "loadgroup", "-m", "servers or kills", "--durations", "10"),
+        (
+            *(*PYTEST, "-n", "3", "--dist", "loadgroup", "--durations", "10"),
+            *("-m", "(servers or kills or fuzz) and not full"),
+        ),
     ),
 )
+"""What CI runs."""
+FULL: tuple[Step, ...] = (
+    *USUAL,
+    ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full")),
+)
+"""What is too long for each change: soaks, mutations, a million objects."""
+CHOICES = {"--fast": FAST, "--full": FULL}
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Everything, or pytest alone with the arguments given. Returns 0 only if all passed.
+    """Runs every usual step, or those of `--fast` or `--full`, or pytest alone with the arguments given.
+
+    Returns 0 only if all passed.
 
     Python runs with -P: the checkout must not be on `sys.path`, its `io` is not the standard library's.
     """
     python = [sys.executable, "-P"]
-    if arguments:
+    if arguments and (len(arguments) > 1 or arguments[0] not in CHOICES):
         return _call([*python, "-m", "pytest", *arguments])
+    steps = CHOICES[arguments[0]] if arguments else USUAL
     failed = []
-    for name, command in STEPS:
+    for name, command in steps:
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        if _call([*python, *command]):
+        if _call([*python, *command], {"PENSTOCK_NATIVE": "0"} if name == "without kernels" else {}):
             failed.append(name)
-        if name != STEPS[-1][0]:
+        if name != steps[-1][0]:
             print(f"   {time.monotonic() - began:.0f} s", flush=True)
     if failed:
         print(f"run_local.sh test: FAILED: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
 
 
-def _call(command: Sequence[str]) -> int:
+def _call(command: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
     """Runs a step; when we are interrupted, so is it, and we wait until it has ended its servers."""
-    with subprocess.Popen(command, cwd=ROOT) as step:
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}) as step:
         try:
             return step.wait()
         except KeyboardInterrupt as reason:

