@@ -20,12 +20,12 @@ from penstock.io.errors import PenstockError
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.options import option
 from penstock.io.preflight.iam import Statement, merged, policy
-from penstock.io.preflight.trials import Check, Finding, Mark, examine
+from penstock.io.preflight.trials import Finding, Mark, Trial, try_all
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.console.logs import LogOptions, printable, set_up_logging
 from penstock.pipelines.console.terminal_line import colours
 from penstock.pipelines.run.job_preflight import Needs
-from penstock.pipelines.status import StatusOptions, page_checks
+from penstock.pipelines.status import StatusOptions, page_trials
 
 __all__ = ["CheckOptions", "main"]
 
@@ -72,9 +72,9 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
     if options.role:
         return _print_role(job, needs)
     if isinstance(shared, StatusOptions):  # every job's
-        needs = dataclasses.replace(needs, checks=[*needs.checks, *page_checks(shared)])
+        needs = dataclasses.replace(needs, trials=[*needs.trials, *page_trials(shared)])
     if options.json:
-        found = list(examine(needs.checks))
+        found = list(try_all(needs.trials))
         sys.stdout.write(json.dumps(_document(job, needs, found), indent=2) + "\n")
     else:
         found = _print_lines(job, needs, sys.stdout)
@@ -84,16 +84,16 @@ def main(job: str, argv: Sequence[str] | None = None) -> int:
 # -- lines -----------------------------------------------------------------------------------------------
 
 
-def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Finding]]:
+def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Trial, Finding]]:
     coloured = colours(out)
-    width = max((len(check.name) for check in needs.checks), default=0)
+    width = max((len(trial.name) for trial in needs.trials), default=0)
     out.write(f"penstock check {job}\n")
     found = []
-    for check, finding in examine(needs.checks):
-        found.append((check, finding))
+    for trial, finding in try_all(needs.trials):
+        found.append((trial, finding))
         mark, colour = _MARKS[finding.mark]
         shown = f"\x1b[{colour}m{mark}\x1b[0m" if coloured else mark
-        out.write(f"  {shown}  {check.name:{width}}  {printable(finding.text)}\n")
+        out.write(f"  {shown}  {trial.name:{width}}  {printable(finding.text)}\n")
         out.flush()  # a peer that doesn't answer takes its time
     counts = {mark: sum(finding.mark is mark for _, finding in found) for mark in Mark}
     told = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count)
@@ -115,13 +115,13 @@ def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Check, Findi
 # -- documents -------------------------------------------------------------------------------------------
 
 
-def _document(job: str, needs: Needs, found: list[tuple[Check, Finding]]) -> dict[str, Any]:
-    checks = [{"name": check.name, "mark": finding.mark, "text": finding.text} for check, finding in found]
+def _document(job: str, needs: Needs, found: list[tuple[Trial, Finding]]) -> dict[str, Any]:
+    trials = [{"name": trial.name, "mark": finding.mark, "text": finding.text} for trial, finding in found]
     failed = any(finding.mark is Mark.FAILED for _, finding in found)
-    return {"job": job, "ok": not failed, "checks": checks, "add": _to_add(needs, found)}
+    return {"job": job, "ok": not failed, "checks": trials, "add": _to_add(needs, found)}
 
 
-def _to_add(needs: Needs, found: Iterable[tuple[Check, Finding]]) -> dict[str, Any]:
+def _to_add(needs: Needs, found: Iterable[tuple[Trial, Finding]]) -> dict[str, Any]:
     """What is missing: `policy` for IAM, `role` for Elasticsearch; each only where something is."""
     findings = [finding for _, finding in found]
     to_add: dict[str, Any] = {}

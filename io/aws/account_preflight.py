@@ -1,4 +1,4 @@
-"""What all AWS checks share: one session, who we are, and calls that change nothing.
+"""What all AWS trials share: one session, who we are, and calls that change nothing.
 
 A permission to write is tried by a request that the service must refuse after it has looked at the permission:
 
@@ -23,16 +23,16 @@ from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_C
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.errors import AccessDenied
 from penstock.io.preflight.iam import Arns, Statement, narrowed, statement
-from penstock.io.preflight.trials import Check, Finding, failed, fine, not_tried, warning
+from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, warning
 
 __all__ = [
     "CREDENTIALS",
     "MADE_UP",
     "NOT_DENIED",
     "AwsAccount",
-    "identity_checks",
-    "key_check",
-    "metrics_check",
+    "identity_trials",
+    "key_trial",
+    "metrics_trial",
 ]
 
 CREDENTIALS = "AWS credentials"
@@ -44,7 +44,7 @@ _UNKNOWN = frozenset({"InvalidAction", "NotImplemented", "UnknownOperation", "Un
 
 
 class AwsAccount:
-    """The session that a job's checks share, made when the first of them needs it. For one thread.
+    """The session that a job's trials share, made when the first of them needs it. For one thread.
 
     Args:
         options: who we are.
@@ -137,7 +137,7 @@ class AwsAccount:
         return warning(f"allowed, by an endpoint that took what AWS refuses: look there for {MADE_UP}")
 
 
-def identity_checks(account: AwsAccount) -> list[Check]:
+def identity_trials(account: AwsAccount) -> list[Trial]:
     """Credentials (quick), the role, and who AWS says we are."""
 
     def credentials() -> Finding:
@@ -147,8 +147,8 @@ def identity_checks(account: AwsAccount) -> list[Check]:
     role = account.options.role_arn
     statements = (statement("Role", "sts:AssumeRole", role),) if role else ()
     return [
-        Check(CREDENTIALS, credentials, quick=True),
-        Check(IDENTITY, functools.partial(_identity, account), statements=statements, after=(CREDENTIALS,)),
+        Trial(CREDENTIALS, credentials, quick=True),
+        Trial(IDENTITY, functools.partial(_identity, account), statements=statements, after=(CREDENTIALS,)),
     ]
 
 
@@ -165,14 +165,14 @@ def _identity(account: AwsAccount) -> Finding:
         return not_tried(f"AWS doesn't say who we are ({type(error).__name__}): sts can't be reached")
 
 
-def key_check(
+def key_trial(
     account: AwsAccount,
     operation: str,
     key: Callable[[], str | None],
     what: str,
     after: tuple[str, ...],
     statements: Callable[[str], tuple[Statement, ...]],
-) -> Check:
+) -> Trial:
     """Whether we may use the KMS key that encrypts something.
 
     Args:
@@ -180,7 +180,7 @@ def key_check(
         operation: `GenerateDataKey` to write, `Decrypt` to read.
         key: the key's id, ARN or alias as the service told it; None where nothing is encrypted.
         what: what it encrypts.
-        after: see `Check`.
+        after: see `Trial`.
         statements: what to add for the key's ARN.
     """
 
@@ -209,12 +209,12 @@ def key_check(
             text = f"{error} (A key policy with kms:ViaService may allow it through the service alone.)"
             return failed(AccessDenied(text), statements(arn))
 
-    return Check(f"kms:{operation}", run, after=after)
+    return Trial(f"kms:{operation}", run, after=after)
 
 
-def metrics_check(
+def metrics_trial(
     account: AwsAccount, namespace: str, statements: tuple[Statement, ...], after: tuple[str, ...]
-) -> Check:
+) -> Trial:
     """Whether metrics may be uploaded to that namespace."""
 
     def run() -> Finding:
@@ -230,4 +230,4 @@ def metrics_check(
         )
 
     action = "cloudwatch:PutMetricData"
-    return Check(action, run, statements=narrowed(statements, action), after=after)
+    return Trial(action, run, statements=narrowed(statements, action), after=after)

@@ -9,18 +9,18 @@ from typing import Any
 from penstock.io.aws.account_preflight import CREDENTIALS, MADE_UP, AwsAccount
 from penstock.io.errors import NotFound, OptionError, PeerError
 from penstock.io.preflight.iam import Statement, actions_of, narrowed
-from penstock.io.preflight.trials import Check, Finding, fine, not_tried
+from penstock.io.preflight.trials import Finding, Trial, fine, not_tried
 
-__all__ = ["table_checks"]
+__all__ = ["table_trials"]
 
 TABLE = "dynamodb:DescribeTable"
 _QUICK = ("Scan",)
 _ABSENT = "not denied, but the table isn't there yet to prove it"
 
 
-def table_checks(
+def table_trials(
     account: AwsAccount, name: str, *, what: str, key: str, option: str, statements: tuple[Statement, ...]
-) -> list[Check]:
+) -> list[Trial]:
     """One check for each action on the table that the statements allow.
 
     Args:
@@ -33,13 +33,13 @@ def table_checks(
     """
     table = _Table(account, name, what, key, option)
     allowed = {action for each in statements for action in actions_of(each) if action.startswith("dynamodb:")}
-    checks = [Check(TABLE, table.describe, True, False, narrowed(statements, TABLE), (CREDENTIALS,))]
+    trials = [Trial(TABLE, table.describe, True, False, narrowed(statements, TABLE), (CREDENTIALS,))]
     for operation, run in table.tries().items():
         action = f"dynamodb:{operation}"
         if action in allowed:
             quick = operation in _QUICK
-            checks.append(Check(action, run, quick, False, narrowed(statements, action), (TABLE,)))
-    return checks
+            trials.append(Trial(action, run, quick, False, narrowed(statements, action), (TABLE,)))
+    return trials
 
 
 class _Table:

@@ -7,7 +7,7 @@ batches = pipeline | ReadFromBeats(BeatsOptions(host="127.0.0.1", port=5044))
 
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
-from penstock.io.beats.preflight import check, checks
+from penstock.io.beats.preflight import require_listenable, trials
 from penstock.io.beats.source import ReadFromBeats
 
-__all__ = ["BeatsClient", "BeatsOptions", "ReadFromBeats", "check", "checks"]
+__all__ = ["BeatsClient", "BeatsOptions", "ReadFromBeats", "require_listenable", "trials"]

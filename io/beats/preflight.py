@@ -9,11 +9,11 @@ from penstock.io.beats.server._certificate import validity
 from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.server.tls import TlsFiles, load
 from penstock.io.errors import OptionError
-from penstock.io.preflight.trials import Check, Finding, failed, fine, start, warning
+from penstock.io.preflight.trials import Finding, Trial, failed, fine, require_quick, warning
 
-__all__ = ["check", "checks"]
+__all__ = ["require_listenable", "trials"]
 
-CHECK_PATIENCE_S = 2.0
+PORT_PATIENCE_S = 2.0
 """How long a person waits to hear that the port is taken: a job that has just ended may hold it for a moment."""
 WARN_DAYS = 21
 """Certificates are renewed a month before their end by those who automate it."""
@@ -21,31 +21,31 @@ WARN_DAYS = 21
 FILES = "Beats TLS files"
 
 
-def check(options: BeatsOptions) -> None:
+def require_listenable(options: BeatsOptions) -> None:
     """Looks, before a job starts, at what would otherwise fail in the middle of it.
 
     Raises:
         OptionError: the port is taken, the host is none of this machine, or a TLS file can't be used.
         AccessDenied: this user may not listen on that port.
     """
-    start(checks(options))
+    require_quick(trials(options))
 
 
-def checks(
+def trials(
     options: BeatsOptions,
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
-) -> list[Check]:
+) -> list[Trial]:
     """TLS files, the certificate's dates, and the port; all quick. Dates that are over let a job start."""
     made = []
     files = options.tls_files()
     if files is not None:
-        made.append(Check(FILES, lambda: _files(files), quick=True))
+        made.append(Trial(FILES, lambda: _files(files), quick=True))
         made.append(
-            Check(
+            Trial(
                 "Beats certificate", lambda: _dates(files, now()), quick=True, advisory=True, after=(FILES,)
             )
         )
-    made.append(Check("Beats port", lambda: _port(options), quick=True))
+    made.append(Trial("Beats port", lambda: _port(options), quick=True))
     return made
 
 
@@ -77,6 +77,6 @@ def _dates(files: TlsFiles, now: datetime.datetime) -> Finding:
 
 
 def _port(options: BeatsOptions) -> Finding:
-    patience_s = CHECK_PATIENCE_S
+    patience_s = PORT_PATIENCE_S
     listen(options.host, options.port, share=options.share_port, accept=False, patience_s=patience_s).close()
     return fine(f"{options.host}:{options.port} is free" + ("" if options.ssl_enabled else "; without TLS"))

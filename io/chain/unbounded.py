@@ -11,8 +11,8 @@ from a savepoint reads with the options that it is started with, by the code tha
 Each split is an element of its own. Beam's `ReadFromUnboundedSource` has one element, which it splits later; Flink
 deals splittable work out by element, so all its splits would be read by one subtask (see `_flink_keys`).
 
-Beam's `split()` swallows exceptions and `create_reader` gets no options, so sources check their access
-before the pipeline runs (`check`).
+Beam's `split()` swallows exceptions and `create_reader` gets no options, so what a source needs is tried
+before the pipeline runs (`penstock.io.preflight`).
 """
 
 import dataclasses

@@ -7,23 +7,23 @@ from typing import Any
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
 from penstock.io.dead_letters import place_of
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
-from penstock.io.elasticsearch.cluster.preflight import checks as cluster_checks
 from penstock.io.elasticsearch.cluster.preflight import needed_role
+from penstock.io.elasticsearch.cluster.preflight import trials as cluster_trials
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound
 from penstock.io.kinesis.read.policy import read_statements as kinesis_read_statements
-from penstock.io.kinesis.read.preflight import read_checks as kinesis_read_checks
+from penstock.io.kinesis.read.preflight import read_trials as kinesis_read_trials
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.stream_preflight import StreamChecks
+from penstock.io.kinesis.stream_preflight import StreamTrials
 from penstock.io.kinesis.write.preflight import put_probe
 from penstock.io.preflight.iam import Arns, Statement, narrowed, statement
-from penstock.io.preflight.trials import Check, Finding, failed, fine, writable
+from penstock.io.preflight.trials import Finding, Trial, failed, fine, writable
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.policy import read_statements as s3_read_statements
-from penstock.io.s3.preflight import put_check
-from penstock.io.s3.preflight import read_checks as s3_read_checks
+from penstock.io.s3.preflight import put_trial
+from penstock.io.s3.preflight import read_trials as s3_read_trials
 
-__all__ = ["checks", "keep_statements", "replay_checks", "replay_statements", "roles_with"]
+__all__ = ["keep_statements", "replay_statements", "replay_trials", "roles_with", "trials"]
 
 STORE = "dead letters"
 
@@ -57,9 +57,9 @@ def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
     return [needed_role(each) for each in (cluster, letters) if each is not None]
 
 
-def checks(
+def trials(
     url: str, account: AwsAccount | None, cluster: ElasticsearchOptions | None, option: str = "--dead_letters"
-) -> list[Check]:
+) -> list[Trial]:
     """What keeping letters needs.
 
     Args:
@@ -70,24 +70,24 @@ def checks(
     """
     scheme, name, prefix = place_of(url)
     if scheme == "file":
-        return [Check(f"{STORE} ({option})", lambda: writable(option, name), quick=True)]
+        return [Trial(f"{STORE} ({option})", lambda: writable(option, name), quick=True)]
     if scheme == "elasticsearch":
         letters = _letters_options(url, cluster)
         if letters is None:
             return []
-        privileges = [each for each in cluster_checks(letters) if each.name.endswith("privileges")]
+        privileges = [each for each in cluster_trials(letters) if each.name.endswith("privileges")]
         return [dataclasses.replace(each, name=f"{STORE} in {name}: {each.name}") for each in privileges]
     if account is None:
         return []
     statements = keep_statements(url, account.arns)
     if scheme == "s3":
         folder = f"{prefix}/" if prefix else ""
-        put = put_check(account, name, folder, option, statements, CREDENTIALS)
+        put = put_trial(account, name, folder, option, statements, CREDENTIALS)
         return [dataclasses.replace(put, name=f"{STORE}: {put.name}")]
-    stream = StreamChecks(account, name, "write to", option)
+    stream = StreamTrials(account, name, "write to", option)
     action = "kinesis:PutRecords"
     return [
-        Check(
+        Trial(
             f"{STORE}: {action}",
             lambda: put_probe(stream),
             statements=narrowed(statements, action),
@@ -106,18 +106,18 @@ def replay_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
     return ()
 
 
-def replay_checks(url: str, account: AwsAccount, cluster: ElasticsearchOptions | None) -> list[Check]:
-    """What reading the letters in a store needs; arguments as of `checks`."""
+def replay_trials(url: str, account: AwsAccount, cluster: ElasticsearchOptions | None) -> list[Trial]:
+    """What reading the letters in a store needs; arguments as of `trials`."""
     scheme, name, _ = place_of(url)
     if scheme == "s3":
-        return s3_read_checks(S3ReadOptions([url]), account)
+        return s3_read_trials(S3ReadOptions([url]), account)
     if scheme == "kinesis":
-        return kinesis_read_checks(KinesisReadOptions(name, checkpoints="none"), account)
+        return kinesis_read_trials(KinesisReadOptions(name, checkpoints="none"), account)
     if scheme == "file":
-        return [Check(STORE, lambda: _readable(name), quick=True)]
+        return [Trial(STORE, lambda: _readable(name), quick=True)]
     if cluster is None:
         return []
-    return [Check(STORE, lambda: _searchable(name, cluster))]
+    return [Trial(STORE, lambda: _searchable(name, cluster))]
 
 
 def _readable(path: str) -> Finding:

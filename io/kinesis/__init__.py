@@ -1,12 +1,12 @@
 """Kinesis: the aggregated write and the checkpointed read."""
 
 from penstock.io.kinesis.read.policy import READ_HELP, read_policy, read_statements
-from penstock.io.kinesis.read.preflight import check_read, prepare_read, read_checks
+from penstock.io.kinesis.read.preflight import prepare_read, read_trials, require_readable
 from penstock.io.kinesis.read.source import ReadFromKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.policy import WRITE_HELP, write_policy, write_statements
-from penstock.io.kinesis.write.preflight import check_write, write_checks
+from penstock.io.kinesis.write.preflight import require_writable, write_trials
 from penstock.io.kinesis.write.sink import WriteToKinesis
 
 __all__ = [
@@ -16,13 +16,13 @@ __all__ = [
     "KinesisWriteOptions",
     "ReadFromKinesis",
     "WriteToKinesis",
-    "check_read",
-    "check_write",
     "prepare_read",
-    "read_checks",
     "read_policy",
     "read_statements",
-    "write_checks",
+    "read_trials",
+    "require_readable",
+    "require_writable",
     "write_policy",
     "write_statements",
+    "write_trials",
 ]

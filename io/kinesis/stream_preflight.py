@@ -1,4 +1,4 @@
-"""What the checks of the Kinesis read and of the write share: the stream is there, and its shards can be listed."""
+"""What the trials of the Kinesis read and of the write share: the stream is there, and its shards can be listed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,17 @@ from penstock.io.errors import NotFound, PeerError
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
 from penstock.io.preflight.iam import Statement, narrowed
-from penstock.io.preflight.trials import Check, Finding, fine
+from penstock.io.preflight.trials import Finding, Trial, fine
 
-__all__ = ["SHARDS", "STREAM", "StreamChecks"]
+__all__ = ["SHARDS", "STREAM", "StreamTrials"]
 
 STREAM = "kinesis:DescribeStreamSummary"
 SHARDS = "kinesis:ListShards"
 _USABLE = ("ACTIVE", "UPDATING")
 
 
-class StreamChecks:
-    """Looks at one stream, and keeps what it saw for the checks that follow.
+class StreamTrials:
+    """Looks at one stream, and keeps what it saw for the trials that follow.
 
     Args:
         account: who we are.
@@ -49,11 +49,11 @@ class StreamChecks:
         """The KMS key that encrypts the stream; None where none does."""
         return str(self._summary["KeyId"]) if self._summary.get("EncryptionType") == "KMS" else None
 
-    def checks(self, statements: Sequence[Statement]) -> list[Check]:
+    def trials(self, statements: Sequence[Statement]) -> list[Trial]:
         """Both quick."""
         return [
-            Check(STREAM, self._describe, True, False, narrowed(statements, STREAM), (CREDENTIALS,)),
-            Check(SHARDS, self._list, True, False, narrowed(statements, SHARDS), (STREAM,)),
+            Trial(STREAM, self._describe, True, False, narrowed(statements, STREAM), (CREDENTIALS,)),
+            Trial(SHARDS, self._list, True, False, narrowed(statements, SHARDS), (STREAM,)),
         ]
 
     def _describe(self) -> Finding:

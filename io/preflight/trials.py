@@ -1,9 +1,9 @@
-"""What a job needs before it runs, as small checks: a name, something to try, and what to add when it is missing.
+"""What a job needs before it runs, as small trials: a name, something to try, and what to add when it is missing.
 
-- A connector lists its checks (`io/<peer>/check*.py`); `penstock check` runs all of them and prints one line each.
-- A job runs the quick ones at its start (`start`): the first failure ends it, because a runner would report a
+- A connector lists its trials (`preflight.py` in its room); `penstock check` runs all of them and prints one line each.
+- A job runs the quick ones at its start (`require_quick`): the first failure ends it, because a runner would report a
   failing source or sink late and at length.
-- A check changes nothing, nowhere. What can't be tried without a change is `NOT_TRIED`, and says why.
+- A trial changes nothing, nowhere. What can't be tried without a change is `NOT_TRIED`, and says why.
 """
 
 import dataclasses
@@ -17,14 +17,14 @@ from penstock.io.errors import AccessDenied, OptionError, PeerError, PenstockErr
 from penstock.io.preflight.iam import Statement
 
 __all__ = [
-    "Check",
     "Finding",
     "Mark",
-    "examine",
+    "Trial",
     "failed",
     "fine",
     "not_tried",
-    "start",
+    "require_quick",
+    "try_all",
     "warning",
     "writable",
 ]
@@ -34,7 +34,7 @@ _MAX_TEXT = 1000
 
 
 class Mark(enum.StrEnum):
-    """How a check went."""
+    """How a trial went."""
 
     OK = "ok"
     WARNING = "warning"
@@ -44,7 +44,7 @@ class Mark(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """What a trial found.
 
     Attributes:
         mark: how it went.
@@ -84,7 +84,7 @@ def failed(
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class Trial:
     """One thing that a job needs.
 
     Attributes:
@@ -93,7 +93,7 @@ class Check:
         quick: whether a job tries it at its start.
         advisory: whether its failure lets a job start all the same, with a warning.
         statements: what to add to the IAM policy when AWS denies it.
-        after: names of checks without which this one can't be tried.
+        after: names of trials without which this one can't be tried.
     """
 
     name: str
@@ -104,45 +104,45 @@ class Check:
     after: tuple[str, ...] = ()
 
 
-def examine(checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
-    """Runs all checks in their order; what depends on a failed one is not tried."""
+def try_all(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Finding]]:
+    """Runs all trials in their order; what depends on a failed one is not tried."""
     missing: set[str] = set()
-    for check in checks:
-        blocked = [name for name in check.after if name in missing]
-        finding = not_tried(f"needs what failed above: {blocked[0]}") if blocked else _try(check)
+    for trial in trials:
+        blocked = [name for name in trial.after if name in missing]
+        finding = not_tried(f"needs what failed above: {blocked[0]}") if blocked else _try(trial)
         if blocked or finding.mark is Mark.FAILED:
-            missing.add(check.name)
-        yield check, finding
+            missing.add(trial.name)
+        yield trial, finding
 
 
-def start(checks: Iterable[Check]) -> None:
-    """Runs the quick checks of a job that starts.
+def require_quick(trials: Iterable[Trial]) -> None:
+    """Runs the quick trials of a job that starts.
 
     Raises:
         PenstockError: the first failure.
     """
-    for check in checks:
-        if not check.quick:
+    for trial in trials:
+        if not trial.quick:
             continue
-        finding = _try(check)
-        if finding.error is not None and not check.advisory:
+        finding = _try(trial)
+        if finding.error is not None and not trial.advisory:
             raise finding.error
         if finding.mark in (Mark.WARNING, Mark.FAILED):
-            _LOGGER.warning("%s: %s", check.name, finding.text)
+            _LOGGER.warning("%s: %s", trial.name, finding.text)
 
 
-def _try(check: Check) -> Finding:
+def _try(trial: Trial) -> Finding:
     try:
-        return check.run()
+        return trial.run()
     except AccessDenied as error:
-        return failed(error, check.statements)
+        return failed(error, trial.statements)
     except PenstockError as error:
         return failed(error)
     except Exception as error:
-        # A peer that answers nonsense must not cost the lines of all other checks.
-        _LOGGER.debug("%s", check.name, exc_info=error)
+        # A peer that answers nonsense must not cost the lines of all other trials.
+        _LOGGER.debug("%s", trial.name, exc_info=error)
         text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_TEXT]
-        return failed(PeerError(f"cannot try {check.name}: {text} (--log_level debug shows all)"))
+        return failed(PeerError(f"cannot try {trial.name}: {text} (--log_level debug shows all)"))
 
 
 def writable(option: str, path: str, access: Callable[[str, int], bool] = os.access) -> Finding:

@@ -3,10 +3,10 @@
 import threading
 
 from penstock.io.aws.account_preflight import CREDENTIALS, MADE_UP, AwsAccount
-from penstock.io.aws.table_preflight import table_checks
+from penstock.io.aws.table_preflight import table_trials
 from penstock.io.errors import NotFound
 from penstock.io.preflight.iam import Statement, narrowed
-from penstock.io.preflight.trials import Check, Finding, fine, not_tried, writable
+from penstock.io.preflight.trials import Finding, Trial, fine, not_tried, writable
 from penstock.io.s3._selection import literal_prefix
 from penstock.io.s3.listing import Stores, split_url
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
@@ -14,10 +14,10 @@ from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
 from penstock.io.s3.origin import S3Object
 from penstock.io.s3.policy import archive_statements, read_statements
 
-__all__ = ["archive_checks", "put_check", "read_checks"]
+__all__ = ["archive_trials", "put_trial", "read_trials"]
 
 
-def read_checks(options: S3ReadOptions, account: AwsAccount) -> list[Check]:
+def read_trials(options: S3ReadOptions, account: AwsAccount) -> list[Trial]:
     """For each input: the listing's first page, and a byte of its first object; then lists and manifest.
 
     Args:
@@ -25,23 +25,23 @@ def read_checks(options: S3ReadOptions, account: AwsAccount) -> list[Check]:
         account: who we are; not asked for local files.
     """
     statements = read_statements(options, account.arns)
-    checks: list[Check] = []
+    trials: list[Trial] = []
     for url in options.input:
-        checks += _input_checks(url, options, account, statements)
+        trials += _input_trials(url, options, account, statements)
     if options.input_manifest:
-        checks += _list_checks(options.input_manifest, options, account, statements)
+        trials += _list_trials(options.input_manifest, options, account, statements)
     if options.manifest:
-        checks += _manifest_checks(options.manifest, account, statements)
-    return checks
+        trials += _manifest_trials(options.manifest, account, statements)
+    return trials
 
 
 def _store(options: S3ReadOptions, account: AwsAccount, bucket: str) -> S3Objects | LocalFiles:
     return Stores(options, account.options, threading.Event()).of(bucket)
 
 
-def _input_checks(
+def _input_trials(
     url: str, options: S3ReadOptions, account: AwsAccount, statements: tuple[Statement, ...]
-) -> list[Check]:
+) -> list[Trial]:
     bucket, key = split_url(url)
     first: list[S3Object] = []
 
@@ -62,10 +62,10 @@ def _input_checks(
 
     name, after = (f"s3:ListBucket of {url}", (CREDENTIALS,)) if bucket else (f"files of {url}", ())
     return [
-        Check(
+        Trial(
             name, listing, statements=narrowed(_of(statements, bucket, "List"), "s3:ListBucket"), after=after
         ),
-        Check(
+        Trial(
             f"s3:GetObject of {url}" if bucket else f"reading {url}",
             lambda: _read(first, _store(options, account, bucket)),
             statements=narrowed(_of(statements, bucket, "Read"), "s3:GetObject"),
@@ -95,9 +95,9 @@ def _read(found: list[S3Object], store: S3Objects | LocalFiles) -> Finding:
     return fine(f"read a byte of {found[0].url}")
 
 
-def _list_checks(
+def _list_trials(
     url: str, options: S3ReadOptions, account: AwsAccount, statements: tuple[Statement, ...]
-) -> list[Check]:
+) -> list[Trial]:
     bucket, key = split_url(url)
 
     def run() -> Finding:
@@ -110,7 +110,7 @@ def _list_checks(
 
     after = (CREDENTIALS,) if bucket else ()
     return [
-        Check(
+        Trial(
             f"list {url}",
             run,
             statements=narrowed(_of(statements, bucket, "ReadList"), "s3:GetObject"),
@@ -119,12 +119,12 @@ def _list_checks(
     ]
 
 
-def _manifest_checks(url: str, account: AwsAccount, statements: tuple[Statement, ...]) -> list[Check]:
+def _manifest_trials(url: str, account: AwsAccount, statements: tuple[Statement, ...]) -> list[Trial]:
     if url.startswith("file:"):
-        return [Check("manifest", lambda: writable("--manifest", url.removeprefix("file://")), quick=True)]
+        return [Trial("manifest", lambda: writable("--manifest", url.removeprefix("file://")), quick=True)]
     if url.startswith("dynamodb:"):
         table = url.removeprefix("dynamodb:")
-        return table_checks(
+        return table_trials(
             account, table, what="manifest", key="unit", option="--manifest", statements=statements
         )
     bucket, key = split_url(url)
@@ -136,17 +136,17 @@ def _manifest_checks(url: str, account: AwsAccount, statements: tuple[Statement,
         return fine(f"the bucket {bucket} is there")
 
     return [
-        Check(
+        Trial(
             name,
             listing,
             statements=narrowed(_of(statements, bucket, "ListNotes"), "s3:ListBucket"),
             after=(CREDENTIALS,),
         ),
-        put_check(account, bucket, f"{prefix}/" if prefix else "", "--manifest", statements, name),
+        put_trial(account, bucket, f"{prefix}/" if prefix else "", "--manifest", statements, name),
     ]
 
 
-def archive_checks(options: ArchiveOptions, account: AwsAccount) -> list[Check]:
+def archive_trials(options: ArchiveOptions, account: AwsAccount) -> list[Trial]:
     """The bucket (quick), and whether files may be put there."""
     bucket, prefix = options.place
     statements = archive_statements(options, account.arns)
@@ -157,14 +157,14 @@ def archive_checks(options: ArchiveOptions, account: AwsAccount) -> list[Check]:
         return fine(f"the bucket {bucket} is there")
 
     return [
-        Check(name, there, True, False, narrowed(statements, "s3:ListBucket"), (CREDENTIALS,)),
-        put_check(account, bucket, f"{prefix}/" if prefix else "", "--archive", statements, name),
+        Trial(name, there, True, False, narrowed(statements, "s3:ListBucket"), (CREDENTIALS,)),
+        put_trial(account, bucket, f"{prefix}/" if prefix else "", "--archive", statements, name),
     ]
 
 
-def put_check(
+def put_trial(
     account: AwsAccount, bucket: str, prefix: str, option: str, statements: tuple[Statement, ...], after: str
-) -> Check:
+) -> Trial:
     """Whether objects may be put under a prefix (empty, or with its slash): by a part of an upload that isn't there."""
     key = f"{prefix}{MADE_UP}"
 
@@ -183,7 +183,7 @@ def put_check(
             Body=b"",
         )
 
-    return Check(
+    return Trial(
         f"s3:PutObject to {bucket}/{prefix}",
         run,
         statements=narrowed(statements, "s3:PutObject"),

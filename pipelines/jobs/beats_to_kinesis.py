@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.io import beats, kinesis
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
-from penstock.io.preflight.trials import start
+from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.run.job_preflight import Needs
 from penstock.pipelines.run.runners import runs_elsewhere
@@ -37,10 +37,10 @@ def needs(line: CommandLine) -> Needs:
     return Needs(
         [
             # Elsewhere the port and the files are those of other machines.
-            *([] if runs_elsewhere(line.beam) else beats.checks(line.get(beats.BeatsOptions))),
-            *identity_checks(account),
-            *kinesis.write_checks(sink, account),
-            *letters.checks(url, account, None),
+            *([] if runs_elsewhere(line.beam) else beats.trials(line.get(beats.BeatsOptions))),
+            *identity_trials(account),
+            *kinesis.write_trials(sink, account),
+            *letters.trials(url, account, None),
         ],
         account,
         sink.stream_name if "%{" not in sink.stream_name else None,
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             | "Acknowledge" >> Acknowledge()
         )
 
-    return run_streaming(NAME, job, line.beam, (lambda: start(needs(line).checks),), build)
+    return run_streaming(NAME, job, line.beam, (lambda: require_quick(needs(line).trials),), build)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.io import elasticsearch, kinesis
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.options import option
-from penstock.io.preflight.trials import start
+from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.run.job_preflight import Needs
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
@@ -55,10 +55,10 @@ def needs(line: CommandLine) -> Needs:
     sink, url = line.get(elasticsearch.ElasticsearchOptions), line.get(JobOptions).dead_letter_url(NAME)
     return Needs(
         [
-            *identity_checks(account),
-            *kinesis.read_checks(source, account),
-            *elasticsearch.checks(sink),
-            *letters.checks(url, account, sink),
+            *identity_trials(account),
+            *kinesis.read_trials(source, account),
+            *elasticsearch.trials(sink),
+            *letters.trials(url, account, sink),
         ],
         account,
         source.kinesis_stream_name,
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
     checks = (
-        lambda: start(needs(line).checks),
+        lambda: require_quick(needs(line).trials),
         lambda: kinesis.prepare_read(source, aws),
         lambda: elasticsearch.prepare(sink),
     )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.io import kinesis, s3
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
-from penstock.io.preflight.trials import start
+from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.run.job_preflight import Needs
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
@@ -36,9 +36,9 @@ def needs(line: CommandLine) -> Needs:
     archive = line.get(s3.ArchiveOptions)
     return Needs(
         [
-            *identity_checks(account),
-            *kinesis.read_checks(source, account),
-            *s3.archive_checks(archive, account),
+            *identity_trials(account),
+            *kinesis.read_trials(source, account),
+            *s3.archive_trials(archive, account),
         ],
         account,
         source.kinesis_stream_name,
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checks = (
         lambda: _refuse_dead_letters(job),
         lambda: s3.check_archive_read(source),
-        lambda: start(needs(line).checks),
+        lambda: require_quick(needs(line).trials),
         lambda: kinesis.prepare_read(source, aws),
     )
     return run_streaming(NAME, job, line.beam, checks, build)

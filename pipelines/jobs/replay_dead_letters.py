@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from penstock.io import elasticsearch, kinesis
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import Store, check_url, open_store, read_letters
@@ -26,7 +26,7 @@ from penstock.io.errors import OptionError
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.sink import KinesisWriter
 from penstock.io.options import option
-from penstock.io.preflight.trials import start
+from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
@@ -98,16 +98,16 @@ def needs(line: CommandLine) -> Needs:
         url.startswith(("s3:", "kinesis:")) for url in (options.dead_letters, options.again)
     )
     sink = (
-        kinesis.write_checks(stream, account)
+        kinesis.write_trials(stream, account)
         if stream
-        else elasticsearch.checks(line.get(ElasticsearchOptions))
+        else elasticsearch.trials(line.get(ElasticsearchOptions))
     )
     return Needs(
         [
-            *(identity_checks(account) if remote else ()),
-            *store_needs.replay_checks(options.dead_letters, account, cluster),
+            *(identity_trials(account) if remote else ()),
+            *store_needs.replay_trials(options.dead_letters, account, cluster),
             *sink,
-            *store_needs.checks(options.again, account, cluster, "--refused_again"),
+            *store_needs.trials(options.again, account, cluster, "--refused_again"),
         ],
         account if remote else None,
         stream.stream_name if stream and "%{" not in stream.stream_name else None,
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(options)
     watch = Watch(0.0)
     try:
-        start(needs(line).checks)
+        require_quick(needs(line).trials)
         aws = line.get(AwsOptions)
         cluster = None if to_kinesis else line.get(ElasticsearchOptions)
         send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)

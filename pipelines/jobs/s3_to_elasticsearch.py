@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from penstock.io import elasticsearch, s3
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
-from penstock.io.preflight.trials import start
+from penstock.io.preflight.trials import require_quick
 from penstock.io.s3.estimate import estimate
 from penstock.pipelines.command_line import CommandLine, parse
 from penstock.pipelines.console.progress import Workload, duration_text, size_text
@@ -55,10 +55,10 @@ def needs(line: CommandLine) -> Needs:
     remote = any(place.startswith(("s3:", "dynamodb:", "kinesis:")) for place in places)
     return Needs(
         [
-            *(identity_checks(account) if remote else ()),
-            *s3.read_checks(source, account),
-            *elasticsearch.checks(sink),
-            *letters.checks(url, account, sink),
+            *(identity_trials(account) if remote else ()),
+            *s3.read_trials(source, account),
+            *elasticsearch.trials(sink),
+            *letters.trials(url, account, sink),
         ],
         account if remote else None,
         None,
@@ -107,7 +107,7 @@ class Backfill:
         if self.options.dry_run:
             _show(todo, work, source, stores)
             return None
-        start(needs(self._line).checks)
+        require_quick(needs(self._line).trials)
         elasticsearch.prepare(self._sink)
         return work
 

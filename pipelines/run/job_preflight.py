@@ -1,4 +1,4 @@
-"""What a job needs of its peers, in one object: for its own start, for `penstock check`, and for the policy it prints."""
+"""What a job needs of its peers, in one object: for its start, for `penstock check`, and for the printed policy."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.io.aws.account_preflight import AwsAccount
 from penstock.io.preflight.iam import Arns, Statement
-from penstock.io.preflight.trials import Check
+from penstock.io.preflight.trials import Trial
 
 __all__ = ["Needs"]
 
@@ -16,14 +16,14 @@ class Needs:
     """What one job with its options needs.
 
     Attributes:
-        checks: in the order in which they are tried.
+        trials: in the order in which they are tried.
         account: who the job is in AWS; None where it uses nothing there.
         stream: the stream whose key a policy must name, by name or ARN; None where there is none.
         statements: what IAM must allow, for the account's names and the ARN of the stream's key.
         roles: what Elasticsearch must allow, as its roles.
     """
 
-    checks: Sequence[Check]
+    trials: Sequence[Trial]
     account: AwsAccount | None = None
     stream: str | None = None
     statements: Callable[[Arns, str | None], Sequence[Statement]] = lambda arns, key_arn: ()

@@ -9,7 +9,7 @@
 
 from penstock.pipelines.status.monitor import Monitor, Progress
 from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.page_server import StatusServer, page_checks
+from penstock.pipelines.status.page_server import StatusServer, page_trials
 from penstock.pipelines.status.showing import refuse_elsewhere, shown
 
-__all__ = ["Monitor", "Progress", "StatusOptions", "StatusServer", "page_checks", "refuse_elsewhere", "shown"]
+__all__ = ["Monitor", "Progress", "StatusOptions", "StatusServer", "page_trials", "refuse_elsewhere", "shown"]

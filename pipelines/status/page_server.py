@@ -27,13 +27,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.io.errors import AccessDenied, OptionError
-from penstock.io.preflight.trials import Check, Finding, fine
+from penstock.io.preflight.trials import Finding, Trial, fine
 from penstock.pipelines.status.metrics import CONTENT_TYPE
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.page.render import PAGE, PAGE_POLICY
 
-__all__ = ["StatusServer", "page_checks"]
+__all__ = ["StatusServer", "page_trials"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class StatusServer:
         self._server.server_close()
 
 
-def page_checks(options: StatusOptions) -> list[Check]:
+def page_trials(options: StatusOptions) -> list[Trial]:
     """Whether the page could be served where the options say; nothing where they ask for none."""
     host, port = options.status_host, options.status_port
     if port is None:
@@ -114,7 +114,7 @@ def page_checks(options: StatusOptions) -> list[Check]:
         _bound(host, port).server_close()
         return fine(f"{host}:{port} is free" if port else f"any free port of {host}")
 
-    return [Check("status page", free)]
+    return [Trial("status page", free)]
 
 
 def _bound(host: str, port: int) -> "_Server":

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.io.dead_letters import open_store, read_letters
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster.preflight import check
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder
@@ -65,7 +65,7 @@ def _documents(client, index: str) -> dict[str, dict]:
 
 
 def test_check_finds_the_version(target):
-    assert check(target.options()).partition(".")[0] in ("8", "9")
+    assert require_cluster(target.options()).partition(".")[0] in ("8", "9")
 
 
 def test_filebeats_events_stand_there_once_however_often_they_are_sent(target, client):
@@ -261,7 +261,7 @@ def test_the_template_takes_filebeats_events_and_every_chart_of_the_dashboard(ta
         manage_template=True, template_name=target.index, index=target.index + "-%{+YYYY.MM.dd}"
     )
     try:
-        check(options)
+        require_cluster(options)
         payloads = filebeat_events()
         payloads.append(
             b'{"@timestamp":"2026-11-22T13:28:38.181Z","log":{"level":"error"},"host":{"name":"other"},"message":"m"}'
@@ -310,7 +310,7 @@ def test_a_data_stream(target, client):
     dataset = target.index
     given = {"data_stream_dataset": dataset, "data_stream_namespace": "x", "index": "logstash-%{+YYYY.MM.dd}"}
     try:
-        check(target.options(**given, manage_template=True, template_name=dataset))
+        require_cluster(target.options(**given, manage_template=True, template_name=dataset))
         payloads = filebeat_events()[:20]
         assert target.write(payloads, **given).written == 20
         assert target.write(payloads, **given).replayed == 20

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster.preflight import check
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied
 from penstock.transforms.batch import Event
@@ -90,7 +90,7 @@ def test_security(elasticsearch_factory):
         {"api_key": f"{key['id']}:{key['api_key']}"},
     ]
     for number, given in enumerate(good):
-        check(options(**given))
+        require_cluster(options(**given))
         writer = _writer(server, **given)
         assert writer.write(_events(3, 3 * number)).written == 3
         writer.close()
@@ -101,7 +101,7 @@ def test_security(elasticsearch_factory):
         ({"api_key": "wrong"}, "--api_key"),
     ):
         with pytest.raises(AccessDenied, match=rf"(refuses the credentials|asks who we are) \(401\).*{flag}"):
-            check(options(**given))
+            require_cluster(options(**given))
         writer = _writer(server, **given)
         with pytest.raises(AccessDenied, match="401"):
             writer.write(_events(1))
@@ -109,7 +109,7 @@ def test_security(elasticsearch_factory):
 
     reader = {"user": "reader", "password": "reader-secret"}
     with pytest.raises(AccessDenied, match="reader lacks the index privileges create_doc, auto_configure"):
-        check(options(**reader))
+        require_cluster(options(**reader))
     writer = _writer(server, **reader)
     with pytest.raises(
         AccessDenied, match=r"403.*reader.*granted by the index privileges \[create_doc"

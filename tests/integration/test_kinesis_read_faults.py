@@ -10,7 +10,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, Unreachable
 from penstock.io.kinesis.lease.table import MemoryLeases
 from penstock.io.kinesis.read.live_stream import KinesisLive
-from penstock.io.kinesis.read.preflight import check_read
+from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.simulator import KinesisSimulator
 
@@ -184,15 +184,15 @@ def test_a_stream_deleted_under_way_ends_the_job(simulator, open_live):
 
 
 def test_check_is_one_clear_line_each(simulator, aws):
-    check_read(OPTIONS, aws)
+    require_readable(OPTIONS, aws)
     with pytest.raises(NotFound, match="nowhere"):
-        check_read(dataclasses.replace(OPTIONS, kinesis_stream_name="nowhere"), aws)
+        require_readable(dataclasses.replace(OPTIONS, kinesis_stream_name="nowhere"), aws)
     with pytest.raises(Unreachable, match="--endpoint_url"):
-        check_read(OPTIONS, dataclasses.replace(aws, endpoint_url="http://127.0.0.1:1"))
+        require_readable(OPTIONS, dataclasses.replace(aws, endpoint_url="http://127.0.0.1:1"))
     with pytest.raises(OptionError, match="no such profile"):
-        check_read(OPTIONS, AwsOptions(profile="nobody", endpoint_url=simulator.endpoint_url))
+        require_readable(OPTIONS, AwsOptions(profile="nobody", endpoint_url=simulator.endpoint_url))
     simulator.faults.refuse("DescribeStreamSummary", "AccessDeniedException", times=None)
     with pytest.raises(AccessDenied, match="kinesis:DescribeStreamSummary") as caught:
-        check_read(OPTIONS, aws)
+        require_readable(OPTIONS, aws)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, PenstockError)

@@ -16,7 +16,7 @@ from penstock.io.errors import AccessDenied
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.policy import write_policy
-from penstock.io.kinesis.write.preflight import check_write
+from penstock.io.kinesis.write.preflight import require_writable
 from penstock.io.kinesis.write.sink import KinesisWriter
 from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event
@@ -76,7 +76,7 @@ def _without(action: str) -> dict[str, Any]:
 
 def _run(iam: Iam, plane: str, count: int = 50) -> None:
     options = KinesisWriteOptions(STREAM, data_plane=plane)
-    check_write(options, iam.aws)
+    require_writable(options, iam.aws)
     writer = KinesisWriter(options, iam.aws)
     try:
         letters, _ = writer.write(_events(count), PartitionKeys())
@@ -129,7 +129,7 @@ def test_wrong_keys_are_named(iam: Iam) -> None:
     iam.allow(_without("nothing"))
     wrong = dataclasses.replace(iam.aws, secret_key="not-the-secret")
     with pytest.raises(AccessDenied, match=r"AWS refuses the credentials \(SignatureDoesNotMatch\)"):
-        check_write(KinesisWriteOptions(STREAM), wrong)
+        require_writable(KinesisWriteOptions(STREAM), wrong)
 
 
 def test_help_and_docs_show_the_policy(capsys: pytest.CaptureFixture[str]) -> None:

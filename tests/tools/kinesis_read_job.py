@@ -14,7 +14,7 @@ import apache_beam as beam
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
-from penstock.io.kinesis.read.preflight import check_read
+from penstock.io.kinesis.read.preflight import require_readable
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 
@@ -45,7 +45,7 @@ def main():
         return pipeline | ReadFromKinesis(options, aws) | beam.ParDo(Record(path)) | Acknowledge()
 
     return run_streaming(
-        "record", line.get(JobOptions), line.beam, [functools.partial(check_read, options, aws)], build
+        "record", line.get(JobOptions), line.beam, [functools.partial(require_readable, options, aws)], build
     )
 
 

@@ -1,4 +1,4 @@
-"""How checks are run: at a job's start, and by `penstock check`; and the statements that they tell to add."""
+"""How trials are run: at a job's start, and by `penstock check`; and the statements that they tell to add."""
 
 import logging
 import os
@@ -8,13 +8,13 @@ import pytest
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError
 from penstock.io.preflight.iam import Arns, actions_of, merged, narrowed, policy, statement
 from penstock.io.preflight.trials import (
-    Check,
     Mark,
-    examine,
+    Trial,
     failed,
     fine,
     not_tried,
-    start,
+    require_quick,
+    try_all,
     warning,
     writable,
 )
@@ -30,15 +30,15 @@ def raising(error):
 
 
 def test_what_needs_a_failed_check_is_not_tried_and_neither_is_what_needs_that():
-    checks = [
-        Check("a", raising(NotFound("there is no a"))),
-        Check("b", lambda: pytest.fail("tried"), after=("a",)),
-        Check("c", lambda: pytest.fail("tried"), after=("b",)),
-        Check("d", lambda: fine("yes")),
-        Check("e", lambda: not_tried("why"), after=("d",)),
-        Check("f", lambda: fine("yes"), after=("e",)),
+    trials = [
+        Trial("a", raising(NotFound("there is no a"))),
+        Trial("b", lambda: pytest.fail("tried"), after=("a",)),
+        Trial("c", lambda: pytest.fail("tried"), after=("b",)),
+        Trial("d", lambda: fine("yes")),
+        Trial("e", lambda: not_tried("why"), after=("d",)),
+        Trial("f", lambda: fine("yes"), after=("e",)),
     ]
-    found = {check.name: finding for check, finding in examine(checks)}
+    found = {trial.name: finding for trial, finding in try_all(trials)}
     assert [finding.mark for finding in found.values()] == [
         Mark.FAILED, Mark.NOT_TRIED, Mark.NOT_TRIED, Mark.OK, Mark.NOT_TRIED, Mark.OK,
     ]  # fmt: skip
@@ -47,8 +47,8 @@ def test_what_needs_a_failed_check_is_not_tried_and_neither_is_what_needs_that()
 
 
 def test_only_a_denial_tells_a_statement_to_add():
-    ((_, denied),) = examine([Check("put", raising(AccessDenied("no")), statements=(PUT,))])
-    ((_, missing),) = examine([Check("put", raising(NotFound("no")), statements=(PUT,))])
+    ((_, denied),) = try_all([Trial("put", raising(AccessDenied("no")), statements=(PUT,))])
+    ((_, missing),) = try_all([Trial("put", raising(NotFound("no")), statements=(PUT,))])
     assert denied.statements == (PUT,)
     assert missing.statements == ()
 
@@ -56,7 +56,7 @@ def test_only_a_denial_tells_a_statement_to_add():
 def test_a_peer_that_answers_nonsense_costs_its_own_line_only():
     found = [
         finding
-        for _, finding in examine([Check("x", raising(KeyError("Shards\n"))), Check("y", lambda: fine(""))])
+        for _, finding in try_all([Trial("x", raising(KeyError("Shards\n"))), Trial("y", lambda: fine(""))])
     ]
     assert [each.mark for each in found] == [Mark.FAILED, Mark.OK]
     assert found[0].text.startswith("cannot try x: KeyError: ")
@@ -67,24 +67,24 @@ def test_a_start_tries_what_is_quick_and_ends_with_the_first_failure(caplog):
     tried = []
 
     def noted(name, finding):
-        return Check(name, lambda: tried.append(name) or finding, quick=True)
+        return Trial(name, lambda: tried.append(name) or finding, quick=True)
 
     caplog.set_level(logging.INFO)
-    slow = Check("slow", lambda: pytest.fail("tried"))
-    start([slow, noted("a", fine("yes")), noted("b", warning("soon over"))])
+    slow = Trial("slow", lambda: pytest.fail("tried"))
+    require_quick([slow, noted("a", fine("yes")), noted("b", warning("soon over"))])
     assert tried == ["a", "b"]
     assert [record.getMessage() for record in caplog.records] == ["b: soon over"]
     error = AccessDenied("no")
     with pytest.raises(AccessDenied) as caught:
-        start([noted("c", failed(error)), noted("d", fine(""))])
+        require_quick([noted("c", failed(error)), noted("d", fine(""))])
     assert caught.value is error
     assert tried == ["a", "b", "c"]
     with pytest.raises(PeerError, match="down"):
-        start([Check("e", raising(PeerError("down")), quick=True)])
+        require_quick([Trial("e", raising(PeerError("down")), quick=True)])
 
 
 def test_what_is_advisory_warns_and_lets_a_job_start(caplog):
-    start([Check("dates", lambda: failed(OptionError("expired")), quick=True, advisory=True)])
+    require_quick([Trial("dates", lambda: failed(OptionError("expired")), quick=True, advisory=True)])
     assert "dates: expired" in caplog.text
 
 

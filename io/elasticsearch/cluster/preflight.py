@@ -1,6 +1,6 @@
 """What is looked at before the pipeline starts: reachable, which version, privileges; and what `penstock check` adds.
 
-Every check is a few reading requests of its own; none changes anything. The template is installed by `prepare`.
+Every trial is a few reading requests of its own; none changes anything. The template is installed by `prepare`.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, 
 from penstock.io.elasticsearch.cluster.template import has_ilm, index_template, install
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound, PeerError
-from penstock.io.preflight.trials import Check, Finding, failed, fine, not_tried, start, warning
+from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
 
-__all__ = ["check", "checks", "needed_role", "prepare"]
+__all__ = ["needed_role", "prepare", "require_cluster", "trials"]
 
 SUPPORTED = ("8", "9")
 """Major versions that `compatible-with=8` speaks to."""
@@ -26,7 +26,7 @@ _FLOODED = "index.blocks.read_only_allow_delete"
 _ONLY_HERE = "needs the cluster privilege monitor, which the job itself does without"
 
 
-def check(options: ElasticsearchOptions) -> str:
+def require_cluster(options: ElasticsearchOptions) -> str:
     """Makes sure that the cluster answers, is a version we speak to, and lets us write; installs the template.
 
     Returns:
@@ -38,14 +38,14 @@ def check(options: ElasticsearchOptions) -> str:
         PeerError: something else answers, or a version that we don't speak to.
     """
     cluster = _Cluster(options)
-    start(cluster.checks())
+    require_quick(cluster.trials())
     prepare(options)
     return cluster.version
 
 
-def checks(options: ElasticsearchOptions) -> list[Check]:
+def trials(options: ElasticsearchOptions) -> list[Trial]:
     """Version and privileges (quick), template, pipeline, health, disks, write blocks."""
-    return _Cluster(options).checks()
+    return _Cluster(options).trials()
 
 
 def prepare(options: ElasticsearchOptions) -> None:
@@ -96,24 +96,24 @@ def _connected(options: ElasticsearchOptions, doing: str) -> Iterator[Client]:
 
 
 class _Cluster:
-    """The checks of one cluster; `version` is known after the first."""
+    """The trials of one cluster; `version` is known after the first."""
 
     def __init__(self, options: ElasticsearchOptions) -> None:
         self.version = ""
         self._options = options
 
-    def checks(self) -> list[Check]:
+    def trials(self) -> list[Trial]:
         options = self._options
         made = [
-            Check(SERVER, self._of(self._server), quick=True),
-            Check(PRIVILEGES, self._of(self._privileges), quick=True, after=(SERVER,)),
+            Trial(SERVER, self._of(self._server), quick=True),
+            Trial(PRIVILEGES, self._of(self._privileges), quick=True, after=(SERVER,)),
         ]
         if options.manage_template or options.template:
-            made.append(Check("index template", self._of(self._template), after=(SERVER,)))
+            made.append(Trial("index template", self._of(self._template), after=(SERVER,)))
         if options.pipeline and "%{" not in options.pipeline:
-            made.append(Check("ingest pipeline", self._of(self._pipeline), after=(SERVER,)))
+            made.append(Trial("ingest pipeline", self._of(self._pipeline), after=(SERVER,)))
         for name, run in (("health", self._health), ("disks", self._disks), ("write blocks", self._blocks)):
-            made.append(Check(f"Elasticsearch {name}", self._of(run), after=(SERVER,)))
+            made.append(Trial(f"Elasticsearch {name}", self._of(run), after=(SERVER,)))
         return made
 
     def _of(self, run: Callable[[Client], Finding]) -> Callable[[], Finding]:

@@ -5,34 +5,34 @@ from typing import Any
 from penstock.io.aws.account_preflight import (
     CREDENTIALS,
     AwsAccount,
-    identity_checks,
-    key_check,
-    metrics_check,
+    identity_trials,
+    key_trial,
+    metrics_trial,
 )
 from penstock.io.aws.session import AwsOptions, AwsSession
-from penstock.io.aws.table_preflight import table_checks
+from penstock.io.aws.table_preflight import table_trials
 from penstock.io.kinesis.lease.table import LeaseTable
 from penstock.io.kinesis.read.policy import read_statements
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.stream_preflight import SHARDS, STREAM, StreamChecks
+from penstock.io.kinesis.stream_preflight import SHARDS, STREAM, StreamTrials
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.preflight.iam import narrowed
-from penstock.io.preflight.trials import Check, Finding, fine, not_tried, start
+from penstock.io.preflight.trials import Finding, Trial, fine, not_tried, require_quick
 
-__all__ = ["check_read", "prepare_read", "read_checks"]
+__all__ = ["prepare_read", "read_trials", "require_readable"]
 
 ITERATOR = "kinesis:GetShardIterator"
 RECORDS = "kinesis:GetRecords"
 
 
-def check_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
+def require_readable(options: KinesisReadOptions, aws: AwsOptions) -> None:
     """Proves before the pipeline runs that the stream and the lease table can be read; makes the table.
 
     Raises:
         PenstockError: one line that says what is missing.
     """
     account = AwsAccount(aws)
-    start([*identity_checks(account), *read_checks(options, account)])
+    require_quick([*identity_trials(account), *read_trials(options, account)])
     prepare_read(options, aws)
 
 
@@ -54,16 +54,16 @@ def prepare_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
             table.delete(lease)
 
 
-def read_checks(options: KinesisReadOptions, account: AwsAccount) -> list[Check]:
-    """Stream, shards, a first record, its key, the lease table, metrics; `identity_checks` come before them."""
+def read_trials(options: KinesisReadOptions, account: AwsAccount) -> list[Trial]:
+    """Stream, shards, a first record, its key, the lease table, metrics; `identity_trials` come before them."""
     statements = read_statements(options, account.arns)
-    stream = StreamChecks(account, options.kinesis_stream_name, "read", "--kinesis_stream_name")
+    stream = StreamTrials(account, options.kinesis_stream_name, "read", "--kinesis_stream_name")
     first = _FirstRecord(stream)
-    checks = [
-        *stream.checks(statements),
-        Check(ITERATOR, first.iterator, statements=narrowed(statements, ITERATOR), after=(SHARDS,)),
-        Check(RECORDS, first.read, statements=narrowed(statements, RECORDS), after=(ITERATOR,)),
-        key_check(
+    trials = [
+        *stream.trials(statements),
+        Trial(ITERATOR, first.iterator, statements=narrowed(statements, ITERATOR), after=(SHARDS,)),
+        Trial(RECORDS, first.read, statements=narrowed(statements, RECORDS), after=(ITERATOR,)),
+        key_trial(
             account,
             "Decrypt",
             stream.key,
@@ -73,7 +73,7 @@ def read_checks(options: KinesisReadOptions, account: AwsAccount) -> list[Check]
         ),
     ]
     if options.checkpoints == "dynamodb":
-        checks += table_checks(
+        trials += table_trials(
             account,
             options.application_name,
             what="lease table",
@@ -82,14 +82,14 @@ def read_checks(options: KinesisReadOptions, account: AwsAccount) -> list[Check]
             statements=statements,
         )
     if options.metrics == "cloudwatch":
-        checks.append(metrics_check(account, options.application_name, statements, (CREDENTIALS,)))
-    return checks
+        trials.append(metrics_trial(account, options.application_name, statements, (CREDENTIALS,)))
+    return trials
 
 
 class _FirstRecord:
     """Reads one record, of the oldest shard. Nobody notices: reading Kinesis takes nothing away."""
 
-    def __init__(self, stream: StreamChecks) -> None:
+    def __init__(self, stream: StreamTrials) -> None:
         self._stream = stream
         self._iterator = ""
 

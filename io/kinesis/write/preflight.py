@@ -4,27 +4,27 @@ from penstock.io.aws.account_preflight import (
     CREDENTIALS,
     MADE_UP,
     AwsAccount,
-    identity_checks,
-    key_check,
-    metrics_check,
+    identity_trials,
+    key_trial,
+    metrics_trial,
 )
 from penstock.io.aws.session import AwsOptions
-from penstock.io.kinesis.stream_preflight import STREAM, StreamChecks
+from penstock.io.kinesis.stream_preflight import STREAM, StreamTrials
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.policy import write_statements
 from penstock.io.kinesis.write.stream_names import StreamName
 from penstock.io.preflight.iam import narrowed
-from penstock.io.preflight.trials import Check, Finding, not_tried, start
+from penstock.io.preflight.trials import Finding, Trial, not_tried, require_quick
 
-__all__ = ["check_write", "write_checks"]
+__all__ = ["require_writable", "write_trials"]
 
 PUT = "kinesis:PutRecords"
 _BEYOND = str(1 << 128)
 """Hash keys end one below."""
 
 
-def check_write(options: KinesisWriteOptions, aws: AwsOptions) -> None:
+def require_writable(options: KinesisWriteOptions, aws: AwsOptions) -> None:
     """Finds credentials, reaches the endpoint, and sees that the stream is there and takes records.
 
     A stream name that events fill in can only be checked for credentials.
@@ -37,24 +37,24 @@ def check_write(options: KinesisWriteOptions, aws: AwsOptions) -> None:
         PeerError: the stream is being created or deleted.
     """
     account = AwsAccount(aws)
-    start([*identity_checks(account), *write_checks(options, account)])
+    require_quick([*identity_trials(account), *write_trials(options, account)])
 
 
-def write_checks(options: KinesisWriteOptions, account: AwsAccount) -> list[Check]:
-    """Stream, shards, PutRecords, the stream's key, and metrics; `identity_checks` come before them."""
+def write_trials(options: KinesisWriteOptions, account: AwsAccount) -> list[Trial]:
+    """Stream, shards, PutRecords, the stream's key, and metrics; `identity_trials` come before them."""
     statements = write_statements(options, account.arns)
     name = StreamName(options.stream_name).literal
-    checks: list[Check] = []
+    trials: list[Trial] = []
     if name is None:
-        checks.append(Check(PUT, _unknown_stream, after=(CREDENTIALS,)))
+        trials.append(Trial(PUT, _unknown_stream, after=(CREDENTIALS,)))
     else:
-        stream = StreamChecks(account, name, "write to", "--stream_name")
-        checks += stream.checks(statements)
-        checks.append(
-            Check(PUT, lambda: put_probe(stream), statements=narrowed(statements, PUT), after=(STREAM,))
+        stream = StreamTrials(account, name, "write to", "--stream_name")
+        trials += stream.trials(statements)
+        trials.append(
+            Trial(PUT, lambda: put_probe(stream), statements=narrowed(statements, PUT), after=(STREAM,))
         )
-        checks.append(
-            key_check(
+        trials.append(
+            key_trial(
                 account,
                 "GenerateDataKey",
                 stream.key,
@@ -66,10 +66,10 @@ def write_checks(options: KinesisWriteOptions, account: AwsAccount) -> list[Chec
     if options.metrics_level != "none":
         own = options.metrics_aws(account.options)
         of = account if own == account.options else AwsAccount(own)
-        checks.append(
-            metrics_check(of, options.metrics_namespace, write_statements(options, of.arns), (CREDENTIALS,))
+        trials.append(
+            metrics_trial(of, options.metrics_namespace, write_statements(options, of.arns), (CREDENTIALS,))
         )
-    return checks
+    return trials
 
 
 def _unknown_stream() -> Finding:
@@ -78,7 +78,7 @@ def _unknown_stream() -> Finding:
     )
 
 
-def put_probe(stream: StreamChecks) -> Finding:
+def put_probe(stream: StreamTrials) -> Finding:
     """Whether PutRecords is denied, by a record that no shard can take."""
     record = {"Data": b"", "PartitionKey": MADE_UP, "ExplicitHashKey": _BEYOND}
     return stream.account.probe(

@@ -7,11 +7,11 @@ import sys
 import pytest
 from cryptography import x509
 
-from penstock.io.beats import BeatsOptions, checks
-from penstock.io.beats.preflight import check
+from penstock.io.beats import BeatsOptions, trials
+from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.server._certificate import validity
 from penstock.io.errors import OptionError
-from penstock.io.preflight.trials import Mark, examine
+from penstock.io.preflight.trials import Mark, try_all
 from tests.tools.certificates import Authority
 
 DAY = datetime.timedelta(days=1)
@@ -24,7 +24,7 @@ def files(tmp_path):
 
 
 def found(options, **given):
-    return {check.name: finding for check, finding in examine(checks(options, **given))}
+    return {trial.name: finding for trial, finding in try_all(trials(options, **given))}
 
 
 def test_dates_are_those_that_another_parser_reads(tmp_path):
@@ -80,7 +80,7 @@ def test_a_certificate_that_is_over_lets_a_job_start_with_a_warning(files, tmp_p
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     certificate, key = Authority(tmp_path, "old").issue("old", until=past)
     options = BeatsOptions(port=0, ssl_enabled=True, ssl_certificate=str(certificate), ssl_key=str(key))
-    check(options)
+    require_listenable(options)
     assert f"{certificate}: expired on 2020-01-01 00:00 UTC; Beats refuse it. Renew it." in caplog.text
 
 
@@ -94,10 +94,10 @@ def test_a_key_of_another_certificate_is_the_one_failure(files, tmp_path):
 
 
 def test_a_port_that_is_taken(monkeypatch):
-    monkeypatch.setattr(sys.modules["penstock.io.beats.preflight"], "CHECK_PATIENCE_S", 0.0)
+    monkeypatch.setattr(sys.modules["penstock.io.beats.preflight"], "PORT_PATIENCE_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         options = BeatsOptions(port=taken.getsockname()[1])
         assert found(options)["Beats port"].mark is Mark.FAILED
         with pytest.raises(OptionError, match="is taken"):
-            check(options)
+            require_listenable(options)
     assert found(options)["Beats port"].text.endswith("is free; without TLS")

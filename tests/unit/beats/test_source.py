@@ -13,7 +13,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats
-from penstock.io.beats.preflight import check
+from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.source import key_of
@@ -76,7 +76,7 @@ def connected(options: BeatsOptions) -> BeatsServer:
 
 def test_a_pipeline_from_the_first_byte_to_the_metrics(tmp_path: Path) -> None:
     options = BeatsOptions(port=free_port(), validate=True, enrich=["source_metadata"])
-    check(options)
+    require_listenable(options)
     thread, results = run(options, tmp_path / "letters.jsonl")
     server = connected(options)
     with Client(server.address, timeout_s=30) as client:
@@ -148,13 +148,13 @@ def test_a_taken_port_is_named_at_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(OptionError, match=f"--beats_port {port}: port {port} of 127.0.0.1 is taken"):
-            check(BeatsOptions(port=port))
+            require_listenable(BeatsOptions(port=port))
 
 
 def test_a_second_job_is_noticed_even_where_ports_may_be_shared(serve: Any) -> None:
     server = serve()
     with pytest.raises(OptionError, match="is taken"):
-        check(BeatsOptions(port=server.address[1], share_port=True))
+        require_listenable(BeatsOptions(port=server.address[1], share_port=True))
 
 
 def test_a_port_that_an_orphan_still_holds_is_waited_for() -> None:
@@ -173,17 +173,17 @@ def test_a_port_that_an_orphan_still_holds_is_waited_for() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_a_host_that_is_not_ours_is_named(host: str) -> None:
     with pytest.raises(OptionError, match=f"--beats_host '{host}': cannot listen there"):
-        check(BeatsOptions(host=host, port=0))
+        require_listenable(BeatsOptions(host=host, port=0))
 
 
 def test_localhost_and_ipv6() -> None:
-    check(BeatsOptions(host="localhost", port=0))
+    require_listenable(BeatsOptions(host="localhost", port=0))
     if socket.has_ipv6:
         try:
             socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         except OSError:
             pytest.skip("no IPv6 here")
-        check(BeatsOptions(host="::1", port=0))
+        require_listenable(BeatsOptions(host="::1", port=0))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from penstock.io.beats import BeatsOptions
-from penstock.io.beats.preflight import check
+from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.handshake import subject_of
 from penstock.io.beats.server.tls import ReloadingTls, TlsFiles, load, openssl_name
@@ -332,7 +332,7 @@ def test_a_wrong_file_fails_at_the_start_and_is_named(
         for key, value in given.items()  # type: ignore[attr-defined]
     }
     with pytest.raises(OptionError) as caught:
-        check(BeatsOptions(port=0, **{**server_files, **filled}))
+        require_listenable(BeatsOptions(port=0, **{**server_files, **filled}))
     assert expected.format(**words) in str(caught.value)
     assert "not-this-one" not in str(caught.value)
 

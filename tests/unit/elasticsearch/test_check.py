@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from penstock.io.elasticsearch import ElasticsearchOptions, checks, needed_role
+from penstock.io.elasticsearch import ElasticsearchOptions, needed_role, trials
 from penstock.io.elasticsearch.cluster._disk import fullest, must_stay_free
-from penstock.io.preflight.trials import Mark, examine
+from penstock.io.preflight.trials import Mark, try_all
 from tests.tools.fake_http import fake_http
 
 GIB = 1 << 30
@@ -64,8 +64,8 @@ def cluster():
 
 def look(cluster, **options):
     with fake_http(cluster.answer) as fake:
-        found = examine(checks(ElasticsearchOptions(hosts=[fake.url], **options)))
-        made = {check.name: finding for check, finding in found}
+        found = try_all(trials(ElasticsearchOptions(hosts=[fake.url], **options)))
+        made = {trial.name: finding for trial, finding in found}
     assert cluster.changed == [], "a check has written"
     return made
 

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, compress
-from penstock.io.elasticsearch.cluster.preflight import check
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
 from tests.tools.fake_http import fake_http
 
@@ -135,7 +135,7 @@ def test_tls_options_reach_the_connections():
 
 def test_check_returns_the_version():
     with fake_http(lambda request: (200, ROOT)) as fake:
-        assert check(_options(fake.url)) == "9.4.3"
+        assert require_cluster(_options(fake.url)) == "9.4.3"
 
 
 def test_check_finds_the_version_of_a_server_without_a_root_page():
@@ -143,7 +143,7 @@ def test_check_finds_the_version_of_a_server_without_a_root_page():
         return (405, b"{}") if request.path == "/" else (200, b'{"nodes":{"x":{"version":"8.19.21"}}}')
 
     with fake_http(answer) as fake:
-        assert check(_options(fake.url)) == "8.19.21"
+        assert require_cluster(_options(fake.url)) == "8.19.21"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_check_finds_the_version_of_a_server_without_a_root_page():
 )
 def test_check_says_in_one_line_what_is_wrong(status, reply, error, text):
     with fake_http(lambda request: (status, reply)) as fake, pytest.raises(error, match=text) as caught:
-        check(_options(fake.url))
+        require_cluster(_options(fake.url))
     assert fake.url in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -183,7 +183,7 @@ def test_check_says_in_one_line_what_is_wrong(status, reply, error, text):
 )
 def test_check_names_the_credentials_that_were_refused(options, text):
     with fake_http(lambda request: (401, b"{}")) as fake, pytest.raises(AccessDenied) as caught:
-        check(_options(fake.url, **options))
+        require_cluster(_options(fake.url, **options))
     assert f"refuses the credentials (401). {text}" in str(caught.value)
     assert "hush" not in str(caught.value)
 
@@ -201,7 +201,7 @@ def test_check_names_the_missing_privilege():
         fake_http(answer) as fake,
         pytest.raises(AccessDenied, match="u lacks the index privilege auto_configure") as caught,
     ):
-        check(_options(fake.url, user="u", password="hush", index="logs-%{+YYYY}"))
+        require_cluster(_options(fake.url, user="u", password="hush", index="logs-%{+YYYY}"))
     assert "hush" not in str(caught.value)
     assert (
         fake.requests[1].body
@@ -215,6 +215,6 @@ def test_check_without_a_server():
     with pytest.raises(
         Unreachable, match=rf"no answer .*127.0.0.1:{port} \(.*refused\). Check --hosts and that it runs"
     ):
-        check(_options(f"127.0.0.1:{port}"))
+        require_cluster(_options(f"127.0.0.1:{port}"))
     with pytest.raises(Unreachable, match=r"\(the proxy: .*refused\). Check --proxy"):
-        check(_options("127.0.0.1:9200", proxy=f"http://127.0.0.1:{port}"))
+        require_cluster(_options("127.0.0.1:9200", proxy=f"http://127.0.0.1:{port}"))

@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster.preflight import check
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.errors import AccessDenied, OptionError, PeerError
 from tests.tools.fake_http import fake_http
@@ -59,7 +59,7 @@ def test_another_template_from_a_file(tmp_path):
 @pytest.mark.parametrize(("there", "overwrite", "puts"), [(404, False, 1), (200, False, 0), (200, True, 1)])
 def test_it_is_installed_unless_one_is_there(there, overwrite, puts):
     with _server({("GET", "/_index_template/mine"): (there, b"{}")}) as fake:
-        check(
+        require_cluster(
             ElasticsearchOptions(
                 hosts=[fake.url], manage_template=True, template_name="mine", template_overwrite=overwrite
             )
@@ -69,7 +69,7 @@ def test_it_is_installed_unless_one_is_there(there, overwrite, puts):
 
 def test_nothing_is_installed_unasked():
     with _server({}) as fake:
-        check(ElasticsearchOptions(hosts=[fake.url]))
+        require_cluster(ElasticsearchOptions(hosts=[fake.url]))
     assert [request.path for request in fake.requests] == ["/"]
 
 
@@ -79,7 +79,7 @@ def test_a_missing_privilege_is_named():
         _server({("GET", "/_index_template/penstock"): (403, denied)}) as fake,
         pytest.raises(AccessDenied, match=r"install the index template penstock.*manage_index_templates"),
     ):
-        check(ElasticsearchOptions(hosts=[fake.url], manage_template=True))
+        require_cluster(ElasticsearchOptions(hosts=[fake.url], manage_template=True))
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_ilm_is_looked_for(status, reply, enabled, error):
         )
         if error:
             with pytest.raises(PeerError, match=error):
-                check(options)
+                require_cluster(options)
             return
-        check(options)
+        require_cluster(options)
     put = [request for request in fake.requests if request.method == "PUT"]
     with_ilm = status == 200
     assert (b"index.lifecycle.name" in put[0].body) == with_ilm

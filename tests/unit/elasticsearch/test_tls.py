@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.cluster.preflight import check
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import Unreachable
 from tests.tools.fake_http import fake_http
 
@@ -96,7 +96,7 @@ def serve(folder):
 
 
 def _check(url: str, **options) -> str:
-    return check(ElasticsearchOptions(hosts=[url], timeout=10, **options))
+    return require_cluster(ElasticsearchOptions(hosts=[url], timeout=10, **options))
 
 
 def test_an_authority_of_ones_own(serve, folder):

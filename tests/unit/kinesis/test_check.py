@@ -1,4 +1,4 @@
-"""The checks of the Kinesis read and write: each permission is tried, each denial tells its statement, nothing changes."""
+"""The trials of the Kinesis read and write: each permission is tried, each denial tells its statement, nothing changes."""
 
 import dataclasses
 
@@ -8,15 +8,15 @@ import moto
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.error_codes import ACTIONS
 from penstock.io.aws.session import AwsOptions, AwsSession
-from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, read_checks, write_checks
+from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, read_trials, write_trials
 from penstock.io.kinesis.lease.table import LeaseTable
 from penstock.io.kinesis.read.policy import read_statements
 from penstock.io.kinesis.write.policy import write_statements
 from penstock.io.preflight.iam import Arns, actions_of
-from penstock.io.preflight.trials import Mark, examine
+from penstock.io.preflight.trials import Mark, try_all
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 ARNS = Arns("us-east-1", "123456789012")
@@ -56,8 +56,8 @@ def calls(monkeypatch):
 
 def look(kind, options, aws=KEYS):
     account = AwsAccount(aws)
-    checks = (read_checks if kind == "read" else write_checks)(options, account)
-    return {check.name: finding for check, finding in examine([*identity_checks(account), *checks])}
+    trials = (read_trials if kind == "read" else write_trials)(options, account)
+    return {trial.name: finding for trial, finding in try_all([*identity_trials(account), *trials])}
 
 
 def failures(found):

@@ -13,7 +13,7 @@ from penstock.io.errors import Unreachable
 from penstock.io.kinesis.lease.table import Lease, LeaseTable, MemoryLeases
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
 from penstock.io.kinesis.read import source
-from penstock.io.kinesis.read.preflight import check_read
+from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.stream_model import SteppedLive, StreamModel
 
@@ -360,12 +360,12 @@ def test_check_with_reset_forgets_the_checkpoints(model, clock):
         aws = AwsOptions(access_key="x", secret_key="x")
         session = AwsSession(aws)
         session.client("kinesis").create_stream(StreamName="stream", ShardCount=1)
-        check_read(OPTIONS, aws)
+        require_readable(OPTIONS, aws)
         table = LeaseTable(session, "app")
         table.create(Lease(SHARD, number(model, 4)))
-        check_read(OPTIONS, aws)
+        require_readable(OPTIONS, aws)
         assert [lease.position for lease in table.scan()] == [number(model, 4)]
-        check_read(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
+        require_readable(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
         assert table.scan() == []
         assert payloads(read(SteppedLive(model, table, OPTIONS, clock))) == [b"%d" % n for n in range(6)]
 

@@ -16,7 +16,7 @@ from penstock.io.kinesis.lease.table import LeaseTable
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read.metrics import ReadMetrics
 from penstock.io.kinesis.read.policy import READ_HELP, read_policy
-from penstock.io.kinesis.read.preflight import check_read
+from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from penstock.io.kinesis.wire.calls import CallFailed
@@ -85,7 +85,7 @@ def calls(monkeypatch):
 
 def live_a_life(calls):
     """Everything a reader ever calls: start, read, checkpoint, lose, follow a split, forget, metrics."""
-    check_read(OPTIONS, KEYS)
+    require_readable(OPTIONS, KEYS)
     session = AwsSession(KEYS)
     list_shards(session, "orders")
     model = Recorded(calls, calls.denied)

@@ -13,7 +13,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
-from penstock.io.kinesis.write.preflight import check_write
+from penstock.io.kinesis.write.preflight import require_writable
 from penstock.io.kinesis.write.sink import KinesisWriter, _WriteToKinesisDoFn
 from penstock.transforms.batch import Event, EventBatch
 from tests.simulator import KinesisSimulator
@@ -165,16 +165,16 @@ def test_close_ends_the_threads(kinesis: KinesisSimulator) -> None:
 
 
 def test_check_passes_and_costs_two_calls(kinesis: KinesisSimulator) -> None:
-    check_write(_options(), _aws(kinesis))
+    require_writable(_options(), _aws(kinesis))
     assert kinesis.faults.calls == {"DescribeStreamSummary": 1, "ListShards": 1}
     kinesis.stream("orders").status = "UPDATING"
-    check_write(_options(), _aws(kinesis))
-    check_write(_options("logs-%{s}"), _aws(kinesis))
+    require_writable(_options(), _aws(kinesis))
+    require_writable(_options("logs-%{s}"), _aws(kinesis))
 
 
 def _message(error: type[PenstockError], kinesis: KinesisSimulator, stream: str = "orders") -> str:
     with pytest.raises(error) as raised:
-        check_write(_options(stream), _aws(kinesis))
+        require_writable(_options(stream), _aws(kinesis))
     text = str(raised.value)
     assert text.startswith(f"cannot write to stream {stream}: ") or "list the shards" in text
     assert "\n" not in text
@@ -201,7 +201,7 @@ def test_check_of_an_endpoint_where_nobody_is() -> None:
     with KinesisSimulator() as kinesis:
         pass
     with pytest.raises(Unreachable, match=f"no answer from {kinesis.endpoint_url}"):
-        check_write(_options(), _aws(kinesis))
+        require_writable(_options(), _aws(kinesis))
 
 
 # -- options ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The checks of S3's inputs, manifests and archive, and of places for dead letters: denials, and that nothing changes."""
+"""The trials of S3's inputs, manifests and archive, and of places for dead letters: denials, and that nothing changes."""
 
 import json
 from pathlib import Path
@@ -9,19 +9,19 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.io.aws.account_preflight import AwsAccount, identity_checks
+from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.preflight.iam import Arns, actions_of, policy
-from penstock.io.preflight.trials import Mark, examine
+from penstock.io.preflight.trials import Mark, try_all
 from penstock.io.s3 import (
     ArchiveOptions,
     S3ReadOptions,
-    archive_checks,
     archive_statements,
-    read_checks,
+    archive_trials,
     read_statements,
+    read_trials,
 )
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
@@ -60,18 +60,18 @@ def aws(monkeypatch):
         yield made
 
 
-def look(checks, account):
-    return {check.name: finding for check, finding in examine([*identity_checks(account), *checks])}
+def look(trials, account):
+    return {trial.name: finding for trial, finding in try_all([*identity_trials(account), *trials])}
 
 
 def read(options):
     account = AwsAccount(KEYS)
-    return look(read_checks(options, account), account)
+    return look(read_trials(options, account), account)
 
 
 def archive(options):
     account = AwsAccount(KEYS)
-    return look(archive_checks(options, account), account)
+    return look(archive_trials(options, account), account)
 
 
 def failures(found):
@@ -116,7 +116,7 @@ def test_local_files_need_nothing_of_aws(tmp_path):
     (tmp_path / "a.log").write_text("x\n")
     options = S3ReadOptions([str(tmp_path)], manifest=f"file://{tmp_path}/notes/m.jsonl")
     found = {
-        check.name: finding for check, finding in examine(read_checks(options, AwsAccount(AwsOptions())))
+        trial.name: finding for trial, finding in try_all(read_trials(options, AwsAccount(AwsOptions())))
     }
     assert {finding.mark for finding in found.values()} == {Mark.OK}
     assert read_statements(options, ARNS) == ()
@@ -217,20 +217,20 @@ def test_the_docs_show_the_archives_policy():
 def test_a_place_for_dead_letters_in_aws(aws, url, names, action, resource):
     boto3.client("kinesis", region_name="us-east-1").create_stream(StreamName="refused", ShardCount=1)
     account = AwsAccount(KEYS)
-    found = look(letters.checks(url, account, None), account)
+    found = look(letters.trials(url, account, None), account)
     assert not failures(found)
     aws.refused |= {"UploadPart": "AccessDenied", "PutRecords": "AccessDeniedException"}
-    assert set(failures(look(letters.checks(url, account, None), account))) == {names}
+    assert set(failures(look(letters.trials(url, account, None), account))) == {names}
     (statement,) = letters.keep_statements(url, ARNS)
     assert (statement["Action"], statement["Resource"]) == (action, resource)
 
 
 def test_dead_letters_in_a_file_are_looked_at_when_a_job_starts(tmp_path):
-    (check,) = letters.checks(f"file://{tmp_path}/a/b.jsonl", None, None)
-    assert check.quick
-    assert check.run().mark is Mark.OK
+    (trial,) = letters.trials(f"file://{tmp_path}/a/b.jsonl", None, None)
+    assert trial.quick
+    assert trial.run().mark is Mark.OK
     (tmp_path / "a").write_text("a file")
-    ((_, finding),) = examine(letters.checks(f"file://{tmp_path}/a/b.jsonl", None, None))
+    ((_, finding),) = try_all(letters.trials(f"file://{tmp_path}/a/b.jsonl", None, None))
     assert finding.mark is Mark.FAILED
     assert finding.text.startswith("--dead_letters: cannot write ")
 
@@ -244,9 +244,9 @@ def test_dead_letters_in_the_jobs_own_cluster():
 def test_a_store_to_replay_from(aws, tmp_path):
     account = AwsAccount(KEYS)
     (tmp_path / "x.jsonl").write_text("{}\n")
-    assert not failures(look(letters.replay_checks(f"file://{tmp_path}/x.jsonl", account, None), account))
-    missing = failures(look(letters.replay_checks(f"file://{tmp_path}/y.jsonl", account, None), account))
+    assert not failures(look(letters.replay_trials(f"file://{tmp_path}/x.jsonl", account, None), account))
+    missing = failures(look(letters.replay_trials(f"file://{tmp_path}/y.jsonl", account, None), account))
     assert "there is no file" in missing["dead letters"].text
-    assert not failures(look(letters.replay_checks("s3://my-logs/in", account, None), account))
+    assert not failures(look(letters.replay_trials("s3://my-logs/in", account, None), account))
     actions = {a for each in letters.replay_statements("kinesis:refused", ARNS) for a in actions_of(each)}
     assert "kinesis:GetRecords" in actions
