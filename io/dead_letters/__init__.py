@@ -1,7 +1,7 @@
-"""Dead letters: where refused events are kept, and how they are read back.
+"""`dead_letters` keeps refused events, and reads them back.
 
 - `sink`: `WriteDeadLetters`, and which store a URL means.    - `_letters`: a letter as a JSON line.
-- `_file`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
 - `preflight`: whether letters could be kept.
 """
 

@@ -1,4 +1,4 @@
-"""A letter on paper: one JSON line that holds all it takes to send the event again. Pure.
+"""`_letters` writes a letter as one JSON line, which holds all that it takes to send the event again. Pure.
 
 Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
 people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the

@@ -1,10 +1,10 @@
-"""Where refused events are kept: a dead-letter sink further down the chain than the sink that refused them.
+"""`WriteDeadLetters` keeps what the earlier steps of the chain refused, in the store that a URL names.
 
 A letter holds the event's original bytes, the reason, who refused it, and where it came from. It is stored before
 the batch goes on to `Acknowledge`; if it can't be, the batch fails and nothing of it is acknowledged, so
 a refused event is never lost between the two.
 
-- `_letters`: a letter as a JSON line, and back (pure).     - `_file`: `file:///path`.
+- `_letters`: a letter as a JSON line, and back (pure).     - `file_store`: `file:///path`.
 - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
 """
 
@@ -23,10 +23,11 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters._file import FileStore
+from penstock.io.chain.sinks import borrowed
 from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode
+from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.errors import OptionError, PenstockError
+from penstock.io.errors import OptionError
 from penstock.io.meters import METERS
 from penstock.transforms.batch import DeadLetter, EventBatch
 
@@ -182,12 +183,8 @@ class _WriteDeadLettersDoFn(beam.DoFn):
         letters = [letter for letter in batch.dead_letters if not letter.kept]
         if letters:
             settings = self._settings
-            try:
-                keeper: _Keeper = LIVE.share(f"dead_letters:{settings.url}", lambda: _Keeper(settings))
+            with borrowed(f"dead_letters:{settings.url}", lambda: _Keeper(settings)) as keeper:
                 keeper.keep(letters)
-            except PenstockError as error:
-                LIVE.fail(error)
-                raise
             for letter in letters:
                 letter.kept = True
             self._kept.inc(len(letters))

@@ -1,4 +1,4 @@
-"""Letters in Elasticsearch, S3 or Kinesis, for jobs whose machines come and go.
+"""`stores` keeps letters in Elasticsearch, S3 or Kinesis, for jobs whose machines come and go.
 
 Each store writes before `append` returns, and raises `DeliveryError` when it can't: then the batch isn't
 acknowledged. Clients are made when a store is first used, by the process that uses it.

@@ -1,4 +1,4 @@
-"""Elasticsearch: the bulk write of event batches.
+"""`elasticsearch` writes event batches to Elasticsearch in bulks.
 
 - `options`: every option, with its bounds.      - `sink`: `WriteToElasticsearch`.
 - `cluster`: how it is reached, and what is looked at before a job runs. - `client`: the only file that talks to a server.

@@ -1,4 +1,7 @@
-"""Options of the Elasticsearch sink: names and defaults of the Logstash output wherever the meaning is the same."""
+"""`options` declares the options of the Elasticsearch sink.
+
+Names and defaults are those of the Logstash output wherever the meaning is the same.
+"""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""`WriteToElasticsearch`: batches of decoded events into the index that their owner meant.
+"""`WriteToElasticsearch` writes batches of decoded events into the index that their owner meant.
 
 The DoFn is light; connections, threads and what was learnt about the cluster (`BulkWriter`) belong to the process.
 """
@@ -11,9 +11,9 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
-from penstock.io.errors import PenstockError
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 
@@ -65,18 +65,10 @@ class _WriteDoFn(beam.DoFn):
             yield batch
             return
         options = self._options
-        try:
-            writer: BulkWriter = LIVE.share(self._key, lambda: BulkWriter(options, LIVE.stopping))
+        with borrowed(self._key, lambda: BulkWriter(options, LIVE.stopping)) as writer:
             report = writer.write(batch.events)
-        except PenstockError as error:
-            LIVE.fail(error)
-            raise
         self._count(report)
-        if report.letters:
-            refused = {id(letter.event) for letter in report.letters}
-            events = [event for event in batch.events if id(event) not in refused]
-            batch = batch.with_events(events, report.letters)
-        yield batch
+        yield without_refused(batch, report.letters)
 
     def _count(self, report: Report) -> None:
         self._documents.inc(report.written)

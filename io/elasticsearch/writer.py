@@ -1,4 +1,4 @@
-"""Writes one batch: cut into bulks, several under way, every document's outcome known before it returns.
+"""`BulkWriter` writes one batch in bulks, several at the same time, and returns when it knows what became of every document.
 
 Problem. Elasticsearch may accept, refuse, defer or lose any part of a bulk, and the whole of it; nothing may be
 lost, nothing that it refuses for good may hold up the rest.

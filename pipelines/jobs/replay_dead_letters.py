@@ -1,4 +1,4 @@
-"""Command `replay-dead-letters`: refused events are sent again, from their store to Elasticsearch or Kinesis.
+"""`replay-dead-letters` sends refused events again, from their store to Elasticsearch or Kinesis.
 
 No Beam here: letters are few, and a plain loop can say at its end what became of each. An event that is sent again
 has its first bytes, id and date, so what stands in the index already is a replay. The letters stay where they

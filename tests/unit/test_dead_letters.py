@@ -21,8 +21,8 @@ from penstock.io.dead_letters import (
     open_store,
     read_letters,
 )
-from penstock.io.dead_letters._file import FileStore
 from penstock.io.dead_letters._letters import letter_id
+from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import DeliveryError, OptionError, PenstockError
 from penstock.transforms.batch import DeadLetter

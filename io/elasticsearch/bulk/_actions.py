@@ -1,4 +1,4 @@
-"""From events to their two lines of a bulk, the action with its metadata and the source, and to whole bulks. Pure.
+"""`_actions` turns events into bulks: per event one action line, and one line with the source. Pure.
 
 The options are compiled once. In the common case (create or index, one index or one a day, nothing but index and id)
 a line costs one look-up of the day's prefix, and the kernel (`_native_bulk.c`) writes it straight into the body;

@@ -1,4 +1,4 @@
-"""Bulk bodies and bulk replies: what goes on the wire and what comes back. Pure: no sockets, no Beam.
+"""`_bulk` cuts documents into bulk bodies, reads bulk replies, and judges each document's status. Pure.
 
 Problem. One `_bulk` request carries many documents; its reply says of each, in the same order, what became of it.
 A reply that says too little must never pass for success.

@@ -1,4 +1,4 @@
-"""Leaves a Beat's `@metadata` out of what is stored, as Logstash does, without serialising the event anew. Pure.
+"""`_metadata` leaves a Beat's `@metadata` out of what is stored, as Logstash does, without serialising the event anew. Pure.
 
 Beats write `{"@timestamp":"...","@metadata":{...},`: the same bytes at the same place in every event of one version.
 Place and bytes are learnt once and cut out of the later events; ids and references have been made from the whole

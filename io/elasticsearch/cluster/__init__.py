@@ -1,4 +1,4 @@
-"""The cluster: how it is reached, and what is looked at before the start.
+"""`cluster` reaches the cluster, and tries it before the start.
 
 - `client`: the only file that talks to it.    - `nodes`: addresses, TLS, credentials.
 - `template`: the index template.    - `preflight`, `_disk`: before the start.

@@ -1,4 +1,4 @@
-"""How full the cluster's disks are, by its own watermarks.
+"""`_disk` says how full the cluster's disks are, by its own watermarks. Pure.
 
 Beyond `low` a node takes no new shards, beyond `high` shards move away, beyond `flood_stage` every index with a shard
 there becomes read-only. A watermark is a share of the disk that may be used (`85%`, `0.85`) or bytes that must stay

@@ -1,4 +1,4 @@
-"""The only file that talks to Elasticsearch: nodes, TLS, credentials, compression, and what its errors mean.
+"""`client` sends requests to Elasticsearch and explains its errors; no other file talks to it.
 
 The official client (`elasticsearch` 8.19, which speaks to servers of 8.x and 9.x) keeps the nodes, leaves out dead ones
 for a while, and finds others (`--sniffing`). Requests go through its transport with bytes on both sides: what is above

@@ -1,4 +1,4 @@
-"""From options to what elastic_transport connects with: addresses, TLS, credentials, proxy. Opens nothing."""
+"""`nodes` turns options into what elastic_transport connects with: addresses, TLS, credentials, proxy. It opens nothing."""
 
 import base64
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The composable index template that we ship, and its installation on request (`--manage_template`).
+"""`template` makes the composable index template that we ship, and installs it on request (`--manage_template`).
 
 It fits what Filebeat sends (ECS): text that people search is `text`, every other string a keyword, numbers and dates
 by their ECS names, no guessing of dates in strings. `@metadata` is kept in the source, not indexed. Only field types

@@ -60,7 +60,7 @@ class BotoClient:
         ]
         if len(results) != len(entries):
             raise bad_reply(operation="PutRecords", what="the reply has another number of records")
-        return PutRecordsReply(results, reply.get("FailedRecordCount", 0))
+        return PutRecordsReply(results)
 
     def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
         """Reads on from an iterator."""

@@ -52,7 +52,6 @@ class PutRecordsReply(msgspec.Struct, rename="pascal"):
     """One result an entry, in the entries' order."""
 
     records: list[PutResult]
-    failed_record_count: int = 0
 
 
 class Record(msgspec.Struct, rename="pascal", gc=False):

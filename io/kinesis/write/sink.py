@@ -17,7 +17,8 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import NotFound, PenstockError
+from penstock.io.chain.sinks import borrowed, without_refused
+from penstock.io.errors import NotFound
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.kinesis.write.cloudwatch import MetricsUploader
@@ -92,23 +93,16 @@ class _WriteToKinesisDoFn(beam.DoFn):
             yield batch
             return
         options, aws = self._options, self._aws
-        try:
-            writer: KinesisWriter = LIVE.share(self._key, lambda: KinesisWriter(options, aws))
+        with borrowed(self._key, lambda: KinesisWriter(options, aws)) as writer:
             waited_ms = max(0.0, time.time() * 1000 - batch.timestamp_ms) if batch.timestamp_ms else 0.0
             letters, size = writer.write(batch.events, self._keys, waited_ms)
-        except PenstockError as failure:
-            LIVE.fail(failure)
-            raise
         self._written.inc(len(batch.events) - len(letters))
         self._bytes.inc(size)
         for name, count in writer.recorder.take_counts().items():
             self._counters[name].inc(count)
-        if not letters:
-            yield batch
-            return
-        self._refused.inc(len(letters))
-        refused = {id(letter.event) for letter in letters}
-        yield batch.with_events([event for event in batch.events if id(event) not in refused], letters)
+        if letters:
+            self._refused.inc(len(letters))
+        yield without_refused(batch, letters)
 
 
 class KinesisWriter:

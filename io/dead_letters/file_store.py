@@ -1,4 +1,4 @@
-"""Letters in a file of JSON lines that is rotated: `file:///path`.
+"""`FileStore` keeps letters in a file of JSON lines, and rotates it: `file:///path`.
 
 A letter is one write to a file opened for appending, and on disk (fsync) before the batch goes on, so the lines of
 several processes don't mix. Beyond `ROTATE_BYTES` the file is renamed (`path.20261122T132838.181...`), a new one begun;
