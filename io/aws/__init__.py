@@ -1,5 +1,6 @@
 """AWS for every connector: who we are, how calls fail, and what is tried before the start.
 
 - `session`: sessions and explained calls.          - `error_codes`: tables of codes and IAM actions.
+- `cloudwatch`: uploads metrics.
 - `account_preflight`, `table_preflight`: who we are, and a DynamoDB table that holds a job's state.
 """

@@ -50,6 +50,13 @@ def test_imports_go_one_way(path):
             assert PACKAGES.index(parts[1]) <= own, f"{_name(path)} must not import {name}"
 
 
+@pytest.mark.parametrize(("room", "other"), [("read", "write"), ("write", "read")])
+def test_the_kinesis_read_and_write_do_not_know_each_other(room, other):
+    for path in _modules(f"io/kinesis/{room}"):
+        for name in _imports(path):
+            assert not name.startswith(f"penstock.io.kinesis.{other}."), f"{_name(path)} imports {name}"
+
+
 @pytest.mark.parametrize("path", [p for p in _modules(*PACKAGES) if "/_" in str(p)], ids=_name)
 def test_protocol_cores_are_pure(path):
     """`_name.py` knows bytes and rules. What talks to a peer is named without the underscore."""

@@ -2,5 +2,5 @@
 
 - `sink`: `WriteToKinesis`.    - `writer`: one stream's writer.    - `delivery`: one batch on its way.
 - `_packing`, `_limiter`: what goes together, and how fast.    - `partition_keys`, `stream_names`: per event.
-- `options`; `metrics`, `cloudwatch`: what is counted.    - `preflight`, `policy`: before the start.
+- `options`; `metrics`: what is counted.    - `preflight`, `policy`: before the start.
 """

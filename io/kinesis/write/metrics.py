@@ -1,20 +1,21 @@
-"""What the Kinesis write counts: KPL's metrics, summed up in memory until somebody takes them.
+"""`Recorder` sums up what the Kinesis write does, as KPL's metrics, until somebody takes them.
 
-A metric's value is KPL's statistic set (count, sum, least, greatest), by its name and, where it has one, its
-shard or error code. Adding costs a microsecond and never waits for anybody but another adder.
+A metric's value is a statistic set, by the metric's name and, where it has one, its shard or error code. Adding costs a
+microsecond and waits for nobody but another adder. `series_of` turns what was taken into the series of CloudWatch, with
+KPL's names, levels and dimensions.
 
 Source: https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-kpl.html
 """
 
-import math
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from penstock.io.aws.cloudwatch import Series, Statistics
 from penstock.io.meters import METERS
 
-__all__ = ["COUNTS", "Landed", "Metric", "Recorder", "Statistics"]
+__all__ = ["COUNTS", "Landed", "Metric", "Recorder", "series_of"]
 
 COUNTS = (
     "AllErrors",
@@ -25,6 +26,18 @@ COUNTS = (
     "UserRecordsPut",
 )
 """What `Recorder.take_counts` may give."""
+
+_SUMMARY = frozenset(
+    {
+        "UserRecordsPut",
+        "KinesisRecordsPut",
+        "ErrorsByCode",
+        "AllErrors",
+        "BufferingTime",
+        "UserRecordExpired",
+    }
+)
+"""KPL's metrics of level summary; all others are detailed."""
 
 _REQUEST = "kinesis_put_records"
 _MAX_SERIES = 50_000
@@ -58,45 +71,6 @@ class Landed(NamedTuple):
     sizes: list[int]
     retries: int
     buffered_ms: float
-
-
-class Statistics:
-    """A statistic set."""
-
-    __slots__ = ("count", "greatest", "least", "sum")
-
-    def __init__(self, value: float, count: int = 1) -> None:
-        self.count = count
-        self.sum = value * count
-        self.least = self.greatest = value
-
-    @classmethod
-    def none(cls) -> "Statistics":
-        """Of no sample yet."""
-        made = cls(0.0, 0)
-        made.least, made.greatest = math.inf, -math.inf
-        return made
-
-    def extend(self, values: Sequence[float]) -> None:
-        """Adds several samples, at least one."""
-        self.count += len(values)
-        self.sum += sum(values)
-        self.least = min(self.least, min(values))
-        self.greatest = max(self.greatest, max(values))
-
-    def merge(self, other: "Statistics") -> None:
-        """Adds all samples of another one."""
-        self.count += other.count
-        self.sum += other.sum
-        self.least = min(self.least, other.least)
-        self.greatest = max(self.greatest, other.greatest)
-
-    def add(self, value: float, count: int = 1) -> None:
-        """Adds `count` samples of one value."""
-        self.count += count
-        self.sum += value * count
-        self.least = min(self.least, value)
-        self.greatest = max(self.greatest, value)
 
 
 class Recorder:
@@ -201,14 +175,33 @@ class Recorder:
                 series[Metric("UserRecordsPending", stream)] = Statistics(count)
         return series
 
-    def give_back(self, series: dict[Metric, Statistics]) -> None:
-        """Puts back what `take` gave and nobody could use."""
-        with self._lock:
-            for metric, statistics in series.items():
-                if metric.name == "UserRecordsPending":
-                    continue
-                found = self._series.get(metric)
-                if found is not None:
-                    found.merge(statistics)
-                elif len(self._series) < _MAX_SERIES:
-                    self._series[metric] = statistics
+
+def _unit(name: str) -> str:
+    if name.endswith("Time"):
+        return "Milliseconds"
+    return "Bytes" if name.endswith("DataPut") else "Count"
+
+
+def series_of(taken: Mapping[Metric, Statistics], level: str, granularity: str) -> dict[Series, Statistics]:
+    """Gives what was taken as series of CloudWatch: each metric once per dimension that it has.
+
+    Args:
+        taken: what `Recorder.take` gave.
+        level: `summary` leaves the detailed metrics out; `detailed` and `cloudwatch` keep all.
+        granularity: the finest dimension: `global`, `stream` or `shard`.
+    """
+    summed: dict[Series, Statistics] = {}
+    for metric, statistics in taken.items():
+        if statistics.count == 0 or (level == "summary" and metric.name not in _SUMMARY):
+            continue
+        code = (("ErrorCode", metric.error_code[:255]),) if metric.error_code else ()
+        places: list[tuple[tuple[str, str], ...]] = [code]
+        stream = (("StreamName", metric.stream.rpartition("/")[2]),)
+        if granularity != "global":
+            places.append(code + stream)
+        if granularity == "shard" and metric.shard_id:
+            places.append(code + stream + (("ShardId", metric.shard_id),))
+        for place in places:
+            series = Series(metric.name, _unit(metric.name), place)
+            summed.setdefault(series, Statistics.none()).merge(statistics)
+    return summed

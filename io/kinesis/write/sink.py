@@ -15,14 +15,14 @@ import apache_beam as beam
 import orjson
 from apache_beam.metrics import Metrics
 
+from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.errors import NotFound
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.wire.client import connect
-from penstock.io.kinesis.write.cloudwatch import MetricsUploader
-from penstock.io.kinesis.write.metrics import COUNTS, Recorder
+from penstock.io.kinesis.write.metrics import COUNTS, Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.stream_names import StreamName
@@ -30,7 +30,7 @@ from penstock.io.kinesis.write.writer import Refusal, StreamWriter
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
-__all__ = ["KinesisWriter", "WriteToKinesis"]
+__all__ = ["KinesisWriter", "WriteToKinesis", "uploader_of"]
 
 _MAX_STREAMS = 1000
 """Streams that one process keeps shard maps for, where events name their stream."""
@@ -136,7 +136,8 @@ class KinesisWriter:
         )
         self._metrics = None
         if options.metrics_level != "none":
-            self._metrics = MetricsUploader(self.recorder, options, options.metrics_aws(aws))
+            self._metrics = uploader_of(self.recorder, options, aws)
+            self._metrics.start()
         self._lock = threading.Lock()
         self._writers: dict[str, StreamWriter] = {}
 
@@ -214,6 +215,18 @@ class KinesisWriter:
         self._client.close()
         if self._metrics is not None:
             self._metrics.close()
+
+
+def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOptions) -> MetricsUploader:
+    """Makes the uploader of what `recorder` sums up, by the options' level, granularity, namespace and delay."""
+    return MetricsUploader(
+        lambda: series_of(recorder.take(), options.metrics_level, options.metrics_granularity),
+        lambda: AwsSession(options.metrics_aws(aws)),
+        options.metrics_namespace,
+        every_s=options.metrics_upload_delay / 1000,
+        option="--metrics_namespace",
+        advice="--metrics_level none switches metrics off",
+    )
 
 
 def _letter(event: Event, refusal: Refusal) -> DeadLetter:
