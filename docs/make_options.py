@@ -5,15 +5,13 @@ compares the page with what this makes.
 """
 
 import dataclasses
-import importlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from penstock.io.options import flag_of
-from penstock.pipelines.__main__ import JOBS
 from penstock.pipelines.check import CheckOptions
+from penstock.pipelines.jobs import JOBS, find_job
 
 PAGE = Path(__file__).with_name("options.md")
 HEAD = """\
@@ -31,20 +29,13 @@ arguments.
 """
 
 
-def classes_of(job: str, arguments: Sequence[str] = ()) -> tuple[type, ...]:
-    """The option dataclasses of a job."""
-    module: Any = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
-    classes: tuple[type, ...] = module.option_classes(list(arguments))
-    return classes
-
-
 def takers() -> dict[type, list[str]]:
     """Option dataclass -> the jobs that take it, in the order of the jobs; then what `penstock check` takes besides."""
     found: dict[type, list[str]] = {}
     for job in JOBS:
-        each = classes_of(job)
-        if job == "replay-dead-letters":
-            each += tuple(cls for cls in classes_of(job, ["--to", "kinesis"]) if cls not in each)
+        classes = find_job(job).option_classes
+        each = classes([])
+        each += tuple(cls for cls in classes(["--to", "kinesis"]) if cls not in each)
         for cls in each:
             found.setdefault(cls, []).append(job)
     return found | {CheckOptions: ["check JOB"]}

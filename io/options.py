@@ -1,52 +1,19 @@
-"""How a component declares its options: one frozen dataclass, every fact about an option in one place.
+"""A component declares its options as one frozen dataclass, whose fields are made by `option()`.
 
-A field made by `option()` carries its help text, flag, choices and whether it is a secret; the command
-line (`penstock.pipelines.command_line`), the docs and the error messages all read them from there.
-`__post_init__` checks values and raises `OptionError` naming the flag.
+`__post_init__` looks at the values and raises `OptionError`, which names the flag.
 """
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.io.errors import OptionError
+from penstock.transforms.options import flag_of, option
 
 __all__ = ["check_address", "display_data_of", "flag_of", "option"]
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
-
-
-def option(
-    default: Any = dataclasses.MISSING,
-    *,
-    help: str,  # noqa: A002  the word that argparse uses
-    flag: str | None = None,
-    choices: Sequence[str] | None = None,
-    secret: bool = False,
-) -> Any:
-    """A dataclass field that is an option.
-
-    Args:
-        default: its default; without one the option is required.
-        help: what it does, in a sentence, with unit and trade-off.
-        flag: its name on the command line where that isn't the field's (`beats_port` for `port`).
-        choices: the values allowed.
-        secret: kept out of `repr`, logs and messages.
-    """
-    metadata = {"help": help, "flag": flag, "choices": choices, "secret": secret}
-    if isinstance(default, (list, dict)):
-        value = default
-        return dataclasses.field(
-            default_factory=lambda: type(value)(value), metadata=metadata, repr=not secret
-        )
-    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
-
-
-def flag_of(field: "dataclasses.Field[Any]") -> str:
-    """The option's name as a user types it, with the dashes."""
-    return "--" + (field.metadata.get("flag") or field.name)
 
 
 def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:

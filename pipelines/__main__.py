@@ -1,21 +1,12 @@
 """The console script: `penstock JOB [options]` (`python -m penstock JOB` is the same), `penstock check JOB`."""
 
-import importlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-__all__ = ["JOBS", "main"]
+from penstock.pipelines.jobs import JOBS, find_job
 
-JOBS = {
-    "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
-    "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
-    "kinesis-to-s3": "Archives a Kinesis stream in S3: every record's bytes and position.",
-    "replay-dead-letters": "Sends refused events again, to Elasticsearch or Kinesis.",
-    "run-yaml": "Runs a pipeline of yours, written in Beam YAML with these connectors.",
-    "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
-}
-
+__all__ = ["main"]
 
 INTERRUPTED = 130
 """Exit code after a Ctrl-C that came before anything ran, as shells have it (128 + SIGINT)."""
@@ -38,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        # Before the job had begun (importing Beam takes seconds) or while it was being checked.
+        # Before the job had begun (importing Beam takes seconds) or while its peers were tried.
         sys.stderr.write("penstock: interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
@@ -49,34 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str]) -> int:
     if name not in JOBS:
-        return _no_such_job(name, JOBS)
-    module = importlib.import_module(f"penstock.pipelines.jobs.{name.replace('-', '_')}")
-    return int(module.main(arguments))
+        return _no_such_job(name)
+    return find_job(name).main(arguments)
 
 
 def _check(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments else ""
-    checkable = [job for job in JOBS if job != "run-yaml"]
-    if name not in checkable:
+    if name not in JOBS:
         if name in ("", "-h", "--help"):
-            usage = f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(checkable)}\n"
+            usage = f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(JOBS)}\n"
             (sys.stdout if name else sys.stderr).write(usage)
             return 0 if name else 2
-        if name in JOBS:
-            sys.stderr.write(
-                f"penstock check: {name} can't be checked as a whole: its file may hold any step. Check the jobs that "
-                "have these steps, with the same options.\n"
-            )
-            return 2
-        return _no_such_job(name, checkable)
+        return _no_such_job(name)
     from penstock.pipelines import check
 
-    return check.main(name, arguments)
+    return check.main(find_job(name), arguments)
 
 
-def _no_such_job(name: str, jobs: Iterable[str]) -> int:
+def _no_such_job(name: str) -> int:
     sys.stderr.write(
-        f"penstock: no job is called {name!r}; there are {', '.join(jobs)} (see penstock --help)\n"
+        f"penstock: no job is called {name!r}; there are {', '.join(JOBS)} (see penstock --help)\n"
     )
     return 2
 

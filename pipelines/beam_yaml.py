@@ -27,8 +27,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.command_line import options_from
-from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
-from penstock.transforms.decode import JsonDecoder, PlainDecoder
+from penstock.transforms.decode import DecodeOptions
 
 __all__ = ["TRANSFORMS", "provider_file"]
 
@@ -73,7 +72,7 @@ def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
 def decode_objects(**config: Any) -> PTransform:
     """What S3 holds: text by `codec`; rows of Parquet and Avro files are events already."""
     (options,) = _options("DecodeObjects", config, DecodeOptions)
-    return s3.Decode(PlainDecoder() if options.codec == "plain" else JsonDecoder())
+    return s3.Decode(options.decoder())
 
 
 def finish_units(manifest: str | None = None, **config: Any) -> PTransform:

@@ -7,7 +7,6 @@ Exit codes: 0 nothing failed (something may not have been tried), 1 something fa
 """
 
 import dataclasses
-import importlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +23,8 @@ from penstock.io.preflight.trials import Finding, Mark, Trial, try_all
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.console.logs import LogOptions, printable, set_up_logging
 from penstock.pipelines.console.terminal_line import colours
-from penstock.pipelines.run.job_preflight import Needs
+from penstock.pipelines.run.job import Job
+from penstock.pipelines.run.requirements import Requirements
 from penstock.pipelines.status import StatusOptions, page_trials
 
 __all__ = ["CheckOptions", "main"]
@@ -50,46 +50,43 @@ class CheckOptions:
     json: bool = option(False, help="Print one JSON object instead of lines, for scripts.")
 
 
-def main(job: str, argv: Sequence[str] | None = None) -> int:
-    """Checks one job.
-
-    Args:
-        job: its name on the command line.
-        argv: the job's options, and `CheckOptions`.
-
-    Returns:
-        The exit code.
-    """
-    module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
+def main(job: Job, argv: Sequence[str]) -> int:
+    """Tries what one job needs, given its options and `CheckOptions`; returns the exit code."""
+    if job.requirements is None:
+        sys.stderr.write(
+            f"penstock check: {job.name} can't be checked as a whole: its file may hold any step. Check the jobs that "
+            "have these steps, with the same options.\n"
+        )
+        return 2
     description = "Tries every permission and connection that the job will need, and changes nothing."
-    classes = (CheckOptions, *module.option_classes(argv))
-    line = parse(f"penstock check {job}", description, classes, argv, __doc__.partition("\n\n")[2])
-    options, needs = line.get(CheckOptions), module.needs(line)
+    classes = (CheckOptions, *job.option_classes(argv))
+    line = parse(f"penstock check {job.name}", description, classes, argv, __doc__.partition("\n\n")[2])
+    options, needed = line.get(CheckOptions), job.requirements(line)
     shared = next(each for each in line.options.values() if isinstance(each, LogOptions))
     set_up_logging(shared)
     if options.policy:
-        return _print_policy(needs)
+        return _print_policy(needed)
     if options.role:
-        return _print_role(job, needs)
+        return _print_role(job.name, needed)
     if isinstance(shared, StatusOptions):  # every job's
-        needs = dataclasses.replace(needs, trials=[*needs.trials, *page_trials(shared)])
+        needed = dataclasses.replace(needed, trials=[*needed.trials, *page_trials(shared)])
     if options.json:
-        found = list(try_all(needs.trials))
-        sys.stdout.write(json.dumps(_document(job, needs, found), indent=2) + "\n")
+        found = list(try_all(needed.trials))
+        sys.stdout.write(json.dumps(_document(job.name, needed, found), indent=2) + "\n")
     else:
-        found = _print_lines(job, needs, sys.stdout)
+        found = _print_lines(job.name, needed, sys.stdout)
     return 1 if any(finding.mark is Mark.FAILED for _, finding in found) else 0
 
 
 # -- lines -----------------------------------------------------------------------------------------------
 
 
-def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Trial, Finding]]:
+def _print_lines(job: str, needed: Requirements, out: TextIO) -> list[tuple[Trial, Finding]]:
     coloured = colours(out)
-    width = max((len(trial.name) for trial in needs.trials), default=0)
+    width = max((len(trial.name) for trial in needed.trials), default=0)
     out.write(f"penstock check {job}\n")
     found = []
-    for trial, finding in try_all(needs.trials):
+    for trial, finding in try_all(needed.trials):
         found.append((trial, finding))
         mark, colour = _MARKS[finding.mark]
         shown = f"\x1b[{colour}m{mark}\x1b[0m" if coloured else mark
@@ -100,12 +97,12 @@ def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Trial, Findi
     out.write(f"{told or 'nothing to check'}\n")
     if counts[Mark.NOT_TRIED]:
         out.write(f"{_LEGEND}\n")
-    to_add = _to_add(needs, found)
+    to_add = _to_add(needed, found)
     if counts[Mark.NOT_TRIED] and to_add:
         printed = [f"--{each}" for each in to_add]
         out.write(f"{_REST} {' and '.join(printed)}\n")
     if "policy" in to_add:
-        whom = vars(needs.account).get("identity", {}).get("Arn", "the job's principal")
+        whom = vars(needed.account).get("identity", {}).get("Arn", "the job's principal")
         out.write(f"\nTo the IAM policy of {whom} add:\n{json.dumps(to_add['policy'], indent=2)}\n")
     if "role" in to_add:
         out.write(f"\nTo the Elasticsearch role add:\n{json.dumps(to_add['role'], indent=2)}\n")
@@ -115,19 +112,19 @@ def _print_lines(job: str, needs: Needs, out: TextIO) -> list[tuple[Trial, Findi
 # -- documents -------------------------------------------------------------------------------------------
 
 
-def _document(job: str, needs: Needs, found: list[tuple[Trial, Finding]]) -> dict[str, Any]:
+def _document(job: str, needed: Requirements, found: list[tuple[Trial, Finding]]) -> dict[str, Any]:
     trials = [{"name": trial.name, "mark": finding.mark, "text": finding.text} for trial, finding in found]
     failed = any(finding.mark is Mark.FAILED for _, finding in found)
-    return {"job": job, "ok": not failed, "checks": trials, "add": _to_add(needs, found)}
+    return {"job": job, "ok": not failed, "checks": trials, "add": _to_add(needed, found)}
 
 
-def _to_add(needs: Needs, found: Iterable[tuple[Trial, Finding]]) -> dict[str, Any]:
+def _to_add(needed: Requirements, found: Iterable[tuple[Trial, Finding]]) -> dict[str, Any]:
     """What is missing: `policy` for IAM, `role` for Elasticsearch; each only where something is."""
     findings = [finding for _, finding in found]
     to_add: dict[str, Any] = {}
     statements = [each for finding in findings for each in finding.statements]
-    if statements and needs.account is not None:
-        to_add["policy"] = policy(_with_account(statements, needs.account))
+    if statements and needed.account is not None:
+        to_add["policy"] = policy(_with_account(statements, needed.account))
     roles = [finding.role for finding in findings if finding.role is not None]
     if roles:
         to_add["role"] = _one_role(roles)
@@ -157,17 +154,17 @@ def _one_role(roles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _print_policy(needs: Needs) -> int:
+def _print_policy(needed: Requirements) -> int:
     """The IAM policy; AWS is asked only for the account's number and the stream's key, if it answers."""
     statements: Sequence[Statement] = ()
     notes: list[str] = []
-    if needs.account is None:
+    if needed.account is None:
         notes.append("with these options nothing of AWS is used.")
     else:
-        key = _ask(needs.account, needs.stream, notes)
-        arns = needs.account.arns
-        statements = merged(needs.statements(arns, arns.key(key) if key else None))
-        role_arn = needs.account.options.role_arn
+        key = _ask(needed.account, needed.stream, notes)
+        arns = needed.account.arns
+        statements = merged(needed.statements(arns, arns.key(key) if key else None))
+        role_arn = needed.account.options.role_arn
         if role_arn:
             notes.append(f"the credentials that assume the role need sts:AssumeRole on {role_arn}.")
         if "ACCOUNT" in repr(statements):
@@ -178,11 +175,11 @@ def _print_policy(needs: Needs) -> int:
     return 0
 
 
-def _print_role(job: str, needs: Needs) -> int:
-    if not needs.roles:
+def _print_role(job: str, needed: Requirements) -> int:
+    if not needed.roles:
         sys.stderr.write(f"penstock check {job}: --role: the job writes nothing to Elasticsearch.\n")
         return 2
-    sys.stdout.write(json.dumps(_one_role(needs.roles), indent=2) + "\n")
+    sys.stdout.write(json.dumps(_one_role(needed.roles), indent=2) + "\n")
     return 0
 
 

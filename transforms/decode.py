@@ -13,6 +13,7 @@ Id and time come from a scan of the bytes (`_scan.py`) where that is enough; onl
 """
 
 import codecs
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,15 +27,35 @@ from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id, position_id
 from penstock.transforms.kernels._scan import scan
+from penstock.transforms.options import option
 from penstock.transforms.time import timestamps
 
-__all__ = ["DecodeJson", "DecodePlain", "JsonDecoder", "PlainDecoder"]
+__all__ = ["DecodeJson", "DecodeOptions", "DecodePlain", "JsonDecoder", "PlainDecoder"]
 
 ON_ERROR = ("dead_letter", "tag", "raise")
 FAILURE_TAG = "_jsonparsefailure"
 """The tag of Logstash's json codec and filter."""
 
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeOptions:
+    """How a record becomes events."""
+
+    codec: str = option(
+        "json",
+        help="json: a record holds JSON; plain: all of the record lands in the field `message`.",
+        choices=("json", "plain"),
+    )
+
+    def decoder(self, *, keep_documents: bool = True) -> "JsonDecoder | PlainDecoder":
+        """What decodes the events of a batch."""
+        return PlainDecoder() if self.codec == "plain" else JsonDecoder(keep_documents=keep_documents)
+
+    def step(self, *, keep_documents: bool = True) -> beam.PTransform:
+        """The same as a step of a pipeline."""
+        return DecodePlain() if self.codec == "plain" else DecodeJson(keep_documents=keep_documents)
 
 
 class DecodeJson(beam.PTransform):
@@ -191,7 +212,7 @@ class JsonDecoder(msgspec.Struct):
         """The event that a part becomes, or the letter; raises with `on_error="raise"`."""
         if isinstance(part, _Parsed):
             try:
-                return self._finish(part.event, part.document)
+                return self._decoded(part.event, part.document)
             except ValueError as error:
                 return self._failed(part.event, error)
         return self._failed(part.event, part.error)
@@ -233,7 +254,7 @@ class JsonDecoder(msgspec.Struct):
         for part, line in enumerate(lines):
             yield _parse(Event(line, event.origin, event.index, part))
 
-    def _finish(self, event: Event, document: Document) -> Event:
+    def _decoded(self, event: Event, document: Document) -> Event:
         event.id = document_id(event, document)
         event.changed = False
         if self.source is not None or self.target is not None or self.charset != "utf-8":

@@ -93,7 +93,7 @@ def _murmur3_128_low(data: bytes) -> int:
     h2 ^= len(data)
     h1 = h1 + h2 & _MASK64
     h2 = h2 + h1 & _MASK64
-    return _finish(h1) + _finish(h2) & _MASK32
+    return _mix_final(h1) + _mix_final(h2) & _MASK32
 
 
 def _mix1(k1: int) -> int:
@@ -104,7 +104,7 @@ def _mix2(k2: int) -> int:
     return _rotate(k2 * _C2 & _MASK64, 33, 64) * _C1 & _MASK64
 
 
-def _finish(k: int) -> int:
+def _mix_final(k: int) -> int:
     k ^= k >> 33
     k = k * 0xFF51AFD7ED558CCD & _MASK64
     k ^= k >> 33

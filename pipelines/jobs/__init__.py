@@ -1,1 +1,28 @@
-"""The jobs, one file per job: it wires a read, transforms and sinks, and owns its options."""
+"""The jobs of the command line, one module each; it declares the job as `JOB` and is imported when it is asked for.
+
+So `penstock --help` needs neither Beam nor boto3.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.pipelines.run.job import Job
+
+__all__ = ["JOBS", "find_job"]
+
+JOBS = {
+    "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
+    "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
+    "kinesis-to-s3": "Archives a Kinesis stream in S3: every record's bytes and position.",
+    "replay-dead-letters": "Sends refused events again, to Elasticsearch or Kinesis.",
+    "run-yaml": "Runs a pipeline of yours, written in Beam YAML with these connectors.",
+    "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
+}
+"""Name of a job -> what `penstock --help` says of it."""
+
+
+def find_job(name: str) -> "Job":
+    """The job of that name, which must be one of `JOBS`."""
+    job: Job = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").JOB
+    return job

@@ -1,40 +1,28 @@
-"""Job `kinesis-to-s3`: ReadForArchive -> WriteToArchive, which acknowledges after the upload."""
+"""The job `kinesis-to-s3`: ReadForArchive -> WriteToArchive, which acknowledges after the upload."""
 
 import dataclasses
-import sys
-from collections.abc import Sequence
-from typing import Any
 
 from penstock.io import kinesis, s3
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
-from penstock.io.preflight.trials import require_quick
-from penstock.pipelines.command_line import CommandLine, parse
-from penstock.pipelines.run.job_preflight import Needs
-from penstock.pipelines.run.streaming import JobOptions, run_streaming
+from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.run.chain import Step
+from penstock.pipelines.run.job import StreamingJob
+from penstock.pipelines.run.requirements import Requirements
+from penstock.pipelines.run.streaming import JobOptions
 
-__all__ = ["main", "needs", "option_classes"]
+__all__ = ["JOB"]
 
 NAME = "kinesis-to-s3"
-DESCRIPTION = (
-    "Archives a Kinesis stream in S3: every record's original bytes, partition key and position, as Parquet, Avro or\n"
-    "JSON lines under dt=YYYY-MM-DD/hour=HH/. A checkpoint never passes a record that is not uploaded. s3-to-elasticsearch\n"
-    "backfills it with the document ids of the live path. Give it an --application_name of its own."
-)
 _EVENT_BYTES = 64
 
 
-def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
-    """The options of the job, by component."""
-    return (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions)
-
-
-def needs(line: CommandLine) -> Needs:
+def _requirements(line: CommandLine) -> Requirements:
     """What the job needs of its peers."""
     source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
     archive = line.get(s3.ArchiveOptions)
-    return Needs(
+    return Requirements(
         [
             *identity_trials(account),
             *kinesis.read_trials(source, account),
@@ -49,26 +37,20 @@ def needs(line: CommandLine) -> Needs:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; returns its exit code (0 clean stop, 1 failure, 2 wrong options)."""
-    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv)
-    archive, aws, job = line.get(s3.ArchiveOptions), line.get(AwsOptions), line.get(JobOptions)
+def _build(line: CommandLine) -> list[Step]:
+    archive, aws = line.get(s3.ArchiveOptions), line.get(AwsOptions)
     source = _roomy(line.get(kinesis.KinesisReadOptions), archive)
+    _refuse_dead_letters(line.get(JobOptions))
+    s3.check_archive_read(source)
+    return [
+        ("ReadForArchive", s3.ReadForArchive(source, aws)),
+        ("WriteToArchive", s3.WriteToArchive(archive, aws)),
+    ]
 
-    def build(pipeline: Any) -> None:
-        _ = (
-            pipeline
-            | "ReadForArchive" >> s3.ReadForArchive(source, aws)
-            | "WriteToArchive" >> s3.WriteToArchive(archive, aws)
-        )
 
-    checks = (
-        lambda: _refuse_dead_letters(job),
-        lambda: s3.check_archive_read(source),
-        lambda: require_quick(needs(line).trials),
-        lambda: kinesis.prepare_read(source, aws),
-    )
-    return run_streaming(NAME, job, line.beam, checks, build)
+def _prepare(line: CommandLine) -> None:
+    source = _roomy(line.get(kinesis.KinesisReadOptions), line.get(s3.ArchiveOptions))
+    kinesis.prepare_read(source, line.get(AwsOptions))
 
 
 def _refuse_dead_letters(job: JobOptions) -> None:
@@ -89,5 +71,15 @@ def _roomy(source: kinesis.KinesisReadOptions, archive: s3.ArchiveOptions) -> ki
     )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+JOB = StreamingJob(
+    name=NAME,
+    description=(
+        "Archives a Kinesis stream in S3: every record's original bytes, partition key and position, as Parquet, Avro or\n"
+        "JSON lines under dt=YYYY-MM-DD/hour=HH/. A checkpoint never passes a record that is not uploaded. "
+        "s3-to-elasticsearch\nbackfills it with the document ids of the live path. Give it an --application_name of its own."
+    ),
+    option_classes=lambda argv: (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions),
+    requirements=_requirements,
+    build=_build,
+    prepare=_prepare,
+)

@@ -26,25 +26,17 @@ from penstock.io.errors import OptionError
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.sink import KinesisWriter
 from penstock.io.options import option
-from penstock.io.preflight.trials import require_quick
-from penstock.pipelines.command_line import CommandLine, parse
+from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
-from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
-from penstock.pipelines.run.job_preflight import Needs
+from penstock.pipelines.run.job import Job
 from penstock.pipelines.run.lifecycle import Watch, report
+from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.decode import JsonDecoder, PlainDecoder
+from penstock.transforms.decode import DecodeOptions
 
-__all__ = ["main", "needs", "option_classes"]
+__all__ = ["JOB"]
 
 NAME = "replay-dead-letters"
-DESCRIPTION = (
-    "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
-    "--to kinesis to a stream. The letters stay in their store; what is refused again goes to --refused_again."
-)
-EPILOG = (
-    "exit codes: 0 all accepted; 1 failed, or some refused again; 2 wrong options; 3 stopped before the end"
-)
 BATCH = 1000
 STOPPED = 3
 
@@ -80,7 +72,7 @@ class ReplayOptions(LogOptions):
         return self.refused_again or f"file://{Path('dead_letters').absolute()}/{NAME}.jsonl"
 
 
-def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
+def _option_classes(argv: Sequence[str]) -> tuple[type, ...]:
     """The options, by component; those of the sink that `--to` names."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--to")
@@ -89,7 +81,7 @@ def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
     return (ReplayOptions, ElasticsearchOptions, DecodeOptions, AwsOptions)
 
 
-def needs(line: CommandLine) -> Needs:
+def _requirements(line: CommandLine) -> Requirements:
     """What the replay needs of its peers; of AWS nothing where letters and sink are elsewhere."""
     options, account = line.get(ReplayOptions), AwsAccount(line.get(AwsOptions))
     stream = line.options.get(kinesis.KinesisWriteOptions)
@@ -102,7 +94,7 @@ def needs(line: CommandLine) -> Needs:
         if stream
         else elasticsearch.trials(line.get(ElasticsearchOptions))
     )
-    return Needs(
+    return Requirements(
         [
             *(identity_trials(account) if remote else ()),
             *store_needs.replay_trials(options.dead_letters, account, cluster),
@@ -118,39 +110,6 @@ def needs(line: CommandLine) -> Needs:
         ),
         store_needs.roles_with(cluster, options.again) if cluster else (),
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the replay; returns its exit code (see `EPILOG`)."""
-    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(argv), argv, EPILOG)
-    options = line.get(ReplayOptions)
-    to_kinesis = kinesis.KinesisWriteOptions in line.options
-    set_up_logging(options)
-    watch = Watch(0.0)
-    try:
-        require_quick(needs(line).trials)
-        aws = line.get(AwsOptions)
-        cluster = None if to_kinesis else line.get(ElasticsearchOptions)
-        send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)
-        source, again = open_store(options.dead_letters, cluster, aws), _Later(options.again, cluster, aws)
-        watch.start()
-        counts = _replay(_chosen(source, options.errors), send, again)
-        stopped = LIVE.stopping.is_set()
-        LIVE.close()
-    except BaseException as error:
-        return report(NAME, error)
-    finally:
-        watch.end()
-    kinds = "".join(
-        f"\n  {count} x {kind}" for kind, count in counts.items() if kind not in ("sent", "refused")
-    )
-    sys.stdout.write(
-        f"{counts['sent']} dead letters sent again, {counts['refused']} of them refused again"
-        f"{' and kept in ' + options.again if counts['refused'] else ''}{kinds}\n"
-    )
-    if stopped:
-        return STOPPED
-    return 1 if counts["refused"] else 0
 
 
 class _Later:
@@ -190,8 +149,7 @@ def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
 def _to_elasticsearch(line: CommandLine) -> Send:
     options = line.get(ElasticsearchOptions)
     elasticsearch.prepare(options)
-    plain = line.get(DecodeOptions).codec == "plain"
-    decoder = PlainDecoder() if plain else JsonDecoder(keep_documents=options.needs_documents)
+    decoder = line.get(DecodeOptions).decoder(keep_documents=options.needs_documents)
     writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
 
     def send(events: list[Event]) -> list[DeadLetter]:
@@ -210,5 +168,49 @@ def _to_kinesis(line: CommandLine) -> Send:
     return lambda events: writer.write(events, keys, 0.0)[0]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class _Replay(Job):
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:
+        """Runs the replay; returns its exit code (see `epilog`)."""
+        options = line.get(ReplayOptions)
+        to_kinesis = kinesis.KinesisWriteOptions in line.options
+        set_up_logging(options)
+        watch = Watch(0.0)
+        try:
+            self.require_quick(line)
+            aws = line.get(AwsOptions)
+            cluster = None if to_kinesis else line.get(ElasticsearchOptions)
+            send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)
+            source, again = (
+                open_store(options.dead_letters, cluster, aws),
+                _Later(options.again, cluster, aws),
+            )
+            watch.start()
+            counts = _replay(_chosen(source, options.errors), send, again)
+            stopped = LIVE.stopping.is_set()
+            LIVE.close()
+        except BaseException as error:
+            return report(NAME, error)
+        finally:
+            watch.end()
+        kinds = "".join(
+            f"\n  {count} x {kind}" for kind, count in counts.items() if kind not in ("sent", "refused")
+        )
+        sys.stdout.write(
+            f"{counts['sent']} dead letters sent again, {counts['refused']} of them refused again"
+            f"{' and kept in ' + options.again if counts['refused'] else ''}{kinds}\n"
+        )
+        if stopped:
+            return STOPPED
+        return 1 if counts["refused"] else 0
+
+
+JOB = _Replay(
+    name=NAME,
+    description=(
+        "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
+        "--to kinesis to a stream. The letters stay in their store; what is refused again goes to --refused_again."
+    ),
+    epilog="exit codes: 0 all accepted; 1 failed, or some refused again; 2 wrong options; 3 stopped before the end",
+    option_classes=_option_classes,
+    requirements=_requirements,
+)

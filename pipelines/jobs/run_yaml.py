@@ -1,4 +1,4 @@
-"""Job `run-yaml`: a pipeline written in Beam YAML, with our transforms known and run as the other jobs are.
+"""The job `run-yaml`: a pipeline written in Beam YAML, with our transforms known and run as the other jobs are.
 
 Beam's own command (`python -m apache_beam.yaml.main`) runs such a file too, once it includes the provider file. What
 is better here: a clean stop on SIGTERM and Ctrl-C, `--stop_when_idle`, one line for a failure, and the runner we chose.
@@ -13,16 +13,13 @@ from typing import Any
 
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.options import option
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.run.job import Job
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 
-__all__ = ["main", "option_classes"]
+__all__ = ["JOB"]
 
 NAME = "run-yaml"
-DESCRIPTION = (
-    "Runs a pipeline that is written in Beam YAML, with every step of penstock known as penstock.NAME. Secrets come\n"
-    "from the environment, never from the file. --provider_file prints what Beam's own YAML command needs instead."
-)
 _MISSING = "Beam's YAML needs more packages: pip install 'penstock[yaml]'."
 
 
@@ -43,35 +40,6 @@ class YamlOptions:
         if not Path(self.yaml_pipeline_file).is_file():
             message = f"--yaml_pipeline_file {self.yaml_pipeline_file}: there is no such file."
             raise OptionError(message)
-
-
-def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
-    """The options of the job, by component."""
-    return (YamlOptions, JobOptions)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the pipeline; returns its exit code (0 clean stop or end, 1 failure, 2 wrong options or a wrong file)."""
-    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv)
-    options, job = line.get(YamlOptions), line.get(JobOptions)
-    if job.dead_letters:
-        sys.stderr.write(
-            f"penstock {NAME}: --dead_letters: put penstock.WriteDeadLetters into the pipeline.\n"
-        )
-        return 2
-    if options.provider_file:
-        from penstock.pipelines.beam_yaml import provider_file
-
-        sys.stdout.write(provider_file())
-        return 0
-    try:
-        spec = _load(Path(options.yaml_pipeline_file), options.jinja_variables)
-    except PenstockError as error:
-        sys.stderr.write(f"penstock {NAME}: {error}\n")
-        return error.exit_code
-    return run_streaming(
-        NAME, job, [*_arguments(spec), *line.beam], (), lambda pipeline: _build(pipeline, spec, options)
-    )
 
 
 def _load(path: Path, variables: dict[str, str]) -> dict[str, Any]:
@@ -134,5 +102,36 @@ def _is_about_the_pipeline(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Could not load ML transform module")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class _RunYaml(Job):
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:
+        """Runs the pipeline; returns its exit code (0 clean stop or end, 1 failure, 2 wrong options or a wrong file)."""
+        options, job = line.get(YamlOptions), line.get(JobOptions)
+        if job.dead_letters:
+            sys.stderr.write(
+                f"penstock {NAME}: --dead_letters: put penstock.WriteDeadLetters into the pipeline.\n"
+            )
+            return 2
+        if options.provider_file:
+            from penstock.pipelines.beam_yaml import provider_file
+
+            sys.stdout.write(provider_file())
+            return 0
+        try:
+            spec = _load(Path(options.yaml_pipeline_file), options.jinja_variables)
+        except PenstockError as error:
+            sys.stderr.write(f"penstock {NAME}: {error}\n")
+            return error.exit_code
+        return run_streaming(
+            NAME, job, [*_arguments(spec), *line.beam], (), lambda pipeline: _build(pipeline, spec, options)
+        )
+
+
+JOB = _RunYaml(
+    name=NAME,
+    description=(
+        "Runs a pipeline that is written in Beam YAML, with every step of penstock known as penstock.NAME. Secrets come\n"
+        "from the environment, never from the file. --provider_file prints what Beam's own YAML command needs instead."
+    ),
+    option_classes=lambda argv: (YamlOptions, JobOptions),
+    requirements=None,
+)

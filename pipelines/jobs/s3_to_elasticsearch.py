@@ -1,8 +1,7 @@
-"""Job `s3-to-elasticsearch`: ReadFromS3 -> Decode -> WriteToElasticsearch -> WriteDeadLetters -> FinishUnits, a batch."""
+"""The batch job `s3-to-elasticsearch`: ReadFromS3, Decode, WriteToElasticsearch, WriteDeadLetters, FinishUnits."""
 
 import functools
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,23 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
-from penstock.io.preflight.trials import require_quick
 from penstock.io.s3.estimate import estimate
-from penstock.pipelines.command_line import CommandLine, parse
+from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.progress import Workload, duration_text, size_text
-from penstock.pipelines.jobs.kinesis_to_elasticsearch import DecodeOptions
-from penstock.pipelines.run.batch import BatchJobOptions, run_batch
-from penstock.pipelines.run.job_preflight import Needs
-from penstock.transforms.decode import JsonDecoder, PlainDecoder
+from penstock.pipelines.run.batch import BatchJobOptions
+from penstock.pipelines.run.chain import Step, connect
+from penstock.pipelines.run.job import BatchJob
+from penstock.pipelines.run.requirements import Requirements
+from penstock.transforms.decode import DecodeOptions
 
-__all__ = ["main", "needs", "open_batch", "option_classes"]
+__all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
-DESCRIPTION = (
-    "Backfills objects of S3 (or local files) into Elasticsearch: JSON lines and arrays, plain lines, Parquet and Avro,\n"
-    "compressed or not, and the archive that kinesis-to-s3 writes, with the ids of the live path. It ends by itself."
-)
-EPILOG = "exit codes: 0 all read, nothing refused; 1 failed, or events refused; 2 wrong options; 3 stopped before the end"
 _SHOWN = 20
 _ASSUMED_RATE = 50_000
 
 
-def option_classes(argv: Sequence[str] | None = None) -> tuple[type, ...]:
-    """The options of the job, by component."""
-    return (
-        s3.S3ReadOptions,
-        DecodeOptions,
-        elasticsearch.ElasticsearchOptions,
-        AwsOptions,
-        BatchJobOptions,
-    )
-
-
-def needs(line: CommandLine) -> Needs:
+def _requirements(line: CommandLine) -> Requirements:
     """What the job needs of its peers; of AWS nothing where all that it reads and writes is local."""
     source, account = line.get(s3.S3ReadOptions), AwsAccount(line.get(AwsOptions))
     sink, url = (
@@ -53,7 +36,7 @@ def needs(line: CommandLine) -> Needs:
     )
     places = (*source.input, source.input_manifest or "", source.manifest or "", url)
     remote = any(place.startswith(("s3:", "dynamodb:", "kinesis:")) for place in places)
-    return Needs(
+    return Requirements(
         [
             *(identity_trials(account) if remote else ()),
             *s3.read_trials(source, account),
@@ -67,21 +50,8 @@ def needs(line: CommandLine) -> Needs:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; returns its exit code (see `EPILOG`)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    batch, beam_arguments = open_batch(arguments)
-    return run_batch(NAME, batch, beam_arguments, arguments)
-
-
-def open_batch(argv: Sequence[str]) -> "tuple[Backfill, list[str]]":
-    """The job of a command line, and what is left for Beam's options."""
-    line = parse(f"penstock {NAME}", DESCRIPTION, option_classes(), argv, EPILOG)
-    return Backfill(line), line.beam
-
-
-class Backfill:
-    """The job as `run_batch` and its worker processes need it (see `batch_job.Batch`)."""
+class _Backfill:
+    """The job as `run_batch` and its worker processes need it (see `penstock.pipelines.run.batch.Batch`)."""
 
     def __init__(self, line: CommandLine) -> None:
         self._line = line
@@ -107,7 +77,7 @@ class Backfill:
         if self.options.dry_run:
             _show(todo, work, source, stores)
             return None
-        require_quick(needs(self._line).trials)
+        JOB.require_quick(self._line)
         elasticsearch.prepare(self._sink)
         return work
 
@@ -118,32 +88,31 @@ class Backfill:
     def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
         """The graph, from the objects that were listed, or from the units that are shared."""
         source, sink, job = self._source, self._sink, self.options
-        plain = self._line.get(DecodeOptions).codec == "plain"
         keep = sink.needs_documents or source.include_object_properties
-        decoder = PlainDecoder("utf-8") if plain else JsonDecoder(keep_documents=keep)
-        batches = (
-            pipeline
-            | "ReadFromS3"
-            >> s3.ReadFromS3(
-                () if claims else self._todo,
-                source,
-                self._aws,
-                finished=self._finished,
-                folder=folder,
-                rate=source.max_events_per_second / job.workers,
-                claims=str(claims) if claims else None,
-            )
-            | "Decode" >> s3.Decode(decoder)
+        read = s3.ReadFromS3(
+            () if claims else self._todo,
+            source,
+            self._aws,
+            finished=self._finished,
+            folder=folder,
+            rate=source.max_events_per_second / job.workers,
+            claims=str(claims) if claims else None,
         )
+        steps: list[Step] = [
+            ("ReadFromS3", read),
+            ("Decode", s3.Decode(self._line.get(DecodeOptions).decoder(keep_documents=keep))),
+        ]
         if source.include_object_properties:
-            batches = batches | "AddObjectProperties" >> s3.AddObjectProperties()
-        url = job.dead_letter_url(NAME)
-        _ = (
-            batches
-            | "WriteToElasticsearch" >> elasticsearch.WriteToElasticsearch(sink)
-            | "WriteDeadLetters" >> WriteDeadLetters(url, elasticsearch=sink, aws=self._aws)
-            | "FinishUnits" >> s3.FinishUnits(source.manifest, self._aws, folder)
-        )
+            steps.append(("AddObjectProperties", s3.AddObjectProperties()))
+        steps += [
+            ("WriteToElasticsearch", elasticsearch.WriteToElasticsearch(sink)),
+            (
+                "WriteDeadLetters",
+                WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=self._aws),
+            ),
+            ("FinishUnits", s3.FinishUnits(source.manifest, self._aws, folder)),
+        ]
+        connect(pipeline, steps)
 
 
 def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, stores: s3.Stores) -> None:
@@ -165,5 +134,21 @@ def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, sto
     out(f"time: about {duration_text(found.events / rate)} at {rate:,.0f} events a second\n")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+JOB = BatchJob(
+    name=NAME,
+    description=(
+        "Backfills objects of S3 (or local files) into Elasticsearch: JSON lines and arrays, plain lines, Parquet and "
+        "Avro,\n"
+        "compressed or not, and the archive that kinesis-to-s3 writes, with the ids of the live path. It ends by itself."
+    ),
+    epilog="exit codes: 0 all read, nothing refused; 1 failed, or events refused; 2 wrong options; 3 stopped before the end",
+    option_classes=lambda argv: (
+        s3.S3ReadOptions,
+        DecodeOptions,
+        elasticsearch.ElasticsearchOptions,
+        AwsOptions,
+        BatchJobOptions,
+    ),
+    requirements=_requirements,
+    open_batch=_Backfill,
+)

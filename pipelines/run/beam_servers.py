@@ -1,4 +1,4 @@
-"""What Beam starts in and below a process that submits to another runner: its ports on this machine, signals left to us.
+"""What Beam starts beside a submitted job is restrained here: its ports stay on this machine, signals are left to us.
 
 Problem. With `--environment_type=LOOPBACK`, which Prism and a Flink of Beam's own are given, a runner asks this process for
 workers, and with `--flink_submit_uber_jar` it takes artifacts: by gRPC ports on all interfaces, without a password or TLS.
@@ -6,7 +6,7 @@ And on SIGINT Beam ends the runner that it has started, before what was read is 
 runner, being of our process group, gets the Ctrl-C even by itself.
 
 Plan. Who connects to those ports does so by `localhost` anyway, so they are opened there. SIGINT stays ours
-(`running.Watch`), and the runner gets a session of its own; Beam ends it when this process ends, and Linux does where this
+(`lifecycle.Watch`), and the runner gets a session of its own; Beam ends it when this process ends, and Linux does where this
 one is killed. Beam has no options for any of it: the modules that it looks these things up in are replaced in its own.
 """
 

@@ -1,9 +1,9 @@
-"""What every streaming job does around its graph: check, run, stop cleanly, say how it went.
+"""A streaming job is run here: what comes before, the run itself, the clean stop, the last words.
 
-- `check` functions run first, because a runner reports a failing source or sink late and at length.
+- What needs no runner is tried first, because a runner reports a failing source or sink late and at length.
 - SIGINT and SIGTERM ask for a clean stop: sources let nothing more in, what was read is written and
   acknowledged, positions are stored, exit code 0. A second signal ends the process at once.
-- What a batch job does too (runner, log, signals, last words) is in `running`.
+- What a batch job does too (runner, log, signals, last words) is in `lifecycle`.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def run_streaming(
     name: str,
     job: JobOptions,
     beam_arguments: Sequence[str],
-    checks: Sequence[Callable[[], Any]],
+    before: Sequence[Callable[[], Any]],
     build: Callable[[Any], Any],
 ) -> int:
     """Runs a streaming job until it is stopped, and returns its exit code.
@@ -72,11 +72,11 @@ def run_streaming(
         name: the job's name, for messages.
         job: options of the job itself.
         beam_arguments: what is left for Beam's own options.
-        checks: run in order before the pipeline; each raises `PenstockError` for what would not work.
+        before: called in this order before the pipeline is built; each raises `PenstockError` for what would not work.
         build: puts the graph on a pipeline.
 
     Returns:
-        0 after a clean stop, 1 after a failure, 2 for an option that only the checks could refuse.
+        0 after a clean stop, 1 after a failure, 2 for an option that only these calls could refuse.
     """
     set_up_logging(job)
     watch = Watch(job.stop_when_idle)
@@ -88,8 +88,8 @@ def run_streaming(
         if place.elsewhere:
             refuse_elsewhere(job, place.runner)
         runner = choose_runner(options)
-        for check in checks:
-            check()
+        for call in before:
+            call()
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, place.describe())

@@ -10,7 +10,6 @@ import signal
 for _number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(_number, signal.SIG_IGN)
 
-import importlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
@@ -18,7 +17,9 @@ import threading  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from penstock.io.chain.live_objects import LIVE  # noqa: E402
+from penstock.pipelines.jobs import find_job  # noqa: E402
 from penstock.pipelines.run.batch import run_worker  # noqa: E402
+from penstock.pipelines.run.job import BatchJob  # noqa: E402
 from penstock.pipelines.run.lifecycle import explain_failure  # noqa: E402
 from penstock.pipelines.run.worker_processes import GO, STOP, outcome_file  # noqa: E402
 
@@ -31,9 +32,11 @@ def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
     threading.Thread(target=_listen, args=(go,), name="penstock-lifeline", daemon=True).start()
     outcome: dict[str, object]
     try:
-        module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
-        batch, beam_arguments = module.open_batch(argv)
-        code, outcome = 0, {"counters": run_worker(batch, beam_arguments, folder, go)}
+        declared = find_job(job)
+        if not isinstance(declared, BatchJob):
+            raise TypeError(job)
+        line = declared.parse(argv)
+        code, outcome = 0, {"counters": run_worker(declared.open_batch(line), line.beam, folder, go)}
     except BaseException as error:
         code, text = explain_failure(error)
         outcome = {"failure": text}

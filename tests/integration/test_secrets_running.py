@@ -1,7 +1,6 @@
 """Ctrl-C at each phase, a denial while a job runs, and what holds secrets in memory: no traceback, no secret shown."""
 
 import dataclasses
-import importlib
 import re
 import signal
 import socket
@@ -12,8 +11,8 @@ from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.elasticsearch.cluster.client import Client
 from penstock.io.options import display_data_of, flag_of
-from penstock.pipelines.__main__ import JOBS
 from penstock.pipelines.command_line import options_from
+from penstock.pipelines.jobs import JOBS, find_job
 from tests.tools.planted import (
     BEATS,
     KINESIS,
@@ -100,8 +99,8 @@ def test_a_reader_who_has_seen_enough(start_planted, planted):
 def test_no_option_shows_its_secret_nor_does_what_is_made_of_it():
     classes = set()
     for job in JOBS:
-        module = importlib.import_module(f"penstock.pipelines.jobs.{job.replace('-', '_')}")
-        classes |= {*module.option_classes([]), *module.option_classes(["--to", "kinesis"])}
+        option_classes = find_job(job).option_classes
+        classes |= {*option_classes([]), *option_classes(["--to", "kinesis"])}
     secret = {
         flag_of(field)[2:]
         for cls in classes

@@ -110,7 +110,7 @@ def test_secrets_come_from_the_environment(monkeypatch):
 )
 def test_a_wrong_call_is_one_line(capsys, arguments, message):
     try:
-        code = run_yaml.main(arguments)
+        code = run_yaml.JOB.main(arguments)
     except SystemExit as ended:
         code = ended.code
     assert code == 2

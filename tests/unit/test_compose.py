@@ -1,6 +1,5 @@
 """deploy/compose.yaml: valid by the Compose Specification, complete, and each job's command one that the job takes."""
 
-import importlib
 import json
 import re
 import subprocess
@@ -11,8 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from penstock.pipelines.__main__ import JOBS
-from penstock.pipelines.command_line import parse
+from penstock.pipelines.jobs import JOBS, find_job
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -65,9 +63,7 @@ def test_a_job_takes_its_command(name):
     service = SERVICES[name]
     assert service["entrypoint"] == ["penstock"]
     assert service["command"][0] == name
-    module = importlib.import_module(f"penstock.pipelines.jobs.{name.replace('-', '_')}")
-    line = parse(f"penstock {name}", "", module.option_classes(), service["command"][1:])
-    assert line.beam == []
+    assert find_job(name).parse(service["command"][1:]).beam == []
 
 
 @pytest.mark.parametrize("name", JOB_SERVICES)

@@ -71,7 +71,7 @@ def test_events_go_to_elasticsearch_again_under_the_id_they_had(letters, tmp_pat
     stored: dict[str, bytes] = {}
     again = tmp_path / "again.jsonl"
     with _elasticsearch(stored) as fake:
-        code = replay_dead_letters.main(
+        code = replay_dead_letters.JOB.main(
             ["--dead_letters", url, "--hosts", fake.url, "--refused_again", f"file://{again}"]
         )
     assert code == 1
@@ -88,7 +88,9 @@ def test_only_letters_of_one_error_and_nothing_refused(letters, tmp_path, capsys
     again = tmp_path / "again.jsonl"
     with _elasticsearch(stored) as fake:
         arguments = ["--dead_letters", url, "--hosts", fake.url, "--refused_again", f"file://{again}"]
-        assert replay_dead_letters.main([*arguments, "--errors", "JSONDecodeError", "--codec", "plain"]) == 0
+        assert (
+            replay_dead_letters.JOB.main([*arguments, "--errors", "JSONDecodeError", "--codec", "plain"]) == 0
+        )
     (source,) = stored.values()
     assert orjson.loads(source)["message"] == "nope"
     assert not again.exists()
@@ -112,7 +114,7 @@ def test_events_go_to_a_stream_again_with_their_bytes(letters):
         "y",
     ]
     options += ["--data_plane", "boto3", "--aggregation_enabled=false", "--metrics_level", "none"]
-    assert replay_dead_letters.main(options) == 0
+    assert replay_dead_letters.JOB.main(options) == 0
     (shard,) = client.list_shards(StreamName="s")["Shards"]
     iterator = client.get_shard_iterator(
         StreamName="s", ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -132,7 +134,7 @@ def test_events_go_to_a_stream_again_with_their_bytes(letters):
 )
 def test_wrong_options_are_one_line(arguments, text, capsys):
     with pytest.raises(SystemExit) as ended:
-        replay_dead_letters.main(arguments)
+        replay_dead_letters.JOB.main(arguments)
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert text in error
@@ -142,7 +144,9 @@ def test_wrong_options_are_one_line(arguments, text, capsys):
 def test_a_server_that_is_not_there_is_one_line(letters, capsys):
     url, _ = letters
     assert (
-        replay_dead_letters.main(["--dead_letters", url, "--hosts", "127.0.0.1:9", "--log_level", "error"])
+        replay_dead_letters.JOB.main(
+            ["--dead_letters", url, "--hosts", "127.0.0.1:9", "--log_level", "error"]
+        )
         == 1
     )
     assert "no answer from Elasticsearch at http://127.0.0.1:9" in capsys.readouterr().err

@@ -1,21 +1,19 @@
 """What is chosen for a runner, what is refused, and that the graph is one and the same on all of them."""
 
 import contextlib
+import dataclasses
 from unittest import mock
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions
 
+from penstock.io import elasticsearch
 from penstock.io.errors import OptionError
-from penstock.pipelines.jobs import (
-    beats_to_kinesis,
-    kinesis_to_elasticsearch,
-    kinesis_to_s3,
-    s3_to_elasticsearch,
-)
+from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run import batch as batch_job
 from penstock.pipelines.run import streaming as job
+from penstock.pipelines.run.job import Job, StreamingJob
 from penstock.pipelines.run.runners import FlinkStreamingOptions, runs_elsewhere, settle
 
 POOL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000")
@@ -164,25 +162,21 @@ def test_nothing_is_chosen_for_the_direct_runner():
 
 AWS = ("--region=us-east-1", "--endpoint_url=http://127.0.0.1:1", "--access_key=a", "--secret_key=b")
 JOBS = {
-    "beats-to-kinesis": (beats_to_kinesis, ("--stream_name=s", "--dead_letters=file:///dev/null", *AWS)),
+    "beats-to-kinesis": ("--stream_name=s", "--dead_letters=file:///dev/null", *AWS),
     "kinesis-to-elasticsearch": (
-        kinesis_to_elasticsearch,
-        (
-            "--kinesis_stream_name=s",
-            "--application_name=app",
-            "--hosts=127.0.0.1:1",
-            "--dead_letters=file:///dev/null",
-            *AWS,
-        ),
+        "--kinesis_stream_name=s",
+        "--application_name=app",
+        "--hosts=127.0.0.1:1",
+        "--dead_letters=file:///dev/null",
+        *AWS,
     ),
     "kinesis-to-s3": (
-        kinesis_to_s3,
-        ("--kinesis_stream_name=s", "--application_name=app", "--archive=s3://bucket/prefix", *AWS),
+        "--kinesis_stream_name=s",
+        "--application_name=app",
+        "--archive=s3://bucket/prefix",
+        *AWS,
     ),
-    "s3-to-elasticsearch": (
-        s3_to_elasticsearch,
-        ("--hosts=127.0.0.1:1", "--index=i", "--dead_letters=file:///dev/null"),
-    ),
+    "s3-to-elasticsearch": ("--hosts=127.0.0.1:1", "--index=i", "--dead_letters=file:///dev/null"),
 }
 RUNNERS = {
     "DirectRunner": (),
@@ -201,7 +195,7 @@ class Stop(BaseException):
 
 def graph_of(name, runner, tmp_path):
     """The pipeline that a job hands its runner, without the environment that its code runs in."""
-    module, options = JOBS[name]
+    declared, options = find_job(name), JOBS[name]
     if name == "s3-to-elasticsearch":
         if not (tmp_path / "a.jsonl").exists():  # its time of modification is part of the graph
             (tmp_path / "a.jsonl").write_text('{"message": "x"}\n')
@@ -211,9 +205,6 @@ def graph_of(name, runner, tmp_path):
     def run(self, *arguments, **named):
         seen.append(self.to_runner_api())
         raise Stop
-
-    def unchecked(name, given, arguments, checks, build):
-        return job.run_streaming(name, given, arguments, (), build)
 
     with contextlib.ExitStack() as stack:
         patch = mock.patch.object
@@ -227,12 +218,12 @@ def graph_of(name, runner, tmp_path):
         )
         for place in (job, batch_job):
             stack.enter_context(patch(place, "report", lambda name, error: 1))
-        if hasattr(module, "run_streaming"):
-            stack.enter_context(patch(module, "run_streaming", unchecked))
+        stack.enter_context(patch(Job, "require_quick", lambda self, line: None))
+        if isinstance(declared, StreamingJob):
+            declared = dataclasses.replace(declared, prepare=lambda line: None)
         else:
-            stack.enter_context(patch(module, "start", lambda checks: None))
-            stack.enter_context(patch(module.elasticsearch, "prepare", lambda sink: None))
-        module.main([*options, *RUNNERS[runner]])
+            stack.enter_context(patch(elasticsearch, "prepare", lambda sink: None))
+        declared.main([*options, *RUNNERS[runner]])
     assert seen, "the job did not come as far as running its pipeline"
     graph = seen[0]
     graph.components.environments.clear()

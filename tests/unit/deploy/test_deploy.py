@@ -12,15 +12,14 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 from jsonschema import Draft7Validator
 from packaging.specifiers import SpecifierSet
 
-from penstock.pipelines.command_line import parse
-from penstock.pipelines.jobs import beats_to_kinesis, kinesis_to_elasticsearch
+from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run.remote import follow
 from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FLINK = "1.19.3"
-JOBS = {"beats-to-kinesis": beats_to_kinesis, "kinesis-to-elasticsearch": kinesis_to_elasticsearch}
+JOBS = ("beats-to-kinesis", "kinesis-to-elasticsearch")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ def test_the_job_takes_the_options_of_its_manifest(job, monkeypatch):
     client = _container(_of_kind(job, "Job")["spec"]["template"]["spec"], "submit")
     for variable in client.get("env", []):
         monkeypatch.setenv(variable["name"], "secret")
-    line = parse(job, "", JOBS[job].option_classes(), client["args"][1:])
+    line = find_job(job).parse(client["args"][1:])
     options = PipelineOptions(list(line.beam))
     settle(options, job, streaming=True)
     assert runs_elsewhere(line.beam)

@@ -277,12 +277,12 @@ def test_the_archive_job_wants_a_lease_table_of_its_own(capsys, given, says):
         "--archive",
         "s3://bucket/prefix",
     )
-    assert kinesis_to_s3.main((*arguments, *given)) == 2
+    assert kinesis_to_s3.JOB.main((*arguments, *given)) == 2
     assert says in capsys.readouterr().err
 
 
 def test_the_archive_job_says_that_it_has_no_use_for_dead_letters(capsys):
     arguments = ("--kinesis_stream_name", "stream", "--application_name", "archive", "--region", "us-east-1")
     arguments += ("--archive", "s3://bucket/prefix", "--dead_letters", "file:///letters.jsonl")
-    assert kinesis_to_s3.main(arguments) == 2
+    assert kinesis_to_s3.JOB.main(arguments) == 2
     assert "refuses none: leave --dead_letters out" in capsys.readouterr().err

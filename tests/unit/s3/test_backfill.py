@@ -146,7 +146,7 @@ def test_an_estimate_is_near_the_truth(folder):
 def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypatch):
     monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
     manifest = f"file://{folder}/made/manifest"
-    code = s3_to_elasticsearch.main(
+    code = s3_to_elasticsearch.JOB.main(
         ["--input", f"{folder}/[0-2].json", "--dry_run", "--hosts", "127.0.0.1:9", "--manifest", manifest]
     )
     assert not (folder / "made").exists()
@@ -158,7 +158,7 @@ def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypa
 
 def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
-    assert s3_to_elasticsearch.main(["--input", str(tmp_path / "nothing")]) == 1
+    assert s3_to_elasticsearch.JOB.main(["--input", str(tmp_path / "nothing")]) == 1
     _, err = capsys.readouterr()
     assert (
         err
@@ -169,7 +169,7 @@ def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("option", ["--input", "--workers=0", "--format=orc"])
 def test_wrong_options_end_with_2(option, capsys):
     with pytest.raises(SystemExit) as ended:
-        s3_to_elasticsearch.main([option] if option == "--input" else ["--input", "x", option])
+        s3_to_elasticsearch.JOB.main([option] if option == "--input" else ["--input", "x", option])
     assert ended.value.code == 2
     assert option.partition("=")[0] in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""What a job needs of its peers, in one object: for its start, for `penstock check`, and for the printed policy."""
+"""One object says what a job needs of its peers: for its start, for `penstock check`, and for the printed policy."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,11 @@ from penstock.io.aws.account_preflight import AwsAccount
 from penstock.io.preflight.iam import Arns, Statement
 from penstock.io.preflight.trials import Trial
 
-__all__ = ["Needs"]
+__all__ = ["Requirements"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Needs:
+class Requirements:
     """What one job with its options needs.
 
     Attributes:

@@ -1,0 +1,95 @@
+"""A job of the command line is one declared object: its name, its options, what it needs of its peers, what it builds.
+
+A job's module declares it as `JOB`; `penstock.pipelines.jobs.find_job` is the only place that looks one up by name.
+Whoever else has a chain to run (a configuration file, a test) builds it from parts with `penstock.pipelines.run.chain`.
+"""
+
+import dataclasses
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from penstock.io.preflight.trials import require_quick
+from penstock.pipelines.command_line import CommandLine, parse
+from penstock.pipelines.run.batch import Batch, run_batch
+from penstock.pipelines.run.chain import Step, connect
+from penstock.pipelines.run.requirements import Requirements
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
+
+__all__ = ["BatchJob", "Job", "StreamingJob"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(ABC):
+    """What every job declares.
+
+    Attributes:
+        name: as typed on the command line.
+        description: for `penstock NAME --help`.
+        epilog: text behind the options there.
+        option_classes: gives the option dataclasses for the arguments (some depend on others).
+        requirements: gives what the job needs of its peers; None where nobody can tell beforehand.
+    """
+
+    name: str
+    description: str
+    epilog: str = ""
+    option_classes: Callable[[Sequence[str]], tuple[type, ...]]
+    requirements: Callable[[CommandLine], Requirements] | None
+
+    def parse(self, argv: Sequence[str]) -> CommandLine:
+        """The options of a command line; ends the program for a wrong one, as `command_line.parse` does."""
+        return parse(f"penstock {self.name}", self.description, self.option_classes(argv), argv, self.epilog)
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Runs the job and returns its exit code; `argv` is the process's own by default."""
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        return self.run(self.parse(arguments), arguments)
+
+    @abstractmethod
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:
+        """Runs the job with its command line, parsed and as it was typed, and returns the exit code."""
+
+    def require_quick(self, line: CommandLine) -> None:
+        """Tries what is quickly tried of the job's needs; raises the first failure."""
+        if self.requirements is not None:
+            require_quick(self.requirements(line).trials)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamingJob(Job):
+    """A job that runs until it is stopped.
+
+    Attributes:
+        build: gives the steps. It comes first, so that options which contradict each other are refused before any peer
+            is asked.
+        prepare: makes peers ready, such as a lease table; it comes after the quick trials.
+    """
+
+    build: Callable[[CommandLine], Sequence[Step]]
+    prepare: Callable[[CommandLine], object] = lambda line: None
+
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
+        steps: list[Step] = []
+        before = (
+            lambda: steps.extend(self.build(line)),
+            lambda: self.require_quick(line),
+            lambda: self.prepare(line),
+        )
+        return run_streaming(
+            self.name, line.get(JobOptions), line.beam, before, lambda pipeline: connect(pipeline, steps)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchJob(Job):
+    """A job that ends by itself.
+
+    Attributes:
+        open_batch: gives what the job's own process, and each of its worker processes, runs.
+    """
+
+    open_batch: Callable[[CommandLine], Batch]
+
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
+        return run_batch(self.name, self.open_batch(line), line.beam, argv)

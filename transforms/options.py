@@ -1,0 +1,41 @@
+"""A field of a dataclass is declared as an option here: every fact about an option stands in one place.
+
+The command line (`penstock.pipelines.command_line`), the docs and the error messages read them from the field's metadata.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["flag_of", "option"]
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,  # noqa: A002  the word that argparse uses
+    flag: str | None = None,
+    choices: Sequence[str] | None = None,
+    secret: bool = False,
+) -> Any:
+    """A dataclass field that is an option.
+
+    Args:
+        default: its default; without one the option is required.
+        help: what it does, in a sentence, with unit and trade-off.
+        flag: its name on the command line where that isn't the field's (`beats_port` for `port`).
+        choices: the values allowed.
+        secret: kept out of `repr`, logs and messages.
+    """
+    metadata = {"help": help, "flag": flag, "choices": choices, "secret": secret}
+    if isinstance(default, (list, dict)):
+        value = default
+        return dataclasses.field(
+            default_factory=lambda: type(value)(value), metadata=metadata, repr=not secret
+        )
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+
+
+def flag_of(field: "dataclasses.Field[Any]") -> str:
+    """The option's name as a user types it, with the dashes."""
+    return "--" + (field.metadata.get("flag") or field.name)
