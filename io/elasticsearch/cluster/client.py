@@ -1,8 +1,8 @@
 """`client` sends requests to Elasticsearch and explains its errors; no other file talks to it.
 
-The official client (`elasticsearch` 8.19, which speaks to servers of 8.x and 9.x) keeps the nodes, leaves out dead ones
-for a while, and finds others (`--sniffing`). Requests go through its transport with bytes on both sides: what is above
-it would parse and serialise again what we have ready (15-21 CPU-s per million events against 1).
+The official client's transport (`elastic_transport`) keeps the nodes and leaves out dead ones for a while. Requests go
+through it with bytes on both sides: the client above it would parse and serialise again what we have ready (15-21 CPU-s
+per million events against 1). It never tries again by itself: retries are the writer's, which counts them and backs off.
 
 Bulks are the same in versions 8 and 9 of the REST API, so our requests name no version.
 """
@@ -14,14 +14,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from elastic_transport import ConnectionTimeout, Serializer, TlsError, TransportError
-from elasticsearch import Elasticsearch
-from elasticsearch.serializer import CompatibilityModeJsonSerializer
+from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport, TransportError
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH
 from penstock.io.elasticsearch.cluster.nodes import node_class, nodes
+from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
@@ -63,9 +62,7 @@ class _AsTheyAre(Serializer):
 
 
 _SERIALIZERS: dict[str, Serializer] = {
-    **dict.fromkeys((_JSON, _NDJSON, "application/*", "text/*"), _AsTheyAre()),
-    # What the client asks for itself, when it looks for nodes, it wants decoded.
-    CompatibilityModeJsonSerializer.mimetype: CompatibilityModeJsonSerializer(),
+    kind: _AsTheyAre() for kind in (_JSON, _NDJSON, "application/*", "binary/*", "text/*", "text/plain")
 }
 
 
@@ -85,18 +82,12 @@ class Client:
             self._bulk_headers["content-encoding"] = "gzip"
         parameters = {**options.parameters, "filter_path": FILTER_PATH}
         self._bulk_target = "/_bulk?" + urlencode(parameters, safe=",*")
-        # One line a minute is ours to write; the pool would write one for every try.
-        logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
+        # One line per minute is ours to write; the library would write one for every try.
+        for name in ("node_pool", "transport"):
+            logging.getLogger(f"elastic_transport.{name}").setLevel(logging.ERROR)
         found = nodes(options, connections or options.max_bulks_in_flight + 1)
         self.where = ", ".join(f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}" for node in found)
-        sniffing: dict[str, Any] = {}
-        if options.sniffing:
-            sniffing = {
-                "sniff_before_requests": True,
-                "sniff_on_node_failure": True,
-                "min_delay_between_sniffing": options.sniffing_delay,
-            }
-        self._client = Elasticsearch(
+        self._transport = Transport(
             found,
             node_class=node_class(options),
             serializers=_SERIALIZERS,
@@ -104,9 +95,8 @@ class Client:
             retry_on_status=(),
             max_dead_node_backoff=10.0,
             meta_header=False,
-            **sniffing,
         )
-        self._transport = self._client.transport
+        self._sniffer = Sniffer(self._transport, options.sniffing_delay, options.timeout)
 
     def bulk(self, body: bytes) -> tuple[int, bytes]:
         """Sends one bulk body; status and reply, whatever they are.
@@ -132,6 +122,8 @@ class Client:
     def _perform(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
+        if self._options.sniffing:
+            self._sniffer.look()
         try:
             response = self._transport.perform_request(
                 method, target, body=body, headers=headers, request_timeout=self._options.timeout
@@ -143,7 +135,7 @@ class Client:
 
     def close(self) -> None:
         """Closes all connections."""
-        self._client.close()
+        self._transport.close()
 
 
 def compress(body: bytes, level: int) -> bytes:

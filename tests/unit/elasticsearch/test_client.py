@@ -1,7 +1,11 @@
 import base64
+import concurrent.futures
 import gzip
+import logging
 import socket
+import threading
 
+import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
@@ -93,23 +97,97 @@ def test_no_answer_is_an_exception_of_its_own():
     client.close()
 
 
-def test_sniffing_finds_the_other_nodes():
+@pytest.mark.parametrize(
+    "answer", [(429, b"{}"), (502, b""), (503, b"{}"), (504, b""), (500, b""), (401, b"{}")]
+)
+def test_a_bulk_is_one_request_whatever_the_server_answers(answer, caplog):
+    """Retries are the writer's alone: the library must not add any of its own, nor log lines of its own."""
+    with fake_http(lambda request: answer) as fake, caplog.at_level(logging.WARNING):
+        client = Client(_options(fake.url, sniffing=True, sniffing_delay=1000))
+        for count in range(1, 4):
+            assert client.bulk(b"{}\n") == answer
+            assert [request.path.partition("?")[0] for request in fake.requests].count("/_bulk") == count
+        client.close()
+    assert sum(request.path.startswith("/_nodes") for request in fake.requests) == 1
+    assert not any("x-elastic-client-meta" in request.headers for request in fake.requests)
+    assert not caplog.records
+
+
+def test_a_connection_that_breaks_is_one_request():
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    asked.append(connection.recv(65536))
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        client = Client(_options(f"127.0.0.1:{server.getsockname()[1]}"))
+        for count in range(1, 4):
+            with pytest.raises(NoAnswer):
+                client.bulk(b"{}\n")
+            assert len(asked) == count
+        client.close()
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_at_most_so_many_requests_are_under_way():
+    under_way, most, lock = [0], [0], threading.Lock()
+    together = threading.Barrier(2, timeout=60)
+
     def answer(request):
-        if request.path.startswith("/_nodes"):
-            return 200, (
-                b'{"nodes":{"a":{"roles":["data"],"http":{"publish_address":"127.0.0.1:%d"}},'
-                b'"b":{"roles":["ingest"],"http":{"publish_address":"es2/10.0.0.2:9201"}},'
-                b'"c":{"roles":["master"],"http":{"publish_address":"10.0.0.3:9200"}}}}'
-                % int(fake.url.rpartition(":")[2])
-            )
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        together.wait()
+        with lock:
+            under_way[0] -= 1
         return 200, b"{}"
+
+    with fake_http(answer) as fake:
+        client = Client(_options(fake.url), connections=2)
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            assert [status for status, _ in pool.map(client.bulk, [b"{}\n"] * 6)] == [200] * 6
+        client.close()
+    assert most == [2]
+
+
+_NODES = {
+    "a": {"roles": ["data"], "http": {"publish_address": "127.0.0.1:1"}},
+    "b": {"roles": ["ingest"], "http": {"publish_address": "es2/10.0.0.2:9201"}},
+    "c": {"roles": ["master"], "http": {"publish_address": "10.0.0.3:9200"}},
+    "d": {"roles": ["data"], "http": {"publish_address": "[::1]:9202"}},
+    "e": {"http": {"publish_address": "nonsense"}},
+    "f": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        (orjson.dumps({"nodes": _NODES}), {"127.0.0.1:1", "es2:9201", "::1:9202"}),
+        (b'{"nodes":[]}', set()),
+        (b"[1]", set()),
+        (b"nope", set()),
+    ],
+)
+def test_sniffing_finds_the_other_nodes(reply, found):
+    def answer(request):
+        return (200, reply) if request.path.startswith("/_nodes") else (200, b"{}")
 
     with fake_http(answer) as fake:
         client = Client(_options(fake.url, sniffing=True, user="u", password="p"))
         client.bulk(b"")
         nodes = {f"{node.host}:{node.port}" for node in client._transport.node_pool.all()}
         client.close()
-    assert nodes == {fake.url.removeprefix("http://"), "es2:9201"}
+    assert nodes == {fake.url.removeprefix("http://"), *found}
     assert all("authorization" in request.headers for request in fake.requests)
     assert all("authorization" in node.headers for node in client._transport.node_pool.all())
 
