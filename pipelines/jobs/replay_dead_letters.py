@@ -24,7 +24,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
-from penstock.io.kinesis.write.sink import KinesisWriter
+from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.logs import LogOptions, set_up_logging

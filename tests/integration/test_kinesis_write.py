@@ -17,7 +17,7 @@ from penstock.io.kinesis import KinesisWriteOptions
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.policy import write_policy
 from penstock.io.kinesis.write.preflight import require_writable
-from penstock.io.kinesis.write.sink import KinesisWriter
+from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event
 from tests.tools.emulators import kinesis_local, settle

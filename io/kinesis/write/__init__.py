@@ -1,6 +1,7 @@
 """Writes a stream: keys, packing, delivery, and the Beam sink over them.
 
-- `sink`: `WriteToKinesis`.    - `writer`: one stream's writer.    - `delivery`: one batch on its way.
-- `_packing`, `_limiter`: what goes together, and how fast.    - `partition_keys`, `stream_names`: per event.
-- `options`; `metrics`: what is counted.    - `preflight`, `policy`: before the start.
+- `sink`: `WriteToKinesis`.    - `writer`: groups a batch's events by stream.    - `delivery`: one batch on its way.
+- `stream`: what deliveries to one stream share.    - `_packing`, `_limiter`: what goes together, and how fast.
+- `partition_keys`, `stream_names`: per event.    - `options`.    - `metrics`: what is counted.
+- `preflight`, `policy`: before the start.
 """

@@ -1,4 +1,4 @@
-"""From events to Kinesis records: what goes together, where it will go, what is too large.
+"""`Packer` makes Kinesis records of events; `PacketQueue` says which of them may go next.
 
 Invariants.
 - Every event ends in exactly one packet, or is refused for its size.
@@ -7,7 +7,8 @@ Invariants.
   aggregation (the packets of a shard may share keys), the partition key without.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from penstock.io.kinesis.kpl._aggregation import AGGREGATED_KEY, aggregate_keyed, aggregate_run, hash_key_of
 from penstock.io.kinesis.shard_map import ShardMap
@@ -15,7 +16,7 @@ from penstock.io.kinesis.wire.calls import PutEntry
 from penstock.io.kinesis.write.options import MAX_RECORD
 from penstock.io.kinesis.write.partition_keys import DEFAULT_KEY, random_keys
 
-__all__ = ["Packer", "Packet", "cut"]
+__all__ = ["Packer", "Packet", "PacketQueue", "cut"]
 
 _MAX_KEY_BYTES = 1024
 """A partition key has at most 256 characters of at most 4 bytes."""
@@ -220,6 +221,68 @@ class Packer:
                 )
             )
         return packets
+
+
+class PacketQueue:
+    """Keeps the packets of one batch that are not in the stream yet. For one thread.
+
+    A packet is ready, or waits for a time, or stands behind another one of its lane; when it is taken it is nobody's
+    until `wait` brings it back or `done` lets the next one of its lane go.
+    """
+
+    def __init__(self) -> None:
+        self._ready: list[Packet] = []
+        self._waiting: list[tuple[float, Packet]] = []
+        self._lanes: dict[str, deque[Packet]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._ready or self._waiting)
+
+    def add(self, packets: Iterable[Packet]) -> None:
+        """Puts new packets in line."""
+        for packet in packets:
+            if packet.lane is None:
+                self._ready.append(packet)
+                continue
+            lane = self._lanes.get(packet.lane)
+            if lane is None:
+                self._lanes[packet.lane] = deque()
+                self._ready.append(packet)
+            else:
+                lane.append(packet)
+
+    def take(self, now: float) -> list[Packet]:
+        """Takes what is ready, and what has waited long enough."""
+        taken = self._ready + [packet for at, packet in self._waiting if at <= now]
+        self._ready, self._waiting = [], [(at, packet) for at, packet in self._waiting if at > now]
+        return taken
+
+    def wait(self, packets: Iterable[Packet], until: float) -> None:
+        """Brings back packets that were taken; they are ready again at that time."""
+        self._waiting += [(until, packet) for packet in packets]
+
+    def done(self, packet: Packet) -> None:
+        """Lets the next packet of this one's lane go."""
+        if packet.lane is not None:
+            lane = self._lanes.get(packet.lane)
+            if lane:
+                self._ready.append(lane.popleft())
+            else:
+                self._lanes.pop(packet.lane, None)
+
+    @property
+    def next_at(self) -> float:
+        """When the first of those that wait is ready."""
+        return min(at for at, _ in self._waiting)
+
+    def unsent(self) -> list[Packet]:
+        """Gives all that is not taken."""
+        behind = [packet for lane in self._lanes.values() for packet in lane]
+        return [*self._ready, *(packet for _, packet in self._waiting), *behind]
+
+    def clear(self) -> None:
+        """Forgets everything, lanes of taken packets too."""
+        self._ready, self._waiting, self._lanes = [], [], {}
 
 
 def _always(key: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Which partition key an event gets.
+"""`PartitionKeys` gives each event its partition key.
 
 - `event_partition_keys`: the value of the first of these fields that is present and not empty.
 - `randomized_partition_key`: a random key. With aggregation, all events of one aggregated record share one
   fresh random key: the load spreads over the shards all the same, the record goes where any shard map
-  says, and no event carries a key of its own (a key an event would cost 38 bytes and one MD5 each).
+  says, and no event carries a key of its own (a key per event would cost 38 bytes and one MD5 each).
 - a function of the event, in Python.
 - else `-`, as users know it.
 
@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.write._documents import document_of
 from penstock.transforms.batch import Event
+from penstock.transforms.document import document_of
 from penstock.transforms.fields import MISSING, Path, get, parse_path
 
 __all__ = ["DEFAULT_KEY", "MAX_KEY", "PartitionKeys", "random_keys"]
@@ -69,7 +69,7 @@ class PartitionKeys:
                 raise OptionError(message) from error
 
     def of(self, events: Sequence[Event]) -> list[str] | None:
-        """One key an event; None when all share `-` or take random ones (`randomized`)."""
+        """One key per event; None when all share `-` or take random ones (`randomized`)."""
         if self._function is not None:
             function = self._function
             return [str(function(event))[:MAX_KEY] or DEFAULT_KEY for event in events]
@@ -88,8 +88,9 @@ class PartitionKeys:
         return value[:MAX_KEY] if type(value) is str else ""
 
     def _from_fields(self, event: Event) -> str:
-        document = document_of(event)
-        if document is None:
+        try:
+            document = document_of(event)
+        except ValueError:
             return DEFAULT_KEY
         for path in self._paths:
             value = get(document, path)

@@ -1,39 +1,27 @@
-"""The Kinesis write as a Beam transform.
+"""`WriteToKinesis` writes the batches of a Beam chain to a stream.
 
 A batch is written whole before it is handed on: `WriteToKinesis` -> `WriteDeadLetters` -> `Acknowledge`. Clients,
 connections, shard maps and threads belong to the process (`penstock.io.chain.live_objects`), not to the DoFn, of which
 runners make a new one for nearly every bundle.
 """
 
-import concurrent.futures
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
-import orjson
 from apache_beam.metrics import Metrics
 
-from penstock.io.aws.cloudwatch import MetricsUploader
-from penstock.io.aws.session import AwsOptions, AwsSession
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.sinks import borrowed, without_refused
-from penstock.io.errors import NotFound
-from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
-from penstock.io.kinesis.wire.client import connect
-from penstock.io.kinesis.write.metrics import COUNTS, Recorder, series_of
+from penstock.io.kinesis.write.metrics import COUNTS
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
-from penstock.io.kinesis.write.stream_names import StreamName
-from penstock.io.kinesis.write.writer import Refusal, StreamWriter
+from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.options import display_data_of
-from penstock.transforms.batch import DeadLetter, Event, EventBatch
+from penstock.transforms.batch import Event, EventBatch
 
-__all__ = ["KinesisWriter", "WriteToKinesis", "uploader_of"]
-
-_MAX_STREAMS = 1000
-"""Streams that one process keeps shard maps for, where events name their stream."""
+__all__ = ["WriteToKinesis"]
 
 
 class WriteToKinesis(beam.PTransform):
@@ -103,131 +91,3 @@ class _WriteToKinesisDoFn(beam.DoFn):
         if letters:
             self._refused.inc(len(letters))
         yield without_refused(batch, letters)
-
-
-class KinesisWriter:
-    """What all DoFn instances of a process share: client, connections, threads, one `StreamWriter` a stream.
-
-    Args:
-        options: the write's options.
-        aws: who we are, and where AWS is.
-        recorder: counts what happens.
-        stopping: set when the job stops.
-    """
-
-    def __init__(
-        self,
-        options: KinesisWriteOptions,
-        aws: AwsOptions,
-        *,
-        recorder: Recorder | None = None,
-        stopping: threading.Event | None = None,
-    ) -> None:
-        self._options = options
-        self._session = AwsSession(aws)
-        self._client = connect(
-            self._session, max_connections=options.max_connections, data_plane=options.data_plane
-        )
-        self._stream = StreamName(options.stream_name)
-        self.recorder = recorder or Recorder()
-        self._stopping = stopping or LIVE.stopping
-        self._pool = concurrent.futures.ThreadPoolExecutor(
-            options.max_connections, thread_name_prefix="penstock-put"
-        )
-        self._metrics = None
-        if options.metrics_level != "none":
-            self._metrics = uploader_of(self.recorder, options, aws)
-            self._metrics.start()
-        self._lock = threading.Lock()
-        self._writers: dict[str, StreamWriter] = {}
-
-    def write(
-        self, events: Sequence[Event], keys: PartitionKeys, waited_ms: float = 0.0
-    ) -> tuple[list[DeadLetter], int]:
-        """Writes events; gives the dead letters of those that were refused, and the bytes of all.
-
-        Raises:
-            PenstockError: what no retry cures; nothing counts as written then.
-        """
-        datas = [orjson.dumps(event.document) if event.changed else event.data for event in events]
-        chosen = keys.of(events)
-        size = sum(map(len, datas))
-        if self._stream.literal is not None:
-            refusals = self._writer(self._stream.literal).write(datas, chosen, waited_ms)
-            return [_letter(events[refusal.at], refusal) for refusal in refusals], size
-        letters: list[DeadLetter] = []
-        groups: dict[str | None, list[int]] = {}
-        for index, stream in enumerate(self._stream.of(events)):
-            groups.setdefault(stream, []).append(index)
-        for stream, indices in groups.items():
-            letters += self._write_group(stream, indices, events, datas, chosen, waited_ms)
-        return letters, size
-
-    def _write_group(
-        self,
-        stream: str | None,
-        indices: list[int],
-        events: Sequence[Event],
-        datas: list[bytes],
-        keys: list[str] | None,
-        waited_ms: float,
-    ) -> list[DeadLetter]:
-        """Events that name their stream themselves: a name that isn't there refuses them, not the job."""
-        pattern = self._options.stream_name
-        if stream is None:
-            reason = f"the event's fields give no stream name for --stream_name {pattern}"
-            return [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in indices]
-        try:
-            refusals = self._writer(stream).write(
-                [datas[index] for index in indices],
-                None if keys is None else [keys[index] for index in indices],
-                waited_ms,
-            )
-        except NotFound:
-            with self._lock:
-                self._writers.pop(stream, None)
-            reason = f"there is no stream {stream} (--stream_name {pattern})"
-            return [_letter(events[index], Refusal(index, "NoStream", reason, 1)) for index in indices]
-        return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
-
-    def _writer(self, stream: str) -> StreamWriter:
-        with self._lock:
-            writer = self._writers.get(stream)
-            if writer is None:
-                while len(self._writers) >= _MAX_STREAMS:
-                    self._writers.pop(next(iter(self._writers)))
-                session = self._session
-                writer = self._writers[stream] = StreamWriter(
-                    stream,
-                    self._client,
-                    session,
-                    LiveShardMap(lambda: list_shards(session, stream), stream),
-                    self._options,
-                    pool=self._pool,
-                    recorder=self.recorder,
-                    stopping=self._stopping,
-                )
-            return writer
-
-    def close(self) -> None:
-        """Ends the threads and closes the connections."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._client.close()
-        if self._metrics is not None:
-            self._metrics.close()
-
-
-def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOptions) -> MetricsUploader:
-    """Makes the uploader of what `recorder` sums up, by the options' level, granularity, namespace and delay."""
-    return MetricsUploader(
-        lambda: series_of(recorder.take(), options.metrics_level, options.metrics_granularity),
-        lambda: AwsSession(options.metrics_aws(aws)),
-        options.metrics_namespace,
-        every_s=options.metrics_upload_delay / 1000,
-        option="--metrics_namespace",
-        advice="--metrics_level none switches metrics off",
-    )
-
-
-def _letter(event: Event, refusal: Refusal) -> DeadLetter:
-    return DeadLetter(event, refusal.error, refusal.reason, "kinesis", attempts=max(refusal.attempts, 1))

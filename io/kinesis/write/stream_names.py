@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.write._documents import document_of
 from penstock.transforms.batch import Event
+from penstock.transforms.document import document_of
 from penstock.transforms.fields import Path, get, parse_path
 
 __all__ = ["StreamName"]
@@ -50,8 +50,9 @@ class StreamName:
         return [self._fill(event) for event in events]
 
     def _fill(self, event: Event) -> str | None:
-        document = document_of(event)
-        if document is None:
+        try:
+            document = document_of(event)
+        except ValueError:
             return None
         parts = [self._texts[0]]
         for path, text in zip(self._paths, self._texts[1:], strict=True):

@@ -1,116 +1,159 @@
-"""The writer of one stream, which the deliveries of all batches share.
+"""`KinesisWriter` writes a process' batches: it groups events by stream, and makes letters of those that are refused.
 
-Delivery guarantee: at least once. `write` returns only when each event is in the stream or refused for good;
-a request whose reply was lost is sent again (see `delivery`).
+Delivery guarantee: at least once. `write` returns only when each event is in its stream or refused for good; a request
+whose reply was lost is sent again (see `delivery`).
 """
 
 import concurrent.futures
-import logging
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from penstock.io.aws.session import AwsSession
-from penstock.io.kinesis.shard_map import LiveShardMap
-from penstock.io.kinesis.wire.calls import KinesisClient, stream_in_words
-from penstock.io.kinesis.write._limiter import ShardLimiter
-from penstock.io.kinesis.write._packing import Packer
-from penstock.io.kinesis.write.delivery import Delivery, Refusal
-from penstock.io.kinesis.write.metrics import Recorder
+import orjson
+
+from penstock.io.aws.cloudwatch import MetricsUploader
+from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.errors import NotFound
+from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
+from penstock.io.kinesis.wire.client import connect
+from penstock.io.kinesis.write.delivery import Refusal, deliver
+from penstock.io.kinesis.write.metrics import Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
+from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.stream import TargetStream
+from penstock.io.kinesis.write.stream_names import StreamName
+from penstock.transforms.batch import DeadLetter, Event
 
-__all__ = ["Refusal", "StreamWriter"]
+__all__ = ["KinesisWriter", "uploader_of"]
 
-_LOGGER = logging.getLogger(__name__)
+_MAX_STREAMS = 1000
+"""Streams that one process keeps shard maps for, where events name their stream."""
 
-_LOG_EVERY_S = 60.0
 
-
-class StreamWriter:
-    """Writes to one stream; safe from any thread.
+class KinesisWriter:
+    """Writes batches for all DoFn instances of a process: one client with its connections, one pool of threads.
 
     Args:
-        stream: its name or ARN.
-        client: makes the calls.
-        session: for messages about refused permissions.
-        shards: the stream's shard map.
         options: the write's options.
-        pool: runs requests side by side.
+        aws: who we are, and where AWS is.
         recorder: counts what happens.
-        stopping: set when the job stops: from then on `options.stop_timeout` runs.
-        clock: monotonic seconds.
-        sleep: waits so many seconds.
+        stopping: set when the job stops.
     """
 
     def __init__(
         self,
-        stream: str,
-        client: KinesisClient,
-        session: AwsSession,
-        shards: LiveShardMap,
         options: KinesisWriteOptions,
+        aws: AwsOptions,
         *,
-        pool: concurrent.futures.Executor,
-        recorder: Recorder,
-        stopping: threading.Event,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        recorder: Recorder | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
-        self.stream = stream
-        self.client = client
-        self.session = session
-        self.shards = shards
-        self.options = options
-        self.pool = pool
-        self.recorder = recorder
-        self.stopping = stopping
-        self.clock = clock
-        self.sleep = sleep
-        self.lock = threading.Lock()
-        self.packer = Packer(
-            aggregate=options.aggregation_enabled,
-            max_count=options.aggregation_max_count,
-            max_size=options.aggregation_max_size,
-            randomized=options.randomized_partition_key,
-            ordered=options.ordered,
+        self._options = options
+        self._session = AwsSession(aws)
+        self._client = connect(
+            self._session, max_connections=options.max_connections, data_plane=options.data_plane
         )
-        self.limiter = ShardLimiter(options.rate_limit, clock)
-        self._logged: float | None = None
+        self._name = StreamName(options.stream_name)
+        self.recorder = recorder or Recorder()
+        self._stopping = stopping or LIVE.stopping
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            options.max_connections, thread_name_prefix="penstock-put"
+        )
+        self._metrics = None
+        if options.metrics_level != "none":
+            self._metrics = uploader_of(self.recorder, options, aws)
+            self._metrics.start()
+        self._lock = threading.Lock()
+        self._streams: dict[str, TargetStream] = {}
 
     def write(
-        self, datas: Sequence[bytes], keys: Sequence[str] | None, waited_ms: float = 0.0
-    ) -> list[Refusal]:
-        """Puts events into the stream; returns when all are there, with those that were refused for good.
-
-        Args:
-            datas: the events' bytes.
-            keys: a partition key each; None when all take `-`, or random ones.
-            waited_ms: how long they have waited for this call, for the metric BufferingTime.
+        self, events: Sequence[Event], keys: PartitionKeys, waited_ms: float = 0.0
+    ) -> tuple[list[DeadLetter], int]:
+        """Writes events; gives the dead letters of those that were refused, and the bytes of all.
 
         Raises:
-            PenstockError: what no retry cures (a permission, a stream that is gone), or a stop that took too long.
+            PenstockError: what no retry cures; nothing counts as written then.
         """
-        if not datas:
-            return []
-        self.recorder.add("UserRecordsReceived", self.stream, 1, count=len(datas))
-        self.recorder.pending(self.stream, len(datas))
+        datas = [orjson.dumps(event.document) if event.changed else event.data for event in events]
+        chosen = keys.of(events)
+        size = sum(map(len, datas))
+        if self._name.literal is not None:
+            refusals = deliver(self._target(self._name.literal), datas, chosen, waited_ms)
+            return [_letter(events[refusal.at], refusal) for refusal in refusals], size
+        letters: list[DeadLetter] = []
+        groups: dict[str | None, list[int]] = {}
+        for index, stream in enumerate(self._name.of(events)):
+            groups.setdefault(stream, []).append(index)
+        for stream, indices in groups.items():
+            letters += self._write_group(stream, indices, events, datas, chosen, waited_ms)
+        return letters, size
+
+    def _write_group(
+        self,
+        stream: str | None,
+        indices: list[int],
+        events: Sequence[Event],
+        datas: list[bytes],
+        keys: list[str] | None,
+        waited_ms: float,
+    ) -> list[DeadLetter]:
+        """Events that name their stream themselves: a name that isn't there refuses them, not the job."""
+        pattern = self._options.stream_name
+        if stream is None:
+            reason = f"the event's fields give no stream name for --stream_name {pattern}"
+            return [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in indices]
         try:
-            return Delivery(self, datas, keys, waited_ms).run()
-        finally:
-            self.recorder.pending(self.stream, -len(datas))
+            refusals = deliver(
+                self._target(stream),
+                [datas[index] for index in indices],
+                None if keys is None else [keys[index] for index in indices],
+                waited_ms,
+            )
+        except NotFound:
+            with self._lock:
+                self._streams.pop(stream, None)
+            reason = f"there is no stream {stream} (--stream_name {pattern})"
+            return [_letter(events[index], Refusal(index, "NoStream", reason, 1)) for index in indices]
+        return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
 
-    def where(self) -> str:
-        """The stream, for messages."""
-        return stream_in_words(self.stream)
+    def _target(self, stream: str) -> TargetStream:
+        with self._lock:
+            target = self._streams.get(stream)
+            if target is None:
+                while len(self._streams) >= _MAX_STREAMS:
+                    self._streams.pop(next(iter(self._streams)))
+                session = self._session
+                target = self._streams[stream] = TargetStream(
+                    stream,
+                    self._client,
+                    session,
+                    LiveShardMap(lambda: list_shards(session, stream), stream),
+                    self._options,
+                    pool=self._pool,
+                    recorder=self.recorder,
+                    stopping=self._stopping,
+                )
+            return target
 
-    def log_retries(self, errors: Counter[str], waiting: int) -> None:
-        """Says, once a minute at most, what is being tried again."""
-        now = self.clock()
-        if self._logged is None or now - self._logged >= _LOG_EVERY_S:
-            self._logged = now
-            told = ", ".join(f"{code} x{count}" for code, count in errors.most_common(5))
-            _LOGGER.warning(
-                "%s: %s; %d records wait and are tried again (said once a minute)",
-                self.where(), told, waiting,
-            )  # fmt: skip
+    def close(self) -> None:
+        """Ends the threads and closes the connections."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+        if self._metrics is not None:
+            self._metrics.close()
+
+
+def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOptions) -> MetricsUploader:
+    """Makes the uploader of what `recorder` sums up, by the options' level, granularity, namespace and delay."""
+    return MetricsUploader(
+        lambda: series_of(recorder.take(), options.metrics_level, options.metrics_granularity),
+        lambda: AwsSession(options.metrics_aws(aws)),
+        options.metrics_namespace,
+        every_s=options.metrics_upload_delay / 1000,
+        option="--metrics_namespace",
+        advice="--metrics_level none switches metrics off",
+    )
+
+
+def _letter(event: Event, refusal: Refusal) -> DeadLetter:
+    return DeadLetter(event, refusal.error, refusal.reason, "kinesis", attempts=max(refusal.attempts, 1))

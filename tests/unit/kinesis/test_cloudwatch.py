@@ -17,7 +17,7 @@ from penstock.io.errors import AccessDenied, PenstockError
 from penstock.io.kinesis.read.metrics import ReadMetrics
 from penstock.io.kinesis.write.metrics import Metric, Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.sink import uploader_of
+from penstock.io.kinesis.write.writer import uploader_of
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 

@@ -14,7 +14,8 @@ from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, P
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.preflight import require_writable
-from penstock.io.kinesis.write.sink import KinesisWriter, _WriteToKinesisDoFn
+from penstock.io.kinesis.write.sink import _WriteToKinesisDoFn
+from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event, EventBatch
 from tests.simulator import KinesisSimulator
 from tests.tools.events import ToyOrigin

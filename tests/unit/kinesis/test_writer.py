@@ -16,9 +16,10 @@ from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError,
 from penstock.io.kinesis.shard_map import LiveShardMap, Shard, list_shards
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.kinesis.write._limiter import ShardLimiter
+from penstock.io.kinesis.write.delivery import Refusal, deliver
 from penstock.io.kinesis.write.metrics import Metric, Recorder
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.writer import Refusal, StreamWriter
+from penstock.io.kinesis.write.stream import TargetStream
 from tests.simulator import KinesisSimulator
 from tests.simulator.state import Throttle
 from tests.tools.kpl import UserRecord, user_records
@@ -50,6 +51,13 @@ class _Unlimited(ShardLimiter):
         return 0.0
 
 
+class Target(TargetStream):
+    """Delivers to itself, so that a test reads as one sentence."""
+
+    def write(self, datas: list[bytes], keys: list[str] | None) -> list[Refusal]:
+        return deliver(self, datas, keys)
+
+
 class Bench:
     """A simulator and writers on it."""
 
@@ -62,9 +70,9 @@ class Bench:
         self.pool = concurrent.futures.ThreadPoolExecutor(8)
         self.aws = AwsOptions(endpoint_url=kinesis.endpoint_url, access_key="key", secret_key="secret")
 
-    def writer(self, **options: Any) -> StreamWriter:
+    def writer(self, **options: Any) -> Target:
         session = AwsSession(self.aws)
-        writer = StreamWriter(
+        writer = Target(
             STREAM,
             connect(session, max_connections=8, data_plane=self.plane),
             session,
