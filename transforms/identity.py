@@ -34,6 +34,7 @@ from penstock.transforms.batch import Document, Event
 
 __all__ = [
     "MAX_ID_BYTES",
+    "SourceIds",
     "beat_line_id",
     "document_id",
     "hash_of",
@@ -121,6 +122,27 @@ def position_id(event: Event) -> str | None:
     """Rule 4: the id from where the event stood, or None where its origin has no position."""
     position = event.origin.position()
     return None if position is None else hashed_position_id(_hash(position), event)
+
+
+class SourceIds:
+    """Ids of events that their source has named already, as CloudWatch Logs does.
+
+    Args:
+        kind: which source, so that two sources' names never meet.
+        names: what the names of all these events have in front (an account, a log group).
+    """
+
+    def __init__(self, kind: str, names: tuple[str, ...]) -> None:
+        # Lengths before the names: no two lists of names are one text, whatever characters they hold.
+        text = "".join(f"{len(name)}:{name}" for name in (kind, *names))
+        self._hasher = blake2b(b"source\0" + text.encode(errors="surrogatepass"), digest_size=16)
+
+    def id_of(self, name: str, timestamp: str) -> str:
+        """The id of the event called `name`; its time gives the prefix that all ids have."""
+        hasher = self._hasher.copy()
+        hasher.update(name.encode(errors="surrogatepass"))
+        digest = b2a_base64(hasher.digest())[:22].translate(_URLSAFE).decode()
+        return f"{_VERSION}{_time_prefix(timestamp)}{digest}"
 
 
 def hash_of(position: bytes) -> str:

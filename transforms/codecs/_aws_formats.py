@@ -1,0 +1,178 @@
+"""`_aws_formats` declares the lines that AWS services write: which fields, in which order, of which type. Pure.
+
+One declaration per format; `_separated` reads them all. Names are the documented ones. A format's new fields come at its
+end, so a line of an older or newer version is read by the same declaration.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from penstock.transforms.codecs._separated import LineFormat
+from penstock.transforms.time import timestamps
+
+__all__ = ["FORMATS"]
+
+
+def _iso_text(text: str) -> str:
+    if text[19:20] == "." and text[-1] == "Z" and len(text) > 23:  # the usual, whose second was read already
+        return f"{_iso_second(text[:19])}{text[19:23]}Z"
+    return timestamps.to_text(timestamps.parse(text))
+
+
+@functools.lru_cache(8192)
+def _iso_second(text: str) -> str:
+    return timestamps.to_text(timestamps.parse(text))[:19]
+
+
+@functools.lru_cache(8192)
+def _seconds_text(seconds: float) -> str:
+    return timestamps.to_text(timestamps.from_ms(seconds * 1000))
+
+
+def _iso(field: str) -> Callable[[dict[str, Any]], str | None]:
+    def time_of(found: dict[str, Any]) -> str | None:
+        text = found.get(field)
+        return None if text is None else _iso_text(text)
+
+    return time_of
+
+
+def _seconds(field: str) -> Callable[[dict[str, Any]], str | None]:
+    def time_of(found: dict[str, Any]) -> str | None:
+        seconds = found.get(field)
+        return None if seconds is None else _seconds_text(seconds)
+
+    return time_of
+
+
+def _date_and_time(found: dict[str, Any]) -> str | None:
+    if "date" not in found or "time" not in found:
+        return None
+    return _iso_text(f"{found['date']}T{found['time']}Z")
+
+
+def _fields(text: str) -> tuple[tuple[str, str], ...]:
+    """`name name:kind` as pairs; a documented name that holds a colon itself (`client:port`) has its kind behind `=`."""
+    pairs = []
+    for word in text.split():
+        name, _, kind = word.partition("=")
+        pairs.append((name, kind or "text"))
+    return tuple(pairs)
+
+
+FORMATS: dict[str, LineFormat] = {
+    form.name: form
+    for form in (
+        LineFormat(
+            "vpcflow",
+            _fields(
+                # version 2, the default
+                "version=int account-id interface-id srcaddr=ip dstaddr=ip srcport=int dstport=int protocol=int "
+                "packets=int bytes=int start=int end=int action log-status "
+                # 3
+                "vpc-id subnet-id instance-id tcp-flags=int type pkt-srcaddr=ip pkt-dstaddr=ip "
+                # 4 and 5
+                "region az-id sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction "
+                "traffic-path=int "
+                # 7 and 8
+                "ecs-cluster-arn ecs-cluster-name ecs-container-instance-arn ecs-container-instance-id ecs-container-id "
+                "ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn ecs-task-id reject-reason"
+            ),
+            "space",
+            _seconds("start"),
+            "https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html",
+            header="first",
+            required=14,
+        ),
+        LineFormat(
+            "alb",
+            _fields(
+                "type time elb client:port=endpoint target:port=endpoint request_processing_time=float "
+                "target_processing_time=float response_processing_time=float elb_status_code=int target_status_code=int "
+                "received_bytes=int sent_bytes=int request=request user_agent ssl_cipher ssl_protocol target_group_arn "
+                "trace_id domain_name chosen_cert_arn matched_rule_priority=int request_creation_time "
+                "actions_executed=list redirect_url error_reason target:port_list target_status_code_list classification "
+                "classification_reason conn_trace_id transformed_host transformed_uri request_transform_status"
+            ),
+            "quoted",
+            _iso("time"),
+            "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html",
+            required=17,
+        ),
+        LineFormat(
+            "nlb",
+            _fields(
+                "type version time elb listener client:port=endpoint destination:port=endpoint connection_time=int "
+                "tls_handshake_time=int received_bytes=int sent_bytes=int incoming_tls_alert chosen_cert_arn "
+                "chosen_cert_serial tls_cipher tls_protocol_version tls_named_group domain_name alpn_fe_protocol "
+                "alpn_be_protocol alpn_client_preference_list tls_connection_creation_time"
+            ),
+            "quoted",
+            _iso("time"),
+            "https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-access-logs.html",
+            required=11,
+        ),
+        LineFormat(
+            "elb",
+            _fields(
+                "time elb client:port=endpoint backend:port=endpoint request_processing_time=float "
+                "backend_processing_time=float response_processing_time=float elb_status_code=int "
+                "backend_status_code=int received_bytes=int sent_bytes=int request=request user_agent ssl_cipher "
+                "ssl_protocol"
+            ),
+            "quoted",
+            _iso("time"),
+            "https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/access-log-collection.html",
+            required=12,
+        ),
+        LineFormat(
+            "cloudfront",
+            _fields(
+                "date time x-edge-location sc-bytes=int c-ip=ip cs-method cs(Host) cs-uri-stem sc-status=int "
+                "cs(Referer)=unquoted cs(User-Agent)=unquoted cs-uri-query cs(Cookie)=unquoted x-edge-result-type "
+                "x-edge-request-id x-host-header cs-protocol cs-bytes=int time-taken=float x-forwarded-for "
+                "ssl-protocol ssl-cipher x-edge-response-result-type cs-protocol-version fle-status "
+                "fle-encrypted-fields=int c-port=int time-to-first-byte=float x-edge-detailed-result-type "
+                "sc-content-type=unquoted sc-content-len=int sc-range-start=int sc-range-end=int"
+            ),
+            "tab",
+            _date_and_time,
+            "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html",
+            header="directive",
+            required=10,
+        ),
+        LineFormat(
+            "cloudfront_realtime",
+            _fields(
+                "timestamp=float c-ip=ip time-to-first-byte=float sc-status=int sc-bytes=int cs-method cs-protocol "
+                "cs-host cs-uri-stem cs-bytes=int x-edge-location x-edge-request-id x-host-header time-taken=float "
+                "cs-protocol-version c-ip-version cs-user-agent=unquoted cs-referer=unquoted cs-cookie=unquoted "
+                "cs-uri-query x-edge-response-result-type x-forwarded-for ssl-protocol ssl-cipher x-edge-result-type "
+                "fle-encrypted-fields fle-status sc-content-type=unquoted sc-content-len=int sc-range-start=int "
+                "sc-range-end=int c-port=int x-edge-detailed-result-type c-country cs-accept-encoding=unquoted "
+                "cs-accept=unquoted cache-behavior-path-pattern cs-headers=unquoted cs-header-names=unquoted "
+                "cs-headers-count=int primary-distribution-id primary-distribution-dns-name origin-fbl=float "
+                "origin-lbl=float asn=int"
+            ),
+            "tab",
+            _seconds("timestamp"),
+            "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/real-time-logs.html",
+            required=2,
+        ),
+        LineFormat(
+            "s3access",
+            _fields(
+                "bucket_owner bucket time=time remote_ip=ip requester request_id operation key=unquoted request_uri=request "
+                "http_status=int error_code bytes_sent=int object_size=int total_time=int turn_around_time=int referer "
+                "user_agent version_id host_id signature_version cipher_suite authentication_type host_header tls_version "
+                "access_point_arn acl_required source_region"
+            ),
+            "quoted",
+            lambda found: found.get("time"),
+            "https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html",
+            required=15,
+        ),
+    )
+}
+"""Codec name -> declaration."""

@@ -1,0 +1,156 @@
+"""`_cloudwatch_logs` makes events of what a CloudWatch Logs subscription puts into a stream. Pure.
+
+A record is (once it is inflated) one JSON object that holds many log events of one log stream:
+`{"messageType": "DATA_MESSAGE", "owner": ..., "logGroup": ..., "logStream": ..., "subscriptionFilters": [...],
+"logEvents": [{"id": ..., "timestamp": ms, "message": ...}]}`. Through Firehose, several of them stand one after another.
+
+| in the record | in the event (ECS, and the names of Elastic's own integration) |
+|---|---|
+| `timestamp` | `@timestamp` |
+| `message` | `message`; with `message_json`, an object in it is laid over the event |
+| `id` | `event.id`, and the identity: the same event sent twice is stored once |
+| `owner` | `cloud.account.id`, beside `cloud.provider: aws` |
+| `logGroup`, `logStream`, `subscriptionFilters` | `aws.cloudwatch.log_group`, `log_stream`, `subscription_filters` |
+| `extractedFields` | `aws.cloudwatch.extracted_fields` |
+
+The event's bytes are written once, as the JSON that is stored: what all events of a record share is one piece of text.
+A CONTROL_MESSAGE (CloudWatch tries the way with it) holds no event, and is counted.
+
+Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
+"""
+
+import contextlib
+from typing import Any
+
+import msgspec
+import orjson
+
+from penstock.transforms.codecs._json_values import NotJson
+from penstock.transforms.identity import SourceIds
+from penstock.transforms.time import timestamps
+
+__all__ = ["CloudWatchLogs", "looks_like"]
+
+DATA, CONTROL = "DATA_MESSAGE", "CONTROL_MESSAGE"
+
+
+_NOTHING = msgspec.Raw()
+
+
+class _LogEvent(msgspec.Struct, gc=False):
+    timestamp: int
+    message: msgspec.Raw  # a JSON string, which goes into the event as it is
+    id: str = ""
+    extracted: msgspec.Raw = msgspec.field(name="extractedFields", default=_NOTHING)
+
+
+class _Record(msgspec.Struct, gc=False, rename="camel"):
+    message_type: str
+    owner: str = ""
+    log_group: str = ""
+    log_stream: str = ""
+    subscription_filters: list[str] = []
+    log_events: list[_LogEvent] = []
+
+
+_read = msgspec.json.Decoder(_Record).decode
+
+
+def looks_like(text: bytes) -> bool:
+    """Tells whether a text is probably a record of a subscription, for the letter of another codec."""
+    return b'"logEvents"' in text[:4096] and b'"messageType"' in text[:4096]
+
+
+class CloudWatchLogs:
+    """Reads records of a subscription.
+
+    Args:
+        message_json: whether a message that is a JSON object is decoded. Its fields come to the event's top level; where
+            both have a field, the event's own stays. `message` goes then, unless the object has one.
+    """
+
+    def __init__(self, *, message_json: bool = False) -> None:
+        self._message_json = message_json
+
+    def parts(self, text: bytes) -> list[tuple[bytes, str | None, str]] | None:
+        """Gives one (JSON, id or None, `@timestamp`) per log event of one record; None for a control message.
+
+        Raises:
+            NotJson: the text is no record of a subscription.
+        """
+        try:
+            record = _read(text)
+            text.decode()
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            message = f"no record of a CloudWatch Logs subscription: {error}"
+            raise NotJson(message) from None
+        if record.message_type != DATA:
+            if record.message_type == CONTROL:
+                return None
+            message = (
+                f"a CloudWatch Logs record of messageType {record.message_type[:40]!r}, which is not known"
+            )
+            raise NotJson(message)
+        shared = self._shared(record)
+        names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
+        found: list[tuple[bytes, str | None, str]] = []
+        second, beginning = -1, ""
+        for event in record.log_events:
+            at, milliseconds = divmod(event.timestamp, 1000)
+            if at != second:
+                second, beginning = at, _second(at)
+            timestamp = f"{beginning}{milliseconds:03d}Z"
+            name = names.id_of(event.id, timestamp) if event.id else None
+            if self._message_json or event.extracted is not _NOTHING:
+                found.append((self._document(event, timestamp, shared), name, timestamp))
+                continue
+            written = bytes(event.message)
+            if written[:1] != b'"':
+                message = "a CloudWatch Logs event whose message is no text"
+                raise NotJson(message)
+            found.append((
+                b'{"@timestamp":"%b","message":%b%b%b' % (
+                    timestamp.encode(), written,
+                    b',"event":{"id":%b}' % orjson.dumps(event.id) if event.id else b"", shared,
+                ), name, timestamp,
+            ))  # fmt: skip
+        return found
+
+    def _shared(self, record: _Record) -> bytes:
+        """What all events of a record share, as the end of their JSON."""
+        document: dict[str, Any] = {
+            "aws": {
+                "cloudwatch": {
+                    "log_group": record.log_group,
+                    "log_stream": record.log_stream,
+                    "subscription_filters": record.subscription_filters,
+                }
+            },
+            "cloud": {"provider": "aws", "account": {"id": record.owner}},
+        }
+        return b"," + orjson.dumps(document)[1:]
+
+    def _document(self, event: _LogEvent, timestamp: str, shared: bytes) -> bytes:
+        """The JSON of an event that has more than text."""
+        text = orjson.loads(bytes(event.message))
+        inner = None
+        if self._message_json and isinstance(text, str) and text.lstrip().startswith("{"):
+            with contextlib.suppress(orjson.JSONDecodeError):  # a text that begins with a brace stays a text
+                inner = orjson.loads(text)
+        document: dict[str, Any] = orjson.loads(b"{" + shared[1:])
+        if inner is None:
+            document["message"] = text
+        if event.extracted is not _NOTHING:
+            document["aws"]["cloudwatch"]["extracted_fields"] = orjson.loads(bytes(event.extracted))
+        if event.id:
+            document["event"] = {"id": event.id}
+        return orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
+
+
+def _second(seconds: int) -> str:
+    """A second since 1970 as text up to the point before the milliseconds."""
+    try:
+        return timestamps.to_text(timestamps.from_ms(seconds * 1000))[:-4]
+    except ValueError as error:
+        message = f"a CloudWatch Logs event with a timestamp that is no time: {error}"
+        raise NotJson(message) from None
