@@ -27,7 +27,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.command_line import options_from
-from penstock.transforms.decode import DecodeOptions
+from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["TRANSFORMS", "provider_file"]
 

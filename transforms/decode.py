@@ -13,7 +13,6 @@ Id and time come from a scan of the bytes (`_scan.py`) where that is enough; onl
 """
 
 import codecs
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,35 +26,15 @@ from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id, position_id
 from penstock.transforms.kernels._scan import scan
-from penstock.transforms.options import option
 from penstock.transforms.time import timestamps
 
-__all__ = ["DecodeJson", "DecodeOptions", "DecodePlain", "JsonDecoder", "PlainDecoder"]
+__all__ = ["DecodeJson", "DecodePlain", "JsonDecoder", "PlainDecoder"]
 
 ON_ERROR = ("dead_letter", "tag", "raise")
 FAILURE_TAG = "_jsonparsefailure"
 """The tag of Logstash's json codec and filter."""
 
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-@dataclasses.dataclass(frozen=True)
-class DecodeOptions:
-    """How a record becomes events."""
-
-    codec: str = option(
-        "json",
-        help="json: a record holds JSON; plain: all of the record lands in the field `message`.",
-        choices=("json", "plain"),
-    )
-
-    def decoder(self, *, keep_documents: bool = True) -> "JsonDecoder | PlainDecoder":
-        """What decodes the events of a batch."""
-        return PlainDecoder() if self.codec == "plain" else JsonDecoder(keep_documents=keep_documents)
-
-    def step(self, *, keep_documents: bool = True) -> beam.PTransform:
-        """The same as a step of a pipeline."""
-        return DecodePlain() if self.codec == "plain" else DecodeJson(keep_documents=keep_documents)
 
 
 class DecodeJson(beam.PTransform):

@@ -10,7 +10,7 @@ from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
 from penstock.pipelines.run.requirements import Requirements
 from penstock.pipelines.run.streaming import JobOptions
-from penstock.transforms.decode import DecodeOptions
+from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["JOB"]
 

@@ -32,7 +32,7 @@ from penstock.pipelines.run.job import Job
 from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.decode import DecodeOptions
+from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["JOB"]
 

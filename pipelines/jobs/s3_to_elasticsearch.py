@@ -18,7 +18,7 @@ from penstock.pipelines.run.batch import BatchJobOptions
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import BatchJob
 from penstock.pipelines.run.requirements import Requirements
-from penstock.transforms.decode import DecodeOptions
+from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["JOB"]
 
