@@ -1,12 +1,8 @@
-"""What a live source says about itself: how much it has taken in, what waits, and how each shard or client stands."""
+"""A live source says with these how it stands: what it has taken in, what waits, and each shard or client."""
 
-import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from penstock.io.chain.live_objects import LiveSource
-
-__all__ = ["ClientStatus", "Peer", "ShardStatus", "SourceStatus", "status_of"]
+__all__ = ["ClientStatus", "Peer", "ShardStatus", "SourceStatus"]
 
 
 class ShardStatus(NamedTuple):
@@ -96,29 +92,3 @@ class SourceStatus(NamedTuple):
     lag_s: float
     patience_s: float
     peers: list[Peer]
-
-
-def status_of(source: "LiveSource") -> SourceStatus:
-    """How a live source stands at this moment."""
-    peers = source.peers()
-    oldest_ms = source.oldest_ms()
-    ages = [0.0 if oldest_ms is None else time.time() - oldest_ms / 1000]
-    ages += [peer.behind_s for peer in peers if isinstance(peer, ShardStatus) and peer.behind_s is not None]
-    return SourceStatus(
-        key=source.key,
-        text=source.describe(),
-        connected=source.connected,
-        stopping=source.stopping,
-        failure=str(source.failure or ""),
-        events=source.taken_in_events,
-        bytes=source.taken_in_bytes,
-        acknowledged_events=source.acknowledged_events,
-        returned_chunks=source.returned_chunks,
-        pending_events=source.pending_events,
-        pending_bytes=source.pending_bytes,
-        max_pending_events=source.max_pending_events,
-        max_pending_bytes=source.max_pending_bytes,
-        lag_s=max(0.0, *ages),
-        patience_s=source.patience_s,
-        peers=peers,
-    )

@@ -1,4 +1,4 @@
-"""All numbers in Prometheus' text format.
+"""Metrics are all numbers of a job in Prometheus' text format.
 
 Every series of `METERS`, and what is gathered from the live sources at this moment. Labels are steps, sources, shards, kinds
 of requests and errors, all bounded; a client's address is none, or each connection would leave a series behind.
@@ -7,15 +7,12 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import BOUNDS_S, METERS, Counter, Family, Histogram
+from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.process_cost import process_numbers
 from penstock.pipelines.status.report import MAX_SHARDS
-
-if TYPE_CHECKING:
-    from penstock.pipelines.status.monitor import Monitor, Picture
 
 __all__ = ["CONTENT_TYPE", "metrics_text"]
 
@@ -24,11 +21,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Rows = Iterable[tuple[Sequence[str], float]]
 
 
-def metrics_text(monitor: "Monitor") -> bytes:
+def metrics_text(job: JobFacts, picture: Picture) -> bytes:
     """The answer to /metrics."""
-    picture = monitor.picture
     text = _Text()
-    _about_the_job(text, monitor, picture)
+    _about_the_job(text, job, picture)
     _about_sources(text, picture.sources)
     for counters in METERS.counters:
         text.add_counters(counters)
@@ -37,14 +33,14 @@ def metrics_text(monitor: "Monitor") -> bytes:
     return "".join(text.lines).encode()
 
 
-def _about_the_job(text: "_Text", monitor: "Monitor", picture: "Picture") -> None:
+def _about_the_job(text: "_Text", job: JobFacts, picture: Picture) -> None:
     used = process_numbers()
     text.add("penstock_info", "gauge", "Which job of which release this is.", ("name", "version"),
-             [((monitor.job, monitor.version), 1)])  # fmt: skip
+             [((job.name, job.version), 1)])  # fmt: skip
     text.add("penstock_ready", "gauge", "Whether the job is connected and keeps up, as /readyz says.", (),
              [((), float(not picture.reasons))])  # fmt: skip
     text.add("process_start_time_seconds", "gauge", "When the job started, in seconds since 1970.", (),
-             [((), monitor.started_at)])  # fmt: skip
+             [((), job.started_at)])  # fmt: skip
     text.add("process_cpu_seconds_total", "counter", "CPU time used.", (), [((), used["cpu_s"])])
     text.add("process_resident_memory_bytes", "gauge", "Memory resident.", (), [((), used["resident_bytes"])])
 

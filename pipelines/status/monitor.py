@@ -1,4 +1,4 @@
-"""Looks at the job once a second and keeps what it saw: the page, the scraper and the terminal only read that.
+"""The monitor looks at the job once per second and keeps what it saw: the page, the scraper and the terminal only read that.
 
 So that looking costs the data nothing: however many ask, the numbers are gathered once a second by one thread, which takes
 no lock for longer than it takes to copy a few counters, and the page's JSON is made once and served as it is.
@@ -7,26 +7,24 @@ Rates are over the last ten seconds, percentiles over the last minute.
 """
 
 import collections
-import dataclasses
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
 
 import orjson
 
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.source_status import SourceStatus, status_of
-from penstock.io.meters import METERS, LastLetter, Reading, quantile
+from penstock.io.chain.source_status import SourceStatus
+from penstock.io.meters import METERS, quantile
 from penstock.pipelines.status import report as document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
+from penstock.pipelines.status.picture import JobFacts, Picture, Progress, Sample, Warned, release
 from penstock.pipelines.status.readiness import Trouble, reasons_against
-from penstock.pipelines.status.steps import Step, StepTotals, step_totals, waiting_steps
+from penstock.pipelines.status.steps import Step, step_totals, waiting_steps
 
-__all__ = ["LOOK_EVERY_S", "Monitor", "Picture", "Progress", "Warned"]
+__all__ = ["LOOK_EVERY_S", "Monitor"]
 
 _LOGGER = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
@@ -35,30 +33,6 @@ _PERCENTILES_S = 60.0
 MAX_WARNINGS = 30
 MAX_WARNING = 500
 MAX_ANSWERS = 20
-
-
-class Progress(NamedTuple):
-    """How far a job is that ends by itself.
-
-    Attributes:
-        share: what is done of the whole, 0 to 1.
-        text: the same in words.
-        read: events read by all its processes; `written` and `bytes` likewise.
-    """
-
-    share: float
-    text: str
-    read: int = 0
-    written: int = 0
-    bytes: int = 0
-
-
-class Warned(NamedTuple):
-    """A log line of level warning or above: when (seconds since 1970), level, text."""
-
-    at: float
-    level: str
-    text: str
 
 
 class _Warnings(logging.Handler):
@@ -70,70 +44,6 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.last.append(Warned(record.created, record.levelname.lower(), record.getMessage()[:MAX_WARNING]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """All totals at one moment.
-
-    Attributes:
-        at: monotonic seconds.
-        numbers: counters by name.
-        steps: by step name.
-        requests: histograms by kind of request; `delivery` by source.
-    """
-
-    at: float
-    numbers: dict[str, float]
-    steps: dict[str, StepTotals]
-    requests: dict[str, Reading]
-    delivery: dict[str, Reading]
-
-    def delivered_since(self, earlier: "Sample") -> Reading:
-        """The times of delivery that have come since an earlier sample, of all sources."""
-        return Reading.sum_of(
-            [each.since(earlier.delivery.get(name)) for name, each in self.delivery.items()]
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """What the monitor saw when it looked last.
-
-    Attributes:
-        at: seconds since 1970.
-        sources: live sources as they stand.
-        reasons: why the job isn't ready; empty when it is.
-        now: the newest sample; `recent` the one of ten seconds before, `minute` of a minute before.
-        letters: the last dead letters; `warnings` the last warnings; newest first both.
-        progress: of a job that ends by itself.
-    """
-
-    at: float
-    sources: list[SourceStatus]
-    reasons: list[str]
-    now: Sample
-    recent: Sample
-    minute: Sample
-    letters: list[LastLetter]
-    warnings: list[Warned]
-    progress: Progress | None
-
-    def rate(self, name: str) -> float:
-        """A counter's change a second, over the last ten seconds."""
-        passed = self.now.at - self.recent.at
-        change = self.now.numbers.get(name, 0.0) - self.recent.numbers.get(name, 0.0)
-        return max(0.0, change / passed) if passed > 0 else 0.0
-
-    @property
-    def lag_s(self) -> float | None:
-        """How far the slowest source is behind, in seconds; None where no source can tell."""
-        return max((source.lag_s for source in self.sources), default=None)
-
-    @property
-    def pending(self) -> int:
-        """Events taken in and not yet acknowledged."""
-        return sum(source.pending_events for source in self.sources)
 
 
 class Monitor:
@@ -164,12 +74,8 @@ class Monitor:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.job = job
-        self.runner = runner
-        self.steps = list(steps)
+        self.job = JobFacts(job, runner, list(steps), wall(), release())
         self.history = History()
-        self.started_at = wall()
-        self.version = _version()
         self._max_lag_s = max_lag_s
         self._ends = ends
         self._every_s = every_s
@@ -224,7 +130,7 @@ class Monitor:
 
     def look(self) -> Picture:
         """Gathers everything, and adds to the history when it is time."""
-        sources = [status_of(source) for source in LIVE.sources]
+        sources = [source.status() for source in LIVE.sources]
         stopping = LIVE.stopping.is_set()
         # At the end the sources are closed one by one; what they have done stays.
         self._sources = sources or self._sources
@@ -265,7 +171,7 @@ class Monitor:
         ]
 
     def _sample(self, progress: Progress | None) -> Sample:
-        steps = {step.name: step_totals(step.name) for step in self.steps if step.metered}
+        steps = {step.name: step_totals(step.name) for step in self.job.steps if step.metered}
         numbers = {
             "dead_letters": sum(each.value for _, each in METERS.dead_letters.items()),
             "retries": sum(each.value for _, each in METERS.retries.items()),
@@ -304,14 +210,14 @@ class Monitor:
     def status_json(self, since: int) -> bytes:
         """What the page polls: everything as it stands, and the history's points after number `since`."""
         with self._lock:
-            now = self._once("status", 0, lambda: orjson.dumps(document.of(self, self.picture)))
+            now = self._once("status", 0, lambda: orjson.dumps(document.of(self.job, self.picture)))
             history = self._once("history", since, lambda: orjson.dumps(self.history.since(since)))
             return now[:-1] + b',"history":' + history + b"}"
 
     def metrics(self) -> bytes:
         """All numbers in Prometheus' text format."""
         with self._lock:
-            return self._once("metrics", 0, lambda: metrics_text(self))
+            return self._once("metrics", 0, lambda: metrics_text(self.job, self.picture))
 
     def _once(self, kind: str, since: int, make: Callable[[], bytes]) -> bytes:
         """An answer, made once for each picture, however many ask for it; called under the lock."""
@@ -322,10 +228,3 @@ class Monitor:
         if found is None:
             found = self._answers[kind, since] = make()
         return found
-
-
-def _version() -> str:
-    try:
-        return version("penstock")
-    except PackageNotFoundError:
-        return "unknown"

@@ -1,15 +1,13 @@
-"""What the page shows, as one JSON document; numbers and words, no markup. Bounded: the longest lists are cut."""
+"""The report is one JSON document with all that the page shows: numbers and words, no markup; long lists are cut."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import METERS, Reading, quantile
+from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.process_cost import process_numbers
-
-if TYPE_CHECKING:
-    from penstock.pipelines.status.monitor import Monitor, Picture
-    from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.steps import Step
 
 __all__ = ["of", "title_of"]
 
@@ -30,7 +28,7 @@ def title_of(request: str) -> str:
     return _TITLES.get(request, request.replace("_", " "))
 
 
-def of(monitor: "Monitor", picture: "Picture") -> dict[str, Any]:
+def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
     """The document.
 
     Keys: `job`, `totals`, `steps`, `sources` (with `shards` or `clients`), `requests`, `dead_letters`, `warnings`.
@@ -38,10 +36,10 @@ def of(monitor: "Monitor", picture: "Picture") -> dict[str, Any]:
     numbers, rate = picture.now.numbers, picture.rate
     return {
         "job": {
-            "name": monitor.job,
-            "version": monitor.version,
-            "runner": monitor.runner,
-            "started_at": monitor.started_at,
+            "name": job.name,
+            "version": job.version,
+            "runner": job.runner,
+            "started_at": job.started_at,
             "at": picture.at,
             "ready": not picture.reasons,
             "reasons": picture.reasons,
@@ -64,7 +62,7 @@ def of(monitor: "Monitor", picture: "Picture") -> dict[str, Any]:
             "retries_per_s": rate("retries"),
             "delivery": _percentiles(picture.now.delivered_since(picture.minute)),
         },
-        "steps": [_step(monitor.steps, step, picture) for step in monitor.steps],
+        "steps": [_step(job.steps, step, picture) for step in job.steps],
         "sources": [_source(source) for source in picture.sources],
         "requests": [_request(name, picture) for name in sorted(picture.now.requests)],
         "dead_letters": {
@@ -76,7 +74,7 @@ def of(monitor: "Monitor", picture: "Picture") -> dict[str, Any]:
     }
 
 
-def _step(steps: "list[Step]", step: "Step", picture: "Picture") -> dict[str, Any]:
+def _step(steps: list[Step], step: Step, picture: Picture) -> dict[str, Any]:
     """A step's numbers; a source's own are those of its live source, a source's bytes what it took in."""
     name, numbers, rate = step.name, picture.now.numbers, picture.rate
     is_source = not step.after
@@ -118,7 +116,7 @@ def _source(source: SourceStatus) -> dict[str, Any]:
     }
 
 
-def _request(name: str, picture: "Picture") -> dict[str, Any]:
+def _request(name: str, picture: Picture) -> dict[str, Any]:
     now, recent = picture.now.requests[name], picture.recent.requests.get(name)
     passed = picture.now.at - picture.recent.at
     new = now.since(recent).total

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from penstock.pipelines.console.logs import FIGURES
 from penstock.pipelines.console.terminal_line import TerminalLine
-from penstock.pipelines.status.monitor import Picture
+from penstock.pipelines.status.picture import Picture
 
 __all__ = ["MinuteLog", "line_of", "show_on"]
 

@@ -121,7 +121,7 @@ def main(kind):
     METERS.kept([letter] * 20)
     graph = [Step(step, steps[max(0, i - 1) : i], metered=i > 0) for i, step in enumerate(steps)]
     monitor = Monitor("kinesis-to-elasticsearch", "DirectRunner", graph)
-    monitor.started_at -= 260_000
+    monitor.job.started_at -= 260_000
     for at, point in points(requests):
         monitor.history.add(at, point)
     monitor.start()

@@ -12,7 +12,6 @@ from penstock.io.elasticsearch import writer  # noqa: F401  declares its meters
 from penstock.io.kinesis.lease import coordinator  # noqa: F401
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor
-from penstock.pipelines.status.metrics import metrics_text
 from penstock.pipelines.status.steps import Step
 from tests.tools.grafana import DASHBOARD, expressions, metrics_in, types_in
 
@@ -28,7 +27,7 @@ def answer():
     LIVE.get("beats x", lambda: Source("beats x", max_pending_events=1, max_pending_bytes=1))
     METERS.requested("elasticsearch_bulk", 0.1)
     METERS.delivery.of("s").observe(1)
-    text = metrics_text(Monitor("job", "r", [Step("a", metered=True)])).decode()
+    text = Monitor("job", "r", [Step("a", metered=True)]).metrics().decode()
     LIVE.close()
     return text
 

@@ -13,8 +13,8 @@ from penstock.io.meters import METERS
 from penstock.pipelines.console.logs import FIGURES
 from penstock.pipelines.status import monitor as monitor_module
 from penstock.pipelines.status.history import MAX_SERIES, History
-from penstock.pipelines.status.metrics import metrics_text
-from penstock.pipelines.status.monitor import Monitor, Progress
+from penstock.pipelines.status.monitor import Monitor
+from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.readiness import Trouble, reasons_against
 from penstock.pipelines.status.steps import Step
 from penstock.pipelines.status.words import MinuteLog, line_of
@@ -269,7 +269,7 @@ def test_metrics_follow_the_format(live, clock):
     METERS.requested("elasticsearch_bulk", 0.3, 100)
     METERS.retried("elasticsearch_bulk", "429", 7)
     monitor = Monitor("job", "r", [Step("a", metered=True)], clock=clock)
-    text = metrics_text(monitor).decode()
+    text = monitor.metrics().decode()
     kinds, seen = {}, []
     for line in text.splitlines():
         if line.startswith("# TYPE "):

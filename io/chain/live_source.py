@@ -1,0 +1,331 @@
+"""A live source outlives a bundle: Beam's readers only borrow it.
+
+Problem. Runners make a new reader, and a new DoFn, for nearly every bundle; a listening socket, a set of
+shard fetchers and the record of what is not yet durable must outlive them all.
+
+Plan. Producer threads (a connection, a fetcher) `offer` chunks; a reader `take`s a batch of several chunks; `Acknowledge`,
+the last step of the fused chain, reports the batch's tokens; the source then tells its peer (an ACK frame, a checkpoint).
+
+Invariants.
+- A chunk is queued, handed out, or acknowledged; it is acknowledged once, and only after the last sink.
+- What is queued and handed out together is bounded in events and bytes: `offer` blocks (back-pressure).
+  One chunk is always let in when nothing is pending, else a chunk larger than the bound could never pass.
+- `requeue` (a bundle failed) puts everything handed out back in front, in the order it was handed out.
+- After `stop`, nothing more is let in, what is queued is still handed out, and then the source is drained.
+
+Refused: bundle finalization (Flink calls it for bundles closed after the snapshot: up to 29 records lost per
+kill), Reshuffle and timers (the FnApiRunner never fires them behind an endless source).
+"""
+
+import collections
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from penstock.io.chain.source_status import Peer, ShardStatus, SourceStatus
+from penstock.io.errors import PenstockError
+from penstock.io.meters import METERS
+from penstock.transforms.batch import Event, EventBatch
+
+__all__ = ["Chunk", "LiveSource"]
+
+_LOGGER = logging.getLogger(__name__)
+
+# Tokens are unique in a process, so a late acknowledgement can never meet another source's chunk.
+_TOKENS = itertools.count(1)
+
+
+class Chunk:
+    """The smallest thing that is acknowledged: events of one window, or of one stretch of a shard.
+
+    Args:
+        events: in order; may be empty (a position that moves on without an event).
+        size: their payload's bytes, for the bound on pending bytes.
+        context: what the source needs to acknowledge it; never leaves the process.
+    """
+
+    __slots__ = ("arrived_ms", "context", "events", "size", "token")
+
+    def __init__(self, events: list[Event], size: int, context: Any, arrived_ms: int | None = None) -> None:
+        self.token = next(_TOKENS)
+        self.events = events
+        self.size = size
+        self.context = context
+        self.arrived_ms = int(time.time() * 1000) if arrived_ms is None else arrived_ms
+
+
+class LiveSource:
+    """Queue of chunks between producer threads and Beam's reader, and the record of what is handed out.
+
+    Subclasses produce (`offer`) and override `_acknowledged`, `position`, `resume`, `ready`, `close`.
+    All methods are safe from any thread.
+
+    Args:
+        key: its name in the registry, the same in every process that runs the same source.
+        max_pending_events: queued plus handed out; beyond it `offer` blocks.
+        max_pending_bytes: likewise, in payload bytes.
+        max_batch_events: a batch takes chunks until it holds this many events, or `max_batch_bytes`.
+        linger_s: how long `take` waits for a fuller batch once it has something, in seconds.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        max_pending_events: int,
+        max_pending_bytes: int,
+        max_batch_events: int = 2000,
+        max_batch_bytes: int = 4 << 20,
+        linger_s: float = 0.0,
+    ) -> None:
+        self.key = key
+        self.max_pending_events = max_pending_events
+        self.max_pending_bytes = max_pending_bytes
+        self.max_batch_events = max_batch_events
+        self.max_batch_bytes = max_batch_bytes
+        self.linger_s = linger_s
+        self.stopping = False
+        self.failure: PenstockError | None = None
+        """Why this source can't go on, if it can't: the next read raises it and ends the job."""
+        self.pending_events = 0
+        self.pending_bytes = 0
+        self.taken_in_events = self.taken_in_bytes = self.acknowledged_events = self.returned_chunks = 0
+        self.patience_s = 0.0
+        """So long, in seconds, acknowledgements may be held back on purpose (see `penstock.io.chain.source_status`)."""
+        self.last_activity = time.monotonic()
+        self._changed = threading.Condition()
+        self._queue: collections.deque[Chunk] = collections.deque()
+        self._queued_events = 0
+        self._queued_bytes = 0
+        self._handed_out: dict[int, Chunk] = {}
+
+    # -- producers -------------------------------------------------------------------------------------
+
+    def offer(self, chunk: Chunk, *, give_up: Callable[[], bool] | None = None) -> bool:
+        """Queues a chunk, waiting for room. False: it was not taken (stopping, or `give_up()`); drop it."""
+        events, size = len(chunk.events), chunk.size
+        with self._changed:
+            while not self.stopping and not self._has_room(events, size):
+                if give_up is not None and give_up():
+                    return False
+                self._changed.wait(1.0)
+            if self.stopping or (give_up is not None and give_up()):
+                return False
+            self._queue.append(chunk)
+            self._queued_events += events
+            self._queued_bytes += size
+            self.pending_events += events
+            self.pending_bytes += size
+            self.taken_in_events += events
+            self.taken_in_bytes += size
+            self.last_activity = time.monotonic()
+            self._changed.notify_all()
+        return True
+
+    def _has_room(self, events: int, size: int) -> bool:
+        if not self._queue and not self._handed_out:
+            return True
+        return (
+            self.pending_events + events <= self.max_pending_events
+            and self.pending_bytes + size <= self.max_pending_bytes
+        )
+
+    # -- Beam's reader ---------------------------------------------------------------------------------
+
+    def take(self, wait_s: float) -> EventBatch | None:
+        """The next batch, after at most `wait_s` seconds; None when there is none (see `drained`)."""
+        with self._changed:
+            if not self._queue and not self.stopping:
+                self._changed.wait_for(lambda: self._queue or self.stopping or self.failure, wait_s)
+            if not self._queue:
+                return None
+            if self.linger_s and not self._full() and not self.stopping:
+                self._changed.wait_for(lambda: self._full() or self.stopping, self.linger_s)
+            tokens: list[int] = []
+            events: list[Event] = []
+            size = 0
+            oldest = self._queue[0].arrived_ms
+            while self._queue and (not tokens or self._fits(len(events), size, self._queue[0])):
+                chunk = self._queue.popleft()
+                self._queued_events -= len(chunk.events)
+                self._queued_bytes -= chunk.size
+                self._handed_out[chunk.token] = chunk
+                self._taken(chunk)
+                tokens.append(chunk.token)
+                events += chunk.events
+                size += chunk.size
+                oldest = min(oldest, chunk.arrived_ms)
+            self.last_activity = time.monotonic()
+            return EventBatch(self.key, tokens, events, [], oldest, size)
+
+    def _full(self) -> bool:
+        return (
+            self._queued_events >= self.max_batch_events
+            or self._queued_bytes >= self.max_batch_bytes
+            # Producers may be waiting for room: lingering would only make them wait longer.
+            or self.pending_events >= self.max_pending_events
+            or self.pending_bytes >= self.max_pending_bytes
+        )
+
+    def _fits(self, events: int, size: int, chunk: Chunk) -> bool:
+        return (
+            events + len(chunk.events) <= self.max_batch_events and size + chunk.size <= self.max_batch_bytes
+        )
+
+    def requeue(self) -> int:
+        """A bundle failed: puts all that is handed out back in front, in order; returns how many chunks."""
+        with self._changed:
+            chunks = list(self._handed_out.values())
+            self._handed_out.clear()
+            self.returned_chunks += len(chunks)
+            self._requeued(chunks)
+            self._queue.extendleft(reversed(chunks))
+            self._queued_events += sum(len(chunk.events) for chunk in chunks)
+            self._queued_bytes += sum(chunk.size for chunk in chunks)
+            self._changed.notify_all()
+        if chunks:
+            _LOGGER.warning("%s: a bundle failed; %d chunks are handed out again", self.key, len(chunks))
+        return len(chunks)
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing will be handed out any more."""
+        return self.stopping and not self._queue
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is pending: all that was taken in is acknowledged."""
+        return not self._queue and not self._handed_out
+
+    # -- Acknowledge -----------------------------------------------------------------------------------
+
+    def acknowledge(self, tokens: Iterable[int]) -> None:
+        """What these tokens name is durable. Unknown tokens (handed out again meanwhile) are ignored."""
+        chunks = []
+        with self._changed:
+            for token in tokens:
+                chunk = self._handed_out.pop(token, None)
+                if chunk is not None:
+                    chunks.append(chunk)
+                    self.pending_events -= len(chunk.events)
+                    self.pending_bytes -= chunk.size
+                    self.acknowledged_events += len(chunk.events)
+            self.last_activity = time.monotonic()
+            self._changed.notify_all()
+        if chunks:
+            now_ms = time.time() * 1000
+            delivery = METERS.delivery.of(self.key)
+            for chunk in chunks:
+                delivery.observe((now_ms - chunk.arrived_ms) / 1000)
+            self._acknowledged(chunks)
+
+    # -- for whoever looks -----------------------------------------------------------------------------
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest chunk that is not acknowledged arrived, about; None when nothing is pending."""
+        with self._changed:
+            first = next(iter(self._handed_out.values()), None) or (self._queue[0] if self._queue else None)
+            return None if first is None else first.arrived_ms
+
+    def peers(self) -> list[Peer]:
+        """Its shards or clients, each with how it stands."""
+        return []
+
+    def status(self) -> SourceStatus:
+        """How it stands at this moment."""
+        peers = self.peers()
+        oldest_ms = self.oldest_ms()
+        ages = [0.0 if oldest_ms is None else time.time() - oldest_ms / 1000]
+        ages += [
+            peer.behind_s for peer in peers if isinstance(peer, ShardStatus) and peer.behind_s is not None
+        ]
+        return SourceStatus(
+            key=self.key,
+            text=self.describe(),
+            connected=self.connected,
+            stopping=self.stopping,
+            failure=str(self.failure or ""),
+            events=self.taken_in_events,
+            bytes=self.taken_in_bytes,
+            acknowledged_events=self.acknowledged_events,
+            returned_chunks=self.returned_chunks,
+            pending_events=self.pending_events,
+            pending_bytes=self.pending_bytes,
+            max_pending_events=self.max_pending_events,
+            max_pending_bytes=self.max_pending_bytes,
+            lag_s=max(0.0, *ages),
+            patience_s=self.patience_s,
+            peers=peers,
+        )
+
+    # -- for subclasses --------------------------------------------------------------------------------
+
+    def _discard(self, unwanted: Callable[[Chunk], bool]) -> None:
+        """Forgets queued and handed-out chunks for which `unwanted` is true, without acknowledging them."""
+        with self._changed:
+            gone = [chunk for chunk in (*self._handed_out.values(), *self._queue) if unwanted(chunk)]
+            for chunk in gone:
+                self.pending_events -= len(chunk.events)
+                self.pending_bytes -= chunk.size
+                if self._handed_out.pop(chunk.token, None) is None:
+                    self._queue.remove(chunk)
+                    self._queued_events -= len(chunk.events)
+                    self._queued_bytes -= chunk.size
+            self._changed.notify_all()
+
+    def _taken(self, chunk: Chunk) -> None:
+        """Called under the lock when a chunk is handed out, in order. Must be quick."""
+
+    def _requeued(self, chunks: list[Chunk]) -> None:
+        """Called under the lock with all that was handed out, in order, when it goes back to the queue."""
+
+    def _acknowledged(self, chunks: list[Chunk]) -> None:
+        """Called outside the lock, from a Beam thread, once for each chunk; must not block on a peer."""
+
+    def position(self) -> Any:
+        """JSON-able position after the last chunk handed out, for the runner's checkpoint; None if none."""
+        return None
+
+    def resume(self, position: Any) -> None:
+        """A reader starts from `position` (None: the runner has none)."""
+
+    def describe(self) -> str:
+        """What it does, for the log line that says the job is ready ("listening for Beats on ...")."""
+        return self.key
+
+    @property
+    def connected(self) -> bool:
+        """Whether it listens, or reads: from now on events can arrive."""
+        return True
+
+    @property
+    def ready(self) -> bool:
+        """Whether the peer is reached and, as far as one can tell, nothing waits there."""
+        return self.connected
+
+    def watermark_ms(self) -> int:
+        """No event that is yet to come arrived before this, in milliseconds since 1970."""
+        return int(time.time() * 1000)
+
+    def fail(self, failure: PenstockError) -> None:
+        """This source can't go on (access denied, port taken): wakes the reader, which raises it."""
+        with self._changed:
+            if self.failure is None:
+                self.failure = failure
+            self._changed.notify_all()
+
+    def idle_for(self, seconds: float) -> bool:
+        """Whether nothing has happened for that long and nothing is pending."""
+        return self.ready and self.settled and time.monotonic() - self.last_activity >= seconds
+
+    def stop(self) -> None:
+        """Lets nothing more in; what is queued is still handed out. Returns at once."""
+        with self._changed:
+            self.stopping = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Tells the peer what has been acknowledged until now and lets go of it. Blocks a few seconds at most."""

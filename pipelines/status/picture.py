@@ -1,0 +1,126 @@
+"""A picture is all that the monitor saw of a job at one moment; the page, the scraper and the terminal read it."""
+
+import dataclasses
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+from penstock.io.chain.source_status import SourceStatus
+from penstock.io.meters import LastLetter, Reading
+from penstock.pipelines.status.steps import Step, StepTotals
+
+__all__ = ["JobFacts", "Picture", "Progress", "Sample", "Warned", "release"]
+
+
+@dataclasses.dataclass
+class JobFacts:
+    """What stays the same while a job runs.
+
+    Attributes:
+        name: the job's.
+        runner: what runs it, in words.
+        steps: of its graph.
+        started_at: seconds since 1970.
+        version: of penstock.
+    """
+
+    name: str
+    runner: str
+    steps: list[Step]
+    started_at: float
+    version: str
+
+
+class Progress(NamedTuple):
+    """How far a job is that ends by itself.
+
+    Attributes:
+        share: what is done of the whole, 0 to 1.
+        text: the same in words.
+        read: events read by all its processes; `written` and `bytes` likewise.
+    """
+
+    share: float
+    text: str
+    read: int = 0
+    written: int = 0
+    bytes: int = 0
+
+
+class Warned(NamedTuple):
+    """A log line of level warning or above: when (seconds since 1970), level, text."""
+
+    at: float
+    level: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """All totals at one moment.
+
+    Attributes:
+        at: monotonic seconds.
+        numbers: counters by name.
+        steps: by step name.
+        requests: histograms by kind of request; `delivery` by source.
+    """
+
+    at: float
+    numbers: dict[str, float]
+    steps: dict[str, StepTotals]
+    requests: dict[str, Reading]
+    delivery: dict[str, Reading]
+
+    def delivered_since(self, earlier: "Sample") -> Reading:
+        """The times of delivery that have come since an earlier sample, of all sources."""
+        return Reading.sum_of(
+            [each.since(earlier.delivery.get(name)) for name, each in self.delivery.items()]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What the monitor saw when it looked last.
+
+    Attributes:
+        at: seconds since 1970.
+        sources: live sources as they stand.
+        reasons: why the job isn't ready; empty when it is.
+        now: the newest sample; `recent` the one of ten seconds before, `minute` of a minute before.
+        letters: the last dead letters; `warnings` the last warnings; newest first both.
+        progress: of a job that ends by itself.
+    """
+
+    at: float
+    sources: list[SourceStatus]
+    reasons: list[str]
+    now: Sample
+    recent: Sample
+    minute: Sample
+    letters: list[LastLetter]
+    warnings: list[Warned]
+    progress: Progress | None
+
+    def rate(self, name: str) -> float:
+        """A counter's change a second, over the last ten seconds."""
+        passed = self.now.at - self.recent.at
+        change = self.now.numbers.get(name, 0.0) - self.recent.numbers.get(name, 0.0)
+        return max(0.0, change / passed) if passed > 0 else 0.0
+
+    @property
+    def lag_s(self) -> float | None:
+        """How far the slowest source is behind, in seconds; None where no source can tell."""
+        return max((source.lag_s for source in self.sources), default=None)
+
+    @property
+    def pending(self) -> int:
+        """Events taken in and not yet acknowledged."""
+        return sum(source.pending_events for source in self.sources)
+
+
+def release() -> str:
+    """The version of penstock that runs; `unknown` where it was not installed."""
+    try:
+        return version("penstock")
+    except PackageNotFoundError:
+        return "unknown"
