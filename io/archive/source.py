@@ -1,4 +1,4 @@
-"""Reading a stream for the archive: the lease table alone says where to go on.
+"""`ReadForArchive` reads a stream for the archive: the lease table alone says where to go on.
 
 The archive acknowledges after an upload, long after the batch has left the chain. A runner that keeps positions of
 its own would take them for done when the batch was processed; so this source tells the runner no position and
@@ -8,7 +8,7 @@ handed out.
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -47,33 +47,7 @@ class LeaseOnlyKinesis(KinesisLive):
 
     def idle_for(self, seconds: float) -> bool:
         """Whether nothing has come for that long; what waits for its upload is uploaded by the stop."""
-        return self.ready and not self._queue and time.monotonic() - self.last_activity >= seconds
-
-    def shards_of(self, tokens: Iterable[int]) -> dict[int, str]:
-        """The shard of each of these tokens that is still handed out (a lost lease's are not)."""
-        with self._changed:
-            return {
-                token: self._handed_out[token].context.progress.shard_id
-                for token in tokens
-                if token in self._handed_out
-            }
-
-    def store_checkpoint(self, shard_id: str, timeout_s: float) -> bool:
-        """Writes a shard's checkpoint now instead of when it is due.
-
-        Returns:
-            Whether the lease table has it (or the lease isn't ours any more), within `timeout_s`.
-        """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            held = self._coordinator.held.get(shard_id)
-            if held is None or self.checkpoint_of(held.progress) <= held.lease.position:
-                return True
-            if time.monotonic() >= deadline or self._closing.is_set():
-                return False
-            held.checkpoint_at = 0.0
-            self._wake.set()
-            time.sleep(0.02)
+        return self.ready and self.all_handed_out and time.monotonic() - self.last_activity >= seconds
 
     def close(self) -> None:
         """Lets the archive finish, then as `KinesisLive`."""

@@ -1,4 +1,4 @@
-"""Where in a stream a record stands, and how such a position is written down.
+"""`Position` says where in a stream a record stands, and how that is written down.
 
 A position is the pair of KCL's `ExtendedSequenceNumber`: the record's sequence number, and the number of the
 user record inside it where several were aggregated into one. "At position P" always means: everything up to

@@ -1,4 +1,4 @@
-"""Options of the Kinesis read, by the names that Logstash's input plugin gave them."""
+"""`KinesisReadOptions` holds the options of the Kinesis read, under the names that Logstash's input plugin gave them."""
 
 import dataclasses
 import datetime
@@ -23,7 +23,7 @@ class ReadSettings:
     Attributes:
         maxRecords: records asked for in one GetRecords, 1 to 10,000.
         idleTimeBetweenReadsInMillis: pause after a reply that shows the shard's end. The service allows five
-            reads a second and shard, for all consumers together; 250 leaves one of them to others.
+            reads per second and shard, for all consumers together; 250 leaves one of them to others.
         failoverTimeMillis: a lease unrenewed for so long is taken over. Longer: slower after a crash of a
             whole host; shorter: a pause of the process costs it its leases, and more writes to the table.
         shardSyncIntervalMillis: how often new shards are looked for; a shard that ends is followed at once.
@@ -112,10 +112,11 @@ class KinesisReadOptions:
         "failoverTimeMillis (10000), shardSyncIntervalMillis (60000).",
     )
     shard_reads_per_second: float = option(
-        5.0, help="Reads of one shard a second at most; the service's limit is 5 for all consumers. 0: none."
+        5.0,
+        help="Reads of one shard per second, at most; the service's limit is 5 for all consumers. 0: none.",
     )
     shard_bytes_per_second: int = option(
-        2 << 20, help="Bytes read of one shard a second; the service's limit is 2 MiB. 0: none."
+        2 << 20, help="Bytes read of one shard per second; the service's limit is 2 MiB. 0: none."
     )
     fetch_threads: int = option(
         8, help="Threads that read shards. More: many busy shards at once; each may hold a reply of 10 MiB."

@@ -1,4 +1,4 @@
-"""Which shard a hash key goes to, and how we notice that the answer has changed.
+"""`ShardMap` tells which shard takes a hash key; `LiveShardMap` notices when that has changed.
 
 Problem. What stands in one aggregated record must go to one shard, so the writer predicts shards; but a
 stream is split and merged while we write.
@@ -7,7 +7,7 @@ Plan. ListShards (paged) gives an immutable `ShardMap`. It is replaced at once w
 the predicted one, and every few minutes anyway, with jitter, in a thread beside the data. A shard's range
 never changes, so a record that landed in the predicted shard is right whatever has happened since.
 
-Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html (1000 calls a second).
+Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html (1000 calls per second).
 """
 
 import bisect

@@ -1,4 +1,4 @@
-"""What the trials of the Kinesis read and of the write share: the stream is there, and its shards can be listed."""
+"""`StreamTrials` looks at one stream, for the trials of the read and of the write: it is there, its shards can be listed."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -162,7 +162,7 @@ def test_two_hundred_shards_and_a_stopped_sink_stay_within_the_bound(simulator, 
         most = 0
         for _ in range(30):
             time.sleep(0.05)
-            most = max(most, live.pending_bytes + live._reserved)
+            most = max(most, live.pending_bytes + live._context.room.reserved)
         assert most <= (20 << 20) + 8 * (10 << 20)
         assert live.pending_bytes <= 20 << 20
         assert threading.active_count() - before <= 8 + 8 + 2

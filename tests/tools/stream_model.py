@@ -175,12 +175,11 @@ class SteppedLive(KinesisLive):
         clock: Callable[[], float],
         mark: object = None,
     ) -> None:
+        self.pool = ManualPool()
         super().__init__(
             "test", options, AwsOptions(access_key="x", secret_key="x"), client=model, store=store,
-            shards=model.list_shards, clock=clock,
+            shards=model.list_shards, clock=clock, pool=self.pool,
         )  # fmt: skip
-        self.pool = ManualPool()
-        self._pool = self.pool  # type: ignore[assignment]
         self.coordinator = self._coordinator
         self.resume(mark)
 

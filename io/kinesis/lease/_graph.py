@@ -1,4 +1,4 @@
-"""Which shards there are to read, in which order, and from where: a stream's family tree. Pure.
+"""The family tree of a stream tells which shards there are to read, in which order, and from where.
 
 Problem. A split makes two children of a shard, a merge one child of two parents. Records with one partition key
 are in order only if a child is read after all its parents.

@@ -1,4 +1,4 @@
-"""Which leases a worker should take. Pure.
+"""`choose` tells which leases a worker should take.
 
 Problem. Workers see only the table. Each decides alone, and together they must end up with shares that differ by
 one at most, soon after one came, went or died.

@@ -1,4 +1,4 @@
-"""How far a shard is done: what was fetched, what was handed out, and what of that is acknowledged.
+"""`ShardProgress` keeps how far a shard is done: what was fetched, what was handed out, and what is acknowledged.
 
 Invariants.
 - The checkpoint moves only over stretches that are acknowledged without a gap: it is the start of the oldest

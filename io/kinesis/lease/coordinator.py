@@ -1,4 +1,4 @@
-"""Holds leases: finds shards, takes leases, renews them, writes checkpoints, gives leases up.
+"""`Coordinator` holds leases: it finds shards, takes leases, renews them, writes checkpoints, and gives leases up.
 
 One `tick` does what is due: list the shards, look at the table, renew what is held (the checkpoint rides on
 the renewal), follow up shards that have ended, take what is free or our share. A thread of the live source calls
@@ -6,25 +6,25 @@ it; all of it runs in that one thread, but for the renewals' writes.
 
 Invariants.
 - A lease is valid for the failover time since its last successful write *began*. Beyond that the shard is not
-  read (`Held.valid`) until a write succeeds; if another worker took it meanwhile, the write fails and the
+  read (`HeldShard.valid`) until a write succeeds; if another worker took it meanwhile, the write fails and the
   lease is lost, with everything fetched under it.
-- At most one write a lease and interval: a checkpoint is a renewal.
+- At most one write per lease and interval: a checkpoint is a renewal.
 - SHARD_END is written only after the children have leases, so nobody can take the stream for finished.
 - A fault of DynamoDB that may pass costs nothing but time; a refused permission ends the job.
 """
 
-import dataclasses
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Generic, TypeVar
 
 from penstock.io.errors import AccessDenied, NotFound, PenstockError
 from penstock.io.kinesis.lease._graph import is_readable, missing_leases
 from penstock.io.kinesis.lease._plan import LeaseWatch, choose
-from penstock.io.kinesis.lease.checkpoints import ShardProgress
+from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseStore
 from penstock.io.kinesis.lease.worker_names import is_gone
 from penstock.io.kinesis.positions import LATEST, SHARD_END, Position
@@ -32,7 +32,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.meters import METERS
 
-__all__ = ["Coordinator", "Held", "LeaseHost"]
+__all__ = ["Coordinator"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,49 +42,10 @@ _CHECKPOINTS = METERS.counter(
 _RENEWAL_THREADS = 8
 _WARN_EVERY_S = 60.0
 
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Held:
-    """A lease of ours.
-
-    Attributes:
-        lease: the row as we last wrote it.
-        progress: how far its shard is done.
-        valid_until: the shard may be read until then, by the coordinator's clock.
-        renew_at: the next renewal is due then.
-        checkpoint_at: the next checkpoint is due then, if there is one.
-        checkpointed_at: when we last wrote one; None before the first.
-    """
-
-    lease: Lease
-    progress: ShardProgress
-    valid_until: float
-    renew_at: float
-    checkpoint_at: float
-    checkpointed_at: float | None = None
-
-    def valid(self, now: float) -> bool:
-        """Whether the shard may be read."""
-        return now < self.valid_until and not self.progress.lost
+_Held = TypeVar("_Held", bound=HeldShard)
 
 
-class LeaseHost(Protocol):
-    """What the coordinator asks of the live source."""
-
-    def open_shard(self, lease: Lease, shard: Shard | None) -> ShardProgress:
-        """We hold that lease now: get ready to read."""
-
-    def start_reading(self, held: Held) -> None:
-        """Begin to read."""
-
-    def checkpoint_of(self, progress: ShardProgress) -> Position:
-        """Up to where all is acknowledged."""
-
-    def close_shard(self, held: Held) -> None:
-        """Stop reading; when `held.progress.lost`, forget what was fetched too."""
-
-
-class Coordinator:
+class Coordinator(Generic[_Held]):
     """One worker of an application. Not thread-safe: one thread ticks.
 
     Args:
@@ -92,14 +53,15 @@ class Coordinator:
         list_shards: the stream's shards, all of them.
         options: intervals, starting point.
         worker: our name, which nobody else has.
-        host: reads the shards.
+        open_shard: makes ready what reads a shard whose lease is ours from now on; its `start` begins to read.
+        lock: guards `held`, which other threads look at.
         clock: seconds that only go forward.
         wall_ms: milliseconds since 1970.
         gone: whether the worker of a name is known not to run any more.
 
     Attributes:
         settled: whether every shard that can be read is read, by us or by a worker seen alive.
-        held: our leases, by shard.
+        held: the shards whose leases are ours, by id.
     """
 
     def __init__(
@@ -108,7 +70,8 @@ class Coordinator:
         list_shards: Callable[[], list[Shard]],
         options: KinesisReadOptions,
         worker: str,
-        host: LeaseHost,
+        open_shard: Callable[[Lease, Shard | None], _Held],
+        lock: threading.Condition,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: int(time.time() * 1000),
         gone: Callable[[str], bool] = is_gone,
@@ -116,11 +79,12 @@ class Coordinator:
         settings = options.settings
         self.worker = worker
         self.settled = False
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, _Held] = {}
         self._store = store
         self._list_shards = list_shards
         self._options = options
-        self._host = host
+        self._open_shard = open_shard
+        self._lock = lock
         self._clock = clock
         self._wall_ms = wall_ms
         self._failover_s = settings.failoverTimeMillis / 1000
@@ -152,7 +116,7 @@ class Coordinator:
         return self._pause()
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
-        """Runs `action`; a fault that may pass is said once a minute and tried again."""
+        """Runs `action`; a fault that may pass is said once per minute, and tried again."""
         try:
             action()
         except (AccessDenied, NotFound):
@@ -173,19 +137,17 @@ class Coordinator:
         due = [self._look_at, self._sync_at]
         for each in self.held.values():
             due.append(each.renew_at)
-            if self._has_news(each):
+            if each.news is not None:
                 due.append(each.checkpoint_at)
         return max(0.0, min(due) - self._clock())
 
     # -- renewals and checkpoints ----------------------------------------------------------------------
 
-    def _has_news(self, held: Held) -> bool:
-        return held.lease.position < self._host.checkpoint_of(held.progress) < SHARD_END
+    @staticmethod
+    def _is_due(held: HeldShard, now: float) -> bool:
+        return now >= held.renew_at or (now >= held.checkpoint_at and held.news is not None)
 
-    def _is_due(self, held: Held, now: float) -> bool:
-        return now >= held.renew_at or (now >= held.checkpoint_at and self._has_news(held))
-
-    def _renew(self, due: list[Held]) -> None:
+    def _renew(self, due: list[_Held]) -> None:
         if len(due) <= 2:
             results = [self._renew_one(each) for each in due]
         else:
@@ -201,20 +163,15 @@ class Coordinator:
                 held.renew_at = self._clock() + 1.0
                 self._warn("renew", result)
 
-    def _renew_one(self, held: Held) -> LeaseLost | PenstockError | None:
+    def _renew_one(self, held: HeldShard) -> LeaseLost | PenstockError | None:
         now = self._clock()
-        position = self._host.checkpoint_of(held.progress)
-        # SHARD_END has its own step, which sees to the children first.
-        checkpoint = None
-        if held.lease.position < position < SHARD_END and now >= held.checkpoint_at:
-            checkpoint = position
         try:
-            self._write(held, held.lease.renewed(checkpoint))
+            self._write(held, held.lease.renewed(held.news if now >= held.checkpoint_at else None))
         except (LeaseLost, PenstockError) as error:
             return error
         return None
 
-    def _write(self, held: Held, new: Lease) -> None:
+    def _write(self, held: HeldShard, new: Lease) -> None:
         begun = self._clock()
         self._store.replace(held.lease, new)
         if new.position != held.lease.position:
@@ -225,38 +182,38 @@ class Coordinator:
         held.valid_until = begun + self._failover_s
         held.renew_at = begun + self._renew_s
 
-    def _lose(self, held: Held) -> None:
+    def _lose(self, held: _Held) -> None:
         _LOGGER.warning(
             "lease %s of application %s is no longer ours (we are %s). Stopped reading it; no action needed.",
-            held.lease.shard_id, self._options.application_name, self.worker,
+            held.shard_id, self._options.application_name, self.worker,
         )  # fmt: skip
         self._drop(held, lost=True)
         self._look_at = self._clock()
 
-    def _drop(self, held: Held, *, lost: bool) -> None:
-        del self.held[held.lease.shard_id]
-        held.progress.lost = lost
-        self._host.close_shard(held)
+    def _drop(self, held: _Held, *, lost: bool) -> None:
+        with self._lock:
+            del self.held[held.shard_id]
+        held.close(lost=lost)
 
-    def give_back(self, held: Held) -> None:
+    def give_back(self, held: _Held) -> None:
         """Lets a lease go that we will take again, to read its shard from elsewhere."""
         try:
             self._store.replace(held.lease, held.lease.released())
         except (LeaseLost, PenstockError) as error:
-            _LOGGER.info("lease %s: %s", held.lease.shard_id, error)
+            _LOGGER.info("lease %s: %s", held.shard_id, error)
         self._drop(held, lost=True)
         self._look_at = self._clock()
 
     # -- shards that have ended ------------------------------------------------------------------------
 
     def _follow_ended(self) -> None:
-        ended = [each for each in self.held.values() if self._host.checkpoint_of(each.progress) == SHARD_END]
+        ended = [each for each in self.held.values() if each.checkpoint == SHARD_END]
         if not ended:
             return
         self.settled = False
         self._sync()
         for held in ended:
-            shard_id = held.lease.shard_id
+            shard_id = held.shard_id
             children = tuple(sorted(s.shard_id for s in self._shards.values() if shard_id in s.parents))
             try:
                 self._write(held, held.lease.renewed(SHARD_END, children))
@@ -309,7 +266,7 @@ class Coordinator:
         self._look_at = now + self._look_s
         found = {lease.shard_id: lease for lease in leases}
         for held in list(self.held.values()):
-            row = found.get(held.lease.shard_id)
+            row = found.get(held.shard_id)
             if row is None or row.owner != self.worker:
                 self._lose(held)
         positions = {lease.shard_id: lease.position for lease in leases}
@@ -341,18 +298,22 @@ class Coordinator:
             self._store.replace(lease, new)
         except LeaseLost:
             return False
-        shard = self._shards.get(lease.shard_id)
-        progress = self._host.open_shard(new, shard)
-        held = Held(
-            new,
-            progress,
-            valid_until=begun + self._failover_s,
-            renew_at=begun + self._renew_s,
-            checkpoint_at=begun + self._options.checkpoint_interval_seconds,
-        )
-        self.held[lease.shard_id] = held
-        self._host.start_reading(held)
+        held = self._open_shard(new, self._shards.get(lease.shard_id))
+        held.valid_until = begun + self._failover_s
+        held.renew_at = begun + self._renew_s
+        held.checkpoint_at = begun + self._options.checkpoint_interval_seconds
+        with self._lock:
+            self.held[lease.shard_id] = held
+        held.start()
         return True
+
+    def hurry_checkpoint(self, shard_id: str) -> Position | None:
+        """Makes the checkpoint of a shard due now; None when the row has it already, or the lease isn't ours."""
+        held = self.held.get(shard_id)
+        if held is None or held.checkpoint <= held.lease.position:
+            return None
+        held.checkpoint_at = -math.inf
+        return held.checkpoint
 
     def shard_is_missing(self, shard_id: str) -> bool:
         """Whether the stream, asked now, has no such shard."""
@@ -365,14 +326,12 @@ class Coordinator:
         """A clean stop: last checkpoints, and leases free for others at once, one write each."""
         self._attempt("follow ended shards", self._follow_ended)
         for held in list(self.held.values()):
-            position = self._host.checkpoint_of(held.progress)
-            news = position if held.lease.position < position < SHARD_END else None
             try:
-                self._store.replace(held.lease, held.lease.renewed(news).released())
+                self._store.replace(held.lease, held.lease.renewed(held.news).released())
             except LeaseLost:
-                _LOGGER.info("lease %s was taken by another worker meanwhile", held.lease.shard_id)
+                _LOGGER.info("lease %s was taken by another worker meanwhile", held.shard_id)
             except PenstockError as error:
-                _LOGGER.warning("the last checkpoint of %s is not written: %s", held.lease.shard_id, error)
+                _LOGGER.warning("the last checkpoint of %s is not written: %s", held.shard_id, error)
             self._drop(held, lost=False)
         if self._writers is not None:
             self._writers.shutdown()

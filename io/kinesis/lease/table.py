@@ -1,7 +1,7 @@
-"""The lease table: who reads which shard, and how far everything is done. KCL's format, in DynamoDB.
+"""`LeaseTable` keeps in DynamoDB who reads which shard, and how far each shard is done. The format is KCL's.
 
 Problem. Workers that know nothing of each other share the shards of a stream, and an application may move over
-from KCL (Logstash's input plugin, a Java consumer) and back, so the table is KCL's: one row a shard, the
+from KCL (Logstash's input plugin, a Java consumer) and back, so the table is KCL's: one row per shard, the
 attributes of KCL 1.x and 2.x; further attributes and rows (KCL 3 keeps its leader and statistics here) are left
 alone.
 

@@ -1,4 +1,4 @@
-"""The name a worker gives itself in the lease table, and what it tells of a worker that is gone.
+"""`name_worker` names a worker in the lease table, so that `is_gone` can tell whether that worker still runs.
 
 Problem. After a crash the successor must not wait until the dead worker's leases have gone stale (10 s), but
 must never take them from one that lives.

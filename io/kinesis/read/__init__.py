@@ -1,5 +1,6 @@
-"""Reads a stream: shards, their readers, and the Beam source over them.
+"""The read room reads a stream: it has the Beam source, the shards of a process, and their readers.
 
-- `source`: `ReadFromKinesis`.    - `live_stream`: the shards of this process.    - `shard_reader`: one shard.
-- `fetching`: the threads.    - `metrics`, `shard_status`: what is counted.    - `preflight`, `policy`: before the start.
+- `source`: `ReadFromKinesis`.    - `live_stream`: all shards of this process.    - `live_shard`: one shard.
+- `shard_reader`: fetches and takes apart.    - `fetching`: the threads.    - `metrics`: what is counted.
+- `preflight`, `policy`: what is tried, and needed, before the start.
 """

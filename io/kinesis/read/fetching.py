@@ -1,11 +1,11 @@
-"""A bounded pool of threads for any number of shards, each read when its time has come.
+"""`FetchPool` reads any number of shards on a bounded number of threads, each shard when its time has come.
 
 Plan. A heap of (due time, task). A free thread takes the task that is due longest, runs it once (one read of one
 shard) and puts it back with the time of its next run. So a busy shard waits behind every other that is due, a slow
 one occupies one thread at most, and 200 idle shards cost their reads and nothing else. One waiting thread (the
 leader) sleeps until the next task is due; the others sleep until they are woken.
 
-Refused: a thread a shard (200 shards, 200 stacks, and no bound on what is in flight).
+Refused: one thread per shard (200 shards, 200 stacks, and no bound on what is in flight).
 """
 
 import heapq

@@ -1,7 +1,8 @@
-"""The live source of a Kinesis stream: one lease worker, its shards' readers, and what of them is acknowledged.
+"""`KinesisLive` reads the shards of one stream: as one worker among others, it holds leases and queues what it reads.
 
 Threads: a coordinator (leases, checkpoints), up to `fetch_threads` fetchers, Beam's reader, and whoever
-acknowledges. Progress of shards is guarded by the live source's one lock (`_changed`).
+acknowledges. One object per shard (`LiveShard`) owns its lease, its progress and its reader; the coordinator holds them by
+id. What the threads share of it is guarded by the live source's one lock (`_changed`).
 
 Which position wins. Where a shard is opened, the larger of the runner's mark and the lease: both were written
 only for what is durable downstream. When a reader comes back with another mark than the last one handed out, a
@@ -15,27 +16,24 @@ decoded), which is asked for only when there is room for about as much as the la
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import Peer
-from penstock.io.errors import AccessDenied, NotFound, PeerError, PenstockError
-from penstock.io.kinesis.kpl._deaggregation import HashRange
-from penstock.io.kinesis.lease.checkpoints import ShardProgress, Stretch
-from penstock.io.kinesis.lease.coordinator import Coordinator, Held
+from penstock.io.errors import PeerError, PenstockError
+from penstock.io.kinesis.lease.checkpoints import Stretch
+from penstock.io.kinesis.lease.coordinator import Coordinator
 from penstock.io.kinesis.lease.table import Lease, LeaseStore, LeaseTable, MemoryLeases
 from penstock.io.kinesis.lease.worker_names import name_worker
-from penstock.io.kinesis.positions import AT_TIMESTAMP, SHARD_END, Position, read_marks, write_marks
+from penstock.io.kinesis.positions import SHARD_END, Position, read_marks, write_marks
 from penstock.io.kinesis.read.fetching import FetchPool
+from penstock.io.kinesis.read.live_shard import LiveShard, ReadContext, ReplyRoom
 from penstock.io.kinesis.read.metrics import ReadMetrics
-from penstock.io.kinesis.read.shard_reader import Piece, ShardReader
-from penstock.io.kinesis.read.shard_status import shards_of
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.wire.client import KinesisClient, connect
-from penstock.io.meters import METERS
 
 __all__ = ["KinesisLive"]
 
@@ -57,6 +55,7 @@ class KinesisLive(LiveSource):
         store: likewise.
         shards: lists the stream's shards; likewise.
         clock: seconds that only go forward.
+        pool: for tests; else `fetch_threads` threads.
 
     Raises:
         PenstockError: no credentials, or the lease table can't be made.
@@ -73,6 +72,7 @@ class KinesisLive(LiveSource):
         store: LeaseStore | None = None,
         shards: Callable[[], list[Shard]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pool: FetchPool | None = None,
     ) -> None:
         super().__init__(
             key,
@@ -90,12 +90,13 @@ class KinesisLive(LiveSource):
                 else MemoryLeases()
             )
         self._store = store
-        self._coordinator = Coordinator(
+        self._coordinator: Coordinator[LiveShard] = Coordinator(
             store,
             shards or (lambda: list_shards(self._session, options.kinesis_stream_name)),
             options,
             name_worker(),
-            self,
+            self._open_shard,
+            self._changed,
             clock,
         )
         self._clock = clock
@@ -104,17 +105,28 @@ class KinesisLive(LiveSource):
             if options.metrics == "cloudwatch"
             else None
         )
-        self._pool = FetchPool(options.fetch_threads, self._defect)
+        self._pool = pool or FetchPool(options.fetch_threads, self._defect)
         self._thread = threading.Thread(target=self._coordinate, name="kinesis-coordinator", daemon=True)
         self._started = False
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._marks: dict[str, Position] = {}
-        self._progress: dict[str, ShardProgress] = {}
-        self._readers: dict[str, ShardReader] = {}
-        self._held: dict[ShardReader, Held] = {}
-        self._reserved = 0
+        """Of the shards that we don't hold: what the runner restored, and where we left off."""
         self._watermark_ms = 0
+        self._context = ReadContext(
+            options=options,
+            client=self._client,
+            session=self._session,
+            source=self,
+            lock=self._changed,
+            room=ReplyRoom(self, self._changed),
+            pool=self._pool,
+            metrics=self._metrics,
+            clock=clock,
+            look_soon=self._wake.set,
+            is_missing=self._coordinator.shard_is_missing,
+            closed=self._shard_closed,
+        )
 
     # -- Beam's reader ---------------------------------------------------------------------------------
 
@@ -132,21 +144,21 @@ class KinesisLive(LiveSource):
             if marks == self._current_marks():
                 return
             ahead = [
-                progress
-                for shard_id, progress in self._progress.items()
-                if marks.get(shard_id, progress.mark) > progress.mark
+                shard
+                for shard in self._held()
+                if marks.get(shard.shard_id, shard.progress.mark) > shard.progress.mark
             ]
             self._marks.update(
                 (shard_id, mark) for shard_id, mark in marks.items() if mark > self._marks.get(shard_id, mark)
             )
             # Leases are taken again, and the shards opened at the mark.
-            for progress in ahead:
+            for shard in ahead:
                 _LOGGER.warning(
-                    "%s: the runner is ahead in shard %s; opening it anew", self.key, progress.shard_id
+                    "%s: the runner is ahead in shard %s; opening it anew", self.key, shard.shard_id
                 )
-                self._marks[progress.shard_id] = marks[progress.shard_id]
-                progress.lost = True
-                self._forget(progress)
+                self._marks[shard.shard_id] = marks[shard.shard_id]
+                shard.progress.lost = True
+                self._shard_closed(shard)
             lost = bool(self._handed_out)
         if ahead:
             self._wake.set()
@@ -159,8 +171,12 @@ class KinesisLive(LiveSource):
         if self._metrics is not None:
             self._metrics.start()
 
+    def _held(self) -> list[LiveShard]:
+        """The shards that we hold and go on with. Call it under the lock."""
+        return [shard for shard in self._coordinator.held.values() if not shard.progress.lost]
+
     def _current_marks(self) -> dict[str, Position]:
-        known = {shard_id: progress.mark for shard_id, progress in self._progress.items()}
+        known = {shard.shard_id: shard.progress.mark for shard in self._held()}
         return {
             shard_id: mark
             for shard_id, mark in (self._marks | known).items()
@@ -198,164 +214,75 @@ class KinesisLive(LiveSource):
 
     def peers(self) -> list[Peer]:
         """The shards that we read."""
+        now, wall = self._clock(), time.time()
         with self._changed:
-            return shards_of(self._held, self._clock(), time.time())
+            return [shard.status(now, wall) for _, shard in sorted(self._coordinator.held.items())]
 
     @property
     def ready(self) -> bool:
         """Whether every shard is read, by us up to its tip or by another worker seen alive."""
         with self._changed:
-            readers = list(self._readers.values())
-            ended = any(
-                progress.ended for progress in self._progress.values() if progress.shard_id in self._readers
-            )
-        return self._coordinator.settled and not ended and all(reader.at_tip for reader in readers)
+            at_tip = all(shard.reader.at_tip and not shard.progress.ended for shard in self._held())
+        return self._coordinator.settled and at_tip
 
     def watermark_ms(self) -> int:
         """The oldest arrival time that may still come; a shard at its tip holds nothing back."""
         now = int(time.time() * 1000)
         with self._changed:
-            times = [
-                now if reader.at_tip and progress.idle else progress.arrived_ms
-                for shard_id, reader in self._readers.items()
-                if (progress := self._progress.get(shard_id)) is not None
-            ]
+            times = [shard.watermark_ms(now) for shard in self._held()]
             found = min(times, default=0 if not self._coordinator.settled else now)
             self._watermark_ms = max(self._watermark_ms, min(found, now))
             return self._watermark_ms
 
-    # -- for readers (fetcher threads) -----------------------------------------------------------------
+    # -- for the archive -------------------------------------------------------------------------------
 
-    def may_read(self, reader: ShardReader) -> bool:
-        """Whether the lease is valid and there is somebody to read for."""
-        held = self._held.get(reader)
-        if held is None or held.progress.lost or self.stopping:
-            reader.finished = True
-            return False
-        return held.valid(self._clock()) and self.failure is None
+    @property
+    def all_handed_out(self) -> bool:
+        """Whether nothing waits in the queue; what is handed out may still be on its way."""
+        return not self._queue
 
-    def reserve(self, size: int) -> bool:
-        """Whether there is room for a reply of about that size."""
+    def shards_of(self, tokens: Iterable[int]) -> dict[int, str]:
+        """The shard of each of these tokens that is still handed out (those of a lost lease are not)."""
         with self._changed:
-            taken = self.pending_bytes + self._reserved
-            if taken and taken + size > self.max_pending_bytes:
+            return {
+                token: self._handed_out[token].context.progress.shard_id
+                for token in tokens
+                if token in self._handed_out
+            }
+
+    def store_checkpoint(self, shard_id: str, timeout_s: float) -> bool:
+        """Writes a shard's checkpoint now instead of when it is due.
+
+        Returns:
+            Whether the lease table has it (or the lease isn't ours any more), within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while self._coordinator.hurry_checkpoint(shard_id):
+            if time.monotonic() >= deadline or self._closing.is_set():
                 return False
-            if self.pending_events >= self.max_pending_events:
-                return False
-            self._reserved += size
-            return True
-
-    def free(self, size: int) -> None:
-        """Gives back what `reserve` took."""
-        with self._changed:
-            self._reserved -= size
-
-    def deliver(self, reader: ShardReader, piece: Piece) -> bool:
-        """Queues a piece, waiting for room."""
-        held = self._held.get(reader)
-        if held is None:
-            return False
-        progress = held.progress
-        with self._changed:
-            if progress.lost:
-                return False
-            stretch = progress.open(piece.end, piece.arrived_ms)
-        chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms)
-        if self.offer(chunk, give_up=lambda: progress.lost or not held.valid(self._clock())):
-            return True
-        with self._changed:
-            progress.withdraw(stretch)
-        return False
-
-    def at_end(self, reader: ShardReader) -> None:
-        """The shard is closed and read to its end."""
-        held = self._held.get(reader)
-        if held is not None:
-            with self._changed:
-                held.progress.ended = True
             self._wake.set()
+            time.sleep(0.02)
+        return True
 
-    def missing(self, reader: ShardReader) -> None:
-        """The service doesn't know the shard: gone with the retention, or the whole stream is."""
-        try:
-            if not self._coordinator.shard_is_missing(reader.shard_id):
-                return
-        except (AccessDenied, NotFound) as failure:
-            self.fail(failure)
-            reader.finished = True
+    # -- shards (coordinator and fetcher threads) ------------------------------------------------------
+
+    def _open_shard(self, lease: Lease, shard: Shard | None) -> LiveShard:
+        """Starts from the larger of the runner's mark and the lease."""
+        with self._changed:
+            start = max(lease.position, self._marks.get(lease.shard_id, lease.position))
+        return LiveShard(self._context, lease, shard, start)
+
+    def _shard_closed(self, shard: LiveShard) -> None:
+        """What was fetched under a lost lease is forgotten; else the shard's mark stays known."""
+        if shard.progress.lost:
+            self._discard(lambda chunk: chunk.context.progress is shard.progress)
             return
-        except PenstockError:
-            return  # a fault that may pass; the reader asks again
-        _LOGGER.warning("%s has passed its retention; taking it for finished", reader)
-        reader.finished = True
-        self.at_end(reader)
-
-    def sample(self, shard_id: str, values: dict[str, float]) -> None:
-        """One read, for CloudWatch and for whoever looks."""
-        METERS.requested("kinesis_get_records", values["Time"] / 1000, int(values["DataBytesProcessed"]))
-        if self._metrics is not None:
-            self._metrics.sample(shard_id, values)
+        with self._changed:
+            self._marks[shard.shard_id] = shard.progress.mark
 
     def _defect(self, error: BaseException) -> None:
         message = f"reading stream {self.options.stream_name} failed: {type(error).__name__}: {error}"
         self.fail(PeerError(message[:500]))
-
-    # -- for the coordinator (its thread) --------------------------------------------------------------
-
-    def open_shard(self, lease: Lease, shard: Shard | None) -> ShardProgress:
-        """Starts from the larger of the runner's mark and the lease."""
-        with self._changed:
-            start = max(lease.position, self._marks.get(lease.shard_id, lease.position))
-            progress = ShardProgress(lease.shard_id, start)
-            if start == SHARD_END:
-                progress.ended = True
-            self._progress[lease.shard_id] = progress
-        started_s = self.options.initial_timestamp
-        if lease.started_ms is not None and start != AT_TIMESTAMP:
-            started_s = lease.started_ms / 1000
-        reader = ShardReader(
-            lease.shard_id,
-            start,
-            started_s,
-            HashRange.of(shard.start, shard.end) if shard is not None else None,
-            self.options,
-            self._client,
-            self._session,
-            self,
-            self._clock,
-        )
-        with self._changed:
-            self._readers[lease.shard_id] = reader
-        return progress
-
-    def start_reading(self, held: Held) -> None:
-        """Begins to fetch."""
-        reader = self._readers[held.lease.shard_id]
-        self._held[reader] = held
-        _LOGGER.info("reading %s from %s", reader, held.progress.fetched.text())
-        if not held.progress.ended:
-            self._pool.add(reader.step)
-
-    def checkpoint_of(self, progress: ShardProgress) -> Position:
-        """Up to where all is acknowledged."""
-        with self._changed:
-            return progress.checkpoint
-
-    def close_shard(self, held: Held) -> None:
-        """Stops reading, and forgets what was fetched if the lease is lost."""
-        with self._changed:
-            reader = self._readers.pop(held.lease.shard_id, None)
-        if reader is not None:
-            reader.finished = True
-            self._held.pop(reader, None)
-        if held.progress.lost:
-            self._forget(held.progress)
-
-    def _forget(self, progress: ShardProgress) -> None:
-        self._discard(lambda chunk: chunk.context.progress is progress)
-        with self._changed:
-            if self._progress.get(progress.shard_id) is progress:
-                del self._progress[progress.shard_id]
 
     def _coordinate(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The IAM policy that the Kinesis read needs: one source for `--help`, `penstock check`, the docs and the tests."""
+"""`read_policy` gives the IAM policy of the Kinesis read, for `--help`, `penstock check`, the docs and the tests alike."""
 
 import json
 from typing import Any

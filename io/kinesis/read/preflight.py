@@ -1,4 +1,4 @@
-"""What the Kinesis read needs before the pipeline runs: the stream, a record of it, and the lease table."""
+"""`read_trials` tries before the start what the Kinesis read needs: the stream, one record, and the lease table."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Reads one shard: iterators, pace, faults, de-aggregation. One `step` is one GetRecords.
+"""`ShardReader` fetches one shard and takes it apart: iterators, pace, faults, de-aggregation.
 
 Invariants.
 - A position is always opened AT its sequence number, and what it covers is skipped: a checkpoint may lie
   inside an aggregated record. If the first record found is a later one, the position is older than the
   stream's retention: said once, then read on from the oldest record there is.
 - Nothing is fetched without a valid lease, and nothing fetched is kept back: the records before a fault
-  (a key that KMS refuses) were handed on by the step before.
+  (a key that KMS refuses) were handed on by the read before.
 - The iterator moves on only when all of a reply is queued. A reply that could not be queued is forgotten.
 
 Pace (per shard, service's limits): `shard_reads_per_second` from the start of one read to the next,
@@ -19,11 +19,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from penstock.io.aws.session import AwsSession
 from penstock.io.backoff import delays
-from penstock.io.errors import PenstockError
 from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggregate_all
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -31,7 +29,7 @@ from penstock.io.kinesis.wire.calls import CallFailed, GetRecordsReply, KinesisC
 from penstock.io.meters import METERS
 from penstock.transforms.batch import Event
 
-__all__ = ["Piece", "ReaderHost", "ShardReader"]
+__all__ = ["Deliver", "Piece", "ShardReader"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,32 +61,8 @@ class Piece(NamedTuple):
     arrived_ms: int
 
 
-class ReaderHost(Protocol):
-    """What a reader needs of its live source."""
-
-    def may_read(self, reader: "ShardReader") -> bool:
-        """Whether the lease is still valid."""
-
-    def reserve(self, size: int) -> bool:
-        """Room for a reply of about that many bytes; False: not now. `free` gives it back."""
-
-    def free(self, size: int) -> None:
-        """Gives back what `reserve` took."""
-
-    def deliver(self, reader: "ShardReader", piece: Piece) -> bool:
-        """Queues a piece, waiting for room; False when it can't be queued any more."""
-
-    def at_end(self, reader: "ShardReader") -> None:
-        """The shard is closed and read to its end."""
-
-    def missing(self, reader: "ShardReader") -> None:
-        """The service doesn't know the shard (any more)."""
-
-    def fail(self, failure: PenstockError) -> None:
-        """The job must end."""
-
-    def sample(self, shard_id: str, values: dict[str, float]) -> None:
-        """What one read took and gave, under KCL's metric names."""
+Deliver = Callable[[Piece], bool]
+"""Queues a piece, waiting for room. False: it can't be queued any more."""
 
 
 class ShardReader:
@@ -101,8 +75,6 @@ class ShardReader:
         hash_range: the shard's hash keys.
         options: what to read, how fast.
         client: makes the calls.
-        session: explains what can't be retried.
-        host: takes what is read.
         clock: seconds that only go forward.
 
     Attributes:
@@ -112,6 +84,7 @@ class ShardReader:
         records: Kinesis records read; `user_records` and `data_bytes` likewise.
         out_of_range: user records outside the shard's hash keys.
         throttled: replies that asked for less.
+        estimate: bytes that the next reply may hold.
     """
 
     def __init__(
@@ -122,8 +95,6 @@ class ShardReader:
         hash_range: HashRange | None,
         options: KinesisReadOptions,
         client: KinesisClient,
-        session: AwsSession,
-        host: ReaderHost,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shard_id = shard_id
@@ -137,12 +108,10 @@ class ShardReader:
         self._options = options
         self._settings = options.settings
         self._client = client
-        self._session = session
-        self._host = host
         self._clock = clock
         self._iterator: str | None = None
         self._expected: int | None = None
-        self._estimate = _FIRST_ESTIMATE
+        self.estimate = _FIRST_ESTIMATE
         self._due = 0.0
         self._limit = self._settings.maxRecords
         self._backoff = delays(0.25, 5.0)
@@ -163,46 +132,26 @@ class ShardReader:
         late = 0.0 if self.finished else now - self._due
         return self.millis_behind / 1000 + (late if late > _LATE_S else 0.0)
 
-    def step(self) -> float | None:
-        """One read; returns the seconds until the next one, None when there is none."""
-        if self.finished:
-            return None
-        if not self._host.may_read(self):
-            return None if self.finished else 0.25
-        reserved = self._estimate
-        if not self._host.reserve(reserved):
-            return 0.05
-        begun, user_records, data_bytes = self._clock(), self.user_records, self.data_bytes
-        success = False
-        try:
-            pause = self._read(begun)
-            success = True
-            return pause
-        except CallFailed as failure:
-            return self._failed(failure)
-        finally:
-            self._host.free(reserved)
-            values = {
-                "RecordsProcessed": float(self.user_records - user_records),
-                "DataBytesProcessed": float(self.data_bytes - data_bytes),
-                "Success": float(success),
-                "Time": (self._clock() - begun) * 1000,
-            }
-            if success and self.millis_behind is not None:
-                values["MillisBehindLatest"] = float(self.millis_behind)
-            self._host.sample(self.shard_id, values)
+    def read(self, deliver: Deliver, begun: float) -> float | None:
+        """Makes one read; returns the seconds until the next one, None when the shard is read to its end (`finished`).
 
-    def _read(self, begun: float) -> float | None:
+        Args:
+            deliver: takes what was read, piece by piece.
+            begun: now.
+
+        Raises:
+            CallFailed: see `back_off`.
+        """
         if self._iterator is None:
             self._iterator = self._open()
         limit = self._limit
         reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
-        size = self._take_in(reply)
+        size = self._take_in(reply, deliver)
         if size is None:
             return 0.25  # stopping, or the lease is gone: may_read decides
-        self._estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
+        self.estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
         if size:
             wanted = max(_FEWEST_RECORDS, _REPLY_BYTES * len(reply.records) // size)
             self._limit = min(self._settings.maxRecords, wanted)
@@ -212,7 +161,6 @@ class ShardReader:
         if self._iterator is None:
             self.finished = True
             self.at_tip = True
-            self._host.at_end(self)
             return None
         # Some emulators always say 0: a large reply then means that more is waiting.
         more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
@@ -254,7 +202,7 @@ class ShardReader:
 
     # -- what a reply holds ----------------------------------------------------------------------------
 
-    def _take_in(self, reply: GetRecordsReply) -> int | None:
+    def _take_in(self, reply: GetRecordsReply, deliver: Deliver) -> int | None:
         """Hands on a reply; returns its bytes, None when it could not all be queued."""
         if not reply.records:
             return 0
@@ -265,7 +213,7 @@ class ShardReader:
             self._expected = None
         size = 0
         for piece in self._pieces(reply.records):
-            if not self._host.deliver(self, piece):
+            if not deliver(piece):
                 self._iterator = None  # read again from `_position`, should the lease stay ours
                 return None
             self._position = piece.end
@@ -364,7 +312,8 @@ class ShardReader:
             self, self._position.text(), why,
         )  # fmt: skip
 
-    def _failed(self, failure: CallFailed) -> float | None:
+    def back_off(self, failure: CallFailed) -> float | None:
+        """The seconds until the next try after a read that failed; None when another try is of no use."""
         self.at_tip = False
         METERS.retried("kinesis_get_records", failure.code)
         if failure.throttled:
@@ -382,13 +331,9 @@ class ShardReader:
             return next(self._backoff)
         if failure.code == "ResourceNotFoundException":
             self._iterator = None
-            self._host.missing(self)
-            return None if self.finished else 1.0
-        if failure.retriable:
+        elif failure.retriable:
             if self._clock() - self._warned >= _WARN_EVERY_S:
                 self._warned = self._clock()
                 _LOGGER.warning("%s: %s; trying again", self, failure)
             return next(self._backoff)
-        self.finished = True
-        self._host.fail(failure.explain(self._session, str(self), f"read {self}"))
         return None

@@ -1,4 +1,4 @@
-"""`ReadFromKinesis`: a stream's events, in batches, from checkpoints that never pass what isn't delivered."""
+"""`ReadFromKinesis` gives the events of a stream, in batches. Its checkpoints never pass what isn't delivered."""
 
 import functools
 import time
@@ -116,7 +116,7 @@ class _GaugesDoFn(beam.DoFn):
                 behind.update((shard.shard_id, shard.behind_s) for shard in shards)
         shown = _SHOWN.setdefault(self._key, set())
         for shard_id in shown - behind.keys():
-            # Another worker's from now on, and an old lag of ours would alarm for ever.
+            # Another worker reads the shard from now on; an old lag of ours would alarm for ever.
             Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(0)
         now_ms = time.time() * 1000
         _SHOWN[self._key] = {shard_id for shard_id, seconds in behind.items() if seconds is not None}

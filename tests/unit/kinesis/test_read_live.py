@@ -407,7 +407,7 @@ def test_a_shard_is_behind_until_the_sink_has_its_oldest_record(model, clock):
     model.put("key", b"old")
     live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
     batches = read(live)
-    assert all(reader.at_tip for reader in live._readers.values())
+    assert all(shard.reader.at_tip for shard in live.coordinator.held.values())
     (shard,) = live.peers()
     assert shard.behind_s >= 100
     acknowledge(live, batches)
@@ -443,6 +443,6 @@ def test_gauges_are_shown_at_a_bundles_end_too_and_let_go_of_a_shard_that_went_e
     assert behind_ms > 50_000
     until_ms = gauges.values[f"durable_until_ms.{SHARD}"]
     assert abs(time.time() * 1000 - behind_ms - until_ms) < 5000
-    live.close_shard(next(iter(live._held.values())))
+    live.coordinator._drop(next(iter(live.coordinator.held.values())), lost=False)
     source._GaugesDoFn("test").finish_bundle()
     assert gauges.values == {f"MillisBehindLatest.{SHARD}": 0, f"durable_until_ms.{SHARD}": until_ms}

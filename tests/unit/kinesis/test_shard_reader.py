@@ -2,13 +2,16 @@
 
 import hashlib
 import logging
+import threading
 
 import pytest
 
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied
 from penstock.io.kinesis.kpl._deaggregation import HashRange
+from penstock.io.kinesis.lease.table import Lease
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, Position
+from penstock.io.kinesis.read.live_shard import LiveShard, ReadContext
 from penstock.io.kinesis.read.shard_reader import ShardReader
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import CallFailed
@@ -20,20 +23,19 @@ SHARD = "shardId-000000000000"
 
 
 class Host:
-    """Takes what is read; `full` refuses it."""
+    """The live source, its room and its coordinator: takes what is read; `full` refuses it."""
+
+    stopping = False
+    failure = None
 
     def __init__(self):
-        self.pieces = []
+        self.chunks = []
         self.failures = []
         self.reserved = 0
         self.valid = True
-        self.full = False
-        self.ended = False
+        self.full = self.refuses = False
         self.gone = False
         self.samples = []
-
-    def may_read(self, reader):
-        return self.valid
 
     def reserve(self, size):
         if self.full:
@@ -44,17 +46,15 @@ class Host:
     def free(self, size):
         self.reserved -= size
 
-    def deliver(self, reader, piece):
-        if self.full:
+    def offer(self, chunk, give_up):
+        if self.full or self.refuses:
             return False
-        self.pieces.append(piece)
+        self.chunks.append(chunk)
         return True
 
-    def at_end(self, reader):
-        self.ended = True
-
-    def missing(self, reader):
-        self.gone = reader.finished = True
+    def is_missing(self, shard_id):
+        self.gone = True
+        return True
 
     def fail(self, failure):
         self.failures.append(failure)
@@ -63,12 +63,41 @@ class Host:
         self.samples.append(values)
 
     @property
+    def ended(self):
+        return self.shard.progress.ended
+
+    @property
+    def pieces(self):
+        return [chunk.context for chunk in self.chunks]
+
+    @property
     def events(self):
-        return [event for piece in self.pieces for event in piece.events]
+        return [event for chunk in self.chunks for event in chunk.events]
 
     @property
     def payloads(self):
         return [event.data for event in self.events]
+
+
+class Reading(LiveShard):
+    """A shard and its reader in one."""
+
+    def __init__(self, host, options, model, start, started_s, hash_range):
+        session = AwsSession(AwsOptions(access_key="x", secret_key="x"))
+        context = ReadContext(
+            options, model, session, host, threading.Condition(), host, None, host, Clock(), lambda: None,
+            host.is_missing, lambda shard: None,
+        )  # fmt: skip
+        super().__init__(context, Lease(SHARD, start), None, start)
+        host.shard = self
+        self.host = host
+        self.reader = ShardReader(SHARD, start, started_s, hash_range, options, model, context.clock)
+
+    def valid(self, now):
+        return self.host.valid
+
+    def __getattr__(self, name):
+        return getattr(self.reader, name)
 
 
 class Clock:
@@ -89,10 +118,7 @@ def host():
 
 
 def reader_of(model, host, start=TRIM_HORIZON, started_s=None, hash_range=None, **options):
-    return ShardReader(
-        SHARD, start, started_s, hash_range, KinesisReadOptions("stream", **options), model,
-        AwsSession(AwsOptions(access_key="x", secret_key="x")), host, Clock(),
-    )  # fmt: skip
+    return Reading(host, KinesisReadOptions("stream", **options), model, start, started_s, hash_range)
 
 
 def aggregated(*payloads, keys=(b"a",)):
@@ -126,8 +152,7 @@ def test_an_arn_and_a_name_give_the_same_positions(model, host):
     model.put("key", b"x")
     arn = "arn:aws:kinesis:us-east-1:123456789012:stream/stream"
     options = KinesisReadOptions(arn)
-    session = AwsSession(AwsOptions(access_key="x", secret_key="x"))
-    ShardReader(SHARD, TRIM_HORIZON, None, None, options, model, session, host, Clock()).step()
+    Reading(host, options, model, TRIM_HORIZON, None, None).step()
     reader_of(model, host).step()
     assert len({event.origin.position() for event in host.events}) == 1
 
@@ -168,7 +193,7 @@ def test_large_replies_are_cut_into_chunks(model, host):
     for n in range(1200):
         model.put("key", b"%d" % n)
     reader_of(model, host).step()
-    assert [len(piece.events) for piece in host.pieces] == [500, 500, 200]
+    assert [len(chunk.events) for chunk in host.chunks] == [500, 500, 200]
 
 
 @pytest.mark.parametrize(("rule", "kept"), [("keep", 2), ("drop", 1)])
@@ -341,9 +366,9 @@ def test_a_reply_that_found_no_room_is_read_again(model, host):
     for n in range(3):
         model.put("key", b"%d" % n)
     reader = reader_of(model, host)
-    host.deliver = lambda reader, piece: False
+    host.refuses = True
     assert reader.step() > 0
-    del host.deliver
+    host.refuses = False
     reader.step()
     assert host.payloads == [b"0", b"1", b"2"]
 

@@ -1,0 +1,70 @@
+"""`HeldShard` owns what a worker knows of one shard while it holds the shard's lease.
+
+That is the row as the worker last wrote it, the times until which the row is good, and how far the shard is done. One
+object lives from the moment when the lease is taken until it is given up or lost. The next time is another object, so
+what still refers to the old one (an acknowledgement that comes late) changes nothing.
+"""
+
+import math
+import threading
+
+from penstock.io.kinesis.lease.checkpoints import ShardProgress
+from penstock.io.kinesis.lease.table import Lease
+from penstock.io.kinesis.positions import SHARD_END, Position
+
+__all__ = ["HeldShard"]
+
+
+class HeldShard:
+    """One shard whose lease is ours. Whoever reads shards derives from it and overrides `start` and `close`.
+
+    Args:
+        lease: the row as we wrote it.
+        start: everything up to there is done.
+        lock: guards `progress`.
+
+    Attributes:
+        shard_id: the shard's id.
+        lease: the row as we last wrote it.
+        progress: how far the shard is done.
+        valid_until: the shard may be read until then, by the coordinator's clock.
+        renew_at: when the next renewal is due.
+        checkpoint_at: when the next checkpoint is due, if there is news.
+        checkpointed_at: when the last checkpoint was written; None before the first.
+        closed: whether the lease was given up or lost.
+    """
+
+    def __init__(self, lease: Lease, start: Position, lock: threading.Condition) -> None:
+        self.shard_id = lease.shard_id
+        self.lease = lease
+        self.progress = ShardProgress(lease.shard_id, start)
+        self.progress.ended = start == SHARD_END
+        self.valid_until = self.renew_at = self.checkpoint_at = -math.inf
+        self.checkpointed_at: float | None = None
+        self.closed = False
+        self._lock = lock
+
+    def valid(self, now: float) -> bool:
+        """Whether the shard may be read."""
+        return now < self.valid_until and not self.progress.lost and not self.closed
+
+    @property
+    def checkpoint(self) -> Position:
+        """Everything up to there is acknowledged."""
+        with self._lock:
+            return self.progress.checkpoint
+
+    @property
+    def news(self) -> Position | None:
+        """The checkpoint, where the row is behind it. None at the shard's end, which has a step of its own."""
+        position = self.checkpoint
+        return position if self.lease.position < position < SHARD_END else None
+
+    def start(self) -> None:
+        """Begins to read."""
+
+    def close(self, *, lost: bool) -> None:
+        """Stops reading. When the lease is `lost`, what was fetched under it is forgotten too."""
+        with self._lock:
+            self.closed = True
+            self.progress.lost = self.progress.lost or lost

@@ -1,0 +1,265 @@
+"""`LiveShard` reads one shard whose lease this process holds: lease, progress, reader and memory meet here.
+
+One `step` is one GetRecords, made by a thread of the pool. Before it the shard asks whether the lease is still valid
+and whether there is room for a reply. After it, what was read is queued in the live source, as stretches of the
+shard's progress.
+"""
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+
+from penstock.io.aws.session import AwsSession
+from penstock.io.chain.live_objects import Chunk, LiveSource
+from penstock.io.chain.source_status import ShardStatus
+from penstock.io.errors import AccessDenied, NotFound, PenstockError
+from penstock.io.kinesis.kpl._deaggregation import HashRange
+from penstock.io.kinesis.lease.held_shard import HeldShard
+from penstock.io.kinesis.lease.table import Lease
+from penstock.io.kinesis.positions import AT_TIMESTAMP, Position
+from penstock.io.kinesis.read.fetching import FetchPool
+from penstock.io.kinesis.read.metrics import ReadMetrics
+from penstock.io.kinesis.read.shard_reader import Piece, ShardReader
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.shard_map import Shard
+from penstock.io.kinesis.wire.calls import CallFailed, KinesisClient
+from penstock.io.meters import METERS
+
+__all__ = ["LiveShard", "ReadContext", "ReplyRoom"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_NOT_NOW_S = 0.25
+_NO_ROOM_S = 0.05
+_MISSING_S = 1.0
+
+
+class ReplyRoom:
+    """Room in memory for replies that are on their way, beside what the live source holds already.
+
+    Args:
+        source: whose bounds count.
+        lock: guards them.
+    """
+
+    def __init__(self, source: LiveSource, lock: threading.Condition) -> None:
+        self.reserved = 0
+        self._source = source
+        self._lock = lock
+
+    def reserve(self, size: int) -> bool:
+        """Takes room for a reply of about `size` bytes. False: there is none now. `free` gives it back."""
+        source = self._source
+        with self._lock:
+            taken = source.pending_bytes + self.reserved
+            if taken and taken + size > source.max_pending_bytes:
+                return False
+            if source.pending_events >= source.max_pending_events:
+                return False
+            self.reserved += size
+            return True
+
+    def free(self, size: int) -> None:
+        """Gives back what `reserve` took."""
+        with self._lock:
+            self.reserved -= size
+
+
+@dataclasses.dataclass(slots=True)
+class ReadContext:
+    """What all shards of one live source share.
+
+    Attributes:
+        options: what to read, how fast.
+        client: makes the calls.
+        session: explains what can't be tried again.
+        source: takes what is read.
+        lock: the live source's.
+        room: bounds the replies in memory.
+        pool: runs the steps.
+        metrics: KCL's metrics; None without.
+        clock: seconds that only go forward.
+        look_soon: wakes the coordinator, because a shard has ended.
+        is_missing: asks whether the stream has no such shard now.
+        closed: is told each shard that is closed.
+    """
+
+    options: KinesisReadOptions
+    client: KinesisClient
+    session: AwsSession
+    source: LiveSource
+    lock: threading.Condition
+    room: ReplyRoom
+    pool: FetchPool
+    metrics: ReadMetrics | None
+    clock: Callable[[], float]
+    look_soon: Callable[[], None]
+    is_missing: Callable[[str], bool]
+    closed: Callable[["LiveShard"], None]
+
+
+class LiveShard(HeldShard):
+    """One shard that this process reads, for as long as it holds the lease without a break.
+
+    Args:
+        context: what all shards share.
+        lease: our row.
+        shard: as the stream lists it; None when it doesn't.
+        start: everything up to there is done.
+
+    Attributes:
+        reader: fetches and takes apart.
+    """
+
+    def __init__(self, context: ReadContext, lease: Lease, shard: Shard | None, start: Position) -> None:
+        super().__init__(lease, start, context.lock)
+        self._context = context
+        started_s = context.options.initial_timestamp
+        if lease.started_ms is not None and start != AT_TIMESTAMP:
+            started_s = lease.started_ms / 1000
+        self.reader = ShardReader(
+            lease.shard_id,
+            start,
+            started_s,
+            HashRange.of(shard.start, shard.end) if shard is not None else None,
+            context.options,
+            context.client,
+            context.clock,
+        )
+
+    def start(self) -> None:
+        """Begins to fetch."""
+        _LOGGER.info("reading %s from %s", self.reader, self.progress.fetched.text())
+        if not self.progress.ended:
+            self._context.pool.add(self.step)
+
+    def close(self, *, lost: bool) -> None:
+        """Stops reading, and forgets what was fetched if the lease is lost."""
+        super().close(lost=lost)
+        self.reader.finished = True
+        self._context.closed(self)
+
+    # -- one read (a thread of the pool) ---------------------------------------------------------------
+
+    def step(self) -> float | None:
+        """Reads once; returns the seconds until the next time, None when there is none."""
+        context, reader = self._context, self.reader
+        if self.closed or self.progress.lost or context.source.stopping:
+            reader.finished = True
+        if reader.finished:
+            return None
+        if not self.valid(context.clock()) or context.source.failure is not None:
+            return _NOT_NOW_S
+        reserved = reader.estimate
+        if not context.room.reserve(reserved):
+            return _NO_ROOM_S
+        begun, user_records, data_bytes = context.clock(), reader.user_records, reader.data_bytes
+        success = False
+        try:
+            pause = reader.read(self._deliver, begun)
+            success = True
+            if pause is None:
+                self._end()
+            return pause
+        except CallFailed as failure:
+            return self._failed(failure)
+        finally:
+            context.room.free(reserved)
+            self._sample(begun, user_records, data_bytes, success=success)
+
+    def _deliver(self, piece: Piece) -> bool:
+        """Queues a piece, waiting for room. False: it can't be queued any more."""
+        context, progress = self._context, self.progress
+        with context.lock:
+            if progress.lost or self.closed:
+                return False
+            stretch = progress.open(piece.end, piece.arrived_ms)
+        chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms)
+        if context.source.offer(chunk, give_up=lambda: not self.valid(context.clock())):
+            return True
+        with context.lock:
+            progress.withdraw(stretch)
+        return False
+
+    def _end(self) -> None:
+        """The shard is closed and read to its end."""
+        with self._context.lock:
+            self.progress.ended = True
+        self._context.look_soon()
+
+    def _failed(self, failure: CallFailed) -> float | None:
+        context, reader = self._context, self.reader
+        pause = reader.back_off(failure)
+        if failure.code == "ResourceNotFoundException":
+            return self._missing()
+        if pause is None:
+            reader.finished = True
+            context.source.fail(failure.explain(context.session, str(reader), f"read {reader}"))
+        return pause
+
+    def _missing(self) -> float | None:
+        """The service doesn't know the shard: it is gone with the retention, or the whole stream is."""
+        reader = self.reader
+        try:
+            if not self._context.is_missing(self.shard_id):
+                return _MISSING_S
+        except (AccessDenied, NotFound) as failure:
+            self._context.source.fail(failure)
+            reader.finished = True
+            return None
+        except PenstockError:
+            return _MISSING_S  # a fault that may pass
+        _LOGGER.warning("%s has passed its retention; taking it for finished", reader)
+        reader.finished = True
+        self._end()
+        return None
+
+    def _sample(self, begun: float, user_records: int, data_bytes: int, *, success: bool) -> None:
+        """Counts one read, under KCL's metric names."""
+        context, reader = self._context, self.reader
+        took_s = context.clock() - begun
+        size = reader.data_bytes - data_bytes
+        METERS.requested("kinesis_get_records", took_s, size)
+        if context.metrics is None:
+            return
+        values = {
+            "RecordsProcessed": float(reader.user_records - user_records),
+            "DataBytesProcessed": float(size),
+            "Success": float(success),
+            "Time": took_s * 1000,
+        }
+        if success and reader.millis_behind is not None:
+            values["MillisBehindLatest"] = float(reader.millis_behind)
+        context.metrics.sample(self.shard_id, values)
+
+    # -- for whoever looks -----------------------------------------------------------------------------
+
+    def status(self, now: float, wall: float) -> ShardStatus:
+        """How the shard stands.
+
+        Args:
+            now: by the clock of coordinator and readers.
+            wall: seconds since 1970.
+        """
+        reader, lease = self.reader, self.lease
+        return ShardStatus(
+            shard_id=self.shard_id,
+            behind_s=self._behind_s(now, wall),
+            events=reader.user_records,
+            bytes=reader.data_bytes,
+            throttled=reader.throttled,
+            checkpoint=lease.position.text(),
+            checkpoint_age_s=None if self.checkpointed_at is None else max(0.0, now - self.checkpointed_at),
+            unwritten=lease.position < self.progress.checkpoint,
+        )
+
+    def _behind_s(self, now: float, wall: float) -> float | None:
+        """What the sink has not got yet counts too: with a dead one, reading may be at the tip for a long while."""
+        oldest_ms = self.progress.oldest_ms
+        ages = [self.reader.behind_s(now), None if oldest_ms is None else max(0.0, wall - oldest_ms / 1000)]
+        return max((age for age in ages if age is not None), default=None)
+
+    def watermark_ms(self, now_ms: int) -> int:
+        """No record that is yet to come arrived before this; a shard at its tip holds nothing back."""
+        return now_ms if self.reader.at_tip and self.progress.idle else self.progress.arrived_ms
