@@ -73,7 +73,7 @@ def serve() -> None:
     while not server.drained:
         batch = server.take(30)
         if batch is not None:
-            server.acknowledge(batch.tokens)
+            server.acknowledge(batch.receipt.tokens)
     server.close()
 
 

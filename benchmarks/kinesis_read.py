@@ -83,7 +83,7 @@ def ours(url: str, stream: str, count: int) -> Callable[[], float]:
             batch = live.take(10.0)
             assert batch is not None
             done += len(batch.events)
-            live.acknowledge(batch.tokens)
+            live.acknowledge(batch.receipt.tokens)
         live.close()
         assert done == count
         return done

@@ -37,6 +37,7 @@ import pyarrow.parquet as pq
 from backports import zstd
 
 from local.aws_server import CREDENTIALS, REGION, AwsServer
+from penstock.io.archive import LAYOUT
 from penstock.io.archive.files import encode
 from penstock.io.kinesis.positions import KinesisRecord
 from penstock.io.s3.objects import LocalFiles
@@ -95,7 +96,9 @@ def ours(path: Path) -> Callable[[], int]:
 
     def work() -> int:
         count = 0
-        for found, letters in UnitReader(WorkUnit(store.stat("", str(path))), options, store).pieces():
+        for found, letters in UnitReader(
+            WorkUnit(store.stat("", str(path))), options, store, [LAYOUT]
+        ).pieces():
             if found and found[0].id is not None:  # rows are decoded already
                 count += len(found)
                 continue

@@ -18,7 +18,7 @@ from apache_beam import PTransform
 from apache_beam.utils.python_callable import PythonCallableWithSource
 
 from penstock import transforms
-from penstock.io import beats, elasticsearch, kinesis, s3
+from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE
@@ -47,7 +47,14 @@ def read_from_s3(**config: Any) -> PTransform:
     source, aws = _options("ReadFromS3", config, s3.S3ReadOptions, AwsOptions)
     finished = s3.Finished(s3.open_manifest(source.manifest, aws).read() if source.manifest else None)
     objects = s3.list_objects(source, s3.Stores(source, aws, LIVE.stopping))
-    return s3.ReadFromS3(objects, source, aws, finished=finished, rate=source.max_events_per_second)
+    return s3.ReadFromS3(
+        objects,
+        source,
+        aws,
+        finished=finished,
+        rate=source.max_events_per_second,
+        layouts=(archive.LAYOUT,),
+    )
 
 
 def write_to_kinesis(**config: Any) -> PTransform:
@@ -70,9 +77,9 @@ def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
 
 
 def decode_objects(**config: Any) -> PTransform:
-    """What S3 holds: text by `codec`; rows of Parquet and Avro files are events already."""
+    """The decoder that `codec` names; rows of Parquet and Avro files pass it."""
     (options,) = _options("DecodeObjects", config, DecodeOptions)
-    return s3.Decode(options.decoder())
+    return options.step()
 
 
 def finish_units(manifest: str | None = None, **config: Any) -> PTransform:

@@ -1,4 +1,4 @@
-"""The element that travels: a batch of events, with what to acknowledge once they are durable.
+"""`EventBatch` is the element that travels: events, with the receipt that acknowledges them once they are durable.
 
 Strategy. Beam moves one `EventBatch` at a time, not one event: one element costs the same whether it
 holds one event or two thousand (measured: 2.4 us an event against 9 us for an element each).
@@ -6,9 +6,8 @@ holds one event or two thousand (measured: 2.4 us an event against 9 us for an e
 - An event keeps the bytes it came as. `document` is there only after something decoded it, and the
   bytes are written again only when `changed` says that a transform altered the document.
 - A batch is never dropped, duplicated or divided: an emptied batch still travels on, so that its
-  tokens reach `Acknowledge`. Events that are refused move from `events` to `dead_letters`.
-- `tokens` name what the source handed out (windows, stretches of a shard); they mean something only
-  in the process that read them.
+  receipt reaches `Acknowledge`. Events that are refused move from `events` to `dead_letters`.
+- The source makes the receipt, and the receipt alone knows how its source is told.
 
 `msgspec.Struct` with `gc=False`: no cycles are possible here, and the cyclic garbage collector would
 otherwise walk thousands of live events again and again (0.4-1.0 CPU-s per million events).
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-__all__ = ["DeadLetter", "Document", "Event", "EventBatch", "Origin"]
+__all__ = ["DeadLetter", "Document", "Event", "EventBatch", "Origin", "Receipt"]
 
 Document = dict[str, Any]
 """A decoded event: a JSON object."""
@@ -91,26 +90,35 @@ class DeadLetter(msgspec.Struct, gc=False):
     kept: bool = False
 
 
+class Receipt(Protocol):
+    """What a source wants back once a batch is durable; it must be picklable.
+
+    `penstock.io.chain.live_objects.LiveReceipt` belongs to the live sources, `penstock.io.s3.units.finish.UnitsReceipt`
+    to a backfill.
+    """
+
+    def acknowledge(self) -> None:
+        """Tells the source that everything in the batch is written, or kept as a dead letter."""
+
+
 class EventBatch(msgspec.Struct, gc=False):
-    """Events that travel together, and the tokens that acknowledge them.
+    """Events that travel together, and the receipt that acknowledges them.
 
     Attributes:
-        source: the key of the live source (see `penstock.io.chain.live_objects`) that handed the batch out.
-        tokens: what `Acknowledge` reports to that source, each exactly once.
+        receipt: tells the source, once everything in the batch is durable.
         events: the events that are still on their way, in order.
         dead_letters: the events that were refused on the way.
         timestamp_ms: when the oldest event arrived, in milliseconds since 1970, by the source's clock.
         size: bytes of the payloads that the source put in, for those who count; no transform changes it.
     """
 
-    source: str
-    tokens: list[int]
+    receipt: Receipt
     events: list[Event]
     dead_letters: list[DeadLetter]
     timestamp_ms: int = 0
     size: int = 0
 
     def with_events(self, events: list[Event], dead_letters: list[DeadLetter] | None = None) -> "EventBatch":
-        """The same batch, same tokens, with other events and, where given, further dead letters."""
+        """The same batch, same receipt, with other events and, where given, further dead letters."""
         letters = self.dead_letters + dead_letters if dead_letters else self.dead_letters
-        return EventBatch(self.source, self.tokens, events, letters, self.timestamp_ms, self.size)
+        return EventBatch(self.receipt, events, letters, self.timestamp_ms, self.size)

@@ -1,4 +1,4 @@
-"""From payload bytes to events: `DecodeJson` and `DecodePlain`.
+"""`DecodeJson` and `DecodePlain` make events of payload bytes.
 
 What a record may hold, and what becomes of it:
 - one JSON object: one event, whose bytes stay as they came;
@@ -8,6 +8,8 @@ What a record may hold, and what becomes of it:
   levels, more than `max_bytes` or `max_parts`): a dead letter, a tagged event, or an error, by `on_error`;
 - a key given twice: the last one counts here, and Elasticsearch refuses the document;
 - integers beyond 64 bits: kept digit by digit, unless a transform changes the event (then they become floats).
+
+An event that has an id already (a row of a Parquet or Avro file) is decoded: it passes as it is.
 
 Id and time come from a scan of the bytes (`_scan.py`) where that is enough; only `keep_documents` builds every document.
 """
@@ -116,7 +118,15 @@ class _DecodeDoFn(beam.DoFn):
         self._failures = Metrics.counter("decode", "failures")
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
-        events, letters = self._decoder.decode(batch.events)
+        text = [event for event in batch.events if event.id is None]
+        if not text and batch.events:
+            yield batch
+            return
+        passed = len(text) < len(batch.events)
+        rows = [event for event in batch.events if event.id is not None] if passed else []
+        events, letters = self._decoder.decode(text)
+        if rows:
+            events = rows + events
         if letters:
             self._failures.inc(len(letters))
         yield batch.with_events(events, letters)

@@ -1,5 +1,22 @@
 """The archive of a stream in S3: what `kinesis-to-s3` writes, and what a backfill needs to read it back.
 
 - `sink`: `WriteToArchive`.    - `source`: the read whose lease table alone says where to go on.
-- `files`: a file as bytes, and its name.    - `_rows`: the rows.
+- `files`: a file as bytes, and its name.    - `_rows`: the rows, and the layout that a backfill plugs in.
+- `options`, `preflight`: the options; what is tried before the start, and what IAM must allow.
 """
+
+from penstock.io.archive._rows import LAYOUT
+from penstock.io.archive.options import ArchiveOptions
+from penstock.io.archive.preflight import archive_statements, archive_trials
+from penstock.io.archive.sink import WriteToArchive
+from penstock.io.archive.source import ReadForArchive, check_archive_read
+
+__all__ = [
+    "LAYOUT",
+    "ArchiveOptions",
+    "ReadForArchive",
+    "WriteToArchive",
+    "archive_statements",
+    "archive_trials",
+    "check_archive_read",
+]

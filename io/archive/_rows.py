@@ -1,4 +1,4 @@
-"""The archive's rows: what `kinesis-to-s3` writes, and how a backfill knows it again.
+"""`LAYOUT` is the archive's rows: what `kinesis-to-s3` writes, and how a backfill knows it again.
 
 A row is one record of the stream (a user record where several were aggregated): its original bytes and the
 position that names it. So a backfill gives its events the origin that they had on the live path, and with it
@@ -6,7 +6,8 @@ the same document id. The names of the columns are a format that stays: `VERSION
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,11 +21,10 @@ __all__ = [
     "AVRO_SCHEMA",
     "COLUMNS",
     "JSON_START",
+    "LAYOUT",
     "MARK",
     "VERSION",
-    "events_of_columns",
-    "events_of_lines",
-    "is_archive",
+    "ArchiveLayout",
     "json_line",
     "row_of",
 ]
@@ -65,11 +65,6 @@ AVRO_SCHEMA: dict[str, Any] = {
 }
 
 
-def is_archive(names: Iterable[str], version: str | None) -> bool:
-    """Whether a file with these columns and this value of `MARK` is one of ours."""
-    return version == VERSION and set(COLUMNS) <= set(names)
-
-
 def row_of(event: Event) -> tuple[Any, ...]:
     """The event's values, in the order of `COLUMNS`."""
     origin: KinesisRecord = event.origin  # type: ignore[assignment]
@@ -77,22 +72,6 @@ def row_of(event: Event) -> tuple[Any, ...]:
         origin.stream, origin.shard_id, origin.sequence_number, event.index, origin.user_records,
         origin.partition_key, origin.arrived_ms, event.data,
     )  # fmt: skip
-
-
-def events_of_columns(columns: Sequence[Sequence[Any]]) -> list[Event]:
-    """Events from the columns' values; rows that follow one another and are of one record share its origin."""
-    streams, shards, numbers, indices, counts, keys, times, payloads = columns
-    events = []
-    last: tuple[Any, ...] = ()
-    origin: KinesisRecord | None = None
-    for identity, index, data in zip(
-        zip(numbers, shards, streams, keys, times, counts, strict=True), indices, payloads, strict=True
-    ):
-        if origin is None or identity != last:
-            number, shard_id, stream, key, arrived_ms, count = last = identity
-            origin = KinesisRecord(stream, shard_id, number, key, arrived_ms, count)
-        events.append(Event(data, origin, index))
-    return events
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -121,28 +100,59 @@ def json_line(event: Event) -> bytes:
     return JSON_START + orjson.dumps(values)[1:] + b"\n"
 
 
-def events_of_lines(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """What the lines of a JSON lines archive hold; a line that isn't one of its own is a dead letter."""
-    origin: KinesisRecord | None = None
-    for lines, letters in pieces:
-        events: list[Event] = []
-        refused = list(letters)
-        for line in lines:
-            try:
-                values = _read(line.data)
-                data = (
-                    values.data.encode()
-                    if values.data is not None
-                    else base64.b64decode(values.data_base64 or "", validate=True)
-                )
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                refused.append(DeadLetter(line, type(error).__name__, str(error)[:300], "s3"))
-                continue
-            found = KinesisRecord(
-                values.stream, values.shard_id, values.sequence_number, values.partition_key,
-                values.arrived_ms, values.user_records,
-            )  # fmt: skip
-            if origin is None or found != origin:
-                origin = found
-            events.append(Event(data, origin, values.sub_sequence_number))
-        yield events, refused
+class ArchiveLayout:
+    """The archive as a layout of files in S3; see `penstock.io.s3.formats`."""
+
+    columns = COLUMNS
+    line_start = JSON_START
+
+    def is_in(self, names: Iterable[str], metadata: Mapping[str, str]) -> bool:
+        """Whether a file with these columns and this metadata is one of ours."""
+        return metadata.get(MARK) == VERSION and set(COLUMNS) <= set(names)
+
+    def events_of_columns(self, columns: Sequence[Sequence[Any]]) -> list[Event]:
+        """Events from the columns' values; rows that follow one another and are of one record share its origin."""
+        streams, shards, numbers, indices, counts, keys, times, payloads = columns
+        if times and isinstance(times[0], datetime.datetime):
+            times = [round(time.timestamp() * 1000) for time in times]
+        events = []
+        last: tuple[Any, ...] = ()
+        origin: KinesisRecord | None = None
+        for identity, index, data in zip(
+            zip(numbers, shards, streams, keys, times, counts, strict=True), indices, payloads, strict=True
+        ):
+            if origin is None or identity != last:
+                number, shard_id, stream, key, arrived_ms, count = last = identity
+                origin = KinesisRecord(stream, shard_id, number, key, arrived_ms, count)
+            events.append(Event(data, origin, index))
+        return events
+
+    def events_of_lines(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """What the lines of a JSON lines archive hold; a line that isn't one of its own is a dead letter."""
+        origin: KinesisRecord | None = None
+        for lines, letters in pieces:
+            events: list[Event] = []
+            refused = list(letters)
+            for line in lines:
+                try:
+                    values = _read(line.data)
+                    data = (
+                        values.data.encode()
+                        if values.data is not None
+                        else base64.b64decode(values.data_base64 or "", validate=True)
+                    )
+                except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                    refused.append(DeadLetter(line, type(error).__name__, str(error)[:300], "s3"))
+                    continue
+                found = KinesisRecord(
+                    values.stream, values.shard_id, values.sequence_number, values.partition_key,
+                    values.arrived_ms, values.user_records,
+                )  # fmt: skip
+                if origin is None or found != origin:
+                    origin = found
+                events.append(Event(data, origin, values.sub_sequence_number))
+            yield events, refused
+
+
+LAYOUT = ArchiveLayout()
+"""Plugged into `ReadFromS3`, it gives records of the archive the origin, and so the ids, of the live path."""

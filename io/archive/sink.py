@@ -1,4 +1,4 @@
-"""`WriteToArchive`: a stream's records as files in S3, acknowledged only after the upload.
+"""`WriteToArchive` writes a stream's records to files in S3, and acknowledges them only after the upload.
 
 Problem. Files should be large, batches are small: the write ends long after `process` has returned.
 
@@ -30,15 +30,15 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.archive.files import encode, hour_of, name_of
+from penstock.io.archive.options import ArchiveOptions
 from penstock.io.archive.source import LeaseOnlyKinesis
 from penstock.io.aws.session import AwsOptions
 from penstock.io.backoff import delays
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.live_objects import LIVE, LiveReceipt
 from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PeerError, PenstockError
 from penstock.io.meters import METERS
 from penstock.io.options import display_data_of
 from penstock.io.s3.objects import S3Objects
-from penstock.io.s3.options import ArchiveOptions
 from penstock.transforms.batch import Event, EventBatch
 
 __all__ = ["Archive", "WriteToArchive"]
@@ -90,14 +90,15 @@ class _ArchiveDoFn(beam.DoFn):
         self._events = Metrics.counter("archive", "events")
 
     def process(self, batch: EventBatch) -> Iterator[None]:
-        live = LIVE.find(batch.source)
-        if not isinstance(live, LeaseOnlyKinesis):
+        receipt = batch.receipt
+        live = LIVE.find(receipt.source) if isinstance(receipt, LiveReceipt) else None
+        if not isinstance(receipt, LiveReceipt) or not isinstance(live, LeaseOnlyKinesis):
             message = (
-                f"a batch of {batch.source} reached WriteToArchive, which needs ReadForArchive in the same chain. "
+                "a batch reached WriteToArchive that ReadForArchive did not hand out in the same chain and process. "
                 "Remove whatever shuffles (GroupByKey, Reshuffle, Flatten) in between."
             )
             raise DeliveryError(message)
-        self._shared(live).append(batch)
+        self._shared(live).append(batch.events, receipt.tokens)
         self._events.inc(len(batch.events))
         return iter(())
 
@@ -187,20 +188,20 @@ class Archive:
         """Starts the timer that seals idle files."""
         self._timer.start()
 
-    def append(self, batch: EventBatch) -> None:
-        """Takes a batch and its tokens over.
+    def append(self, events: list[Event], tokens: list[int]) -> None:
+        """Takes a batch's events and its receipt's tokens over.
 
         Raises:
             PenstockError: an upload failed for good.
         """
-        shards = self._live.shards_of(batch.tokens)
+        shards = self._live.shards_of(tokens)
         now = self._clock()
         with self._changed:
             if self._failure is not None:
                 raise self._failure
-            if not self._held.isdisjoint(batch.tokens):
+            if not self._held.isdisjoint(tokens):
                 self._forget_open()
-            for event in batch.events:
+            for event in events:
                 self._group(event.origin.shard_id, now).add(event)  # type: ignore[attr-defined]
             idle: list[int] = []
             for token, shard_id in shards.items():

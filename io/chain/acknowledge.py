@@ -1,11 +1,10 @@
-"""The last step of every chain: what arrives here is durable, so the source may tell its peer."""
+"""`Acknowledge` ends every chain: what arrives here is durable, so the source may tell its peer."""
 
 from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import DeliveryError
 from penstock.transforms.batch import EventBatch
 
@@ -34,18 +33,11 @@ class _AcknowledgeDoFn(beam.DoFn):
     def process(self, batch: EventBatch) -> Iterator[None]:
         if batch.dead_letters and not all(letter.kept for letter in batch.dead_letters):
             message = (
-                f"{len(batch.dead_letters)} refused events of {batch.source} reached Acknowledge without being "
+                f"{len(batch.dead_letters)} refused events reached Acknowledge without being "
                 "kept. Put WriteDeadLetters between the last sink and Acknowledge."
             )
             raise DeliveryError(message)
-        source = LIVE.find(batch.source)
-        if source is None:
-            message = (
-                f"a batch of {batch.source} reached Acknowledge in a process that does not read it. "
-                "Remove whatever shuffles (GroupByKey, Reshuffle, Flatten) between the read and Acknowledge."
-            )
-            raise DeliveryError(message)
-        source.acknowledge(batch.tokens)
+        batch.receipt.acknowledge()
         self._events.inc(len(batch.events))
         if batch.dead_letters:
             self._dead_letters.inc(len(batch.dead_letters))

@@ -1,12 +1,31 @@
-"""How Beam writes a batch down, where a runner does not fuse the steps."""
+"""`BatchCoder` writes a batch down, where a runner does not fuse the steps."""
 
+import io
 import pickle
+from typing import Any
 
 from apache_beam import coders
 
+from penstock.io.chain.live_objects import LiveReceipt
 from penstock.transforms.batch import EventBatch
 
 __all__ = ["BatchCoder"]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads batches of 0.1.0 too."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        return _batch_of if found is EventBatch else found
+
+
+def _batch_of(first: Any, *others: Any) -> EventBatch:
+    """The batch of what was pickled. In 0.1.0 the source's key and its tokens stood where the receipt stands."""
+    if isinstance(first, str):
+        tokens, *others = others  # type: ignore[assignment]
+        first = LiveReceipt(first, tokens)
+    return EventBatch(first, *others)
 
 
 class BatchCoder(coders.Coder):
@@ -22,7 +41,7 @@ class BatchCoder(coders.Coder):
 
     def decode(self, encoded: bytes) -> EventBatch:
         """The batch again; only bytes of our own pipeline come here."""
-        batch: EventBatch = pickle.loads(encoded)  # noqa: S301
+        batch: EventBatch = _Unpickler(io.BytesIO(encoded)).load()
         return batch
 
     def estimate_size(self, batch: EventBatch) -> int:

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from penstock.io.chain.live_source import Chunk, LiveSource
+from penstock.io.chain.live_source import READ_HERE, Chunk, LiveReceipt, LiveSource
 from penstock.io.errors import PenstockError
 
-__all__ = ["LIVE", "Chunk", "LiveSource", "Registry"]
+__all__ = ["LIVE", "Chunk", "LiveReceipt", "LiveSource", "Registry"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -22,11 +22,15 @@ class _Closable(Protocol):
 
 
 class Registry:
-    """The live objects of this process, and whether the process is stopping."""
+    """The live objects of this process, and whether the process is stopping.
 
-    def __init__(self) -> None:
+    Args:
+        sources: where live sources are kept by key; default: in a dict of its own.
+    """
+
+    def __init__(self, sources: dict[str, LiveSource] | None = None) -> None:
         self._lock = threading.RLock()
-        self._sources: dict[str, LiveSource] = {}
+        self._sources = {} if sources is None else sources
         self._shared: dict[str, _Closable] = {}
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -89,5 +93,5 @@ class Registry:
         self.failure = None
 
 
-LIVE = Registry()
+LIVE = Registry(READ_HERE)
 """The registry of this process."""

@@ -4,7 +4,7 @@ Problem. Runners make a new reader, and a new DoFn, for nearly every bundle; a l
 shard fetchers and the record of what is not yet durable must outlive them all.
 
 Plan. Producer threads (a connection, a fetcher) `offer` chunks; a reader `take`s a batch of several chunks; `Acknowledge`,
-the last step of the fused chain, reports the batch's tokens; the source then tells its peer (an ACK frame, a checkpoint).
+the last step of the fused chain, hands the batch's receipt in; the source then tells its peer (an ACK frame, a checkpoint).
 
 Invariants.
 - A chunk is queued, handed out, or acknowledged; it is acknowledged once, and only after the last sink.
@@ -25,12 +25,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from penstock.io.chain.source_status import Peer, ShardStatus, SourceStatus
-from penstock.io.errors import PenstockError
+from penstock.io.errors import DeliveryError, PenstockError
 from penstock.io.meters import METERS
 from penstock.transforms.batch import Event, EventBatch
 
-__all__ = ["Chunk", "LiveSource"]
+__all__ = ["READ_HERE", "Chunk", "LiveReceipt", "LiveSource"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,6 +57,33 @@ class Chunk:
         self.size = size
         self.context = context
         self.arrived_ms = int(time.time() * 1000) if arrived_ms is None else arrived_ms
+
+
+READ_HERE: "dict[str, LiveSource]" = {}
+"""Key -> live source of this process; the registry `LIVE` fills and empties it."""
+
+
+class LiveReceipt(msgspec.Struct, gc=False):
+    """Names the chunks of a batch to the live source that handed them out, in that process only.
+
+    Attributes:
+        source: the source's key in the registry.
+        tokens: of the chunks; each is reported exactly once.
+    """
+
+    source: str
+    tokens: list[int]
+
+    def acknowledge(self) -> None:
+        """Reports the tokens. Raises `DeliveryError` in a process that does not read the source."""
+        source = READ_HERE.get(self.source)
+        if source is None:
+            message = (
+                f"a batch of {self.source} reached Acknowledge in a process that does not read it. "
+                "Remove whatever shuffles (GroupByKey, Reshuffle, Flatten) between the read and Acknowledge."
+            )
+            raise DeliveryError(message)
+        source.acknowledge(self.tokens)
 
 
 class LiveSource:
@@ -159,7 +188,7 @@ class LiveSource:
                 size += chunk.size
                 oldest = min(oldest, chunk.arrived_ms)
             self.last_activity = time.monotonic()
-            return EventBatch(self.key, tokens, events, [], oldest, size)
+            return EventBatch(LiveReceipt(self.key, tokens), events, [], oldest, size)
 
     def _full(self) -> bool:
         return (
@@ -182,6 +211,10 @@ class LiveSource:
             self._handed_out.clear()
             self.returned_chunks += len(chunks)
             self._requeued(chunks)
+            for event in (event for chunk in chunks for event in chunk.events):
+                # As it came: what has an id is not decoded again, and no transform may meet its own work.
+                event.id = event.timestamp = event.document = None
+                event.changed = False
             self._queue.extendleft(reversed(chunks))
             self._queued_events += sum(len(chunk.events) for chunk in chunks)
             self._queued_bytes += sum(chunk.size for chunk in chunks)

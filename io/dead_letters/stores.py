@@ -5,6 +5,7 @@ acknowledged. Clients are made when a store is first used, by the process that u
 """
 
 import dataclasses
+import functools
 import hashlib
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import encode, letter_id
@@ -111,15 +113,10 @@ class S3Store:
 
     def read(self) -> Iterator[bytes]:
         """All letters, as lines, in the order of their keys."""
-        token: dict[str, str] = {}
-        while True:
-            page = self._call("ListBucket", "list_objects_v2", Prefix=self._prefix, **token)
-            for found in page.get("Contents", []):
-                if found["Key"].endswith(".jsonl"):
-                    yield from self._call("GetObject", "get_object", Key=found["Key"])["Body"].iter_lines()
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        list_page = functools.partial(self._call, "ListBucket", "list_objects_v2")
+        for found in listed(list_page, Prefix=self._prefix):
+            if found["Key"].endswith(".jsonl"):
+                yield from self._call("GetObject", "get_object", Key=found["Key"])["Body"].iter_lines()
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         try:

@@ -1,10 +1,11 @@
-"""How many events a listing will give, from a look into a few of its objects."""
+"""`estimate` tells how many events a listing will give, from a look into a few of its objects."""
 
 import dataclasses
 from collections.abc import Sequence
 
 from penstock.io.s3.formats import _parquet
 from penstock.io.s3.formats._compression import Damaged
+from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.objects import ObjectFailure, ObjectStream, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
@@ -35,8 +36,10 @@ class Estimate:
     sampled: int
 
 
-def estimate(objects: Sequence[S3Object], options: S3ReadOptions, stores: Stores) -> Estimate:
-    """Looks at the beginnings of up to five objects, spread over the listing.
+def estimate(
+    objects: Sequence[S3Object], options: S3ReadOptions, stores: Stores, layouts: Sequence[Layout] = ()
+) -> Estimate:
+    """Looks at the beginnings of up to five objects, spread over the listing; arguments as of `ReadFromS3`.
 
     Raises:
         PenstockError: what reading them would raise too, so that a dry run shows it.
@@ -46,13 +49,15 @@ def estimate(objects: Sequence[S3Object], options: S3ReadOptions, stores: Stores
     step = max(1, len(filled) // _SAMPLES)
     events = size = sampled = 0
     for found in filled[::step][:_SAMPLES]:
-        count, read = _sample(found, options, stores)
+        count, read = _sample(found, options, stores, layouts)
         if read:
             events, size, sampled = events + count, size + read, sampled + 1
     return Estimate(len(objects), total, round(events * total / size) if size else None, sampled)
 
 
-def _sample(found: S3Object, options: S3ReadOptions, stores: Stores) -> tuple[int, int]:
+def _sample(
+    found: S3Object, options: S3ReadOptions, stores: Stores, layouts: Sequence[Layout]
+) -> tuple[int, int]:
     """Records, and the stored bytes that they took."""
     store = stores.of(found.bucket)
     try:
@@ -63,7 +68,7 @@ def _sample(found: S3Object, options: S3ReadOptions, stores: Stores) -> tuple[in
             return _parquet.count_rows(SeekableObject(store, found)), found.size
     except (ObjectFailure, Damaged):
         return 0, 0
-    reader = UnitReader(WorkUnit(found), options, store)
+    reader = UnitReader(WorkUnit(found), options, store, layouts)
     events = 0
     read = 0
     pieces = reader.pieces()

@@ -1,4 +1,4 @@
-"""The bytes and listings of buckets and local folders, behind one face.
+"""`S3Objects` and `LocalFiles` give the bytes and listings of buckets and local folders, behind one face.
 
 What a read can meet, and what becomes of it:
 - a connection that breaks, a 5xx, a throttle: the read goes on where it stopped, with the same ETag;
@@ -21,6 +21,7 @@ import botocore.exceptions
 import urllib3.exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.backoff import delays
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
@@ -93,22 +94,20 @@ class S3Objects:
 
     def list(self, bucket: str, prefix: str) -> Iterator[S3Object]:
         """All objects whose key begins with `prefix`, in the order of their keys."""
-        token: dict[str, str] = {}
-        while True:
+
+        def list_page(**arguments: Any) -> Any:
             try:
-                page = self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **self._payer, **token)
+                return self._call("list_objects_v2", **arguments)
             except (BotoCoreError, ClientError) as error:
                 raise self._explain(error, "ListBucket", bucket, prefix, "list") from error
-            for found in page.get("Contents", []):
-                if found["Key"].endswith("/") and not found["Size"]:
-                    continue  # what consoles show as a folder
-                yield S3Object(
-                    bucket, found["Key"], int(found["Size"]), found["ETag"].strip('"'),
-                    round(found["LastModified"].timestamp() * 1000), None, found.get("StorageClass", "STANDARD"),
-                )  # fmt: skip
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+        for found in listed(list_page, Bucket=bucket, Prefix=prefix, **self._payer):
+            if found["Key"].endswith("/") and not found["Size"]:
+                continue  # what consoles show as a folder
+            yield S3Object(
+                bucket, found["Key"], int(found["Size"]), found["ETag"].strip('"'),
+                round(found["LastModified"].timestamp() * 1000),
+            )  # fmt: skip
 
     def stat(self, bucket: str, key: str, version: str | None = None) -> S3Object:
         """One object by its name; raises `ObjectFailure` when it isn't there."""
@@ -119,7 +118,7 @@ class S3Objects:
             raise self._failure(error, bucket, key) from error
         return S3Object(
             bucket, key, int(found["ContentLength"]), found["ETag"].strip('"'),
-            round(found["LastModified"].timestamp() * 1000), version, found.get("StorageClass", "STANDARD"),
+            round(found["LastModified"].timestamp() * 1000), version,
         )  # fmt: skip
 
     def get(self, found: S3Object, start: int, end: int | None) -> tuple[Any, str | None]:

@@ -1,4 +1,4 @@
-"""What is read from a bucket: an object as it was listed, a piece of it as a unit of work, and events' origin.
+"""`S3Object`, `WorkUnit` and `S3Record` are an object as it was listed, a piece of it, and the origin of its events.
 
 Identity. An event of an object is named by bucket, key, ETag and its row. The ETag names the contents: it is known
 from the listing, it is the same for every part of an object that is read in parts, and another as soon as the
@@ -34,7 +34,6 @@ class S3Object:
         etag: the ETag without quotes; of a local file, its size and time of change.
         modified_ms: when it was last modified, in milliseconds since 1970.
         version: its version id, where the input manifest named one.
-        storage_class: as S3 names it.
     """
 
     bucket: str
@@ -43,7 +42,6 @@ class S3Object:
     etag: str
     modified_ms: int
     version: str | None = None
-    storage_class: str = "STANDARD"
 
     @property
     def url(self) -> str:

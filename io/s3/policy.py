@@ -1,11 +1,11 @@
-"""The IAM statements that the S3 read and the archive need: one source for `penstock check`, the docs and the tests."""
+"""`read_statements` gives the IAM statements of the S3 read: one source for `penstock check`, the docs and the tests."""
 
 from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.s3._selection import literal_prefix
 from penstock.io.s3.listing import split_url
-from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions
 
-__all__ = ["archive_statements", "read_statements"]
+__all__ = ["read_statements"]
 
 _NOTED_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:Scan", "dynamodb:PutItem"]
 
@@ -38,12 +38,3 @@ def _manifest_statements(url: str, arns: Arns) -> list[Statement]:
         statement("ListNotes", "s3:ListBucket", arns.bucket(bucket)),
         statement("Note", "s3:PutObject", arns.bucket(bucket, prefix)),
     ]
-
-
-def archive_statements(options: ArchiveOptions, arns: Arns) -> tuple[Statement, ...]:
-    """What exactly the archive needs, besides what reading the stream needs."""
-    bucket, prefix = options.place
-    return (
-        statement("FindArchive", "s3:ListBucket", arns.bucket(bucket)),
-        statement("Archive", "s3:PutObject", arns.bucket(bucket, f"{prefix}/*" if prefix else "*")),
-    )

@@ -1,4 +1,4 @@
-"""What the S3 read and the archive need before a job runs. Nothing is written: see `penstock.io.aws.account_preflight`."""
+"""`read_trials` tries what the S3 read needs, and writes nothing: see `penstock.io.aws.account_preflight`."""
 
 import threading
 
@@ -10,11 +10,11 @@ from penstock.io.preflight.trials import Finding, Trial, fine, not_tried, writab
 from penstock.io.s3._selection import literal_prefix
 from penstock.io.s3.listing import Stores, split_url
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
-from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object
-from penstock.io.s3.policy import archive_statements, read_statements
+from penstock.io.s3.policy import read_statements
 
-__all__ = ["archive_trials", "put_trial", "read_trials"]
+__all__ = ["put_trial", "read_trials"]
 
 
 def read_trials(options: S3ReadOptions, account: AwsAccount) -> list[Trial]:
@@ -143,22 +143,6 @@ def _manifest_trials(url: str, account: AwsAccount, statements: tuple[Statement,
             after=(CREDENTIALS,),
         ),
         put_trial(account, bucket, f"{prefix}/" if prefix else "", "--manifest", statements, name),
-    ]
-
-
-def archive_trials(options: ArchiveOptions, account: AwsAccount) -> list[Trial]:
-    """The bucket (quick), and whether files may be put there."""
-    bucket, prefix = options.place
-    statements = archive_statements(options, account.arns)
-    name = f"s3:ListBucket of {bucket}"
-
-    def there() -> Finding:
-        S3Objects(account.options).check_bucket(bucket)
-        return fine(f"the bucket {bucket} is there")
-
-    return [
-        Trial(name, there, True, False, narrowed(statements, "s3:ListBucket"), (CREDENTIALS,)),
-        put_trial(account, bucket, f"{prefix}/" if prefix else "", "--archive", statements, name),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reads one unit of work: finds out what the bytes are, and makes events of them.
+"""`UnitReader` reads one unit of work: it finds out what the bytes are, and makes events of them.
 
 Strategy. The first bytes decide, never the name: compression first, then the form. What is damaged, gone or
 overwritten costs that object only: what came before is delivered, and one dead letter says the rest.
@@ -14,12 +14,12 @@ overwritten costs that object only: what came before is delivered, and one dead 
 """
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
-from penstock.io.archive._rows import JSON_START, events_of_lines
 from penstock.io.s3.formats import _avro, _parquet
 from penstock.io.s3.formats._compression import BLOCK, Damaged, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
+from penstock.io.s3.formats._layouts import Layout, layout_of_lines
 from penstock.io.s3.formats._lines import Piece, read_lines, read_part
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
@@ -30,6 +30,7 @@ __all__ = ["UnitReader", "plan"]
 
 _HEAD = 64 << 10
 _LOOK_FOR_RECORDS = 4 << 10
+_LINE_START = 64
 
 
 def plan(found: S3Object, options: S3ReadOptions, store: S3Objects | LocalFiles) -> list[WorkUnit]:
@@ -66,16 +67,24 @@ class UnitReader:
         unit: what to read.
         options: how.
         store: where it is.
+        layouts: of files whose rows are events of another peer.
 
     Attributes:
         finished: whether, after the last piece, the unit is done with for good.
     """
 
-    def __init__(self, unit: WorkUnit, options: S3ReadOptions, store: S3Objects | LocalFiles) -> None:
+    def __init__(
+        self,
+        unit: WorkUnit,
+        options: S3ReadOptions,
+        store: S3Objects | LocalFiles,
+        layouts: Sequence[Layout] = (),
+    ) -> None:
         self.unit = unit
         self.finished = False
         self._options = options
         self._store = store
+        self._layouts = layouts
         self._stream: ObjectStream | None = None
         self._origin = self._record("line", unit.object.version)
         self._count = 0
@@ -159,8 +168,8 @@ class UnitReader:
     def _read_part(self) -> Iterator[Piece]:
         unit = self.unit
         begin = max(0, unit.start - 1)
-        head_stream = ObjectStream(self._store, unit.object, 0, len(JSON_START))
-        head = head_stream.read(len(JSON_START))
+        head_stream = ObjectStream(self._store, unit.object, 0, _LINE_START)
+        head = head_stream.read(_LINE_START)
         head_stream.close()
         stream = self._stream = ObjectStream(self._store, unit.object, begin)
         self._origin = self._record("byte", head_stream.version)
@@ -169,7 +178,8 @@ class UnitReader:
         yield from self._archived(head, pieces)
 
     def _archived(self, head: bytes, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        return events_of_lines(pieces) if head.startswith(JSON_START) else pieces
+        layout = layout_of_lines(self._layouts, head)
+        return pieces if layout is None else layout.events_of_lines(pieces)
 
     def _read_parquet(self, version: str | None) -> Iterator[Piece]:
         unit = self.unit
@@ -177,7 +187,9 @@ class UnitReader:
         self._origin = self._record("row", version)
         end = unit.end if unit.of > 1 else None
         try:
-            yield from _parquet.read_row_groups(file, unit.start, end, self._options.columns, self._origin)
+            yield from _parquet.read_row_groups(
+                file, unit.start, end, self._options.columns, self._origin, self._layouts
+            )
         except Damaged:
             if file.failure is not None:
                 raise file.failure from None
@@ -194,7 +206,9 @@ class UnitReader:
 
         version = self._stream.version if self._stream else None
         self._origin = self._record("block row", version)
-        yield from _avro.read_blocks(open_at, unit.start, unit.end, self._options.columns, self._origin)
+        yield from _avro.read_blocks(
+            open_at, unit.start, unit.end, self._options.columns, self._origin, self._layouts
+        )
 
 
 def _form(head: bytes, wanted: str) -> str:

@@ -2,8 +2,8 @@
 
 Graph: objects (packed, a thousand an element) -> plan units -> Reshuffle -> read -> transforms -> sink -> dead letters ->
 `FinishUnits`. From the read on it is one fused chain of `EventBatch`es, as in the live jobs; but the source can be
-read again, so nothing is acknowledged: a batch names the units that end in it (`batch.source`), and `FinishUnits`
-notes them once everything before is written.
+read again, so nothing is acknowledged: a batch's receipt names the units that end in it, and `FinishUnits` notes
+them once everything before is written.
 
 Small objects share batches: the reader holds events back until a batch is full or the bundle ends.
 
@@ -17,7 +17,7 @@ import hashlib
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -30,12 +30,13 @@ from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import PenstockError
 from penstock.io.options import display_data_of
+from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.io.s3.units.claims import Claims
-from penstock.io.s3.units.finish import name_units
+from penstock.io.s3.units.finish import UnitsReceipt
 from penstock.io.s3.units.manifest import Finished, unit_id
 from penstock.io.s3.units.tally import Tally
 from penstock.io.s3.units.throttle import Throttle
@@ -43,16 +44,9 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 
-__all__ = ["AddObjectProperties", "Decode", "Decoder", "ReadFromS3", "plan_units"]
+__all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
 
 _PACKED = 1000
-
-
-class Decoder(Protocol):
-    """Events of a batch, decoded, and letters for what could not be."""
-
-    def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
-        """See `penstock.transforms.decode`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +55,7 @@ class _Settings:
     aws: AwsOptions
     folder: str
     rate: float
+    layouts: tuple[Layout, ...]
 
     @property
     def stores(self) -> Stores:
@@ -94,6 +89,7 @@ class ReadFromS3(beam.PTransform):
         finished: what earlier runs have done.
         folder: where progress is told; empty for nowhere.
         rate: events a second in each process; 0 for no limit.
+        layouts: of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
         claims: a file of units that other processes take from too (`plan_units` makes them); then no `objects`.
 
     Unit of parallelism: an object, or a part of a large one (`split_bytes`).
@@ -116,6 +112,7 @@ class ReadFromS3(beam.PTransform):
         finished: Finished | None = None,
         folder: str = "",
         rate: float = 0.0,
+        layouts: Sequence[Layout] = (),
         claims: str | None = None,
     ) -> None:
         super().__init__()
@@ -124,7 +121,7 @@ class ReadFromS3(beam.PTransform):
             zlib.compress(pickle.dumps(todo[at : at + _PACKED]), 1) for at in range(0, len(todo), _PACKED)
         ]
         self._claims = claims
-        self._settings = _Settings(options, aws, folder, rate)
+        self._settings = _Settings(options, aws, folder, rate, tuple(layouts))
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._settings.options, self._settings.aws)
@@ -212,7 +209,7 @@ class _ReadDoFn(beam.DoFn):
             return
         settings = self._settings
         options, tally, throttle = settings.options, settings.tally, settings.throttle
-        reader = UnitReader(unit, options, settings.stores.of(unit.object.bucket))
+        reader = UnitReader(unit, options, settings.stores.of(unit.object.bucket), settings.layouts)
         told = 0
         try:
             for events, letters in reader.pieces():
@@ -276,7 +273,7 @@ class _Held:
 
     def batch(self) -> EventBatch:
         """What is held, and holds nothing any more."""
-        made = EventBatch(name_units(self.units), [], self.events, self.letters, size=self._bytes)
+        made = EventBatch(UnitsReceipt(self.units), self.events, self.letters, size=self._bytes)
         self.__init__()  # type: ignore[misc]
         return made
 
@@ -296,45 +293,6 @@ def _parts(events: list[Event], count: int, size: int) -> Iterator[tuple[list[Ev
         part.append(event)
         total += len(event.data)
     yield part, total
-
-
-class Decode(beam.PTransform):
-    """Decodes text; rows of Parquet and Avro files are events already, and pass.
-
-    Args:
-        decoder: what decodes text, as in the live job (`JsonDecoder`, or `PlainDecoder` for `--codec plain`).
-    """
-
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__()
-        self._decoder = decoder
-
-    def display_data(self) -> dict[str, Any]:  # noqa: D102
-        return {"decoder": type(self._decoder).__name__}
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
-        return batches | "Decode" >> beam.ParDo(_DecodeDoFn(self._decoder))
-
-
-class _DecodeDoFn(beam.DoFn):
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self._failures = Metrics.counter("decode", "failures")
-
-    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
-        text = [event for event in batch.events if event.id is None]
-        if not text:
-            yield batch
-            return
-        rows = (
-            [event for event in batch.events if event.id is not None] if len(text) < len(batch.events) else []
-        )
-        decoded, letters = self._decoder.decode(text)
-        if rows:
-            decoded = rows + decoded
-        if letters:
-            self._failures.inc(len(letters))
-        yield batch.with_events(decoded, letters)
 
 
 class AddObjectProperties(EventTransform):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from penstock.io import kinesis, s3
+from penstock.io import archive, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
@@ -21,35 +21,35 @@ _EVENT_BYTES = 64
 def _requirements(line: CommandLine) -> Requirements:
     """What the job needs of its peers."""
     source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
-    archive = line.get(s3.ArchiveOptions)
+    options = line.get(archive.ArchiveOptions)
     return Requirements(
         [
             *identity_trials(account),
             *kinesis.read_trials(source, account),
-            *s3.archive_trials(archive, account),
+            *archive.archive_trials(options, account),
         ],
         account,
         source.kinesis_stream_name,
         lambda arns, key: (
             *kinesis.read_statements(source, arns, key),
-            *s3.archive_statements(archive, arns),
+            *archive.archive_statements(options, arns),
         ),
     )
 
 
 def _build(line: CommandLine) -> list[Step]:
-    archive, aws = line.get(s3.ArchiveOptions), line.get(AwsOptions)
-    source = _roomy(line.get(kinesis.KinesisReadOptions), archive)
+    options, aws = line.get(archive.ArchiveOptions), line.get(AwsOptions)
+    source = _roomy(line.get(kinesis.KinesisReadOptions), options)
     _refuse_dead_letters(line.get(JobOptions))
-    s3.check_archive_read(source)
+    archive.check_archive_read(source)
     return [
-        ("ReadForArchive", s3.ReadForArchive(source, aws)),
-        ("WriteToArchive", s3.WriteToArchive(archive, aws)),
+        ("ReadForArchive", archive.ReadForArchive(source, aws)),
+        ("WriteToArchive", archive.WriteToArchive(options, aws)),
     ]
 
 
 def _prepare(line: CommandLine) -> None:
-    source = _roomy(line.get(kinesis.KinesisReadOptions), line.get(s3.ArchiveOptions))
+    source = _roomy(line.get(kinesis.KinesisReadOptions), line.get(archive.ArchiveOptions))
     kinesis.prepare_read(source, line.get(AwsOptions))
 
 
@@ -61,9 +61,9 @@ def _refuse_dead_letters(job: JobOptions) -> None:
         raise OptionError(message)
 
 
-def _roomy(source: kinesis.KinesisReadOptions, archive: s3.ArchiveOptions) -> kinesis.KinesisReadOptions:
+def _roomy(source: kinesis.KinesisReadOptions, options: archive.ArchiveOptions) -> kinesis.KinesisReadOptions:
     """What a file holds is not acknowledged: the bounds on that must have room for three."""
-    room = 3 * archive.roll_bytes
+    room = 3 * options.roll_bytes
     return dataclasses.replace(
         source,
         max_pending_bytes=max(source.max_pending_bytes, room),
@@ -78,7 +78,7 @@ JOB = StreamingJob(
         "JSON lines under dt=YYYY-MM-DD/hour=HH/. A checkpoint never passes a record that is not uploaded. "
         "s3-to-elasticsearch\nbackfills it with the document ids of the live path. Give it an --application_name of its own."
     ),
-    option_classes=lambda argv: (kinesis.KinesisReadOptions, s3.ArchiveOptions, AwsOptions, JobOptions),
+    option_classes=lambda argv: (kinesis.KinesisReadOptions, archive.ArchiveOptions, AwsOptions, JobOptions),
     requirements=_requirements,
     build=_build,
     prepare=_prepare,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from penstock.io import elasticsearch, s3
+from penstock.io import archive, elasticsearch, s3
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
@@ -96,11 +96,12 @@ class _Backfill:
             finished=self._finished,
             folder=folder,
             rate=source.max_events_per_second / job.workers,
+            layouts=(archive.LAYOUT,),
             claims=str(claims) if claims else None,
         )
         steps: list[Step] = [
             ("ReadFromS3", read),
-            ("Decode", s3.Decode(self._line.get(DecodeOptions).decoder(keep_documents=keep))),
+            ("Decode", self._line.get(DecodeOptions).step(keep_documents=keep)),
         ]
         if source.include_object_properties:
             steps.append(("AddObjectProperties", s3.AddObjectProperties()))
@@ -122,7 +123,7 @@ def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, sto
         out(f"{each.size:>16,}  {each.url}\n")
     if len(todo) > _SHOWN:
         out(f"{'...':>16}  and {len(todo) - _SHOWN:,} more\n")
-    found = estimate(todo, source, stores)
+    found = estimate(todo, source, stores, (archive.LAYOUT,))
     out(
         f"objects: {found.objects:,} to read, {work.done_before:,} finished before\nbytes: {size_text(found.bytes)}\n"
     )

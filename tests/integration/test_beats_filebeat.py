@@ -45,7 +45,7 @@ class Job:
                 return
             with self._lock:
                 self.offsets.update(json.loads(event.data)["log"]["offset"] for event in batch.events)
-            self.server.acknowledge(batch.tokens)
+            self.server.acknowledge(batch.receipt.tokens)
 
     def seen(self) -> set[int]:
         with self._lock:

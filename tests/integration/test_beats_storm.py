@@ -58,7 +58,7 @@ class Job:
             if batch is None:
                 continue
             if self._sink.write(batch):
-                self.server.acknowledge(batch.tokens)
+                self.server.acknowledge(batch.receipt.tokens)
             else:
                 self.server.requeue()
 

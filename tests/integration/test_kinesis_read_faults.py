@@ -60,7 +60,7 @@ def read(live, count, seconds=40.0, events=None):
         batch = live.take(0.2)
         if batch is not None:
             events += batch.events
-            live.acknowledge(batch.tokens)
+            live.acknowledge(batch.receipt.tokens)
         if live.failure is not None:
             raise live.failure
     return events
@@ -137,7 +137,7 @@ def test_an_event_leaves_the_source_soon_after_its_arrival(simulator, open_live)
         put(simulator, 1, number)
         batch = live.take(5.0)
         waits.append(time.monotonic() - begun)
-        live.acknowledge(batch.tokens)
+        live.acknowledge(batch.receipt.tokens)
     # Idle shards are read every 250 ms; a busy test machine gets some slack.
     assert sorted(waits)[len(waits) // 2] < 0.35
 

@@ -127,7 +127,7 @@ def test_eight_workers_share_evenly_and_one_that_slept_writes_nothing(tables):
     assert set.union(*(set(worker.coordinator.held) for worker in rest)) == set(model.shards)
     before = {lease.shard_id: lease for lease in tables[0].scan()}
     for batch in slept_with:
-        sleeper.acknowledge(batch.tokens)
+        sleeper.acknowledge(batch.receipt.tokens)
     now[0] += 1.0
     sleeper.coordinator._renew(list(sleeper.coordinator.held.values()))
     assert sleeper.coordinator.held == {}

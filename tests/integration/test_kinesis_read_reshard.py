@@ -52,7 +52,7 @@ class Worker:
             if batch is not None:
                 now = time.monotonic()
                 self.events += [(now, event) for event in batch.events]
-                self.live.acknowledge(batch.tokens)
+                self.live.acknowledge(batch.receipt.tokens)
 
     def close(self):
         self._end.set()

@@ -125,7 +125,7 @@ class Calm(RuleBasedStateMachine):
             for event in batch.events:
                 name = (event.origin.shard_id, int(event.origin.sequence_number))
                 self.acknowledged[name] = self.acknowledged.get(name, 0) + 1
-            self.workers[worker].acknowledge(batch.tokens)
+            self.workers[worker].acknowledge(batch.receipt.tokens)
 
     @rule(worker=st.integers(0, 2))
     def bundle_fails(self, worker):

@@ -23,7 +23,7 @@ def main() -> None:
         batch = server.take(10)
         if batch is not None:
             events += len(batch.events)
-            server.acknowledge(batch.tokens)
+            server.acknowledge(batch.receipt.tokens)
     server.close()
     print(events, flush=True)
 

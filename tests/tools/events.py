@@ -4,6 +4,7 @@ import dataclasses
 import struct
 from pathlib import Path
 
+from penstock.io.chain.live_objects import LiveReceipt
 from penstock.transforms.batch import Event, EventBatch
 
 ARRIVED_MS = 1_795_000_000_000  # 2026-11-18T11:06:40Z
@@ -27,7 +28,7 @@ def event(data: bytes, index: int = 0, origin: ToyOrigin | None = None) -> Event
 
 
 def batch(*events: Event) -> EventBatch:
-    return EventBatch("toy", [1], list(events), [], ARRIVED_MS)
+    return EventBatch(LiveReceipt("toy", [1]), list(events), [], ARRIVED_MS)
 
 
 def filebeat_events() -> list[bytes]:

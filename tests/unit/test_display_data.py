@@ -10,15 +10,13 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms.display import DisplayData
 
-from penstock.io import beats, elasticsearch, kinesis, s3
-from penstock.io.archive.source import ReadForArchive
+from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.unbounded import Pacing, _Plan, _Read
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.options import display_data_of, option
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
-from penstock.transforms.decode import JsonDecoder
 
 ROOT = Path(__file__).parents[2]
 SECRET = "do-not-show"
@@ -39,7 +37,7 @@ def upper(document):
 STEPS = {
     "ReadFromBeats": (beats.ReadFromBeats(beats.BeatsOptions(port=5045)), ("beats_port", 5045)),
     "ReadFromKinesis": (kinesis.ReadFromKinesis(READ, AWS), ("kinesis_stream_name", "orders")),
-    "ReadForArchive": (ReadForArchive(READ, AWS), ("region", "eu-west-1")),
+    "ReadForArchive": (archive.ReadForArchive(READ, AWS), ("region", "eu-west-1")),
     "ReadFromS3": (
         s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"]), AWS),
         ("input", "s3://bucket/a"),
@@ -50,12 +48,11 @@ STEPS = {
     ),
     "WriteToElasticsearch": (elasticsearch.WriteToElasticsearch(SINK), ("hosts", "a:9200, b:9200")),
     "WriteToArchive": (
-        s3.WriteToArchive(s3.ArchiveOptions(archive="s3://bucket/logs"), AWS),
+        archive.WriteToArchive(archive.ArchiveOptions(archive="s3://bucket/logs"), AWS),
         ("archive", "s3://bucket/logs"),
     ),
     "WriteDeadLetters": (WriteDeadLetters("kinesis:refused", aws=AWS), ("dead_letters", "kinesis:refused")),
     "FinishUnits": (s3.FinishUnits("s3://bucket/manifest", AWS), ("manifest", "s3://bucket/manifest")),
-    "Decode": (s3.Decode(JsonDecoder()), ("decoder", "JsonDecoder")),
     "AddObjectProperties": (s3.AddObjectProperties(), ("stage", "object_properties")),
     "DecodeJson": (DecodeJson(source="message", on_error="tag"), ("source", "message")),
     "DecodePlain": (DecodePlain(charset="latin-1"), ("charset", "iso8859-1")),

@@ -101,7 +101,7 @@ def test_a_clean_stop_cancels_the_job_once_all_is_acknowledged(source):
     batch = source.take(0)
     result = Endless()
     threading.Timer(0.1, LIVE.stop).start()
-    threading.Timer(1.0, source.acknowledge, (batch.tokens,)).start()
+    threading.Timer(1.0, source.acknowledge, (batch.receipt.tokens,)).start()
     began = time.monotonic()
     stay(result)
     assert result.cancelled.is_set()

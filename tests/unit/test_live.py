@@ -41,11 +41,11 @@ def test_a_batch_takes_whole_chunks_in_order_up_to_its_bounds():
         assert live.offer(chunk(name, events))
     first = live.take(0)
     assert len(first.events) == 5
-    assert len(first.tokens) == 2
+    assert len(first.receipt.tokens) == 2
     second = live.take(0)
     assert len(second.events) == 1
-    live.acknowledge(second.tokens)
-    live.acknowledge(first.tokens)
+    live.acknowledge(second.receipt.tokens)
+    live.acknowledge(first.receipt.tokens)
     assert live.acknowledged == ["c", "a", "b"]
     assert live.settled
 
@@ -72,7 +72,7 @@ def test_offer_blocks_until_an_acknowledgement_makes_room(bound, first):
     thread.start()
     batch = live.take(0)
     assert not let_in.wait(0.2), "handing out is not acknowledging: there is no room yet"
-    live.acknowledge(batch.tokens)
+    live.acknowledge(batch.receipt.tokens)
     assert let_in.wait(5)
     thread.join()
     assert live.pending_events == 60
@@ -96,14 +96,17 @@ def test_a_failed_bundle_is_handed_out_again_in_order_and_acknowledged_once():
     for name in "abcd":
         live.offer(chunk(name))
     first, second = live.take(0), live.take(0)
+    for event in first.events:
+        event.id, event.timestamp, event.document, event.changed = "id", "now", {"a": 2}, True
     assert live.requeue() == 4
-    live.acknowledge(first.tokens)  # a zombie of the failed bundle
+    assert {(e.id, e.timestamp, e.document, e.changed) for e in first.events} == {(None, None, None, False)}
+    live.acknowledge(first.receipt.tokens)  # a zombie of the failed bundle
     assert live.acknowledged == []
     again = [live.take(0), live.take(0)]
-    assert [batch.tokens for batch in again] == [first.tokens, second.tokens]
+    assert [batch.receipt.tokens for batch in again] == [first.receipt.tokens, second.receipt.tokens]
     for batch in again:
-        live.acknowledge(batch.tokens)
-        live.acknowledge(batch.tokens)
+        live.acknowledge(batch.receipt.tokens)
+        live.acknowledge(batch.receipt.tokens)
     assert live.acknowledged == ["a", "b", "c", "d"]
     assert live.pending_events == 0
     assert live.pending_bytes == 0
@@ -118,7 +121,7 @@ def test_after_stop_what_is_queued_is_still_handed_out_and_then_it_is_drained():
     assert live.drained
     assert live.take(30) is None
     assert not live.settled
-    live.acknowledge(batch.tokens)
+    live.acknowledge(batch.receipt.tokens)
     assert live.settled
 
 
@@ -158,7 +161,7 @@ def test_discard_forgets_queued_and_handed_out_without_acknowledging():
         live.offer(chunk(name))
     batch = live.take(0)
     live._discard(lambda each: each.context in "ab")
-    live.acknowledge(batch.tokens)
+    live.acknowledge(batch.receipt.tokens)
     assert live.acknowledged == []
     assert (live.pending_events, live.pending_bytes) == (1, 10)
     assert live.take(0).events[0].data == b"0"

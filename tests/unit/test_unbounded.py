@@ -19,7 +19,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from penstock.io.chain import _flink_keys, unbounded
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.batch_coder import BatchCoder
-from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveReceipt, LiveSource
 from penstock.io.chain.unbounded import Pacing, Split, read_batches, readers_of
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError, StateError
@@ -189,11 +189,11 @@ class PassOn(beam.DoFn):
 
 def test_a_batch_survives_its_coder_on_a_runner_that_does_not_fuse():
     origin = Origin()
-    batch = EventBatch("k", [1, 2], [Event(b"%04d" % n * 250, origin, n) for n in range(50)], [])
+    batch = EventBatch(LiveReceipt("k", [1, 2]), [Event(b"%04d" % n * 250, origin, n) for n in range(50)], [])
     coder = coders.registry.get_coder(EventBatch)
     encoded = coder.encode(batch)
     again = coder.decode(encoded)
-    assert (again.source, again.tokens) == ("k", [1, 2])
+    assert again.receipt == batch.receipt
     assert [(event.data, event.index) for event in again.events] == [
         (b"%04d" % n * 250, n) for n in range(50)
     ]
@@ -214,6 +214,23 @@ RESTRICTION_1 = base64.b64decode(
     "aHBEOFhja1U0VUpEZGQzUUxBPT1GAXsicG9zaXRpb24iOiB7InNoYXJkcyI6IHsic2hhcmRJZC0wMDAwMDAwMDAwMDAiOiAiNDk1OToxMSJ9fSwgInYi"
     "OiAxfYAAAYvP5WgAAAA="
 )
+
+
+BATCH_1 = base64.b64decode(
+    "gAWVEgEAAAAAAACMGXBlbnN0b2NrLnRyYW5zZm9ybXMuYmF0Y2iUjApFdmVudEJhdGNolJOUKIwQa2luZXNpczpsb2dzOmFwcJRdlChLB0sIZV2UaACM"
+    "BUV2ZW50lJOUKEMHeyJhIjoxfZSMHXBlbnN0b2NrLmlvLmtpbmVzaXMucG9zaXRpb25zlIwNS2luZXNpc1JlY29yZJSTlCiMBGxvZ3OUjBRzaGFyZElkLTAw"
+    "MDAwMDAwMDAwMJSMBDQ5NTmUjANrZXmUigYAoiADogFLAXSUUpRLAEsATk5OiXSUUpRhXZRoAIwKRGVhZExldHRlcpSTlChoE4wBWJSMAXKUjAZkZWNvZGWU"
+    "TksBiXSUUpRhSwVLB3SUUpQu"
+)
+
+
+def test_a_batch_of_an_earlier_release_is_read():
+    """Flink keeps batches that stood between two steps; 0.1.0 had the source's key and the tokens where the receipt is."""
+    batch = BatchCoder().decode(BATCH_1)
+    assert batch.receipt == LiveReceipt("kinesis:logs:app", [7, 8])
+    assert [(event.data, event.origin.sequence_number) for event in batch.events] == [(b'{"a":1}', "4959")]
+    assert [letter.error for letter in batch.dead_letters] == ["X"]
+    assert (batch.timestamp_ms, batch.size) == (5, 7)
 
 
 def test_a_savepoint_of_an_earlier_release_resumes():

@@ -19,12 +19,14 @@ Source: rows written by KCL 1.15, 2.6, 3.0 and 3.5 (tests/unit/kinesis/fixtures)
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.session import AwsSession, explain
+from penstock.io.aws.tables import make_table, scanned
 from penstock.io.errors import NotFound
 from penstock.io.kinesis.positions import Position
 
@@ -193,46 +195,15 @@ class LeaseTable:
         if self.exists():
             return
         try:
-            self._session.call(
-                "dynamodb",
-                "create_table",
-                TableName=self.name,
-                KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        except ClientError as error:
-            # Another worker was faster.
-            if error.response.get("Error", {}).get("Code") != "ResourceInUseException":
-                raise self._cannot_create(error) from error
-        except BotoCoreError as error:
-            raise self._cannot_create(error) from error
-        try:
-            waiter = self._session.client("dynamodb").get_waiter("table_exists")
-            waiter.wait(TableName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-        except BotoCoreError as error:
-            raise self._cannot_create(error) from error
-
-    def _cannot_create(self, error: Exception) -> Exception:
-        return explain(
-            error, self._session, "CreateTable", self._resource(), f"create the lease table {self.name}"
-        )
+            make_table(self._session, self.name, "leaseKey")
+        except (BotoCoreError, ClientError) as error:
+            doing = f"create the lease table {self.name}"
+            raise explain(error, self._session, "CreateTable", self._resource(), doing) from error
 
     def scan(self) -> list[Lease]:
         """All leases, read consistently (a child's row must not be seen without its parent's)."""
-        leases: list[Lease] = []
-        for page in self._pages():
-            leases += [lease for item in page if (lease := Lease.from_item(item)) is not None]
-        return leases
-
-    def _pages(self) -> Iterator[list[dict[str, Any]]]:
-        arguments: dict[str, Any] = {"ConsistentRead": True}
-        while True:
-            reply = self._call("Scan", "scan", f"read the lease table {self.name}", **arguments)
-            yield reply["Items"]
-            if not reply.get("LastEvaluatedKey"):
-                return
-            arguments["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
+        scan_page = functools.partial(self._call, "Scan", "scan", f"read the lease table {self.name}")
+        return [lease for item in scanned(scan_page) if (lease := Lease.from_item(item)) is not None]
 
     def create(self, lease: Lease) -> bool:
         """Adds a lease; False when there is one for that shard already."""

@@ -1,4 +1,4 @@
-"""Avro object container files, block by block; in parts where the file is large.
+"""`read_blocks` reads Avro object container files, block by block; in parts where the file is large.
 
 Plan. The file's header (schema, codec, sync marker) is read for every part; then the part's bytes are looked through
 for the sync marker, behind which a block begins. A block belongs to the part in which the marker before it ends,
@@ -15,8 +15,8 @@ from typing import Any
 
 import fastavro
 
-from penstock.io.archive._rows import COLUMNS, MARK, events_of_columns, is_archive
 from penstock.io.s3.formats._compression import Damaged
+from penstock.io.s3.formats._layouts import Layout, layout_of_table
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.formats._rows import RowMaker
 from penstock.io.s3.origin import S3Record
@@ -102,7 +102,12 @@ class _Recorder:
 
 
 def read_blocks(
-    open_at: Any, start: int, end: int | None, columns: Sequence[str], origin: S3Record
+    open_at: Any,
+    start: int,
+    end: int | None,
+    columns: Sequence[str],
+    origin: S3Record,
+    layouts: Sequence[Layout] = (),
 ) -> Iterator[Piece]:
     """The rows of the blocks that belong to a part, as events.
 
@@ -111,7 +116,8 @@ def read_blocks(
         start: where the part begins; 0 for the file's beginning.
         end: where the next part begins; None for the last.
         columns: top-level fields to keep; empty for all.
-        origin: of its events, unless the file is our archive.
+        origin: of its events, unless a layout gives them another.
+        layouts: those that are known.
 
     Raises:
         Damaged: cut short or corrupt; the blocks before were yielded.
@@ -136,7 +142,7 @@ def read_blocks(
     else:
         recorder.seen = _Forgetful()
     fields = _fields(header.writer_schema)
-    archive = is_archive([field["name"] for field in fields], header.metadata.get(MARK))
+    layout = layout_of_table(layouts, [field["name"] for field in fields], header.metadata)
     simple = bool(fields) and all(_is_simple(field["type"]) for field in fields)
     maker = RowMaker(origin, [field["name"] for field in fields], simple=simple)
     joined: Any = _Joined(seen, stream)
@@ -151,9 +157,12 @@ def read_blocks(
             block = next(blocks, None)
             if block is None:
                 return
-            rows = list(block)
+            rows: list[Any] = list(block)
             rows_read += len(rows)
-            yield _archived(rows) if archive else maker.events(_documents(rows, columns), offset << _ROW_BITS)
+            if layout is not None:
+                yield layout.events_of_columns([[row[name] for row in rows] for name in layout.columns]), []
+            else:
+                yield maker.events(_documents(rows, columns), offset << _ROW_BITS)
     except Damaged:
         raise
     except Exception as error:
@@ -177,12 +186,6 @@ def _damaged(error: Exception, rows: int) -> Damaged:
     what = " ".join(str(error).split()) or type(error).__name__
     message = f"the Avro file cannot be read after {rows} rows: {what}"
     return Damaged(message[:300])
-
-
-def _archived(rows: list[Any]) -> Piece:
-    columns = [[row[name] for row in rows] for name in COLUMNS]
-    columns[6] = [round(time.timestamp() * 1000) for time in columns[6]]
-    return events_of_columns(columns), []
 
 
 _SIMPLE = frozenset({"string", "int", "long", "float", "double", "boolean", "null"})

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.io.archive._rows import COLUMNS, MARK, events_of_columns, is_archive
 from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._json_columns import json_rows, times_as_text
+from penstock.io.s3.formats._layouts import Layout, layout_of_table
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.formats._rows import TIME, RowMaker
 from penstock.io.s3.origin import S3Record
@@ -70,7 +70,12 @@ def plan_row_groups(file: Any, split_bytes: int) -> list[tuple[int, int]]:
 
 
 def read_row_groups(
-    file: Any, start: int, end: int | None, columns: Sequence[str], origin: S3Record
+    file: Any,
+    start: int,
+    end: int | None,
+    columns: Sequence[str],
+    origin: S3Record,
+    layouts: Sequence[Layout] = (),
 ) -> Iterator[Piece]:
     """The rows of the row groups from `start` to before `end`, as events.
 
@@ -79,7 +84,8 @@ def read_row_groups(
         start: the first row group.
         end: behind the last one; None for the end.
         columns: names to read (`a.b` for a field of a struct); empty for all.
-        origin: of its events, unless the file is our archive.
+        origin: of its events, unless a layout gives them another.
+        layouts: those that are known.
 
     Raises:
         Damaged: cut short or corrupt; what could be read was yielded.
@@ -87,10 +93,14 @@ def read_row_groups(
     parquet = _open(file)
     metadata, schema = parquet.metadata, parquet.schema_arrow
     end = metadata.num_row_groups if end is None else min(end, metadata.num_row_groups)
-    mark = (schema.metadata or {}).get(MARK.encode())
-    if is_archive(schema.names, mark and mark.decode(errors="replace")):
-        for batch in _batches(parquet, start, end, list(COLUMNS)):
-            yield events_of_columns([_values(batch.column(name)) for name in COLUMNS]), []
+    marks = {
+        key.decode(errors="replace"): text.decode(errors="replace")
+        for key, text in (schema.metadata or {}).items()
+    }
+    layout = layout_of_table(layouts, schema.names, marks)
+    if layout is not None:
+        for batch in _batches(parquet, start, end, list(layout.columns)):
+            yield layout.events_of_columns([_values(batch.column(name)) for name in layout.columns]), []
         return
     wanted = [name for name in columns if name.partition(".")[0] in schema.names] if columns else None
     row = sum(metadata.row_group(number).num_rows for number in range(start))

@@ -1,31 +1,44 @@
-"""`FinishUnits`: the end of a backfill's chain, which notes what is finished.
+"""`FinishUnits` ends a backfill's chain, and notes what is finished.
 
-A batch names the units of work that end in it. Once it has come through the sink and the dead letters, they are in
-the manifest; whoever is killed before reads them again.
+A batch's receipt names the units of work that end in it. Once the batch has come through the sink and the dead letters,
+they are in the manifest; whoever is killed before reads them again.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import PenstockError
+from penstock.io.errors import DeliveryError, PenstockError
 from penstock.io.s3.units.manifest import Manifest, is_last_part, open_manifest
 from penstock.io.s3.units.tally import Tally
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["FinishUnits", "name_units"]
-
-_SOURCE = "s3 "
+__all__ = ["FinishUnits", "UnitsReceipt"]
 
 
-def name_units(units: Sequence[tuple[str, str]]) -> str:
-    """What a batch has for its source: the units that end in it, each an id and a URL."""
-    return _SOURCE + json.dumps(units)
+class UnitsReceipt(msgspec.Struct, gc=False):
+    """Names the units of work that end in a batch.
+
+    Attributes:
+        units: of each, its id and its object's URL.
+    """
+
+    units: list[tuple[str, str]]
+
+    def acknowledge(self) -> None:
+        """Raises `DeliveryError`: only `FinishUnits` knows where units are noted."""
+        message = "a backfill's batch reached Acknowledge. End a chain that begins with ReadFromS3 with FinishUnits."
+        raise DeliveryError(message)
+
+    def note_in(self, manifest: Manifest) -> None:
+        """Notes the units as finished. Raises `PenstockError` when that fails."""
+        for identity, url in self.units:
+            manifest.add(identity, url)
 
 
 class FinishUnits(beam.PTransform):
@@ -61,12 +74,13 @@ class _FinishDoFn(beam.DoFn):
     def process(self, batch: EventBatch) -> Iterator[None]:
         folder, url, aws = self._folder, self._url, self._aws
         tally: Tally = LIVE.share(f"s3 tally {folder}", lambda: Tally(folder))
-        units = json.loads(batch.source.removeprefix(_SOURCE))
+        receipt = batch.receipt
+        if not isinstance(receipt, UnitsReceipt):
+            message = "a batch that was not read from S3 reached FinishUnits. End its chain with Acknowledge."
+            raise DeliveryError(message)
         try:
-            if url and units:
-                manifest: Manifest = LIVE.share(f"s3 manifest {url}", lambda: open_manifest(url, aws))
-                for identity, where in units:
-                    manifest.add(identity, where)
+            if url and receipt.units:
+                receipt.note_in(LIVE.share(f"s3 manifest {url}", lambda: open_manifest(url, aws)))
         except PenstockError as error:
             LIVE.fail(error)
             raise
@@ -76,7 +90,7 @@ class _FinishDoFn(beam.DoFn):
         tally.add(
             delivered=len(batch.events),
             refused=len(batch.dead_letters),
-            units=len(units),
-            objects=sum(is_last_part(identity) for identity, _ in units),
+            units=len(receipt.units),
+            objects=sum(is_last_part(identity) for identity, _ in receipt.units),
         )
         return iter(())

@@ -1,4 +1,4 @@
-"""Which units of work are finished: what makes a backfill resumable.
+"""A `Manifest` keeps which units of work are finished: it makes a backfill resumable.
 
 A unit is noted after its last event is in Elasticsearch, or in the dead letters; whoever was killed before that
 reads it again, and the document ids make it harmless. The name of an entry holds the object's URL and ETag in a
@@ -9,6 +9,7 @@ hash, and which part of how many it is: an object that is overwritten, or split 
 - `dynamodb:table`: an item for each unit; the table is made when it isn't there.
 """
 
+import functools
 import hashlib
 import os
 import threading
@@ -19,8 +20,10 @@ from typing import Any, Protocol
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
-from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError
+from penstock.io.aws.tables import make_table, scanned
+from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError, PenstockError
 from penstock.io.s3.origin import S3Object, WorkUnit
 
 __all__ = ["Finished", "Manifest", "is_last_part", "object_id", "open_manifest", "unit_id"]
@@ -149,10 +152,11 @@ class _AwsManifest:
         try:
             return self._session.call(self._service, method, **arguments)
         except (BotoCoreError, ClientError) as error:
-            resource = f"{self._arn} (--manifest)"
-            raise explain(
-                error, self._session, operation, resource, f"use the manifest {self.where}"
-            ) from error
+            raise self._explained(error, operation) from error
+
+    def _explained(self, error: Exception, operation: str) -> PenstockError:
+        resource = f"{self._arn} (--manifest)"
+        return explain(error, self._session, operation, resource, f"use the manifest {self.where}")
 
     def close(self) -> None:
         pass
@@ -165,16 +169,9 @@ class _BucketManifest(_AwsManifest):
         self._prefix = prefix + "/" if prefix else ""
 
     def read(self) -> Iterator[str]:
-        token: dict[str, str] = {}
-        while True:
-            page = self._call(
-                "ListBucket", "list_objects_v2", Bucket=self._bucket, Prefix=self._prefix, **token
-            )
-            for found in page.get("Contents", []):
-                yield found["Key"][len(self._prefix) :].replace("/", ":")
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        list_page = functools.partial(self._call, "ListBucket", "list_objects_v2")
+        for found in listed(list_page, Bucket=self._bucket, Prefix=self._prefix):
+            yield found["Key"][len(self._prefix) :].replace("/", ":")
 
     def add(self, identity: str, url: str) -> None:
         key = self._prefix + identity.replace(":", "/")
@@ -190,17 +187,9 @@ class _TableManifest(_AwsManifest):
     def read(self) -> Iterator[str]:
         if not self._is_there():
             return
-        start: dict[str, Any] = {}
-        while True:
-            page = self._call(
-                "Scan", "scan", TableName=self._table, ProjectionExpression="#u", ConsistentRead=True,
-                ExpressionAttributeNames={"#u": "unit"}, **start,
-            )  # fmt: skip
-            for item in page["Items"]:
-                yield item["unit"]["S"]
-            if not page.get("LastEvaluatedKey"):
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        scan_page = functools.partial(self._call, "Scan", "scan", TableName=self._table)
+        for item in scanned(scan_page, ProjectionExpression="#u", ExpressionAttributeNames={"#u": "unit"}):
+            yield item["unit"]["S"]
 
     def add(self, identity: str, url: str) -> None:
         item = {"unit": {"S": identity}, "url": {"S": url}, "finished": {"N": str(int(time.time()))}}
@@ -217,16 +206,11 @@ class _TableManifest(_AwsManifest):
         except NotFound:
             if self._look_only:
                 return False
-            self._call(
-                "CreateTable", "create_table", TableName=self._table, BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": "unit", "AttributeType": "S"}], KeySchema=key,
-            )  # fmt: skip
-        waiter = self._session.client("dynamodb").get_waiter("table_exists")
         try:
-            waiter.wait(TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+            make_table(self._session, self._table, "unit")
         except WaiterError as error:
-            message = (
-                f"--manifest: the table {self._table} is not ready after a minute. Start the job again later."
-            )
+            message = f"--manifest: the table {self._table} is not ready after two minutes. Start the job again later."
             raise PeerError(message) from error
+        except (BotoCoreError, ClientError) as error:
+            raise self._explained(error, "CreateTable") from error
         return True

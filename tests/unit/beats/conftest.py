@@ -29,7 +29,7 @@ class Pipeline:
                 continue
             if self._sink(batch):
                 self.events += [event.data for event in batch.events]
-                self.server.acknowledge(batch.tokens)
+                self.server.acknowledge(batch.receipt.tokens)
             else:
                 self.server.requeue()
 

@@ -10,6 +10,7 @@ from penstock.io.beats._enrich import _spliced, enriched, fields_of
 from penstock.io.beats.prepare import enrich, validate
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
+from penstock.io.chain.live_objects import LiveReceipt
 from penstock.transforms.batch import Event, EventBatch
 
 PLAIN = BeatsClient("10.1.2.3", 4711)
@@ -93,7 +94,9 @@ def test_what_is_no_object_stays_as_it_is(data: bytes) -> None:
 
 def test_each_client_of_a_batch_gets_its_own() -> None:
     other = BeatsClient("10.9.9.9", 1)
-    batch = EventBatch("b", [1], [Event(b"{}", PLAIN, 0), Event(b"{}", other, 3), Event(b"x", other, 4)], [])
+    batch = EventBatch(
+        LiveReceipt("b", [1]), [Event(b"{}", PLAIN, 0), Event(b"{}", other, 3), Event(b"x", other, 4)], []
+    )
     result = enrich(batch, ["source_metadata"])
     assert [json.loads(e.data)["@metadata"]["input"]["beats"]["host"]["ip"] for e in result.events[:2]] == [
         "10.1.2.3",
@@ -101,12 +104,12 @@ def test_each_client_of_a_batch_gets_its_own() -> None:
     ]
     assert result.events[2].data == b"x"
     assert [(e.origin, e.index) for e in result.events] == [(PLAIN, 0), (other, 3), (other, 4)]
-    assert result.tokens == [1]
+    assert result.receipt.tokens == [1]
 
 
 def test_validation_sets_aside_what_is_no_object() -> None:
     payloads = [b'{"a":1}', b"not json", b"[1]", b'"text"', b'{"a":2}', b"\xff", b"", b"null"]
-    batch = EventBatch("b", [1], [Event(data, PLAIN, n) for n, data in enumerate(payloads)], [])
+    batch = EventBatch(LiveReceipt("b", [1]), [Event(data, PLAIN, n) for n, data in enumerate(payloads)], [])
     result = validate(batch)
     assert [e.index for e in result.events] == [0, 4]
     assert [(letter.event.index, letter.error) for letter in result.dead_letters] == [
@@ -118,4 +121,4 @@ def test_validation_sets_aside_what_is_no_object() -> None:
         (7, "NotAnObject"),
     ]
     assert all(letter.stage == "beats" and letter.event.data in payloads for letter in result.dead_letters)
-    assert result.tokens == [1]
+    assert result.receipt.tokens == [1]

@@ -84,7 +84,7 @@ def test_events_carry_the_address_that_the_balancer_names(
         batch = server.take(10)
         assert batch is not None
         assert batch.events[0].origin.describe()["client"] == "10.1.2.3:4711"
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.acks_until(2)[-1] == 2
 
 

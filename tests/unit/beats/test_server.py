@@ -59,7 +59,7 @@ def test_a_window_is_acknowledged_after_its_events_are_durable(serve: Serve) -> 
         with pytest.raises(TimeoutError):
             client.read_ack()
         client.socket.settimeout(10)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.read_ack() == (b"2", 5)
 
 
@@ -69,7 +69,7 @@ def test_keepalives_come_until_the_acknowledgement_and_never_after(serve: Serve)
         client.send(whole_window(payloads(3)))
         batch = take(server)
         assert [client.read_ack() for _ in range(3)] == [(b"2", 0)] * 3
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert set(client.acks_until(3)[:-1]) <= {0}
         client.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
@@ -81,8 +81,8 @@ def test_acknowledged_twice_by_the_pipeline_is_sent_once(serve: Serve) -> None:
     with Client(server.address) as client:
         client.send(whole_window(payloads(3)))
         batch = take(server)
-        server.acknowledge(batch.tokens)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.read_ack() == (b"2", 3)
         client.half_close()
         assert client.read_to_end() == b""
@@ -97,9 +97,9 @@ def test_what_a_failed_bundle_held_is_handed_out_again_and_acknowledged_once(ser
         server.requeue()
         again = take(server)
         assert [e.data for e in again.events][:3] == [e.data for e in first.events][:3]
-        server.acknowledge(again.tokens)
+        server.acknowledge(again.receipt.tokens)
         while not server.settled:
-            server.acknowledge(take(server).tokens)
+            server.acknowledge(take(server).receipt.tokens)
         client.half_close()
         assert client.read_to_end() == ack(3) + ack(2)
 
@@ -114,7 +114,7 @@ def test_a_window_larger_than_what_may_be_pending_passes_in_parts(serve: Serve) 
             batch = take(server)
             assert server.pending_events <= 100
             seen += [e.data for e in batch.events]
-            server.acknowledge(batch.tokens)
+            server.acknowledge(batch.receipt.tokens)
         acks = client.acks_until(1000)
     assert seen == events
     assert acks == sorted(set(acks))
@@ -152,7 +152,7 @@ def test_a_silent_client_holds_nothing_of_the_others(serve: Serve) -> None:
             taken = 0
             while taken < 10:
                 batch = take(server)
-                server.acknowledge(batch.tokens)
+                server.acknowledge(batch.receipt.tokens)
                 taken += len(batch.events)
             client.acks_until(10)
     for client in silent:
@@ -166,7 +166,7 @@ def test_half_closed_after_a_window_is_acknowledged_then_closed(serve: Serve) ->
         client.half_close()
         batch = take(server)
         time.sleep(0.3)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.read_to_end().replace(ack(0), b"") == ack(3)
 
 
@@ -178,7 +178,7 @@ def test_idle_clients_are_closed_unless_they_wait_for_us(serve: Serve, held: boo
         batch = take(server)
         if held:
             time.sleep(1.0)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         client.acks_until(3)
         started = time.monotonic()
         assert client.read_to_end() == b""
@@ -190,7 +190,7 @@ def test_without_a_timeout_idle_clients_stay(serve: Serve) -> None:
     with Client(server.address) as client:
         time.sleep(0.3)
         client.send(whole_window(payloads(1)))
-        server.acknowledge(take(server).tokens)
+        server.acknowledge(take(server).receipt.tokens)
         assert client.read_ack() == (b"2", 1)
 
 
@@ -216,7 +216,7 @@ def test_a_client_that_breaks_the_rules_is_closed_with_one_line(
         assert len(lines) == 1
         assert said in lines[0]
         honest.send(whole_window(payloads(1)))
-        server.acknowledge(take(server).tokens)
+        server.acknowledge(take(server).receipt.tokens)
         assert honest.read_ack() == (b"2", 1)
 
 
@@ -253,7 +253,7 @@ def test_incomplete_frames_of_all_clients_together_are_bounded(
         first.send(b"}")
         batch = take(server)
         assert len(batch.events[0].data) == 3 << 20
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert first.acks_until(1)[-1] == 1
     until(lambda: server._reserved == 0)
 
@@ -264,7 +264,7 @@ def test_version_1_is_answered_in_version_1(serve: Serve) -> None:
         client.send(window(1, b"1") + data_event(7, [(b"line", b"hello")]))
         batch = take(server)
         assert batch.events[0].data == b'{"line":"hello"}'
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.read_ack() == (b"1", 7)
 
 
@@ -274,11 +274,11 @@ def test_an_empty_and_a_short_window_are_answered_in_order(serve: Serve) -> None
         client.send(window(5) + event(1, b"{}") + event(2, b"{}") + window(0) + whole_window(payloads(3)))
         batch = take(server)
         while len(batch.events) < 5:
-            server.acknowledge(batch.tokens)
+            server.acknowledge(batch.receipt.tokens)
             batch = take(server)
             if len(batch.events) == 3:
                 break
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert [client.read_ack()[1] for _ in range(3)] == [2, 0, 3]
 
 
@@ -301,7 +301,7 @@ def test_a_client_that_announces_more_than_it_sends_loses_only_its_own_window(
         liar.half_close()
         batch = take(server)
         assert len(batch.events) == 1
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert liar.read_to_end() in (ack(1), b""), (
             "an error may come before the acknowledgement of what was whole"
         )
@@ -311,7 +311,7 @@ def test_a_client_that_announces_more_than_it_sends_loses_only_its_own_window(
         assert len(lines) == 1
         assert "is disconnected" in lines[0]
         honest.send(whole_window(payloads(2)))
-        server.acknowledge(take(server).tokens)
+        server.acknowledge(take(server).receipt.tokens)
         assert honest.read_ack() == (b"2", 2)
     until(lambda: server.settled)
 
@@ -364,7 +364,7 @@ def test_windows_of_0_behind_one_that_waits_are_bounded_and_answered_in_order(se
         until(lambda: len(connection._ledger) == 4096)
         time.sleep(0.1)
         assert len(connection._ledger) == 4096
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.acks_until(1)[-1] == 1
         assert [client.read_ack()[1] for _ in range(20_000)] == [0] * 20_000
         sender.join(10)
@@ -380,7 +380,7 @@ def test_a_stop_reads_nothing_more_but_acknowledges_what_came(serve: Serve) -> N
         batch = take(server)
         assert server.take(0.1) is None
         assert server.drained
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.read_to_end() == ack(3)
         assert idle.read_to_end() == b""
         with pytest.raises((OSError, EOFError)):  # noqa: PT012  refused, reset or closed, by timing
@@ -406,9 +406,9 @@ def test_a_client_that_resets_disturbs_nobody(serve: Serve) -> None:
         batch = take(server)
         client.reset()
         time.sleep(0.3)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         other.send(whole_window(payloads(2)))
-        server.acknowledge(take(server).tokens)
+        server.acknowledge(take(server).receipt.tokens)
         assert set(other.acks_until(2)[:-1]) <= {0}
     until(lambda: not server._connections)
 

@@ -115,7 +115,7 @@ def test_what_the_server_counts(serve: Any) -> None:
         client.send(whole_window(payloads(10)))
         batch = server.take(10)
         assert client.read_ack() == (b"2", 0)
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         client.acks_until(10)
     with Client(server.address) as client:
         client.send(b"rubbish")

@@ -61,7 +61,7 @@ def exchange(server: BeatsServer, client: Client) -> Any:
         batch = server.take(10)
         assert batch is not None
         origin = batch.events[0].origin
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
     assert client.acks_until(500)[-1] == 500
     return origin
 
@@ -262,7 +262,7 @@ def test_a_stop_acknowledges_says_goodbye_and_closes(
         batch = server.take(10)
         assert batch is not None
         server.stop()
-        server.acknowledge(batch.tokens)
+        server.acknowledge(batch.receipt.tokens)
         assert client.acks_until(3)[-1] == 3
         assert client.read_to_end() == b""
 

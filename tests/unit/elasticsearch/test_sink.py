@@ -46,7 +46,7 @@ def test_the_batch_goes_on_with_what_was_refused_and_the_work_is_counted():
         full = next(each for each in batches if each.dead_letters)
         assert [e.data for e in full.events] == [b'{"a":1}', b'{"old":1}']
         assert [(x.event.data, x.status) for x in full.dead_letters] == [(b'{"bad":1}', 400)]
-        assert full.tokens == [1]
+        assert full.receipt.tokens == [1]
         assert len(batches) == 2
 
     with fake_http(_answer) as fake:

@@ -61,7 +61,7 @@ def payloads(batches):
 
 def acknowledge(live, batches):
     for batch in batches:
-        live.acknowledge(batch.tokens)
+        live.acknowledge(batch.receipt.tokens)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_what_was_fetched_under_a_lost_lease_is_forgotten(model, clock):
     live.tick()
     assert live.take(0.0) is None
     assert live.pending_events == live.pending_bytes == 0
-    live.acknowledge(handed_out.tokens)
+    live.acknowledge(handed_out.receipt.tokens)
     live.tick()
     live.close()
     assert store.scan() == [taken]
@@ -244,7 +244,7 @@ def test_a_failed_bundle_is_handed_out_again_and_the_mark_goes_back(model, clock
     live.tick()
     live.pool.step_all()
     first = live.take(0.0)
-    live.acknowledge(first.tokens)
+    live.acknowledge(first.receipt.tokens)
     mark = live.position()
     live.pool.step_all()
     second = live.take(0.0)
@@ -304,7 +304,7 @@ def test_the_watermark_follows_what_is_handed_out_and_idle_shards_hold_nothing_b
         live.pool.step_all()
         for batch in live.take_all():
             marks.append(live.watermark_ms())
-            live.acknowledge(batch.tokens)
+            live.acknowledge(batch.receipt.tokens)
     assert marks == [1_000_000, 1_001_000, 1_002_000]
     assert live.watermark_ms() > 1_002_000
 

@@ -99,7 +99,7 @@ def live_a_life(calls):
             live.tick()
             live.pool.step_all()
             for batch in live.take_all():
-                live.acknowledge(batch.tokens)
+                live.acknowledge(batch.receipt.tokens)
             if live.failure is not None:
                 raise live.failure
 

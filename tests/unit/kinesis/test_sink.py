@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.live_objects import LIVE, LiveReceipt
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
@@ -40,7 +40,7 @@ def _options(stream: str = "orders", **given: Any) -> KinesisWriteOptions:
 
 def _batch(*datas: bytes) -> EventBatch:
     events = [Event(data, ToyOrigin(None), index) for index, data in enumerate(datas)]
-    return EventBatch("source", [1, 2], events, [], 1)
+    return EventBatch(LiveReceipt("source", [1, 2]), events, [], 1)
 
 
 def _dofn(kinesis: KinesisSimulator, options: KinesisWriteOptions) -> _WriteToKinesisDoFn:
@@ -87,7 +87,7 @@ def test_a_changed_document_is_written_as_it_is_now(kinesis: KinesisSimulator) -
 def test_refused_events_become_dead_letters_of_the_batch(kinesis: KinesisSimulator) -> None:
     batch = _batch(b"small", b"x" * ((1 << 20) + 5))
     [out] = _dofn(kinesis, _options()).process(batch)
-    assert out.tokens == batch.tokens
+    assert out.receipt.tokens == batch.receipt.tokens
     assert [event.data for event in out.events] == [b"small"]
     [letter] = out.dead_letters
     assert letter.event is batch.events[1]

@@ -6,17 +6,18 @@ import threading
 
 import pytest
 
+from penstock.io.archive import LAYOUT, ArchiveOptions
 from penstock.io.archive.files import encode, name_of
 from penstock.io.archive.sink import Archive
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import AccessDenied, DeliveryError, Unreachable
 from penstock.io.kinesis.positions import KinesisRecord
 from penstock.io.s3.objects import LocalFiles
-from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
 from penstock.pipelines.jobs import kinesis_to_s3
-from penstock.transforms.batch import Event, EventBatch
+from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 
 HOUR_MS = 3_600_000
@@ -45,12 +46,10 @@ class Live:
         self.before_close = None
 
     def batch(self, *chunks):
-        """A batch of (token, events) pairs."""
+        """Events and tokens of a batch made of (token, events) pairs."""
         for token, events in chunks:
             self.shards[token] = events[0].origin.shard_id if events else "shardId-000000000000"
-        return EventBatch(
-            "k", [token for token, _ in chunks], [e for _, events in chunks for e in events], []
-        )
+        return [e for _, events in chunks for e in events], [token for token, _ in chunks]
 
     def shards_of(self, tokens):
         return {token: self.shards[token] for token in tokens if token in self.shards}
@@ -109,10 +108,21 @@ def lines(body):
     return [json.loads(line) for line in gzip.decompress(body).splitlines()]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "avro", "json"])
+def test_without_its_layout_an_archive_is_refused_and_its_rows_are_no_documents(kind, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(encode([record(1), record(2)], kind, "gzip"))
+    unit = WorkUnit(LocalFiles().stat("", str(path)))
+    ((events, (letter,)),) = UnitReader(unit, S3ReadOptions(input=["x"]), LocalFiles()).pieces()
+    assert events == []
+    assert letter.error == "DamagedObject"
+    assert "penstock.io.archive.LAYOUT" in letter.reason
+
+
 def test_nothing_is_acknowledged_before_the_upload(made):
     archive, live, bucket, _ = made()
     bucket.gate.clear()
-    archive.append(live.batch((1, [record(1), record(2)]), (2, [record(3)])))
+    archive.append(*live.batch((1, [record(1), record(2)]), (2, [record(3)])))
     assert live.acknowledged == []
     flushing = threading.Thread(target=archive.flush)
     flushing.start()
@@ -129,7 +139,7 @@ def test_nothing_is_acknowledged_before_the_upload(made):
 def test_files_are_of_one_shard_and_one_hour(made):
     archive, live, bucket, _ = made()
     archive.append(
-        live.batch((1, [record(1), record(2, arrived_ms=NOON + HOUR_MS)]), (2, [record(1, shard=1)]))
+        *live.batch((1, [record(1), record(2, arrived_ms=NOON + HOUR_MS)]), (2, [record(1, shard=1)]))
     )
     archive.flush()
     assert sorted(bucket.files) == [
@@ -142,8 +152,8 @@ def test_files_are_of_one_shard_and_one_hour(made):
 
 def test_a_full_file_is_uploaded_and_an_idle_one_by_the_timer(made):
     archive, live, bucket, clock = made(roll_bytes=100, roll_seconds=60)
-    archive.append(live.batch((1, [record(1, data=b"x" * 200)])))
-    archive.append(live.batch((2, [record(2)])))
+    archive.append(*live.batch((1, [record(1, data=b"x" * 200)])))
+    archive.append(*live.batch((2, [record(2)])))
     wait(lambda: live.acknowledged == [1])
     clock[0] = 59.0
     archive._seal_old(clock[0])
@@ -165,15 +175,15 @@ def wait(condition):
 
 def test_a_stretch_without_events_is_acknowledged_at_once(made):
     archive, live, _, _ = made()
-    archive.append(live.batch((1, [])))
+    archive.append(*live.batch((1, [])))
     assert live.acknowledged == [1]
 
 
 def test_a_failed_bundle_is_not_archived_twice(made):
     archive, live, bucket, _ = made()
     first = live.batch((1, [record(1)]), (2, [record(2)]))
-    archive.append(first)
-    archive.append(live.batch((1, [record(1)]), (2, [record(2)]), (3, [record(3)])))
+    archive.append(*first)
+    archive.append(*live.batch((1, [record(1)]), (2, [record(2)]), (3, [record(3)])))
     archive.flush()
     (body,) = bucket.files.values()
     assert [line["sequence_number"] for line in lines(body)] == ["101", "102", "103"]
@@ -182,7 +192,7 @@ def test_a_failed_bundle_is_not_archived_twice(made):
 
 def test_what_a_lost_lease_held_is_left_to_its_new_owner(made):
     archive, live, bucket, _ = made()
-    archive.append(live.batch((1, [record(1)])))
+    archive.append(*live.batch((1, [record(1)])))
     live.shards.clear()
     archive.flush()
     assert bucket.files == {}
@@ -192,7 +202,7 @@ def test_what_a_lost_lease_held_is_left_to_its_new_owner(made):
 def test_a_fault_that_passes_is_tried_again(made):
     archive, live, bucket, _ = made()
     bucket.failures = [Unreachable("no answer")]
-    archive.append(live.batch((1, [record(1)])))
+    archive.append(*live.batch((1, [record(1)])))
     archive.flush()
     assert live.acknowledged == [1]
 
@@ -200,20 +210,20 @@ def test_a_fault_that_passes_is_tried_again(made):
 def test_a_denial_ends_the_job_and_acknowledges_nothing(made):
     archive, live, bucket, _ = made()
     bucket.failures = [AccessDenied("access denied")]
-    archive.append(live.batch((1, [record(1)])))
+    archive.append(*live.batch((1, [record(1)])))
     with pytest.raises(AccessDenied):
         archive.flush()
     assert isinstance(live.failure, AccessDenied)
     assert isinstance(LIVE.failure, AccessDenied)
     assert live.acknowledged == []
     with pytest.raises(AccessDenied):
-        archive.append(live.batch((2, [record(2)])))
+        archive.append(*live.batch((2, [record(2)])))
 
 
 def test_a_stop_waits_no_longer_than_it_was_told(made):
     archive, live, bucket, _ = made(stop_timeout=0)
     bucket.gate.clear()
-    archive.append(live.batch((1, [record(1)])))
+    archive.append(*live.batch((1, [record(1)])))
     with pytest.raises(DeliveryError, match="comes again"):
         archive.flush()
     assert live.acknowledged == []
@@ -221,7 +231,7 @@ def test_a_stop_waits_no_longer_than_it_was_told(made):
 
 def test_a_source_without_room_left_gets_its_largest_file_uploaded(made):
     archive, live, _, _ = made()
-    archive.append(live.batch((1, [record(1, data=b"x" * 100)]), (2, [record(1, shard=1)])))
+    archive.append(*live.batch((1, [record(1, data=b"x" * 100)]), (2, [record(1, shard=1)])))
     live.pending_events = 900
     archive.start()
     wait(lambda: live.acknowledged[:1] == [1])
@@ -237,7 +247,7 @@ def test_an_archived_record_comes_back_as_it_was(tmp_path, kind, compression):
     path = tmp_path / "file"
     path.write_bytes(encode(events, kind, compression))
     found = LocalFiles().stat("", str(path))
-    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles()).pieces())
+    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles(), (LAYOUT,)).pieces())
     assert [event for found, _ in pieces for event in found] == events
     assert not any(letters for _, letters in pieces)
     live, _ = JsonDecoder().decode([record(1, data=b'{"message":"one"}')])
@@ -256,7 +266,7 @@ def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(good + b'{"penstock_archive":1,"stream":5}\n' + good)
     found = LocalFiles().stat("", str(path))
-    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles()).pieces())
+    pieces = list(UnitReader(WorkUnit(found), S3ReadOptions(input=["x"]), LocalFiles(), (LAYOUT,)).pieces())
     assert sum(len(events) for events, _ in pieces) == 2
     assert [letter.event.index for _, letters in pieces for letter in letters] == [1]
 

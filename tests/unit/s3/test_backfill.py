@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.acknowledge import _AcknowledgeDoFn
+from penstock.io.chain.live_objects import LIVE, LiveReceipt
+from penstock.io.errors import DeliveryError
 from penstock.io.s3 import (
     AddObjectProperties,
-    Decode,
     Finished,
     FinishUnits,
     ReadFromS3,
@@ -21,13 +22,15 @@ from penstock.io.s3 import (
 )
 from penstock.io.s3.estimate import estimate
 from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.units.finish import UnitsReceipt, _FinishDoFn
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.io.s3.units.throttle import Throttle
 from penstock.pipelines.console.progress import Display, Workload
 from penstock.pipelines.jobs import s3_to_elasticsearch
 from penstock.pipelines.run import batch as batch_job
-from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.batch import EventBatch
+from penstock.transforms.decode import DecodeJson
 from penstock.transforms.document import document_of
 
 AWS = AwsOptions()
@@ -65,7 +68,7 @@ def run(options, finished=None, folder=""):
         _ = (
             pipeline
             | ReadFromS3(objects, options, AWS, finished=finished, folder=folder)
-            | Decode(JsonDecoder(keep_documents=True))
+            | DecodeJson(keep_documents=True)
             | AddObjectProperties()
             | beam.ParDo(Collect())
             | FinishUnits(options.manifest, AWS, folder)
@@ -106,6 +109,14 @@ def test_batches_keep_both_bounds(folder, tmp_path_factory, monkeypatch):
             assert sum(len(event.data) for event in batch.events) <= options.get("max_batch_bytes", 1 << 20)
     LIVE.close()
     assert not list(elsewhere.iterdir()), "without a folder nothing is told"
+
+
+def test_each_receipt_ends_in_its_own_step():
+    """A backfill in Acknowledge, or a live batch in FinishUnits, would be noted nowhere: both are said."""
+    with pytest.raises(DeliveryError, match="FinishUnits"):
+        list(_AcknowledgeDoFn().process(EventBatch(UnitsReceipt([]), [], [])))
+    with pytest.raises(DeliveryError, match="Acknowledge"):
+        list(_FinishDoFn(None, AwsOptions(), "").process(EventBatch(LiveReceipt("k", [1]), [], [])))
 
 
 def test_rows_and_lines_in_one_batch_arrive_once_each(folder):

@@ -9,20 +9,14 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 
+from penstock.io.archive import ArchiveOptions, archive_statements, archive_trials
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.preflight.iam import Arns, actions_of, policy
 from penstock.io.preflight.trials import Mark, try_all
-from penstock.io.s3 import (
-    ArchiveOptions,
-    S3ReadOptions,
-    archive_statements,
-    archive_trials,
-    read_statements,
-    read_trials,
-)
+from penstock.io.s3 import S3ReadOptions, read_statements, read_trials
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 ARNS = Arns("us-east-1", "123456789012")

@@ -34,7 +34,7 @@ def taken(live):
         batch = live.take(10.0)
         assert batch is not None
         events += batch.events
-        tokens += batch.tokens
+        tokens += batch.receipt.tokens
     return events, tokens
 
 

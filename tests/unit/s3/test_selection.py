@@ -4,9 +4,10 @@ import datetime
 
 import pytest
 
+from penstock.io.archive import ArchiveOptions
 from penstock.io.errors import OptionError
 from penstock.io.s3._selection import dates_of_key, literal_prefix, pattern_of, selector
-from penstock.io.s3.options import ArchiveOptions, S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object
 
 

@@ -77,7 +77,7 @@ def test_rates_are_over_ten_seconds(live, clock):
     monitor = Monitor("job", "r", [], clock=clock, wall=clock)
     for _ in range(20):
         take_in(made, 3)
-        made.acknowledge(made.take(0).tokens)
+        made.acknowledge(made.take(0).receipt.tokens)
         looked(clock, monitor)
     picture = monitor.picture
     assert picture.rate("in") == pytest.approx(3)
@@ -314,7 +314,7 @@ def test_the_line_and_the_minute(live, clock, caplog):
         r"toy-job  in [\d.]+/s  out 0/s  lag 0\.\d s  waiting 60.*",
         line_of("toy-job", looked(clock, monitor)),
     )
-    made.acknowledge(made.take(0).tokens)
+    made.acknowledge(made.take(0).receipt.tokens)
     pass_by(60)
     assert "in 60 (1.0/s), out 60 (1.0/s), lag" in caplog.text
     (record,) = caplog.records

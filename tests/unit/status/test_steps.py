@@ -10,6 +10,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from penstock.io.chain.live_objects import LiveReceipt
 from penstock.pipelines.status.steps import (
     MeteredDoFn,
     Step,
@@ -32,7 +33,7 @@ class Origin:
 
 
 def batch(count, size=10):
-    return EventBatch("s", [], [Event(b"x", Origin(), n) for n in range(count)], [], size=size)
+    return EventBatch(LiveReceipt("s", []), [Event(b"x", Origin(), n) for n in range(count)], [], size=size)
 
 
 class Make(beam.DoFn):

@@ -65,7 +65,7 @@ def test_flat_map_numbers_the_ids():
 def test_batches_keep_their_tokens_even_when_emptied():
     def check(batches):
         (one,) = batches
-        assert one.tokens == [1]
+        assert one.receipt.tokens == [1]
         assert one.events == []
         assert len(one.dead_letters) == 1
 

@@ -1,0 +1,57 @@
+"""`make_table` makes a table of DynamoDB that a job keeps its state in: leases, or finished units."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from penstock.io.aws.session import AwsSession
+
+__all__ = ["make_table", "scanned"]
+
+_SECONDS = 120
+
+
+def make_table(session: AwsSession, name: str, key: str) -> None:
+    """Makes the table, billed on demand, and waits up to two minutes until it can be used.
+
+    A table that another worker makes at the same time is waited for.
+
+    Args:
+        session: who we are.
+        name: the table's.
+        key: its only key attribute, a string.
+
+    Raises:
+        BotoCoreError, ClientError: the caller knows how to explain them.
+    """
+    try:
+        session.call(
+            "dynamodb",
+            "create_table",
+            TableName=name,
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ResourceInUseException":
+            raise
+    waiter = session.client("dynamodb").get_waiter("table_exists")
+    waiter.wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": _SECONDS})
+
+
+def scanned(scan_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
+    """The rows of all pages of a scan, read consistently.
+
+    Args:
+        scan_page: calls `scan`, and raises what the caller wants raised.
+        arguments: of every call.
+    """
+    start: dict[str, Any] = {}
+    while True:
+        page = scan_page(ConsistentRead=True, **arguments, **start)
+        yield from page["Items"]
+        if not page.get("LastEvaluatedKey"):
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
