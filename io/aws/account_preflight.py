@@ -85,10 +85,9 @@ class AwsAccount:
         Raises:
             PenstockError: it doesn't.
         """
-        try:
-            return getattr(self.session.client(service), xform_name(operation))(**arguments)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
-            raise explain(error, self.session, operation, resource, doing) from error
+        return self.session.call_explained(
+            service, xform_name(operation), operation, resource, doing, **arguments
+        )
 
     def probe(
         self,

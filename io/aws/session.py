@@ -1,8 +1,8 @@
-"""AWS sessions for every connector, and the IAM action behind each call.
+"""An AWS session serves every connector, and knows the IAM action behind each call.
 
 boto3 finds credentials (keys given, profile, role, the standard chain), refreshes and signs; we add what it
 leaves out: an error that names the principal, the IAM action, the resource and the way out. The action is
-kept beside the call it belongs to (`aws_codes`), so messages and docs come from one place.
+kept beside the call it belongs to (`error_codes`), so messages and docs come from one place.
 """
 
 import dataclasses
@@ -52,7 +52,10 @@ __all__ = [
 class AwsOptions:
     """Who we are for AWS, and where its services are."""
 
-    region: str = option("us-east-1", help="AWS region.")
+    region: str = option(
+        "",
+        help="AWS region. Without it, AWS_REGION or AWS_DEFAULT_REGION of the environment, else us-east-1.",
+    )
     endpoint_url: str | None = option(
         None, help="Address that serves all AWS services of the job (an emulator, a VPC endpoint)."
     )
@@ -69,6 +72,8 @@ class AwsOptions:
     request_timeout: int = option(6000, help="Milliseconds until a reply must begin to arrive.")
 
     def __post_init__(self) -> None:
+        found = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        object.__setattr__(self, "region", found or "us-east-1")
         if bool(self.access_key) != bool(self.secret_key):
             message = "--access_key and --secret_key go together: give both or neither."
             raise OptionError(message)
@@ -201,6 +206,19 @@ class AwsSession:
                 raise
         self.renew(credentials)
         return getattr(self.client(service), method)(**arguments)
+
+    def call_explained(
+        self, service: str, method: str, /, operation: str, resource: str, doing: str, **arguments: Any
+    ) -> Any:
+        """The same, with errors for a person; `operation`, `resource` and `doing` are those of `explain`.
+
+        Raises:
+            PenstockError: the call failed for good, or too often; botocore's exception is its cause.
+        """
+        try:
+            return self.call(service, method, **arguments)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            raise explain(error, self, operation, resource, doing) from error
 
     def credentials(self) -> Credentials:
         """What signs requests; raises `AccessDenied` when the standard chain finds nothing."""

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.listing import listed
-from penstock.io.aws.session import AwsOptions, AwsSession, explain
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import encode, letter_id
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachable
@@ -119,13 +118,11 @@ class S3Store:
                 yield from self._call("GetObject", "get_object", Key=found["Key"])["Body"].iter_lines()
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
-        try:
-            return self._session.call("s3", method, Bucket=self._bucket, **arguments)
-        except (BotoCoreError, ClientError) as error:
-            arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
-            raise explain(
-                error, self._session, operation, arn, f"use the dead letters in {self.where}"
-            ) from error
+        arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
+        doing = f"use the dead letters in {self.where}"
+        return self._session.call_explained(
+            "s3", method, operation, arn, doing, Bucket=self._bucket, **arguments
+        )
 
     def close(self) -> None:
         """Nothing is held."""
@@ -180,13 +177,9 @@ class KinesisStore:
         return self._session_call(operation, method, {"StreamName": self._stream, **arguments})
 
     def _session_call(self, operation: str, method: str, arguments: dict[str, Any]) -> Any:
-        try:
-            return self._session.call("kinesis", method, **arguments)
-        except (BotoCoreError, ClientError) as error:
-            resource = f"stream {self._stream} (--dead_letters)"
-            raise explain(
-                error, self._session, operation, resource, f"use the dead letters in {self.where}"
-            ) from error
+        resource = f"stream {self._stream} (--dead_letters)"
+        doing = f"use the dead letters in {self.where}"
+        return self._session.call_explained("kinesis", method, operation, resource, doing, **arguments)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -18,9 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from penstock.io.aws.session import AwsSession, explain
+from penstock.io.aws.session import AwsSession
 from penstock.io.errors import PeerError, PenstockError
 from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
 
@@ -56,14 +54,11 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
         PenstockError: the call failed for good or too often; one line for the user.
     """
     request: dict[str, Any] = stream_argument(stream)
+    resource = stream_arn(stream, session.options.region)
+    doing = f"list the shards of {stream_in_words(stream)}"
     shards: list[Shard] = []
     for _ in range(_MAX_PAGES):
-        try:
-            reply = session.call("kinesis", "list_shards", **request)
-        except (BotoCoreError, ClientError) as error:
-            resource = stream_arn(stream, session.options.region)
-            doing = f"list the shards of {stream_in_words(stream)}"
-            raise explain(error, session, "ListShards", resource, doing) from error
+        reply = session.call_explained("kinesis", "list_shards", "ListShards", resource, doing, **request)
         shards += [_shard(each) for each in reply["Shards"]]
         if not reply.get("NextToken"):
             return shards

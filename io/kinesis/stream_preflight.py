@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
-from penstock.io.aws.session import explain
 from penstock.io.errors import NotFound, PeerError
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
@@ -59,19 +56,16 @@ class StreamTrials:
     def _describe(self) -> Finding:
         account = self.account
         try:
-            reply = account.session.client("kinesis").describe_stream_summary(**stream_argument(self.stream))
-        except (BotoCoreError, ClientError) as error:
-            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-            if code == "ResourceNotFoundException":
-                url = account.options.endpoint_url
-                message = (
-                    f"cannot {self.doing}: there is no such stream in {account.options.region}"
-                    f"{f' at {url}' if url else ''}. Check {self._option} and --region, or create it."
-                )
-                raise NotFound(message) from error
-            raise explain(
-                error, account.session, "DescribeStreamSummary", self.resource, self.doing
-            ) from error
+            reply = account.call(
+                "kinesis", "DescribeStreamSummary", self.resource, self.doing, **stream_argument(self.stream)
+            )
+        except NotFound as error:
+            url = account.options.endpoint_url
+            message = (
+                f"cannot {self.doing}: there is no such stream in {account.options.region}"
+                f"{f' at {url}' if url else ''}. Check {self._option} and --region, or create it."
+            )
+            raise NotFound(message) from error
         if "StreamDescriptionSummary" not in reply:
             where = account.options.endpoint_url or "the AWS endpoint"
             message = f"cannot {self.doing}: what answers at {where} is not Kinesis. Check --endpoint_url."

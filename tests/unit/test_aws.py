@@ -193,6 +193,25 @@ def test_the_limits_reach_the_client() -> None:
     assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.5, 2.5, 7)
 
 
+@pytest.mark.parametrize(
+    ("environment", "given", "region"),
+    [
+        ({}, {}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, {}, "eu-west-1"),
+        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-west-1"}, {}, "eu-central-1"),
+        ({"AWS_REGION": "eu-central-1"}, {"region": "us-east-1"}, "us-east-1"),
+    ],
+)
+def test_the_region_comes_from_the_environment_unless_given(
+    environment: dict[str, str], given: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert AwsOptions(**given).region == region
+
+
 def test_a_region_that_is_none_is_an_option_error() -> None:
     with pytest.raises(OptionError, match="Check --region"):
         AwsSession(_options(region="not a region")).client("kinesis")

@@ -27,7 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.session import AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
-from penstock.io.errors import NotFound
+from penstock.io.errors import NotFound, PenstockError
 from penstock.io.kinesis.positions import Position
 
 __all__ = ["Lease", "LeaseLost", "LeaseStore", "LeaseTable", "MemoryLeases"]
@@ -170,14 +170,17 @@ class LeaseTable:
 
     def _call(self, operation: str, method: str, doing: str, **arguments: Any) -> Any:
         try:
-            return self._session.call("dynamodb", method, TableName=self.name, **arguments)
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
-            if code == "ConditionalCheckFailedException":
-                raise LeaseLost from error
-            raise explain(error, self._session, operation, self._resource(), doing) from error
-        except BotoCoreError as error:
-            raise explain(error, self._session, operation, self._resource(), doing) from error
+            return self._session.call_explained(
+                "dynamodb", method, operation, self._resource(), doing, TableName=self.name, **arguments
+            )
+        except PenstockError as error:
+            cause = error.__cause__
+            if (
+                isinstance(cause, ClientError)
+                and cause.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+            ):
+                raise LeaseLost from cause
+            raise
 
     def _resource(self) -> str:
         return f"table {self.name} (--application_name)"
