@@ -53,6 +53,12 @@ class DecodeJson(beam.PTransform):
         max_parts: so are records that hold more events.
 
     Delivery guarantee: every record ends up in events or dead letters; nothing is held back.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import DecodeJson
+        >>> through(DecodeJson(), b'[{"a": 1}, {"a": 2}]', b"no JSON")
+        [{'a': 1}, {'a': 2}, "decode: JSONDecodeError: invalid literal, expected 'null': line 1 column 1 (char 0)"]
     """
 
     def __init__(
@@ -99,6 +105,12 @@ class DecodePlain(beam.PTransform):
         charset: the encoding of the bytes, by a Python codec name; what doesn't fit it becomes U+FFFD.
 
     The id comes from the record's position, whatever the text is.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import DecodePlain
+        >>> through(DecodePlain(), b"any text")
+        [{'@timestamp': '1970-01-01T00:00:00.000Z', 'message': 'any text'}]
     """
 
     def __init__(self, *, charset: str = "utf-8") -> None:

@@ -39,6 +39,13 @@ class AddFields(EventTransform):
     Args:
         values: path -> value; a text may hold references (`%{host.name}-%{+YYYY}`).
         overwrite: whether fields that are there already are replaced; else they stay.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import AddFields
+        >>> through(AddFields({"host.env": "prod", "key": "%{message}-%{+YYYY}"}),
+        ...         {"@timestamp": "2026-11-28T00:00:00Z", "message": "a"})
+        [{'@timestamp': '2026-11-28T00:00:00Z', 'message': 'a', 'host': {'env': 'prod'}, 'key': 'a-2026'}]
     """
 
     def __init__(self, values: Mapping[str, Any], *, overwrite: bool = True) -> None:
@@ -56,6 +63,12 @@ class RenameFields(EventTransform):
 
     Args:
         names: old path -> new path.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import RenameFields
+        >>> through(RenameFields({"msg": "message"}), {"msg": "a"})
+        [{'message': 'a'}]
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
@@ -69,6 +82,12 @@ class MoveFields(EventTransform):
     Args:
         paths: the fields; one that isn't there is no error.
         target: the object's path.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import MoveFields
+        >>> through(MoveFields(["user", "group"], "labels"), {"user": "u", "group": "g"})
+        [{'labels': {'user': 'u', 'group': 'g'}}]
     """
 
     def __init__(self, paths: Iterable[str], target: str) -> None:
@@ -83,6 +102,12 @@ class RemoveFields(EventTransform):
 
     Args:
         paths: the fields.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import RemoveFields
+        >>> through(RemoveFields(["agent.id", "tags"]), {"message": "a", "agent": {"id": 1}, "tags": []})
+        [{'message': 'a'}]
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -102,6 +127,12 @@ class SetTimestamp(EventTransform):
         target: where the time goes.
 
     A field that is missing, or fits no format, sends the event to the dead letters.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import SetTimestamp
+        >>> through(SetTimestamp("time", ["dd/MMM/yyyy:HH:mm:ss Z"]), {"time": "28/Nov/2026:10:00:00 +0100"})
+        [{'time': '28/Nov/2026:10:00:00 +0100', '@timestamp': '2026-11-28T09:00:00.000Z'}]
     """
 
     def __init__(
@@ -128,6 +159,12 @@ class Fingerprint(EventTransform):
         paths: the fields; those that are missing count as missing, all missing is an error.
         target: a field that takes the hash instead of the id.
         digest_size: bytes of the BLAKE2b hash, 8 to 64.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import Fingerprint
+        >>> through(Fingerprint(["user", "path"], target="hash", digest_size=8), {"user": "u", "path": "/"})
+        [{'user': 'u', 'path': '/', 'hash': 'bc9d688fe1043d35'}]
     """
 
     def __init__(self, paths: Iterable[str], *, target: str | None = None, digest_size: int = 16) -> None:
@@ -150,6 +187,12 @@ class ParseJson(EventTransform):
         source: the field that holds the text.
         target: the field that takes the result; without it an object's fields go to the event's top level.
         remove_source: whether the text is removed then.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import ParseJson
+        >>> through(ParseJson("message", remove_source=True), {"message": '{"level": "info"}'})
+        [{'level': 'info'}]
     """
 
     def __init__(self, source: str, target: str | None = None, *, remove_source: bool = False) -> None:
@@ -166,6 +209,12 @@ class DropEvents(EventTransform):
         values: drop when it holds one of these.
         matching: drop when its text contains this regular expression.
         unless: drop when the condition is false instead.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms import DropEvents
+        >>> through(DropEvents("level", values=["debug"]), {"level": "debug"}, {"level": "info"})
+        [{'level': 'info'}]
     """
 
     def __init__(

@@ -72,9 +72,6 @@ class KinesisWriteOptions:
         "request and shard (without aggregation: and key). false fills requests; moot with random keys.",
     )
     max_connections: int = option(24, help="Requests in flight at once, at most.")
-    min_connections: int = option(
-        1, help="Taken for old configurations; connections open when they are needed and stay open."
-    )
     data_plane: str = option(
         "thin",
         help="Who makes the PutRecords calls: our own thin client or boto3's.",
@@ -114,16 +111,9 @@ class KinesisWriteOptions:
         self._check_range("max_pending_records", 1, None)
         self._check_range("rate_limit", 1, None)
         self._check_range("max_connections", 1, 1024)
-        self._check_range("min_connections", 1, 1024)
         self._check_range("metrics_upload_delay", 1, None)
         if self.stop_timeout < 0:
             message = "--stop_timeout must not be negative (seconds)."
-            raise OptionError(message)
-        if self.min_connections > self.max_connections:
-            message = (
-                f"--min_connections ({self.min_connections}) must not exceed "
-                f"--max_connections ({self.max_connections})."
-            )
             raise OptionError(message)
         if 0 < self.record_ttl <= self.record_max_buffered_time:
             message = (

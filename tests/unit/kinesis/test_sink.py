@@ -224,7 +224,6 @@ def test_check_of_an_endpoint_where_nobody_is() -> None:
         ({"max_pending_records": 0}, "--max_pending_records 0 must be at least 1"),
         ({"rate_limit": 0}, "--rate_limit 0 must be at least 1"),
         ({"max_connections": 0}, "--max_connections 0"),
-        ({"min_connections": 25}, "--min_connections (25) must not exceed --max_connections (24)"),
         ({"stop_timeout": -1.0}, "--stop_timeout must not be negative"),
         ({"metrics_upload_delay": 0}, "--metrics_upload_delay 0"),
         ({"metrics_access_key": "a"}, "--metrics_access_key and --metrics_secret_key go together"),

@@ -1,0 +1,27 @@
+"""Each public transform shows an example in its docstring, and it runs."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import penstock.testing
+import penstock.transforms
+
+
+@pytest.mark.parametrize("name", penstock.transforms.__all__)
+def test_a_transform_shows_an_example(name):
+    assert ">>> " in getattr(penstock.transforms, name).__doc__
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "penstock.testing",
+        *(each.name for each in pkgutil.walk_packages(penstock.transforms.__path__, "penstock.transforms.")),
+    ],
+)
+def test_the_examples_run(module):
+    if "_native" not in module:
+        assert doctest.testmod(importlib.import_module(module)).failed == 0
