@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 
+from penstock.io.errors import PenstockError
 from penstock.io.s3.formats import _parquet
-from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
-from penstock.io.s3.objects import ObjectFailure, ObjectStream, SeekableObject
+from penstock.io.s3.objects import ObjectStream, SeekableObject
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader
@@ -66,7 +66,9 @@ def _sample(
         stream.close()
         if magic == _parquet.MAGIC:
             return _parquet.count_rows(SeekableObject(store, found)), found.size
-    except (ObjectFailure, Damaged):
+    except PenstockError:
+        raise
+    except Exception:  # the job's letter will say why
         return 0, 0
     reader = UnitReader(WorkUnit(found), options, store, layouts)
     events = 0

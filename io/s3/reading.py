@@ -9,13 +9,17 @@ overwritten costs that object only: what came before is delivered, and one dead 
 | compressed data or an array cut short, or corrupt | what stands before it, then a dead letter `DamagedObject` |
 | Parquet or Avro cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
 | deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
+| anything else that a library raises over the bytes | a dead letter `UnreadableObject`; not finished |
+| a value without a right form in JSON | a dead letter `UnreadableValue` for its row |
 | a line that is no record | its own dead letter, from the decoder |
 | access denied, no such bucket | the job ends with one clear error |
 """
 
 import itertools
+import logging
 from collections.abc import Generator, Iterator, Sequence
 
+from penstock.io.errors import PenstockError
 from penstock.io.s3.formats import _avro, _parquet
 from penstock.io.s3.formats._compression import BLOCK, Damaged, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
@@ -28,6 +32,7 @@ from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["UnitReader", "plan"]
 
+_LOGGER = logging.getLogger(__name__)
 _HEAD = 64 << 10
 _LOOK_FOR_RECORDS = 4 << 10
 _LINE_START = 64
@@ -48,7 +53,9 @@ def plan(found: S3Object, options: S3ReadOptions, store: S3Objects | LocalFiles)
         if form == "parquet":
             groups = _parquet.plan_row_groups(SeekableObject(store, found), options.split_bytes)
             return [WorkUnit(found, n, len(groups), *group, form) for n, group in enumerate(groups)]
-    except (ObjectFailure, Damaged):
+    except PenstockError:
+        raise
+    except Exception:  # among them ObjectFailure and Damaged
         return [WorkUnit(found)]
     if form not in ("lines", "avro") or (form == "lines" and detect(head) != "none"):
         return [WorkUnit(found)]
@@ -87,7 +94,8 @@ class UnitReader:
         self._layouts = layouts
         self._stream: ObjectStream | None = None
         self._origin = self._record("line", unit.object.version)
-        self._count = 0
+        self._next = 0
+        self._form = "the object"
 
     @property
     def bytes_read(self) -> int:
@@ -108,7 +116,8 @@ class UnitReader:
         """
         try:
             for piece in self._read():
-                self._count += len(piece[0])
+                if piece[0]:
+                    self._next = piece[0][-1].index + 1
                 yield piece
             self.finished = True
         except Damaged as error:
@@ -116,12 +125,19 @@ class UnitReader:
             yield [], [self._letter("DamagedObject", str(error))]
         except ObjectFailure as failure:
             yield [], [self._letter(failure.kind, failure.reason)]
+        except PenstockError:
+            raise
+        except Exception as error:  # whatever a library makes of these bytes costs this object only
+            _LOGGER.debug("reading %s failed", self.unit.object.url, exc_info=True)
+            words = " ".join(str(error).split())
+            reason = f"{self._form} cannot be read: {type(error).__name__}: {words}"
+            yield [], [self._letter("UnreadableObject", reason[:300])]
         finally:
             if self._stream is not None:
                 self._stream.close()
 
     def _letter(self, kind: str, reason: str) -> DeadLetter:
-        return DeadLetter(Event(b"", self._origin, self._count), kind, reason, "s3")
+        return DeadLetter(Event(b"", self._origin, self._next), kind, reason, "s3")
 
     def _read(self) -> Iterator[Piece]:
         unit, options, found = self.unit, self._options, self.unit.object
@@ -131,6 +147,7 @@ class UnitReader:
         stream = self._stream = ObjectStream(self._store, found)
         head = _fill(stream, _HEAD)
         form = unit.format or _form(head, options.format)
+        self._form = f"the object, read as {form},"
         self._origin = self._record("line", stream.version)
         if form == "parquet":
             stream.close()

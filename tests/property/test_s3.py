@@ -12,10 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.io.s3._selection import dates_of_key, literal_prefix, pattern_of
+from penstock.io.s3.formats._arrow_values import times_as_text
 from penstock.io.s3.formats._avro import read_blocks
 from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._json_array import read_array
-from penstock.io.s3.formats._json_columns import json_rows, times_as_text
+from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._lines import read_lines, read_part
 from penstock.io.s3.formats._rows import row_to_json
 from penstock.io.s3.origin import S3Record

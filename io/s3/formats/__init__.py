@@ -1,5 +1,7 @@
 """What an object's bytes hold: one file per format. Pure.
 
-- `_lines`, `_json_array`: text.    - `_parquet`, `_avro`: typed files.    - `_rows`, `_json_columns`: rows as JSON.
-- `_compression`: takes it off.
+- `_lines`, `_json_array`: text.                     - `_compression`: takes it off.
+- `_parquet`, `_arrow_values`, `_json_columns`: Parquet, and how a value of Arrow becomes JSON.
+- `_avro`, `_avro_blocks`: Avro's rows, and the bounded frame around them.
+- `_rows`: rows as events.                           - `_layouts`: files whose rows are events of another peer.
 """

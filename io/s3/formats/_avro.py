@@ -4,54 +4,39 @@ Plan. The file's header (schema, codec, sync marker) is read for every part; the
 for the sync marker, behind which a block begins. A block belongs to the part in which the marker before it ends,
 the rule of Hadoop's readers, so each block is read once however the file is split.
 
+The frame is read, inflated and bounded by `_avro_blocks`; fastavro decodes rows. A row with a value that has no right form
+(a date of the year 20000) is read again without the schema's logical types, which finds its end: it costs itself.
+
 Events of a block are numbered by its place in the file and the row in it (see `origin`), the same in every split.
-Codecs: null, deflate, snappy, zstandard, bzip2, xz and lz4, which is fastavro's.
+Codecs: null, deflate, snappy, zstandard, bzip2, xz, and lz4 as fastavro writes it.
 
 Source: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
 """
 
+import datetime
+import io
+import itertools
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fastavro
+from fastavro.read import LOGICAL_READERS
 
+from penstock.io.s3.formats._avro_blocks import MAGIC, SYNC_BYTES, Block, Container, Feed, read_header
 from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._layouts import Layout, layout_of_table
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.formats._rows import RowMaker
 from penstock.io.s3.origin import S3Record
+from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["MAGIC", "read_blocks"]
 
-MAGIC = b"Obj\x01"
-_SYNC_BYTES = 16
 _ROW_BITS = 20
-_HEADER_LIMIT = 16 << 20
+_ROWS = 2000
+"""Rows of a piece at most."""
 _LOOK = 64 << 10
-
-
-class _Joined:
-    """The header's bytes, then a stream's; counts what was given out."""
-
-    def __init__(self, header: bytes, stream: Any) -> None:
-        self._header = header
-        self._stream = stream
-        self.given = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Exactly `size` bytes, unless the end is nearer."""
-        if self._header:
-            data, self._header = self._header[:size], self._header[size:]
-        else:
-            data = b""
-            while len(data) < size and (more := self._stream.read(size - len(data))):
-                data += more
-        self.given += len(data)
-        return data
-
-    def tell(self) -> int:
-        """Where it stands, which fastavro notes for each block."""
-        return self.given
 
 
 class _Buffered:
@@ -83,24 +68,6 @@ class _Buffered:
         return None
 
 
-class _Recorder:
-    """Keeps what is read through it: the header, for parts that begin elsewhere."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.seen = bytearray()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data: bytes = b""
-        while len(data) < size and (more := self._stream.read(size - len(data))):
-            data += more
-        self.seen += data
-        if len(self.seen) > _HEADER_LIMIT:
-            message = f"the Avro header exceeds {_HEADER_LIMIT} bytes"
-            raise Damaged(message)
-        return data
-
-
 def read_blocks(
     open_at: Any,
     start: int,
@@ -122,69 +89,111 @@ def read_blocks(
     Raises:
         Damaged: cut short or corrupt; the blocks before were yielded.
     """
-    recorder: Any = _Recorder(open_at(0))
+    stream: Any = open_at(0)
+    header = read_header(stream)
+    feed: Any = Feed(header)
     try:
-        header = fastavro.reader(recorder)  # reads no further than the header
-    except Damaged:
-        raise
+        file = fastavro.block_reader(feed)  # reads no further than the header
+        schema = file.writer_schema
+        plain = fastavro.parse_schema(_without_logical_types(schema))
     except Exception as error:
-        raise _damaged(error, 0) from error
-    seen = bytes(recorder.seen)
-    base = len(seen)
-    stream: Any = recorder
+        raise _damaged(error) from error
+    base = header.size
     if start > base:
-        begin = max(base - _SYNC_BYTES, start - _SYNC_BYTES)
+        begin = max(base - SYNC_BYTES, start - SYNC_BYTES)
         stream = _Buffered(open_at(begin))
-        passed = stream.skip_behind(seen[-_SYNC_BYTES:])
+        passed = stream.skip_behind(header.sync)
         if passed is None:
             return
         base = begin + passed
-    else:
-        recorder.seen = _Forgetful()
-    fields = _fields(header.writer_schema)
-    layout = layout_of_table(layouts, [field["name"] for field in fields], header.metadata)
-    simple = bool(fields) and all(_is_simple(field["type"]) for field in fields)
-    maker = RowMaker(origin, [field["name"] for field in fields], simple=simple)
-    joined: Any = _Joined(seen, stream)
-    shift = base - len(seen)
-    rows_read = 0
-    try:
-        blocks = iter(fastavro.block_reader(joined))
+    fields = _fields(schema)
+    names = [field["name"] for field in fields]
+    marks = {key: value.decode(errors="replace") for key, value in header.metadata.items()}
+    layout = layout_of_table(layouts, names, marks)
+    maker = RowMaker(
+        origin, names, simple=bool(fields) and all(_is_simple(field["type"]) for field in fields)
+    )
+    for block in Container(header, stream, base).blocks(end):
+        number = block.offset << _ROW_BITS
+        if block.damage:
+            reason = f"the Avro block at byte {block.offset} is not read: {block.damage}"
+            yield [], [_letter(origin, number, "DamagedObject", reason)]
+            continue
+        feed.put(block)
+        rows = iter(next(file))
         while True:
-            offset = joined.given + shift
-            if end is not None and offset >= end and joined.given:
-                return
-            block = next(blocks, None)
-            if block is None:
-                return
-            rows: list[Any] = list(block)
-            rows_read += len(rows)
+            try:
+                found: list[Any] = list(itertools.islice(rows, _ROWS))
+            except Exception:  # a value that Python has no form for, or bytes that are no rows
+                yield from _row_by_row(
+                    block, number - (block.offset << _ROW_BITS), schema, plain, maker, origin, columns
+                )
+                break
+            if not found:
+                break
             if layout is not None:
-                yield layout.events_of_columns([[row[name] for row in rows] for name in layout.columns]), []
+                yield layout.events_of_columns([[row[name] for row in found] for name in layout.columns]), []
             else:
-                yield maker.events(_documents(rows, columns), offset << _ROW_BITS)
-    except Damaged:
-        raise
-    except Exception as error:
-        if type(error).__module__.startswith(("penstock", "botocore")):
-            raise
-        raise _damaged(error, rows_read) from error
+                yield maker.events(_documents(found, columns), number)
+            number += len(found)
 
 
-class _Forgetful(bytearray):
-    """Keeps nothing."""
+def _row_by_row(
+    block: Block,
+    done: int,
+    schema: Any,
+    plain: Any,
+    maker: RowMaker,
+    origin: S3Record,
+    columns: Sequence[str],
+) -> Iterator[Piece]:
+    """What is left of a block in which a row could not be read, from the row `done` on."""
+    data = io.BytesIO(block.data)
+    first = block.offset << _ROW_BITS
+    for row in range(block.rows):
+        begin = data.tell()
+        try:
+            found: Any = fastavro.schemaless_reader(data, schema, None)
+        except Exception as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            where = f"row {row} of the Avro block at byte {block.offset}"
+            data.seek(begin)
+            try:
+                fastavro.schemaless_reader(data, plain, None)
+            except Exception:
+                reason = f"{where} and what follows it in the block cannot be read: {words}"
+                yield [], [_letter(origin, first + row, "DamagedObject", reason)]
+                return
+            yield [], [_letter(origin, first + row, "UnreadableValue", f"{where}: {words}")]
+            continue
+        if row >= done:
+            yield maker.events(_documents([found], columns), first + row)
 
-    def __iadd__(self, other: Any) -> "_Forgetful":  # type: ignore[misc]
-        return self
+
+def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:
+    return DeadLetter(Event(b"", origin, index), kind, reason[:300], "s3")
+
+
+def _without_logical_types(schema: Any) -> Any:
+    """The same schema, whose values are read as they are stored."""
+    if isinstance(schema, list):
+        return [_without_logical_types(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_logical_types(value) if key in ("type", "items", "values", "fields") else value
+        for key, value in schema.items()
+        if key != "logicalType" and not key.startswith("__")
+    }
 
 
 def _fields(schema: Any) -> list[Any]:
     return schema.get("fields", []) if isinstance(schema, dict) else []
 
 
-def _damaged(error: Exception, rows: int) -> Damaged:
+def _damaged(error: Exception) -> Damaged:
     what = " ".join(str(error).split()) or type(error).__name__
-    message = f"the Avro file cannot be read after {rows} rows: {what}"
+    message = f"the schema of the Avro file cannot be read: {what}"
     return Damaged(message[:300])
 
 
@@ -192,15 +201,25 @@ _SIMPLE = frozenset({"string", "int", "long", "float", "double", "boolean", "nul
 
 
 def _is_simple(kind: Any) -> bool:
-    return (
-        all(each in _SIMPLE for each in kind)
-        if isinstance(kind, list)
-        else isinstance(kind, str) and kind in _SIMPLE
-    )
+    if isinstance(kind, list):
+        return all(isinstance(each, str) and each in _SIMPLE for each in kind)
+    return isinstance(kind, str) and kind in _SIMPLE
 
 
 def _documents(rows: list[Any], columns: Sequence[str]) -> list[dict[str, Any]]:
-    documents = rows if not rows or isinstance(rows[0], dict) else [{"value": row} for row in rows]
+    documents = [row if isinstance(row, dict) else {"value": row} for row in rows]
     if columns:
         return [{name: row[name] for name in columns if name in row} for row in documents]
     return documents
+
+
+def _nanoseconds(value: Any, *_: Any) -> str:
+    seconds, fraction = divmod(value, 10**9)
+    time = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+# Logical types of Avro 1.12 that fastavro does not know yet.
+LOGICAL_READERS.setdefault("long-timestamp-nanos", _nanoseconds)
+LOGICAL_READERS.setdefault("long-local-timestamp-nanos", _nanoseconds)
+LOGICAL_READERS.setdefault("fixed-uuid", lambda value, *_: uuid.UUID(bytes=value))

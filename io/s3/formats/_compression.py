@@ -1,4 +1,4 @@
-"""Takes compression off a stream of bytes, by its content, in bounded blocks.
+"""`blocks` takes compression off a stream of bytes, by its content, in bounded blocks.
 
 Problem. Names lie (`.gz` that isn't, gzip without `.gz`); a small object may hold gigabytes of zeros; an upload may
 have been cut short. What came out before the damage is good and must be delivered.
@@ -19,10 +19,13 @@ from typing import Any, Protocol
 from backports import zstd
 from isal import igzip_lib
 
-__all__ = ["BLOCK", "Damaged", "Reader", "blocks", "detect"]
+__all__ = ["BLOCK", "XZ_MEMORY", "Damaged", "Reader", "blocks", "detect"]
 
 BLOCK = 1 << 20
 """Bytes of a block at most: about what one batch of events takes."""
+
+XZ_MEMORY = 256 << 20
+"""What an xz stream may ask for: its own level -9 takes 65 MiB; without a bound 390 KB asked for 2.7 GB."""
 
 _INPUT = 256 << 10
 
@@ -104,7 +107,7 @@ _FACTORIES: dict[str, Callable[[], object]] = {
     "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
     "zstd": zstd.ZstdDecompressor,  # refuses windows beyond 128 MiB by itself
     "bzip2": bz2.BZ2Decompressor,
-    "xz": lzma.LZMADecompressor,
+    "xz": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
 }
 _ERRORS: Any = (OSError, EOFError, lzma.LZMAError, zstd.ZstdError, igzip_lib.error)
 

@@ -1,4 +1,4 @@
-"""Rows as JSON objects, made column by column: Arrow writes the text, Python sees only whole rows.
+"""`json_rows` makes rows into JSON objects column by column: Arrow writes the text, Python sees only whole rows.
 
 Problem. Making a dict of each row, and JSON of each dict, costs three times what reading the file does.
 Plan. Each column becomes an array of JSON tokens, and one call joins them, with the names between, into an array of
@@ -6,8 +6,8 @@ JSON objects: what a row costs in Python is one bytes object. A text column is c
 nothing that JSON escapes, which a few passes over the whole column's buffer tell; else it is escaped first.
 
 Invariant: `json_rows` gives what the writer of single rows would give (`_rows.RowMaker`), token by token, or nothing.
-It gives up on columns of other types, on control characters that have no short escape, on text that isn't UTF-8,
-and on names given twice: the slower way decides there.
+It gives up on columns of other types, on control characters that have no short escape, on text that isn't UTF-8, and
+on times beyond the year 9999: the slower way decides there.
 """
 
 from typing import Any
@@ -16,7 +16,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["json_rows", "times_as_text"]
+from penstock.io.s3.formats._arrow_values import times_as_text
+
+__all__ = ["json_rows"]
 
 _ESCAPES = (
     ("\\", "\\\\"),
@@ -60,12 +62,6 @@ def json_rows(batch: Any) -> list[bytes] | None:
     except (pa.ArrowException, ValueError):  # not UTF-8, or more than Arrow's arrays of text hold
         return None
     return rows
-
-
-def times_as_text(column: Any) -> Any:
-    """A column of times as ISO 8601 in UTC; by Arrow, which is faster and keeps nanoseconds."""
-    plain = column.cast(pa.timestamp(column.type.unit))  # a zone only says how to show it: the values are UTC
-    return pc.strftime(plain, format="%Y-%m-%dT%H:%M:%SZ")
 
 
 def _tokens(column: Any) -> tuple[Any, bool]:

@@ -1,11 +1,15 @@
-"""Parquet files, row group by row group, only the columns that are asked for.
+"""`read_row_groups` reads Parquet files, row group by row group, only the columns that are asked for.
 
 Problem. A row group may be larger than memory; a file may be cut short, or lie about its columns; the files of one
 data set need not have one schema.
 
 Plan. The footer tells the row groups, which are the unit of work. Column chunks are read through a bounded buffer
 (`buffer_size`), not whole, and rows are made `ROWS` at a time. Each file is read by its own schema: a column that
-was asked for and isn't there is left out.
+was asked for and isn't there is left out. A value that has no right form in JSON costs its row, a row group that can't
+be read costs that group; each is a letter, and the rest is read.
+
+INT96 (Spark's and Hive's old timestamps) counts nanoseconds, but may name any year, and Arrow wraps what is beyond 2262.
+So such a column is read twice: in microseconds, and in nanoseconds for the values that fit.
 
 Memory: the buffer for each column that is read, and the pages and rows of one batch. A page, or a dictionary, that is
 itself huge must fit.
@@ -15,33 +19,44 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from penstock.io.s3.formats._arrow_values import python_values, times_as_text
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._json_columns import json_rows, times_as_text
+from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._layouts import Layout, layout_of_table
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.formats._rows import TIME, RowMaker
 from penstock.io.s3.origin import S3Record
+from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["MAGIC", "count_rows", "plan_row_groups", "read_row_groups"]
 
 MAGIC = b"PAR1"
 ROWS = 2000
 _BUFFER = 4 << 20
+_NS_RANGE_US = 2**63 // 1000 - 1
 _ERRORS = (pa.ArrowException, OSError, ValueError, EOFError)
 
 
-def _open(file: Any) -> Any:
+def _open(file: Any, unit: str = "us") -> Any:
+    """The file; `unit` is what INT96 timestamps become."""
     try:
-        return pq.ParquetFile(pa.PythonFile(file, "r"), buffer_size=_BUFFER, pre_buffer=False)
+        return pq.ParquetFile(
+            pa.PythonFile(file, "r"), buffer_size=_BUFFER, pre_buffer=False, coerce_int96_timestamp_unit=unit
+        )
     except _ERRORS as error:
         raise _damaged(error) from error
 
 
 def _damaged(error: Exception) -> Damaged:
-    message = f"the Parquet file cannot be read: {' '.join(str(error).split())}"
+    message = f"the Parquet file cannot be read: {_words(error)}"
     return Damaged(message[:300])
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def count_rows(file: Any) -> int:
@@ -98,28 +113,113 @@ def read_row_groups(
         for key, text in (schema.metadata or {}).items()
     }
     layout = layout_of_table(layouts, schema.names, marks)
-    if layout is not None:
-        for batch in _batches(parquet, start, end, list(layout.columns)):
-            yield layout.events_of_columns([_values(batch.column(name)) for name in layout.columns]), []
-        return
     wanted = [name for name in columns if name.partition(".")[0] in schema.names] if columns else None
-    row = sum(metadata.row_group(number).num_rows for number in range(start))
-    tops = {name.partition(".")[0] for name in (schema.names if wanted is None else wanted)}
+    if layout is not None:
+        wanted = list(layout.columns)
+    tops = [name.partition(".")[0] for name in (schema.names if wanted is None else wanted)]
     kept = [field for field in schema if field.name in tops]
+    if len({field.name for field in kept}) < len(kept):
+        twice = next(name for name in schema.names if name in tops and schema.names.count(name) > 1)
+        message = f"the Parquet file has two columns of the name {twice[:100]}. Give --columns without it"
+        raise Damaged(message)
     maker = RowMaker(origin, schema.names, simple=all(_is_simple(field.type) for field in kept))
-    for batch in _batches(parquet, start, end, wanted):
-        names = batch.schema.names
-        if maker.takes_json and (texts := json_rows(batch)) is not None:
-            yield maker.events_of_json(texts, row, _times(batch)), []
-            row += batch.num_rows
-            continue
-        rows = (
-            zip(*[_values(column) for column in batch.columns], strict=True)
-            if names
-            else [()] * batch.num_rows
-        )
-        yield maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
-        row += batch.num_rows
+    groups = _Groups(file, parquet, wanted, _int96(parquet, tops))
+    row = sum(metadata.row_group(number).num_rows for number in range(start))
+    for number in range(start, end):
+        position = row
+        try:
+            for batch in groups.batches(number):
+                if layout is not None:
+                    yield (
+                        layout.events_of_columns(
+                            [python_values(batch.column(name)) for name in wanted or ()]
+                        ),
+                        [],
+                    )
+                else:
+                    yield _piece(batch, maker, position, origin)
+                position += batch.num_rows
+        except _ERRORS as error:
+            if getattr(file, "failure", None) is not None:
+                raise _damaged(error) from error
+            reason = f"row group {number} of the Parquet file cannot be read from row {position} on: {_words(error)}"
+            yield [], [DeadLetter(Event(b"", origin, position), "DamagedObject", reason[:300], "s3")]
+        row += metadata.row_group(number).num_rows
+
+
+def _piece(batch: Any, maker: RowMaker, row: int, origin: S3Record) -> Piece:
+    """The rows of a batch as events, numbered from `row`, and a letter for each row that has no right form."""
+    if maker.takes_json and (texts := json_rows(batch)) is not None:
+        times = python_values(batch.column(TIME)) if TIME in batch.schema.names else None
+        return maker.events_of_json(texts, row, times), []
+    names = batch.schema.names
+    try:
+        columns = [python_values(column) for column in batch.columns]
+    except _ERRORS:
+        return _row_by_row(batch, maker, row, origin)
+    rows = zip(*columns, strict=True) if names else [()] * batch.num_rows
+    return maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
+
+
+def _row_by_row(batch: Any, maker: RowMaker, first: int, origin: S3Record) -> Piece:
+    """Finds the rows that the batch could not be read for."""
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    for row in range(batch.num_rows):
+        document = {}
+        try:
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                (document[name],) = python_values(column.slice(row, 1))
+        except _ERRORS as error:
+            reason = f"row {first + row}, column {name[:100]}: {_words(error)}"
+            letter = DeadLetter(Event(b"", origin, first + row), "UnreadableValue", reason[:300], "s3")
+            letters.append(letter)
+        else:
+            found, refused = maker.events([document], first + row)
+            events += found
+            letters += refused
+    return events, letters
+
+
+class _Groups:
+    """The row groups of a file as record batches, with INT96 columns as text."""
+
+    def __init__(self, file: Any, parquet: Any, columns: list[str] | None, int96: list[str]) -> None:
+        self._parquet = parquet
+        self._columns = columns
+        self._int96 = int96
+        self._exact = _open(file, "ns") if int96 else None
+
+    def batches(self, number: int) -> Iterator[Any]:
+        # One row group at a time: Arrow would prepare all that it is given at once.
+        found = self._read(self._parquet, number, self._columns)
+        if self._exact is None:
+            yield from found
+            return
+        for batch, exact in zip(found, self._read(self._exact, number, self._int96), strict=True):
+            for name in self._int96:
+                text = _int96_as_text(batch.column(name), exact.column(name))
+                batch = batch.set_column(batch.schema.get_field_index(name), name, text)
+            yield batch
+
+    def _read(self, parquet: Any, number: int, columns: list[str] | None) -> Any:
+        return parquet.iter_batches(batch_size=ROWS, row_groups=[number], columns=columns, use_threads=False)
+
+
+def _int96(parquet: Any, tops: list[str]) -> list[str]:
+    """The top-level columns of INT96 that are read."""
+    leaves = [parquet.schema.column(number) for number in range(len(parquet.schema))]
+    return [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in tops]
+
+
+def _int96_as_text(microseconds: Any, nanoseconds: Any) -> Any:
+    """The exact text where nanoseconds since 1970 fit into 64 bits; elsewhere the text in microseconds."""
+    count = microseconds.cast(pa.int64())
+    fits = pc.and_(pc.greater(count, -_NS_RANGE_US), pc.less(count, _NS_RANGE_US))
+    exact = times_as_text(nanoseconds)
+    if pc.all(fits).as_py() is not False:
+        return exact
+    return pc.if_else(fits, exact, times_as_text(microseconds))
 
 
 def _is_simple(kind: Any) -> bool:
@@ -129,29 +229,3 @@ def _is_simple(kind: Any) -> bool:
         for check in (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean,
                       types.is_null, types.is_timestamp)
     )  # fmt: skip
-
-
-def _batches(parquet: Any, start: int, end: int, columns: list[str] | None) -> Iterator[Any]:
-    # One row group at a time: Arrow would prepare all that it is given at once.
-    for number in range(start, end):
-        try:
-            yield from parquet.iter_batches(
-                batch_size=ROWS, row_groups=[number], columns=columns, use_threads=False
-            )
-        except _ERRORS as error:
-            raise _damaged(error) from error
-
-
-def _times(batch: Any) -> list[Any] | None:
-    """The values of `@timestamp`, where the batch has it."""
-    return _values(batch.column(TIME)) if TIME in batch.schema.names else None
-
-
-def _values(column: Any) -> list[Any]:
-    """A column as Python values; times as text."""
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        return times_as_text(column).to_pylist()  # type: ignore[no-any-return]
-    if pa.types.is_nested(kind):
-        return column.to_pylist(maps_as_pydicts="lossy")  # type: ignore[no-any-return]
-    return column.to_pylist()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""A row of a typed file as one JSON object, the way Elasticsearch expects its values.
+"""`RowMaker` writes a row of a typed file as one JSON object, the way Elasticsearch expects its values.
 
 Times become ISO 8601 in UTC, dates `YYYY-MM-DD`, decimals text (a float would lose digits), bytes text where they are
 UTF-8 and base64 where they aren't, NaN and infinity null, maps objects.
@@ -59,9 +59,9 @@ class RowMaker:
             try:
                 event = Event(encode(row), origin, index)
                 self._identify(event, row)
-            except (TypeError, ValueError) as error:
-                kind, reason = type(error).__name__, str(error)[:300]
-                letters.append(DeadLetter(Event(b"", origin, index), kind, reason, "s3"))
+            except (TypeError, ValueError, OverflowError) as error:
+                reason = f"row {index}: {error}"[:300]
+                letters.append(DeadLetter(Event(b"", origin, index), "UnreadableValue", reason, "s3"))
             else:
                 append(event)
         return events, letters
