@@ -96,6 +96,11 @@ class ElasticsearchOptions:
     timeout: int = option(60, help="Seconds until a request is given up and sent again.")
     retry_initial_interval: float = option(2.0, help="Seconds before the first try again, with jitter.")
     retry_max_interval: float = option(64.0, help="Seconds between tries at most; the waits double up to it.")
+    blocked_index_timeout: float = option(
+        300.0,
+        help="Seconds that an index which refuses every document (read-only, closed, its disks full, denied) is waited for "
+        "while others accept; then its events become dead letters.",
+    )
     dlq_custom_codes: list[int] = option(
         [], help="Statuses of documents that go to the dead letters instead of being tried again."
     )
@@ -241,6 +246,9 @@ def _check_bounds(options: ElasticsearchOptions) -> None:
         raise OptionError(message)
     if not 1 <= options.compression_level <= 9:
         message = "--compression_level must be 1 to 9."
+        raise OptionError(message)
+    if options.blocked_index_timeout < 0:
+        message = "--blocked_index_timeout must not be negative."
         raise OptionError(message)
     if options.retry_on_conflict < 0 or options.stop_timeout < 0 or options.sniffing_delay <= 0:
         message = (

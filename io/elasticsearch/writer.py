@@ -5,13 +5,14 @@ lost, nothing that it refuses for good may hold up the rest.
 
 Plan. Rounds. A round sends its bulks at the same time and gathers all replies. Documents that may work later, and
 bulks without a reply, form the next round after a wait (exponential, with jitter); a bulk that was too large
-(413), or that Elasticsearch could not read (400), goes again at once in two halves, down to the one document that
-is to blame, which is refused. It ends when every document is written, or refused with a reason.
+(413), that Elasticsearch could not read (400), or that something in between denies (403) goes again at once in two
+halves, down to the one document that is to blame. It ends when every document is written, or refused with a reason.
 
 Invariants.
-- Nothing is given up because of time, except on a stop: then after `stop_timeout` the batch fails, unacknowledged.
+- Nothing is given up because of time, with two exceptions: an index that refuses every document while others accept
+  (`_blocked`), and a stop: after `stop_timeout` the batch fails, unacknowledged.
 - Only what failed is sent again. What had no reply is sent again too: its id makes that harmless.
-- Log lines: the first retry, then at most one a minute; the first refusal of each kind, likewise.
+- Log lines: the first retry, then at most one per minute; the first refusal of each kind, likewise.
 """
 
 import concurrent.futures
@@ -21,6 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -28,25 +30,25 @@ import orjson
 from penstock.io.backoff import delays
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
-from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Outcome
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain
+from penstock.io.elasticsearch.bulk._blocked import Blocked, Verdict, way_out
+from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
+from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
+from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened, without_values
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, reason_in
 from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.elasticsearch.report import REQUEST, Report
 from penstock.io.errors import DeliveryError, PeerError
 from penstock.io.meters import METERS
+from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.reference import compile_reference
 
 __all__ = ["BulkWriter", "Report"]
 
 _LOGGER = logging.getLogger(__name__)
-_STAGE = "elasticsearch"
-_REQUEST = "elasticsearch_bulk"
-_DOCUMENTS = METERS.counter(
-    "penstock_elasticsearch_documents_total",
-    "Documents by what became of them: written, there_already (a replay), refused.",
-    "outcome",
-)
-_LOG_EVERY_S = 60.0
 _STARTING_S = 60.0
+_WHOLE = ""  # in the place of an index: bulks that are denied as a whole
+_MAX_DENIED_IN_A_ROW = 32  # bulks that are halved; more would be a storm of small ones
 _MIN_BULK_BYTES = 64 << 10
 
 
@@ -56,29 +58,6 @@ class _Sender(Protocol):
     def bulk(self, body: bytes) -> tuple[int, bytes]: ...
 
     def close(self) -> None: ...
-
-
-@dataclasses.dataclass
-class Report:
-    """What became of a batch's events.
-
-    Attributes:
-        letters: the refused ones.
-        written: documents written in this call.
-        replayed: documents that were there already.
-        bulks: requests sent.
-        bytes: bytes of their bodies, before compression.
-        retries: documents sent again, by status (`no_answer`: there was none).
-        latencies_ms: how long each request took.
-    """
-
-    letters: list[DeadLetter] = dataclasses.field(default_factory=list)
-    written: int = 0
-    replayed: int = 0
-    bulks: int = 0
-    bytes: int = 0
-    retries: Counter[str] = dataclasses.field(default_factory=Counter)
-    latencies_ms: list[int] = dataclasses.field(default_factory=list)
 
 
 class BulkWriter:
@@ -106,14 +85,18 @@ class BulkWriter:
         self._clock = clock
         self._sleep = sleep
         self._maker = DocumentMaker(options)
-        self._policy = _bulk.Policy(
+        self._policy = Policy(
             own_ids=options.document_id == "auto",
             versioned=options.version_type not in (None, "internal"),
             dead_letter_codes=frozenset(options.dlq_custom_codes),
         )
         self._max_bytes = options.bulk_max_bytes
         self._pool = concurrent.futures.ThreadPoolExecutor(options.max_bulks_in_flight, "elasticsearch-bulk")
-        self._silent_until: dict[str, float] = {}
+        self._rarely = Rarely(clock=clock)
+        varies = compile_reference(options.target).constant is None
+        self._blocked = Blocked(options.blocked_index_timeout, varies, clock)
+        self._denied_in_a_row = 0
+        self._denied_at = clock()
         self._stop_deadline: float | None = None
         self._worked = False
         self._refused_since: float | None = None
@@ -135,18 +118,17 @@ class BulkWriter:
         bulks = self._bulks(events, report)
         waits = delays(self._options.retry_initial_interval, self._options.retry_max_interval)
         while bulks:
-            at_once: list[Bulk] = []
-            later: list[Bulk] = []
+            next_round = _Round()
             for bulk, reply in zip(bulks, self._send(bulks, report), strict=True):
-                self._settle(bulk, reply, report, at_once, later)
-            bulks = at_once + later
-            if later:
-                self._wait(next(waits), sum(len(bulk.events) for bulk in bulks))
+                self._settle(bulk, reply, report, next_round)
+            self._settle_blocked(report, next_round)
+            bulks = next_round.at_once + next_round.later
+            if next_round.later:
+                wait = min(next(waits), self._blocked.patience())
+                self._wait(wait, sum(len(bulk.events) for bulk in bulks))
         if report.letters:
             self._log_refusals(report.letters)
-        _DOCUMENTS.of("written").add(report.written)
-        _DOCUMENTS.of("there_already").add(report.replayed)
-        _DOCUMENTS.of("refused").add(len(report.letters))
+        report.count()
         return report
 
     def _bulks(self, events: list[Event], report: Report) -> list[Bulk]:
@@ -162,8 +144,8 @@ class BulkWriter:
             try:
                 documents.append(self._maker.document(event))
             except (ValueError, TypeError) as error:
-                reason = str(error)[: _bulk.MAX_REASON]
-                report.letters.append(DeadLetter(event, type(error).__name__, reason, _STAGE))
+                reason = shortened(str(error))
+                report.letters.append(DeadLetter(event, type(error).__name__, reason, STAGE))
             else:
                 made.append(event)
         return _bulk.cut(made, documents, max_count, max_bytes)
@@ -187,36 +169,36 @@ class BulkWriter:
         except NoAnswer as error:
             status, reply, failure = 0, b"", str(error)
         seconds = self._clock() - started
-        METERS.requested(_REQUEST, seconds, len(body))
+        METERS.requested(REQUEST, seconds, len(body))
         return _Reply(status, reply, failure, len(body), int(seconds * 1000))
 
-    def _settle(
-        self, bulk: Bulk, reply: "_Reply", report: Report, at_once: list[Bulk], later: list[Bulk]
-    ) -> None:
+    def _settle(self, bulk: Bulk, reply: "_Reply", report: Report, next_round: "_Round") -> None:
         """Sorts a bulk's documents into the report, or into the next round."""
         status = reply.status
         if 200 <= status < 300:
             try:
                 items = _bulk.read_reply(reply.body, len(bulk.events))
             except BadReply as error:
-                self._postpone(bulk, "bad_reply", f"{self._client.where}: {error}", report, later)
+                self._postpone(bulk, "bad_reply", f"{self._client.where}: {error}", report, next_round)
                 return
             self._refused_since = None
             self._worked = True
+            self._denied_in_a_row = 0
             if items is None:
                 report.written += len(bulk.events)
+                self._accepted(bulk)
             else:
-                self._judge(bulk, items, report, later)
+                self._judge(bulk, items, report, next_round)
         elif not status:
-            self._postpone(bulk, "no_answer", reply.failure, report, later)
+            self._postpone(bulk, "no_answer", reply.failure, report, next_round)
         elif status == 408 or status == 429 or status >= 500 or self._restarts(status):
-            self._postpone(bulk, str(status), f"status {status}", report, later)
+            self._postpone(bulk, str(status), f"status {status}", report, next_round)
         elif status in (400, 413):
-            self._halve(bulk, reply, report, at_once)
+            self._halve(bulk, reply, report, next_round)
+        elif status == 403:
+            self._denied(bulk, reply, next_round)
         else:
-            raise explain(
-                status, _parsed(reply.body), self._options, self._client.where, "write to Elasticsearch"
-            )
+            raise self._explained(status, _parsed(reply.body))
 
     def _restarts(self, status: int) -> bool:
         """Whether a 401 may be that of a node that has not read its users yet, as after a restart.
@@ -230,40 +212,97 @@ class BulkWriter:
             self._refused_since = now
         return now < self._refused_since + _STARTING_S
 
-    def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, later: list[Bulk]) -> None:
+    def _accepted(self, bulk: Bulk) -> None:
+        """All documents were written: the first one's index accepts, and so do refusing ones that are among them."""
+        self._blocked.accepted(_bulk.index_of(bulk.body))
+        for index in self._blocked.refusing[:_MAX_DENIED_IN_A_ROW]:
+            if index and f'"_index":{quote(index)}'.encode() in bulk.body:
+                self._blocked.accepted(index)
+
+    def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, next_round: "_Round") -> None:
         again: list[int] = []
-        for position, (item, document) in enumerate(zip(items, bulk.documents(), strict=True)):
-            outcome = _bulk.judge(item, document, self._policy)
-            if outcome is Outcome.WRITTEN:
-                report.written += 1
-            elif outcome is Outcome.REPLAYED:
-                report.replayed += 1
+        refusing: dict[str, _Refusing] = {}
+        accepted: set[str] = set()
+        documents = bulk.documents()
+        for position, (item, document) in enumerate(zip(items, documents, strict=True)):
+            outcome = judge(item, document, self._policy)
+            if outcome is Outcome.WRITTEN or outcome is Outcome.REPLAYED:
+                if outcome is Outcome.WRITTEN:
+                    report.written += 1
+                else:
+                    report.replayed += 1
+                if not accepted or self._blocked.refusing or refusing:
+                    accepted.add(_bulk.index_of(document))
             elif outcome is Outcome.RETRY:
                 again.append(position)
-                report.retries[str(item.status)] += 1
-                METERS.retried(_REQUEST, str(item.status))
             elif outcome is Outcome.REFUSED:
-                error = item.error or _bulk.Cause("refused")
-                report.letters.append(
-                    _refusal(bulk, position, item.status, error.type, _bulk.reason_of(error))
-                )
+                report.letters.append(refused(bulk, position, item))
             else:
-                raise self._denied(item)
+                index = _bulk.index_of(document)
+                found = refusing.setdefault(index, _Refusing(index, item, outcome is Outcome.DENIED, []))
+                found.positions.append(position)
+        for index in accepted:
+            self._blocked.accepted(index)
+        if again and not self._policy.own_ids:
+            count = len(again)
+            again = without_overtaken(again, items, documents)
+            report.written += count - len(again)
         if again:
+            report.retried(items[position].status for position in again)
             first = items[again[0]]
             self._log(
-                "retry",
-                f"{len(again)} documents: status {first.status} ({_bulk.reason_of(first.error)[:200]})",
+                f"{len(again)} documents: status {first.status} ({without_values(reason_of(first.error))})"
             )
-            later.append(bulk.only(again))
+        if again or refusing:
+            next_round.partly.append((bulk, again, list(refusing.values())))
 
-    def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, later: list[Bulk]) -> None:
-        report.retries[kind] += len(bulk.events)
-        METERS.retried(_REQUEST, kind, len(bulk.events))
-        self._log("retry", f"a bulk of {len(bulk.events)} documents: {why}")
-        later.append(bulk)
+    def _settle_blocked(self, report: Report, next_round: "_Round") -> None:
+        """Decides on the documents of indices that refuse everything, once the whole round's answers are known."""
+        for bulk, again, refusing in next_round.partly:
+            positions = list(again)
+            for found in refusing:
+                index, item = found.index, found.item
+                verdict = self._blocked.refused(index, item.error, denied=found.denied)
+                if verdict is Verdict.END:
+                    reason = {"error": reason_of(item.error)}
+                    raise self._explained(item.status, reason, f"{self._options.action} documents in {index}")
+                if verdict is Verdict.GIVE_UP:
+                    hint = way_out(index, item.error)
+                    report.letters += [refused(bulk, each, item, hint) for each in found.positions]
+                    continue
+                positions += found.positions
+                report.retried([item.status] * len(found.positions))
+                why = without_values(reason_of(item.error))
+                self._log(
+                    f"{len(found.positions)} documents of {index or 'any index'}: {why}", f"blocked {index}"
+                )
+            if positions:
+                next_round.later.append(bulk.only(sorted(positions)))
 
-    def _halve(self, bulk: Bulk, reply: "_Reply", report: Report, at_once: list[Bulk]) -> None:
+    def _denied(self, bulk: Bulk, reply: "_Reply", next_round: "_Round") -> None:
+        """A bulk that is denied as a whole, perhaps by a proxy that dislikes one of its documents."""
+        now = self._clock()
+        if now > self._denied_at + 2 * self._options.blocked_index_timeout + _STARTING_S:
+            self._blocked.forget(_WHOLE)
+        self._denied_at = now
+        error = _parsed(reply.body)
+        cause = Cause("denied", reason_in(error))
+        if self._blocked.refused(_WHOLE, cause, denied=True) is Verdict.END:
+            raise self._explained(reply.status, error)
+        if len(bulk.events) > 1 and self._denied_in_a_row < _MAX_DENIED_IN_A_ROW:
+            self._denied_in_a_row += 1
+            next_round.at_once += bulk.halves()
+            return
+        item = _bulk.Item(reply.status, cause)
+        every = list(range(len(bulk.events)))
+        next_round.partly.append((bulk, [], [_Refusing(_WHOLE, item, True, every)]))
+
+    def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, next_round: "_Round") -> None:
+        report.retried([kind] * len(bulk.events))
+        self._log(f"a bulk of {len(bulk.events)} documents: {why}")
+        next_round.later.append(bulk)
+
+    def _halve(self, bulk: Bulk, reply: "_Reply", report: Report, next_round: "_Round") -> None:
         if reply.status == 413 and len(bulk.events) > 1 and reply.size // 2 < self._max_bytes:
             self._max_bytes = max(reply.size // 2, _MIN_BULK_BYTES)
             _LOGGER.warning(
@@ -271,23 +310,20 @@ class BulkWriter:
                 "http.max_content_length.", self._client.where, reply.size,
             )  # fmt: skip
         if len(bulk.events) > 1:
-            at_once += bulk.halves()
+            next_round.at_once += bulk.halves()
             return
         error = _parsed(reply.body)
         cause = error.get("error") if isinstance(error, dict) else None
-        name = cause.get("type") if isinstance(cause, dict) else None
-        reason = cause.get("reason") if isinstance(cause, dict) else None
+        name = str(cause.get("type") or "") if isinstance(cause, dict) else ""
+        reason = reason_in(error)
         if reply.status == 413:
-            name, reason = (
-                name or "content_too_large",
-                reason or f"{reply.size} bytes are more than the server takes",
-            )
-        report.letters.append(_refusal(bulk, 0, reply.status, str(name or ""), str(reason or "bad request")))
+            name = name or "content_too_large"
+            reason = reason or f"{reply.size} bytes are more than the server takes"
+        item = _bulk.Item(reply.status, Cause(name, reason or "bad request"))
+        report.letters.append(refused(bulk, 0, item))
 
-    def _denied(self, item: _bulk.Item) -> PeerError:
-        doing = f"{self._options.action} documents in {self._options.target}"
-        reason = {"error": _bulk.reason_of(item.error)}
-        return explain(item.status, reason, self._options, self._client.where, doing)
+    def _explained(self, status: int, reply: Any, doing: str = "write to Elasticsearch") -> PeerError:
+        return explain(status, reply, self._options, self._client.where, doing)
 
     def _wait(self, seconds: float, documents: int) -> None:
         """Waits before the next round; on a stop, no longer than `stop_timeout` in all."""
@@ -304,27 +340,39 @@ class BulkWriter:
             raise DeliveryError(message)
         self._sleep(min(1.0, seconds, self._stop_deadline - now))
 
-    def _log(self, kind: str, text: str) -> None:
+    def _log(self, text: str, kind: str = "retry") -> None:
         """One line, then none of that kind for a minute."""
-        now = self._clock()
-        if now >= self._silent_until.get(kind, now):
-            if len(self._silent_until) > 1000:
-                self._silent_until.clear()
-            self._silent_until[kind] = now + _LOG_EVERY_S
+        if self._rarely.due(kind):
             _LOGGER.warning("Elasticsearch at %s: trying again: %s", self._client.where, text)
 
     def _log_refusals(self, letters: list[DeadLetter]) -> None:
         silenced = self._options.silence_errors_in_log
         counts = Counter(letter.error for letter in letters if letter.error not in silenced)
-        now = self._clock()
-        kinds = [kind for kind in counts if now >= self._silent_until.get(f"refused {kind}", now)]
-        for kind in kinds[:10]:
-            self._silent_until[f"refused {kind}"] = now + _LOG_EVERY_S
+        for kind in [kind for kind in counts if self._rarely.due(f"refused {kind}")][:10]:
             first = next(letter for letter in letters if letter.error == kind)
             _LOGGER.warning(
-                "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s. They go to the dead letters.",
-                self._client.where, counts[kind], kind, first.status, first.event.id,
+                "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s: %s. They go to the dead letters.",
+                self._client.where, counts[kind], kind, first.status, first.event.id, without_values(first.reason),
             )  # fmt: skip
+
+
+@dataclasses.dataclass
+class _Refusing:
+    """The documents of a bulk whose index refuses everything, and what it says."""
+
+    index: str
+    item: _bulk.Item
+    denied: bool
+    positions: list[int]
+
+
+@dataclasses.dataclass
+class _Round:
+    """What the next round sends: at once, after a wait, or parts of bulks, once it is known which."""
+
+    at_once: list[Bulk] = dataclasses.field(default_factory=list)
+    later: list[Bulk] = dataclasses.field(default_factory=list)
+    partly: list[tuple[Bulk, list[int], list[_Refusing]]] = dataclasses.field(default_factory=list)
 
 
 class _Reply(NamedTuple):
@@ -335,11 +383,6 @@ class _Reply(NamedTuple):
     failure: str
     size: int
     latency_ms: int
-
-
-def _refusal(bulk: Bulk, position: int, status: int, error: str, reason: str) -> DeadLetter:
-    event = bulk.events[position]
-    return DeadLetter(event, error or "refused", reason[: _bulk.MAX_REASON], _STAGE, status, bulk.attempts)
 
 
 def _parsed(body: bytes) -> Any:

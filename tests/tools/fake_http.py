@@ -23,6 +23,8 @@ class FakeHttp:
         self.url = url
         self.answer = answer
         self.requests: list[Request] = []
+        self.headers: dict[str, str] = {}
+        """Further headers of every reply."""
 
 
 @contextlib.contextmanager
@@ -40,6 +42,8 @@ def fake_http(answer: Callable[[Request], Answer]) -> Iterator[FakeHttp]:
             self.send_header("content-type", self.headers.get("accept", "application/json"))
             self.send_header("x-elastic-product", "Elasticsearch")
             self.send_header("content-length", str(len(reply)))
+            for name, value in fake.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply)
 

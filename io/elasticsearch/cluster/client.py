@@ -11,7 +11,7 @@ import logging
 import re
 import zlib
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport, TransportError
@@ -19,12 +19,13 @@ from isal import igzip
 from urllib3.exceptions import ProxyError
 
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH
+from penstock.io.elasticsearch.bulk._reasons import shortened
 from penstock.io.elasticsearch.cluster.nodes import node_class, nodes
 from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
-__all__ = ["Client", "NoAnswer", "compress", "explain", "unreachable"]
+__all__ = ["Client", "NoAnswer", "compress", "explain", "reason_in", "unreachable"]
 
 _HINTS = (
     ("the proxy", "Check --proxy."),
@@ -34,6 +35,8 @@ _HINTS = (
         "certificate is not valid for|doesn't match|subjectAltName",
         "Name the node in --hosts as its certificate does.",
     ),
+    ("certificate has expired", "Renew the node's certificate, or look at this machine's clock."),
+    ("certificate is not yet valid", "Look at this machine's clock, and at the node's."),
     (
         "certificate verify failed",
         "Give its authority by --ssl_certificate_authorities, or --ca_trusted_fingerprint.",
@@ -130,12 +133,21 @@ class Client:
             )
         except TransportError as error:
             raise NoAnswer(_short(error)) from error
-        body = response.body or b""
-        return response.meta.status, body if isinstance(body, bytes) else orjson.dumps(body)
+        meta, body = response.meta, response.body or b""
+        if 300 <= meta.status < 400:
+            return meta.status, orjson.dumps({"error": _redirect(meta.headers.get("location"))})
+        return meta.status, body if isinstance(body, bytes) else orjson.dumps(body)
 
     def close(self) -> None:
         """Closes all connections."""
         self._transport.close()
+
+
+def _redirect(location: str | None) -> str:
+    """Where a reply sends us, without what may be a secret in it."""
+    parts = urlsplit(location or "")
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
+    return f"it redirects to {shortened(place, 200) or 'nowhere'}. Give that address by --hosts and --path"
 
 
 def compress(body: bytes, level: int) -> bytes:
@@ -155,7 +167,7 @@ def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, 
         where: the nodes.
         doing: what we were doing, as in "cannot {doing}".
     """
-    reason = _reason(reply)
+    reason = reason_in(reply) or "no reason given"
     if status == 401:
         given = "--api_key" if options.api_key else "--user and --password"
         message = f"cannot {doing}: Elasticsearch at {where} refuses the credentials (401). Check {given}."
@@ -175,11 +187,14 @@ def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, 
     return PeerError(f"cannot {doing}: Elasticsearch at {where} answers {status}: {reason}")
 
 
-def _reason(reply: Any) -> str:
-    error = reply.get("error") if isinstance(reply, dict) else reply
-    if isinstance(error, dict):
-        error = error.get("reason") or error.get("type")
-    return " ".join(str(error or "no reason given").split())[:500]
+def reason_in(reply: Any) -> str:
+    """The reason in a decoded reply, in one line: Elasticsearch's, or that of AWS or a proxy; empty without one."""
+    found = reply
+    if isinstance(reply, dict):
+        found = next((reply[name] for name in ("error", "Message", "message") if reply.get(name)), "")
+    if isinstance(found, dict):
+        found = found.get("reason") or found.get("type")
+    return shortened(str(found or ""), 500)
 
 
 def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:

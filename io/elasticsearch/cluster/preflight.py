@@ -111,7 +111,7 @@ class _Cluster:
         if options.manage_template or options.template:
             made.append(Trial("index template", self._of(self._template), after=(SERVER,)))
         if options.pipeline and "%{" not in options.pipeline:
-            made.append(Trial("ingest pipeline", self._of(self._pipeline), after=(SERVER,)))
+            made.append(Trial("ingest pipeline", self._of(self._pipeline), quick=True, after=(SERVER,)))
         for name, run in (("health", self._health), ("disks", self._disks), ("write blocks", self._blocks)):
             made.append(Trial(f"Elasticsearch {name}", self._of(run), after=(SERVER,)))
         return made
@@ -184,13 +184,17 @@ class _Cluster:
 
     def _pipeline(self, client: Client) -> Finding:
         name = self._options.pipeline
-        status, _ = client.call("GET", f"/_ingest/pipeline/{name}?summary=true")
+        status, reply = client.call("GET", f"/_ingest/pipeline/{name}")
         if status == 404:
             message = f"--pipeline {name}: Elasticsearch at {client.where} has no such ingest pipeline."
             raise NotFound(message)
         if status != 200:
             return not_tried(
                 f"{name} can't be looked at ({status}: needs the cluster privilege read_pipeline)"
+            )
+        if _drops(reply):
+            return warning(
+                f"{name} has a drop processor: what it drops counts as written, and is stored nowhere"
             )
         return fine(f"{name} is there")
 
@@ -234,11 +238,19 @@ class _Cluster:
         what_then = (
             "bulks to them are tried again, and Elasticsearch lifts it once there is room"
             if last == _FLOODED
-            else f'a document for one of them ends the job; PUT {blocked[-1]}/_settings {{"{last}": null}} lifts it'
+            else f"their documents are waited for {self._options.blocked_index_timeout:g} s, then become dead letters; "
+            f'PUT {blocked[-1]}/_settings {{"{last}": null}} lifts it'
         )
         return warning(
             f"{len(blocked)} of the indices {pattern} refuse writes ({last}), such as {', '.join(blocked[-3:])}: {what_then}"
         )
+
+
+def _drops(definition: Any) -> bool:
+    """Whether a drop processor stands anywhere in a pipeline's definition."""
+    if isinstance(definition, dict):
+        return "drop" in definition or any(map(_drops, definition.values()))
+    return isinstance(definition, list) and any(map(_drops, definition))
 
 
 def _lacking(wanted: dict[str, Any], reply: dict[str, Any], who: str, where: str) -> Finding:

@@ -1,18 +1,9 @@
 import orjson
 import pytest
 
-from penstock.io.elasticsearch.bulk._bulk import (
-    BadReply,
-    Bulk,
-    Cause,
-    Item,
-    Outcome,
-    Policy,
-    cut,
-    judge,
-    read_reply,
-    reason_of,
-)
+from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Item, cut, index_of, read_reply
+from penstock.io.elasticsearch.bulk._judging import Outcome, Policy, judge, without_overtaken
+from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened, without_values
 from tests.tools.events import event
 
 CREATE, INDEX, UPDATE, DELETE = (
@@ -81,6 +72,9 @@ def test_other_replies_are_read_item_by_item():
         (b'{"errors":false,"items":[{"create":{}}]}', 1),
         (b'{"errors":false,"items":[{"create":{"status":201},"index":{"status":201}}]}', 1),
         (b'{"errors":false,"items":[{"create":{"status":201,"x":"\\"status\\":20"}}]}', 2),
+        (_reply(7, errors=True), 1),
+        (_reply(-200, errors=True), 1),
+        (b'{"errors":true,"items":[{"create":{"status":1e400}}]}', 1),
     ],
 )
 def test_a_reply_that_does_not_speak_of_every_document_is_an_error(reply, sent):
@@ -109,6 +103,9 @@ def test_a_reply_that_does_not_speak_of_every_document_is_an_error(reply, sent):
         (401, "security_exception", CREATE, Outcome.DENIED),
         (403, "security_exception", CREATE, Outcome.DENIED),
         (413, "x", CREATE, Outcome.REFUSED),
+        (403, "cluster_block_exception", CREATE, Outcome.BLOCKED),
+        (429, "cluster_block_exception", CREATE, Outcome.BLOCKED),
+        (400, "index_closed_exception", INDEX, Outcome.BLOCKED),
     ],
 )
 def test_statuses_are_judged(status, error, line, outcome):
@@ -129,4 +126,62 @@ def test_the_reason_is_one_bounded_line_with_the_innermost_cause():
     assert reason_of(error) == "failed to parse: middle: inner most"
     assert reason_of(Cause("only_type")) == "only_type"
     assert reason_of(None) == ""
-    assert len(reason_of(Cause("a", "x" * 5000))) == 1000
+    mapping = Cause(
+        "a", "Limit of total fields exceeded " + "x" * 5000, Cause("b", "the cause: immense term")
+    )
+    assert len(reason_of(mapping)) == 1000
+    assert reason_of(mapping).startswith("Limit of total fields")
+    assert reason_of(mapping).endswith("the cause: immense term")
+    assert shortened("short") == "short"
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        (
+            "failed to parse field [n] of type [long] in document with id 'i'. Preview of field's value: 'it's secret'",
+            "failed to parse field [n] of type [long] in document with id '...'",
+        ),
+        ('For input string: "sec"ret"', "For input string: '...'"),
+        (
+            "failed to parse date field [secret] with format [strict_date_optional_time||epoch_millis]",
+            "failed to parse date field [...] with format [strict_date_optional_time||epoch_millis]",
+        ),
+        ("Numeric value (4711) out of range of long", "Numeric value [...] out of range of long"),
+        ("Value [4711] is out of range for an integer", "Value [...] is out of range for an integer"),
+        (
+            'Document contains at least one immense term in field="message"',
+            'Document contains at least one immense term in field="message"',
+        ),
+    ],
+)
+def test_a_reason_in_the_log_holds_no_value_of_the_event(reason, logged):
+    assert without_values(reason) == logged
+
+
+def test_what_lies_in_the_failure_store_was_refused_by_the_mapping():
+    reply = b'{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}}]}'
+    items = read_reply(reply, 1)
+    assert items is not None
+    assert judge(items[0], CREATE, Policy()) is Outcome.REFUSED
+
+
+def test_the_index_of_an_action_line():
+    assert index_of(b'{"create":{"_index":"a-\\u00fc","_id":"x"}}\n{"_index":"no"}\n') == "a-ü"
+    assert index_of(b"{}") == ""
+
+
+def test_an_action_that_a_later_one_has_made_needless_is_not_sent_again():
+    """Of one id within one bulk: sent again, the older version would stand where the newer one does."""
+    documents = [
+        b'{"%b":{"_index":"i","_id":"%b"}}\n{}\n' % (action, name)
+        for action, name in [
+            (b"index", b"a"),
+            (b"index", b"b"),
+            (b"index", b"a"),
+            (b"update", b"b"),
+            (b"delete", b"c"),
+        ]
+    ]
+    items = [Item(429), Item(429), Item(200), Item(200), Item(429)]
+    assert without_overtaken([0, 1, 4], items, documents) == [1, 4]

@@ -7,6 +7,8 @@ import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions, needed_role, trials
 from penstock.io.elasticsearch.cluster._disk import fullest, must_stay_free
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
+from penstock.io.errors import NotFound
 from penstock.io.preflight.trials import Mark, try_all
 from tests.tools.fake_http import fake_http
 
@@ -153,7 +155,8 @@ def test_a_server_without_security(cluster):
         (
             "GET /logstash-*/_settings",
             (200, {"logstash-1": {"settings": {"index.blocks.write": "true", "index.blocks.metadata": "false"}}}),
-            "write blocks", Mark.WARNING, 'ends the job; PUT logstash-1/_settings {"index.blocks.write": null} lifts it',
+            "write blocks", Mark.WARNING,
+            'then become dead letters; PUT logstash-1/_settings {"index.blocks.write": null} lifts it',
         ),
         ("GET /logstash-*/_settings", (404, {}), "write blocks", Mark.OK, "no index logstash-* yet"),
         ("GET /logstash-*/_settings", (403, {}), "write blocks", Mark.NOT_TRIED, "view_index_metadata"),
@@ -218,6 +221,16 @@ def test_a_pipeline_that_is_not_there(cluster):
     assert found.mark is Mark.FAILED
     assert "--pipeline geo: Elasticsearch at http://127.0.0.1:" in found.text
     assert "ingest pipeline" not in look(cluster, pipeline="%{[@metadata][pipeline]}")
+    with fake_http(cluster.answer) as fake, pytest.raises(NotFound, match="--pipeline geo"):
+        require_cluster(ElasticsearchOptions(hosts=[fake.url], pipeline="geo"))
+
+
+def test_a_pipeline_that_drops(cluster):
+    dropping = {"foreach": {"field": "x", "processor": {"drop": {"if": "ctx.level == 'debug'"}}}}
+    cluster.replies["GET /_ingest/pipeline/geo"] = (200, {"geo": {"processors": [{"set": {}}, dropping]}})
+    found = look(cluster, pipeline="geo")["ingest pipeline"]
+    assert found.mark is Mark.WARNING
+    assert "what it drops counts as written" in found.text
 
 
 # -- disks -----------------------------------------------------------------------------------------------

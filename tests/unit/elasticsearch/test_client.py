@@ -243,6 +243,8 @@ def test_check_finds_the_version_of_a_server_without_a_root_page():
         ),
         (404, b"", PeerError, "--path"),
         (503, b'{"error":"starting"}', PeerError, "503: starting"),
+        (429, b'{"Message":"User is not authorized"}', PeerError, "429: User is not authorized"),
+        (429, b'{"message":null,"error":{"type":"busy"}}', PeerError, "429: busy"),
     ],
 )
 def test_check_says_in_one_line_what_is_wrong(status, reply, error, text):
@@ -296,3 +298,14 @@ def test_check_without_a_server():
         require_cluster(_options(f"127.0.0.1:{port}"))
     with pytest.raises(Unreachable, match=r"\(the proxy: .*refused\). Check --proxy"):
         require_cluster(_options("127.0.0.1:9200", proxy=f"http://127.0.0.1:{port}"))
+
+
+def test_a_redirect_tells_where_to_without_what_may_be_secret():
+    with fake_http(lambda request: (307, b"")) as fake:
+        fake.headers = {"location": "https://u:hush@es.example:9243/es/_bulk?token=hush"}
+        with pytest.raises(
+            PeerError, match=r"307: it redirects to https://es.example:9243/es/_bulk. Give"
+        ) as caught:
+            require_cluster(_options(fake.url))
+    assert "hush" not in str(caught.value)
+    assert len(fake.requests) == 1

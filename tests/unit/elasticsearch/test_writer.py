@@ -242,7 +242,7 @@ def test_an_event_without_a_line_is_refused_alone():
         ((404, b"nothing here"), PeerError, "--path"),
         ((405, b""), PeerError, "405"),
         ([{"status": 403, "error": {"type": "security_exception", "reason": "needs create_doc"}}], AccessDenied,
-         r"create documents in logstash-%\{\+YYYY.MM.dd\}.*needs create_doc"),
+         r"create documents in logstash-2026.11.18.*needs create_doc"),
     ],
 )  # fmt: skip
 def test_denials_end_the_job(answer, error, text):
@@ -291,7 +291,7 @@ def test_a_long_outage_is_one_line_a_minute(caplog):
     )
 
 
-def test_refusals_are_logged_once_a_kind_without_payload(caplog):
+def test_refusals_are_logged_once_a_kind_with_a_reason_without_payload(caplog):
     refusal = {"status": 400, "error": {"type": "bad_kind", "reason": "Preview of field's value: 'secret'"}}
     fake = FakeElasticsearch(lambda number, sources: [refusal] * len(sources))
     writer = _writer(fake)
@@ -299,7 +299,10 @@ def test_refusals_are_logged_once_a_kind_without_payload(caplog):
         for _ in range(5):
             writer.write(_events(3))
     assert len(caplog.records) == 1
-    assert "3 documents (bad_kind, status 400), first _id i0" in caplog.text
+    assert (
+        "3 documents (bad_kind, status 400), first _id i0: Preview of field's value: '...'. They go"
+        in caplog.text
+    )
     assert "secret" not in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):

@@ -1,0 +1,141 @@
+"""`Blocked` remembers which indices refuse every document, and decides how long they are waited for. Pure.
+
+Problem. An index may be closed, read-only, or denied to us, while all others accept. Its events must not stop theirs, and
+must not be given up when somebody is about to lift the block.
+
+Rules.
+- While another index accepts, a refusing one is waited for at most `wait_s` seconds; then its events are given up, until
+  it accepts again. Each later batch tries it once.
+- While no other index accepts, it is waited for without end: then the cluster is the reason, not the index.
+- Where everything that was tried is denied (not blocked), nothing is waited for: that ends the job.
+- An index counts as accepting when its last answer was an acceptance, not longer ago than `wait_s` and ten minutes.
+- Nothing else was tried (the first batch holds one late event): a block that somebody put on this one index says nothing
+  of the others, so it is waited for `wait_s` seconds only, if events choose their index.
+"""
+
+import enum
+import math
+import threading
+from collections.abc import Callable
+
+from penstock.io.elasticsearch.bulk._reasons import Cause
+
+__all__ = ["Blocked", "Verdict", "way_out"]
+
+_RECENT_S = 600.0
+_MAX_INDICES = 10_000
+
+_WAYS_OUT = (
+    ("TOO_MANY_REQUESTS/12", "Make room on its disks; Elasticsearch lifts the block itself."),
+    ("FORBIDDEN/5/", 'PUT {index}/_settings {{"index.blocks.read_only": null}} lifts the block.'),
+    ("FORBIDDEN/6/", 'PUT _cluster/settings {{"persistent": {{"cluster.blocks.read_only": null}}}} lifts the block.'),
+    ("FORBIDDEN/8/", 'PUT {index}/_settings {{"index.blocks.write": null}} lifts the block.'),
+    ("index_closed", "POST {index}/_open opens it."),
+    ("security_exception", "Grant the privileges on {index} in the role; see docs/elasticsearch.md."),
+)  # fmt: skip
+"""What lifts a block, by what its error says."""
+
+_OF_THE_INDEX = ("FORBIDDEN/5/", "FORBIDDEN/8/", "index_closed")
+
+
+class Verdict(enum.Enum):
+    """What to do with the documents of an index that refuses them."""
+
+    WAIT = "wait"
+    GIVE_UP = "give up"
+    END = "end"
+
+
+class _State:
+    __slots__ = ("accepted_at", "denied", "refusing_since")
+
+    def __init__(self) -> None:
+        self.accepted_at: float | None = None
+        self.refusing_since: float | None = None
+        self.denied = False
+
+
+class Blocked:
+    """The indices of one cluster, by how they answered last. Safe from any thread.
+
+    Args:
+        wait_s: see above.
+        varies: whether events choose their index, so that there may be others than those that were tried.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, wait_s: float, varies: bool, clock: Callable[[], float]) -> None:
+        self._wait_s = wait_s
+        self._varies = varies
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._states: dict[str, _State] = {}
+        self.refusing: tuple[str, ...] = ()
+        """The indices that refused everything when they were last tried."""
+
+    def accepted(self, index: str) -> None:
+        """Takes note that the index took a document (or has it already)."""
+        with self._lock:
+            state = self._state(index)
+            state.accepted_at = self._clock()
+            if state.refusing_since is not None:
+                state.refusing_since = None
+                self._list()
+
+    def refused(self, index: str, error: Cause | None, *, denied: bool) -> Verdict:
+        """Takes note that the index refused a document as it would any other, and says what to do with it."""
+        now = self._clock()
+        with self._lock:
+            state = self._state(index)
+            state.denied = denied
+            if state.refusing_since is None:
+                state.refusing_since = now
+                self._list()
+            oldest = now - self._wait_s - _RECENT_S
+            others = [
+                each
+                for each in self._states.values()
+                if each is not state
+                and (each.refusing_since is not None or (each.accepted_at or 0) >= oldest)
+            ]
+            accepting = any(each.refusing_since is None for each in others)
+            if denied and not accepting and all(each.denied for each in others):
+                return Verdict.END
+            alone = not others and self._varies and _says(error, _OF_THE_INDEX)
+            over = now - state.refusing_since >= self._wait_s
+            return Verdict.GIVE_UP if over and (accepting or alone) else Verdict.WAIT
+
+    def forget(self, index: str) -> None:
+        """Takes the index as never tried."""
+        with self._lock:
+            self._states.pop(index, None)
+            self._list()
+
+    def patience(self) -> float:
+        """Seconds until the next index may be given up; never less than a tenth."""
+        now = self._clock()
+        with self._lock:
+            since = [each.refusing_since for each in self._states.values() if each.refusing_since is not None]
+        left = [began + self._wait_s - now for began in since]
+        return max(0.1, min([each for each in left if each > 0], default=math.inf))
+
+    def _state(self, index: str) -> _State:
+        state = self._states.get(index)
+        if state is None:
+            while len(self._states) >= _MAX_INDICES:
+                del self._states[next(iter(self._states))]
+            state = self._states[index] = _State()
+        return state
+
+    def _list(self) -> None:
+        self.refusing = tuple(name for name, each in self._states.items() if each.refusing_since is not None)
+
+
+def way_out(index: str, error: Cause | None) -> str:
+    """What lifts the block, in a sentence."""
+    return next((text.format(index=index) for told, text in _WAYS_OUT if _says(error, (told,))), "")
+
+
+def _says(error: Cause | None, texts: tuple[str, ...]) -> bool:
+    told = f"{error.type} {error.reason}" if error is not None else ""
+    return any(text in told for text in texts)

@@ -1,0 +1,55 @@
+"""`_reasons` puts Elasticsearch's errors into words: in full for letters, without the event's values for the log. Pure."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+__all__ = ["MAX_REASON", "Cause", "reason_of", "shortened", "without_values"]
+
+MAX_REASON = 1000
+"""Characters of Elasticsearch's reason that are kept, of its head and its tail: a whole mapping may stand between."""
+
+_MAX_CAUSES = 20
+_QUOTED = re.compile(r"""(?<![\w=])(?:'.*'|".*")""")  # to the last quote: a value may hold quotes itself
+_VALUE = re.compile(r"(?i)\b(value|date field|date|string|text)(:? ?)(\[[^\]]*\]|\([^)]*\))")
+
+
+class Cause(msgspec.Struct, gc=False):
+    """Elasticsearch's `error` object, or the `caused_by` in it."""
+
+    type: str = ""
+    reason: str | None = None
+    caused_by: "Cause | None" = None
+
+
+def reason_of(error: Cause | None) -> str:
+    """Elasticsearch's reason in one line, with its causes, of which the innermost mostly is the telling one."""
+    parts: list[str] = []
+    for cause in _causes(error):
+        part = " ".join((cause.reason or cause.type).split())
+        if part and not any(part in told for told in parts):
+            parts.append(part)
+    return shortened(": ".join(parts))
+
+
+def _causes(error: Cause | None) -> Iterator[Cause]:
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return
+        yield error
+        error = error.caused_by
+
+
+def shortened(text: str, limit: int = MAX_REASON) -> str:
+    """The text in one line, of at most `limit` characters: its head and its tail, where Elasticsearch names the cause."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    tail = limit // 3
+    return f"{line[: limit - tail - 5]} ... {line[-tail:]}"
+
+
+def without_values(reason: str, limit: int = 300) -> str:
+    """A reason as a log may have it: what may be a value of the event (quoted, or named a value) is left out."""
+    return shortened(_VALUE.sub(r"\1\2[...]", _QUOTED.sub("'...'", reason)), limit)
