@@ -1,4 +1,4 @@
-"""Writes `docs/options.md` from the option dataclasses: `.venv/bin/python -P docs/make_options.py`.
+"""Writes `docs/options.md` and the table of `docs/codecs.md` from the code: `.venv/bin/python -P docs/make_options.py`.
 
 The classes are the jobs' own, so a job that takes further options needs no change here. A test
 compares the page with what this makes.
@@ -12,8 +12,11 @@ from typing import Any
 from penstock.io.options import flag_of
 from penstock.pipelines.check import CheckOptions
 from penstock.pipelines.jobs import JOBS, find_job
+from penstock.transforms.codecs.declarations import CODECS
 
 PAGE = Path(__file__).with_name("options.md")
+CODECS_PAGE = Path(__file__).with_name("codecs.md")
+TABLE_BEGINS, TABLE_ENDS = "<!-- made by docs/make_options.py: codecs -->\n", "<!-- end -->\n"
 HEAD = """\
 # Options
 
@@ -95,5 +98,21 @@ def _plain(text: str) -> str:
     return "".join(parts)
 
 
+def codecs_page(text: str) -> str:
+    """The page of codecs with the table as the declarations have it now."""
+    before, _, rest = text.partition(TABLE_BEGINS)
+    rows = "".join(
+        f"| `{codec.name}` | {' | '.join(map(_cell, (codec.takes, codec.gives, codec.identity, codec.limits)))} |\n"
+        for codec in CODECS.values()
+    )
+    head = "| codec | a record holds | what becomes of it | its `_id` comes from | limits |\n|---|---|---|---|---|\n"
+    return before + TABLE_BEGINS + head + rows + TABLE_ENDS + rest.partition(TABLE_ENDS)[2]
+
+
+def _cell(text: str) -> str:
+    return text[:1].upper() + text[1:].replace("|", r"\|")
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
+    CODECS_PAGE.write_text(codecs_page(CODECS_PAGE.read_text()))

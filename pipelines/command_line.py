@@ -95,10 +95,10 @@ def parse(
     namespace, rest = parser.parse_known_args(argv)
     given = vars(namespace)
     _check_unknown(parser, rest, list(declared), str(given.get("runner") or ""))
-    options = {}
+    options: dict[type, Any] = {}
     try:
         for cls in classes:
-            options[cls] = cls(**_values(cls, given))
+            options[cls] = _made(cls, _values(cls, given))
     except OptionError as error:
         parser.error(str(error))
     return CommandLine(options, rest)
@@ -121,7 +121,15 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
         for field in dataclasses.fields(cls)  # type: ignore[arg-type]
         if given.get((flag := flag_of(field))[2:]) not in (None, "")
     }
-    return cls(**_values(cls, read))
+    return _made(cls, _values(cls, read))
+
+
+def _made(cls: type[T], values: dict[str, Any]) -> T:
+    """The component's options. `penstock.transforms` knows no errors of ours: it refuses a wrong value by `ValueError`."""
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
 
 
 def _read(flag: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> Any:

@@ -14,7 +14,7 @@ import orjson
 
 from penstock.transforms import fields
 from penstock.transforms.batch import Document, Event
-from penstock.transforms.decode import parse_field
+from penstock.transforms.codecs.json_objects import parse_field
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 from penstock.transforms.reference import MissingField, Reference, compile_reference

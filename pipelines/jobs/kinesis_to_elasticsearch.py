@@ -5,6 +5,7 @@ from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
+from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
@@ -38,9 +39,12 @@ def _requirements(line: CommandLine) -> Requirements:
 def _build(line: CommandLine) -> list[Step]:
     sink, aws = line.get(elasticsearch.ElasticsearchOptions), line.get(AwsOptions)
     url = line.get(JobOptions).dead_letter_url(NAME)
+    decode = line.get(DecodeOptions)
+    if decode.lacking_in_a_stream:
+        raise OptionError(decode.lacking_in_a_stream)
     return live_chain(
         ("ReadFromKinesis", kinesis.ReadFromKinesis(line.get(kinesis.KinesisReadOptions), aws)),
-        ("Decode", line.get(DecodeOptions).step(keep_documents=sink.needs_documents)),
+        ("Decode", decode.step(keep_documents=sink.needs_documents)),
         ("WriteToElasticsearch", elasticsearch.WriteToElasticsearch(sink)),
         dead_letters=WriteDeadLetters(url, elasticsearch=sink, aws=aws),
     )

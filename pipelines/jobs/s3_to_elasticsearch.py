@@ -1,5 +1,6 @@
 """The batch job `s3-to-elasticsearch`: ReadFromS3, Decode, WriteToElasticsearch, WriteDeadLetters, FinishUnits."""
 
+import dataclasses
 import functools
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ from penstock.transforms.codecs.options import DecodeOptions
 __all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
+_WHOLE = 1 << 62
+"""No object is as large: a header at its beginning names the fields of all its lines, so it isn't read in parts."""
 _SHOWN = 20
 _ASSUMED_RATE = 50_000
 
@@ -56,6 +59,8 @@ class _Backfill:
     def __init__(self, line: CommandLine) -> None:
         self._line = line
         self._source, self._sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
+        if line.get(DecodeOptions).headed:
+            self._source = dataclasses.replace(self._source, split_bytes=_WHOLE)
         self._aws = line.get(AwsOptions)
         self.options = line.get(BatchJobOptions)
         self._todo: list[s3.S3Object] = []

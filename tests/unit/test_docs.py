@@ -28,6 +28,8 @@ def load(path):
 def test_the_page_of_options_is_what_the_code_declares():
     made = load(DOCS / "make_options.py").page()
     assert (DOCS / "options.md").read_text() == made, "run: .venv/bin/python -P docs/make_options.py"
+    codecs = (DOCS / "codecs.md").read_text()
+    assert codecs == load(DOCS / "make_options.py").codecs_page(codecs), "run the same"
 
 
 @pytest.fixture(scope="module")

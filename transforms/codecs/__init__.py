@@ -1,6 +1,7 @@
 """Codecs: what the bytes of a record mean.
 
-- `options`: `DecodeOptions`, which chooses one.    - `_inflate`: compression.    - `_json_values`: JSON in any row.
-- `_cloudwatch_logs`: subscriptions.    - `_separated`, `_aws_formats`: lines that AWS services write.
-- `_columns`: CSV and TSV.    - `_multiline`: lines that belong together.
+- `options`: `DecodeOptions`, which chooses one.      - `declarations`: every codec in one place.
+- `json_objects`, `plain`, `decoder`: what makes events.    - `_inflate`: compression.
+- `_json_values`: JSON in any row.    - `_cloudwatch_logs`: subscriptions.    - `lines`: text formats.
+- `_hints`: what bytes look like that a codec could not read.
 """

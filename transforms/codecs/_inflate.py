@@ -11,7 +11,6 @@ Invariants.
 - Several gzip members or zstd frames one after another are one content.
 """
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +28,8 @@ _FREE_RATIO_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
+
+_ERRORS: Any = (isal_zlib.error, zstd.ZstdError)
 
 
 class CannotInflate(ValueError):
@@ -80,7 +81,7 @@ def _members(data: bytes, kind: str, make: Callable[[], Any], magic: bytes | Non
         member = make()
         try:
             piece = member.decompress(rest, limit - size + 1)
-        except (isal_zlib.error, zlib.error, zstd.ZstdError) as error:
+        except _ERRORS as error:
             message = f"the record is damaged {kind} data: {error}"
             raise CannotInflate(message) from None
         out.append(piece)

@@ -1,29 +1,116 @@
 """`DecodeOptions` says how the bytes of a record become events: which codec, and what that codec needs to know."""
 
 import dataclasses
+import re
 
 import apache_beam as beam
 
-from penstock.transforms.decode import DecodeJson, DecodePlain, JsonDecoder, PlainDecoder
-from penstock.transforms.options import option
+from penstock.transforms import fields
+from penstock.transforms.codecs.declarations import CODECS
+from penstock.transforms.decode import Decoder, decode_step
+from penstock.transforms.options import flag_of, option
 
 __all__ = ["DecodeOptions"]
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodeOptions:
-    """How a record becomes events."""
+    """How a record becomes events.
+
+    Raises:
+        ValueError: a value that can't be used, or an option that the codec does not take.
+    """
 
     codec: str = option(
         "json",
-        help="json: a record holds JSON; plain: all of the record lands in the field `message`.",
-        choices=("json", "plain"),
+        help="What the bytes of a record mean (docs/codecs.md). json: JSON in any row; plain: all of it is `message`; "
+        "lines: a message per line; the others: what AWS services write.",
+        choices=tuple(CODECS),
+    )
+    expand: str | None = option(
+        None,
+        help="json: one event per element of this list of each object: Records, configurationItems, a.b. An object "
+        "without it stays one event.",
+    )
+    expand_copy: list[str] = option(
+        [], help="json: outer fields that go into each event of --expand, where it has no such field."
+    )
+    codec_fields: list[str] = option(
+        [],
+        help="csv, tsv: the columns, name or name:int (float, bool); of AWS' text formats: the fields of a custom format, "
+        "by their documented names.",
+    )
+    codec_message_json: bool = option(
+        False, help="cloudwatch_logs: a message that is a JSON object is laid over the event."
+    )
+    codec_multiline: str | None = option(
+        None, help="lines: regular expression; a line that it is found in belongs to the one before."
+    )
+    codec_negate: bool = option(
+        False, help="lines: the lines without it are meant, as in Logstash's multiline."
+    )
+    codec_what: str = option(
+        "previous",
+        help="lines: they belong to the previous line, or to the next one.",
+        choices=("previous", "next"),
+    )
+    codec_base64_field: str | None = option(
+        None,
+        help="plain: field for the base64 of a record that isn't UTF-8. Without it such a record is a dead letter.",
     )
 
-    def decoder(self, *, keep_documents: bool = True) -> JsonDecoder | PlainDecoder:
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            message = f"--codec {self.codec!r} is not one of {', '.join(CODECS)}."
+            raise ValueError(message)
+        for field in dataclasses.fields(self):
+            usual = field.default if field.default is not dataclasses.MISSING else []
+            if (
+                field.name != "codec"
+                and getattr(self, field.name) != usual
+                and field.name not in CODECS[self.codec].options
+            ):
+                takers = ", ".join(name for name, codec in CODECS.items() if field.name in codec.options)
+                message = f"{flag_of(field)} is for --codec {takers}; this is --codec {self.codec}."
+                raise ValueError(message)
+        if self.expand_copy and not self.expand:
+            message = "--expand_copy needs --expand: it copies fields into the events of that list."
+            raise ValueError(message)
+        if self.codec_multiline is not None:
+            try:
+                re.compile(self.codec_multiline)
+            except re.error as error:
+                message = f"--codec_multiline {self.codec_multiline!r} is no regular expression: {error}."
+                raise ValueError(message) from None
+        for name in filter(None, (self.expand, *self.expand_copy)):
+            fields.parse_path(name)
+
+    @property
+    def expand_path(self) -> fields.Path | None:
+        """The list of `--expand` as a path."""
+        return fields.parse_path(self.expand) if self.expand else None
+
+    @property
+    def expand_copy_paths(self) -> tuple[fields.Path, ...]:
+        """The fields of `--expand_copy` as paths."""
+        return tuple(fields.parse_path(name) for name in self.expand_copy)
+
+    @property
+    def headed(self) -> bool:
+        """Whether the first line of an object may name the fields of the others."""
+        return CODECS[self.codec].headed and not self.codec_fields
+
+    @property
+    def lacking_in_a_stream(self) -> str:
+        """What is missing where a stream is read, which has no first line that names columns; else empty."""
+        if self.codec not in ("csv", "tsv") or self.codec_fields:
+            return ""
+        return f"--codec {self.codec} needs --codec_fields name,name:int,... here: no line of a stream names the columns."
+
+    def decoder(self, *, keep_documents: bool = True) -> Decoder:
         """Gives what decodes the events of a batch."""
-        return PlainDecoder() if self.codec == "plain" else JsonDecoder(keep_documents=keep_documents)
+        return CODECS[self.codec].make(self, keep_documents)
 
     def step(self, *, keep_documents: bool = True) -> beam.PTransform:
         """Gives the same as a step of a pipeline."""
-        return DecodePlain() if self.codec == "plain" else DecodeJson(keep_documents=keep_documents)
+        return decode_step(self.decoder(keep_documents=keep_documents))

@@ -5,7 +5,8 @@ import pytest
 
 from penstock.transforms import DecodeJson, DecodePlain
 from penstock.transforms.batch import Event
-from penstock.transforms.decode import JsonDecoder, PlainDecoder, RecordTooLarge
+from penstock.transforms.codecs.json_objects import JsonDecoder, RecordTooLarge
+from penstock.transforms.codecs.plain import PlainDecoder
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.fields import parse_path
 from tests.tools.events import ToyOrigin, event, filebeat_events
@@ -73,7 +74,7 @@ def test_nothing_becomes_nothing(keep):
     "payload",
     [
         b"", b"{", b"nope", b"null", b"5", b'"text"', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":"\xff"}', b'{"\xc3":1}',
-        b'{"a":"\\ud800"}', b"\xef\xbb\xbf{}", b'{"a":1}x', b'{"a":1,}', b"{'a':1}", b'{"a":"\x00"}', b"[1]", b"\x00",
+        b'{"a":"\\ud800"}', b"\xef\xbb\xbf", b'{"a":1}x', b'{"a":1,}', b"{'a':1}", b'{"a":"\x00"}', b"[1]", b"\x00",
         b'{"a":' * 1100 + b"1" + b"}" * 1100, b"[" * 100_000,
     ],
 )  # fmt: skip
@@ -171,16 +172,24 @@ def test_decoding_again_after_a_failed_bundle_gives_the_same():
 
 
 def test_plain_puts_all_into_message():
-    (one,), letters = PlainDecoder("utf-8").decode([event(b"caf\xe9\nline 2")])
+    (one,), letters = PlainDecoder("utf-8").decode([event("café\nline 2".encode())])
     assert not letters
     assert orjson.loads(payload_of(one)) == {
         "@timestamp": "2026-11-18T11:06:40.000Z",
-        "message": "caf\ufffd\nline 2",
+        "message": "café\nline 2",
     }
     assert b"\n" not in payload_of(one)
     assert one.timestamp == "2026-11-18T11:06:40.000Z"
     (latin,), _ = PlainDecoder("latin-1").decode([event(b"caf\xe9")])
     assert latin.document["message"] == "café"
+
+
+def test_plain_destroys_no_bytes():
+    (), (letter,) = PlainDecoder().decode([event(b"caf\xe9")])
+    assert letter.event.data == b"caf\xe9"
+    assert "--codec_base64_field" in letter.reason
+    (kept,), () = PlainDecoder(base64_field="raw").decode([event(b"caf\xe9")])
+    assert orjson.loads(payload_of(kept)) == {"@timestamp": "2026-11-18T11:06:40.000Z", "raw": "Y2Fm6Q=="}
 
 
 def test_plain_events_are_known_by_their_position():

@@ -11,7 +11,7 @@ import csv
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from penstock.transforms.codecs._separated import FieldError
+from penstock.transforms.codecs.lines._separated import FieldError
 
 __all__ = ["ColumnReader"]
 

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from penstock.transforms.codecs._separated import LineFormat
+from penstock.transforms.codecs.lines._separated import LineFormat
 from penstock.transforms.time import timestamps
 
 __all__ = ["FORMATS"]

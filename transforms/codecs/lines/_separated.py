@@ -25,7 +25,7 @@ from penstock.transforms.time import timestamps
 
 __all__ = ["KINDS", "FieldError", "LineFormat", "LineReader", "name_of"]
 
-_QUOTED = re.compile(r'"(.*?)"(?=[ \t]|$)|\[([^\]]*)\]|([^ \t]+)')
+_QUOTED = re.compile(r'"(.*?)"(?=[ \t]|$)|\[([^\]]*)\](?=[ \t]|$)|([^ \t]+)')
 _NAME = re.compile(r"[^A-Za-z0-9]+")
 _EDGE = (" ", "")
 
@@ -107,6 +107,14 @@ KINDS: dict[str, Callable[[str], Any]] = {
 """How a kind of field reads its text; each raises `ValueError` for text that isn't of the kind."""
 
 
+def _split_spaces(line: str) -> list[str]:
+    return line.split()
+
+
+def _split_tabs(line: str) -> list[str]:
+    return line.split("\t")
+
+
 class LineReader:
     """Reads lines of one format.
 
@@ -128,11 +136,7 @@ class LineReader:
         self._names = names
         self._typed = [(name, KINDS[kinds[name]]) for name in names if kinds.get(name, "text") != "text"]
         self._required = 1 if columns else form.required
-        self._split: Callable[[str], list[str]] = {
-            "space": str.split,
-            "tab": _split_tabs,
-            "quoted": _split_quoted,
-        }[form.separator]
+        self._split = _SPLITS[form.separator]
 
     def read(self, line: str) -> dict[str, Any]:
         """Gives the fields of a line, typed, without those that have no value.
@@ -158,16 +162,13 @@ class LineReader:
         return found
 
 
-def _split_tabs(line: str) -> list[str]:
-    return line.split("\t")
-
-
 def _split_quoted(line: str) -> list[str]:
     """Spaces outside of quotes and brackets. Quotes in pairs with spaces around them are the usual, and cost one split."""
     values: list[str] = []
     rest = line
     opened = line.find(" [")
-    if 0 <= opened < line.find('"') and (closed := line.find("] ", opened)) > 0:
+    closed = line.find("]", opened)
+    if 0 <= opened < line.find('"') and line[closed + 1 : closed + 2] == " ":
         values = [*line[:opened].split(), line[opened + 2 : closed]]
         rest = line[closed + 2 :]
     pieces = rest.split('"')
@@ -183,3 +184,10 @@ def _split_quoted(line: str) -> list[str]:
         if not last & 1:
             return values
     return [quoted or bracketed or bare for quoted, bracketed, bare in _QUOTED.findall(line)]
+
+
+_SPLITS: dict[str, Callable[[str], list[str]]] = {
+    "space": _split_spaces,
+    "tab": _split_tabs,
+    "quoted": _split_quoted,
+}
