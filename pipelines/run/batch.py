@@ -28,7 +28,7 @@ from penstock.io.options import option
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
 from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
-from penstock.pipelines.run.lifecycle import Watch, choose_runner, report
+from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
 from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
@@ -113,6 +113,7 @@ def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequ
         try:
             options, place = _beam_options(name, job, beam_arguments)
             runner = choose_runner(options)
+            say_kernels()
             if job.workers > 1 and not job.dry_run:
                 workers = WorkerProcesses(name, argv, job.workers, Path(folder))
                 ends.callback(workers.end)

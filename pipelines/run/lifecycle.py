@@ -19,8 +19,9 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import OptionError, PenstockError
 from penstock.pipelines.console.logs import last_line, last_words
 from penstock.pipelines.run.beam_servers import restrain_servers
+from penstock.transforms.kernels import native
 
-__all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report"]
+__all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report", "say_kernels"]
 
 _LOGGER = logging.getLogger("penstock")
 
@@ -48,6 +49,13 @@ def choose_runner(options: PipelineOptions) -> Any:
         raise OptionError(message) from error
     restrain_servers()
     return chosen
+
+
+def say_kernels() -> None:
+    """Says in one line whether the job works without C kernels, and how to get them."""
+    advice = native.advice()
+    if advice:
+        _LOGGER.info("%s", advice)
 
 
 def report(name: str, error: BaseException) -> int:

@@ -21,11 +21,10 @@ from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
 from penstock.io.options import option
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
-from penstock.pipelines.run.lifecycle import Watch, choose_runner, report
+from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
 from penstock.pipelines.run.remote import follow, stay
 from penstock.pipelines.run.runners import settle
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
-from penstock.transforms.kernels import native
 
 __all__ = ["JobOptions", "run_streaming"]
 
@@ -93,7 +92,7 @@ def run_streaming(
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, place.describe())
-        _LOGGER.debug("kernels: %s", native.describe())
+        say_kernels()
         if place.elsewhere:
             wait = not options.view_as(StandardOptions).no_wait_until_finish
             return follow(name, pipeline.run(), wait=wait)

@@ -13,7 +13,7 @@ from penstock.transforms.document import with_document
 from penstock.transforms.kernels import native
 from tests.tools.events import ToyOrigin, event, filebeat_events
 
-kernel = native.load("penstock.io.elasticsearch.bulk._native_bulk")
+kernel = native.load("penstock.io.elasticsearch.bulk._native_bulk", str)
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")
 
 TIME = '"@timestamp":"2026-11-22T01:02:03.000Z"'

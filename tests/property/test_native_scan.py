@@ -15,7 +15,7 @@ from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
 from tests.tools.events import ToyOrigin, filebeat_events
 
-kernel = native.load("penstock.transforms.kernels._native_scan")
+kernel = native.load("penstock.transforms.kernels._native_scan", str)
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")
 
 CAPTURE = filebeat_events()

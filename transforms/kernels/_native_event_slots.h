@@ -6,7 +6,8 @@ places are asked for once a call and never kept, so a class that changes, or a s
 #ifndef PENSTOCK_EVENT_SLOTS_H
 #define PENSTOCK_EVENT_SLOTS_H
 
-#include <Python.h>
+#include "_native_kernel.h"
+
 #include <structmember.h>
 
 typedef struct {
@@ -18,7 +19,7 @@ static inline Py_ssize_t slot_of(PyObject *type, const char *name)
 {
     PyObject *found = PyObject_GetAttrString(type, name);
     Py_ssize_t offset = -1;
-    if (found == NULL)
+    if (!found)
         return -1;
     if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
         PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;

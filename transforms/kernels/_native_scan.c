@@ -1,4 +1,4 @@
-/* Ids and times of a batch of events, read from their bytes in one call: what `Scanner` in _scan.py does, in C.
+/* Ids and times of a batch of events, read from their bytes in one call: what `scan_in_python` in _scan.py does, in C.
 
 An event is found (its `id` and `timestamp` are set, its document dropped) only where the full decoder would say the same;
 the positions of all others are returned, and left as they were. The walk (_native_json_walk.h) says what is in the
@@ -7,7 +7,6 @@ bytes; here are rules 2 and 4 of identity.py, byte for byte: ids are a stored fo
 Limits: the bytes that rule 2 hashes, and the time's form (RFC 3339, from 1970 on); beyond them the event isn't found.
 The last origin's hash and the last minute's prefix are remembered within a call, nothing beyond it. */
 
-#define PY_SSIZE_T_CLEAN
 #include "_native_event_slots.h"
 
 #include "_native_blake2b.h"
@@ -59,11 +58,21 @@ static uint8_t *append_text(uint8_t *out, const uint8_t *limit, const Text *text
         if (c == '\\') {
             c = *++at;
             switch (c) {
-            case 'b': c = '\b'; break;
-            case 'f': c = '\f'; break;
-            case 'n': c = '\n'; break;
-            case 'r': c = '\r'; break;
-            case 't': c = '\t'; break;
+            case 'b':
+                c = '\b';
+                break;
+            case 'f':
+                c = '\f';
+                break;
+            case 'n':
+                c = '\n';
+                break;
+            case 'r':
+                c = '\r';
+                break;
+            case 't':
+                c = '\t';
+                break;
             }
         }
         *out++ = c;
@@ -147,7 +156,7 @@ static int learn_position(PyObject *origin, Memory *memory)
     if (origin == memory->origin)
         return 0;
     PyObject *position = PyObject_CallMethod(origin, "position", NULL);
-    if (position == NULL)
+    if (!position)
         return -1;
     memory->has_position = PyBytes_Check(position);
     if (memory->has_position)
@@ -198,7 +207,7 @@ static int position_id(PyObject *index, PyObject *part, const Memory *memory, ch
 static PyObject *ascii_text(const void *data, size_t size)
 {
     PyObject *text = PyUnicode_New((Py_ssize_t)size, 127);
-    if (text != NULL)
+    if (text)
         memcpy(PyUnicode_1BYTE_DATA(text), data, size);
     return text;
 }
@@ -210,8 +219,7 @@ static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_byt
     char id[MAX_ID_CHARS];
     PyObject *data = get_slot(event, slots->data), *origin = get_slot(event, slots->origin);
     PyObject *index = get_slot(event, slots->index), *part = get_slot(event, slots->part);
-    if (data == NULL || origin == NULL || index == NULL || part == NULL || !PyBytes_Check(data) ||
-        !PyLong_Check(part))
+    if (!data || !origin || !index || !part || !PyBytes_Check(data) || !PyLong_Check(part))
         return 0;
     Py_ssize_t size = PyBytes_GET_SIZE(data);
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data);
@@ -247,7 +255,7 @@ static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_byt
         timestamp = ascii_text(time->at, time->size);
     else
         timestamp = Py_NewRef(Py_None);
-    if (name == NULL || timestamp == NULL) {
+    if (!name || !timestamp) {
         Py_XDECREF(name);
         Py_XDECREF(timestamp);
         return -1;
@@ -255,30 +263,28 @@ static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_byt
     set_slot(event, slots->id, name);
     set_slot(event, slots->timestamp, timestamp);
     PyObject *document = get_slot(event, slots->document);
-    if (document != NULL && document != Py_None) {
+    if (document && document != Py_None) {
         set_slot(event, slots->changed, Py_NewRef(Py_False));
         set_slot(event, slots->document, Py_NewRef(Py_None));
     }
     return 1;
 }
 
-PyDoc_STRVAR(scan_batch_doc,
-"scan_batch(events, event_type, max_bytes, /)\n--\n\n"
-"Sets `id` and `timestamp` of each event where one walk over its bytes is enough.\n\n"
-"Returns the positions of the others, which the full decoder must decide.");
+PyDoc_STRVAR(scan_batch_doc, "scan_batch(events, event_type, max_bytes, /)\n--\n\n"
+                             "Sets `id` and `timestamp` of each event where one walk over its bytes is enough.\n\n"
+                             "Returns the positions of the others, which the full decoder must decide.");
 
-static PyObject *scan_batch(PyObject *module, PyObject *arguments)
+static PyObject *scan_batch(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     PyObject *events, *type;
     Py_ssize_t max_bytes;
     EventSlots slots;
     Memory memory = {0};
-    (void)module;
     if (!PyArg_ParseTuple(arguments, "O!On:scan_batch", &PyList_Type, &events, &type, &max_bytes) ||
         find_slots(type, &slots) < 0)
         return NULL;
     PyObject *left = PyList_New(0);
-    if (left == NULL)
+    if (!left)
         return NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(events); i++) {
         PyObject *event = Py_NewRef(PyList_GET_ITEM(events, i));
@@ -286,7 +292,7 @@ static PyObject *scan_batch(PyObject *module, PyObject *arguments)
         Py_DECREF(event);
         if (found == 0) {
             PyObject *position = PyLong_FromSsize_t(i);
-            if (position == NULL || PyList_Append(left, position) < 0)
+            if (!position || PyList_Append(left, position) < 0)
                 found = -1;
             Py_XDECREF(position);
         }
@@ -299,20 +305,5 @@ static PyObject *scan_batch(PyObject *module, PyObject *arguments)
     return left;
 }
 
-static PyMethodDef methods[] = {
-    {"scan_batch", scan_batch, METH_VARARGS, scan_batch_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "penstock.transforms.kernels._native_scan",
-    .m_doc = "Ids and times of events; the twin is in _scan.py.",
-    .m_size = 0,
-    .m_methods = methods,
-};
-
-PyMODINIT_FUNC PyInit__native_scan(void)
-{
-    return PyModule_Create(&definition);
-}
+PENSTOCK_KERNEL(scan, "penstock.transforms.kernels", "Ids and times of events; the twin is in _scan.py.",
+                {"scan_batch", scan_batch, METH_VARARGS, scan_batch_doc})

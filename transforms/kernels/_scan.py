@@ -1,4 +1,4 @@
-"""The few fields that identity and time need, read without building the document (a third of the cost).
+"""`scan` reads the few fields that identity and time need, without building the document (a third of the cost).
 
 A scan may say only what the full decoder would say too. It gives up, and the full decoder decides, whenever
 a field has an unexpected type, a rule other than 2 or 4 applies, or the text is more than one plain JSON object.
@@ -18,7 +18,10 @@ from penstock.transforms.kernels import native
 
 __all__ = ["scan", "scan_in_python"]
 
-_kernel = native.load("penstock.transforms.kernels._native_scan")
+# `Event` must keep its fields as the kernel expects it of msgspec.
+_kernel = native.load(
+    "penstock.transforms.kernels._native_scan", lambda kernel: kernel.scan_batch([], Event, 0)
+)
 
 
 class _Metadata(msgspec.Struct, gc=False):

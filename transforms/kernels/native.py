@@ -1,13 +1,15 @@
-"""The optional C kernels: loads them, and tells which are in use.
+"""`load` finds an optional C kernel and tries it; `describe` and `advice` tell which are in use.
 
 Problem. A few loops over every byte (MD5 side by side, KPL's format) cost several times more in
 Python than they must. A compiler isn't everywhere, and nothing may depend on one.
 
 Plan. A kernel is a C module `_native_NAME`, built when the package is installed if that works. Its Python
 twin stands in the module that uses it, does the same for every input (tests/property holds them together),
-and is used when the kernel isn't there, is older than its source, or `PENSTOCK_NATIVE=0` is set. In the module:
+and is used when the kernel isn't there, is older than its source, fails its probe, or `PENSTOCK_NATIVE=0` is set. A
+probe is a call of the kernel that must work: it fails when a library keeps its objects in another way than the kernel
+was built for. In the module:
 
-    _kernel = native.load("penstock.io.kinesis._native_records")
+    _kernel = native.load("penstock.io.kinesis.kpl._native_aggregation", probe)
     aggregate: Callable[[...], ...] = _kernel.aggregate if _kernel else _aggregate_in_python
 
 Refused: Cython or a build system of its own (setuptools is all that Beam's workers have).
@@ -16,10 +18,12 @@ Refused: Cython or a build system of its own (setuptools is all that Beam's work
 import importlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-__all__ = ["available", "describe", "load"]
+__all__ = ["advice", "available", "describe", "load"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,18 +32,19 @@ _state: dict[str, str] = {}
 """What became of each kernel that a module asked for: empty when in use, else why not."""
 
 
-def load(name: str) -> ModuleType | None:
-    """The kernel with that dotted name, None when its Python twin must do.
+def load(name: str, probe: Callable[[Any], object]) -> ModuleType | None:
+    """Gives the kernel with that dotted name, or None when its Python twin must do.
 
     Args:
         name: `penstock.PACKAGE._native_NAME`.
+        probe: is called with the kernel, and raises where it doesn't work here.
     """
-    module, why_not = _find(name)
+    module, why_not = _find(name, probe)
     _state[name.rpartition("._native_")[2]] = why_not
     return module
 
 
-def _find(name: str) -> tuple[ModuleType | None, str]:
+def _find(name: str, probe: Callable[[Any], object]) -> tuple[ModuleType | None, str]:
     if os.environ.get(_SWITCH) == "0":
         return None, f"{_SWITCH}=0"
     try:
@@ -51,6 +56,15 @@ def _find(name: str) -> tuple[ModuleType | None, str]:
             "%s was built from an older source and is not used. Install again (pip install -e .).", name
         )
         return None, "older than its source"
+    try:
+        probe(module)
+    except Exception as error:
+        why_not = f"{type(error).__name__}: {error}"
+        _LOGGER.warning(
+            "%s does not work with the libraries that are installed here (%s), and is not used. Install penstock "
+            "again, so that it is built for them.", name, why_not,
+        )  # fmt: skip
+        return None, why_not
     return module, ""
 
 
@@ -75,3 +89,16 @@ def describe() -> str:
     for name, why_not in sorted(_state.items()):
         parts.append(f"{name} in Python ({why_not})" if why_not else f"{name} native")
     return ", ".join(parts) or "none asked for"
+
+
+def advice() -> str:
+    """Says what a job without all kernels is missing and how to get it; empty when nothing is missing."""
+    why = sorted({why_not for why_not in _state.values() if why_not})
+    if not why:
+        return ""
+    if why == [f"{_SWITCH}=0"]:
+        return f"the C kernels are switched off ({_SWITCH}=0): all works the same, but slower"
+    return (
+        f"C kernels are missing ({describe()}): all works the same, but slower. To get them, install a C compiler and "
+        "Python's headers (gcc and python3-dev), then install penstock again"
+    )

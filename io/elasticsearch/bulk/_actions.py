@@ -25,7 +25,11 @@ _MAX_REMEMBERED = 1024
 _BRACE, _NEWLINE = b"{\n"
 _ID = ',"_id":'
 
-_kernel = native.load("penstock.io.elasticsearch.bulk._native_bulk")
+# `Event` must keep its fields as the kernel expects it of msgspec.
+_kernel = native.load(
+    "penstock.io.elasticsearch.bulk._native_bulk",
+    lambda kernel: kernel.bulk_bodies([], Event, None, "", None, 1, 1),
+)
 
 
 class DocumentMaker:

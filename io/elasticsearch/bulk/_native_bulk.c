@@ -8,10 +8,7 @@ that needs quoting) the maker's `document` is called, and what it learns serves 
 
 Bounds are those of `cut`: at most `max_count` documents and `max_bytes` bytes, but one document always fits. */
 
-#define PY_SSIZE_T_CLEAN
 #include "../../../transforms/kernels/_native_event_slots.h"
-
-#include <string.h>
 
 #define DAY_CHARS 11 /* "2026-11-22T" */
 #define MAX_LEARNT 8
@@ -49,10 +46,10 @@ typedef struct {
 /* Reads what the cutter has learnt until now; -1 with an exception. */
 static int read_cuts(Maker *maker)
 {
-    if (maker->learnt == NULL)
+    if (!maker->learnt)
         return 0;
     PyObject *held = PyList_AsTuple(maker->learnt);
-    if (held == NULL)
+    if (!held)
         return -1;
     Py_XSETREF(maker->held, held);
     maker->cut_count = 0;
@@ -72,7 +69,7 @@ static int read_cuts(Maker *maker)
 
 static int is_ascii(PyObject *text)
 {
-    return text != NULL && PyUnicode_Check(text) && PyUnicode_IS_COMPACT_ASCII(text);
+    return text && PyUnicode_Check(text) && PyUnicode_IS_COMPACT_ASCII(text);
 }
 
 /* The prefix for the event's day: a borrowed reference; NULL without an exception where the maker must be asked. */
@@ -87,12 +84,12 @@ static PyObject *prefix_for(PyObject *event, Maker *maker)
     const char *text = (const char *)PyUnicode_1BYTE_DATA(timestamp);
     if (size < DAY_CHARS || text[size - 1] != 'Z')
         return NULL;
-    if (maker->prefix != NULL && memcmp(text, maker->day, DAY_CHARS) == 0)
+    if (maker->prefix && memcmp(text, maker->day, DAY_CHARS) == 0)
         return maker->prefix;
     PyObject *day = PyUnicode_FromStringAndSize(text, DAY_CHARS);
-    PyObject *found = day == NULL ? NULL : PyDict_GetItemWithError(maker->days, day);
+    PyObject *found = !day ? NULL : PyDict_GetItemWithError(maker->days, day);
     Py_XDECREF(day);
-    if (found == NULL || !is_ascii(found))
+    if (!found || !is_ascii(found))
         return NULL;
     Py_INCREF(found);
     Py_XSETREF(maker->prefix, found);
@@ -121,10 +118,10 @@ static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
     if (!Py_IS_TYPE(event, slots->type))
         return 0;
     PyObject *data = get_slot(event, slots->data), *id = get_slot(event, slots->id);
-    if (data == NULL || !PyBytes_Check(data) || get_slot(event, slots->changed) != Py_False || !is_ascii(id))
+    if (!data || !PyBytes_Check(data) || get_slot(event, slots->changed) != Py_False || !is_ascii(id))
         return 0;
     PyObject *prefix = prefix_for(event, maker);
-    if (prefix == NULL)
+    if (!prefix)
         return PyErr_Occurred() ? -1 : 0;
     pieces->prefix = (const char *)PyUnicode_1BYTE_DATA(prefix);
     pieces->prefix_size = PyUnicode_GET_LENGTH(prefix);
@@ -142,7 +139,7 @@ static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
     if (memchr(bytes, '\n', (size_t)size) != NULL)
         return 0;
     pieces->cut_start = pieces->cut_end = size;
-    if (maker->learnt == NULL)
+    if (!maker->learnt)
         return 1;
     for (int i = 0; i < maker->cut_count; i++) {
         const Cut *cut = &maker->cuts[i];
@@ -159,9 +156,9 @@ static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
 /* Room for `size` more bytes; -1 with an exception. */
 static int make_room(Body *body, Py_ssize_t size, Py_ssize_t expected)
 {
-    if (body->bytes == NULL) {
+    if (!body->bytes) {
         body->bytes = PyBytes_FromStringAndSize(NULL, size > expected ? size : expected);
-        return body->bytes == NULL ? -1 : 0;
+        return !body->bytes ? -1 : 0;
     }
     Py_ssize_t room = PyBytes_GET_SIZE(body->bytes);
     if (room - body->used >= size)
@@ -178,7 +175,7 @@ static Py_ssize_t expected_size(PyObject *events, Py_ssize_t first, const Maker 
     for (Py_ssize_t i = first; i < PyList_GET_SIZE(events) && i - first < max_count && size < max_bytes; i++) {
         PyObject *event = PyList_GET_ITEM(events, i);
         PyObject *data = Py_IS_TYPE(event, maker->slots.type) ? get_slot(event, maker->slots.data) : NULL;
-        size += 128 + (data != NULL && PyBytes_Check(data) ? PyBytes_GET_SIZE(data) : 0);
+        size += 128 + (data && PyBytes_Check(data) ? PyBytes_GET_SIZE(data) : 0);
     }
     return size < max_bytes ? size : max_bytes;
 }
@@ -192,7 +189,7 @@ static int finish(Body *body, PyObject *bodies)
         return -1;
     PyObject *item = Py_BuildValue("(nN)", body->count, body->bytes); /* takes the reference over, also when it fails */
     *body = (Body){0};
-    if (item == NULL)
+    if (!item)
         return -1;
     int done = PyList_Append(bodies, item);
     Py_DECREF(item);
@@ -231,7 +228,7 @@ static int add_event(PyObject *events, Py_ssize_t position, Maker *maker, Body *
     else {
         done = -1;
         document = PyObject_CallMethod(maker->maker, "document", "O", event);
-        if (document == NULL || read_cuts(maker) < 0)
+        if (!document || read_cuts(maker) < 0)
             goto end;
         if (!PyBytes_Check(document)) {
             PyErr_SetString(PyExc_TypeError, "a document must be bytes");
@@ -246,7 +243,7 @@ static int add_event(PyObject *events, Py_ssize_t position, Maker *maker, Body *
     if (make_room(body, size, expected) < 0)
         goto end;
     char *out = PyBytes_AS_STRING(body->bytes) + body->used;
-    if (document == NULL)
+    if (!document)
         put_pieces(out, &pieces);
     else
         memcpy(out, PyBytes_AS_STRING(document), (size_t)size);
@@ -261,19 +258,19 @@ end:
     return done;
 }
 
-PyDoc_STRVAR(bulk_bodies_doc,
-"bulk_bodies(events, event_type, maker, prefixes, learnt, max_count, max_bytes, /)\n--\n\n"
-"The bodies of the bulks that `events` make, each with the number of its documents.\n\n"
-"`prefixes`: the beginning of all action lines, or a dict of those of each day. `learnt`: the cutter's list, or\n"
-"None to cut nothing. `maker.document(event)` makes what is unusual, and may raise.");
+PyDoc_STRVAR(
+    bulk_bodies_doc,
+    "bulk_bodies(events, event_type, maker, prefixes, learnt, max_count, max_bytes, /)\n--\n\n"
+    "The bodies of the bulks that `events` make, each with the number of its documents.\n\n"
+    "`prefixes`: the beginning of all action lines, or a dict of those of each day. `learnt`: the cutter's list, or\n"
+    "None to cut nothing. `maker.document(event)` makes what is unusual, and may raise.");
 
-static PyObject *bulk_bodies(PyObject *module, PyObject *arguments)
+static PyObject *bulk_bodies(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     PyObject *events, *type, *prefixes, *learnt, *bodies = NULL;
     Py_ssize_t max_count, max_bytes;
     Maker maker = {0};
     Body body = {0};
-    (void)module;
     if (!PyArg_ParseTuple(arguments, "O!OOOOnn:bulk_bodies", &PyList_Type, &events, &type, &maker.maker, &prefixes,
                           &learnt, &max_count, &max_bytes) ||
         find_slots(type, &maker.slots) < 0)
@@ -302,7 +299,7 @@ static PyObject *bulk_bodies(PyObject *module, PyObject *arguments)
             Py_CLEAR(bodies);
             break;
         }
-    if (bodies != NULL && finish(&body, bodies) < 0)
+    if (bodies && finish(&body, bodies) < 0)
         Py_CLEAR(bodies);
 end:
     Py_XDECREF(body.bytes);
@@ -311,20 +308,5 @@ end:
     return bodies;
 }
 
-static PyMethodDef methods[] = {
-    {"bulk_bodies", bulk_bodies, METH_VARARGS, bulk_bodies_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "penstock.io.elasticsearch.bulk._native_bulk",
-    .m_doc = "Bulk bodies; the twins are in _actions.py and _bulk.py.",
-    .m_size = 0,
-    .m_methods = methods,
-};
-
-PyMODINIT_FUNC PyInit__native_bulk(void)
-{
-    return PyModule_Create(&definition);
-}
+PENSTOCK_KERNEL(bulk, "penstock.io.elasticsearch.bulk", "Bulk bodies; the twins are in _actions.py and _bulk.py.",
+                {"bulk_bodies", bulk_bodies, METH_VARARGS, bulk_bodies_doc})

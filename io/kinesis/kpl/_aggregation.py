@@ -1,4 +1,4 @@
-"""KPL's aggregated record, written by hand: many user records in one Kinesis record.
+"""`aggregate_run` and `aggregate_keyed` make KPL's aggregated records: many user records in one Kinesis record.
 
 Problem. A Kinesis record costs a thousandth of a shard's second however small it is. The Kinesis Producer
 Library packs user records into one, and every Kinesis Client Library takes them apart again.
@@ -17,7 +17,7 @@ Invariants.
 - A lone user record goes plain.
 
 Plan. `aggregate_run` and `aggregate_keyed` make all aggregated records of a batch. A kernel in C does it where it
-was built (`_native_aggregation.c`: 0.1 us a user record, MD5 included); their twins here are what it must equal.
+was built (`_native_aggregation.c`: 0.1 us per user record, MD5 included); their twins here are what it must equal.
 
 Refused: protobuf's runtime (20-30 % slower here, and a dependency that Beam pins).
 
@@ -239,7 +239,9 @@ def keyed_in_python(
     return made
 
 
-_kernel: Any = native.load("penstock.io.kinesis.kpl._native_aggregation")
+_kernel: Any = native.load(
+    "penstock.io.kinesis.kpl._native_aggregation", lambda kernel: kernel.aggregate_run(iter(()), (), 1, 0)
+)
 
 aggregate_run: Callable[[Iterator[str], Sequence[bytes], int, int], list[Run]] = (
     _kernel.aggregate_run if _kernel else run_in_python

@@ -1,34 +1,27 @@
 /* Takes KPL's aggregated records apart, several at a time: the kernel of _deaggregation.py, which says the rules.
- *
- * Plan. The MD5s of all records that look aggregated are checked side by side, without the GIL; then each message is
- * read in one pass that makes the payloads as it goes. Only what producers really write is read here: any field, any
- * number and any table that isn't plain is left to the twin in Python, which decides on NotImplemented.
- *
- * Invariants.
- * - What is answered here the twin would answer too (tests/property/test_native_deaggregation.py).
- * - No byte outside a message is read, whatever it says about lengths; nothing is recursive.
- */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 
-#include "_native_md5.h"
+Plan. The MD5s of all records that look aggregated are checked side by side, without the GIL; then each message is
+read in one pass that makes the payloads as it goes. Only what producers really write is read here: any field, any
+number and any table that isn't plain is left to the twin in Python, which decides on NotImplemented.
 
-#define MAGIC "\xf3\x89\x9a\xc2"
-#define MAGIC_SIZE 4
-#define OVERHEAD (MAGIC_SIZE + MD5_DIGEST)
-#define RELEASE_FROM (16 << 10) /* bytes: to give up the GIL and get it back costs as much as hashing a few KB */
+Invariants.
+- What is answered here the twin would answer too (tests/property/test_native_deaggregation.py).
+- No byte outside a message is read, whatever it says about lengths; nothing is recursive. */
+#include "_native_kpl.h"
+
 #define MAX_PER_CALL 256        /* records: what stands on the stack for each is small, but not nothing */
 
 /* Room for what one message holds besides its payloads; used again for the next one. */
 typedef struct {
-    md5_job *keys;       /* the table of partition keys, as jobs for their hash keys */
+    Md5Job *keys;       /* the table of partition keys, as jobs for their hash keys */
     uint8_t *hash_keys;  /* MD5_DIGEST bytes a key */
     uint32_t *key_of;    /* the place in the table that each user record names */
     size_t key_count, key_room, count, room;
-} message;
+} Message;
 
 /* A varint of at most 32 bits in *at; 0 when there is none before the end, or a larger one. */
-static inline int read_varint(const uint8_t **at, const uint8_t *end, uint32_t *number) {
+static inline int read_varint(const uint8_t **at, const uint8_t *end, uint32_t *number)
+{
     uint64_t value = 0;
     for (int shift = 0; shift < 35 && *at < end; shift += 7) {
         uint8_t byte = *(*at)++;
@@ -42,7 +35,8 @@ static inline int read_varint(const uint8_t **at, const uint8_t *end, uint32_t *
 }
 
 /* A length and that many bytes, all before the end. */
-static inline int read_bytes(const uint8_t **at, const uint8_t *end, const uint8_t **start, size_t *size) {
+static inline int read_bytes(const uint8_t **at, const uint8_t *end, const uint8_t **start, size_t *size)
+{
     uint32_t length;
     if (!read_varint(at, end, &length) || length > (size_t)(end - *at))
         return 0;
@@ -53,13 +47,14 @@ static inline int read_bytes(const uint8_t **at, const uint8_t *end, const uint8
 }
 
 /* 1, or -1 with an error set. */
-static int add_key(message *m, const uint8_t *key, size_t size) {
+static int add_key(Message *m, const uint8_t *key, size_t size)
+{
     if (m->key_count == m->key_room) {
         size_t room = m->key_room ? 2 * m->key_room : 64;
-        md5_job *keys = PyMem_Resize(m->keys, md5_job, room);
+        Md5Job *keys = PyMem_Resize(m->keys, Md5Job, room);
         if (keys)
             m->keys = keys;
-        uint8_t *hash_keys = PyMem_Resize(m->hash_keys, uint8_t, room * MD5_DIGEST);
+        uint8_t *hash_keys = PyMem_Resize(m->hash_keys, uint8_t, room *MD5_DIGEST);
         if (hash_keys)
             m->hash_keys = hash_keys;
         if (!keys || !hash_keys) {
@@ -68,11 +63,12 @@ static int add_key(message *m, const uint8_t *key, size_t size) {
         }
         m->key_room = room;
     }
-    m->keys[m->key_count++] = (md5_job){.data = key, .size = size};
+    m->keys[m->key_count++] = (Md5Job){.data = key, .size = size};
     return 1;
 }
 
-static int add_key_of(message *m, uint32_t key) {
+static int add_key_of(Message *m, uint32_t key)
+{
     if (m->count == m->room) {
         size_t room = m->room ? 2 * m->room : 256;
         uint32_t *key_of = PyMem_Resize(m->key_of, uint32_t, room);
@@ -88,7 +84,8 @@ static int add_key_of(message *m, uint32_t key) {
 }
 
 /* One user record: its payload goes to the list. 1; 0: not plain; -1 with an error set. */
-static int read_user_record(message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads) {
+static int read_user_record(Message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads)
+{
     const uint8_t *data = NULL;
     size_t size = 0;
     uint32_t key = 0;
@@ -119,7 +116,8 @@ static int read_user_record(message *m, const uint8_t *at, const uint8_t *end, P
 }
 
 /* A whole message into m and the list. 1; 0: not plain; -1 with an error set. */
-static int read_message(message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads) {
+static int read_message(Message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads)
+{
     m->key_count = m->count = 0;
     while (at < end) {
         uint8_t tag = *at++;
@@ -138,12 +136,14 @@ static int read_message(message *m, const uint8_t *at, const uint8_t *end, PyObj
     return 1;
 }
 
-static inline int is_outside(const uint8_t *hash_key, const uint8_t *range) {
+static inline int is_outside(const uint8_t *hash_key, const uint8_t *range)
+{
     return memcmp(hash_key, range, MD5_DIGEST) < 0 || memcmp(hash_key, range + MD5_DIGEST, MD5_DIGEST) > 0;
 }
 
 /* The places of the user records whose hash key is outside the range; a new list, NULL with an error set. */
-static PyObject *outside(message *m, const uint8_t *range) {
+static PyObject *outside(Message *m, const uint8_t *range)
+{
     PyObject *places = PyList_New(0);
     if (!places || !range || !m->count)
         return places;
@@ -168,7 +168,8 @@ static PyObject *outside(message *m, const uint8_t *range) {
 }
 
 /* What one record with a right checksum holds: (payloads, outside), or NotImplemented; NULL with an error set. */
-static PyObject *take_apart(message *m, PyObject *data, const uint8_t *range) {
+static PyObject *take_apart(Message *m, PyObject *data, const uint8_t *range)
+{
     const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data);
     PyObject *payloads = PyList_New(0);
     if (!payloads)
@@ -187,8 +188,9 @@ static PyObject *take_apart(message *m, PyObject *data, const uint8_t *range) {
 }
 
 /* The checksums of all records that look aggregated, side by side; right[i] says whether the i-th one's is. */
-static void check(PyObject *datas, uint8_t *right) {
-    md5_job jobs[MAX_PER_CALL];
+static void check(PyObject *datas, uint8_t *right)
+{
+    Md5Job jobs[MAX_PER_CALL];
     uint8_t digests[MAX_PER_CALL][MD5_DIGEST];
     size_t count = 0, bytes = 0;
     Py_ssize_t total = PyTuple_GET_SIZE(datas);
@@ -199,19 +201,13 @@ static void check(PyObject *datas, uint8_t *right) {
         right[i] = size >= OVERHEAD && !memcmp(start, MAGIC, MAGIC_SIZE);
         if (!right[i])
             continue;
-        jobs[count] = (md5_job){.data = start + MAGIC_SIZE, .size = size - OVERHEAD, .digest = digests[count]};
+        jobs[count] = (Md5Job){.data = start + MAGIC_SIZE, .size = size - OVERHEAD, .digest = digests[count]};
         count++;
         bytes += size;
     }
     if (!count)
         return;
-    if (bytes >= RELEASE_FROM) {
-        Py_BEGIN_ALLOW_THREADS
-        md5_many(jobs, count);
-        Py_END_ALLOW_THREADS
-    } else {
-        md5_many(jobs, count);
-    }
+    hash_all(jobs, count, bytes);
     for (Py_ssize_t i = 0, job = 0; i < total; i++)
         if (right[i]) {
             right[i] = !memcmp(digests[job], jobs[job].data + jobs[job].size, MD5_DIGEST);
@@ -219,20 +215,23 @@ static void check(PyObject *datas, uint8_t *right) {
         }
 }
 
-static const char deaggregate_doc[] =
-    "deaggregate(datas, hash_range)\n--\n\n"
+PyDoc_STRVAR(
+    deaggregate_doc,
+    "deaggregate(datas, hash_range, /)\n--\n\n"
     "For each payload (bytes, at most 256 of them): None when it is a plain record, (payloads, outside) when it was\n"
-    "aggregated, NotImplemented when the twin must tell. `hash_range` is None or (start, end) of 16 bytes each.";
+    "aggregated, NotImplemented when the twin must tell. `hash_range` is None or (start, end) of 16 bytes each.");
 
-static PyObject *deaggregate(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t given) {
-    if (given != 2)
-        return PyErr_Format(PyExc_TypeError, "deaggregate takes 2 arguments, not %zd", given);
+static PyObject *deaggregate(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    PyObject *datas, *given_range, *found = NULL;
+    if (!PyArg_ParseTuple(arguments, "OO:deaggregate", &datas, &given_range))
+        return NULL;
     uint8_t bounds[2 * MD5_DIGEST], right[MAX_PER_CALL];
     const uint8_t *range = NULL;
-    if (args[1] != Py_None) {
+    if (given_range != Py_None) {
         for (int i = 0; i < 2; i++) {
-            PyObject *bound = PyTuple_Check(args[1]) && PyTuple_GET_SIZE(args[1]) == 2
-                                  ? PyTuple_GET_ITEM(args[1], i)
+            PyObject *bound = PyTuple_Check(given_range) && PyTuple_GET_SIZE(given_range) == 2
+                                  ? PyTuple_GET_ITEM(given_range, i)
                                   : NULL;
             if (!bound || !PyBytes_Check(bound) || PyBytes_GET_SIZE(bound) != MD5_DIGEST) {
                 PyErr_SetString(PyExc_TypeError, "hash_range is None or a pair of 16 bytes each");
@@ -242,25 +241,19 @@ static PyObject *deaggregate(PyObject *Py_UNUSED(module), PyObject *const *args,
         }
         range = bounds;
     }
-    PyObject *datas = PySequence_Tuple(args[0]), *found = NULL;
+    datas = tuple_of_bytes(datas);
     if (!datas)
         return NULL;
-    message m = {NULL, NULL, NULL, 0, 0, 0, 0};
+    Message m = {0};
     Py_ssize_t total = PyTuple_GET_SIZE(datas);
     if (total > MAX_PER_CALL) {
         PyErr_Format(PyExc_ValueError, "%zd payloads at once; %d at most", total, MAX_PER_CALL);
         goto done;
     }
-    for (Py_ssize_t i = 0; i < total; i++)
-        if (!PyBytes_Check(PyTuple_GET_ITEM(datas, i))) {
-            PyErr_SetString(PyExc_TypeError, "a payload is bytes");
-            goto done;
-        }
     check(datas, right);
     found = PyList_New(total);
     for (Py_ssize_t i = 0; found && i < total; i++) {
-        PyObject *answer =
-            right[i] ? take_apart(&m, PyTuple_GET_ITEM(datas, i), range) : Py_NewRef(Py_None);
+        PyObject *answer = right[i] ? take_apart(&m, PyTuple_GET_ITEM(datas, i), range) : Py_NewRef(Py_None);
         if (!answer)
             Py_CLEAR(found);
         else
@@ -274,17 +267,6 @@ done:
     return found;
 }
 
-static PyMethodDef methods[] = {
-    {"deaggregate", (PyCFunction)(void (*)(void))deaggregate, METH_FASTCALL, deaggregate_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "penstock.io.kinesis.kpl._native_deaggregation",
-    .m_doc = "KPL's aggregated records, taken apart; the twin is in _deaggregation.py.",
-    .m_size = 0,
-    .m_methods = methods,
-};
-
-PyMODINIT_FUNC PyInit__native_deaggregation(void) { return PyModule_Create(&definition); }
+PENSTOCK_KERNEL(deaggregation, "penstock.io.kinesis.kpl",
+                "KPL's aggregated records, taken apart; the twin is in _deaggregation.py.",
+                {"deaggregate", deaggregate, METH_VARARGS, deaggregate_doc})
