@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from penstock.io.errors import OptionError
 from penstock.transforms.options import flag_of, option
 
-__all__ = ["check_address", "display_data_of", "flag_of", "option"]
+__all__ = ["display_data_of", "flag_of", "option", "require_address"]
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
@@ -35,7 +35,7 @@ def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
     return shown
 
 
-def check_address(flag: str, url: str, instead: str) -> None:
+def require_address(flag: str, url: str, instead: str) -> None:
     """Raises `OptionError` unless `url` is an address by HTTP without user and password, for which `instead` serves."""
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Everything behind `./run_local.sh`: servers on this machine, the two jobs, the demonstration, the tests.
+"""`local` is everything behind `./run_local.sh`: servers on this machine, the jobs, the demonstration, the tests.
 
 Not part of the installed package. Start it by `run_local.sh`; the tests borrow its servers.
 """

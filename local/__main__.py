@@ -1,4 +1,4 @@
-"""`run_local.sh` behind its virtual environment: loads this folder as the package `local` and goes on there.
+"""`local` goes on here behind its virtual environment: it loads this folder as the package `local`.
 
 By hand, because the checkout must not be on `sys.path`: its `io` is not the standard library's.
 """

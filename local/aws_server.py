@@ -1,4 +1,4 @@
-"""moto on 127.0.0.1: Kinesis, DynamoDB, S3, CloudWatch and STS in one process and at one address.
+"""`aws_server` runs moto on 127.0.0.1: Kinesis, DynamoDB, S3, CloudWatch and STS in one process, at one address.
 
 Everything is in its memory and ends with it. Unlike the service it throttles nobody and never ends a closed
 shard, so resharding is tested against other emulators.

@@ -1,4 +1,4 @@
-"""`up`, `down` and `status`: a stack that outlives the command, remembered in a state file.
+"""`background` keeps a stack running after the command has ended (`up`, `down`, `status`), by a state file.
 
 The file is in the cache and names each process by pid and start time, so that `down` finds it from any
 checkout, and never ends a stranger who got a recycled pid.

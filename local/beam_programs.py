@@ -1,4 +1,4 @@
-"""Programs of Beam that are written in Go, in the cache: built once, of the version of Beam that is installed.
+"""`beam_programs` builds Beam's programs in Go once, of the version of Beam that is installed, into the cache.
 
 - `prism`: Beam's portable runner for one machine, for `--runner PrismRunner --prism_location`. Beam would fetch it from
   GitHub's releases; a machine that reaches a Go module proxy only, as many build machines do, builds it.

@@ -1,4 +1,4 @@
-"""Makes the virtual environment `.venv` of this checkout and goes on inside it. Standard library only.
+"""`bootstrap` makes the virtual environment `.venv` of this checkout and goes on in it. Standard library only.
 
 A stamp tells that the environment is complete and belongs to this pyproject.toml, these kernels' sources, this
 Python and this place: the second run installs nothing. A file lock lets one of several runs install.

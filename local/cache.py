@@ -1,4 +1,4 @@
-"""Where downloads and the servers' files live, and the first download: Elasticsearch from Maven Central.
+"""`cache` says where downloads and the servers' files live, and downloads Elasticsearch from Maven Central.
 
 Outside the checkout (`PENSTOCK_CACHE`), so that clones share it. Elasticsearch refuses to run as root and
 becomes another user, who must be able to reach it: root's cache is under /var/cache, not under its home.

@@ -1,4 +1,4 @@
-"""The commands of `run_local.sh`."""
+"""`command` reads the command line of `run_local.sh`."""
 
 import argparse
 import sys
@@ -61,9 +61,9 @@ def main() -> int:
     progress = Progress()
     try:
         if command == "test":
-            from local import checks
+            from local import test_command
 
-            return checks.run(arguments)
+            return test_command.run(arguments)
         on_flink = command == "flink"
         if on_flink and arguments == ["up"]:
             command = arguments.pop()

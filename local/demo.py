@@ -1,4 +1,4 @@
-"""`./run_local.sh [FILE ...]`: real lines through both jobs, and the proof that each arrived once."""
+"""`demo` is `./run_local.sh [FILE ...]`: real lines go through both jobs, with proof that each arrived once."""
 
 import shutil
 import time

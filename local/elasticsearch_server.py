@@ -1,4 +1,4 @@
-"""A real Elasticsearch, one node on 127.0.0.1, with data, configuration and logs in a folder of its own.
+"""`elasticsearch_server` runs a real Elasticsearch: one node on 127.0.0.1, with all its files in one folder.
 
 It starts without Elasticsearch's shell scripts: the launcher's jar, an environment and three configuration
 files are all it takes. As root it becomes another user (Elasticsearch refuses root), who must be able to

@@ -1,4 +1,4 @@
-"""What became of the lines, asked of the servers themselves and not of our own code.
+"""`evidence` asks the servers themselves, and not our own code, what became of the lines.
 
 - The stream is read with boto3 from its beginning; user records are counted by walking the KPL format anew.
 - Every document's file and offset is fetched and held against the lines that were shipped, so that neither

@@ -1,4 +1,4 @@
-"""The Flink of the tests and of `run_local.sh flink`, in the cache: the server's jars, and Beam's job server for it.
+"""`flink_cache` gets the Flink of the tests and of `run_local.sh flink`: the server's jars, and Beam's job server.
 
 Flink's jars come from PyPI, inside the source archive of `apache-flink-libraries` (230 MB to download, of which the
 distribution and its logging are kept, 120 MB). The job server, which turns a Beam pipeline into a Flink job, is

@@ -1,4 +1,4 @@
-"""A real Flink on 127.0.0.1: job manager, task managers, Beam's job server, and a pool of Python workers.
+"""`flink_cluster` runs a real Flink on 127.0.0.1: job manager, task managers, job server, a pool of Python workers.
 
 A task manager has one slot and one worker process by default: a job of parallelism 2 then runs in two processes for
 certain, where slots of one task manager share its workers as it happens (docs/flink.md). All ports are free

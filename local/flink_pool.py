@@ -1,4 +1,4 @@
-"""A pool of Python workers for Flink's task managers, on 127.0.0.1: a task manager asks it for one by gRPC.
+"""`flink_pool` gives Flink's task managers Python workers on 127.0.0.1; they ask for one by gRPC.
 
 Beam has such a program (`worker_pool_main`), but it listens on all interfaces, starts whatever `python` comes first on
 the PATH, keeps nothing of what a worker logs, and never reads what it prints, so that one that prints 64 KB hangs; and

@@ -1,4 +1,4 @@
-"""The few calls of Flink's REST API that the tests and `run_local.sh flink` make. Standard library only.
+"""`flink_rest` makes the few calls of Flink's REST API that tests and `run_local.sh flink` need. Standard library only.
 
 Source: https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
 """

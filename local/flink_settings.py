@@ -1,4 +1,4 @@
-"""How the Flink of `flink_cluster` is set: its configuration files, and what its Java programs are started with."""
+"""`flink_settings` holds the configuration files of `flink_cluster`, and the arguments of its Java programs."""
 
 import shutil
 from pathlib import Path

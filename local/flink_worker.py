@@ -1,4 +1,4 @@
-"""One Python worker of a Flink task manager, started by flink_pool.py: `flink_worker.py ENDPOINT ID FOLDER`.
+"""`flink_worker` is one Python worker of a task manager, started by flink_pool: `flink_worker.py ENDPOINT ID FOLDER`.
 
 It ends when the task manager ends its control stream, or is gone, or on SIGTERM: its sources then write their last
 checkpoints and let go of their leases and ports. What hangs in a sink is not waited for; it was not acknowledged.

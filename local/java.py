@@ -1,4 +1,4 @@
-"""Finds what the servers in Java need on this machine: a JDK, and Maven to fetch them."""
+"""`java` finds what the servers in Java need on this machine: a JDK, and Maven to fetch them."""
 
 import os
 import re

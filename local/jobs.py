@@ -1,4 +1,4 @@
-"""The two jobs as child processes, started as a user would start them."""
+"""`jobs` starts the two jobs as child processes, as a user would start them."""
 
 import sys
 import time

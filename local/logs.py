@@ -1,4 +1,4 @@
-"""Which lines are shipped: text files and the lines in them, as a Beat would number them.
+"""`logs` chooses which lines are shipped: text files and the lines in them, numbered as a Beat would.
 
 A line ends with a newline; a last one without is still being written and stays out, and so do empty ones, as
 in Filebeat. It is named by its file and the offset of its first byte. How far each file reaches is settled

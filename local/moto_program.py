@@ -1,4 +1,4 @@
-"""moto as a program: `python -P moto_program.py [PORT]` serves on 127.0.0.1 until it is ended.
+"""`moto_program` serves moto on 127.0.0.1 until it is ended: `python -P moto_program.py [PORT]`.
 
 Its own `moto_server` logs each request, and a Kinesis reader polls several times a second; this one prints
 its address, which port 0 leaves to the system, and nothing more.

@@ -1,4 +1,4 @@
-"""Processes that we start, and that nobody has to clean up behind us.
+"""`processes` starts processes that nobody has to clean up behind us.
 
 Each runs in a session of its own: a Ctrl-C at the terminal reaches us alone, and we end them in order; a
 kill takes the whole group with it (Elasticsearch is a launcher and a server). A process is named by pid

@@ -1,4 +1,4 @@
-"""Who ships the lines: a Filebeat on the PATH, else our own small Beats client. Both speak real Lumberjack.
+"""`shipping` sends the lines by a Filebeat on the PATH, else by our own small Beats client.
 
 Filebeat gets a configuration and a registry of its own in the run's folder, and ships whole files: what a log
 gains meanwhile arrives too. Our client stops exactly where `LogFile.end` says.

@@ -1,4 +1,4 @@
-"""Servers and jobs together, started side by side and ended in the order that loses nothing."""
+"""`stack` starts servers and jobs side by side, and ends them in the order that loses nothing."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What a person reads at the end: plain text, good at 80 columns."""
+"""`summary` writes what a person reads at the end: plain text, good at 80 columns."""
 
 import dataclasses
 from collections.abc import Sequence

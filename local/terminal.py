@@ -1,4 +1,4 @@
-"""Progress for a person: one line that lives on a terminal, plain lines where output goes to a file."""
+"""`terminal` shows progress: one line that lives on a terminal, plain lines where output goes to a file."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The jobs and what runs them.
+"""`pipelines` wires the jobs and runs them.
 
 - `jobs`: one file per job, which wires a read, transforms, sinks and `Acknowledge`.    - `run`: how a job runs.
 - `console`: what a person sees on stderr.    - `status`: the page.    - `check`, `beam_yaml`, `command_line`.

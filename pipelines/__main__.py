@@ -1,4 +1,4 @@
-"""The console script: `penstock JOB [options]` (`python -m penstock JOB` is the same), `penstock check JOB`."""
+"""`penstock JOB [options]` runs a job; `penstock check JOB` tries beforehand what it needs."""
 
 import os
 import sys

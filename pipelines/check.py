@@ -1,4 +1,4 @@
-"""`penstock check JOB [options of the job]`: tries what the job will need, changes nothing, and says what is missing.
+"""`penstock check JOB [options of the job]` tries what the job will need, changes nothing, and says what is missing.
 
 One line for each thing that was tried. Behind them stands what to add where something is denied: one IAM policy and
 one Elasticsearch role, ready to paste. `--policy` and `--role` only print what these options need at the least.

@@ -1,4 +1,4 @@
-"""From option dataclasses to a command line, and back.
+"""`command_line` makes a command line of option dataclasses, and instances of them of what was typed.
 
 A job names the dataclasses that it needs; their fields (`penstock.io.options.option`) become flags, grouped
 by component. What we don't know goes to Beam, and what Beam doesn't know either is an error with the
@@ -94,7 +94,7 @@ def parse(
                 _add(group, flag, field, hints[field.name])
     namespace, rest = parser.parse_known_args(argv)
     given = vars(namespace)
-    _check_unknown(parser, rest, list(declared), str(given.get("runner") or ""))
+    _require_known(parser, rest, list(declared), str(given.get("runner") or ""))
     options: dict[type, Any] = {}
     try:
         for cls in classes:
@@ -286,7 +286,7 @@ def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, 
     return {name: value for part in parts for name, value in _pairs(part).items()}
 
 
-def _check_unknown(parser: _Parser, rest: list[str], ours: list[str], runner: str) -> None:
+def _require_known(parser: _Parser, rest: list[str], ours: list[str], runner: str) -> None:
     """Ends the program when an argument is neither ours nor Beam's.
 
     Beam itself would only warn, and a mistyped limit or address would silently fall back to its default.

@@ -1,4 +1,4 @@
-"""What an event is, and pure functions of event batches: decode, select, refer, identify.
+"""`transforms` knows events: what one is, and functions of event batches that decode, select, refer, identify.
 
 Nothing here opens a socket or a file; `penstock.io` imports this package, never the other way round. The names
 below load when they are first used, so that whoever needs only `batch` doesn't load Beam.

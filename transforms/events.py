@@ -1,4 +1,4 @@
-"""Users' own functions on events, and the way out to plain Beam: `MapEvents`, `FilterEvents`, `FlatMapEvents`, `AsElements`.
+"""`events` applies users' own functions to events, and leads out to plain Beam (`AsElements`).
 
 Each takes batches and gives batches: no batch is dropped, duplicated or divided, so acknowledgement goes on working
 whatever a function does to the events. A function sees one decoded event (a dict) at a time. What it raises sends that

@@ -1,4 +1,4 @@
-"""Paths into a decoded event: `a.b`, `[a][b]`, `a`; the same notation for every option and transform.
+"""`fields` follows paths into a decoded event: `a.b`, `[a][b]`, `a`; one notation for every option and transform.
 
 A dotted name is looked up as nested objects first and, where there are none, as a key that holds the dots
 itself (`{"log.level": ...}` is common in ECS loggers). A number in a path picks an element of an array.

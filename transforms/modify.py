@@ -1,4 +1,4 @@
-"""The small set of changes that people need between read and write, each a PTransform on event batches.
+"""`modify` holds the changes that people need between read and write, each a PTransform on event batches.
 
 Paths are written `a.b`, `[a][b]` or `a` (`penstock.transforms.fields`). A transform that changes a document
 makes the sink serialise that event anew; `Fingerprint` into the id and `DropEvents` leave the bytes alone.

@@ -1,4 +1,4 @@
-"""A field of a dataclass is declared as an option here: every fact about an option stands in one place.
+"""`option` declares a field of a dataclass as an option: every fact about an option stands in one place.
 
 The command line (`penstock.pipelines.command_line`), the docs and the error messages read them from the field's metadata.
 """

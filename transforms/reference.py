@@ -1,4 +1,4 @@
-"""Logstash's references, `%{field}`, `%{[a][b]}` and `%{+YYYY.MM.dd}`, compiled once into a function of an event.
+"""`reference` compiles `%{field}`, `%{[a][b]}` and `%{+YYYY.MM.dd}` into a function of an event, as Logstash means them.
 
 - A reference without fields needs no document, so an index name by date costs no parse.
 - A date is that of the event's `@timestamp` in UTC; where there is none, or none that can be read, that of the

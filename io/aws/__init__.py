@@ -1,4 +1,4 @@
-"""AWS for every connector: who we are, how calls fail, and what is tried before the start.
+"""`io/aws` serves every connector: who we are for AWS, how calls fail, and what is tried before the start.
 
 - `session`: sessions and explained calls.          - `error_codes`: tables of codes and IAM actions.
 - `cloudwatch`: uploads metrics.

@@ -1,4 +1,4 @@
-"""What AWS' error codes mean, and which IAM action allows a call: tables, for whoever meets one."""
+"""`error_codes` says what AWS' error codes mean, and which IAM action allows a call."""
 
 __all__ = ["ACTIONS", "BAD_KEY_CODES", "DENIED_CODES", "EXPIRED_CODES", "THROTTLED_CODES"]
 

@@ -1,4 +1,4 @@
-"""An AWS session serves every connector, and knows the IAM action behind each call.
+"""`session` makes AWS sessions for every connector, and turns AWS' errors into lines that name the IAM action.
 
 boto3 finds credentials (keys given, profile, role, the standard chain), refreshes and signs; we add what it
 leaves out: an error that names the principal, the IAM action, the resource and the way out. The action is
@@ -37,14 +37,14 @@ from botocore.parsers import ResponseParserError
 
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
-from penstock.io.options import check_address, option
+from penstock.io.options import option, require_address
 
 __all__ = [
     "AwsOptions",
     "AwsSession",
-    "check_role",
     "explain",
     "explain_code",
+    "require_role",
 ]
 
 
@@ -84,15 +84,15 @@ class AwsOptions:
             message = "--access_key and --profile exclude each other."
             raise OptionError(message)
         if self.endpoint_url:
-            check_address("--endpoint_url", self.endpoint_url, "keys, a profile or a role")
-        check_role("--role_arn", self.role_arn)
+            require_address("--endpoint_url", self.endpoint_url, "keys, a profile or a role")
+        require_role("--role_arn", self.role_arn)
         for name in ("connect_timeout", "request_timeout"):
             if getattr(self, name) < 1:
                 message = f"--{name} must be at least 1 (milliseconds)."
                 raise OptionError(message)
 
 
-def check_role(flag: str, arn: str | None) -> None:
+def require_role(flag: str, arn: str | None) -> None:
     """Raises `OptionError` unless `arn` looks like a role's."""
     if arn is not None and not re.match(r"arn:.*\brole/.", arn):
         message = f"{flag} {arn!r} is no role's ARN (arn:aws:iam::111122223333:role/NAME)."

@@ -1,4 +1,4 @@
-"""A table of DynamoDB that a job keeps its state in: is it there, is it ours, and may we do all that we do with it?
+"""`table_preflight` tries a DynamoDB table that holds a job's state: is it there, is it ours, may we use it?
 
 Writes are tried on a condition that no row fulfils, so the service refuses them after it has looked at the permission.
 """

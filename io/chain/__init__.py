@@ -1,4 +1,4 @@
-"""The ground that every source and every sink stands on.
+"""`io/chain` holds what every source and every sink stands on.
 
 - `live_objects`: one listening or fetching object per process.    - `unbounded`: Beam's endless sources.
 - `live_source`: what is queued, handed out, acknowledged.

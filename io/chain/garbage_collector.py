@@ -1,4 +1,4 @@
-"""What every process that moves events does once: it tells the garbage collector to stay out of the way."""
+"""`garbage_collector` tells Python's garbage collector to stay out of the way of the events."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""The registry of this process holds one live object per peer, which Beam's readers and DoFns only borrow.
+"""`live_objects` holds one live object per peer in this process; Beam's readers and DoFns only borrow it.
 
 Live sources are read (`penstock.io.chain.live_source`); clients and pools of the sinks are shared. Whoever asks first
 makes an object; it is closed with the process, or at the end of the job.

@@ -1,4 +1,4 @@
-"""A live source outlives a bundle: Beam's readers only borrow it.
+"""`LiveSource` keeps what was read until it is acknowledged; it outlives Beam's bundles, whose readers only borrow it.
 
 Problem. Runners make a new reader, and a new DoFn, for nearly every bundle; a listening socket, a set of
 shard fetchers and the record of what is not yet durable must outlive them all.

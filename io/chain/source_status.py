@@ -1,4 +1,4 @@
-"""A live source says with these how it stands: what it has taken in, what waits, and each shard or client."""
+"""`source_status` says how a live source stands: what it has taken in, what waits, and each shard or client."""
 
 from typing import NamedTuple
 

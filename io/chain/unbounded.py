@@ -1,4 +1,4 @@
-"""The only module that knows Beam's experimental `UnboundedSource`.
+"""`unbounded` makes Beam's endless read of a live source; it alone knows Beam's experimental `UnboundedSource`.
 
 Readers are feather-light: they borrow the process's `LiveSource`, since runners make a new one for nearly
 every bundle. `close()` without a checkpoint mark before it means that the bundle failed: everything that
@@ -79,7 +79,7 @@ class Pacing:
     def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
         """The pacing for a runner's name.
 
-        The in-memory FnApiRunner leaks some 30 KB a bundle, hence bundles of an hour. Elsewhere a
+        The in-memory FnApiRunner leaks some 30 KB per bundle, hence bundles of an hour. Elsewhere a
         checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
         """
         if is_in_memory(runner):

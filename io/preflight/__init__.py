@@ -1,4 +1,4 @@
-"""What is tried before a job starts, and the IAM statements that it needs.
+"""`io/preflight` tries what a job needs before it starts, and holds the IAM statements for it.
 
 - `trials`: one thing to try, its name, and its cure.    - `iam`: statements and policies.
 """

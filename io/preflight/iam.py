@@ -1,4 +1,4 @@
-"""IAM statements: made in one place for `--help`, `penstock check`, the docs and the tests."""
+"""`iam` makes IAM statements in one place for `--help`, `penstock check`, the docs and the tests."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a job says on stderr: lines for a person, or with `--log_format json` one object a line for a machine.
+"""`logs` writes a job's words to stderr: lines for a person, or one JSON object per line (`--log_format json`).
 
 - Every line is bounded, and no text of a peer can begin a line of its own or move the cursor: control characters
   are replaced.
@@ -54,7 +54,7 @@ class LogOptions:
     )
     log_format: str = option(
         "text",
-        help="text: lines for a person; json: one object a line, with the names of Elastic's logging schema.",
+        help="text: lines for a person; json: one object per line, with the names of Elastic's logging schema.",
         choices=("text", "json"),
     )
 

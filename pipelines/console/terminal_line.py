@@ -1,11 +1,11 @@
-"""One line at the bottom of a terminal that is rewritten in place, and that other output does not tear.
+"""`terminal_line` rewrites one line at the bottom of a terminal, which other output does not tear.
 
 Problem. Log lines, last words and Beam's warnings all go to stderr, from any thread, while the line stands there.
 
 Plan. While the line is shown, stderr is ours: what is written to it erases the line first, and puts it back once the
 writer is at the beginning of a line again. Handlers of the log that hold the old stderr get ours, until the end.
 
-Where stderr is no terminal, nothing of this is used (see `takes_a_line`): there a log line a minute says the same.
+Where stderr is no terminal, nothing of this is used (see `takes_a_line`): there a log line per minute says the same.
 """
 
 import contextlib

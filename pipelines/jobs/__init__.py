@@ -1,4 +1,4 @@
-"""The jobs of the command line, one module each; it declares the job as `JOB` and is imported when it is asked for.
+"""`jobs` holds one module per job of the command line; it is imported only when that job is asked for.
 
 So `penstock --help` needs neither Beam nor boto3.
 """

@@ -1,4 +1,4 @@
-"""The job `beats-to-kinesis`: ReadFromBeats -> WriteToKinesis -> WriteDeadLetters -> Acknowledge."""
+"""`beats-to-kinesis` chains ReadFromBeats, WriteToKinesis, WriteDeadLetters, Acknowledge."""
 
 from penstock.io import beats, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials

@@ -1,4 +1,4 @@
-"""The job `kinesis-to-elasticsearch`: ReadFromKinesis, Decode, WriteToElasticsearch, WriteDeadLetters, Acknowledge."""
+"""`kinesis-to-elasticsearch` chains ReadFromKinesis, Decode, WriteToElasticsearch, WriteDeadLetters, Acknowledge."""
 
 from penstock.io import elasticsearch, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials

@@ -1,4 +1,4 @@
-"""The job `kinesis-to-s3`: ReadForArchive -> WriteToArchive, which acknowledges after the upload."""
+"""`kinesis-to-s3` chains ReadForArchive and WriteToArchive, which acknowledges after the upload."""
 
 import dataclasses
 

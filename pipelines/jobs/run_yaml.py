@@ -1,4 +1,4 @@
-"""The job `run-yaml`: a pipeline written in Beam YAML, with our transforms known and run as the other jobs are.
+"""`run-yaml` runs a pipeline that is written in Beam YAML, with our transforms known, as the other jobs are run.
 
 Beam's own command (`python -m apache_beam.yaml.main`) runs such a file too, once it includes the provider file. What
 is better here: a clean stop on SIGTERM and Ctrl-C, `--stop_when_idle`, one line for a failure, and the runner we chose.

@@ -1,4 +1,4 @@
-"""The batch job `s3-to-elasticsearch`: ReadFromS3, Decode, WriteToElasticsearch, WriteDeadLetters, FinishUnits."""
+"""`s3-to-elasticsearch` chains ReadFromS3, Decode, WriteToElasticsearch, WriteDeadLetters, FinishUnits, and ends."""
 
 import dataclasses
 import functools

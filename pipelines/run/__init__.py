@@ -1,4 +1,4 @@
-"""How a job runs: its runner, its life, its signals, its processes.
+"""`run` takes a job from its start to its exit code: runner, signals, worker processes, last words.
 
 - `runners`: what a runner needs set.    - `lifecycle`: around every run.    - `streaming`, `batch`: the two kinds of job.
 - `remote`: a runner that is another process.    - `beam_servers`: what Beam starts beside us.

@@ -1,4 +1,4 @@
-"""What a batch job does around its graph: list, run with a display, report, and say by its exit code how it went.
+"""`batch` runs a job that ends by itself: it lists, shows progress, reports, and says by the exit code how it went.
 
 - A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: what was read is written, nothing more is
   read, and what is finished is in the manifest. A second signal ends the process at once.

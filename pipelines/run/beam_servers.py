@@ -1,4 +1,4 @@
-"""What Beam starts beside a submitted job is restrained here: its ports stay on this machine, signals are left to us.
+"""`beam_servers` restrains what Beam starts beside a submitted job: ports stay on this machine, signals are ours.
 
 Problem. With `--environment_type=LOOPBACK`, which Prism and a Flink of Beam's own are given, a runner asks this process for
 workers, and with `--flink_submit_uber_jar` it takes artifacts: by gRPC ports on all interfaces, without a password or TLS.

@@ -1,4 +1,4 @@
-"""A chain of steps is built from its parts: a read, any steps, a sink, a place for dead letters, the acknowledgement.
+"""`chain` builds a chain of steps from its parts: a read, any steps, a sink, dead letters, the acknowledgement.
 
 Every step has a label; runners store it in savepoints, so it stays what it is from release to release.
 """

@@ -1,4 +1,4 @@
-"""A job of the command line is one declared object: its name, its options, what it needs of its peers, what it builds.
+"""`Job` declares one job of the command line: its name, its options, what it needs of its peers, what it builds.
 
 A job's module declares it as `JOB`; `penstock.pipelines.jobs.find_job` is the only place that looks one up by name.
 Whoever else has a chain to run (a configuration file, a test) builds it from parts with `penstock.pipelines.run.chain`.

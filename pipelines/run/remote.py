@@ -1,4 +1,4 @@
-"""A job whose runner is another process than this one: Flink's, or Prism.
+"""`remote` waits for a job whose runner is another process than this one: Flink's, or Prism.
 
 Where its workers are other processes too, it is waited for, and goes on when the waiting ends (`follow`). Where they are
 in this process, it stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.

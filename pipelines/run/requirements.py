@@ -1,4 +1,4 @@
-"""One object says what a job needs of its peers: for its start, for `penstock check`, and for the printed policy."""
+"""`Requirements` says what a job needs of its peers: for its start, for `penstock check`, for the printed policy."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a runner needs set: chosen where the user left it open, refused where it would lose or stall events.
+"""`runners` sets what a runner needs set, and refuses what would make the job lose or stall events.
 
 The graph is one and the same on every runner. What differs is how long a reader holds its bundle (`Pacing`, in the
 source), and a few options of the runner itself. They are settled here before the pipeline is built, and told in
@@ -98,12 +98,12 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
     runner = options.view_as(StandardOptions).runner or "DirectRunner"
     kind = runner.rpartition(".")[2].lower()
     if is_in_memory(kind):
-        _check_one_process(options)
+        _require_one_process(options)
         return Place(runner, elsewhere=False, pacing=Pacing.of(kind))
     settling = _Settling(options)
     settling.choose(GoogleCloudOptions, "job_name", name)
     if "flink" in kind or "portable" in kind:
-        _check_environment(options, runner, settling)
+        _require_environment(options, runner, settling)
         if streaming:
             _settle_flink(options, settling)
     if "prism" in kind:
@@ -116,7 +116,7 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
     return Place(runner, _elsewhere(options), pacing, tuple(settling.chosen))
 
 
-def _check_one_process(options: PipelineOptions) -> None:
+def _require_one_process(options: PipelineOptions) -> None:
     workers = options.view_as(DirectOptions).direct_num_workers
     if workers != 1:
         message = (
@@ -215,7 +215,7 @@ def _refuse(options: PipelineOptions) -> None:
             raise OptionError(message)
 
 
-def _check_environment(options: PipelineOptions, runner: str, settling: _Settling) -> None:
+def _require_environment(options: PipelineOptions, runner: str, settling: _Settling) -> None:
     """Where the Python code runs. Beam's default, its standard image, has no penstock: the job would never start."""
     portable = options.view_as(PortableOptions)
     master = options.view_as(FlinkRunnerOptions).flink_master

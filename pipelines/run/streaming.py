@@ -1,4 +1,4 @@
-"""A streaming job is run here: what comes before, the run itself, the clean stop, the last words.
+"""`streaming` runs an endless job: what comes before, the run itself, the clean stop, the last words.
 
 - What needs no runner is tried first, because a runner reports a failing source or sink late and at length.
 - SIGINT and SIGTERM ask for a clean stop: sources let nothing more in, what was read is written and

@@ -1,4 +1,4 @@
-"""One worker process of a batch job: `python -m penstock.pipelines.run.worker JOB FOLDER NUMBER [options of the job]`.
+"""`worker` is one worker process of a batch job: `python -m penstock.pipelines.run.worker JOB FOLDER NUMBER [options]`.
 
 Not for people: `worker_processes` starts it and says what it hears on its standard input. It builds the job's graph while
 the job's own process lists what there is to read, and then takes units of work until there are none.

@@ -1,4 +1,4 @@
-"""The status of a running job: a page, numbers for Prometheus, whether it is live and keeps up.
+"""`status` shows a running job: a page, numbers for Prometheus, whether it is live and keeps up.
 
 - `options`: --status_port and its like.               - `steps`: the pipeline's real steps, each with a meter.
 - `monitor`: looks once per second.                    - `picture`: what it saw last; `history`: the last hour.

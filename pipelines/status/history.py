@@ -1,4 +1,4 @@
-"""The last hour as points, in bounded memory: what the page draws.
+"""`history` keeps the last hour as points, in bounded memory, for the page to draw.
 
 All series have a point for each moment, None where there is nothing to say. A series that turns up later is None before.
 """

@@ -1,4 +1,4 @@
-"""Metrics are all numbers of a job in Prometheus' text format.
+"""`metrics` writes all numbers of a job in Prometheus' text format.
 
 Every series of `METERS`, and what is gathered from the live sources at this moment. Labels are steps, sources, shards, kinds
 of requests and errors, all bounded; a client's address is none, or each connection would leave a series behind.

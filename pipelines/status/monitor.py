@@ -1,4 +1,4 @@
-"""The monitor looks at the job once per second and keeps what it saw: the page, the scraper and the terminal only read that.
+"""`monitor` looks at the job once per second and keeps what it saw; page, scraper and terminal only read that.
 
 So that looking costs the data nothing: however many ask, the numbers are gathered once a second by one thread, which takes
 no lock for longer than it takes to copy a few counters, and the page's JSON is made once and served as it is.

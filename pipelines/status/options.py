@@ -1,4 +1,4 @@
-"""Options of the status page, which every job has."""
+"""`options` declares the options of the status page, which every job has."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Serves the status page: read-only, to whoever may reach the port, and to no web site.
+"""`page_server` serves the status page: read-only, to whoever may reach the port, and to no web site.
 
 Problem. A page on loopback can be reached by every web site that the same person looks at: by a form, an image, or a name
 of its own that it points to 127.0.0.1 (DNS rebinding). And whoever asks, however often or slowly, must cost the
@@ -9,7 +9,7 @@ Plan and invariants.
 - The Host header must be a plain address, `localhost`, or a name from --status_names: a rebound name is none of them.
 - No CORS header, so scripts of other origins can't read an answer; what a browser marks as asked by another site is
   refused too. `nosniff`, no framing, no referrer, and a policy that lets the page load nothing but this origin's JSON.
-- At most `MAX_CONNECTIONS` at a time and `MAX_PER_SECOND` a second, others are closed at once; one request a
+- At most `MAX_CONNECTIONS` at a time and `MAX_PER_SECOND` per second, others are closed at once; one request per
   connection, its head within `MAX_HEAD` bytes and `PATIENCE_S` seconds in all. Answers are made once a second.
 """
 

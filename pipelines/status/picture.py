@@ -1,4 +1,4 @@
-"""A picture is all that the monitor saw of a job at one moment; the page, the scraper and the terminal read it."""
+"""`Picture` holds all that the monitor saw of a job at one moment, for the page, the scraper and the terminal."""
 
 import dataclasses
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""What this process costs."""
+"""`process_cost` tells what this process costs: CPU time and memory."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Whether a job is connected and keeps up; if not, why. Pure."""
+"""`readiness` tells whether a job is connected and keeps up; if not, why. It only computes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

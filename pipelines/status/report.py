@@ -1,4 +1,4 @@
-"""The report is one JSON document with all that the page shows: numbers and words, no markup; long lists are cut."""
+"""`report` makes one JSON document of all that the page shows: numbers and words, no markup; long lists are cut."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Everything that shows a job while it runs, begun and ended around the run."""
+"""`showing` begins and ends everything that shows a job, around its run."""
 
 import contextlib
 import logging

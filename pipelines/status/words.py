@@ -1,4 +1,4 @@
-"""The job's numbers in a line: for the terminal, rewritten every second, and for the log, once a minute."""
+"""`words` puts the job's numbers into a line: for the terminal each second, for the log each minute."""
 
 import logging
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def show_on(line: TerminalLine, job: str) -> Callable[[Picture], None]:
 
 
 class MinuteLog:
-    """A listener that logs a line a minute. An idle minute is said once; then it stays quiet until something comes.
+    """A listener that logs a line per minute. An idle minute is said once; then it stays quiet until something comes.
 
     Args:
         job: the job's name.

@@ -1,4 +1,4 @@
-"""Reads times in the letters of Logstash's date filter (Joda's): `dd/MMM/yyyy:HH:mm:ss Z`.
+"""`date_parser` reads times in the letters of Logstash's date filter (Joda's): `dd/MMM/yyyy:HH:mm:ss Z`.
 
 Source: https://www.elastic.co/docs/reference/logstash/plugins/plugins-filters-date
 """

@@ -1,4 +1,4 @@
-"""Event time as text: what `@timestamp` may look like, and dates made from it.
+"""`timestamps` holds event time as text: what `@timestamp` may look like, and dates made from it.
 
 Elasticsearch's default date format is `strict_date_optional_time||epoch_millis`: ISO 8601 with a zone (UTC
 where none is given), or milliseconds since 1970. Dates in index names are those of UTC, as Logstash's are.

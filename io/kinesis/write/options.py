@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from penstock.io.aws.session import AwsOptions, check_role
+from penstock.io.aws.session import AwsOptions, require_role
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.stream_names import StreamName
@@ -124,7 +124,7 @@ class KinesisWriteOptions:
         if bool(self.metrics_access_key) != bool(self.metrics_secret_key):
             message = "--metrics_access_key and --metrics_secret_key go together: give both or neither."
             raise OptionError(message)
-        check_role("--metrics_role_arn", self.metrics_role_arn)
+        require_role("--metrics_role_arn", self.metrics_role_arn)
         if not 1 <= len(self.metrics_namespace) <= 255 or self.metrics_namespace.startswith("AWS/"):
             message = "--metrics_namespace must have 1 to 255 characters and must not start with AWS/."
             raise OptionError(message)

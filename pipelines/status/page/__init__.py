@@ -1,1 +1,1 @@
-"""The status page as one document: `render` puts style, script and markup of this folder together."""
+"""`page` holds the status page's style, script and markup; `render` puts them together."""

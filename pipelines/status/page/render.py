@@ -1,4 +1,4 @@
-"""The status page as one document that loads nothing: style and script stand in it, its policy names their hashes."""
+"""`render` makes the status page one document that loads nothing: its policy names the hashes of style and script."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""`./run_local.sh test` runs linters, types, and the tests, cheapest first. All run, whatever fails."""
+"""`test_command` is `./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
 
 import os
 import signal
