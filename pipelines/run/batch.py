@@ -24,6 +24,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.unbounded import is_in_memory
 from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
+from penstock.io.file_limit import raise_file_limit
 from penstock.io.options import option
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
@@ -106,6 +107,7 @@ def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequ
         argv: its command line, for worker processes.
     """
     job = batch.options
+    raise_file_limit()
     watch = Watch(0.0)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder, contextlib.ExitStack() as ends:
         set_up_logging(job)
@@ -161,6 +163,7 @@ def run_worker(
         go: set when there is something to do.
     """
     set_up_logging(batch.options)
+    raise_file_limit()
     options, _ = _beam_options("worker", batch.options, beam_arguments)
     pipeline = beam.Pipeline(runner=choose_runner(options), options=options)
     batch.build(pipeline, str(folder), claims_file(folder))

@@ -19,6 +19,7 @@ from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
+from penstock.io.file_limit import raise_file_limit
 from penstock.io.options import option
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
@@ -78,6 +79,7 @@ def run_streaming(
         0 after a clean stop, 1 after a failure, 2 for an option that only these calls could refuse.
     """
     set_up_logging(job)
+    raise_file_limit()
     watch = Watch(job.stop_when_idle)
     try:
         options = PipelineOptions(list(beam_arguments))

@@ -4,13 +4,13 @@
 - `monitor`: looks once per second.                    - `picture`: what it saw last; `history`: the last hour.
 - `report`: the picture as the page's JSON.            - `metrics`: the picture in Prometheus' text format.
 - `readiness`: whether the job keeps up.               - `words`: the picture in a line.
-- `page_server`: HTTP, for whoever may look.           - `page`: one HTML page (page.html, page.css, page.js).
+- `page`: one HTML page, and the server for whoever may look.
 - `showing`: all of it around a run.
 """
 
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.page_server import StatusServer, page_trials
+from penstock.pipelines.status.page.server import StatusServer, page_trials
 from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.showing import refuse_elsewhere, shown
 

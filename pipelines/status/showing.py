@@ -11,7 +11,7 @@ from penstock.pipelines.console.logs import writes_json
 from penstock.pipelines.console.terminal_line import TerminalLine, takes_a_line
 from penstock.pipelines.status.monitor import LOOK_EVERY_S, Monitor
 from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.page_server import StatusServer
+from penstock.pipelines.status.page.server import StatusServer
 from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.steps import steps_of
 from penstock.pipelines.status.words import MinuteLog, show_on

@@ -1,1 +1,1 @@
-"""`page` holds the status page's style, script and markup; `render` puts them together."""
+"""`page` holds the status page: style, script and markup, which `render` puts together, and the `server` of it."""
