@@ -1,4 +1,4 @@
-"""How long to wait before the next try: exponential, capped, with full jitter.
+"""`delays` tells how long to wait before the next try: exponential, capped, with full jitter.
 
 Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ ("full jitter" needs the
 fewest calls of the variants compared there).

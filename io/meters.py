@@ -1,4 +1,4 @@
-"""What the connectors of this process have done since it started: counters and histograms, for whoever looks.
+"""`METERS` counts what the connectors of this process have done since it started: counters and histograms.
 
 Problem. A person wants to see a job while it runs; runners tell their counters at a bundle's end, which here may be an
 hour away, and drop what threads outside a bundle count.

@@ -1,4 +1,4 @@
-"""`penstock JOB [options]` runs a job; `penstock check JOB` tries beforehand what it needs."""
+"""The console script runs `penstock JOB [options]` (`python -m penstock JOB` is the same) and `penstock check JOB`."""
 
 import os
 import sys

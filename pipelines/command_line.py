@@ -1,4 +1,4 @@
-"""`command_line` makes a command line of option dataclasses, and instances of them of what was typed.
+"""`command_line` makes a command line of option dataclasses, and options of a command line.
 
 A job names the dataclasses that it needs; their fields (`penstock.io.options.option`) become flags, grouped
 by component. What we don't know goes to Beam, and what Beam doesn't know either is an error with the

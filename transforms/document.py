@@ -1,4 +1,4 @@
-"""`document` gives an event's content: `document_of` to read it, `payload_of` to pass it on.
+"""`document_of` reads an event's content, `payload_of` passes it on.
 
 Documents are parsed late and dropped early: a job that only moves events never holds one. What changes a
 document makes a new event by `with_document`, so that an event handed out again after a failed bundle is

@@ -1,4 +1,4 @@
-"""`identity` computes the document id: the same for an event however often it is sent, another for every other.
+"""`document_id` names a document: the same for an event however often it is sent, another for every other event.
 
 Problem. A kill between a write and its acknowledgement makes the sender send again. The event then stands twice
 in the stream, at two positions, and a Beat encodes a map anew on each try, in another key order: neither the

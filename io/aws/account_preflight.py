@@ -1,4 +1,4 @@
-"""`account_preflight` holds what all AWS trials share: one session, who we are, and calls that change nothing.
+"""`account_preflight` holds what all trials of AWS share: one session, who we are, and calls that change nothing.
 
 A permission to write is tried by a request that the service must refuse after it has looked at the permission:
 

@@ -1,4 +1,4 @@
-"""`error_codes` says what AWS' error codes mean, and which IAM action allows a call."""
+"""`error_codes` tells what AWS' error codes mean, and which IAM action allows a call: tables, for whoever meets one."""
 
 __all__ = ["ACTIONS", "BAD_KEY_CODES", "DENIED_CODES", "EXPIRED_CODES", "THROTTLED_CODES"]
 

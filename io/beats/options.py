@@ -1,4 +1,4 @@
-"""The options of the Beats source, by the names that Logstash's beats input gave them where it has them."""
+"""`BeatsOptions` are the options of the Beats source; names are those of Logstash's beats input where it has them."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Where a Beats event came from: the client on the other end of its connection."""
+"""`BeatsClient` tells where a Beats event came from: the client on the other end of its connection."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the Beats source needs before a job starts: its port, and certificate files that work and are valid."""
+"""The preflight of the Beats source tries its port, and looks whether its certificate files work and are valid."""
 
 import datetime
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The step right behind the read: refuses what is no JSON object, enriches, and reports the server's metrics."""
+"""The step behind the read refuses what is no JSON object, enriches events, and reports the server's metrics."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""`_flink_keys` computes on which subtask of a Flink job a split lands, so that splits can be spread evenly. Pure.
+"""`_flink_keys` computes which subtask of a Flink job a split lands on, so that splits can land on different ones.
 
 Problem. Flink deals a splittable DoFn's elements out by the hash of the element: two splits meet on one subtask, and
 so in one process, as chance will have it.

@@ -1,4 +1,4 @@
-"""`garbage_collector` tells Python's garbage collector to stay out of the way of the events."""
+"""`calm_garbage_collector` keeps Python's garbage collector out of the way of a process that moves events."""
 
 import gc
 

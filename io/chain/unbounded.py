@@ -1,4 +1,4 @@
-"""`unbounded` makes Beam's endless read of a live source; it alone knows Beam's experimental `UnboundedSource`.
+"""`unbounded` is the only module that knows Beam's experimental `UnboundedSource`.
 
 Readers are feather-light: they borrow the process's `LiveSource`, since runners make a new one for nearly
 every bundle. `close()` without a checkpoint mark before it means that the bundle failed: everything that

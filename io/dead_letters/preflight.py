@@ -1,4 +1,4 @@
-"""Whether refused events could be kept where `--dead_letters` says. Nothing is written there."""
+"""The preflight of dead letters looks whether `--dead_letters` can keep refused events. It writes nothing."""
 
 import dataclasses
 import os

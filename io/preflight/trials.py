@@ -1,4 +1,4 @@
-"""`trials` runs small trials of what a job needs: each has a name, something to try, and what to add when it is missing.
+"""A trial is one thing that a job needs: a name, something to try, and what to add when it is missing.
 
 - A connector lists its trials (`preflight.py` in its room); `penstock check` runs all of them and prints one line each.
 - A job runs the quick ones at its start (`require_quick`): the first failure ends it, because a runner would report a

@@ -1,4 +1,4 @@
-"""Which of the listed objects are meant: globs, what their key says of the date, when they were last modified."""
+"""`_selection` decides which of the listed objects are meant: by globs, by the date in their key, by their age."""
 
 import datetime
 import re

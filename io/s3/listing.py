@@ -1,4 +1,4 @@
-"""From `--input` and `--input_manifest` to the objects that are to be read."""
+"""`list_objects` turns `--input` and `--input_manifest` into the objects that are to be read."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""`logs` writes a job's words to stderr: lines for a person, or one JSON object per line (`--log_format json`).
+"""`logs` writes what a job says on stderr: lines for a person, or `--log_format json` for a machine.
 
 - Every line is bounded, and no text of a peer can begin a line of its own or move the cursor: control characters
   are replaced.

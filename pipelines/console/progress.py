@@ -1,4 +1,4 @@
-"""`progress` shows how far a batch job is: a line that is rewritten, or a line in the log now and then."""
+"""`progress` shows how far a batch job is: one line that is rewritten, or a line in the log now and then."""
 
 import contextlib
 import dataclasses

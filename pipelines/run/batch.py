@@ -1,4 +1,4 @@
-"""`batch` runs a job that ends by itself: it lists, shows progress, reports, and says by the exit code how it went.
+"""`run_batch` runs a batch job: it lists, runs with a display, reports, and tells by its exit code how it went.
 
 - A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: what was read is written, nothing more is
   read, and what is finished is in the manifest. A second signal ends the process at once.

@@ -1,4 +1,4 @@
-"""`lifecycle` does what every job needs around its run: it chooses the runner, takes signals, says the last words.
+"""`lifecycle` does what every job needs around its run: runner, log, signals, last words.
 
 - On DirectRunner we choose Beam's in-memory FnApiRunner on purpose: Beam itself would first try to fetch
   another one, and nobody could say which of the two ran.

@@ -1,4 +1,4 @@
-"""`runners` sets what a runner needs set, and refuses what would make the job lose or stall events.
+"""`runners` sets what a runner needs where the user left it open, and refuses what would lose or stall events.
 
 The graph is one and the same on every runner. What differs is how long a reader holds its bundle (`Pacing`, in the
 source), and a few options of the runner itself. They are settled here before the pipeline is built, and told in

@@ -1,4 +1,4 @@
-"""`worker_processes` starts a batch job's worker processes, passes a stop on, watches them, and ends them with us.
+"""`worker_processes` starts the worker processes of a batch job, watches them, and leaves none behind.
 
 Problem. Two processes should do twice as much as one. Beam's own worker processes did 1.4 times: a core
 idled a fifth of its time between their gRPC threads.

@@ -1,4 +1,4 @@
-"""`history` keeps the last hour as points, in bounded memory, for the page to draw.
+"""The history keeps the last hour as points, in bounded memory: the page draws it.
 
 All series have a point for each moment, None where there is nothing to say. A series that turns up later is None before.
 """

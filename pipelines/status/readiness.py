@@ -1,4 +1,4 @@
-"""`readiness` tells whether a job is connected and keeps up; if not, why. It only computes."""
+"""`readiness` judges whether a job is connected and keeps up, and says why not. Pure."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`showing` begins and ends everything that shows a job, around its run."""
+"""`showing` begins and ends, around the run, all that shows a job."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""`steps` finds the steps of a pipeline as its author wrote them, and gives each a meter.
+"""`steps` gives each step of a pipeline, as its author wrote them, a meter.
 
 Problem. A runner tells what its steps have done when a bundle ends; ours last up to an hour. The page wants the real graph
 of whatever job runs, not a drawing made for each.

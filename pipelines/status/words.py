@@ -1,4 +1,4 @@
-"""`words` puts the job's numbers into a line: for the terminal each second, for the log each minute."""
+"""`words` puts a job's numbers into one line: for the terminal each second, for the log once per minute."""
 
 import logging
 from collections.abc import Callable

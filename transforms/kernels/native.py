@@ -1,4 +1,4 @@
-"""`load` finds an optional C kernel and tries it; `describe` and `advice` tell which are in use.
+"""`native` loads the optional C kernels, and tells which are in use.
 
 Problem. A few loops over every byte (MD5 side by side, KPL's format) cost several times more in
 Python than they must. A compiler isn't everywhere, and nothing may depend on one.

@@ -1,4 +1,4 @@
-"""From when to when the certificates of a PEM file are valid (pure).
+"""`_certificate` reads from when to when the certificates of a PEM file are valid. Pure.
 
 Python's ssl tells nothing of a certificate that it hasn't verified, so this reads the two dates out of the DER
 itself: Certificate > tbsCertificate > [version], serialNumber, signature, issuer, validity (RFC 5280, 4.1).

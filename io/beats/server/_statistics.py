@@ -1,4 +1,4 @@
-"""What the server counts, and how it reaches Beam.
+"""`_statistics` counts what the server does, and hands the counts to Beam.
 
 Beam drops what a thread of ours counts: metrics belong to the bundle that is being processed. So the server counts
 here, and a step of the chain (`_prepare`) takes the differences along with each batch.

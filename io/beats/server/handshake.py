@@ -1,4 +1,4 @@
-"""What happens before a client's first frame: the PROXY header, then TLS, within the handshake's time."""
+"""The handshake comes before a client's first frame: the PROXY header, then TLS, within a time limit."""
 
 import contextlib
 import select

@@ -1,4 +1,4 @@
-"""Which acknowledgements are due on one connection, and that each is sent once.
+"""`_acks` decides which acknowledgements are due on one connection, and that each is sent once.
 
 Problem. Filebeat counts acknowledgements, it doesn't compare them with windows: a final one sent twice satisfies
 its next window, and those events are gone (measured). So a window's last number is sent exactly once, windows

@@ -1,4 +1,4 @@
-"""What a client may ask of us, and the errors that say it asked for more."""
+"""`_limits` holds what a client may ask of us, and the errors that say it asked for more."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The server's half of Lumberjack, without I/O: bytes in; stretches of events out, or a `ProtocolError`.
+"""`_protocol` is the server's half of Lumberjack: bytes in; stretches of events out, or a `ProtocolError`. Pure.
 
 Operations. `receive(data)` only stores; `next_stretch()` parses one stretch of events from what is stored, or
 gives None when it needs more. Whoever drives it decides when to parse, so inflating waits for its turn.

@@ -1,4 +1,4 @@
-"""The PROXY protocol's header, version 1 and 2, without I/O: who a load balancer's client is.
+"""`_proxy_protocol` reads the PROXY protocol's header, version 1 and 2: it names a load balancer's client. Pure.
 
 A balancer that is told to puts one header in front of everything else on a connection, TLS included. It is
 believed only when `--proxy_protocol` asks for it: else any client could call itself what it likes.

@@ -1,4 +1,4 @@
-"""What is looked at before the pipeline starts: reachable, which version, privileges; and what `penstock check` adds.
+"""The preflight of Elasticsearch looks at version, privileges and disks before the start; `penstock check` asks for more.
 
 Every trial is a few reading requests of its own; none changes anything. The template is installed by `prepare`.
 """

@@ -1,4 +1,4 @@
-"""What the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
+"""`calls` declares what the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
 
 from typing import Any, NamedTuple, Protocol
 

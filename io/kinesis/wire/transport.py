@@ -1,4 +1,4 @@
-"""How the thin client's requests travel: straight over kept connections, or through a proxy by urllib3's own way.
+"""`transport` carries the thin client's requests: straight over kept connections, or through a proxy by urllib3's way.
 
 Proxy and TLS settings are those that botocore would take for the same address.
 """

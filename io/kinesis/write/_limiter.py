@@ -1,4 +1,4 @@
-"""How much one process sends to a shard: KPL's rate limit, a token bucket a shard.
+"""`_limiter` bounds how much one process sends to a shard: KPL's rate limit, one token bucket per shard.
 
 A shard takes 1,000 records and 1 MiB a second. Each bucket grows by `rate_limit` per cent of that and holds
 one second of the plain limit, as KPL's does: what is sent above it would only come back throttled.

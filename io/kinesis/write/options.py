@@ -1,4 +1,4 @@
-"""The options of the Kinesis write, by the names and with the defaults that users know."""
+"""`KinesisWriteOptions` are the options of the Kinesis write, by the names and with the defaults that users know."""
 
 import dataclasses
 

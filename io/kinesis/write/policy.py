@@ -1,4 +1,4 @@
-"""The IAM policy that the Kinesis write needs: one source for `--help`, `penstock check`, the docs and the tests."""
+"""`write_policy` is the IAM policy that the Kinesis write needs: one source for help, check, docs and tests."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the Kinesis write needs before the pipeline runs."""
+"""The preflight of the Kinesis write tries the stream, its shards and the metrics before the pipeline runs."""
 
 from penstock.io.aws.account_preflight import (
     CREDENTIALS,

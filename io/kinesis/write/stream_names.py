@@ -1,4 +1,4 @@
-"""The stream's name: a literal, an ARN, or a pattern with `%{field}` that each event fills."""
+"""`stream_names` gives the stream of an event: a literal name, an ARN, or a pattern whose fields the event fills."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a backfill has done until now, told by every process of this machine through a folder.
+"""The tally tells what a backfill has done until now: every process of this machine writes its share into a folder.
 
 Runners tell their counters only at the end, and not after a failure; a person wants to see them meanwhile. Each worker
 process writes its sums to a file of its own, at most twice a second; the job's process adds them up. Where the folder

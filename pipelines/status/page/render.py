@@ -1,4 +1,4 @@
-"""`render` makes the status page one document that loads nothing: its policy names the hashes of style and script."""
+"""`render` makes the status page one document that loads nothing; its policy names the hashes of style and script."""
 
 import base64
 import hashlib
