@@ -56,6 +56,7 @@ class Event(msgspec.Struct, gc=False):
         timestamp: the `@timestamp` as a decoder saw it; None when there is none.
         document: the decoded event; None until something needs it.
         changed: whether `document` no longer says the same as `data`.
+        stamped: whether `timestamp` was given by us and is not in `data`; who writes the event puts it in.
     """
 
     data: bytes
@@ -66,6 +67,7 @@ class Event(msgspec.Struct, gc=False):
     timestamp: str | None = None
     document: Document | None = None
     changed: bool = False
+    stamped: bool = False
 
 
 class DeadLetter(msgspec.Struct, gc=False):

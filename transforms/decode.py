@@ -26,6 +26,7 @@ from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.plain import PlainDecoder
+from penstock.transforms.time.stamping import Stamper
 
 __all__ = ["DecodeJson", "DecodePlain", "Decoder", "JsonDecoder", "PlainDecoder", "decode_step"]
 
@@ -33,7 +34,7 @@ ON_ERROR = ("dead_letter", "tag", "raise")
 
 
 class DecodeJson(beam.PTransform):
-    """Makes events out of records that hold JSON, with their document id and `@timestamp`.
+    """Makes events out of records that hold JSON, with their document id and `@timestamp` (else that of their arrival).
 
     Args:
         keep_documents: whether events keep the decoded document; later steps that need one parse again if not.
@@ -50,8 +51,10 @@ class DecodeJson(beam.PTransform):
     Example:
         >>> from penstock.testing import through
         >>> from penstock.transforms import DecodeJson
-        >>> through(DecodeJson(), b'[{"a": 1}, {"a": 2}]', b"no JSON")
-        [{'a': 1}, {'a': 2}, "decode: JSONDecodeError: invalid literal, expected 'null': line 1 column 1 (char 0)"]
+        >>> through(DecodeJson(), b'[{"a": 1, "@timestamp": "2026-11-28T00:00:00Z"}, {"a": 2}]')
+        [{'a': 1, '@timestamp': '2026-11-28T00:00:00Z'}, {'a': 2, '@timestamp': '1970-01-01T00:00:00.000Z'}]
+        >>> through(DecodeJson(), b"no JSON")
+        ["decode: JSONDecodeError: invalid literal, expected 'null': line 1 column 1 (char 0)"]
     """
 
     def __init__(
@@ -124,19 +127,26 @@ class Decoder(Protocol):
         """Gives the events, in order, and the letters of what could not be decoded."""
 
 
-def decode_step(decoder: Decoder) -> beam.PTransform:
-    """Gives a decoder (see `penstock.transforms.codecs`) as a step of a pipeline."""
-    return beam.ParDo(_DecodeDoFn(decoder))
+def decode_step(decoder: Decoder, stamper: Stamper | None = None) -> beam.PTransform:
+    """Gives a decoder (see `penstock.transforms.codecs`) as a step of a pipeline.
+
+    Args:
+        decoder: makes events of records.
+        stamper: gives the events their time; by default from their `@timestamp`, else from their arrival.
+    """
+    return beam.ParDo(_DecodeDoFn(decoder, stamper))
 
 
 class _DecodeDoFn(beam.DoFn):
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, stamper: Stamper | None = None) -> None:
         self._decoder = decoder
+        self._stamp = stamper or Stamper()
         self._failures = Metrics.counter("decode", "failures")
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         text = [event for event in batch.events if event.id is None]
         if not text and batch.events:
+            self._stamp(batch.events)
             yield batch
             return
         passed = len(text) < len(batch.events)
@@ -144,6 +154,7 @@ class _DecodeDoFn(beam.DoFn):
         events, letters = self._decoder.decode(text)
         if rows:
             events = rows + events
+        self._stamp(events)
         if letters:
             self._failures.inc(len(letters))
         yield batch.with_events(events, letters)

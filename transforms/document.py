@@ -25,6 +25,8 @@ def document_of(event: Event) -> Document:
     if not isinstance(document, dict):
         message = "the event is no JSON object"
         raise ValueError(message)
+    if event.stamped:
+        document["@timestamp"] = event.timestamp
     return document
 
 
@@ -39,6 +41,11 @@ def payload_of(event: Event) -> bytes:
     if event.changed:
         return orjson.dumps(event.document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
     data = event.data
+    if event.stamped:
+        start = data.index(b"{") + 1
+        comma = b"" if data[start : start + 1] != b'"' and data[start:].lstrip()[:1] == b"}" else b","
+        stamp = b'"@timestamp":"%b"%b' % ((event.timestamp or "").encode(), comma)
+        data = b"".join((data[:start], stamp, data[start:]))
     return data.replace(b"\n", b" ") if b"\n" in data else data
 
 

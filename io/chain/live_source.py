@@ -214,7 +214,7 @@ class LiveSource:
             for event in (event for chunk in chunks for event in chunk.events):
                 # As it came: what has an id is not decoded again, and no transform may meet its own work.
                 event.id = event.timestamp = event.document = None
-                event.changed = False
+                event.changed = event.stamped = False
             self._queue.extendleft(reversed(chunks))
             self._queued_events += sum(len(chunk.events) for chunk in chunks)
             self._queued_bytes += sum(chunk.size for chunk in chunks)

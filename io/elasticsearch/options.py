@@ -38,7 +38,8 @@ class ElasticsearchOptions:
     )
     data_stream: str = option(
         "auto",
-        help="Write to a data stream; auto: when a --data_stream_* option is given and --index is not.",
+        help="Write to a data stream; auto: when a --data_stream_* option is given and --index is not. Logstash 8 and later "
+        "does so with hosts alone; here that means daily indices.",
         choices=("auto", "true", "false"),
     )
     data_stream_type: str = option("logs", help="First part of the data stream's name.")

@@ -149,11 +149,13 @@ def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
 def _to_elasticsearch(line: CommandLine) -> Send:
     options = line.get(ElasticsearchOptions)
     elasticsearch.prepare(options)
-    decoder = line.get(DecodeOptions).decoder(keep_documents=options.needs_documents)
+    decode = line.get(DecodeOptions)
+    decoder, stamp = decode.decoder(keep_documents=options.needs_documents), decode.stamper()
     writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
 
     def send(events: list[Event]) -> list[DeadLetter]:
         decoded, letters = decoder.decode(events)
+        stamp(decoded)
         return letters + writer.write(decoded).letters
 
     return send

@@ -1,5 +1,6 @@
 """The kernel that writes bulk bodies: whatever the events, the bytes are those of its twin, cut at the same places."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,9 @@ DATA = st.one_of(
             b'{%b,"@metadata":{"beat":"c"},"m":"@metadata"}' % TIME.encode(),
             b'{%b,"@metadata":{"beat":"b"},"m":\n1}' % TIME.encode(),
             b'{"a":1,"@metadata":{"beat":"b"}}',
+            b' {"a":1}',
+            b'{ "a":1}',
+            b"{ }",
             b'{"@metadata":{"beat":"b"},"a":1}',
         ]
     ),
@@ -71,7 +75,15 @@ def events(draw):
         changed = with_document(one, {"@metadata": {}, "changed": "\n"})
         changed.timestamp = one.timestamp
         return changed
+    one.stamped = one.timestamp is not None and _is_object(one.data) and draw(st.booleans())
     return one
+
+
+def _is_object(data):
+    try:
+        return isinstance(orjson.loads(data), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 @given(

@@ -9,6 +9,7 @@ from penstock.transforms import fields
 from penstock.transforms.codecs.declarations import CODECS
 from penstock.transforms.decode import Decoder, decode_step
 from penstock.transforms.options import flag_of, option
+from penstock.transforms.time.stamping import Stamper
 
 __all__ = ["DecodeOptions"]
 
@@ -54,6 +55,11 @@ class DecodeOptions:
         help="lines: they belong to the previous line, or to the next one.",
         choices=("previous", "next"),
     )
+    timestamp_field: str | None = option(
+        None,
+        help="FIELD or FIELD:FORMAT, whose time becomes @timestamp: ISO8601 (the default), UNIX, UNIX_MS, or a pattern "
+        "such as dd/MMM/yyyy:HH:mm:ss Z. An event without it keeps its @timestamp, else gets the time when it arrived.",
+    )
     codec_base64_field: str | None = option(
         None,
         help="plain: field for the base64 of a record that isn't UTF-8. Without it such a record is a dead letter.",
@@ -66,7 +72,7 @@ class DecodeOptions:
         for field in dataclasses.fields(self):
             usual = field.default if field.default is not dataclasses.MISSING else []
             if (
-                field.name != "codec"
+                field.name not in ("codec", "timestamp_field")
                 and getattr(self, field.name) != usual
                 and field.name not in CODECS[self.codec].options
             ):
@@ -81,6 +87,12 @@ class DecodeOptions:
                 re.compile(self.codec_multiline)
             except re.error as error:
                 message = f"--codec_multiline {self.codec_multiline!r} is no regular expression: {error}."
+                raise ValueError(message) from None
+        if self.timestamp_field is not None:
+            try:
+                Stamper(self.timestamp_field)
+            except ValueError as error:
+                message = f"--timestamp_field {self.timestamp_field!r}: {error}."
                 raise ValueError(message) from None
         for name in filter(None, (self.expand, *self.expand_copy)):
             fields.parse_path(name)
@@ -113,4 +125,8 @@ class DecodeOptions:
 
     def step(self, *, keep_documents: bool = True) -> beam.PTransform:
         """Gives the same as a step of a pipeline."""
-        return decode_step(self.decoder(keep_documents=keep_documents))
+        return decode_step(self.decoder(keep_documents=keep_documents), self.stamper())
+
+    def stamper(self) -> Stamper:
+        """Gives what sets the time of decoded events."""
+        return Stamper(self.timestamp_field)

@@ -12,7 +12,7 @@ places are asked for once a call and never kept, so a class that changes, or a s
 
 typedef struct {
     PyTypeObject *type;
-    Py_ssize_t data, origin, index, part, id, timestamp, document, changed;
+    Py_ssize_t data, origin, index, part, id, timestamp, document, changed, stamped;
 } EventSlots;
 
 static inline Py_ssize_t slot_of(PyObject *type, const char *name)
@@ -44,7 +44,8 @@ static inline int find_slots(PyObject *type, EventSlots *slots)
     if ((slots->data = slot_of(type, "data")) < 0 || (slots->origin = slot_of(type, "origin")) < 0 ||
         (slots->index = slot_of(type, "index")) < 0 || (slots->part = slot_of(type, "part")) < 0 ||
         (slots->id = slot_of(type, "id")) < 0 || (slots->timestamp = slot_of(type, "timestamp")) < 0 ||
-        (slots->document = slot_of(type, "document")) < 0 || (slots->changed = slot_of(type, "changed")) < 0)
+        (slots->document = slot_of(type, "document")) < 0 || (slots->changed = slot_of(type, "changed")) < 0 ||
+        (slots->stamped = slot_of(type, "stamped")) < 0)
         return -1;
     return 0;
 }

@@ -90,7 +90,7 @@ class DocumentMaker:
             # What nearly every event needs, without a call.
             prefix = always or (days.get(timestamp[:11]) if timestamp and timestamp[-1] == "Z" else None)
             source = event.data
-            if prefix is None or name is None or event.changed or _NEWLINE in source:
+            if prefix is None or name is None or event.changed or event.stamped or _NEWLINE in source:
                 documents.append(self.document(event))
                 continue
             head = f"{prefix}{quote(name)}}}}}\n".encode()

@@ -12,6 +12,8 @@ Bounds are those of `cut`: at most `max_count` documents and `max_bytes` bytes, 
 
 #define DAY_CHARS 11 /* "2026-11-22T" */
 #define MAX_LEARNT 8
+#define STAMP "{\"@timestamp\":\""
+#define STAMP_CHARS 15
 
 /* Bytes of `@metadata` and where in an event they begin. */
 typedef struct {
@@ -38,9 +40,9 @@ typedef struct {
 
 /* What a document without surprises is made of: five pieces, of which none needs a copy before the last. */
 typedef struct {
-    const char *prefix, *id, *data;
-    Py_ssize_t prefix_size, id_size, data_size, cut_start, cut_end;
-    PyObject *held_id, *held_data; /* what the pointers point into, as long as the pieces are used */
+    const char *prefix, *id, *data, *stamp; /* the stamp: a time that the bytes lack, or NULL */
+    Py_ssize_t prefix_size, id_size, data_size, stamp_size, cut_start, cut_end;
+    PyObject *held_id, *held_data, *held_stamp; /* what the pointers point into, as long as the pieces are used */
 } Pieces;
 
 /* Reads what the cutter has learnt until now; -1 with an exception. */
@@ -111,6 +113,19 @@ static int names_metadata(const char *data, Py_ssize_t size)
     return 0;
 }
 
+/* Whether a time that stands beside the bytes can be put in front of the other fields: the stamp, in the pieces. */
+static int find_stamp(PyObject *event, const EventSlots *slots, Pieces *pieces)
+{
+    PyObject *timestamp = get_slot(event, slots->timestamp);
+    if (get_slot(event, slots->stamped) != Py_True || !is_ascii(timestamp) || pieces->data_size < 2 ||
+        pieces->data[0] != '{' || pieces->data[1] != '"')
+        return 0;
+    pieces->held_stamp = Py_NewRef(timestamp);
+    pieces->stamp = (const char *)PyUnicode_1BYTE_DATA(timestamp);
+    pieces->stamp_size = PyUnicode_GET_LENGTH(timestamp);
+    return 1;
+}
+
 /* Whether the event is one without surprises, and its pieces; -1 with an exception. */
 static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
 {
@@ -137,6 +152,8 @@ static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
     const char *bytes = pieces->data = PyBytes_AS_STRING(data);
     Py_ssize_t size = pieces->data_size = PyBytes_GET_SIZE(data);
     if (memchr(bytes, '\n', (size_t)size) != NULL)
+        return 0;
+    if (get_slot(event, slots->stamped) != Py_False && !find_stamp(event, slots, pieces))
         return 0;
     pieces->cut_start = pieces->cut_end = size;
     if (!maker->learnt)
@@ -208,7 +225,14 @@ static void put_pieces(char *out, const Pieces *pieces)
     *out++ = '"';
     out = put(out, pieces->id, pieces->id_size);
     out = put(out, "\"}}\n", 4);
-    out = put(out, pieces->data, pieces->cut_start);
+    Py_ssize_t start = 0;
+    if (pieces->stamp != NULL) {
+        out = put(out, STAMP, STAMP_CHARS);
+        out = put(out, pieces->stamp, pieces->stamp_size);
+        out = put(out, "\",", 2);
+        start = 1;
+    }
+    out = put(out, pieces->data + start, pieces->cut_start - start);
     out = put(out, pieces->data + pieces->cut_end, pieces->data_size - pieces->cut_end);
     *out = '\n';
 }
@@ -224,7 +248,8 @@ static int add_event(PyObject *events, Py_ssize_t position, Maker *maker, Body *
     if (done < 0)
         goto end;
     if (done)
-        size = pieces.prefix_size + pieces.id_size + 6 + pieces.data_size - (pieces.cut_end - pieces.cut_start);
+        size = pieces.prefix_size + pieces.id_size + 6 + pieces.data_size - (pieces.cut_end - pieces.cut_start) +
+               (pieces.stamp == NULL ? 0 : STAMP_CHARS + 1 + pieces.stamp_size);
     else {
         done = -1;
         document = PyObject_CallMethod(maker->maker, "document", "O", event);
@@ -254,6 +279,7 @@ end:
     Py_XDECREF(document);
     Py_XDECREF(pieces.held_id);
     Py_XDECREF(pieces.held_data);
+    Py_XDECREF(pieces.held_stamp);
     Py_DECREF(event);
     return done;
 }
