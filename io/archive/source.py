@@ -23,7 +23,8 @@ from penstock.io.options import display_data_of
 
 __all__ = ["LeaseOnlyKinesis", "ReadForArchive", "check_archive_read"]
 
-_LIVE_APPLICATION = KinesisReadOptions.application_name
+_LIVE_APPLICATION = "logstash"
+"""Under this name live jobs ran by default."""
 
 
 class LeaseOnlyKinesis(KinesisLive):
@@ -66,7 +67,7 @@ def check_archive_read(options: KinesisReadOptions) -> None:
         raise OptionError(message)
     if options.application_name == _LIVE_APPLICATION:
         message = (
-            f"--application_name {_LIVE_APPLICATION} is the live job's by default, and jobs of one name share the shards: "
+            f"--application_name {_LIVE_APPLICATION} is the live job's by tradition, and jobs of one name share the shards: "
             "each would get half of the events. Give the archive a name of its own."
         )
         raise OptionError(message)

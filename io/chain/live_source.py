@@ -292,7 +292,12 @@ class LiveSource:
             lag_s=max(0.0, *ages),
             patience_s=self.patience_s,
             peers=peers,
+            unread=self.unread(),
         )
+
+    def unread(self) -> list[str]:
+        """What should be read and isn't, one line each, with the reason."""
+        return []
 
     # -- for subclasses --------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """`source_status` says how a live source stands: what it has taken in, what waits, and each shard or client."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = ["ClientStatus", "Peer", "ShardStatus", "SourceStatus"]
@@ -74,6 +75,7 @@ class SourceStatus(NamedTuple):
         lag_s: age of the oldest event that is not acknowledged, or how far the slowest shard is behind, whichever is more.
         patience_s: so much of that lag is meant to be (an archive that fills large files).
         peers: its shards or clients.
+        unread: what should be read and isn't, one line each (a shard without a living owner).
     """
 
     key: str
@@ -92,3 +94,4 @@ class SourceStatus(NamedTuple):
     lag_s: float
     patience_s: float
     peers: list[Peer]
+    unread: Sequence[str] = ()

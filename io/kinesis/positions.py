@@ -19,6 +19,7 @@ __all__ = [
     "TRIM_HORIZON",
     "KinesisRecord",
     "Position",
+    "StreamIdentity",
     "read_marks",
     "stream_name_of",
     "write_marks",
@@ -52,7 +53,7 @@ class Position(NamedTuple):
         if word is not None:
             return word
         number, _, sub = checkpoint.partition(":")
-        if not number.isascii() or not number.isdigit():
+        if not (number + sub).isascii() or not number.isdigit() or not (sub or "0").isdigit():
             message = f"{checkpoint[:80]!r} is not a checkpoint"
             raise ValueError(message)
         return cls(int(number), int(sub) if sub else sub_sequence_number)
@@ -85,6 +86,13 @@ def write_marks(marks: Mapping[str, Position]) -> Any:
     if not marks:
         return None
     return {"shards": {shard_id: mark.text() for shard_id, mark in sorted(marks.items())}}
+
+
+class StreamIdentity(NamedTuple):
+    """Which stream it is: its ARN, and when it was made, in milliseconds since 1970."""
+
+    arn: str
+    created_ms: int
 
 
 def stream_name_of(stream: str) -> str:

@@ -66,9 +66,9 @@ class KinesisReadOptions:
 
     kinesis_stream_name: str = option(help="Stream to read: its name or ARN.")
     application_name: str = option(
-        "logstash",
-        help="Name of the application and of its lease table in DynamoDB (KCL's format). Jobs with the same "
-        "name share the shards.",
+        "",
+        help="Name of the application and of its lease table in DynamoDB (KCL's format); required with a lease table or "
+        "metrics. Jobs with the same name share the shards of one stream.",
     )
     checkpoint_interval_seconds: int = option(
         60,
@@ -144,6 +144,13 @@ class KinesisReadOptions:
             message = (
                 f"--kinesis_stream_name {self.kinesis_stream_name[:200]!r} is neither a stream's name "
                 "(1 to 128 of a-z, A-Z, 0-9, _ . -) nor its ARN."
+            )
+            raise OptionError(message)
+        needed = "the lease table" if self.checkpoints == "dynamodb" else "the metrics"
+        if not self.application_name and (self.checkpoints == "dynamodb" or self.metrics == "cloudwatch"):
+            message = (
+                f"--application_name is required: it names {needed}, and each stream needs a name of its own. A job that "
+                "relied on the default of earlier versions goes on with --application_name logstash."
             )
             raise OptionError(message)
         if self.checkpoints == "dynamodb" and not _TABLE.fullmatch(self.application_name):

@@ -20,7 +20,13 @@ from typing import Any, NamedTuple
 
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import PeerError, PenstockError
-from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
+from penstock.io.kinesis.wire.calls import (
+    NONSENSE,
+    not_promised,
+    stream_argument,
+    stream_arn,
+    stream_in_words,
+)
 
 __all__ = ["LiveShardMap", "Shard", "ShardMap", "list_shards"]
 
@@ -58,8 +64,11 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
     doing = f"list the shards of {stream_in_words(stream)}"
     shards: list[Shard] = []
     for _ in range(_MAX_PAGES):
-        reply = session.call_explained("kinesis", "list_shards", "ListShards", resource, doing, **request)
-        shards += [_shard(each) for each in reply["Shards"]]
+        try:
+            reply = session.call_explained("kinesis", "list_shards", "ListShards", resource, doing, **request)
+            shards += [_shard(each) for each in reply["Shards"]]
+        except NONSENSE as error:
+            raise not_promised(doing) from error
         if not reply.get("NextToken"):
             return shards
         request = {"NextToken": reply["NextToken"]}

@@ -1,12 +1,12 @@
 """`StreamTrials` looks at one stream, for the trials of the read and of the write: it is there, its shards can be listed."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
 from penstock.io.errors import NotFound, PeerError
 from penstock.io.kinesis.shard_map import Shard, list_shards
-from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
+from penstock.io.kinesis.stream_facts import StreamFacts, facts_of
+from penstock.io.kinesis.wire.calls import NONSENSE, stream_argument, stream_arn, stream_in_words
 from penstock.io.preflight.iam import Statement, narrowed
 from penstock.io.preflight.trials import Finding, Trial, fine
 
@@ -29,6 +29,7 @@ class StreamTrials:
     Attributes:
         what: the stream in words.
         resource: its ARN, as far as the name tells it, for messages.
+        facts: what DescribeStreamSummary gave; None before.
         shards: what ListShards gave.
     """
 
@@ -40,11 +41,11 @@ class StreamTrials:
         self.doing = f"{doing} {self.what}"
         self.shards: list[Shard] = []
         self._option = option
-        self._summary: dict[str, Any] = {}
+        self.facts: StreamFacts | None = None
 
     def key(self) -> str | None:
         """The KMS key that encrypts the stream; None where none does."""
-        return str(self._summary["KeyId"]) if self._summary.get("EncryptionType") == "KMS" else None
+        return None if self.facts is None else self.facts.key_id
 
     def trials(self, statements: Sequence[Statement]) -> list[Trial]:
         """Both quick."""
@@ -70,15 +71,19 @@ class StreamTrials:
             where = account.options.endpoint_url or "the AWS endpoint"
             message = f"cannot {self.doing}: what answers at {where} is not Kinesis. Check --endpoint_url."
             raise PeerError(message)
-        summary = self._summary = reply["StreamDescriptionSummary"]
-        status = summary["StreamStatus"]
-        if status not in _USABLE:
-            message = f"cannot {self.doing}: it is {status}, not ACTIVE. Wait until it is, and start again."
+        try:
+            facts = self.facts = facts_of(
+                reply["StreamDescriptionSummary"], self.stream, account.options.region
+            )
+        except NONSENSE as error:
+            message = f"cannot {self.doing}: the reply to DescribeStreamSummary is not what the API promises."
+            raise PeerError(message) from error
+        if facts.status not in _USABLE:
+            message = (
+                f"cannot {self.doing}: it is {facts.status}, not ACTIVE. Wait until it is, and start again."
+            )
             raise PeerError(message)
-        encrypted = f"encrypted with {self.key()}" if self.key() else "not encrypted by KMS"
-        return fine(
-            f"{self.what} is {status}, keeps records {summary.get('RetentionPeriodHours', '?')} h, {encrypted}"
-        )
+        return fine(f"{self.what} is {facts.in_words()}")
 
     def _list(self) -> Finding:
         self.shards = list_shards(self.account.session, self.stream)

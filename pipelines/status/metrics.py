@@ -68,6 +68,10 @@ def _about_sources(text: "_Text", sources: Sequence[SourceStatus]) -> None:
     each("penstock_source_pending_bytes", "gauge", "Payload taken in, not yet durable.", "pending_bytes")
     each("penstock_source_pending_bytes_limit", "gauge", "As much may be pending.", "max_pending_bytes")
     each("penstock_source_lag_seconds", "gauge", "Age of the oldest event that is not durable.", "lag_s")
+    text.add(
+        "penstock_source_unread_shards", "gauge", "Shards of the stream that no living worker reads.", ("source",),
+        [((source.key,), float(len(source.unread))) for source in sources],
+    )  # fmt: skip
     _about_shards(text, sources)
     connections = [
         ((source.key,), float(len(clients)))

@@ -11,6 +11,7 @@ UNANSWERED_S = 10.0
 """A step that has waited so long for a peer that does not answer at all is not connected."""
 _UNANSWERED = ("no_answer", "ConnectionError")
 _LAST_MINUTE_S = 60.0
+_MOST_UNREAD = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,9 @@ def reasons_against(
     for source in sources:
         if not source.connected and not source.stopping:
             reasons.append(f"not connected: {source.text}")
+        reasons += [f"not read: {line}" for line in source.unread[:_MOST_UNREAD]]
+        if len(source.unread) > _MOST_UNREAD:
+            reasons.append(f"not read: {len(source.unread) - _MOST_UNREAD:,} more")
         if source.lag_s > max_lag_s + source.patience_s:
             shards = [peer for peer in source.peers if isinstance(peer, ShardStatus)]
             most = max_lag_s + source.patience_s

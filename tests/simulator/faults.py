@@ -11,7 +11,9 @@ from collections.abc import Callable
 class Fault:
     """One thing to go wrong. `operation` None means any; `times` None means always."""
 
-    kind: str  # "refuse" a call, "reset" before or "reset_after" its effect, "records" in a PutRecords
+    kind: (
+        str  # "refuse" a call, "reset" before or "reset_after" its effect, "records" in a PutRecords, "body"
+    )
     operation: str | None
     times: int | None = 1
     code: str = ""
@@ -48,6 +50,14 @@ class Faults:
     ) -> None:
         """In the next `times` PutRecords, that share of the records (by chance) fails with this error code."""
         self._add(Fault("records", "PutRecords", times, code, 200, message, share))
+
+    def no_next_iterator(self, *, times: int | None = 1) -> None:
+        """The next `times` replies to GetRecords have neither NextShardIterator nor ChildShards."""
+        self._add(Fault("no_next_iterator", "GetRecords", times))
+
+    def answer(self, operation: str, body: bytes, *, times: int | None = 1) -> None:
+        """The next `times` calls get status 200 and this body."""
+        self._add(Fault("body", operation, times, status=200, message=body.decode()))
 
     def reset(self, operation: str | None, *, times: int | None = 1, after: bool = False) -> None:
         """The next `times` calls end in a connection reset, before or `after` they took effect."""

@@ -13,6 +13,7 @@ resets, resharding at a chosen moment; about 200,000 records a second. Signature
 
 import base64
 import hashlib
+import re
 import threading
 import time
 import uuid
@@ -37,7 +38,7 @@ class Refused(Exception):
 
 class _Entry(msgspec.Struct, rename="pascal", gc=False):
     data: str
-    partition_key: str
+    partition_key: str = ""
     explicit_hash_key: str | None = None
 
 
@@ -61,6 +62,7 @@ class KinesisSimulator:
         faults: what goes wrong on purpose.
         page_size: at most so many shards in a ListShards reply.
         max_read_records, max_read_bytes: at most so much in a GetRecords reply.
+        max_request_bytes: at most so much in a PutRecords.
         iterator_age_s: an iterator older than this is expired.
         trimmed_positions: what GetShardIterator does with a position that is trimmed: `horizon` or `refuse`.
         expired_keys: access key ids whose requests get ExpiredTokenException.
@@ -75,6 +77,7 @@ class KinesisSimulator:
         self.page_size = 1000
         self.max_read_records = 10_000
         self.max_read_bytes = 10 << 20
+        self.max_request_bytes = 10 << 20
         self.iterator_age_s = 300.0
         self.trimmed_positions = "horizon"
         self.expired_keys: set[str] = set()
@@ -108,13 +111,18 @@ class KinesisSimulator:
     def endpoint_url(self) -> str:
         return f"http://127.0.0.1:{self._server.port}"
 
-    def create_stream(self, name: str, shards: int = 1) -> SimulatedStream:
-        """A stream that is ACTIVE at once, its shards of equal hash ranges."""
+    def create_stream(self, name: str, shards: int = 1, *, created: float | None = None) -> SimulatedStream:
+        """A stream that is ACTIVE at once, its shards of equal hash ranges; `created` is now unless told."""
         with self._lock:
             if name in self._streams:
                 raise Refused("ResourceInUseException", f"Stream {name} exists")
-            stream = self._streams[name] = SimulatedStream(name, shards, clock=self._clock)
+            stream = self._streams[name] = SimulatedStream(name, shards, clock=self._clock, created=created)
             return stream
+
+    def delete_stream(self, name: str) -> None:
+        """The stream is gone; one of the same name is another stream."""
+        with self._lock:
+            del self._streams[self.stream(name).name]
 
     def stream(self, name: str) -> SimulatedStream:
         """Raises `Refused` for one that isn't there."""
@@ -183,15 +191,21 @@ class KinesisSimulator:
         entries = request.records
         if not 1 <= len(entries) <= 500:
             raise Refused("ValidationException", "1 validation error detected: records must be 1 to 500")
+        with self._lock:
+            named = self.stream(request.stream_name or request.stream_a_r_n)
         sizes = []
         for entry in entries:
             size = len(entry.data) * 3 // 4 - entry.data.endswith("=") - entry.data.endswith("==")
             size += len(entry.partition_key.encode())
-            if size > 1 << 20 or not 1 <= len(entry.partition_key) <= 256:
+            if size > named.max_record_kib << 10:
                 raise Refused("ValidationException", "1 validation error detected: a record is too large")
+            if len(entry.partition_key) > 256 or not (entry.partition_key or named.strategy == "AUTO"):
+                raise Refused(
+                    "ValidationException", "1 validation error detected: a partition key is not valid"
+                )
             sizes.append(size)
-        if sum(sizes) > 5 << 20:
-            raise Refused("InvalidArgumentException", "Records size exceeds 5 MB limit")
+        if sum(sizes) > self.max_request_bytes:
+            raise Refused("InvalidArgumentException", "Records size exceeds the limit of a request")
         for entry in entries:
             if entry.explicit_hash_key is not None and not 0 <= int(entry.explicit_hash_key) < 1 << 128:
                 raise Refused(
@@ -227,7 +241,7 @@ class KinesisSimulator:
             stored = self._named(request).put(
                 request["Data"],
                 len(request["Data"]) * 3 // 4,
-                request["PartitionKey"],
+                request.get("PartitionKey", ""),
                 None if explicit is None else int(explicit),
             )
         if stored is None:
@@ -235,20 +249,25 @@ class KinesisSimulator:
         return {"ShardId": stored[0], "SequenceNumber": stored[1]}
 
     def _iterator(self, stream: SimulatedStream, shard: SimulatedShard, position: int) -> str:
-        parts = [stream.name, shard.shard_id, position, self._generation, self._clock(), uuid.uuid4().hex]
+        parts = [
+            stream.name, stream.created, shard.shard_id, position, self._generation, self._clock(), uuid.uuid4().hex,
+        ]  # fmt: skip
         return base64.b64encode(orjson.dumps([str(part) for part in parts])).decode()
 
     def _get_shard_iterator(self, body: bytes) -> dict[str, Any]:
         request = orjson.loads(body)
         kind = request["ShardIteratorType"]
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,128}", request["ShardId"]):
+            raise Refused(
+                "ValidationException", "1 validation error detected: Value at 'shardId' is not valid"
+            )
         with self._lock:
             stream = self._named(request)
             try:
                 shard = stream.shard(request["ShardId"])
             except KeyError:
-                raise Refused(
-                    "ResourceNotFoundException", f"Shard {request['ShardId']} does not exist"
-                ) from None
+                text = f"Shard {request['ShardId']} in stream {stream.name} under account 000000000000 does not exist"
+                raise Refused("ResourceNotFoundException", text) from None
             if kind == "TRIM_HORIZON":
                 position = 0
             elif kind == "LATEST":
@@ -278,7 +297,7 @@ class KinesisSimulator:
     def _get_records(self, body: bytes) -> dict[str, Any]:
         request = orjson.loads(body)
         try:
-            name, shard_id, position, generation, issued, _ = orjson.loads(
+            name, created, shard_id, position, generation, issued, _ = orjson.loads(
                 base64.b64decode(request["ShardIterator"])
             )
         except ValueError:
@@ -288,6 +307,8 @@ class KinesisSimulator:
             if int(generation) < self._generation or self._clock() - float(issued) > self.iterator_age_s:
                 raise Refused("ExpiredIteratorException", "Iterator expired.")
             stream = self.stream(name)
+            if str(stream.created) != created:
+                raise Refused("ResourceNotFoundException", f"Stream {name} was deleted")
             shard = stream.shard(shard_id)
             if self.reads_per_second:
                 second = (name, shard_id, int(self._clock()))
@@ -299,14 +320,16 @@ class KinesisSimulator:
                 "Records": [
                     {
                         "Data": stored.data_b64,
-                        "PartitionKey": stored.partition_key,
                         "SequenceNumber": str(stored.sequence_number),
                         "ApproximateArrivalTimestamp": round(stored.arrived, 3),
+                        **({"PartitionKey": stored.partition_key} if stored.partition_key else {}),
                     }
                     for stored in found
                 ],
                 "MillisBehindLatest": lag,
             }
+            if self.faults.take("no_next_iterator", "GetRecords") is not None:
+                return reply
             ended = shard.closed and (not shard.sequence_numbers or after > shard.sequence_numbers[-1])
             if not ended:
                 reply["NextShardIterator"] = self._iterator(stream, shard, after)
@@ -338,27 +361,35 @@ class KinesisSimulator:
             else:
                 stream, after = self._named(request), request.get("ExclusiveStartShardId", "")
             kind = request.get("ShardFilter", {}).get("Type", "FROM_TRIM_HORIZON")
-            shards = [shard for shard in stream.shards if shard.shard_id > after]
+            shards = [shard for shard in stream.listed() if shard["ShardId"] > after]
             if kind == "AT_LATEST":
-                shards = [shard for shard in shards if not shard.closed]
+                shards = [
+                    each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]
+                ]
             elif kind == "AFTER_SHARD_ID":
-                shards = [shard for shard in shards if shard.shard_id > request["ShardFilter"]["ShardId"]]
+                shards = [shard for shard in shards if shard["ShardId"] > request["ShardFilter"]["ShardId"]]
             size = min(self.page_size, request.get("MaxResults") or 1000)
-            reply: dict[str, Any] = {"Shards": [shard.description() for shard in shards[:size]]}
+            reply: dict[str, Any] = {"Shards": shards[:size]}
             if len(shards) > size:
-                reply["NextToken"] = f"{stream.name}:{shards[size - 1].shard_id}"
+                reply["NextToken"] = f"{stream.name}:{shards[size - 1]['ShardId']}"
             return reply
 
     def _describe_stream_summary(self, body: bytes) -> dict[str, Any]:
         with self._lock:
             stream = self._named(orjson.loads(body))
+            further: dict[str, Any] = {"MaxRecordSizeInKiB": stream.max_record_kib}
+            if stream.strategy is not None:
+                further["RecordDistributionStrategy"] = stream.strategy
+            if stream.warm_mibps is not None:
+                further["WarmThroughput"] = {"CurrentMiBps": stream.warm_mibps}
             return {
                 "StreamDescriptionSummary": {
+                    **further,
                     "StreamName": stream.name,
                     "StreamARN": stream.arn,
                     "StreamStatus": stream.status,
-                    "StreamModeDetails": {"StreamMode": "PROVISIONED"},
-                    "RetentionPeriodHours": 24,
+                    "StreamModeDetails": {"StreamMode": stream.mode},
+                    "RetentionPeriodHours": stream.retention_h,
                     "StreamCreationTimestamp": stream.created,
                     "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
                     "EncryptionType": "NONE",
@@ -373,8 +404,7 @@ class KinesisSimulator:
         return {}
 
     def _delete_stream(self, body: bytes) -> dict[str, Any]:
-        with self._lock:
-            del self._streams[self._named(orjson.loads(body)).name]
+        self.delete_stream(self._named(orjson.loads(body)).name)
         return {}
 
     def _split_shard(self, body: bytes) -> dict[str, Any]:
@@ -409,6 +439,9 @@ class KinesisSimulator:
             fault = self.faults.take("refuse", operation)
             if fault is not None:
                 raise Refused(fault.code, fault.message, fault.status)
+            answer = self.faults.take("body", operation)
+            if answer is not None:
+                return answer.status, answer.message.encode()
             if operation not in self._operations:
                 raise Refused("UnknownOperationException", operation)
             try:

@@ -4,7 +4,9 @@ Held against the service's documented behaviour, not against another emulator:
 - a record goes to the open shard whose hash range holds its explicit hash key, else the MD5 of its partition key;
 - a split or merge closes the parents; nothing is put to them any more; their iterators end in null with ChildShards;
 - sequence numbers rise within a stream and are decimal strings of 56 digits;
-- 1,000 records and 1 MiB a second and shard, when throttles are on, with a burst of one second.
+- 1,000 records and 1 MiB per second and shard, when throttles are on, with a burst of one second;
+- a stream of strategy AUTO puts records into its shards by turns, and keeps a partition key only where one was given;
+- ListShards may lag: it then shows the shards as they were `listing_lag_s` seconds ago.
 Records keep their data as the base64 text that came: nothing here needs the bytes.
 """
 
@@ -49,7 +51,9 @@ class Throttle:
 
 
 class SimulatedShard:
-    def __init__(self, number: int, start: int, end: int, parents: tuple[str, ...], first: int) -> None:
+    def __init__(
+        self, number: int, start: int, end: int, parents: tuple[str, ...], first: int, opened: float
+    ) -> None:
         self.shard_id = f"shardId-{number:012d}"
         self.start, self.end = start, end
         self.parents = parents
@@ -61,14 +65,20 @@ class SimulatedShard:
         self.trimmed = 0
         """The highest sequence number that is gone."""
         self.throttle: Throttle | None = None
+        self.opened = opened
+        self.ended: float | None = None
+
+    def close(self, number: int, now: float) -> None:
+        self.ending_sequence_number, self.ended = number, now
 
     @property
     def closed(self) -> bool:
         return self.ending_sequence_number is not None
 
-    def description(self) -> dict[str, Any]:
+    def description(self, as_of: float | None = None) -> dict[str, Any]:
+        """As ListShards tells it; `as_of`: as it was then."""
         numbers = {"StartingSequenceNumber": str(self.starting_sequence_number)}
-        if self.ending_sequence_number is not None:
+        if self.ended is not None and (as_of is None or self.ended <= as_of):
             numbers["EndingSequenceNumber"] = str(self.ending_sequence_number)
         told: dict[str, Any] = {
             "ShardId": self.shard_id,
@@ -86,13 +96,27 @@ class SimulatedStream:
     """One stream. Not safe from several threads by itself: the simulator holds its lock around every call."""
 
     def __init__(
-        self, name: str, shards: int, *, region: str = "us-east-1", clock: Callable[[], float]
+        self,
+        name: str,
+        shards: int,
+        *,
+        region: str = "us-east-1",
+        clock: Callable[[], float],
+        created: float | None = None,
     ) -> None:
         self.name = name
         self.arn = f"arn:aws:kinesis:{region}:000000000000:stream/{name}"
         self.status = "ACTIVE"
-        self.created = clock()
+        self.created = clock() if created is None else created
         self.clock = clock
+        self.mode = "PROVISIONED"
+        self.strategy: str | None = None
+        """`AUTO` or `USER_PARTITION_KEY` of an on-demand stream; None leaves the field out, as older services do."""
+        self.warm_mibps: int | None = None
+        self.max_record_kib = 1024
+        self.retention_h = 24
+        self.listing_lag_s = 0.0
+        self._turn = itertools.count()
         self.keep = True
         """False: records are counted and forgotten (for benchmarks)."""
         self.accepted_records = 0
@@ -106,7 +130,7 @@ class SimulatedStream:
             self._open(start, end - 1, ())
 
     def _open(self, start: int, end: int, parents: tuple[str, ...]) -> SimulatedShard:
-        shard = SimulatedShard(next(self._numbers), start, end, parents, next(self._sequence))
+        shard = SimulatedShard(next(self._numbers), start, end, parents, next(self._sequence), self.clock())
         if self.throttle_limits:
             shard.throttle = Throttle(*self.throttle_limits, self.clock)
         self.shards.append(shard)
@@ -136,11 +160,23 @@ class SimulatedStream:
         for shard in self.shards:
             shard.throttle = Throttle(records, size, self.clock)
 
+    def listed(self) -> list[dict[str, Any]]:
+        """What ListShards tells now, which may be how the stream was a while ago."""
+        as_of = self.clock() - self.listing_lag_s if self.listing_lag_s else None
+        first = min(shard.opened for shard in self.shards)
+        return [
+            shard.description(as_of)
+            for shard in self.shards
+            if as_of is None or shard.opened <= as_of or shard.opened == first
+        ]
+
     def put(
         self, data_b64: str, size: int, partition_key: str, explicit: int | None
     ) -> tuple[str, str] | None:
         """Stores one record; its shard id and sequence number, or None when the shard is throttled."""
         hash_key = explicit
+        if self.strategy == "AUTO":
+            hash_key = self._starts[next(self._turn) % len(self._starts)]
         if hash_key is None:
             digest = hashlib.md5(partition_key.encode(), usedforsecurity=False).digest()
             hash_key = int.from_bytes(digest, "big")
@@ -166,7 +202,7 @@ class SimulatedStream:
         if parent.closed or not parent.start < middle <= parent.end:
             message = f"{shard_id} can't be split at {middle}"
             raise ValueError(message)
-        parent.ending_sequence_number = next(self._sequence)
+        parent.close(next(self._sequence), self.clock())
         parent.children = [
             self._open(parent.start, middle - 1, (shard_id,)),
             self._open(middle, parent.end, (shard_id,)),
@@ -181,7 +217,7 @@ class SimulatedStream:
             message = f"{shard_id} and {adjacent_id} can't be merged"
             raise ValueError(message)
         for parent in (first, second):
-            parent.ending_sequence_number = next(self._sequence)
+            parent.close(next(self._sequence), self.clock())
         child = self._open(low.start, high.end, (shard_id, adjacent_id))
         first.children = second.children = [child]
         return child

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.kinesis.lease.table import LeaseStore
+from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
-from penstock.io.kinesis.wire.calls import CallFailed, GetRecordsReply, Record
+from penstock.io.kinesis.stream_facts import StreamFacts
+from penstock.io.kinesis.wire.calls import CallFailed, ChildShard, GetRecordsReply, HashKeyRange, Record
 
 WHOLE = (1 << 128) - 1
+ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/stream"
 
 
 class StreamModel:
@@ -22,10 +25,17 @@ class StreamModel:
 
     def __init__(self, shards: int = 1, page: int = 3) -> None:
         self.page = page
+        self.identity = StreamIdentity(ARN, 1_700_000_000_000)
         self.shards: dict[str, Shard] = {}
         self.records: dict[str, list[Record]] = {}
         self.now = 1_000_000.0
         self.failures: list[CallFailed] = []
+        self.failing = False
+        self.lies = 0
+        """So many replies come without a next iterator, wherever they stand in the shard."""
+        self.names_children = True
+        self.listing: list[Shard] | None = None
+        """What ListShards gives instead of the truth, where it lags."""
         self.iterators: dict[str, tuple[str, int]] = {}
         self._numbers = itertools.count(10, 7)
         self._names = itertools.count()
@@ -48,8 +58,11 @@ class StreamModel:
         found = [shard for shard in self.shards.values() if not shard.closed]
         return sorted(found, key=lambda shard: shard.start)
 
+    def describe(self) -> StreamFacts:
+        return StreamFacts(self.identity)
+
     def list_shards(self) -> list[Shard]:
-        return list(self.shards.values())
+        return list(self.shards.values()) if self.listing is None else self.listing
 
     # -- what others do to the stream ------------------------------------------------------------------
 
@@ -122,6 +135,8 @@ class StreamModel:
         self.iterators = dict.fromkeys(self.iterators, ("", 0))
 
     def _maybe_fail(self) -> None:
+        if self.failing:
+            raise CallFailed("GetRecords", "InternalFailure", "", 500)
         if self.failures:
             raise self.failures.pop(0)
 
@@ -135,8 +150,20 @@ class StreamModel:
         first = int(found[-1].sequence_number) + 1 if found else first
         more = len(waiting) > len(found)
         next_iterator = self._iterator(shard_id, first) if more or not self.shards[shard_id].closed else None
+        children = []
+        if next_iterator is None and self.names_children:
+            children = [
+                ChildShard(
+                    child.shard_id, list(child.parents), HashKeyRange(str(child.start), str(child.end))
+                )
+                for child in self.shards.values()
+                if shard_id in child.parents
+            ]
+        if self.lies:
+            self.lies -= 1
+            next_iterator, children = None, []
         behind = int((self.now - found[-1].approximate_arrival_timestamp) * 1000) + 1 if more else 0
-        return GetRecordsReply(found, next_iterator, behind)
+        return GetRecordsReply(found, next_iterator, behind, children)
 
     def close(self) -> None: ...
 
@@ -178,7 +205,7 @@ class SteppedLive(KinesisLive):
         self.pool = ManualPool()
         super().__init__(
             "test", options, AwsOptions(access_key="x", secret_key="x"), client=model, store=store,
-            shards=model.list_shards, clock=clock, pool=self.pool,
+            shards=model.list_shards, describe=model.describe, clock=clock, pool=self.pool,
         )  # fmt: skip
         self.coordinator = self._coordinator
         self.resume(mark)

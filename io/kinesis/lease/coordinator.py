@@ -9,7 +9,9 @@ Invariants.
   read (`HeldShard.valid`) until a write succeeds; if another worker took it meanwhile, the write fails and the
   lease is lost, with everything fetched under it.
 - At most one write per lease and interval: a checkpoint is a renewal.
-- SHARD_END is written only after the children have leases, so nobody can take the stream for finished.
+- SHARD_END is written only when all hash keys of the shard are continued by children that have leases, so nobody can
+  take the stream for finished.
+- A row that isn't this stream's, or can't be read, is named and never touched (`_ownership`).
 - A fault of DynamoDB that may pass costs nothing but time; a refused permission ends the job.
 """
 
@@ -17,20 +19,27 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from penstock.io.errors import AccessDenied, NotFound, PenstockError
+from penstock.io.backoff import delays
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StateError
 from penstock.io.kinesis.lease._graph import is_readable, missing_leases
+from penstock.io.kinesis.lease._ownership import Trouble
 from penstock.io.kinesis.lease._plan import LeaseWatch, choose
+from penstock.io.kinesis.lease._unread import find_unread
 from penstock.io.kinesis.lease.held_shard import HeldShard
+from penstock.io.kinesis.lease.own_rows import OwnRows
+from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseStore
 from penstock.io.kinesis.lease.worker_names import is_gone
 from penstock.io.kinesis.positions import LATEST, SHARD_END, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.meters import METERS
+from penstock.io.rarely import Rarely
+from penstock.io.words import in_short
 
 __all__ = ["Coordinator"]
 
@@ -40,7 +49,13 @@ _CHECKPOINTS = METERS.counter(
     "penstock_checkpoints_total", "Checkpoints written to the lease table.", "application"
 )
 _RENEWAL_THREADS = 8
+_FOR_GOOD = (AccessDenied, NotFound, OptionError, StateError)
+"""No other try helps."""
 _WARN_EVERY_S = 60.0
+_PAUSES_S = (1.0, 15.0)
+"""The first bound and the last of the pauses between tries of a round that failed."""
+_RENEW_PAUSES_S = (1.0, 5.0)
+"""Shorter: a lease that isn't renewed within the failover time may be taken."""
 
 _Held = TypeVar("_Held", bound=HeldShard)
 
@@ -50,7 +65,7 @@ class Coordinator(Generic[_Held]):
 
     Args:
         store: the leases.
-        list_shards: the stream's shards, all of them.
+        view: what the stream says of itself.
         options: intervals, starting point.
         worker: our name, which nobody else has.
         open_shard: makes ready what reads a shard whose lease is ours from now on; its `start` begins to read.
@@ -60,14 +75,14 @@ class Coordinator(Generic[_Held]):
         gone: whether the worker of a name is known not to run any more.
 
     Attributes:
-        settled: whether every shard that can be read is read, by us or by a worker seen alive.
+        unread: the reason per shard of the stream that is read neither by us nor by a worker seen alive.
         held: the shards whose leases are ours, by id.
     """
 
     def __init__(
         self,
         store: LeaseStore,
-        list_shards: Callable[[], list[Shard]],
+        view: StreamView,
         options: KinesisReadOptions,
         worker: str,
         open_shard: Callable[[Lease, Shard | None], _Held],
@@ -78,10 +93,10 @@ class Coordinator(Generic[_Held]):
     ) -> None:
         settings = options.settings
         self.worker = worker
-        self.settled = False
+        self.unread: dict[str, str] = {}
         self.held: dict[str, _Held] = {}
         self._store = store
-        self._list_shards = list_shards
+        self._view = view
         self._options = options
         self._open_shard = open_shard
         self._lock = lock
@@ -92,10 +107,24 @@ class Coordinator(Generic[_Held]):
         self._look_s = self._failover_s / 2
         self._sync_s = settings.shardSyncIntervalMillis / 1000
         self._watch = LeaseWatch(self._failover_s, gone)
-        self._shards: dict[str, Shard] = {}
+        self._begun = False
         self._sync_at = self._look_at = clock()
-        self._warned: dict[str, float] = {}
+        self._follow_at = clock()
+        self._said = Rarely(_WARN_EVERY_S, clock)
+        self._pauses: dict[str, Iterator[float]] = {}
+        self._renew_failure: PenstockError | None = None
+        self._rows = OwnRows(store, view, options.application_name, self._said)
         self._writers: ThreadPoolExecutor | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether every shard that can be read is read, by us or by a worker seen alive."""
+        return self._begun and bool(self._view.shards) and not self.unread
+
+    @property
+    def troubles(self) -> Mapping[str, Trouble]:
+        """What is wrong with rows of the table, by their key. Such a row is never touched."""
+        return self._rows.troubles
 
     # -- one round -------------------------------------------------------------------------------------
 
@@ -105,6 +134,7 @@ class Coordinator(Generic[_Held]):
         Raises:
             AccessDenied: a permission is missing.
             NotFound: the stream or the table is gone.
+            StateError: the table is not this stream's (at the start), or the stream was made anew.
         """
         now = self._clock()
         self._renew([each for each in self.held.values() if self._is_due(each, now)])
@@ -116,21 +146,23 @@ class Coordinator(Generic[_Held]):
         return self._pause()
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
-        """Runs `action`; a fault that may pass is said once per minute, and tried again."""
+        """Runs `action`; a fault that may pass is said once per minute, and tried again after a pause that grows."""
         try:
             action()
-        except (AccessDenied, NotFound):
+        except _FOR_GOOD:
             raise
         except PenstockError as error:
-            now = self._clock()
-            self._sync_at = max(self._sync_at, now + 1.0)
-            self._look_at = max(self._look_at, now + 1.0)
+            pause = next(self._pauses.setdefault(what, delays(*_PAUSES_S)))
+            again = self._clock() + pause
+            self._sync_at = max(self._sync_at, again)
+            self._look_at = max(self._look_at, again)
+            self._follow_at = max(self._follow_at, again)
             self._warn(what, error)
+        else:
+            self._pauses.pop(what, None)
 
     def _warn(self, what: str, error: PenstockError) -> None:
-        now = self._clock()
-        if now - self._warned.get(what, -math.inf) >= _WARN_EVERY_S:
-            self._warned[what] = now
+        if self._said.due(what):
             _LOGGER.warning("%s; trying again", error)
 
     def _pause(self) -> float:
@@ -148,6 +180,9 @@ class Coordinator(Generic[_Held]):
         return now >= held.renew_at or (now >= held.checkpoint_at and held.news is not None)
 
     def _renew(self, due: list[_Held]) -> None:
+        lost: list[_Held] = []
+        failed: list[_Held] = []
+        self._renew_failure = None
         if len(due) <= 2:
             results = [self._renew_one(each) for each in due]
         else:
@@ -156,18 +191,32 @@ class Coordinator(Generic[_Held]):
             results = list(self._writers.map(self._renew_one, due))
         for held, result in zip(due, results, strict=True):
             if isinstance(result, LeaseLost):
-                self._lose(held)
-            elif isinstance(result, (AccessDenied, NotFound)):
+                lost.append(held)
+            elif isinstance(result, _FOR_GOOD):
                 raise result
             elif result is not None:
-                held.renew_at = self._clock() + 1.0
+                failed.append(held)
                 self._warn("renew", result)
+        self._lose(lost)
+        if failed:
+            # Checkpoints wait too: a checkpoint is a renewal, and would be tried again at once.
+            again = self._clock() + next(self._pauses.setdefault("renew", delays(*_RENEW_PAUSES_S)))
+            for held in failed:
+                held.renew_at = max(held.renew_at, again)
+                held.checkpoint_at = max(held.checkpoint_at, again)
+        elif due:
+            self._pauses.pop("renew", None)
 
     def _renew_one(self, held: HeldShard) -> LeaseLost | PenstockError | None:
-        now = self._clock()
+        if self._renew_failure is not None:
+            return self._renew_failure  # the table doesn't answer: one call finds that out, not one per lease
+        news = held.news if self._clock() >= held.checkpoint_at else None
         try:
-            self._write(held, held.lease.renewed(held.news if now >= held.checkpoint_at else None))
-        except (LeaseLost, PenstockError) as error:
+            self._write(held, held.lease.renewed(news, read_until_ms=held.read_until_ms()))
+        except LeaseLost as lost:
+            return lost
+        except PenstockError as error:
+            self._renew_failure = error
             return error
         return None
 
@@ -182,12 +231,15 @@ class Coordinator(Generic[_Held]):
         held.valid_until = begun + self._failover_s
         held.renew_at = begun + self._renew_s
 
-    def _lose(self, held: _Held) -> None:
+    def _lose(self, lost: list[_Held]) -> None:
+        if not lost:
+            return
         _LOGGER.warning(
-            "lease %s of application %s is no longer ours (we are %s). Stopped reading it; no action needed.",
-            held.shard_id, self._options.application_name, self.worker,
+            "no longer ours are %d leases of application %s: %s (we are %s). Stopped reading them; no action needed.",
+            len(lost), self._options.application_name, in_short([held.shard_id for held in lost]), self.worker,
         )  # fmt: skip
-        self._drop(held, lost=True)
+        for held in lost:
+            self._drop(held, lost=True)
         self._look_at = self._clock()
 
     def _drop(self, held: _Held, *, lost: bool) -> None:
@@ -208,34 +260,43 @@ class Coordinator(Generic[_Held]):
 
     def _follow_ended(self) -> None:
         ended = [each for each in self.held.values() if each.checkpoint == SHARD_END]
-        if not ended:
+        now = self._clock()
+        if not ended or now < self._follow_at:
             return
-        self.settled = False
-        self._sync()
         for held in ended:
-            shard_id = held.shard_id
-            children = tuple(sorted(s.shard_id for s in self._shards.values() if shard_id in s.parents))
+            self._view.add_children(held.shard_id, held.children)
+        self._sync()
+        followed: list[str] = []
+        for held in ended:
+            if not self._view.is_continued(held.shard_id):
+                # ListShards lags. Were SHARD_END written now, nobody would know of what is still to come.
+                self._follow_at = now + 1.0
+                if self._said.due(f"children of {held.shard_id}"):
+                    _LOGGER.info("shard %s has ended; its children are not listed yet", held.shard_id)
+                continue
+            children = tuple(sorted(child.shard_id for child in self._view.children_of(held.shard_id)))
             try:
                 self._write(held, held.lease.renewed(SHARD_END, children))
             except LeaseLost:
-                self._lose(held)
+                self._lose([held])
                 continue
-            _LOGGER.info(
-                "shard %s is read to its end; going on with %s", shard_id, ", ".join(children) or "none"
-            )
+            followed.append(f"{held.shard_id} (going on with {', '.join(children) or 'none'})")
             self._drop(held, lost=False)
+        if followed:
+            _LOGGER.info("read to the end: %s", in_short(followed))
         self._look_at = self._clock()
 
     # -- shards and leases -----------------------------------------------------------------------------
 
     def _sync(self) -> None:
-        self._shards = {shard.shard_id: shard for shard in self._list_shards()}
-        leases = {lease.shard_id: lease for lease in self._store.scan()}
-        positions = {shard_id: lease.position for shard_id, lease in leases.items()}
+        self._view.describe()
+        self._view.list_now()
+        shards = self._view.shards
+        leases = {lease.shard_id: lease for lease in self._rows.read(at_start=not self._begun)}
         for shard_id, start in missing_leases(
-            self._shards, positions, self._options.initial_position
+            shards, self._rows.positions(leases.values()), self._options.initial_position
         ).items():
-            shard = self._shards[shard_id]
+            shard = shards[shard_id]
             self._store.create(
                 Lease(
                     shard_id,
@@ -244,6 +305,7 @@ class Coordinator(Generic[_Held]):
                     starting_hash_key=str(shard.start),
                     ending_hash_key=str(shard.end),
                     started_ms=self._wall_ms() if start == LATEST else None,
+                    stream=self._view.identity,
                 )
             )
         self._forget_expired(leases)
@@ -253,7 +315,7 @@ class Coordinator(Generic[_Held]):
     def _forget_expired(self, leases: Mapping[str, Lease]) -> None:
         """Deletes finished leases of shards that the stream no longer has, once their children have got somewhere."""
         for lease in leases.values():
-            if lease.position != SHARD_END or lease.shard_id in self._shards:
+            if lease.position != SHARD_END or lease.shard_id in self._view.shards:
                 continue
             heirs = [each for each in leases.values() if lease.shard_id in each.parents]
             if heirs and all(heir.position >= Position(0) for heir in heirs):
@@ -261,64 +323,69 @@ class Coordinator(Generic[_Held]):
 
     def _look(self) -> None:
         now = self._clock()
-        leases = self._store.scan()
+        leases = self._rows.read(at_start=not self._begun)
         self._watch.look(leases, now)
         self._look_at = now + self._look_s
         found = {lease.shard_id: lease for lease in leases}
-        for held in list(self.held.values()):
-            row = found.get(held.shard_id)
-            if row is None or row.owner != self.worker:
-                self._lose(held)
-        positions = {lease.shard_id: lease.position for lease in leases}
+        rows = ((held, found.get(held.shard_id)) for held in list(self.held.values()))
+        self._lose([held for held, row in rows if row is None or row.owner != self.worker])
+        positions = self._rows.positions(leases)
         work = [lease for lease in leases if self._is_work(lease, positions)]
         free = self._watch.free(work, now)
         # Rows that bear our name but are not held are left from a lost answer: ours to take again.
         orphans = [lease for lease in work if lease.owner == self.worker and lease.shard_id not in self.held]
         free = [lease for lease in free if lease.owner != self.worker]
-        taken = {
-            lease.shard_id for lease in (*orphans, *choose(work, free, self.worker)) if self._take(lease)
-        }
-        self.settled = bool(self._shards) and all(
-            lease.shard_id in self.held or (self._watch.is_alive(lease) and lease.owner != self.worker)
-            for lease in work
-        )
+        wanted = (*orphans, *choose(work, free, self.worker))
+        taken = [held for lease in wanted if (held := self._take(lease)) is not None]
         if taken:
+            begun = [f"{held.shard_id} from {held.progress.fetched.text()}" for held in taken]
+            _LOGGER.info("stream %s: reading %s", self._options.stream_name, in_short(begun))
             # Shares are worked out anew at once: taking several is often a matter of a moment.
             self._look_at = min(self._look_at, self._clock() + min(1.0, self._look_s))
+        self._begun = True
+        self._name_unread(found, positions)
+
+    def _name_unread(self, leases: Mapping[str, Lease], positions: Mapping[str, Position]) -> None:
+        shards, initial = self._view.shards, self._options.initial_position
+
+        def is_served(lease: Lease) -> bool:
+            return lease.shard_id in self.held or (self._watch.is_alive(lease) and lease.owner != self.worker)
+
+        def can_be_read(shard_id: str) -> bool:
+            parents = leases[shard_id].parents if shard_id in leases else ()
+            return is_readable(shard_id, shards, positions, initial, parents)
+
+        self.unread = find_unread(shards, leases, self._rows.troubles, is_served, can_be_read)
 
     def _is_work(self, lease: Lease, positions: Mapping[str, Position]) -> bool:
         return lease.position != SHARD_END and is_readable(
-            lease.shard_id, self._shards, positions, self._options.initial_position, lease.parents
+            lease.shard_id, self._view.shards, positions, self._options.initial_position, lease.parents
         )
 
-    def _take(self, lease: Lease) -> bool:
+    def _take(self, lease: Lease) -> _Held | None:
         begun = self._clock()
-        new = lease.taken_by(self.worker)
+        new = lease.taken_by(self.worker, self._view.identity)
         try:
             self._store.replace(lease, new)
         except LeaseLost:
-            return False
-        held = self._open_shard(new, self._shards.get(lease.shard_id))
+            return None
+        held = self._open_shard(new, self._view.shards.get(lease.shard_id))
         held.valid_until = begun + self._failover_s
         held.renew_at = begun + self._renew_s
         held.checkpoint_at = begun + self._options.checkpoint_interval_seconds
         with self._lock:
             self.held[lease.shard_id] = held
         held.start()
-        return True
+        return held
 
     def hurry_checkpoint(self, shard_id: str) -> Position | None:
         """Makes the checkpoint of a shard due now; None when the row has it already, or the lease isn't ours."""
         held = self.held.get(shard_id)
         if held is None or held.checkpoint <= held.lease.position:
             return None
-        held.checkpoint_at = -math.inf
+        if "renew" not in self._pauses:  # else the table doesn't answer, and its pause counts
+            held.checkpoint_at = -math.inf
         return held.checkpoint
-
-    def shard_is_missing(self, shard_id: str) -> bool:
-        """Whether the stream, asked now, has no such shard."""
-        self._shards = {shard.shard_id: shard for shard in self._list_shards()}
-        return shard_id not in self._shards
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -327,7 +394,8 @@ class Coordinator(Generic[_Held]):
         self._attempt("follow ended shards", self._follow_ended)
         for held in list(self.held.values()):
             try:
-                self._store.replace(held.lease, held.lease.renewed(held.news).released())
+                new = held.lease.renewed(held.news, read_until_ms=held.read_until_ms())
+                self._store.replace(held.lease, new.released())
             except LeaseLost:
                 _LOGGER.info("lease %s was taken by another worker meanwhile", held.shard_id)
             except PenstockError as error:

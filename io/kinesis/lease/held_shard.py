@@ -7,10 +7,12 @@ what still refers to the old one (an acknowledgement that comes late) changes no
 
 import math
 import threading
+from collections.abc import Sequence
 
 from penstock.io.kinesis.lease.checkpoints import ShardProgress
 from penstock.io.kinesis.lease.table import Lease
 from penstock.io.kinesis.positions import SHARD_END, Position
+from penstock.io.kinesis.wire.calls import ChildShard
 
 __all__ = ["HeldShard"]
 
@@ -32,6 +34,7 @@ class HeldShard:
         checkpoint_at: when the next checkpoint is due, if there is news.
         checkpointed_at: when the last checkpoint was written; None before the first.
         closed: whether the lease was given up or lost.
+        children: the shards that the last reply of the ended shard names.
     """
 
     def __init__(self, lease: Lease, start: Position, lock: threading.Condition) -> None:
@@ -42,6 +45,7 @@ class HeldShard:
         self.valid_until = self.renew_at = self.checkpoint_at = -math.inf
         self.checkpointed_at: float | None = None
         self.closed = False
+        self.children: Sequence[ChildShard] = ()
         self._lock = lock
 
     def valid(self, now: float) -> bool:
@@ -59,6 +63,10 @@ class HeldShard:
         """The checkpoint, where the row is behind it. None at the shard's end, which has a step of its own."""
         position = self.checkpoint
         return position if self.lease.position < position < SHARD_END else None
+
+    def read_until_ms(self) -> int | None:
+        """Everything that arrived before is delivered, in milliseconds since 1970; None: not known, or known already."""
+        return None
 
     def start(self) -> None:
         """Begins to read."""

@@ -18,120 +18,22 @@ row of a finished shard while its children may need it.
 Source: rows written by KCL 1.15, 2.6, 3.0 and 3.5 (tests/unit/kinesis/fixtures).
 """
 
-import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.session import AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
-from penstock.io.errors import NotFound, PenstockError
-from penstock.io.kinesis.positions import Position
+from penstock.io.errors import NotFound, OptionError, PenstockError
+from penstock.io.kinesis.lease._rows import BrokenRow, Lease, Rows, unchanged, update_of
+from penstock.io.kinesis.wire.calls import NONSENSE, not_promised
 
-__all__ = ["Lease", "LeaseLost", "LeaseStore", "LeaseTable", "MemoryLeases"]
+__all__ = ["BrokenRow", "Lease", "LeaseLost", "LeaseStore", "LeaseTable", "MemoryLeases", "Rows"]
 
 
 class LeaseLost(Exception):
     """The row is no longer as we saw it: another worker changed it. Not an error, an answer."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Lease:
-    """One row: a shard's owner and checkpoint, as last seen.
-
-    Attributes:
-        shard_id: `leaseKey`.
-        position: `checkpoint` and `checkpointSubSequenceNumber`.
-        owner: `leaseOwner`, None when it has none.
-        counter: `leaseCounter`, raised by every write.
-        owner_switches: `ownerSwitchesSinceCheckpoint`.
-        parents: `parentShardId`.
-        children: `childShardIds`, known once the shard has ended.
-        starting_hash_key: decimal, with `ending_hash_key` the shard's range; None in rows that lack it.
-        ending_hash_key: see `starting_hash_key`.
-        started_ms: `penstockStartedMillis`, ours: when a shard was first read from LATEST, so that a restart
-            before the first checkpoint misses nothing. KCL keeps it and ignores it.
-    """
-
-    shard_id: str
-    position: Position
-    owner: str | None = None
-    counter: int = 0
-    owner_switches: int = 0
-    parents: tuple[str, ...] = ()
-    children: tuple[str, ...] = ()
-    starting_hash_key: str | None = None
-    ending_hash_key: str | None = None
-    started_ms: int | None = None
-
-    @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> "Lease | None":
-        """The lease in a row of the table; None for a row that is none (KCL 3 keeps others there)."""
-        if item.get("entityType", {}).get("S", "LEASE") != "LEASE" or "checkpoint" not in item:
-            return None
-        try:
-            position = Position.parse(item["checkpoint"]["S"], _number(item, "checkpointSubSequenceNumber"))
-        except (KeyError, ValueError):
-            return None
-        return cls(
-            shard_id=item["leaseKey"]["S"],
-            position=position,
-            owner=item.get("leaseOwner", {}).get("S"),
-            counter=_number(item, "leaseCounter"),
-            owner_switches=_number(item, "ownerSwitchesSinceCheckpoint"),
-            parents=tuple(sorted(item.get("parentShardId", {}).get("SS", ()))),
-            children=tuple(sorted(item.get("childShardIds", {}).get("SS", ()))),
-            starting_hash_key=item.get("startingHashKey", {}).get("S"),
-            ending_hash_key=item.get("endingHashKey", {}).get("S"),
-            started_ms=_number(item, "penstockStartedMillis") or None,
-        )
-
-    def to_item(self) -> dict[str, Any]:
-        """The row, as KCL 2.x writes it."""
-        item: dict[str, Any] = {
-            "leaseKey": {"S": self.shard_id},
-            "leaseCounter": {"N": str(self.counter)},
-            "checkpoint": {"S": self.position.checkpoint},
-            "checkpointSubSequenceNumber": {"N": str(self.position.sub_sequence_number)},
-            "ownerSwitchesSinceCheckpoint": {"N": str(self.owner_switches)},
-        }
-        if self.owner is not None:
-            item["leaseOwner"] = {"S": self.owner}
-        if self.parents:
-            item["parentShardId"] = {"SS": list(self.parents)}
-        if self.children:
-            item["childShardIds"] = {"SS": list(self.children)}
-        if self.starting_hash_key is not None and self.ending_hash_key is not None:
-            item["startingHashKey"] = {"S": self.starting_hash_key}
-            item["endingHashKey"] = {"S": self.ending_hash_key}
-        if self.started_ms is not None:
-            item["penstockStartedMillis"] = {"N": str(self.started_ms)}
-        return item
-
-    # What a worker may do with a lease: each returns the row that its write would leave behind.
-
-    def renewed(self, position: Position | None = None, children: tuple[str, ...] = ()) -> "Lease":
-        """A sign of life and, where given, a checkpoint."""
-        if position is None:
-            return dataclasses.replace(self, counter=self.counter + 1)
-        return dataclasses.replace(
-            self, counter=self.counter + 1, position=position, owner_switches=0, children=children or self.children
-        )  # fmt: skip
-
-    def taken_by(self, owner: str) -> "Lease":
-        """Owned by `owner` from now on."""
-        switches = self.owner_switches + (self.owner is not None and self.owner != owner)
-        return dataclasses.replace(self, counter=self.counter + 1, owner=owner, owner_switches=switches)
-
-    def released(self) -> "Lease":
-        """Free for anybody at once, with no waiting for a sign of life that won't come."""
-        return dataclasses.replace(self, counter=self.counter + 1, owner=None)
-
-
-def _number(item: Mapping[str, Any], name: str) -> int:
-    return int(item.get(name, {}).get("N", 0))
 
 
 class LeaseStore(Protocol):
@@ -140,8 +42,8 @@ class LeaseStore(Protocol):
     def create_if_missing(self) -> None:
         """Makes the table when it isn't there."""
 
-    def scan(self) -> list[Lease]:
-        """All leases."""
+    def rows(self) -> Rows:
+        """All rows."""
 
     def create(self, lease: Lease) -> bool:
         """Adds a lease; False when there is one for that shard already."""
@@ -152,8 +54,12 @@ class LeaseStore(Protocol):
     def delete(self, lease: Lease) -> bool:
         """Removes a lease if nobody has touched it since; False when somebody has."""
 
+    def scan(self) -> list[Lease]:
+        """All leases that can be read."""
+        return self.rows().leases
 
-class LeaseTable:
+
+class LeaseTable(LeaseStore):
     """The leases of one application in DynamoDB. Safe from any thread.
 
     Args:
@@ -181,6 +87,8 @@ class LeaseTable:
             ):
                 raise LeaseLost from cause
             raise
+        except NONSENSE as error:
+            raise not_promised(doing) from error
 
     def _resource(self) -> str:
         return f"table {self.name} (--application_name)"
@@ -191,7 +99,12 @@ class LeaseTable:
             described = self._call("DescribeTable", "describe_table", f"look up the lease table {self.name}")
         except NotFound:
             return False
-        return bool(described["Table"]["TableStatus"] in ("ACTIVE", "UPDATING"))
+        table = described["Table"]
+        keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        if keys != [("leaseKey", "HASH")] or types.get("leaseKey") != "S":
+            raise self._not_ours()
+        return bool(table["TableStatus"] in ("ACTIVE", "UPDATING"))
 
     def create_if_missing(self) -> None:
         """Makes the table, billed on demand, and waits up to two minutes until it can be used."""
@@ -203,10 +116,42 @@ class LeaseTable:
             doing = f"create the lease table {self.name}"
             raise explain(error, self._session, "CreateTable", self._resource(), doing) from error
 
-    def scan(self) -> list[Lease]:
-        """All leases, read consistently (a child's row must not be seen without its parent's)."""
-        scan_page = functools.partial(self._call, "Scan", "scan", f"read the lease table {self.name}")
-        return [lease for item in scanned(scan_page) if (lease := Lease.from_item(item)) is not None]
+    def rows(self) -> Rows:
+        """All rows, read consistently (a child's row must not be seen without its parent's)."""
+        leases: list[Lease] = []
+        broken: list[BrokenRow] = []
+        kcl3 = False
+        doing = f"read the lease table {self.name}"
+        try:
+            items = list(scanned(functools.partial(self._call, "Scan", "scan", doing)))
+        except NONSENSE as error:
+            raise not_promised(doing) from error
+        for item in items:
+            try:
+                lease = Lease.from_item(item)
+            except ValueError as error:
+                key = item.get("leaseKey", {}).get("S")
+                if key is None:
+                    raise self._not_ours() from error
+                stream = item.get("penstockStreamArn", {}).get("S")
+                broken.append(BrokenRow(key, str(error), stream))
+                continue
+            if lease is not None:
+                leases.append(lease)
+            else:
+                kcl3 = kcl3 or item.get("entityType", {}).get("S") == "WORKER_METRIC_STATS"
+        return Rows(leases, broken, kcl3)
+
+    def _not_ours(self) -> OptionError:
+        message = (
+            f"--application_name: the table {self.name} is no lease table (its key is not leaseKey, a string). "
+            "Give another name."
+        )
+        return OptionError(message)
+
+    def forget(self, key: str) -> None:
+        """Deletes a row whatever is in it (`--reset_checkpoints`)."""
+        self._call("DeleteItem", "delete_item", f"delete the lease of {key}", Key={"leaseKey": {"S": key}})
 
     def create(self, lease: Lease) -> bool:
         """Adds a lease; False when there is one for that shard already."""
@@ -224,7 +169,7 @@ class LeaseTable:
 
     def replace(self, old: Lease, new: Lease) -> None:
         """Writes `new` where the row's owner and counter are still those of `old`, else raises `LeaseLost`."""
-        expression, names, values = _update(old, new)
+        expression, names, values = update_of(old, new)
         try:
             self._call(
                 "UpdateItem",
@@ -232,7 +177,7 @@ class LeaseTable:
                 f"update the lease of {old.shard_id}",
                 Key={"leaseKey": {"S": old.shard_id}},
                 UpdateExpression=expression,
-                ConditionExpression=_unchanged(old, values),
+                ConditionExpression=unchanged(old, values),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
             )
@@ -249,7 +194,10 @@ class LeaseTable:
             Key={"leaseKey": {"S": new.shard_id}},
             ConsistentRead=True,
         )
-        found = Lease.from_item(reply["Item"]) if "Item" in reply else None
+        try:
+            found = Lease.from_item(reply["Item"]) if "Item" in reply else None
+        except ValueError:
+            found = None
         return (
             found is not None
             and new.owner is not None
@@ -259,7 +207,7 @@ class LeaseTable:
     def delete(self, lease: Lease) -> bool:
         """Removes a lease if nobody has touched it since; False when somebody has."""
         values: dict[str, Any] = {}
-        condition = _unchanged(lease, values)
+        condition = unchanged(lease, values)
         try:
             self._call(
                 "DeleteItem",
@@ -274,34 +222,7 @@ class LeaseTable:
         return True
 
 
-def _unchanged(lease: Lease, values: dict[str, Any]) -> str:
-    """The condition that a row is as we saw it; its values are added to `values`."""
-    values[":seenCounter"] = {"N": str(lease.counter)}
-    if lease.owner is None:
-        return "leaseCounter = :seenCounter AND attribute_not_exists(leaseOwner)"
-    values[":seenOwner"] = {"S": lease.owner}
-    return "leaseCounter = :seenCounter AND leaseOwner = :seenOwner"
-
-
-def _update(old: Lease, new: Lease) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Expression, names and values that turn one row into the other, touching only what differs."""
-    before, after = old.to_item(), new.to_item()
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    removed = [name for name in before if name not in after]
-    if "checkpoint" in changed or "checkpointSubSequenceNumber" in changed:
-        # KCL's two-phase checkpoints: what was pending is overtaken by ours.
-        removed += ["pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState"]
-    if "leaseOwner" in changed:
-        removed += ["checkpointOwner"]  # KCL 3's hand-over: we don't wait for it
-    names = {f"#{name}": name for name in (*changed, *removed)}
-    values = {f":{name}": value for name, value in changed.items()}
-    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changed)
-    if removed:
-        expression += " REMOVE " + ", ".join(f"#{name}" for name in removed)
-    return expression, names, values
-
-
-class MemoryLeases:
+class MemoryLeases(LeaseStore):
     """Leases of a job without DynamoDB (`--checkpoints none`): positions then live in the runner's state alone."""
 
     def __init__(self) -> None:
@@ -310,9 +231,9 @@ class MemoryLeases:
     def create_if_missing(self) -> None:
         """Nothing to make."""
 
-    def scan(self) -> list[Lease]:
+    def rows(self) -> Rows:
         """All leases."""
-        return list(self._leases.values())
+        return Rows(list(self._leases.values()), [])
 
     def create(self, lease: Lease) -> bool:
         """Adds a lease; False when there is one for that shard already."""

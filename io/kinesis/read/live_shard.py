@@ -13,9 +13,10 @@ from collections.abc import Callable
 from penstock.io.aws.session import AwsSession
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import ShardStatus
-from penstock.io.errors import AccessDenied, NotFound, PenstockError
+from penstock.io.errors import AccessDenied, NotFound, PenstockError, StateError
 from penstock.io.kinesis.kpl._deaggregation import HashRange
 from penstock.io.kinesis.lease.held_shard import HeldShard
+from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease
 from penstock.io.kinesis.positions import AT_TIMESTAMP, Position
 from penstock.io.kinesis.read.fetching import FetchPool
@@ -33,6 +34,7 @@ _LOGGER = logging.getLogger(__name__)
 _NOT_NOW_S = 0.25
 _NO_ROOM_S = 0.05
 _MISSING_S = 1.0
+_NOTE_EVERY_MS = 60_000
 
 
 class ReplyRoom:
@@ -81,7 +83,7 @@ class ReadContext:
         metrics: KCL's metrics; None without.
         clock: seconds that only go forward.
         look_soon: wakes the coordinator, because a shard has ended.
-        is_missing: asks whether the stream has no such shard now.
+        view: what the stream says of itself.
         closed: is told each shard that is closed.
     """
 
@@ -95,7 +97,7 @@ class ReadContext:
     metrics: ReadMetrics | None
     clock: Callable[[], float]
     look_soon: Callable[[], None]
-    is_missing: Callable[[str], bool]
+    view: StreamView
     closed: Callable[["LiveShard"], None]
 
 
@@ -115,6 +117,7 @@ class LiveShard(HeldShard):
     def __init__(self, context: ReadContext, lease: Lease, shard: Shard | None, start: Position) -> None:
         super().__init__(lease, start, context.lock)
         self._context = context
+        facts = context.view.facts
         started_s = context.options.initial_timestamp
         if lease.started_ms is not None and start != AT_TIMESTAMP:
             started_s = lease.started_ms / 1000
@@ -122,15 +125,18 @@ class LiveShard(HeldShard):
             lease.shard_id,
             start,
             started_s,
-            HashRange.of(shard.start, shard.end) if shard is not None else None,
+            None
+            if shard is None or facts is None or facts.keys_by_service
+            else HashRange.of(shard.start, shard.end),
             context.options,
             context.client,
             context.clock,
         )
+        self.reader.retention_s = 3600.0 * (24 if facts is None else facts.retention_h)
+        self.reader.read_until_s = None if lease.read_until_ms is None else lease.read_until_ms / 1000
 
     def start(self) -> None:
         """Begins to fetch."""
-        _LOGGER.info("reading %s from %s", self.reader, self.progress.fetched.text())
         if not self.progress.ended:
             self._context.pool.add(self.step)
 
@@ -159,9 +165,7 @@ class LiveShard(HeldShard):
         try:
             pause = reader.read(self._deliver, begun)
             success = True
-            if pause is None:
-                self._end()
-            return pause
+            return self._end() if pause is None else pause
         except CallFailed as failure:
             return self._failed(failure)
         finally:
@@ -182,17 +186,38 @@ class LiveShard(HeldShard):
             progress.withdraw(stretch)
         return False
 
-    def _end(self) -> None:
-        """The shard is closed and read to its end."""
+    def _end(self) -> float | None:
+        """The last reply has no next iterator. That is the shard's end only if the service says so elsewhere too.
+
+        One such reply for an open shard has been seen; taken for the end, it would lose all that is still to come.
+        """
+        context, reader = self._context, self.reader
+        if reader.millis_behind or not (reader.children or context.view.proves_end(self.shard_id)):
+            return reader.open_again()
+        reader.finished = True
+        self._finish()
+        return None
+
+    def _finish(self) -> None:
         with self._context.lock:
+            self.children = self.reader.children
             self.progress.ended = True
         self._context.look_soon()
 
     def _failed(self, failure: CallFailed) -> float | None:
         context, reader = self._context, self.reader
         pause = reader.back_off(failure)
-        if failure.code == "ResourceNotFoundException":
-            return self._missing()
+        try:
+            if failure.code == "ResourceNotFoundException":
+                return self._missing()
+            if failure.code == "InvalidArgumentException":
+                context.view.describe()  # a stream that was made anew doesn't know our positions
+        except (AccessDenied, NotFound, StateError) as error:
+            reader.finished = True
+            context.source.fail(error)
+            return None
+        except PenstockError:
+            return _MISSING_S  # a fault that may pass
         if pause is None:
             reader.finished = True
             context.source.fail(failure.explain(context.session, str(reader), f"read {reader}"))
@@ -200,19 +225,11 @@ class LiveShard(HeldShard):
 
     def _missing(self) -> float | None:
         """The service doesn't know the shard: it is gone with the retention, or the whole stream is."""
-        reader = self.reader
-        try:
-            if not self._context.is_missing(self.shard_id):
-                return _MISSING_S
-        except (AccessDenied, NotFound) as failure:
-            self._context.source.fail(failure)
-            reader.finished = True
-            return None
-        except PenstockError:
-            return _MISSING_S  # a fault that may pass
-        _LOGGER.warning("%s has passed its retention; taking it for finished", reader)
-        reader.finished = True
-        self._end()
+        if not self._context.view.has_passed_retention(self.shard_id):
+            return _MISSING_S
+        _LOGGER.warning("%s has passed its retention; taking it for finished", self.reader)
+        self.reader.finished = True
+        self._finish()
         return None
 
     def _sample(self, begun: float, user_records: int, data_bytes: int, *, success: bool) -> None:
@@ -232,6 +249,13 @@ class LiveShard(HeldShard):
         if success and reader.millis_behind is not None:
             values["MillisBehindLatest"] = float(reader.millis_behind)
         context.metrics.sample(self.shard_id, values)
+
+    def read_until_ms(self) -> int | None:
+        """The time of the last reply that left nothing to read or deliver, where the row is far behind it."""
+        until_s, written_ms = self.reader.read_until_s, self.lease.read_until_ms or 0
+        if until_s is None or not self.progress.idle or until_s * 1000 < written_ms + _NOTE_EVERY_MS:
+            return None
+        return int(until_s * 1000)
 
     # -- for whoever looks -----------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from penstock.io.chain.source_status import Peer
 from penstock.io.errors import PeerError, PenstockError
 from penstock.io.kinesis.lease.checkpoints import Stretch
 from penstock.io.kinesis.lease.coordinator import Coordinator
+from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease, LeaseStore, LeaseTable, MemoryLeases
 from penstock.io.kinesis.lease.worker_names import name_worker
 from penstock.io.kinesis.positions import SHARD_END, Position, read_marks, write_marks
@@ -33,6 +34,7 @@ from penstock.io.kinesis.read.live_shard import LiveShard, ReadContext, ReplyRoo
 from penstock.io.kinesis.read.metrics import ReadMetrics
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
+from penstock.io.kinesis.stream_facts import StreamFacts, describe_stream
 from penstock.io.kinesis.wire.client import KinesisClient, connect
 
 __all__ = ["KinesisLive"]
@@ -54,6 +56,7 @@ class KinesisLive(LiveSource):
         client: likewise.
         store: likewise.
         shards: lists the stream's shards; likewise.
+        describe: asks for the stream's facts; likewise.
         clock: seconds that only go forward.
         pool: for tests; else `fetch_threads` threads.
 
@@ -71,6 +74,7 @@ class KinesisLive(LiveSource):
         client: KinesisClient | None = None,
         store: LeaseStore | None = None,
         shards: Callable[[], list[Shard]] | None = None,
+        describe: Callable[[], StreamFacts] | None = None,
         clock: Callable[[], float] = time.monotonic,
         pool: FetchPool | None = None,
     ) -> None:
@@ -90,9 +94,14 @@ class KinesisLive(LiveSource):
                 else MemoryLeases()
             )
         self._store = store
+        self._view = StreamView(
+            shards or (lambda: list_shards(self._session, options.kinesis_stream_name)),
+            describe or (lambda: describe_stream(self._session, options.kinesis_stream_name)),
+            clock,
+        )
         self._coordinator: Coordinator[LiveShard] = Coordinator(
             store,
-            shards or (lambda: list_shards(self._session, options.kinesis_stream_name)),
+            self._view,
             options,
             name_worker(),
             self._open_shard,
@@ -124,7 +133,7 @@ class KinesisLive(LiveSource):
             metrics=self._metrics,
             clock=clock,
             look_soon=self._wake.set,
-            is_missing=self._coordinator.shard_is_missing,
+            view=self._view,
             closed=self._shard_closed,
         )
 
@@ -209,8 +218,21 @@ class KinesisLive(LiveSource):
 
     @property
     def connected(self) -> bool:
-        """Whether every shard that can be read is read, by us or by another worker."""
-        return self._coordinator.settled
+        """Whether every shard of the stream is read: by another worker seen alive, or by us, at least once."""
+        return self._coordinator.settled and not self._never_read()
+
+    def _never_read(self) -> list[LiveShard]:
+        with self._changed:
+            return [s for s in self._held() if not s.reader.replies and not s.progress.ended]
+
+    def unread(self) -> list[str]:
+        """One line per shard of the stream that nobody reads, or row that can't be used, and why."""
+        coordinator = self._coordinator
+        troubles = [
+            trouble.text for key, trouble in coordinator.troubles.items() if key not in coordinator.unread
+        ]
+        never = [f"{shard.reader} has not been read yet" for shard in self._never_read()]
+        return [*coordinator.unread.values(), *troubles, *never]
 
     def peers(self) -> list[Peer]:
         """The shards that we read."""

@@ -11,18 +11,25 @@ from penstock.io.aws.account_preflight import (
 )
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.aws.table_preflight import table_trials
-from penstock.io.kinesis.lease.table import LeaseTable
+from penstock.io.errors import NotFound, StateError
+from penstock.io.kinesis.lease._ownership import may_reset, sort_rows
+from penstock.io.kinesis.lease.own_rows import all_in_one
+from penstock.io.kinesis.lease.table import LeaseTable, Rows
+from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.read.policy import read_statements
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.shard_map import Shard, list_shards
+from penstock.io.kinesis.stream_facts import describe_stream
 from penstock.io.kinesis.stream_preflight import SHARDS, STREAM, StreamTrials
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.preflight.iam import narrowed
-from penstock.io.preflight.trials import Finding, Trial, fine, not_tried, require_quick
+from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick
 
 __all__ = ["prepare_read", "read_trials", "require_readable"]
 
 ITERATOR = "kinesis:GetShardIterator"
 RECORDS = "kinesis:GetRecords"
+ROWS = "lease table rows"
 
 
 def require_readable(options: KinesisReadOptions, aws: AwsOptions) -> None:
@@ -37,21 +44,44 @@ def require_readable(options: KinesisReadOptions, aws: AwsOptions) -> None:
 
 
 def prepare_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
-    """Makes the lease table where it isn't there; with `reset_checkpoints` deletes the application's leases.
+    """Makes the lease table where it isn't there; with `reset_checkpoints` deletes the stream's leases.
 
-    Once a job: a worker that starts anew later must find them.
+    Once per job: a worker that starts anew later must find them.
 
     Raises:
+        StateError: a row is another stream's, or can't be used; one line that says which and what to do.
         PenstockError: one line that says what is missing.
     """
     if options.checkpoints != "dynamodb":
         return
-    table = LeaseTable(AwsSession(aws), options.application_name)
+    session = AwsSession(aws)
+    table = LeaseTable(session, options.application_name)
     table.create_if_missing()
-    leases = table.scan()
+    rows = table.rows()
+    if not rows.leases and not rows.broken:
+        return
+    identity = describe_stream(session, options.kinesis_stream_name).identity
     if options.reset_checkpoints:
-        for lease in leases:
-            table.delete(lease)
+        for key in _to_reset(rows, identity):
+            table.forget(key)
+        rows = table.rows()
+    shards = list_shards(session, options.kinesis_stream_name)
+    trouble = _first_trouble(rows, shards, identity, table.name)
+    if trouble is not None:
+        raise StateError(trouble)
+
+
+def _to_reset(rows: Rows, identity: StreamIdentity) -> list[str]:
+    """The keys of the rows that `--reset_checkpoints` deletes: all but those that say they are another stream's."""
+    keys = [(lease.shard_id, None if lease.stream is None else lease.stream.arn) for lease in rows.leases] + [
+        (broken.key, broken.stream) for broken in rows.broken
+    ]
+    return [key for key, arn in keys if may_reset(key, arn, identity)]
+
+
+def _first_trouble(rows: Rows, shards: list[Shard], identity: StreamIdentity, table: str) -> str | None:
+    _, troubles = sort_rows(rows, {shard.shard_id: shard for shard in shards}, identity, table)
+    return all_in_one(troubles) if troubles else None
 
 
 def read_trials(options: KinesisReadOptions, account: AwsAccount) -> list[Trial]:
@@ -81,9 +111,40 @@ def read_trials(options: KinesisReadOptions, account: AwsAccount) -> list[Trial]
             option="--application_name",
             statements=statements,
         )
+        trials.append(Trial(ROWS, _LeaseRows(options, stream).look, after=(SHARDS, "dynamodb:Scan")))
     if options.metrics == "cloudwatch":
         trials.append(metrics_trial(account, options.application_name, statements, (CREDENTIALS,)))
     return trials
+
+
+class _LeaseRows:
+    """Looks whether the rows of the lease table are this stream's, and which open shards have none."""
+
+    def __init__(self, options: KinesisReadOptions, stream: StreamTrials) -> None:
+        self._options = options
+        self._stream = stream
+
+    def look(self) -> Finding:
+        options, stream = self._options, self._stream
+        try:
+            rows = LeaseTable(stream.account.session, options.application_name).rows()
+        except NotFound:
+            return not_tried("the table isn't there yet")
+        facts = stream.facts
+        if facts is None:
+            return not_tried("the stream could not be looked at")
+        if options.reset_checkpoints:
+            forgotten = set(_to_reset(rows, facts.identity))
+            rows = Rows(
+                [lease for lease in rows.leases if lease.shard_id not in forgotten],
+                [broken for broken in rows.broken if broken.key not in forgotten],
+            )
+        trouble = _first_trouble(rows, stream.shards, facts.identity, options.application_name)
+        if trouble is not None:
+            return failed(StateError(trouble))
+        known = {lease.shard_id for lease in rows.leases}
+        fresh = sum(not shard.closed and shard.shard_id not in known for shard in stream.shards)
+        return fine(f"{len(known)} rows, all of this stream; {fresh} open shards have none yet")
 
 
 class _FirstRecord:

@@ -15,8 +15,8 @@ Pace (per shard, service's limits): `shard_reads_per_second` from the start of o
 Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
 """
 
+import datetime
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -25,8 +25,16 @@ from penstock.io.backoff import delays
 from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggregate_all
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.wire.calls import CallFailed, GetRecordsReply, KinesisClient, Record
+from penstock.io.kinesis.wire.calls import (
+    CallFailed,
+    ChildShard,
+    GetRecordsReply,
+    KinesisClient,
+    Record,
+    bad_reply,
+)
 from penstock.io.meters import METERS
+from penstock.io.rarely import Rarely
 from penstock.transforms.batch import Event
 
 __all__ = ["Deliver", "Piece", "ShardReader"]
@@ -48,6 +56,8 @@ _REPLY_BYTES = 2 << 20
 _FEWEST_RECORDS = 50
 _FIRST_ESTIMATE = _REPLY_BYTES
 _WARN_EVERY_S = 60.0
+_MAX_DIGITS = 129
+_LATEST_TIME_S = 1e11
 _LATE_S = 2.0
 """A read that is so late (a busy pool, a slow reply) says nothing yet of how far the shard is behind."""
 
@@ -76,6 +86,7 @@ class ShardReader:
         options: what to read, how fast.
         client: makes the calls.
         clock: seconds that only go forward.
+        wall: seconds since 1970.
 
     Attributes:
         finished: whether there will be no further step.
@@ -85,6 +96,10 @@ class ShardReader:
         out_of_range: user records outside the shard's hash keys.
         throttled: replies that asked for less.
         estimate: bytes that the next reply may hold.
+        replies: how many replies there were.
+        children: the shards that the last reply names as going on where this one ends.
+        read_until_s: everything that arrived before was read then, in seconds since 1970; None when that isn't known.
+        retention_s: for so long the stream keeps records, in seconds.
     """
 
     def __init__(
@@ -96,12 +111,17 @@ class ShardReader:
         options: KinesisReadOptions,
         client: KinesisClient,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.shard_id = shard_id
         self.finished = False
         self.at_tip = False
         self.millis_behind: int | None = None
         self.records = self.user_records = self.data_bytes = self.out_of_range = self.throttled = 0
+        self.replies = 0
+        self.children: list[ChildShard] = []
+        self.read_until_s: float | None = None
+        self.retention_s = 24 * 3600.0
         self._position = start
         self._started_s = started_s
         self._hash_range = None if hash_range is None or hash_range.is_everything else hash_range
@@ -109,14 +129,16 @@ class ShardReader:
         self._settings = options.settings
         self._client = client
         self._clock = clock
+        self._wall = wall
         self._iterator: str | None = None
         self._expected: int | None = None
         self.estimate = _FIRST_ESTIMATE
-        self._due = 0.0
+        self._due = clock()
         self._limit = self._settings.maxRecords
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
-        self._warned = -math.inf
+        self._said = Rarely(_WARN_EVERY_S, clock)
+        self._pauses = delays(0.25, 5.0)
 
     def __str__(self) -> str:
         return f"shard {self.shard_id} of stream {self._options.stream_name}"
@@ -127,13 +149,13 @@ class ShardReader:
         That is what the last reply said, and from then on it grows with the clock while a read that is due is not
         answered: no room for it, since the sink has not taken what was read before; a throttled or unreachable stream.
         """
-        if self.millis_behind is None:
-            return None
         late = 0.0 if self.finished else now - self._due
-        return self.millis_behind / 1000 + (late if late > _LATE_S else 0.0)
+        if not self.replies:
+            return late if late > _LATE_S else None
+        return (self.millis_behind or 0) / 1000 + (late if late > _LATE_S else 0.0)
 
     def read(self, deliver: Deliver, begun: float) -> float | None:
-        """Makes one read; returns the seconds until the next one, None when the shard is read to its end (`finished`).
+        """Makes one read; returns the seconds until the next one, None when there is no next iterator.
 
         Args:
             deliver: takes what was read, piece by piece.
@@ -144,8 +166,9 @@ class ShardReader:
         """
         if self._iterator is None:
             self._iterator = self._open()
-        limit = self._limit
+        limit, now_s = self._limit, self._wall()
         reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
+        _require_sense(reply)
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         size = self._take_in(reply, deliver)
@@ -157,10 +180,12 @@ class ShardReader:
             self._limit = min(self._settings.maxRecords, wanted)
         self._iterator = reply.next_shard_iterator
         self.millis_behind = reply.millis_behind_latest
+        self.replies += 1
+        self.children = reply.child_shards
+        if not reply.millis_behind_latest:
+            self.read_until_s = now_s
         self.at_tip = not reply.records and not reply.millis_behind_latest
         if self._iterator is None:
-            self.finished = True
-            self.at_tip = True
             return None
         # Some emulators always say 0: a large reply then means that more is waiting.
         more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
@@ -307,10 +332,28 @@ class ShardReader:
     # -- what goes wrong -------------------------------------------------------------------------------
 
     def _report_trimmed(self, why: str) -> None:
+        """Says that records may be lost, unless everything was read until less than the retention ago."""
+        until_s = self.read_until_s
+        if until_s is not None and self._wall() - until_s < self.retention_s:
+            return
+        unless = ""
+        if until_s is not None:
+            since = datetime.datetime.fromtimestamp(until_s, datetime.UTC)
+            unless = f", if anything arrived after {since:%Y-%m-%d %H:%M:%SZ}"
         _LOGGER.warning(
-            "%s: position %s %s. Reading on from the oldest record there is; what lay between is lost.",
-            self, self._position.text(), why,
+            "%s: position %s %s. Reading on from the oldest record there is; what lay between is lost%s.",
+            self, self._position.text(), why, unless,
         )  # fmt: skip
+
+    def open_again(self) -> float:
+        """The last reply had no next iterator, but the shard hasn't ended: reads on from the position, after a pause."""
+        self.at_tip = False
+        if self._said.due("open again"):
+            _LOGGER.warning(
+                "%s: a reply has no NextShardIterator, but the shard is open and names no children. Reading on from %s.",
+                self, self._position.text(),
+            )  # fmt: skip
+        return next(self._pauses)
 
     def back_off(self, failure: CallFailed) -> float | None:
         """The seconds until the next try after a read that failed; None when another try is of no use."""
@@ -332,8 +375,23 @@ class ShardReader:
         if failure.code == "ResourceNotFoundException":
             self._iterator = None
         elif failure.retriable:
-            if self._clock() - self._warned >= _WARN_EVERY_S:
-                self._warned = self._clock()
+            if self._said.due():
                 _LOGGER.warning("%s: %s; trying again", self, failure)
             return next(self._backoff)
         return None
+
+
+def _require_sense(reply: GetRecordsReply) -> None:
+    """A reply whose JSON is right may still hold nonsense, which must not end the job: it is asked for again."""
+    numbers = [record.sequence_number for record in reply.records]
+    if not numbers:
+        return
+    together = "".join(numbers)
+    if (
+        not (together.isascii() and together.isdigit() and all(numbers))
+        or len(max(numbers, key=len)) > _MAX_DIGITS
+    ):
+        raise bad_reply(operation="GetRecords", what="a sequence number is no number")
+    times = [record.approximate_arrival_timestamp for record in reply.records]
+    if not 0 <= min(times) <= max(times) < _LATEST_TIME_S:
+        raise bad_reply(operation="GetRecords", what="an arrival time is no time")

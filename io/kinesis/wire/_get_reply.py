@@ -34,8 +34,8 @@ class _ShortReply(_Reply, rename="pascal", kw_only=True):
 
 class _RawRecord(msgspec.Struct, rename="pascal", gc=False):
     sequence_number: str
-    partition_key: str
     data: msgspec.Raw
+    partition_key: str = ""
     approximate_arrival_timestamp: float = 0.0
 
 
@@ -45,8 +45,8 @@ class _RawReply(_Reply, rename="pascal", kw_only=True):
 
 class _CutRecord(msgspec.Struct, rename="pascal", gc=False):
     sequence_number: str
-    partition_key: str
     data: str
+    partition_key: str = ""
     approximate_arrival_timestamp: float = 0.0
 
 

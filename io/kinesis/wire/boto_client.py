@@ -68,28 +68,10 @@ class BotoClient:
         if stream and stream.startswith("arn:"):
             request["StreamARN"] = stream
         reply = self._call("GetRecords", "get_records", request)
-        records = [
-            Record(
-                each["SequenceNumber"],
-                each["Data"],
-                each["PartitionKey"],
-                each["ApproximateArrivalTimestamp"].timestamp()
-                if "ApproximateArrivalTimestamp" in each
-                else 0.0,
-            )
-            for each in reply["Records"]
-        ]
-        children = [
-            ChildShard(
-                each["ShardId"],
-                each["ParentShards"],
-                HashKeyRange(each["HashKeyRange"]["StartingHashKey"], each["HashKeyRange"]["EndingHashKey"]),
-            )
-            for each in reply.get("ChildShards") or ()
-        ]
-        return GetRecordsReply(
-            records, reply.get("NextShardIterator"), reply.get("MillisBehindLatest"), children
-        )
+        try:
+            return _reply_of(reply)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise bad_reply(operation="GetRecords", what="the reply is not what the API promises") from error
 
     def get_shard_iterator(
         self,
@@ -103,6 +85,8 @@ class BotoClient:
         """An iterator of a shard."""
         request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
         reply = self._call("GetShardIterator", "get_shard_iterator", request)
+        if not isinstance(reply.get("ShardIterator"), str):
+            raise bad_reply(operation="GetShardIterator", what="the reply has no iterator")
         return str(reply["ShardIterator"])
 
     def _call(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +110,7 @@ class BotoClient:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code, text = str(details.get("Code", "")), str(details.get("Message", ""))[:_MAX_TEXT]
             raise CallFailed(operation, code, text, status) from error
-        except ResponseParserError as error:
+        except (ResponseParserError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         except (BotocoreConnectionError, HTTPClientError) as error:
             raise CallFailed(operation, "ConnectionError", str(error)[:_MAX_TEXT], None) from error
@@ -136,3 +120,24 @@ class BotoClient:
 
     def close(self) -> None:
         """Nothing to do: boto's clients belong to the session."""
+
+
+def _reply_of(reply: dict[str, Any]) -> GetRecordsReply:
+    records = [
+        Record(
+            each["SequenceNumber"],
+            each["Data"],
+            each.get("PartitionKey", ""),
+            each["ApproximateArrivalTimestamp"].timestamp() if "ApproximateArrivalTimestamp" in each else 0.0,
+        )
+        for each in reply["Records"]
+    ]
+    children = [
+        ChildShard(
+            each["ShardId"],
+            each["ParentShards"],
+            HashKeyRange(each["HashKeyRange"]["StartingHashKey"], each["HashKeyRange"]["EndingHashKey"]),
+        )
+        for each in reply.get("ChildShards") or ()
+    ]
+    return GetRecordsReply(records, reply.get("NextShardIterator"), reply.get("MillisBehindLatest"), children)

@@ -8,9 +8,10 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from penstock.io.aws.error_codes import EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.session import AwsSession, explain, explain_code
-from penstock.io.errors import PenstockError
+from penstock.io.errors import PeerError, PenstockError
 
 __all__ = [
+    "NONSENSE",
     "CallFailed",
     "ChildShard",
     "GetRecordsReply",
@@ -22,6 +23,7 @@ __all__ = [
     "Record",
     "bad_reply",
     "iterator_request",
+    "not_promised",
     "not_signed",
     "stream_argument",
     "stream_arn",
@@ -55,11 +57,14 @@ class PutRecordsReply(msgspec.Struct, rename="pascal"):
 
 
 class Record(msgspec.Struct, rename="pascal", gc=False):
-    """One Kinesis record; the arrival timestamp is in seconds since 1970, by Kinesis' clock."""
+    """One Kinesis record; the arrival timestamp is in seconds since 1970, by Kinesis' clock.
+
+    The partition key is empty where the service manages keys and the producer gave none.
+    """
 
     sequence_number: str
     data: bytes
-    partition_key: str
+    partition_key: str = ""
     approximate_arrival_timestamp: float = 0.0
 
 
@@ -191,6 +196,15 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
     # A role whose source has expired: who made the call renews that, as it would the call's own credentials.
     expired = isinstance(error, ClientError) and code in EXPIRED_CODES
     return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
+
+
+NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a reply may end in that is not what the API promises, in botocore's parser or in ours."""
+
+
+def not_promised(doing: str) -> PeerError:
+    """The error for such a reply of the control plane. Another try may work."""
+    return PeerError(f"cannot {doing}: the reply is not what the API promises.")
 
 
 def bad_reply(*, operation: str, what: str) -> CallFailed:

@@ -41,6 +41,13 @@ _LARGE = 256 << 10
 """Bytes from which a request's memory is kept for the next one."""
 _MAX_KEPT = 4
 """So much of that memory is kept, 7 MB each at most (what PutRecords takes, in base64)."""
+
+
+class _IteratorReply(msgspec.Struct, rename="pascal"):
+    shard_iterator: str
+
+
+_iterator_reply = msgspec.json.Decoder(_IteratorReply).decode
 _NEXT = b'},{"Data":"'
 _Decoded = TypeVar("_Decoded")
 
@@ -126,8 +133,7 @@ class ThinClient:
     ) -> str:
         """An iterator of a shard."""
         request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
-        reply = self._call("GetShardIterator", orjson.dumps(request), orjson.loads)
-        return str(reply["ShardIterator"])
+        return self._call("GetShardIterator", orjson.dumps(request), _iterator_reply).shard_iterator
 
     def _call(
         self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded]
@@ -159,7 +165,7 @@ class ThinClient:
         if reply.status == 200:
             try:
                 return decode(reply.body)
-            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+            except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError) as error:
                 # Not the error's own text: it may quote the payload.
                 raise CallFailed(
                     operation, "BadReply", "the reply is not what the API promises", None

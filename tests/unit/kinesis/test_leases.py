@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import moto
@@ -64,17 +65,35 @@ def test_a_position_inside_an_aggregated_record_and_the_end_of_a_shard_are_among
 
 
 @pytest.mark.parametrize(
-    "item",
+    ("item", "why"),
     [
-        {"leaseKey": {"S": "Leader"}, "entityType": {"S": "LEADER"}},
-        {"leaseKey": {"S": "x"}},
-        {"leaseKey": {"S": "x"}, "checkpoint": {"S": "mm"}},
-        {"leaseKey": {"S": "x"}, "checkpoint": {"S": ""}},
-        {"leaseKey": {"S": "x"}, "checkpoint": {"N": "5"}},
+        ({"leaseKey": {"S": "Leader"}, "entityType": {"S": "LEADER"}}, None),
+        ({"leaseKey": {"S": "shardId-1"}, "entityType": {"S": "STREAM"}, "checkpoint": {"S": "mm"}}, None),
+        ({"leaseKey": {"S": "x"}}, None),
+        ({"leaseKey": {"S": "shardId-1"}}, "it has no checkpoint"),
+        (
+            {"checkpoint": {"S": "garbage"}},
+            "checkpoint 'garbage' is neither a sequence number nor TRIM_HORIZON",
+        ),
+        ({"checkpoint": {"S": "trim_horizon"}}, "checkpoint 'trim_horizon' is neither"),
+        ({"checkpoint": {"S": ""}}, "checkpoint '' is neither"),
+        ({"checkpoint": {"S": "49:x"}}, "checkpoint '49:x' is neither"),
+        ({"checkpoint": {"N": "5"}}, "checkpoint is of type N, not S"),
+        ({"checkpoint": {"S": "5"}, "leaseCounter": {"S": "7"}}, "leaseCounter is of type S, not N"),
+        (
+            {"checkpoint": {"S": "5"}, "leaseCounter": {"N": "7.5"}},
+            "leaseCounter '7.5' is not a whole number",
+        ),
+        ({"checkpoint": {"S": "5"}, "parentShardId": {"S": "x"}}, "parentShardId is of type S, not SS"),
     ],
 )
-def test_rows_that_are_no_leases_are_skipped(item):
-    assert Lease.from_item(item) is None
+def test_rows_that_are_no_leases_are_skipped_and_broken_ones_say_why(item, why):
+    item = {"leaseKey": {"S": "shardId-1"}, **item}
+    if why is None:
+        assert Lease.from_item(item) is None
+    else:
+        with pytest.raises(ValueError, match=re.escape(why)):
+            Lease.from_item(item)
 
 
 def test_positions_sort_as_kcl_sorts_them():

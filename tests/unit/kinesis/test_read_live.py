@@ -224,16 +224,16 @@ def test_a_table_that_is_away_for_longer_than_a_lease_lasts_costs_time_only(mode
     def away(*_):
         raise Unreachable("cannot use the lease table: no answer.")
 
-    replace, scan = store.replace, store.scan
-    store.replace = store.scan = away
+    replace, rows = store.replace, store.rows
+    store.replace = store.rows = away
     model.put("key", b"meanwhile")
     for _ in range(12):
         clock.now += 1.0
         live.tick()
     live.pool.step_all()
     assert live.take(0.0) is None, "another worker may have the lease by now"
-    store.replace, store.scan = replace, scan
-    clock.now += 2.0
+    store.replace, store.rows = replace, rows
+    clock.now += 5.0  # the longest pause between tries
     assert payloads(read(live)) == [b"meanwhile"]
     assert live.failure is None
     assert 1 <= caplog.text.count("trying again") <= 3, "once a minute for each thing tried"
@@ -377,6 +377,7 @@ def test_a_shard_that_passed_its_retention_is_taken_for_finished(model, clock, c
     model.split(SHARD)
     model.put("key", b"child")
     del model.shards[SHARD]
+    clock.now += 2
     assert payloads(read(live, 6)) == [b"child"]
     assert {lease.shard_id: lease.position for lease in store.scan()}[SHARD] == SHARD_END
     assert "passed its retention" in caplog.text
@@ -386,16 +387,17 @@ def test_a_passing_fault_while_asking_for_a_missing_shard_ends_nothing(model, cl
     live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
     live.tick()
     kept = model.shards.pop(SHARD)
+    clock.now += 2
     listed = model.list_shards
 
     def unreachable():
         raise Unreachable("cannot list the shards: no answer.")
 
-    live.coordinator._list_shards = unreachable
+    live._view._list_shards = unreachable
     live.pool.step_all()
     assert live.failure is None
     model.shards[SHARD] = kept
-    live.coordinator._list_shards = listed
+    live._view._list_shards = listed
     assert payloads(read(live)) == [b"%d" % n for n in range(6)]
 
 

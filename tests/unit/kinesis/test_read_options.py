@@ -9,7 +9,9 @@ from penstock.io.kinesis.read_options import KinesisReadOptions, ReadSettings
 
 
 def options(**given):
-    return KinesisReadOptions(given.pop("kinesis_stream_name", "orders"), **given)
+    return KinesisReadOptions(
+        given.pop("kinesis_stream_name", "orders"), **{"application_name": "app", **given}
+    )
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,14 @@ def options(**given):
         ({"kinesis_stream_name": "a b"}, "--kinesis_stream_name"),
         ({"kinesis_stream_name": "arn:aws:kinesis:us-east-1:12:stream/x"}, "--kinesis_stream_name"),
         ({"application_name": "ab"}, "--application_name"),
+        (
+            {"application_name": ""},
+            "--application_name is required.*goes on with --application_name logstash",
+        ),
+        (
+            {"application_name": "", "checkpoints": "none", "metrics": "cloudwatch"},
+            "--application_name is required",
+        ),
         ({"application_name": "a/b/c"}, "--application_name"),
         ({"initial_position_in_stream": "latest"}, "--initial_position_in_stream"),
         ({"checkpoints": "s3"}, "--checkpoints"),

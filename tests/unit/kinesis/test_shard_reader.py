@@ -27,6 +27,8 @@ class Host:
 
     stopping = False
     failure = None
+    facts = None
+    closed = True
 
     def __init__(self):
         self.chunks = []
@@ -52,9 +54,15 @@ class Host:
         self.chunks.append(chunk)
         return True
 
-    def is_missing(self, shard_id):
+    def has_passed_retention(self, shard_id):
         self.gone = True
         return True
+
+    def describe(self):
+        pass
+
+    def proves_end(self, shard_id):
+        return self.closed
 
     def fail(self, failure):
         self.failures.append(failure)
@@ -86,7 +94,7 @@ class Reading(LiveShard):
         session = AwsSession(AwsOptions(access_key="x", secret_key="x"))
         context = ReadContext(
             options, model, session, host, threading.Condition(), host, None, host, Clock(), lambda: None,
-            host.is_missing, lambda shard: None,
+            host, lambda shard: None,
         )  # fmt: skip
         super().__init__(context, Lease(SHARD, start), None, start)
         host.shard = self
@@ -118,7 +126,14 @@ def host():
 
 
 def reader_of(model, host, start=TRIM_HORIZON, started_s=None, hash_range=None, **options):
-    return Reading(host, KinesisReadOptions("stream", **options), model, start, started_s, hash_range)
+    return Reading(
+        host,
+        KinesisReadOptions("stream", application_name="app", **options),
+        model,
+        start,
+        started_s,
+        hash_range,
+    )
 
 
 def aggregated(*payloads, keys=(b"a",)):
@@ -151,7 +166,7 @@ def test_records_in_order_with_where_they_came_from(model, host):
 def test_an_arn_and_a_name_give_the_same_positions(model, host):
     model.put("key", b"x")
     arn = "arn:aws:kinesis:us-east-1:123456789012:stream/stream"
-    options = KinesisReadOptions(arn)
+    options = KinesisReadOptions(arn, application_name="app")
     Reading(host, options, model, TRIM_HORIZON, None, None).step()
     reader_of(model, host).step()
     assert len({event.origin.position() for event in host.events}) == 1

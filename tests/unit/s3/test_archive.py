@@ -274,7 +274,7 @@ def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ((), "--application_name logstash is the live job's by default"),
+        (("--application_name", "logstash"), "--application_name logstash is the live job's by tradition"),
         (("--application_name", "archive", "--checkpoints", "none"), "--checkpoints none"),
     ],
 )

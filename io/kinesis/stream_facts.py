@@ -1,0 +1,114 @@
+"""`describe_stream` asks the service what a stream is: who it is, how it is made, and how large its records may be.
+
+A name is not an identity: a stream can be deleted and made anew under it. The ARN and the time of creation together are.
+"""
+
+from typing import Any, NamedTuple
+
+from penstock.io.aws.session import AwsSession
+from penstock.io.kinesis.positions import StreamIdentity
+from penstock.io.kinesis.wire.calls import (
+    NONSENSE,
+    not_promised,
+    stream_argument,
+    stream_arn,
+    stream_in_words,
+)
+
+__all__ = ["StreamFacts", "describe_stream", "facts_of"]
+
+_UNKNOWN_RETENTION_H = 24
+_UNKNOWN_RECORD_KIB = 1024
+
+
+class StreamFacts(NamedTuple):
+    """What DescribeStreamSummary says of a stream.
+
+    Attributes:
+        identity: which stream it is.
+        status: ACTIVE, UPDATING, CREATING or DELETING.
+        mode: PROVISIONED or ON_DEMAND.
+        open_shards: how many shards take records.
+        retention_h: hours for which records are kept.
+        key_id: the KMS key that encrypts it; None without.
+        consumers: consumers with enhanced fan-out.
+        max_record_kib: how large a record may be; 1,024 where the service doesn't say.
+        keys_by_service: whether the service puts records into any shard, and may leave partition keys out.
+        warm_mibps: the throughput that an on-demand stream takes at once; None where the service doesn't say.
+    """
+
+    identity: StreamIdentity
+    status: str = "ACTIVE"
+    mode: str = "PROVISIONED"
+    open_shards: int = 0
+    retention_h: int = _UNKNOWN_RETENTION_H
+    key_id: str | None = None
+    consumers: int = 0
+    max_record_kib: int = _UNKNOWN_RECORD_KIB
+    keys_by_service: bool = False
+    warm_mibps: int | None = None
+
+    def in_words(self) -> str:
+        """All of it in one line, as `penstock check` prints it."""
+        mode = "on demand" if self.mode == "ON_DEMAND" else "provisioned"
+        if self.warm_mibps is not None:
+            mode += f" (warm throughput {self.warm_mibps} MiB/s)"
+        keys = ", partition keys managed by the service" if self.keys_by_service else ""
+        encrypted = f"encrypted with {self.key_id}" if self.key_id else "not encrypted by KMS"
+        consumers = f"{self.consumers} consumers with enhanced fan-out"
+        return (
+            f"{self.status}, {mode}{keys}, {self.open_shards} open shards, keeps records {self.retention_h} h, "
+            f"{encrypted}, {consumers}, records up to {self.max_record_kib} KiB"
+        )
+
+
+def facts_of(summary: dict[str, Any], stream: str, region: str) -> StreamFacts:
+    """The facts in a StreamDescriptionSummary as boto3 gives it.
+
+    Args:
+        summary: the reply's StreamDescriptionSummary.
+        stream: the stream's name or ARN, for what an emulator leaves out.
+        region: likewise.
+
+    Raises:
+        One of `NONSENSE`: it is not what the API promises.
+    """
+    created = summary.get("StreamCreationTimestamp")
+    warm = summary.get("WarmThroughput") or {}
+    return StreamFacts(
+        StreamIdentity(
+            str(summary.get("StreamARN") or stream_arn(stream, region)),
+            0 if created is None else round(created.timestamp() * 1000),
+        ),
+        str(summary["StreamStatus"]),
+        str((summary.get("StreamModeDetails") or {}).get("StreamMode", "PROVISIONED")),
+        int(summary.get("OpenShardCount") or 0),
+        int(summary.get("RetentionPeriodHours") or _UNKNOWN_RETENTION_H),
+        str(summary["KeyId"]) if summary.get("EncryptionType") == "KMS" else None,
+        int(summary.get("ConsumerCount") or 0),
+        int(summary.get("MaxRecordSizeInKiB") or _UNKNOWN_RECORD_KIB),
+        summary.get("RecordDistributionStrategy") == "AUTO",
+        None if warm.get("CurrentMiBps") is None else int(warm["CurrentMiBps"]),
+    )
+
+
+def describe_stream(session: AwsSession, stream: str) -> StreamFacts:
+    """The facts of a stream, given its name or ARN.
+
+    Raises:
+        PenstockError: the call failed, or its reply is not what the API promises; one line for the user.
+    """
+    doing = f"describe {stream_in_words(stream)}"
+    resource = stream_arn(stream, session.options.region)
+    try:
+        reply = session.call_explained(
+            "kinesis",
+            "describe_stream_summary",
+            "DescribeStreamSummary",
+            resource,
+            doing,
+            **stream_argument(stream),
+        )
+        return facts_of(reply["StreamDescriptionSummary"], stream, session.options.region)
+    except NONSENSE as error:
+        raise not_promised(doing) from error
