@@ -129,7 +129,7 @@ def test_eight_workers_share_evenly_and_one_that_slept_writes_nothing(tables):
     for batch in slept_with:
         sleeper.acknowledge(batch.receipt.tokens)
     now[0] += 1.0
-    sleeper.coordinator._renew(list(sleeper.coordinator.held.values()))
+    sleeper.renew_all()
     assert sleeper.coordinator.held == {}
     assert {lease.shard_id: lease for lease in tables[0].scan()} == before
     # It is a worker like any other again. Who steals from whom is chance, a look at the table every five seconds:

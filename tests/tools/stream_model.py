@@ -217,6 +217,12 @@ class SteppedLive(KinesisLive):
         self._reopen()
         self._coordinator.tick()
 
+    def renew_all(self) -> None:
+        """Renews every lease now, due or not."""
+        for held in self.coordinator.held.values():
+            held.renew_at = 0.0
+        self.coordinator._lose(self.coordinator._renewals.renew_due(list(self.coordinator.held.values())))
+
     def take_all(self) -> list:
         batches = []
         while (batch := self.take(0.0)) is not None:

@@ -16,28 +16,26 @@ Invariants.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StateError
+from penstock.io.errors import PenstockError
 from penstock.io.kinesis.lease._graph import is_readable, missing_leases
 from penstock.io.kinesis.lease._ownership import Trouble
 from penstock.io.kinesis.lease._plan import LeaseWatch, choose
 from penstock.io.kinesis.lease._unread import find_unread
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.own_rows import OwnRows
+from penstock.io.kinesis.lease.renewals import FOR_GOOD, Renewals
 from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseStore
 from penstock.io.kinesis.lease.worker_names import is_gone
 from penstock.io.kinesis.positions import LATEST, SHARD_END, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
-from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
 from penstock.io.words import in_short
 
@@ -45,17 +43,9 @@ __all__ = ["Coordinator"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_CHECKPOINTS = METERS.counter(
-    "penstock_checkpoints_total", "Checkpoints written to the lease table.", "application"
-)
-_RENEWAL_THREADS = 8
-_FOR_GOOD = (AccessDenied, NotFound, OptionError, StateError)
-"""No other try helps."""
 _WARN_EVERY_S = 60.0
 _PAUSES_S = (1.0, 15.0)
 """The first bound and the last of the pauses between tries of a round that failed."""
-_RENEW_PAUSES_S = (1.0, 5.0)
-"""Shorter: a lease that isn't renewed within the failover time may be taken."""
 
 _Held = TypeVar("_Held", bound=HeldShard)
 
@@ -103,7 +93,6 @@ class Coordinator(Generic[_Held]):
         self._clock = clock
         self._wall_ms = wall_ms
         self._failover_s = settings.failoverTimeMillis / 1000
-        self._renew_s = self._failover_s / 3
         self._look_s = self._failover_s / 2
         self._sync_s = settings.shardSyncIntervalMillis / 1000
         self._watch = LeaseWatch(self._failover_s, gone)
@@ -112,9 +101,8 @@ class Coordinator(Generic[_Held]):
         self._follow_at = clock()
         self._said = Rarely(_WARN_EVERY_S, clock)
         self._pauses: dict[str, Iterator[float]] = {}
-        self._renew_failure: PenstockError | None = None
+        self._renewals: Renewals[_Held] = Renewals(store, options, self._said, clock)
         self._rows = OwnRows(store, view, options.application_name, self._said)
-        self._writers: ThreadPoolExecutor | None = None
 
     @property
     def settled(self) -> bool:
@@ -137,7 +125,7 @@ class Coordinator(Generic[_Held]):
             StateError: the table is not this stream's (at the start), or the stream was made anew.
         """
         now = self._clock()
-        self._renew([each for each in self.held.values() if self._is_due(each, now)])
+        self._lose(self._renewals.renew_due(list(self.held.values())))
         self._attempt("follow ended shards", self._follow_ended)
         if now >= self._sync_at:
             self._attempt("list the shards", self._sync)
@@ -149,7 +137,7 @@ class Coordinator(Generic[_Held]):
         """Runs `action`; a fault that may pass is said once per minute, and tried again after a pause that grows."""
         try:
             action()
-        except _FOR_GOOD:
+        except FOR_GOOD:
             raise
         except PenstockError as error:
             pause = next(self._pauses.setdefault(what, delays(*_PAUSES_S)))
@@ -174,62 +162,6 @@ class Coordinator(Generic[_Held]):
         return max(0.0, min(due) - self._clock())
 
     # -- renewals and checkpoints ----------------------------------------------------------------------
-
-    @staticmethod
-    def _is_due(held: HeldShard, now: float) -> bool:
-        return now >= held.renew_at or (now >= held.checkpoint_at and held.news is not None)
-
-    def _renew(self, due: list[_Held]) -> None:
-        lost: list[_Held] = []
-        failed: list[_Held] = []
-        self._renew_failure = None
-        if len(due) <= 2:
-            results = [self._renew_one(each) for each in due]
-        else:
-            if self._writers is None:
-                self._writers = ThreadPoolExecutor(_RENEWAL_THREADS, thread_name_prefix="kinesis-lease")
-            results = list(self._writers.map(self._renew_one, due))
-        for held, result in zip(due, results, strict=True):
-            if isinstance(result, LeaseLost):
-                lost.append(held)
-            elif isinstance(result, _FOR_GOOD):
-                raise result
-            elif result is not None:
-                failed.append(held)
-                self._warn("renew", result)
-        self._lose(lost)
-        if failed:
-            # Checkpoints wait too: a checkpoint is a renewal, and would be tried again at once.
-            again = self._clock() + next(self._pauses.setdefault("renew", delays(*_RENEW_PAUSES_S)))
-            for held in failed:
-                held.renew_at = max(held.renew_at, again)
-                held.checkpoint_at = max(held.checkpoint_at, again)
-        elif due:
-            self._pauses.pop("renew", None)
-
-    def _renew_one(self, held: HeldShard) -> LeaseLost | PenstockError | None:
-        if self._renew_failure is not None:
-            return self._renew_failure  # the table doesn't answer: one call finds that out, not one per lease
-        news = held.news if self._clock() >= held.checkpoint_at else None
-        try:
-            self._write(held, held.lease.renewed(news, read_until_ms=held.read_until_ms()))
-        except LeaseLost as lost:
-            return lost
-        except PenstockError as error:
-            self._renew_failure = error
-            return error
-        return None
-
-    def _write(self, held: HeldShard, new: Lease) -> None:
-        begun = self._clock()
-        self._store.replace(held.lease, new)
-        if new.position != held.lease.position:
-            held.checkpoint_at = begun + self._options.checkpoint_interval_seconds
-            held.checkpointed_at = begun
-            _CHECKPOINTS.of(self._options.application_name).add()
-        held.lease = new
-        held.valid_until = begun + self._failover_s
-        held.renew_at = begun + self._renew_s
 
     def _lose(self, lost: list[_Held]) -> None:
         if not lost:
@@ -276,7 +208,7 @@ class Coordinator(Generic[_Held]):
                 continue
             children = tuple(sorted(child.shard_id for child in self._view.children_of(held.shard_id)))
             try:
-                self._write(held, held.lease.renewed(SHARD_END, children))
+                self._renewals.write(held, held.lease.renewed(SHARD_END, children))
             except LeaseLost:
                 self._lose([held])
                 continue
@@ -370,9 +302,7 @@ class Coordinator(Generic[_Held]):
         except LeaseLost:
             return None
         held = self._open_shard(new, self._view.shards.get(lease.shard_id))
-        held.valid_until = begun + self._failover_s
-        held.renew_at = begun + self._renew_s
-        held.checkpoint_at = begun + self._options.checkpoint_interval_seconds
+        self._renewals.begin(held, begun)
         with self._lock:
             self.held[lease.shard_id] = held
         held.start()
@@ -383,8 +313,7 @@ class Coordinator(Generic[_Held]):
         held = self.held.get(shard_id)
         if held is None or held.checkpoint <= held.lease.position:
             return None
-        if "renew" not in self._pauses:  # else the table doesn't answer, and its pause counts
-            held.checkpoint_at = -math.inf
+        self._renewals.hurry(held)
         return held.checkpoint
 
     # -- the end ---------------------------------------------------------------------------------------
@@ -401,6 +330,4 @@ class Coordinator(Generic[_Held]):
             except PenstockError as error:
                 _LOGGER.warning("the last checkpoint of %s is not written: %s", held.shard_id, error)
             self._drop(held, lost=False)
-        if self._writers is not None:
-            self._writers.shutdown()
-            self._writers = None
+        self._renewals.close()

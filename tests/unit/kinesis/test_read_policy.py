@@ -107,7 +107,7 @@ def live_a_life(calls):
     work()
     (lease,) = store.scan()
     store.replace(lease, lease.taken_by("other"))  # a write that fails looks at the row again
-    live.coordinator._renew(list(live.coordinator.held.values()))
+    live.renew_all()
     now[0] += 11.0
     work()
     first = next(iter(model.shards))
