@@ -1,6 +1,7 @@
 """The documentation: it builds without a warning, stands alone, and says what the code says."""
 
 import argparse
+import ast
 import html.parser
 import importlib.util
 import os
@@ -160,3 +161,16 @@ def test_alerts_name_metrics_that_the_dashboard_has_too():
     assert names
     for name in names:
         assert name in dashboard, name
+
+
+def test_the_hops_of_an_event_are_where_the_design_says():
+    hops = re.findall(
+        r"^\| \d+ \| `([\w/]+\.py)`: `([\w.]+)` \|", (DOCS / "design.md").read_text(), re.MULTILINE
+    )
+    assert len(hops) == 20
+    for file, name in hops:
+        scope = ast.parse((ROOT / file).read_text()).body
+        for part in name.split("."):
+            found = [node for node in scope if getattr(node, "name", None) == part]
+            assert found, f"docs/design.md: {file} has no {name}"
+            scope = getattr(found[0], "body", [])
