@@ -12,7 +12,15 @@
 
 Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
 further fields define `__reduce__`. No message holds a payload, a credential or a token.
+
+An exception that is kept (to be raised later, again, or by another thread) is kept `without_traceback`. A traceback
+holds the locals of its frames: batches and buffers, and often the keeper itself, a cycle that nothing frees.
 """
+
+import copy
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 __all__ = [
     "AccessDenied",
@@ -24,6 +32,7 @@ __all__ = [
     "ProtocolError",
     "StateError",
     "Unreachable",
+    "without_traceback",
 ]
 
 
@@ -65,3 +74,13 @@ class StateError(PenstockError):
 
 class DeliveryError(PenstockError):
     """An event could be neither written nor set aside as a dead letter. Nothing was acknowledged."""
+
+
+def without_traceback(error: _Error) -> _Error:
+    """Gives a copy of the error that holds nothing but its text and fields; to be kept, or raised again."""
+    try:
+        same = copy.copy(error)
+    except Exception:  # an exception of others that can't be built from its arguments
+        same = error
+    same.__cause__ = same.__context__ = None
+    return same.with_traceback(None)

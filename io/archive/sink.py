@@ -35,7 +35,15 @@ from penstock.io.archive.source import LeaseOnlyKinesis
 from penstock.io.aws.session import AwsOptions
 from penstock.io.backoff import delays
 from penstock.io.chain.live_objects import LIVE, LiveReceipt
-from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PeerError, PenstockError
+from penstock.io.errors import (
+    AccessDenied,
+    DeliveryError,
+    NotFound,
+    OptionError,
+    PeerError,
+    PenstockError,
+    without_traceback,
+)
 from penstock.io.meters import METERS
 from penstock.io.options import display_data_of
 from penstock.io.s3.objects import S3Objects
@@ -198,7 +206,7 @@ class Archive:
         now = self._clock()
         with self._changed:
             if self._failure is not None:
-                raise self._failure
+                raise without_traceback(self._failure)
             if not self._held.isdisjoint(tokens):
                 self._forget_open()
             for event in events:
@@ -228,7 +236,7 @@ class Archive:
                 lambda: self._failure is not None or not self._busy(), max(0.0, deadline - self._clock())
             )
             if self._failure is not None:
-                raise self._failure
+                raise without_traceback(self._failure)
             if not done:
                 message = (
                     f"{self._options.archive} did not take everything within {self._options.stop_timeout:g} s of the stop. "
@@ -364,7 +372,7 @@ class Archive:
         LIVE.fail(error)
         with self._changed:
             if self._failure is None:
-                self._failure = error
+                self._failure = without_traceback(error)
             for shard in self._shards.values():
                 shard.busy = False
             self._changed.notify_all()

@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from penstock.io.chain.source_status import Peer, ShardStatus, SourceStatus
-from penstock.io.errors import DeliveryError, PenstockError
+from penstock.io.errors import DeliveryError, PenstockError, without_traceback
 from penstock.io.meters import METERS
 from penstock.transforms.batch import Event, EventBatch
 
@@ -352,7 +352,7 @@ class LiveSource:
         """This source can't go on (access denied, port taken): wakes the reader, which raises it."""
         with self._changed:
             if self.failure is None:
-                self.failure = failure
+                self.failure = without_traceback(failure)
             self._changed.notify_all()
 
     def idle_for(self, seconds: float) -> bool:

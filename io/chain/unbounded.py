@@ -37,7 +37,7 @@ from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
 from penstock.io.chain.batch_coder import BatchCoder
 from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE, LiveSource
-from penstock.io.errors import OptionError, PenstockError, StateError
+from penstock.io.errors import OptionError, PenstockError, StateError, without_traceback
 from penstock.transforms.batch import EventBatch
 
 __all__ = ["Pacing", "PacingOptions", "Split", "is_in_memory", "read_batches", "readers_of"]
@@ -289,7 +289,7 @@ class _BatchReader(UnboundedReader):
             )
         if self._batch is None and self._live.failure is not None:
             LIVE.fail(self._live.failure)
-            raise self._live.failure
+            raise without_traceback(self._live.failure)
         return self._batch is not None
 
     def get_current(self) -> EventBatch | None:

@@ -24,7 +24,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
+from penstock.io.errors import (
+    AccessDenied,
+    NotFound,
+    OptionError,
+    PeerError,
+    PenstockError,
+    Unreachable,
+    without_traceback,
+)
 from penstock.io.s3.origin import S3Object
 
 __all__ = ["LocalFiles", "ObjectFailure", "ObjectStream", "S3Objects", "SeekableObject"]
@@ -311,17 +319,17 @@ class ObjectStream:
                     return data
                 failure: Exception = ConnectionError("the reply ended before the object did")
             except _BROKEN as error:
-                failure = error
+                failure = without_traceback(error)
             except (Unreachable, PeerError) as error:
                 if isinstance(error, (AccessDenied, NotFound)):
                     raise
-                failure = error
+                failure = without_traceback(error)
             self.close()
             _LOGGER.debug("reading %s again from byte %d (%s)", self._object.url, self.position, failure)
             if attempt < _TRIES - 1 and self._store.stopping.wait(next(waits)):
                 break
         if isinstance(failure, PenstockError):
-            raise failure
+            raise without_traceback(failure)
         message = f"cannot read {self._object.url} beyond byte {self.position}: {type(failure).__name__}. Check the network."
         raise Unreachable(message)
 
@@ -369,7 +377,7 @@ class SeekableObject(io.RawIOBase):
             while part := stream.read(8 << 20):
                 parts.append(part)
         except (PenstockError, ObjectFailure) as error:
-            self.failure = error
+            self.failure = without_traceback(error)
             message = "the object cannot be read any more"
             raise OSError(message) from error
         finally:

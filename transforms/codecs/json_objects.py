@@ -102,7 +102,7 @@ class JsonDecoder(msgspec.Struct):
             if self.expand is not None:
                 parts = self._expanded(event, parts)
         except ValueError as error:
-            yield _Failure(event, error)
+            yield _Failure(event, error.with_traceback(None))  # else its frames would be held with it
             return
         yield from parts
 
@@ -247,7 +247,7 @@ def _parse(event: Event) -> _Parsed | _Failure:
     try:
         return _Parsed(event, document_of(event))
     except ValueError as error:
-        return _Failure(event, error)
+        return _Failure(event, error.with_traceback(None))
 
 
 def _lines(text: bytes) -> list[bytes] | None:

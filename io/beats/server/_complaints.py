@@ -36,4 +36,5 @@ class Complaints:
                 return
         if left_out:
             _LOGGER.warning("%d more clients were disconnected for reasons like these", left_out)
-        _LOGGER.warning("%s is disconnected: %s", client, reason)
+        # The text only: a handler that keeps its records would keep an error with its traceback, and the bytes in it.
+        _LOGGER.warning("%s is disconnected: %s", str(client), str(reason))

@@ -27,9 +27,9 @@ from penstock.io.beats.origin import BeatsClient
 from penstock.io.beats.server._complaints import Complaints
 from penstock.io.beats.server._statistics import Statistics
 from penstock.io.beats.server.connection import Connection
+from penstock.io.beats.server.memory import tame_malloc
 from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.server.tls import ReloadingTls
-from penstock.io.beats.wire._inflate import keep_memory
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import Peer
 from penstock.io.errors import PenstockError
@@ -84,7 +84,7 @@ class BeatsServer(LiveSource):
         self._connections_lock = threading.Lock()
         self._reserved = 0
         self._work: queue.SimpleQueue[list[Chunk] | str] = queue.SimpleQueue()
-        keep_memory()
+        tame_malloc()
         files = options.tls_files()
         self.tls = None if files is None else ReloadingTls(files)
         self._listener = listen(options.host, options.port, share=options.share_port)

@@ -12,23 +12,13 @@ from isal import isal_zlib
 
 from penstock.io.errors import ProtocolError
 
-__all__ = ["RATIO_FREE_BYTES", "inflate", "keep_memory"]
+__all__ = ["RATIO_FREE_BYTES", "inflate"]
 
 RATIO_FREE_BYTES = 8 << 20
 """Every frame may become this large, whatever its ratio."""
 
-
 _FIRST_STEP = 1 << 20  # most windows end within it: one call, no join
 _LARGEST_STEP = 8 << 20
-
-
-def keep_memory() -> None:
-    """Makes glibc's malloc keep what a window was inflated into, for the next one.
-
-    It gives large blocks back to the kernel at once, until it has seen one of that size freed (its dynamic
-    mmap threshold). Without this, each window of 700 KB faults its 180 pages in again: 0.15 CPU-s per million events.
-    """
-    bytearray(2 * _FIRST_STEP)
 
 
 def inflate(data: bytes | memoryview, max_bytes: int, max_ratio: int) -> bytes:

@@ -20,7 +20,8 @@ bounded memory, and a small window costs one stretch.
 
 Other servers differ in these cases; we follow Logstash where Beats depend on it (a new window before
 the last one is full, sequence numbers that start anywhere, several compressed frames in a window).
-Any error is final: the connection must be closed, and every later call raises the same error.
+Any error is final: the connection must be closed, and every later call raises an error of the same text. Only the
+text is kept: a stored exception holds its traceback, that the inflated bytes and this receiver, a cycle (#16).
 """
 
 from typing import NamedTuple
@@ -69,7 +70,7 @@ class Receiver:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._error: ProtocolError | None = None
+        self._error = ""  # why this client can't be understood any more
         self._rest = bytearray()  # not parsed yet: begins with an incomplete frame
         self._need = 1  # bytes of `_rest` without which parsing makes no progress
         self._stack: list[tuple[bytes, int]] = []  # buffers below the top, each with its position
@@ -108,14 +109,14 @@ class Receiver:
         Raises:
             ProtocolError: the bytes aren't Lumberjack, or pass a limit; the text names its option.
         """
-        if self._error is not None:
-            raise self._error
+        if self._error:
+            raise ProtocolError(self._error)
         try:
             return self._next_stretch()
         except ProtocolError as error:
-            self._error = error
+            self._error = str(error)
             self._rest.clear()
-            self._buffer, self._stack, self._payloads = b"", [], []
+            self._buffer, self._stack, self._payloads, self._size = b"", [], [], 0
             raise
 
     def _next_stretch(self) -> Stretch | None:
