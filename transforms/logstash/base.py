@@ -1,0 +1,124 @@
+"""The base of every filter: options declared once and checked at the start, common options, how a filter is written.
+
+A filter is one file in a room of `filters/` with one class, and one line in the table of `filters/__init__.py`:
+
+    class Upper(Filter):
+        '''Writes fields in capitals.'''              # the first line goes to the docs
+
+        name = "upper"
+        options = (
+            Option("fields", "array", required=True, doc="the fields"),
+            Option("tag_on_failure", "array", ["_upper_failure"], doc="tags of an event whose field is no text"),
+        )
+
+        def compile(self) -> Work:                    # once, at the start; errors: raise self.refuse("why", "option")
+            fields = [self.reference(text) for text in self["fields"]]   # a Reference: get, set, remove, each of an event
+            tags = self["tag_on_failure"]
+
+            def work(event: LogEvent) -> bool:        # for each event; no look-up of options here
+                for field in fields:
+                    value = field.get(event)          # MISSING when it isn't there; times are no texts: type(value) is str
+                    if type(value) is not str:
+                        for tag in tags:
+                            event.tag(tag)
+                        return False                  # no success: common options are left out
+                    field.set(event, value.upper())   # notes that the event changed; may raise CannotSet (a FieldError)
+                return True                           # success: add_field, remove_field, add_tag, remove_tag
+
+            return work
+
+- `self["option"]` is the checked value (or its default), `self.given` the names of those that were written.
+- `self.template("%{a}-%{+YYYY}")` gives a function of an event; `reference_of(text)` (language/_references.py) is for
+  names that events make; `self.context` knows `ecs`, `timezone`, `now()`, `allow_code` and `warn(text)`.
+- `self.matched(event)` applies the common options by hand (dissect: once for each mapping); return False then.
+- A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
+- Whatever `work` raises costs this event only: it becomes a dead letter. Catch what Logstash catches.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from penstock.transforms.logstash.common import Step, add_field, add_tag, remove_field, remove_tag
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash.language._references import Reference, reference_or_bad
+from penstock.transforms.logstash.language._sprintf import Template, compile_template
+from penstock.transforms.logstash.options import COMMON, Context, Option, Value, check_options
+
+__all__ = ["Filter", "Option", "Work"]
+
+Work = Callable[[LogEvent], Any]
+"""What a filter does to an event: whether it succeeded, or for filters that make events, the events that go on."""
+
+
+class Filter:
+    """One filter of a configuration, with its options checked.
+
+    Args:
+        given: the options as written, with their places (`Value`), or plain values from Python.
+        context: what holds for the whole chain.
+        where: the filter's own place in the text, (line, column); None in Python.
+
+    Raises:
+        ConfigError: an option is unknown, missing or of the wrong kind; the text says which.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[tuple[Option, ...]]
+    makes_events: ClassVar[bool] = False
+
+    def __init__(
+        self, given: Mapping[str, Any], context: Context, where: tuple[int, int] | None = None
+    ) -> None:
+        self.context = context
+        self._where = where
+        self._places = {name: value.where for name, value in given.items() if isinstance(value, Value)}
+        self.given = frozenset(given)
+        self._values = check_options(self.name, self.options + COMMON, given, context, where)
+        self.matched = self._common()
+        self.work = self.compile()
+
+    def __getitem__(self, option: str) -> Any:
+        return self._values[option]
+
+    def compile(self) -> Work:
+        """The function that does the filter's work; made once."""
+        raise NotImplementedError
+
+    def refuse(self, message: str, option: str | None = None) -> ConfigError:
+        """The error to raise for a configuration that cannot start, with the place of `option` or of the filter."""
+        where = self._places.get(option or "") or self._where or (None, None)
+        subject = self.name if option is None else f"{self.name}: {option}"
+        return ConfigError(f"{subject}: {message}", *where)
+
+    def reference(self, text: Any) -> Reference:
+        """The field that an option names; one that cannot be read fails when an event comes, as in Logstash."""
+        return reference_or_bad(text if isinstance(text, str) else str(text))
+
+    def template(self, value: Any) -> Template:
+        """The function that makes an option's text for an event."""
+        return compile_template(value, self.context.now)
+
+    def _common(self) -> Step:
+        """`add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order, as one function."""
+        steps: list[Step] = []
+        for name, value in self["add_field"].items():
+            values = value if isinstance(value, list) else [value]
+            steps += [add_field(self.template(name), self.template(each)) for each in values]
+        steps += [remove_field(self.template(name)) for name in self["remove_field"]]
+        steps += [add_tag(self.template(tag)) for tag in self["add_tag"]]
+        steps += [remove_tag(self.template(tag)) for tag in self["remove_tag"]]
+        if len(steps) == 1:
+            return steps[0]
+        if not steps:
+            return _nothing
+
+        def apply_all(event: LogEvent) -> None:
+            for step in steps:
+                step(event)
+
+        return apply_all
+
+
+def _nothing(event: LogEvent) -> None:
+    pass

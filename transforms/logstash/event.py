@@ -1,0 +1,125 @@
+"""The event that filters work on: a decoded document, whether it was changed, and whether it was cancelled.
+
+Filters reach its fields by references (`language/_references.py`), which note every change. A filter that works on
+`event.document` itself must set `event.changed`.
+"""
+
+import datetime
+from typing import Any
+
+from penstock.transforms.logstash.language._references import MISSING, are_tags, reference_of
+from penstock.transforms.logstash.language._times import Timestamp, canonical
+
+__all__ = ["MISSING", "LogEvent", "Timestamp", "deep_copy", "event_of"]
+
+
+class LogEvent:
+    """One event on its way through a chain of filters.
+
+    Attributes:
+        document: its fields, `@metadata` among them when there is any.
+        changed: whether the document no longer says what it said.
+        cancelled: whether it was dropped; no filter behind sees it.
+    """
+
+    __slots__ = ("cancelled", "changed", "document")
+
+    def __init__(self, document: dict[str, Any], *, changed: bool = False) -> None:
+        self.document = document
+        self.changed = changed
+        self.cancelled = False
+
+    def get(self, reference: str) -> Any:
+        """A field's value, or None where it is missing or null."""
+        value = reference_of(reference).get(self)
+        return None if value is MISSING else value
+
+    def set(self, reference: str, value: Any) -> None:
+        """Sets a field."""
+        reference_of(reference).set(self, value)
+
+    def remove(self, reference: str) -> Any:
+        """Removes a field; returns what it held, or None."""
+        value = reference_of(reference).remove(self)
+        return None if value is MISSING else value
+
+    def tag(self, tag: str) -> None:
+        """Adds a tag, unless it is there: what filters do with their failure tags."""
+        tags = self.document.get("tags")
+        if tags is None:
+            self.document["tags"] = [tag]
+        elif type(tags) is list:
+            if tag in tags:
+                return
+            tags.append(tag)
+        elif tags == tag:
+            return
+        else:
+            self.document["tags"] = [tags, tag]
+        self.changed = True
+
+    def add_tag(self, tag: str) -> None:
+        """Adds a tag even when it is there already: what the option `add_tag` does."""
+        tags = self.document.get("tags")
+        if type(tags) is list:
+            tags.append(tag)
+        else:
+            self.document["tags"] = [tag] if tags is None else [tags, tag]
+        self.changed = True
+
+    def cancel(self) -> None:
+        """Drops the event."""
+        self.cancelled = True
+
+    def clone(self) -> "LogEvent":
+        """A copy that shares nothing with this one."""
+        return LogEvent(deep_copy(self.document), changed=True)
+
+
+def deep_copy(value: Any) -> Any:
+    """A copy of a JSON value that shares no object or array with it."""
+    if type(value) is dict:
+        return {key: deep_copy(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [deep_copy(inner) for inner in value]
+    return value
+
+
+_UNSET = object()
+
+
+def event_of(document: dict[str, Any], now: str, zone: datetime.tzinfo = datetime.UTC) -> LogEvent:
+    """The event that Logstash makes of a decoded document, which it may change.
+
+    Args:
+        document: as decoded from JSON.
+        now: the time for an event without a readable `@timestamp`, in canonical form.
+        zone: where a time without an offset was read.
+    """
+    event = LogEvent(document)
+    tags = document.get("tags", _UNSET)
+    if tags is not _UNSET and not are_tags(tags):
+        document["_tags"] = tags if type(tags) is list else [tags]
+        document["tags"] = ["_tagsparsefailure"]
+        event.changed = True
+    time = document.get("@timestamp", _UNSET)
+    if time is _UNSET or time is None:
+        document["@timestamp"] = now
+    elif type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
+        try:
+            datetime.datetime.fromisoformat(time)  # the form that Beats write, checked in C
+        except ValueError:
+            _bad_time(event, time, now)
+    elif type(time) is not Timestamp:
+        found = canonical(time, zone) if type(time) is str else None
+        if found is None:
+            _bad_time(event, time, now)
+        else:
+            document["@timestamp"] = str(found)
+    return event
+
+
+def _bad_time(event: LogEvent, time: Any, now: str) -> None:
+    event.document["_@timestamp"] = time
+    event.document["@timestamp"] = now
+    event.tag("_timestampparsefailure")

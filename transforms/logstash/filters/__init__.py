@@ -1,0 +1,23 @@
+"""The filters by name: the table that tells in which file each one is, so that only those in use are loaded."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.transforms.logstash.base import Filter
+
+__all__ = ["FILTERS", "filter_class"]
+
+FILTERS = {
+    "drop": "structure.drop:Drop",
+}
+
+
+def filter_class(name: str) -> "type[Filter] | None":
+    """The class of the filter called `name`, or None where we have none."""
+    place = FILTERS.get(name)
+    if place is None:
+        return None
+    module, _, kind = place.partition(":")
+    found: Any = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+    return found  # type: ignore[no-any-return]
