@@ -44,6 +44,7 @@ setup(
     package_data={
         **{name: ["py.typed"] for name in ("penstock", *(f"penstock.{folder}" for folder in FOLDERS))},
         "penstock.pipelines.status.page": ["page.*"],
+        "penstock.transforms.logstash.filters.patterns": ["legacy/*", "ecs/*"],
     },
     include_package_data=False,  # MANIFEST.in names sources of kernels, which no wheel needs
     ext_modules=kernels(),

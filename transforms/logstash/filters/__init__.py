@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "filter_class"]
 
 FILTERS = {
+    "grok": "parse.grok:Grok",
     "drop": "structure.drop:Drop",
 }
 

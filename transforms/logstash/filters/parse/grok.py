@@ -1,0 +1,201 @@
+"""The filter `grok` reads fields out of a text by patterns."""
+
+import glob
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.filters.parse._grok_expand import (
+    Compiled,
+    GrokError,
+    compile_grok,
+    read_patterns,
+)
+from penstock.transforms.logstash.filters.patterns import pattern_set
+from penstock.transforms.logstash.language._errors import FieldError
+from penstock.transforms.logstash.language._references import Reference, reference_or_bad
+from penstock.transforms.logstash.language._ruby import ruby_text
+
+__all__ = ["Grok"]
+
+Try = Callable[[LogEvent, str, float], bool]
+"""Matches a text and stores what it captured; the third is when the event's time is over."""
+
+
+class Grok(Filter):
+    """Reads fields out of a text by patterns such as `%{COMBINEDAPACHELOG}`."""
+
+    name = "grok"
+    options = (
+        Option("match", "hash", doc="field => pattern, or an array of patterns that are tried in order"),
+        Option("patterns_dir", "array", doc="files, or directories of files, with patterns of your own"),
+        Option("patterns_files_glob", "string", "*", doc="which files of such a directory"),
+        Option("pattern_definitions", "hash", doc="patterns of your own, name => pattern"),
+        Option("break_on_match", "boolean", True, doc="whether the first match ends the filter"),
+        Option("named_captures_only", "boolean", True, doc="whether patterns without a field store nothing"),
+        Option("keep_empty_captures", "boolean", False, doc="whether empty captures are stored"),
+        Option(
+            "overwrite", "array", doc="fields to replace; others become arrays when they are there already"
+        ),
+        Option("target", "field_reference", doc="the field to store everything under"),
+        Option("tag_on_failure", "array", ["_grokparsefailure"], doc="tags of an event that nothing matches"),
+        Option(
+            "tag_on_timeout", "string", "_groktimeout", doc="the tag of an event whose match took too long"
+        ),
+        Option(
+            "timeout_millis", "number", 30000, doc="how long a match may take, in milliseconds; 0: no limit"
+        ),
+        Option(
+            "timeout_scope", "choice", "pattern", choices=("pattern", "event"), doc="what the limit is for"
+        ),
+        Option(
+            "ecs_compatibility",
+            "choice",
+            None,
+            choices=("disabled", "v1", "v8"),
+            doc="which names fields get",
+        ),
+    )
+
+    def compile(self) -> Work:
+        """Compiles every expression once."""
+        patterns = self._patterns()
+        self._overwrite = frozenset(map(str, self["overwrite"]))
+        fields: list[tuple[Reference, list[Try]]] = []
+        for field, expressions in self["match"].items():
+            written = expressions if isinstance(expressions, list) else [expressions]
+            fields.append((self.reference(field), [self._try(ruby_text(each), patterns) for each in written]))
+        failure, on_timeout = [str(tag) for tag in self["tag_on_failure"]], str(self["tag_on_timeout"])
+        break_on_match = self["break_on_match"]
+        limit = float(self["timeout_millis"]) / 1000 if self["timeout_scope"] == "event" else 0.0
+
+        def work(event: LogEvent) -> bool:
+            matched = False
+            ends = time.monotonic() + limit if limit else 0.0
+            try:
+                for field, tries in fields:
+                    if _match(event, field, tries, break_on_match, ends):
+                        matched = True
+                        if break_on_match:
+                            break
+            except TimeoutError:
+                event.tag(on_timeout)
+                return False
+            if not matched:
+                for tag in failure:
+                    event.tag(tag)
+            return matched
+
+        return work
+
+    def _patterns(self) -> dict[str, str]:
+        ecs = (
+            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
+        )
+        patterns = dict(pattern_set(ecs=ecs))
+        for path in map(str, self["patterns_dir"]):
+            found = os.path.join(path, str(self["patterns_files_glob"])) if os.path.isdir(path) else path
+            for name in sorted(glob.glob(found)):
+                if os.path.isdir(name):
+                    continue
+                try:
+                    with open(name, encoding="utf-8") as lines:
+                        patterns |= read_patterns(lines)
+                except (OSError, UnicodeDecodeError) as error:
+                    message = f"cannot read {name}: {error}"
+                    raise self.refuse(message, "patterns_dir") from None
+        for name, pattern in self["pattern_definitions"].items():
+            patterns[name] = ruby_text(pattern)
+        return patterns
+
+    def _try(self, expression: str, patterns: dict[str, str]) -> Try:
+        try:
+            compiled = compile_grok(expression, patterns, named_only=self["named_captures_only"])
+        except GrokError as error:
+            raise self.refuse(str(error), "match") from None
+        return _matcher(compiled, self._store(compiled), float(self["timeout_millis"]) / 1000)
+
+    def _store(self, compiled: Compiled) -> Callable[[LogEvent, tuple[Any, ...]], None]:
+        """Stores the groups of a match."""
+        target, keep_empty = self["target"], self["keep_empty_captures"]
+        if target and "[" not in target:
+            target = f"[{target}]"
+        plan = []
+        for group, name, convert in compiled.captures:
+            inner = name if name.startswith("[") else f"[{name}]"
+            field = reference_or_bad(f"{target}{inner}" if target else name)
+            key = field.text if type(field) is Reference else None
+            plan.append((group - 1, field, key, name in self._overwrite, convert))
+
+        def store(event: LogEvent, groups: tuple[Any, ...]) -> None:
+            document = event.document
+            for group, field, key, overwrite, convert in plan:
+                value = groups[group]
+                if not value and not keep_empty and (value is None or convert is None):
+                    continue
+                if convert is not None and value is not None:
+                    value = convert(value)
+                if key is not None and key not in document:  # nearly always
+                    document[key] = value
+                    event.changed = True
+                    continue
+                held = field.get(event)
+                if overwrite or held is MISSING or held is None:
+                    field.set(event, value)
+                elif type(held) is list:
+                    field.set(event, [*held, value])
+                elif type(held) is str:
+                    field.set(event, [held, value])
+
+        return store
+
+
+def _matcher(compiled: Compiled, store: Callable[[LogEvent, tuple[Any, ...]], None], limit: float) -> Try:
+    search, literals = compiled.search, compiled.literals
+
+    def attempt(event: LogEvent, text: str, ends: float) -> bool:
+        place = 0
+        for literal in literals:
+            place = text.find(literal, place)
+            if place < 0:
+                return False
+            place += len(literal)
+        allowed = limit
+        if ends:
+            allowed = ends - time.monotonic()
+            if allowed <= 0:
+                raise TimeoutError
+        found = search(text, timeout=allowed) if allowed else search(text)
+        if found is None:
+            return False
+        store(event, found.groups())
+        return True
+
+    return attempt
+
+
+def _match(event: LogEvent, field: Reference, tries: list[Try], break_on_match: bool, ends: float) -> bool:
+    """Whether the last expression tried matched the field, or for an array one of its elements."""
+    try:
+        value = field.get(event)
+        if type(value) is str:
+            return _match_text(event, value, tries, break_on_match, ends)
+        if type(value) is list:
+            # Every element is tried: no short cut
+            return any(_match_text(event, ruby_text(each), tries, break_on_match, ends) for each in value)
+        text = "" if value is MISSING else ruby_text(value)
+        return _match_text(event, text, tries, break_on_match, ends)
+    except FieldError:
+        return False
+
+
+def _match_text(event: LogEvent, text: str, tries: list[Try], break_on_match: bool, ends: float) -> bool:
+    matched = False
+    for attempt in tries:
+        matched = attempt(event, text, ends)
+        if matched and break_on_match:
+            return True
+    return matched

@@ -1,0 +1,540 @@
+"""A regular expression in Ruby's syntax (Oniguruma) becomes one of the module `regex`, with the same meaning.
+
+What differs: `\\w \\d \\s \\h` are ASCII while `\\b` and `[[:alpha:]]` go by Unicode; `(?m)` is "dot matches LF" and
+`^ $` always are ends of lines; `\\Z` stands before a final LF and `\\z` at the end; a group without a name captures
+nothing as soon as one has a name; names may repeat and hold anything; `{` that begins no repetition is a character;
+`(?i)` in the middle holds for the rest of its group, alternatives included; a repetition may be repeated.
+
+Beside the text comes what every match must hold: pieces of text, in order. To look for these first is how a line that
+does not match costs a hundredth of the engine's own failure.
+"""
+
+import re
+import string
+from typing import Any, NamedTuple
+
+import regex
+
+_CLASSES = {
+    "w": "0-9A-Za-z_",
+    "d": "0-9",
+    "s": " \\t\\n\\x0b\\f\\r",
+    "h": "0-9a-fA-F",
+}
+_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\x0b", "a": "\a", "e": "\x1b"}
+_POSIX = re.compile(r"\[:(\^?)([a-z]+):\]")
+_QUANTIFIER = re.compile(r"([*+?])|\{(\d*)(,?)(\d*)\}")
+_FLAGS = re.compile(r"\?([imx]*)(-[imx]*)?([:)])")
+_NAMED = re.compile(r"\?(?:<(?![=!])([^>)]*)>|'([^')]*)')")
+_REFERENCE = re.compile(r"[<']([^>']+)[>']")
+_HEX = frozenset(string.hexdigits)
+_SPECIAL = frozenset(".^$*+?{}[]\\|()#&~-")
+_ANY_NAMED = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:<(?![=!])|')")
+_MAX_LITERALS = 4
+
+
+class Translation(NamedTuple):
+    """A translated expression.
+
+    Attributes:
+        text: for the module `regex`.
+        groups: each named group's name and number, in order.
+        literals: texts that stand in everything it matches, in this order and without overlap.
+    """
+
+    text: str
+    groups: tuple[tuple[str, int], ...]
+    literals: tuple[str, ...]
+
+
+class RubyRegexError(ValueError):
+    """An expression that Ruby, or the engine here, does not take."""
+
+
+def translate(pattern: str, *, dot_all: bool = False) -> Translation:
+    """Translates `pattern`.
+
+    Args:
+        pattern: as Ruby writes it, without the slashes.
+        dot_all: whether `.` matches LF from the start (Ruby's option MULTILINE).
+
+    Raises:
+        RubyRegexError: it is no expression.
+    """
+    return _Translator(pattern, dot_all).run()
+
+
+def compile_ruby(pattern: str, *, dot_all: bool = False) -> "regex.Pattern[str]":
+    """The compiled expression. Raises `RubyRegexError` where it is none."""
+    return compile_translation(translate(pattern, dot_all=dot_all), dot_all=dot_all)
+
+
+def compile_translation(translation: Translation, *, dot_all: bool) -> "regex.Pattern[str]":
+    """Compiles what `translate` made. Raises `RubyRegexError`."""
+    flags = regex.V1 | regex.MULTILINE | (regex.DOTALL if dot_all else 0)
+    try:
+        return regex.compile(translation.text, flags)
+    except (regex.error, ValueError, OverflowError, RecursionError) as error:
+        raise RubyRegexError(str(error)) from None
+
+
+class _Frame:
+    """An open group: what follows its end, and the texts that must stand in it."""
+
+    __slots__ = ("alternated", "closing", "current", "flags", "kind", "runs", "start")
+
+    def __init__(self, kind: str, start: int, flags: tuple[bool, bool, bool]) -> None:
+        self.kind = kind
+        self.start = start
+        self.flags = flags
+        self.closing = ""
+        self.runs: list[str] = []
+        self.current = ""
+        self.alternated = False
+
+
+class _Translator:
+    def __init__(self, pattern: str, dot_all: bool) -> None:
+        self._pattern = pattern
+        self._place = 0
+        self._out: list[str] = []
+        self._named = _ANY_NAMED.search(pattern) is not None
+        self._groups: list[tuple[str, int]] = []
+        self._count = 0
+        self._late: list[tuple[int, str, str]] = []  # where in `_out`, `k` or `g`, the name
+        self._flags = (False, dot_all, False)  # i, m, x
+        self._stack = [_Frame("top", 0, self._flags)]
+        self._atom: int | None = None  # where in `_out` the last thing that can be repeated begins
+        self._pending: Any = None  # its text, or its runs, until we know whether it repeats
+        self._greedy: str | None = None  # the simple greedy repetition that was just written
+
+    def run(self) -> Translation:
+        pattern = self._pattern
+        while self._place < len(pattern):
+            self._step(pattern[self._place])
+        self._settle()
+        while self._stack[-1].kind == "rest":
+            self._fold_rest()
+        if len(self._stack) != 1:
+            message = "a group is not closed"
+            raise RubyRegexError(message)
+        top = self._stack[0]
+        self._out.append(top.closing)
+        self._resolve()
+        runs = [] if top.alternated else [run for run in (*top.runs, top.current) if run]
+        return Translation("".join(self._out), tuple(self._groups), _best(runs))
+
+    def _step(self, character: str) -> None:
+        if character == "\\":
+            self._escape()
+        elif character == "[":
+            start = len(self._out)
+            self._settle()
+            self._out.append(self._set())
+            self._begin(start, None)
+        elif character == "(":
+            self._open()
+        elif character == ")":
+            self._close()
+        elif character == "|":
+            self._settle()
+            frame = self._stack[-1]
+            frame.alternated = True
+            self._put("|")
+        elif (
+            character in "*+?{"
+            and (found := _QUANTIFIER.match(self._pattern, self._place))
+            and found[0]
+            not in (
+                "{}",
+                "{,}",
+            )
+        ):
+            self._repeat(found)
+        elif self._flags[2] and character in " \t\n\r\f\v":
+            self._place += 1
+        elif self._flags[2] and character == "#":
+            end = self._pattern.find("\n", self._place)
+            self._place = len(self._pattern) if end < 0 else end + 1
+        elif character in ".^$":
+            start = len(self._out)
+            self._settle()
+            self._put(character)
+            self._begin(start, None)
+        else:
+            self._place += 1
+            self._literal(character)
+
+    # --- what is written ------------------------------------------------------------------------------------------
+
+    def _put(self, text: str) -> None:
+        self._out.append(text)
+        self._place += len(text)
+        self._atom = None
+        self._greedy = None
+
+    def _literal(self, character: str) -> None:
+        self._settle()
+        start = len(self._out)
+        self._out.append("\\" + character if character in _SPECIAL else character)
+        self._begin(start, character)
+
+    def _begin(self, start: int, pending: Any) -> None:
+        self._atom = start
+        self._greedy = None
+        self._pending = pending if pending is not None else ()
+
+    def _settle(self) -> None:
+        """The last thing is not repeated: a character joins the run, anything else ends it."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        frame = self._stack[-1]
+        if isinstance(pending, str):
+            frame.current += "" if self._flags[0] else pending
+            if self._flags[0]:
+                self._end_run()
+        else:
+            self._end_run()
+            frame.runs += pending
+
+    def _end_run(self) -> None:
+        frame = self._stack[-1]
+        if frame.current:
+            frame.runs.append(frame.current)
+            frame.current = ""
+
+    # --- groups ---------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._settle()
+        pattern, place = self._pattern, self._place + 1
+        start = len(self._out)
+        if pattern.startswith("?#", place):
+            end = pattern.find(")", place)
+            self._place = len(pattern) if end < 0 else end + 1
+            return
+        if flags := _FLAGS.match(pattern, place):
+            self._flagged(flags, start)
+            return
+        if named := _NAMED.match(pattern, place):
+            name = named[1] if named[1] is not None else named[2]
+            if not name or name[0].isdigit():
+                message = f"{name!r} is no name of a group"
+                raise RubyRegexError(message)
+            self._count += 1
+            self._groups.append((name, self._count))
+            self._push("group", start, "(", place + len(named[0]))
+            return
+        for prefix in ("?<=", "?<!", "?=", "?!"):
+            if pattern.startswith(prefix, place):
+                self._push("look", start, "(" + prefix, place + len(prefix))
+                return
+        if pattern.startswith("?>", place):
+            self._push("group", start, "(?>", place + 2)
+        elif pattern.startswith("?", place):
+            message = f"the group {pattern[place - 1 : place + 3]} is unknown"
+            raise RubyRegexError(message)
+        elif self._named:
+            self._push("group", start, "(?:", place)
+        else:
+            self._count += 1
+            self._push("group", start, "(", place)
+
+    def _push(self, kind: str, start: int, text: str, place: int) -> None:
+        self._out.append(text)
+        self._stack.append(_Frame(kind, start, self._flags))
+        self._place = place
+        self._atom = self._greedy = None
+
+    def _flagged(self, found: "re.Match[str]", start: int) -> None:
+        on, off = found[1], found[2] or ""
+        now = tuple(
+            (letter in on or was) and letter not in off
+            for letter, was in zip("imx", self._flags, strict=True)
+        )
+        written = ("i" if now[0] else "") + ("s" if now[1] else "")
+        unset = ("" if now[0] else "i") + ("" if now[1] else "s")
+        text = f"(?{written}{'-' + unset if unset else ''}:" if now[:2] != self._flags[:2] else "(?:"
+        place = self._place + 1 + len(found[0])
+        if found[3] == ":":
+            self._push("group", start, text, place)
+        else:  # for the rest of the group that is open
+            self._end_run()
+            self._out.append(text)
+            self._stack[-1].closing += ")"
+            self._stack.append(_Frame("rest", start, self._flags))
+            self._place = place
+            self._atom = self._greedy = None
+        self._flags = (now[0], now[1], now[2])
+
+    def _close(self) -> None:
+        self._settle()
+        while self._stack[-1].kind == "rest":
+            self._fold_rest()
+        if len(self._stack) == 1:
+            message = "a group is closed that was not opened"
+            raise RubyRegexError(message)
+        frame = self._stack.pop()
+        self._out.append(frame.closing + ")")
+        self._place += 1
+        self._flags = frame.flags
+        runs = [run for run in (*frame.runs, frame.current) if run]
+        self._begin(frame.start, () if frame.alternated or frame.kind == "look" else tuple(runs))
+
+    def _fold_rest(self) -> None:
+        rest = self._stack.pop()
+        frame = self._stack[-1]
+        frame.closing = rest.closing + frame.closing
+        if not rest.alternated:
+            frame.runs += [run for run in (*rest.runs, rest.current) if run]
+
+    # --- repetitions ----------------------------------------------------------------------------------------------
+
+    def _repeat(self, found: "re.Match[str]") -> None:
+        simple, least, comma, most = found[1], found[2], found[3], found[4]
+        if self._atom is None:
+            if simple:
+                message = f"nothing to repeat before {simple}"
+                raise RubyRegexError(message)
+            self._place += 1
+            self._literal("{")
+            return
+        start = self._atom
+        self._place += len(found[0])
+        pattern = self._pattern
+        mode = pattern[self._place : self._place + 1]
+        if simple:
+            mode = mode if mode and mode in "?+" else ""
+            text = simple + mode
+        else:
+            mode = mode if mode == "?" and comma else ""
+            text = f"{{{least or '0'}{comma}{most}}}{mode}"
+        self._place += len(mode)
+        greedy = simple if simple and not mode else None
+        if self._greedy is not None and greedy is not None:
+            self._out[-1] = "*" if "*" in (self._greedy + greedy) or self._greedy != greedy else greedy
+            greedy = self._out[-1]
+        else:
+            if self._greedy is not None or (self._out and start < len(self._out) - 1 and self._repeated):
+                self._out.insert(start, "(?:")
+                self._shift(start)
+                self._out.append(")")
+            self._out.append(text)
+        once = simple == "+" or (not simple and int(least or "0") > 0)
+        pending = self._pending
+        self._pending = None
+        self._end_run()
+        if once and pending:
+            if not isinstance(pending, str):
+                self._stack[-1].runs += pending
+            elif not self._flags[0]:
+                self._stack[-1].runs.append(pending)
+        self._atom = start
+        self._repeated = True
+        self._greedy = greedy
+        self._pending = ()
+
+    _repeated = False
+
+    def _shift(self, start: int) -> None:
+        self._late = [(at + (at >= start), kind, name) for at, kind, name in self._late]
+
+    # --- escapes --------------------------------------------------------------------------------------------------
+
+    def _escape(self) -> None:
+        pattern, place = self._pattern, self._place
+        character = pattern[place + 1 : place + 2]
+        if not character:
+            message = "it ends in a backslash"
+            raise RubyRegexError(message)
+        start = len(self._out)
+        self._place += 2
+        if character.lower() in _CLASSES:
+            self._settle()
+            inside = _CLASSES[character.lower()]
+            self._out.append(f"[{'^' if character.isupper() else ''}{inside}]")
+            self._begin(start, None)
+        elif character in "AzZbBGKXR":
+            self._settle()
+            self._out.append(_ANCHORS.get(character, "\\" + character))
+            self._begin(start, None)
+        elif character in "pP" and pattern.startswith("{", place + 2):
+            self._settle()
+            self._out.append(self._property())
+            self._begin(start, None)
+        elif character in "kg" and (found := _REFERENCE.match(pattern, place + 2)):
+            self._settle()
+            self._place = place + 2 + len(found[0])
+            self._late.append((start, character, found[1]))
+            self._out.append("")
+            self._begin(start, None)
+        elif character in "123456789":
+            self._settle()
+            if self._named:
+                message = f"\\{character}: with named groups, refer to one by \\k<name>"
+                raise RubyRegexError(message)
+            self._out.append(f"(?:\\{character})")
+            self._begin(start, None)
+        else:
+            self._place = place
+            self._literal(self._one_escaped())
+
+    def _one_escaped(self) -> str:
+        """The character that an escape stands for; leaves the place behind it."""
+        pattern, place = self._pattern, self._place
+        character = pattern[place + 1 : place + 2]
+        self._place += 2
+        if character in _CONTROLS:
+            return _CONTROLS[character]
+        if character == "x" and pattern.startswith("{", place + 2):
+            return self._code(place + 3, 8, "}")
+        if character == "x":
+            return self._code(place + 2, 2, "")
+        if character == "u":
+            return self._code(place + 2, 4, "")
+        if character == "0":
+            end = place + 2
+            while end < place + 4 and pattern[end : end + 1] in tuple("01234567"):
+                end += 1
+            self._place = end
+            return chr(int(pattern[place + 1 : end], 8))
+        if character == "c" and place + 2 < len(pattern):
+            self._place += 1
+            return chr(ord(pattern[place + 2]) & 0x1F)
+        return character
+
+    def _code(self, start: int, most: int, closing: str) -> str:
+        end = start
+        while end < start + most and self._pattern[end : end + 1] in _HEX and end < len(self._pattern):
+            end += 1
+        self._place = end + len(closing)
+        try:
+            return chr(int(self._pattern[start:end] or "0", 16))
+        except (ValueError, OverflowError):
+            message = f"\\x{self._pattern[start:end]} is no character"
+            raise RubyRegexError(message) from None
+
+    def _property(self) -> str:
+        end = self._pattern.find("}", self._place)
+        if end < 0:
+            message = "\\p{ is not closed"
+            raise RubyRegexError(message)
+        letter = self._pattern[self._place - 1]
+        name = self._pattern[self._place + 1 : end]
+        self._place = end + 1
+        if name.startswith("^"):
+            name = name[1:]
+            letter = "P" if letter == "p" else "p"
+        return f"\\{letter}{{{name}}}"
+
+    # --- classes --------------------------------------------------------------------------------------------------
+
+    def _set(self) -> str:
+        pattern = self._pattern
+        self._place += 1
+        out = ["["]
+        if pattern.startswith("^", self._place):
+            out.append("^")
+            self._place += 1
+        first = True
+        while True:
+            if self._place >= len(pattern):
+                message = "a class [ is not closed"
+                raise RubyRegexError(message)
+            character = pattern[self._place]
+            if character == "]" and not (first and "]" in pattern[self._place + 1 :]):
+                self._place += 1
+                break
+            first = False
+            if character == "[":
+                posix = _POSIX.match(pattern, self._place)
+                if posix:
+                    self._place += len(posix[0])
+                    out.append(_POSIX_OWN.get(posix[2], posix[0]) if not posix[1] else posix[0])
+                else:
+                    out.append(self._set())
+            elif pattern.startswith("&&", self._place):
+                self._place += 2
+                out.append("&&")
+            else:
+                out.append(self._range())
+        if out in (["["], ["[", "^"]):
+            message = "a class is empty"
+            raise RubyRegexError(message)
+        return "".join(out) + "]"
+
+    def _range(self) -> str:
+        kind, low = self._member()
+        pattern = self._pattern
+        if (
+            kind == "set"
+            or not pattern.startswith("-", self._place)
+            or pattern[self._place + 1 : self._place + 2]
+            in (
+                "]",
+                "",
+            )
+        ):
+            return low if kind == "set" else _in_set(low)
+        place = self._place
+        self._place += 1
+        if pattern[self._place] == "[" or pattern.startswith("&&", self._place):
+            self._place = place
+            return _in_set(low)
+        kind, high = self._member()
+        if kind == "set":
+            return _in_set(low) + "\\-" + high
+        if ord(high) < ord(low):
+            message = f"the range {low}-{high} is empty"
+            raise RubyRegexError(message)
+        return f"{_in_set(low)}-{_in_set(high)}"
+
+    def _member(self) -> tuple[str, str]:
+        pattern, place = self._pattern, self._place
+        character = pattern[place]
+        if character != "\\":
+            self._place += 1
+            return "one", character
+        character = pattern[place + 1 : place + 2]
+        if character and character.lower() in _CLASSES:
+            self._place += 2
+            return "set", f"[{'^' if character.isupper() else ''}{_CLASSES[character.lower()]}]"
+        if character in ("p", "P") and pattern.startswith("{", place + 2):
+            self._place += 2
+            return "set", self._property()
+        if character == "b":
+            self._place += 2
+            return "one", "\b"
+        return "one", self._one_escaped()
+
+    # --- references to groups -------------------------------------------------------------------------------------
+
+    def _resolve(self) -> None:
+        for at, kind, name in self._late:
+            found = [index for known, index in self._groups if known == name]
+            if not found and not self._named and name.lstrip("-").isdigit():
+                found = [int(name)]
+            if not found and not (kind == "g" and name == "0"):
+                message = f"\\{kind}<{name}> names no group"
+                raise RubyRegexError(message)
+            if kind == "g":
+                self._out[at] = f"(?{found[0] if found else 'R'})"
+            else:
+                self._out[at] = "(?:" + "|".join(f"\\{index}" for index in reversed(found)) + ")"
+
+
+_ANCHORS = {"z": "\\Z", "Z": "(?=\\n?\\Z)", "R": "(?>\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])"}
+_POSIX_OWN = {"ascii": "\\x00-\\x7f"}
+
+
+def _in_set(character: str) -> str:
+    return "\\" + character if character in "[]^-\\&~|" else character
+
+
+def _best(runs: list[str]) -> tuple[str, ...]:
+    """The longest few of the texts, in their order; a single one must be longer than one character."""
+    if not runs or max(map(len, runs)) < 2:
+        return tuple(runs[:1])
+    longest = sorted(range(len(runs)), key=lambda at: -len(runs[at]))[:_MAX_LITERALS]
+    return tuple(runs[at] for at in sorted(longest) if len(runs[at]) > 1)
