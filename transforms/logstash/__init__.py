@@ -1,4 +1,23 @@
 """Logstash's filters, by their names and meanings: the language, the filters, and how a chain of them is made.
 
 `compile_filters(text)` makes a chain of a configuration's text; `chain.apply(event)` filters a decoded event.
+The names below load when they are first used: whoever only compiles filters does not load Beam.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.transforms.logstash.compile import compile_filters
+    from penstock.transforms.logstash.language._errors import ConfigError
+
+__all__ = ["ConfigError", "compile_filters"]
+
+_MODULES = {"ConfigError": "language._errors", "compile_filters": "compile"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

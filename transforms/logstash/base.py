@@ -28,9 +28,11 @@ A filter is one file in a room of `filters/` with one class, and one line in the
             return work
 
 - `self["option"]` is the checked value (or its default), `self.given` the names of those that were written.
-- `self.template("%{a}-%{+YYYY}")` gives a function of an event; `reference_of(text)` (language/_references.py) is for
-  names that events make; `self.context` knows `ecs`, `timezone`, `now()`, `allow_code` and `warn(text)`.
+- `self.template("%{a}-%{+YYYY}")` has `.render(event)` and `.constant` (its text where no event changes it, or None).
+- `reference_of(text)` (language/_references.py) is for names that events make, and raises `InvalidReference`.
+- `self.context` knows `ecs`, `timezone`, `zone`, `now()`, `allow_code` and `warn(text)`.
 - `self.matched(event)` applies the common options by hand (dissect: once for each mapping); return False then.
+- A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
 - Whatever `work` raises costs this event only: it becomes a dead letter. Catch what Logstash catches.
 """
@@ -43,9 +45,9 @@ from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._sprintf import Template, compile_template
-from penstock.transforms.logstash.options import COMMON, Context, Option, Value, check_options
+from penstock.transforms.logstash.options import COMMON, ECS, Context, Option, Value, check_options
 
-__all__ = ["Filter", "Option", "Work"]
+__all__ = ["ECS", "Filter", "Option", "Work"]
 
 Work = Callable[[LogEvent], Any]
 """What a filter does to an event: whether it succeeded, or for filters that make events, the events that go on."""
@@ -98,6 +100,17 @@ class Filter:
     def template(self, value: Any) -> Template:
         """The function that makes an option's text for an event."""
         return compile_template(value, self.context.now)
+
+    @property
+    def ecs(self) -> bool:
+        """Whether fields are named by the Elastic Common Schema: by the filter's own option, or the chain's."""
+        own = self._values.get("ecs_compatibility")
+        return self.context.ecs if own is None else own != "disabled"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether success changes nothing further: no common option is given."""
+        return self.matched is _nothing
 
     def _common(self) -> Step:
         """`add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order, as one function."""

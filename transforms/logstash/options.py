@@ -12,7 +12,7 @@ from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.language._errors import ConfigError, FieldError
 from penstock.transforms.logstash.language._references import parse_reference
 
-__all__ = ["COMMON", "Context", "Option", "Value", "check_options"]
+__all__ = ["COMMON", "ECS", "Context", "Option", "Value", "check_options"]
 
 
 class Value(NamedTuple):
@@ -52,6 +52,12 @@ COMMON = (
     Option("id", "string", doc="a name for this filter, in errors and metrics"),
     Option("enable_metric", "boolean", True, doc="accepted, without effect"),
     Option("periodic_flush", "boolean", False, doc="accepted, without effect"),
+)
+ECS = Option(
+    "ecs_compatibility",
+    "choice",
+    choices=("disabled", "v1", "v8"),
+    doc="whether fields are named by the Elastic Common Schema; by default as for the whole chain",
 )
 _OBSOLETE = {
     "type": "wrap the filter in if [type] == ... instead",

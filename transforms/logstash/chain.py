@@ -1,0 +1,197 @@
+"""A chain of filters and branches: what `compile_filters` makes, and what one event goes through.
+
+An event passes step after step as long as no filter makes further events: then a step is one call. Behind `split` and
+`clone` there may be several events; then each step takes all of them, and behind an `if` the events of its true branch
+stand before the others, as in Logstash.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from penstock.transforms.logstash.base import Filter
+from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
+from penstock.transforms.logstash.language._conditions import Condition
+from penstock.transforms.logstash.options import Context
+
+__all__ = ["Branches", "Chain", "Node", "Steps"]
+
+Step = Callable[[LogEvent], object]
+
+
+class Node(Protocol):
+    """A filter or a branch.
+
+    Attributes:
+        makes_events: whether an event may become several here.
+        step: what happens to one event; only where none becomes several.
+    """
+
+    makes_events: bool
+    step: Step
+
+    def many(self, events: list[LogEvent]) -> list[LogEvent]:
+        """The events that come out of `events`; cancelled ones are left out."""
+
+
+class Steps:
+    """One filter as a node."""
+
+    def __init__(self, made: Filter) -> None:
+        self.makes_events = made.makes_events
+        self.work = made.work
+        self.step: Step = made.work if made.is_plain or made.makes_events else _with_common(made)
+
+    def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
+        found: list[LogEvent] = []
+        for event in events:
+            if self.makes_events:
+                found += self.work(event)
+            else:
+                self.step(event)
+                found.append(event)
+        return [event for event in found if not event.cancelled]
+
+
+def _with_common(made: Filter) -> Step:
+    work, matched = made.work, made.matched
+
+    def step(event: LogEvent) -> None:
+        if work(event):
+            matched(event)
+
+    return step
+
+
+class Branches:
+    """`if`, `else if` and `else` as a node.
+
+    Args:
+        arms: each condition with its nodes; the condition of `else` is None.
+    """
+
+    def __init__(self, arms: Sequence[tuple[Condition | None, Sequence[Node]]]) -> None:
+        self._arms = [(condition or _always, list(nodes)) for condition, nodes in arms]
+        self.makes_events = any(node.makes_events for _, nodes in arms for node in nodes)
+        self.step: Step = self._as_step()
+
+    def _as_step(self) -> Step:
+        arms = [(condition, _sequence([node.step for node in nodes])) for condition, nodes in self._arms]
+        if len(arms) == 1:
+            holds, body = arms[0]
+
+            def step_one(event: LogEvent) -> None:
+                if holds(event):
+                    body(event)
+
+            return step_one
+
+        def step(event: LogEvent) -> None:
+            for condition, body in arms:
+                if condition(event):
+                    body(event)
+                    return
+
+        return step
+
+    def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
+        found: list[LogEvent] = []
+        left = events
+        for condition, nodes in self._arms:
+            held: list[LogEvent] = []
+            others: list[LogEvent] = []
+            for event in left:
+                (held if condition(event) else others).append(event)
+            found += _many(nodes, held)
+            left = others
+        return found + left
+
+
+def _always(event: LogEvent) -> bool:
+    return True
+
+
+def _many(nodes: Sequence[Node], events: list[LogEvent]) -> list[LogEvent]:
+    for node in nodes:
+        if not events:
+            break
+        events = node.many(events)
+    return events
+
+
+def _sequence(steps: list[Step]) -> Step:
+    if len(steps) == 1:
+        return steps[0]
+
+    def run(event: LogEvent) -> None:
+        for step in steps:
+            step(event)
+            if event.cancelled:
+                return
+
+    return run
+
+
+class Chain:
+    """Filters and branches in order, ready to run.
+
+    Attributes:
+        warnings: what the author of the configuration should know.
+    """
+
+    def __init__(self, nodes: Sequence[Node], context: Context) -> None:
+        self._nodes = list(nodes)
+        self._context = context
+        self._several = any(node.makes_events for node in nodes)
+        self._step = _sequence([node.step for node in nodes])
+        self.warnings = tuple(context.warnings)
+
+    def run(self, event: LogEvent) -> list[LogEvent]:
+        """What becomes of an event: itself, nothing, or several.
+
+        Raises:
+            Exception: whatever a filter raises, and `ConditionError`; this event is lost to the chain, no other.
+        """
+        if self._several:
+            return _many(self._nodes, [event])
+        self._step(event)
+        return [] if event.cancelled else [event]
+
+    def event_of(self, document: dict[str, Any], now: str | None = None) -> LogEvent:
+        """The event of a decoded document, which is changed with it.
+
+        Args:
+            document: the document.
+            now: the time of an event that has none; by default the clock's.
+        """
+        return event_of(document, str(self._context.now()) if now is None else now, self._context.zone)
+
+    def apply(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """What becomes of a decoded event: the documents of the events that come out, each a plain dict.
+
+        Args:
+            event: the document, `@metadata` in it when there is any; it is changed.
+
+        Raises:
+            Exception: as `run`.
+        """
+        event.setdefault("@version", "1")
+        return [_plain(made.document) for made in self.run(self.event_of(event))]
+
+
+def _plain(value: Any) -> Any:
+    """A value whose times are texts."""
+    if type(value) is Timestamp:
+        return str(value)
+    if type(value) is dict:
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if type(value) is list else value
+
+
+def clock(now: str | None) -> Callable[[], Timestamp]:
+    """The clock of a chain: one that stands at `now`, or the machine's."""
+    if now is not None:
+        fixed = datetime.datetime.fromisoformat(now)
+        at = Timestamp.of_ms(int(fixed.timestamp() * 1000))
+        return lambda: at
+    return lambda: Timestamp.of_ms(int(datetime.datetime.now(datetime.UTC).timestamp() * 1000))

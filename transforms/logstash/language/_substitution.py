@@ -1,0 +1,87 @@
+"""Variables, `${NAME}` and `${NAME:default}`, are replaced by the environment's values when a configuration starts.
+
+- Logstash looks twice: first for texts that are nothing but a variable, then within texts. Only what the second look
+  finds loses the quotes around it, and becomes an array when it looks like one.
+- Keys of hashes and names are left alone. In conditions only a text that is nothing but a variable is one.
+- Logstash's keystore is not read: put secrets into the environment.
+
+Escapes in texts are replaced only with `config.support_escapes`, when the text is parsed, before its variables.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.transforms.logstash.language._tree import Plugin, Setting
+
+_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)(?::([^}]*))?\}")
+
+
+_ESCAPE = re.compile(r"\\(.)")
+_MEANING = {'"': '"', "'": "'", "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+
+
+def unescape(text: str) -> str:
+    """`text` with its escapes replaced; a backslash before any other character stays."""
+    return _ESCAPE.sub(lambda found: _MEANING.get(found[1], found[0]), text) if "\\" in text else text
+
+
+class UnknownVariable(ValueError):
+    """A variable has neither value nor default."""
+
+
+def _looked_up(found: "re.Match[str]", env: Mapping[str, str]) -> str:
+    name, default = found.groups()
+    value = env.get(name, default)
+    if value is None:
+        message = (
+            f"${{{name}}}: the environment has no variable {name}; set it, or give a default: ${{{name}:...}} "
+            "(a keystore isn't read)"
+        )
+        raise UnknownVariable(message)
+    return value
+
+
+def whole_variable(text: str, env: Mapping[str, str]) -> str:
+    """A text that is nothing but a variable, replaced; any other as it is. Raises `UnknownVariable`."""
+    found = _VARIABLE.fullmatch(text)
+    return text if found is None else _looked_up(found, env)
+
+
+def substitute(value: Any, env: Mapping[str, str]) -> Any:
+    """A plugin's option with its variables replaced. Raises `UnknownVariable`."""
+    if isinstance(value, str):
+        return _refined(value, env) if "$" in value else value
+    if isinstance(value, list):
+        return [substitute(each, env) for each in value]
+    if isinstance(value, dict):
+        return {key: substitute(each, env) for key, each in value.items()}
+    if isinstance(value, Plugin):
+        settings = [Setting(each.name, substitute(each.value, env), each.at) for each in value.settings]
+        return Plugin(value.name, settings, value.at)
+    return value
+
+
+def _refined(text: str, env: Mapping[str, str]) -> Any:
+    text = whole_variable(text, env)
+    made = _VARIABLE.sub(lambda found: _looked_up(found, env), text)
+    if _VARIABLE.search(text) is None:
+        return made
+    bare = _unquoted(made)
+    if len(bare) > 1 and bare[0] == "[" and bare[-1] == "]":
+        return [_unquoted(each.strip()) for each in _ruby_split(bare[1:-1])]
+    return bare
+
+
+def _unquoted(text: str) -> str:
+    for quote in ("'", '"'):
+        if text.startswith(quote) and text.endswith(quote):
+            text = text[1:-1]
+    return text
+
+
+def _ruby_split(text: str) -> list[str]:
+    parts = text.split(",")
+    while parts and not parts[-1]:
+        parts.pop()
+    return parts
