@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "filter_class"]
 
 FILTERS = {
+    "date": "parse.date:Date",
     "grok": "parse.grok:Grok",
     "drop": "structure.drop:Drop",
+    "mutate": "structure.mutate:Mutate",
 }
 
 

@@ -1,7 +1,7 @@
-"""A regular expression in Ruby's syntax (Oniguruma) becomes one of the module `regex`, with the same meaning.
+r"""A regular expression in Ruby's syntax (Oniguruma) becomes one of the module `regex`, with the same meaning.
 
-What differs: `\\w \\d \\s \\h` are ASCII while `\\b` and `[[:alpha:]]` go by Unicode; `(?m)` is "dot matches LF" and
-`^ $` always are ends of lines; `\\Z` stands before a final LF and `\\z` at the end; a group without a name captures
+What differs: `\w \d \s \h` are ASCII while `\b` and `[[:alpha:]]` go by Unicode; `(?m)` is "dot matches LF" and
+`^ $` always are ends of lines; `\Z` stands before a final LF and `\z` at the end; a group without a name captures
 nothing as soon as one has a name; names may repeat and hold anything; `{` that begins no repetition is a character;
 `(?i)` in the middle holds for the rest of its group, alternatives included; a repetition may be repeated.
 

@@ -1,6 +1,6 @@
-"""A grok expression becomes a regular expression: references `%{NAME:field:type}` are replaced until none is left.
+r"""A grok expression becomes a regular expression: references `%{NAME:field:type}` are replaced until none is left.
 
-The grammar is jls-grok's, with its accidents: a NAME may hold `[ \\ ] ^` and the backtick, what follows the field up
+The grammar is jls-grok's, with its accidents: a NAME may hold `[ \ ] ^` and the backtick, what follows the field up
 to `}` counts for nothing, a backslash in a definition (`%{NAME=...}`) swallows all up to the last `}`, the name of
 the group is the whole `NAME:field:type`, and only the first of several groups of one name is converted.
 """

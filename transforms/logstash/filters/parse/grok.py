@@ -184,8 +184,10 @@ def _match(event: LogEvent, field: Reference, tries: list[Try], break_on_match: 
         if type(value) is str:
             return _match_text(event, value, tries, break_on_match, ends)
         if type(value) is list:
-            # Every element is tried: no short cut
-            return any(_match_text(event, ruby_text(each), tries, break_on_match, ends) for each in value)
+            matched = False
+            for each in value:
+                matched = _match_text(event, ruby_text(each), tries, break_on_match, ends) or matched
+            return matched
         text = "" if value is MISSING else ruby_text(value)
         return _match_text(event, text, tries, break_on_match, ends)
     except FieldError:

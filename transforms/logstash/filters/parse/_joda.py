@@ -1,0 +1,281 @@
+"""A pattern in Joda's letters (`dd/MMM/yyyy:HH:mm:ss Z`) becomes a function that reads a time, as joda-time's parser does.
+
+A number takes as many digits as its field may have, never fewer for the sake of what follows; only a year that stands
+before another number stops at its letters. Names come in three spellings (as written, all small, all capital), short or
+long. Fields are set from the largest to the smallest, so a day's name moves the date within its week.
+"""
+
+import calendar
+import datetime
+import re
+import zoneinfo
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from penstock.transforms.logstash.filters.parse._date_names import DateNames
+
+Fields = dict[str, Any]
+
+
+class BadPattern(ValueError):
+    """A pattern with a letter that has no meaning."""
+
+
+class Format(NamedTuple):
+    """A compiled pattern.
+
+    Attributes:
+        match: `fullmatch` of its regular expression.
+        keys: the field of each group.
+        readers: what makes a value of each group's text; None where the text is the number.
+        has_year: whether the pattern holds `y` or `Y`.
+    """
+
+    match: Callable[[str], "re.Match[str] | None"]
+    keys: tuple[str, ...]
+    readers: tuple[Callable[[str], Any], ...]
+    has_year: bool
+
+
+_TOKEN = re.compile(r"([A-Za-z])\1*|((?:'(?:[^']|'')*(?:'|\Z)|[^A-Za-z'])+)")
+_WIDTHS = {"d": 2, "h": 2, "H": 2, "k": 2, "K": 2, "m": 2, "s": 2, "w": 2, "D": 3, "e": 1, "M": 2}
+_NUMERIC = frozenset("cCxyYdhHmsSeDFwWkK")
+OFFSET = r"[Zz]|[+-](?:[01]\d|2[0-3])(?::[0-5]\d(?::[0-5]\d(?:[.,]\d{1,3})?)?|[0-5]\d(?:[0-5]\d(?:[.,]?\d{1,3})?)?)?"
+_SHORT_ZONES = {
+    "UT": "UTC", "UTC": "UTC", "GMT": "UTC", "EST": "America/New_York", "EDT": "America/New_York",
+    "CST": "America/Chicago", "CDT": "America/Chicago", "MST": "America/Denver", "MDT": "America/Denver",
+    "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles",
+}  # fmt: skip
+
+
+def compile_joda(pattern: str, names: DateNames) -> Format:
+    """Compiles `pattern`.
+
+    Raises:
+        BadPattern: it holds a letter without meaning.
+    """
+    tokens = []
+    place = 0
+    while place < len(pattern):
+        found = _TOKEN.match(pattern, place)
+        if found is None:
+            message = f"{pattern!r}: a quote is not closed"
+            raise BadPattern(message)
+        tokens.append((found[1], found[0]))
+        place = found.end()
+    expression, keys, readers = "", [], []
+    for index, (letter, text) in enumerate(tokens):
+        if letter is None:
+            expression += _literal(text)
+            continue
+        following = tokens[index + 1] if index + 1 < len(tokens) else (None, "")
+        part, key, reader = _part(letter, len(text), _is_numeric(*following), names, pattern)
+        expression += f"({part})"
+        keys.append(key)
+        readers.append(reader)
+    letters = {letter for letter, _ in tokens}
+    match = re.compile(expression).fullmatch
+    return Format(match, tuple(keys), tuple(readers), not letters.isdisjoint("yY"))
+
+
+def _is_numeric(letter: str | None, text: str) -> bool:
+    return letter is not None and (letter in _NUMERIC or (letter == "M" and len(text) <= 2))
+
+
+def _literal(text: str) -> str:
+    plain = re.sub(r"'((?:[^']|'')*)(?:'|\Z)", lambda found: found[1].replace("''", "'") or "'", text)
+    return f"(?i:{re.escape(plain)})" if plain.lower() != plain.upper() else re.escape(plain)
+
+
+def _part(
+    letter: str, count: int, before_number: bool, names: DateNames, pattern: str
+) -> tuple[str, str, Callable[[str], Any]]:
+    """The expression, the field's key and the reader of one run of letters."""
+    if letter in "yYx":
+        key = {"y": "year", "Y": "year_of_era", "x": "week_year"}[letter]
+        if count == 2:
+            if before_number:
+                return r"[0-9]{2}", key, _TwoDigits
+            return r"[+-]?[0-9]++", key, lambda text: _TwoDigits(text) if len(text) == 2 else int(text)
+        most = count if before_number else 9
+        return f"[+-]?[0-9]{{1,{most}}}+", key, int
+    if letter == "M" and count >= 3:
+        return _names(names.months), "month", names.months.__getitem__
+    if letter == "E":
+        return _names(names.days), "day_of_week", names.days.__getitem__
+    if letter == "a":
+        return _names(names.halves), "half", names.halves.__getitem__
+    if letter == "G":
+        return _names(names.eras), "era", names.eras.__getitem__
+    if letter == "S":
+        return f"[0-9]{{1,{count}}}+", "fraction", lambda text: int(text[:3].ljust(3, "0"))
+    if letter == "C":
+        return f"[0-9]{{1,{count}}}+", "century", int
+    if letter == "z":
+        return _names(_SHORT_ZONES), "zone", lambda text: zone_of(_SHORT_ZONES[text])
+    if letter == "Z":
+        if count > 2:
+            return r"[A-Za-z][A-Za-z0-9_+/-]*", "zone", zone_of_id
+        return OFFSET, "offset", read_offset
+    if letter in _WIDTHS:
+        return f"[0-9]{{1,{_WIDTHS[letter]}}}+", _KEYS[letter], int
+    message = f"{pattern!r}: the letter {letter} means nothing in a date"
+    raise BadPattern(message)
+
+
+_KEYS = {
+    "M": "month", "d": "day", "h": "hour_of_half_1", "K": "hour_of_half", "H": "hour", "k": "hour_1", "m": "minute",
+    "s": "second", "w": "week", "D": "day_of_year", "e": "day_of_week",
+}  # fmt: skip
+
+
+class _TwoDigits(int):
+    """A year of two digits: the century is for the clock to say."""
+
+
+def _names(names: Mapping[str, Any]) -> str:
+    return "(?>" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + ")"
+
+
+def read_offset(text: str) -> int:
+    """The milliseconds that an offset (`Z`, `+02`, `+0200`, `+02:00:30.5`) is ahead of UTC."""
+    if text in "Zz":
+        return 0
+    digits = text[1:].replace(":", "").replace(",", "").replace(".", "")
+    away = int(digits[:2]) * 3600 + int(digits[2:4] or 0) * 60 + int(digits[4:6] or 0)
+    away = away * 1000 + int(digits[6:9].ljust(3, "0") if len(digits) > 6 else 0)
+    return -away if text[0] == "-" else away
+
+
+def zone_of(name: str) -> datetime.tzinfo:
+    """The zone with that name, or that offset. Raises `ValueError` where there is none."""
+    if name[:1] in ("+", "-"):
+        if re.fullmatch(OFFSET, name) is None:
+            message = f"{name!r} is no offset"
+            raise ValueError(message)
+        return datetime.timezone(datetime.timedelta(milliseconds=read_offset(name)))
+    if name in ("UTC", "UT", "Z"):
+        return datetime.UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"the time zone {name!r} is not known"
+        raise ValueError(message) from None
+
+
+_ids: frozenset[str] = frozenset()
+
+
+def zone_of_id(text: str) -> datetime.tzinfo:
+    """The zone that the letters ZZZ read. Raises `ValueError`."""
+    global _ids  # noqa: PLW0603 - the list of all zones takes a while to read, and few patterns need it
+    if not _ids:
+        _ids = frozenset(zoneinfo.available_timezones()) | {"UTC"}
+    if text not in _ids:
+        message = f"the time zone {text!r} is not known"
+        raise ValueError(message)
+    return zone_of(text)
+
+
+def local_time(fields: Fields, now_year: int, default_year: int | None) -> tuple[int, int, int]:
+    """The local date (its ordinal), seconds of the day and milliseconds that the fields say.
+
+    Args:
+        fields: by the keys above.
+        now_year: for years of two digits.
+        default_year: where a month or a day, but no year is given; None: 2000.
+
+    Raises:
+        ValueError: a field is out of range, or the day does not exist.
+    """
+    second = _in_range(fields.get("second", 0), 0, 59)
+    minute = _in_range(fields.get("minute", 0), 0, 59)
+    time = (_hour(fields) * 60 + minute) * 60 + second
+    return _date(fields, now_year, default_year), time, fields.get("fraction", 0)
+
+
+def _in_range(value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        message = f"{value} is not between {least} and {most}"
+        raise ValueError(message)
+    return value
+
+
+def _hour(fields: Fields) -> int:
+    if "hour" in fields:
+        return _in_range(fields["hour"], 0, 23)
+    if "hour_1" in fields:
+        return _in_range(fields["hour_1"], 1, 24) % 24
+    if "hour_of_half" in fields:
+        hour = _in_range(fields["hour_of_half"], 0, 11)
+    elif "hour_of_half_1" in fields:
+        hour = _in_range(fields["hour_of_half_1"], 1, 12) % 12
+    else:
+        hour = 0
+    return hour + 12 * int(fields.get("half", 0))
+
+
+_DATE_KEYS = ("month", "day", "day_of_year", "week", "day_of_week")
+
+
+def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
+    year = _year(fields, now_year)
+    week_year = fields.get("week_year")
+    if year is None and week_year is None:
+        if not any(key in fields for key in _DATE_KEYS):
+            return _EPOCH
+        year = 2000 if default_year is None else default_year
+    if year is not None:
+        month = _in_range(fields.get("month", 1), 1, 12)
+        day = fields.get("day", 1)
+        if "day_of_year" in fields:
+            _in_range(fields["day_of_year"], 1, 366 if calendar.isleap(year) else 365)
+            if "month" not in fields and "day" not in fields:
+                ordinal = datetime.date(year, 1, 1).toordinal() + fields["day_of_year"] - 1
+                return _in_week(ordinal, fields)
+        if "week" in fields and "month" not in fields and "day" not in fields:
+            start = datetime.date(year, 1, 1).isocalendar().year
+            return _in_week(_week(start, fields["week"]), fields)
+        return _in_week(datetime.date(year, month, day).toordinal(), fields)
+    week_year = _century(week_year, now_year) if isinstance(week_year, _TwoDigits) else int(week_year or 0)
+    ordinal = _week(week_year, fields.get("week", 1))
+    if "day" in fields or "month" in fields:
+        at = datetime.date.fromordinal(ordinal)
+        ordinal = at.replace(month=fields.get("month", at.month), day=fields.get("day", 1)).toordinal()
+    return _in_week(ordinal, fields)
+
+
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+
+
+def _week(year: int, week: int) -> int:
+    return datetime.date.fromisocalendar(year, week, 1).toordinal()
+
+
+def _in_week(ordinal: int, fields: Fields) -> int:
+    """The date moved to the day of its week that the text names."""
+    day = fields.get("day_of_week")
+    if day is None:
+        return ordinal
+    _in_range(day, 1, 7)
+    return ordinal - (ordinal - 1) % 7 + day - 1
+
+
+def _year(fields: Fields, now_year: int) -> int | None:
+    year = fields.get("year_of_era", fields.get("year"))
+    if isinstance(year, _TwoDigits):
+        year = _century(year, now_year)
+    if year is None:
+        return fields["century"] * 100 if "century" in fields else None
+    if "year" not in fields and year < 1:
+        message = f"{year} is no year of an era"
+        raise ValueError(message)
+    if fields.get("era") == 0:
+        year = 1 - year
+    return int(year)
+
+
+def _century(year: int, now_year: int) -> int:
+    """The year of two digits within the hundred years from `now_year` - 80 on."""
+    least = now_year - 80
+    return least + (year - least) % 100

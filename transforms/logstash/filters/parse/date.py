@@ -1,0 +1,123 @@
+"""The filter `date` reads a time out of a field and makes it the event's time."""
+
+import datetime
+
+from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
+from penstock.transforms.logstash.filters.parse._date_names import date_names
+from penstock.transforms.logstash.filters.parse._date_parsers import Parser, parser_of
+from penstock.transforms.logstash.filters.parse._joda import BadPattern, zone_of
+
+__all__ = ["Date"]
+
+_KEPT = 4096
+
+
+class Date(Filter):
+    """Reads a time out of a field, by the first of several formats that fits."""
+
+    name = "date"
+    options = (
+        Option(
+            "match",
+            "array",
+            doc="the field, then one or more formats: ISO8601, UNIX, UNIX_MS, TAI64N, patterns",
+        ),
+        Option("target", "field_reference", "@timestamp", doc="the field that gets the time"),
+        Option("timezone", "string", doc="the zone of times that name none; may hold %{field}"),
+        Option("locale", "string", doc="the language of names of months and days"),
+        Option(
+            "tag_on_failure", "array", ["_dateparsefailure"], doc="tags of an event whose time fits no format"
+        ),
+    )
+
+    def compile(self) -> Work:
+        """Compiles every format once."""
+        match = [str(each) for each in self["match"]]
+        if len(match) < 2:
+            raise self.refuse("takes a field, then at least one format", "match")
+        parsers = self._parsers(match[1:])
+        field = self.reference(match[0])
+        target = self.reference(self["target"] or "@timestamp")
+        tags = [str(tag) for tag in self["tag_on_failure"]]
+        zone_now = self._zone()
+        read = _reader(parsers, by_clock=not all(name in _CLOCKLESS or "yyyy" in name for name in match[1:]))
+
+        def work(event: LogEvent) -> bool:
+            value = field.get(event)
+            if value is MISSING or value is None:
+                return False
+            try:
+                time = read(value, zone_now(event) if callable(zone_now) else zone_now)
+            except (ValueError, OverflowError):
+                for tag in tags:
+                    event.tag(tag)
+                return False
+            target.set(event, time)
+            return True
+
+        return work
+
+    def _parsers(self, formats: list[str]) -> list[Parser]:
+        names = date_names(str(self["locale"] or "en"))
+        if names is None:
+            self.context.warn(
+                f"date: the names of the locale {self['locale']} are not known; English ones are read"
+            )
+            names = date_names("en")
+        assert names is not None
+        try:
+            return [parser_of(each, names, self.context.now, self.context.zone) for each in formats]
+        except BadPattern as error:
+            raise self.refuse(str(error), "match") from None
+
+    def _zone(self):  # type: ignore[no-untyped-def]
+        """The zone, or a function of an event that tells it."""
+        name = self["timezone"]
+        if name is None:
+            return self.context.zone
+        if "%{" not in str(name):
+            try:
+                return zone_of(str(name))
+            except ValueError as error:
+                raise self.refuse(str(error), "timezone") from None
+        template = self.template(name)
+        known: dict[str, datetime.tzinfo] = {}
+
+        def zone(event: LogEvent) -> datetime.tzinfo:
+            found = template.render(event)
+            if found not in known:
+                if len(known) >= _KEPT:
+                    known.clear()
+                known[found] = zone_of(found)
+            return known[found]
+
+        return zone
+
+
+_CLOCKLESS = ("ISO8601", "UNIX", "UNIX_MS", "TAI64N")
+
+
+def _reader(parsers: list[Parser], *, by_clock: bool):  # type: ignore[no-untyped-def]
+    """The function that reads a value by the first parser that can; it remembers the last texts, as lines of logs
+    share their seconds."""
+    kept: dict[tuple[str, datetime.tzinfo], Timestamp] = {}
+
+    def read(value: object, zone: datetime.tzinfo) -> Timestamp:
+        remembers = type(value) is str and not by_clock
+        if remembers and (time := kept.get((value, zone))) is not None:  # type: ignore[arg-type]
+            return time
+        for parse in parsers:
+            try:
+                time = Timestamp.of_ms(parse(value, zone))
+            except (ValueError, OverflowError):
+                continue
+            if remembers:
+                if len(kept) >= _KEPT:
+                    kept.clear()
+                kept[value, zone] = time  # type: ignore[index]
+            return time
+        message = "no format fits"
+        raise ValueError(message)
+
+    return read
