@@ -30,13 +30,22 @@ class LogEvent:
         self.cancelled = False
 
     def get(self, reference: str) -> Any:
-        """A field's value, or None where it is missing or null."""
+        """A copy of a field's value, or None where it is missing or null."""
         value = reference_of(reference).get(self)
-        return None if value is MISSING else value
+        return None if value is MISSING else deep_copy(value)
 
     def set(self, reference: str, value: Any) -> None:
-        """Sets a field."""
-        reference_of(reference).set(self, value)
+        """Sets a field.
+
+        Args:
+            reference: its name.
+            value: what JSON can hold, or a `datetime` (without a zone: in UTC).
+
+        Raises:
+            FieldError: the name is none, or the field cannot take this value.
+            TypeError: the value is nothing that JSON can hold.
+        """
+        reference_of(reference).set(self, _checked(value))
 
     def remove(self, reference: str) -> Any:
         """Removes a field; returns what it held, or None."""
@@ -83,6 +92,23 @@ def deep_copy(value: Any) -> Any:
     if type(value) is list:
         return [deep_copy(inner) for inner in value]
     return value
+
+
+def _checked(value: Any) -> Any:
+    """A copy of a value that JSON can hold; a `datetime` as the time it is."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, datetime.datetime):
+        moment = (
+            value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
+        )
+        return Timestamp.of(int(moment.replace(microsecond=0).timestamp()), moment.microsecond * 1000)
+    if isinstance(value, (list, tuple)):
+        return [_checked(each) for each in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _checked(each) for key, each in value.items()}
+    message = f"a field cannot hold a {type(value).__name__}"
+    raise TypeError(message)
 
 
 _UNSET = object()

@@ -10,9 +10,19 @@ __all__ = ["FILTERS", "filter_class"]
 
 FILTERS = {
     "date": "parse.date:Date",
+    "dissect": "parse.dissect:Dissect",
     "grok": "parse.grok:Grok",
     "drop": "structure.drop:Drop",
-    "mutate": "structure.mutate:Mutate",
+    "bytes": "structure.bytes:Bytes",
+    "clone": "structure.clone:Clone",
+    "de_dot": "structure.de_dot:DeDot",
+    "mutate": "mutate.mutate:Mutate",
+    "prune": "structure.prune:Prune",
+    "python": "structure.python:Python",
+    "split": "structure.split:Split",
+    "throttle": "structure.throttle:Throttle",
+    "truncate": "structure.truncate:Truncate",
+    "uuid": "structure.uuid:Uuid",
 }
 
 

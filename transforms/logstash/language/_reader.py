@@ -161,7 +161,7 @@ class Reader:
             number = int(text, 8) if len(digits) > 1 and digits[0] == "0" else int(text)
         except ValueError:
             message = f"{text} is no number: a leading zero makes it octal"
-            raise self._error(message, (), start)
+            raise self._error(message, (), start) from None
         if not -_MAX_LONG <= number < _MAX_LONG:
             message = f"{text} has more than 64 bits"
             raise self._error(message, (), start)

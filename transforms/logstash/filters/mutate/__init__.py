@@ -1,0 +1,1 @@
+"""Mutate, the filter that most configurations use, and its operations."""

@@ -1,0 +1,88 @@
+r"""Mutate's `gsub` replaces what a regular expression finds, in texts and in the texts of arrays.
+
+A replacement is interpolated first, then its `\0` to `\9`, `\k<name>`, `\&` and the like are what was found.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.language._oniguruma import compile_ruby, translate
+from penstock.transforms.logstash.language._references import Reference
+from penstock.transforms.logstash.language._sprintf import Template
+
+_Sub = Callable[[str, str], str]
+_BACKSLASH = re.compile(r"\\(?:([0-9])|k<([^>]+)>|([&`'\\])|)")
+_PLAIN = re.compile(r"[^\\.^$*+?{}\[\]()|]+")
+
+
+def gsub(
+    field: Reference, written: Any, pattern: Template, replacement: Template
+) -> Callable[[LogEvent], None]:
+    """Replaces what `pattern` finds in `field`. Raises `RubyRegexError` where it is no expression."""
+    text = pattern.constant
+    fixed = None if isinstance(written, str) and "%{" in written else _compiled(text or "")
+    render = replacement.render
+
+    def step(event: LogEvent) -> None:
+        value = field.get(event)
+        if type(value) is str:
+            sub = fixed or _compiled(pattern.render(event))
+            made = sub(value, render(event))
+            if made != value:
+                field.set(event, made)
+        elif type(value) is list:
+            sub = fixed or _compiled(pattern.render(event))
+            with_this = render(event)
+            field.set(event, [sub(each, with_this) if type(each) is str else each for each in value])
+
+    return step
+
+
+@functools.lru_cache(1000)
+def _compiled(pattern: str) -> _Sub:
+    if _PLAIN.fullmatch(pattern):
+        return lambda text, replacement: (
+            text.replace(pattern, replacement)
+            if "\\" not in replacement
+            else compile_ruby(pattern).sub(_replacer(replacement, {}), text)
+        )
+    compiled = compile_ruby(pattern)
+    names = dict(translate(pattern).groups)
+    search = compiled.search
+
+    def sub(text: str, replacement: str) -> str:
+        if search(text) is None:
+            return text
+        return compiled.sub(_replacer(replacement, names), text)
+
+    return sub
+
+
+def _replacer(replacement: str, names: dict[str, int]) -> Callable[[Any], str]:
+    if "\\" not in replacement:
+        return lambda found: replacement
+
+    def replace(found: Any) -> str:
+        def meaning(escape: "re.Match[str]") -> str:
+            number, name, sign = escape.groups()
+            if number is not None:
+                return (found[int(number)] or "") if int(number) <= found.re.groups else ""
+            if name is not None:
+                if name not in names:
+                    message = f"gsub: the expression has no group called {name}"
+                    raise IndexError(message)
+                return found[names[name]] or ""
+            if sign == "&":
+                return str(found[0])
+            if sign == "`":
+                return str(found.string[: found.start()])
+            if sign == "'":
+                return str(found.string[found.end() :])
+            return "\\"
+
+        return _BACKSLASH.sub(meaning, replacement)
+
+    return replace
