@@ -12,6 +12,7 @@ FILTERS = {
     "date": "parse.date:Date",
     "dissect": "parse.dissect:Dissect",
     "grok": "parse.grok:Grok",
+    "kv": "parse.kv:Kv",
     "drop": "structure.drop:Drop",
     "bytes": "structure.bytes:Bytes",
     "clone": "structure.clone:Clone",

@@ -168,7 +168,7 @@ _ids: frozenset[str] = frozenset()
 
 def zone_of_id(text: str) -> datetime.tzinfo:
     """The zone that the letters ZZZ read. Raises `ValueError`."""
-    global _ids  # noqa: PLW0603 - the list of all zones takes a while to read, and few patterns need it
+    global _ids
     if not _ids:
         _ids = frozenset(zoneinfo.available_timezones()) | {"UTC"}
     if text not in _ids:

@@ -100,7 +100,8 @@ _CLOCKLESS = ("ISO8601", "UNIX", "UNIX_MS", "TAI64N")
 
 def _reader(parsers: list[Parser], *, by_clock: bool):  # type: ignore[no-untyped-def]
     """The function that reads a value by the first parser that can; it remembers the last texts, as lines of logs
-    share their seconds."""
+    share their seconds.
+    """
     kept: dict[tuple[str, datetime.tzinfo], Timestamp] = {}
 
     def read(value: object, zone: datetime.tzinfo) -> Timestamp:
