@@ -210,7 +210,7 @@ class _Nested(Reference):
         return value
 
     def set(self, event: "LogEvent", value: Any) -> None:
-        if self._key == "tags" and "tags" in event.document:
+        if self._key == "tags":
             message = f"{self.text}: tags takes a text or an array of texts, nothing below it"
             raise CannotSet(message)
         parent: Any = event.document

@@ -32,7 +32,7 @@ class UnknownVariable(ValueError):
 
 def _looked_up(found: "re.Match[str]", env: Mapping[str, str]) -> str:
     name, default = found.groups()
-    value = env.get(name, default)
+    value: str | None = env.get(name, default)
     if value is None:
         message = (
             f"${{{name}}}: the environment has no variable {name}; set it, or give a default: ${{{name}:...}} "

@@ -56,7 +56,7 @@ def _compiled(pattern: str) -> _Sub:
     def sub(text: str, replacement: str) -> str:
         if search(text) is None:
             return text
-        return compiled.sub(_replacer(replacement, names), text)
+        return str(compiled.sub(_replacer(replacement, names), text))
 
     return sub
 

@@ -101,7 +101,7 @@ class Mutate(Filter):
         if len(given) % 3:
             message = "takes field, expression and replacement in turn; one of them is missing"
             raise self.refuse(message, "gsub")
-        steps = []
+        steps: list[_Step] = []
         for name, pattern, replacement in zip(given[::3], given[1::3], given[2::3], strict=True):
             try:
                 steps.append(

@@ -55,10 +55,11 @@ class Prune(Filter):
 
     def _compiled(self, pattern: Any, option: str) -> _Search:
         try:
-            return compile_ruby(str(pattern)).search
+            search: _Search = compile_ruby(str(pattern)).search
         except RubyRegexError as error:
             message = f"{pattern!r} is no regular expression: {error}"
             raise self.refuse(message, option) from None
+        return search
 
     def _names(self, option: str) -> _Searches:
         if not self["interpolate"]:

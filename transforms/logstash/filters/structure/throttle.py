@@ -60,7 +60,7 @@ class Throttle(Filter):
             count = slots[slot] = slots.get(slot, 0) + 1
             while held > max_counters and len(keys) > 1:  # the keys that came first go first
                 held -= len(keys.pop(next(iter(keys))).slots)
-            return (before >= 0 and count < before) or (after >= 0 and count > after)
+            return bool((before >= 0 and count < before) or (after >= 0 and count > after))
 
         return work
 
