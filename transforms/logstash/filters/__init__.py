@@ -9,6 +9,12 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "filter_class"]
 
 FILTERS = {
+    "csv": "parse.csv:Csv",
+    "json": "parse.json:Json",
+    "cidr": "enrich.cidr:Cidr",
+    "fingerprint": "enrich.fingerprint:Fingerprint",
+    "syslog_pri": "enrich.syslog_pri:SyslogPri",
+    "urldecode": "enrich.urldecode:Urldecode",
     "date": "parse.date:Date",
     "dissect": "parse.dissect:Dissect",
     "grok": "parse.grok:Grok",
