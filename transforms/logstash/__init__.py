@@ -1,6 +1,7 @@
 """Logstash's filters, by their names and meanings: the language, the filters, and how a chain of them is made.
 
 `compile_filters(text)` makes a chain of a configuration's text; `chain.apply(event)` filters a decoded event.
+`LogstashFilters(text)`, `Grok(match=...)`, `When(condition, [...])` and their like are PTransforms on event batches.
 The names below load when they are first used: whoever only compiles filters does not load Beam.
 """
 
@@ -8,10 +9,67 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.transforms.logstash.beam import (
+        Bytes,
+        Cidr,
+        Clone,
+        Csv,
+        Date,
+        DeDot,
+        Dissect,
+        Drop,
+        Fingerprint,
+        Geoip,
+        Grok,
+        Json,
+        Kv,
+        LogstashFilters,
+        Mutate,
+        Prune,
+        Python,
+        Split,
+        SyslogPri,
+        Throttle,
+        Translate,
+        Truncate,
+        Urldecode,
+        Useragent,
+        Uuid,
+        When,
+    )
     from penstock.transforms.logstash.compile import compile_filters
     from penstock.transforms.logstash.language._errors import ConfigError
 
-__all__ = ["ConfigError", "compile_filters"]
+__all__ = [
+    "Bytes",
+    "Cidr",
+    "Clone",
+    "ConfigError",
+    "Csv",
+    "Date",
+    "DeDot",
+    "Dissect",
+    "Drop",
+    "Fingerprint",
+    "Geoip",
+    "Grok",
+    "Json",
+    "Kv",
+    "LogstashFilters",
+    "Mutate",
+    "Prune",
+    "Python",
+    "Split",
+    "SyslogPri",
+    "Throttle",
+    "Translate",
+    "Truncate",
+    "Urldecode",
+    "Useragent",
+    "Uuid",
+    "When",
+    "compile_filters",
+]
 
 _MODULES = {"ConfigError": "language._errors", "compile_filters": "compile"}
 
@@ -20,4 +78,4 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'beam')}"), name)

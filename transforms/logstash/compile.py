@@ -5,17 +5,19 @@ import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from penstock.transforms.logstash.chain import Branches, Chain, Node, Steps, clock
 from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.logstash.filters.refused import why_refused
-from penstock.transforms.logstash.language._conditions import compile_condition
+from penstock.transforms.logstash.language._conditions import Condition, compile_condition
 from penstock.transforms.logstash.language._errors import ConfigError
-from penstock.transforms.logstash.language._parser import parse
+from penstock.transforms.logstash.language._parser import parse, parse_condition
 from penstock.transforms.logstash.language._substitution import UnknownVariable, substitute
 from penstock.transforms.logstash.language._tree import Branch, Places, Plugin, merged
 from penstock.transforms.logstash.options import Context, Value
 
-__all__ = ["compile_filters", "context_of", "filter_node"]
+__all__ = ["Step", "compile_filters", "compile_steps"]
 
 ECS = ("disabled", "v1", "v8")
 
@@ -43,15 +45,67 @@ def compile_filters(
     Raises:
         ConfigError: the configuration cannot start; with line, column and what was expected.
     """
-    context = context_of(ecs_compatibility, timezone, now, allow_code)
+    context = _context(ecs_compatibility, timezone, now, allow_code)
+    return Chain(_nodes_of_text(text, support_escapes, env, context), context)
+
+
+class Step(msgspec.Struct, omit_defaults=True):
+    """Filters as written, ready to be carried to another process and compiled there.
+
+    Attributes:
+        kind: `text` (a configuration), `filter` (one filter) or `when` (a branch).
+        what: the configuration, the filter's name, or the condition.
+        options: a filter's options.
+        then: a branch's filters.
+        otherwise: the filters of its else.
+        ecs_compatibility: as in `compile_filters`, and so are the others.
+    """
+
+    kind: str
+    what: str
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    then: list["Step"] = msgspec.field(default_factory=list)
+    otherwise: list["Step"] = msgspec.field(default_factory=list)
+    ecs_compatibility: str = "v8"
+    env: dict[str, str] | None = None
+    support_escapes: bool = False
+    timezone: str = "UTC"
+    allow_code: bool = False
+
+
+def compile_steps(steps: Sequence[Step]) -> Chain:
+    """The chain of steps, one after the other. Raises `ConfigError`."""
+    warnings: list[str] = []
+    nodes = [node for step in steps for node in _nodes_of_step(step, warnings)]
+    context = _context("v8", "UTC", None, allow_code=False)
+    context.warnings += warnings
+    return Chain(nodes, context)
+
+
+def _nodes_of_step(step: Step, warnings: list[str]) -> list[Node]:
+    context = _context(step.ecs_compatibility, step.timezone, None, step.allow_code)
+    context.warnings = warnings
+    if step.kind == "text":
+        return _nodes_of_text(step.what, step.support_escapes, step.env, context)
+    if step.kind == "filter":
+        return [_filter_node(step.what, step.options, context)]
+    condition = compile_condition(parse_condition(step.what), Places(step.what), {}, context.warn)
+    arms: list[tuple[Condition | None, list[Node]]] = [
+        (condition, [node for each in step.then for node in _nodes_of_step(each, warnings)]),
+        (None, [node for each in step.otherwise for node in _nodes_of_step(each, warnings)]),
+    ]
+    return [Branches(arms)]
+
+
+def _nodes_of_text(
+    text: str, support_escapes: bool, env: Mapping[str, str] | None, context: Context
+) -> list[Node]:
     sections = parse(text, support_escapes=support_escapes)
     compiler = _Compiler(Places(text), os.environ if env is None else env, context)
-    return Chain(
-        [node for each in sections if each.kind == "filter" for node in compiler.body(each.body)], context
-    )
+    return [node for each in sections if each.kind == "filter" for node in compiler.body(each.body)]
 
 
-def context_of(ecs_compatibility: str, timezone: str, now: str | None, allow_code: bool) -> Context:
+def _context(ecs_compatibility: str, timezone: str, now: str | None, allow_code: bool) -> Context:
     """What holds for a whole chain. Raises `ConfigError`."""
     if ecs_compatibility not in ECS:
         message = f"ecs_compatibility {ecs_compatibility!r} is none of {', '.join(ECS)}"
@@ -64,7 +118,7 @@ def context_of(ecs_compatibility: str, timezone: str, now: str | None, allow_cod
     return Context(ecs_compatibility != "disabled", timezone, zone, clock(now), allow_code)
 
 
-def filter_node(
+def _filter_node(
     name: str, options: Mapping[str, Any], context: Context, where: tuple[int, int] | None = None
 ) -> Node:
     """One filter as a node of a chain. Raises `ConfigError`."""
@@ -111,7 +165,7 @@ class _Compiler:
                 raise ConfigError(message, *where) from None
             _refuse_number_keys(value, plugin.name, name, where)
             options[name] = Value(value, where)
-        return filter_node(plugin.name, options, self._context, self._places.of(plugin.at))
+        return _filter_node(plugin.name, options, self._context, self._places.of(plugin.at))
 
 
 def _has_plugin(branch: Branch) -> bool:

@@ -20,14 +20,16 @@ class LogEvent:
         document: its fields, `@metadata` among them when there is any.
         changed: whether the document no longer says what it said.
         cancelled: whether it was dropped; no filter behind sees it.
+        part: which of several events it is that were one: `-0` for the first piece of a split, `-NAME` for a copy.
     """
 
-    __slots__ = ("cancelled", "changed", "document")
+    __slots__ = ("cancelled", "changed", "document", "part")
 
     def __init__(self, document: dict[str, Any], *, changed: bool = False) -> None:
         self.document = document
         self.changed = changed
         self.cancelled = False
+        self.part = ""
 
     def get(self, reference: str) -> Any:
         """A copy of a field's value, or None where it is missing or null."""
@@ -80,9 +82,11 @@ class LogEvent:
         """Drops the event."""
         self.cancelled = True
 
-    def clone(self) -> "LogEvent":
-        """A copy that shares nothing with this one."""
-        return LogEvent(deep_copy(self.document), changed=True)
+    def clone(self, part: str) -> "LogEvent":
+        """A copy that shares nothing with this one; `part` tells it from its siblings."""
+        copy = LogEvent(deep_copy(self.document), changed=True)
+        copy.part = f"{self.part}-{part}"
+        return copy
 
 
 def deep_copy(value: Any) -> Any:

@@ -46,6 +46,11 @@ def parse(text: str, *, support_escapes: bool = False) -> list[Section]:
     return _Parser(text, support_escapes).sections()
 
 
+def parse_condition(text: str) -> Any:
+    """The tree of a condition that stands alone. Raises `ConfigError`."""
+    return _Parser(text, support_escapes=False).lone_condition()
+
+
 class _Parser(Reader):
     # The text's outline
 
@@ -135,6 +140,15 @@ class _Parser(Reader):
         return self._plugin_block(name, start)
 
     # Conditions
+
+    def lone_condition(self) -> Any:
+        self._skip()
+        tree = self._condition()
+        self._skip()
+        if self._at < len(self._text):
+            message = "the condition ends here"
+            raise self._error(message, ("and", "or", "xor", "nand"))
+        return tree
 
     def _condition(self) -> Any:
         start = self._at

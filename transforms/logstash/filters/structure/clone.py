@@ -21,7 +21,7 @@ class Clone(Filter):
         def work(event: LogEvent) -> list[LogEvent]:
             found = [event]
             for name in names:
-                copy = event.clone()
+                copy = event.clone(name)
                 if ecs:
                     copy.tag(name)
                 else:

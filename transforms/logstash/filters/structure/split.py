@@ -41,10 +41,14 @@ class Split(Filter):
             else:
                 event.tag(FAILURE_TAG)
                 return [event]
-            return [made(event, piece) for piece in pieces if piece is not None and piece != ""]
+            return [
+                made(event, piece, str(number))
+                for number, piece in enumerate(pieces)
+                if piece is not None and piece != ""
+            ]
 
-        def made(event: LogEvent, piece: Any) -> LogEvent:
-            copy = event.clone()
+        def made(event: LogEvent, piece: Any, number: str) -> LogEvent:
+            copy = event.clone(number)
             target.set(copy, deep_copy(piece))
             matched(copy)
             return copy

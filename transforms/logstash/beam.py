@@ -1,0 +1,354 @@
+"""Logstash's filters as PTransforms on event batches: a whole configuration, one filter each, and `When`.
+
+- One decode, one encode: the first of them reads an event's bytes, the others find its document, the sink writes it.
+  An event that no filter changed keeps its bytes.
+- The id is taken before the filters, so it stays the same when they change. What `split` and `clone` make takes the
+  id with the number of the piece, or the name of the copy, behind it: the same on a replay.
+- An event whose filter raises, or whose condition cannot be decided, becomes a dead letter, and no other event with it.
+- `Event.filters` names the filters that an event's bytes have yet to pass; a letter keeps it (`filters_name`), so that
+  a replay runs the same filters, never none.
+- An event without a readable `@timestamp` takes the time of its arrival.
+
+Chains are made when the pipeline is, so that a wrong option ends there, and again in each worker: they do not pickle.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+import orjson
+
+from penstock.transforms.batch import Event
+from penstock.transforms.document import document_of, with_document
+from penstock.transforms.events import EventTransform
+from penstock.transforms.logstash.chain import Chain
+from penstock.transforms.logstash.compile import Step, compile_steps
+from penstock.transforms.logstash.event import LogEvent, Timestamp
+
+__all__ = [
+    "Bytes",
+    "Cidr",
+    "Clone",
+    "Csv",
+    "Date",
+    "DeDot",
+    "Dissect",
+    "Drop",
+    "FilterTransform",
+    "Fingerprint",
+    "Geoip",
+    "Grok",
+    "Json",
+    "Kv",
+    "LogstashFilters",
+    "Mutate",
+    "Prune",
+    "Python",
+    "RunFilters",
+    "Split",
+    "SyslogPri",
+    "Throttle",
+    "Translate",
+    "Truncate",
+    "Urldecode",
+    "Useragent",
+    "Uuid",
+    "When",
+    "filters_name",
+]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def filters_name(step: Step) -> str:
+    """The name of filters that are written like `step`, whatever process asks: a hash of what they are."""
+    text = orjson.dumps(msgspec.to_builtins(step), option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+class RunFilters:
+    """Filters as a function from an event to events, for `EventTransform` and for a replay.
+
+    Args:
+        step: what to run.
+
+    Raises:
+        ConfigError: it cannot start.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.name = filters_name(step)
+        self._step = step
+        self._chain: Chain | None = compile_steps([step])
+        self.warnings = self._chain.warnings
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_chain": None}
+
+    def __call__(self, event: Event) -> list[Event]:
+        """What becomes of an event; `filters` of those that changed names what their bytes have yet to pass."""
+        if self._chain is None:
+            self._chain = compile_steps([self._step])
+        before = event.filters
+        name = self.name if before is None else f"{before}+{self.name}"
+        try:
+            document = document_of(event)
+            had_time = "@timestamp" in document
+            now = None if had_time else str(Timestamp.of_ms(event.origin.arrived_ms))
+            log_event = self._chain.event_of(document, now)
+            found = self._chain.run(log_event)
+        except Exception:
+            event.filters = name
+            raise
+        if len(found) == 1 and found[0] is log_event:
+            if log_event.changed:
+                return [_filtered(event, log_event, event.id, name)]
+            if not had_time:
+                document.pop("@timestamp", None)
+            return [event]
+        used: dict[str | None, int] = {}
+        return [_filtered(event, made, _id_of(event, made, used), name) for made in found]
+
+
+def _filtered(event: Event, made: LogEvent, identifier: str | None, name: str) -> Event:
+    event = with_document(event, made.document)
+    event.id = identifier
+    event.filters = name
+    return event
+
+
+def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | None:
+    """The id of one of several events: the first event's, with the part that it is."""
+    if event.id is None:
+        return None
+    identifier = event.id + made.part
+    count = used[identifier] = used.get(identifier, 0) + 1
+    return identifier if count == 1 else f"{identifier}-again{count - 1}"
+
+
+class LogstashFilters(EventTransform):
+    """Runs the filters of a Logstash configuration, its `filter { }` sections, with their conditions.
+
+    Args:
+        text: the configuration's text.
+        ecs_compatibility: `v8` and `v1` name fields by the Elastic Common Schema, `disabled` as Logstash 7 did.
+        env: the values of `${NAME}`; by default the environment's, when the pipeline is made.
+        support_escapes: whether escapes in texts are replaced.
+        timezone: the IANA zone of times that name none.
+        allow_code: whether `python { code }` may run: code of whoever wrote the configuration.
+        stage: what the dead letters and metrics call this step.
+
+    Raises:
+        ConfigError: the configuration cannot start; with line, column and what was expected.
+
+    Delivery guarantee: each event ends up in the batch, in its dead letters, or was dropped by a filter.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        ecs_compatibility: str = "v8",
+        env: dict[str, str] | None = None,
+        support_escapes: bool = False,
+        timezone: str = "UTC",
+        allow_code: bool = False,
+        stage: str = "logstash_filters",
+    ) -> None:
+        self.step = Step(
+            "text",
+            text,
+            ecs_compatibility=ecs_compatibility,
+            env=env,
+            support_escapes=support_escapes,
+            timezone=timezone,
+            allow_code=allow_code,
+        )
+        run = RunFilters(self.step)
+        for warning in run.warnings:
+            _LOGGER.warning("%s: %s", stage, warning)
+        super().__init__(run, stage, {"filters": run.name, "lines": text.count("\n") + 1})
+
+
+class FilterTransform(EventTransform):
+    """One filter, its options as keywords: `Grok(match={"message": "%{COMBINEDAPACHELOG}"})`; the base of all.
+
+    Args:
+        timezone: the IANA zone of times that name none.
+        allow_code: whether `Python(code=...)` may run.
+        options: the filter's options, by Logstash's names.
+
+    Raises:
+        ConfigError: an option is unknown, missing, or of the wrong kind.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, *, timezone: str = "UTC", allow_code: bool = False, **options: Any) -> None:
+        self.step = Step("filter", self.name, options=options, timezone=timezone, allow_code=allow_code)
+        super().__init__(RunFilters(self.step), self.name, options)
+
+
+class When(EventTransform):
+    """Filters under a condition in Logstash's language: `When("[status] >= 500", [Drop()], otherwise=[...])`.
+
+    Args:
+        condition: as behind `if`.
+        then: the filters for events of which it is true; `When` and `LogstashFilters` may stand among them.
+        otherwise: the filters for the others.
+
+    Raises:
+        ConfigError: the condition cannot be read.
+    """
+
+    def __init__(self, condition: str, then: Sequence[Any], otherwise: Sequence[Any] = ()) -> None:
+        self.step = Step(
+            "when", condition, then=[each.step for each in then], otherwise=[each.step for each in otherwise]
+        )
+        super().__init__(RunFilters(self.step), "when", {"condition": condition})
+
+
+class Bytes(FilterTransform):
+    """`bytes`: reads a size such as `3,124.5 MB` as a number of bytes."""
+
+    name = "bytes"
+
+
+class Cidr(FilterTransform):
+    """`cidr`: tells whether an address lies in a network."""
+
+    name = "cidr"
+
+
+class Clone(FilterTransform):
+    """`clone`: makes copies of an event."""
+
+    name = "clone"
+
+
+class Csv(FilterTransform):
+    """`csv`: reads a line of comma-separated values."""
+
+    name = "csv"
+
+
+class Date(FilterTransform):
+    """`date`: reads a time into `@timestamp`."""
+
+    name = "date"
+
+
+class DeDot(FilterTransform):
+    """`de_dot`: takes the dots out of names."""
+
+    name = "de_dot"
+
+
+class Dissect(FilterTransform):
+    """`dissect`: cuts a text at fixed delimiters."""
+
+    name = "dissect"
+
+
+class Drop(FilterTransform):
+    """`drop`: throws events away."""
+
+    name = "drop"
+
+
+class Fingerprint(FilterTransform):
+    """`fingerprint`: makes a hash of fields."""
+
+    name = "fingerprint"
+
+
+class Geoip(FilterTransform):
+    """`geoip`: looks an address up in a MaxMind file."""
+
+    name = "geoip"
+
+
+class Grok(FilterTransform):
+    """`grok`: reads a text by named patterns."""
+
+    name = "grok"
+
+
+class Json(FilterTransform):
+    """`json`: reads JSON in a field."""
+
+    name = "json"
+
+
+class Kv(FilterTransform):
+    """`kv`: reads pairs such as `a=1 b=2`."""
+
+    name = "kv"
+
+
+class Mutate(FilterTransform):
+    """`mutate`: renames, replaces, converts, cuts and joins fields."""
+
+    name = "mutate"
+
+
+class Prune(FilterTransform):
+    """`prune`: removes fields by name and value."""
+
+    name = "prune"
+
+
+class Python(FilterTransform):
+    """`python`: runs Python on each event; only with `allow_code`."""
+
+    name = "python"
+
+
+class Split(FilterTransform):
+    """`split`: makes an event of each line or element."""
+
+    name = "split"
+
+
+class SyslogPri(FilterTransform):
+    """`syslog_pri`: reads syslog's priority."""
+
+    name = "syslog_pri"
+
+
+class Throttle(FilterTransform):
+    """`throttle`: counts events by key and time."""
+
+    name = "throttle"
+
+
+class Translate(FilterTransform):
+    """`translate`: replaces values by a dictionary."""
+
+    name = "translate"
+
+
+class Truncate(FilterTransform):
+    """`truncate`: cuts texts that are too long."""
+
+    name = "truncate"
+
+
+class Urldecode(FilterTransform):
+    """`urldecode`: decodes `%20` and the like."""
+
+    name = "urldecode"
+
+
+class Useragent(FilterTransform):
+    """`useragent`: reads a browser's name for itself."""
+
+    name = "useragent"
+
+
+class Uuid(FilterTransform):
+    """`uuid`: gives an event a random identifier."""
+
+    name = "uuid"
