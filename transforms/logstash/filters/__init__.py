@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "filter_class"]
 
 FILTERS = {
+    "geoip": "enrich.geoip:Geoip",
+    "translate": "enrich.translate:Translate",
+    "useragent": "enrich.useragent:Useragent",
     "csv": "parse.csv:Csv",
     "json": "parse.json:Json",
     "cidr": "enrich.cidr:Cidr",

@@ -54,7 +54,12 @@ class Fingerprint(Filter):
         target = self.reference(self["target"] or ("[event][hash]" if ecs else "fingerprint"))
         method = self["method"]
         if method == "UUID":
-            return lambda event: target.set(event, str(uuid.uuid4())) or True
+
+            def identify(event: LogEvent) -> bool:
+                target.set(event, str(uuid.uuid4()))
+                return True
+
+            return identify
         sources = [self.reference(str(each)) for each in self["source"]]
         if method == "PUNCTUATION":
 
@@ -133,7 +138,7 @@ def _text(value: Any) -> str:
 def _bytes(value: Any, least: int = 8) -> bytes:
     if type(value) is int:
         size = least if value.bit_length() <= 8 * least else 8
-        return (value & (2 ** (8 * size) - 1)).to_bytes(size, "little")
+        return int(value & (2 ** (8 * size) - 1)).to_bytes(size, "little")
     return _text(value).encode("utf-8", "surrogatepass")
 
 

@@ -30,9 +30,10 @@ def date_names(locale: str) -> DateNames | None:
     """The names in the language of `locale` (`en`, `de-AT`, `pt_BR`), or None where we know none."""
     language = locale.replace("_", "-").split("-")[0].lower()
     found = _NAMES.get({"no": "nb"}.get(language, language))
-    if found is None:
-        return None
-    months, short_months, days, short_days, halves = found
+    return None if found is None else _names_of(*found)
+
+
+def _names_of(months: str, short_months: str, days: str, short_days: str, halves: str) -> DateNames:
     return DateNames(
         _spelled(months.split(), 1) | _spelled(short_months.split(), 1),
         _spelled(days.split(), 1) | _spelled(short_days.split(), 1),
@@ -198,3 +199,5 @@ _NAMES = {
         "π.μ.|μ.μ.",
     ),
 }
+
+ENGLISH = _names_of(*_NAMES["en"])

@@ -241,7 +241,8 @@ def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
     ordinal = _week(week_year, fields.get("week", 1))
     if "day" in fields or "month" in fields:
         at = datetime.date.fromordinal(ordinal)
-        ordinal = at.replace(month=fields.get("month", at.month), day=fields.get("day", 1)).toordinal()
+        month, day = int(fields.get("month", at.month)), int(fields.get("day", 1))
+        ordinal = at.replace(month=month, day=day).toordinal()
     return _in_week(ordinal, fields)
 
 
@@ -254,7 +255,7 @@ def _week(year: int, week: int) -> int:
 
 def _in_week(ordinal: int, fields: Fields) -> int:
     """The date moved to the day of its week that the text names."""
-    day = fields.get("day_of_week")
+    day: int | None = fields.get("day_of_week")
     if day is None:
         return ordinal
     _in_range(day, 1, 7)

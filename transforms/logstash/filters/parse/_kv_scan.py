@@ -98,12 +98,9 @@ def _plain(
     splitters = split.value
 
     def holds(text: str) -> bool:
-        for splitter in splitters:
-            if splitter in text:
-                return True
-        return False
+        return any(splitter in text for splitter in splitters)
 
     def find(text: str) -> Pairs:
-        return slow(text) if "\\" in text or len(text) > _FAST_LENGTH else scan(text)  # type: ignore[no-any-return]
+        return slow(text) if "\\" in text or len(text) > _FAST_LENGTH else scan(text)
 
     return holds, find

@@ -1,10 +1,12 @@
 """The filter `date` reads a time out of a field and makes it the event's time."""
 
 import datetime
+from collections.abc import Callable
+from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
-from penstock.transforms.logstash.filters.parse._date_names import date_names
+from penstock.transforms.logstash.filters.parse._date_names import ENGLISH, date_names
 from penstock.transforms.logstash.filters.parse._date_parsers import Parser, parser_of
 from penstock.transforms.logstash.filters.parse._joda import BadPattern, zone_of
 
@@ -35,7 +37,8 @@ class Date(Filter):
         """Compiles every format once."""
         match = [str(each) for each in self["match"]]
         if len(match) < 2:
-            raise self.refuse("takes a field, then at least one format", "match")
+            message = "takes a field, then at least one format"
+            raise self.refuse(message, "match")
         parsers = self._parsers(match[1:])
         field = self.reference(match[0])
         target = self.reference(self["target"] or "@timestamp")
@@ -59,19 +62,17 @@ class Date(Filter):
         return work
 
     def _parsers(self, formats: list[str]) -> list[Parser]:
-        names = date_names(str(self["locale"] or "en"))
+        locale = str(self["locale"] or "en")
+        names = date_names(locale)
         if names is None:
-            self.context.warn(
-                f"date: the names of the locale {self['locale']} are not known; English ones are read"
-            )
-            names = date_names("en")
-        assert names is not None
+            self.context.warn(f"date: the names of the locale {locale} are not known; English ones are read")
+            names = ENGLISH
         try:
             return [parser_of(each, names, self.context.now, self.context.zone) for each in formats]
         except BadPattern as error:
             raise self.refuse(str(error), "match") from None
 
-    def _zone(self):  # type: ignore[no-untyped-def]
+    def _zone(self) -> datetime.tzinfo | Callable[[LogEvent], datetime.tzinfo]:
         """The zone, or a function of an event that tells it."""
         name = self["timezone"]
         if name is None:
@@ -98,15 +99,16 @@ class Date(Filter):
 _CLOCKLESS = ("ISO8601", "UNIX", "UNIX_MS", "TAI64N")
 
 
-def _reader(parsers: list[Parser], *, by_clock: bool):  # type: ignore[no-untyped-def]
-    """The function that reads a value by the first parser that can; it remembers the last texts, as lines of logs
-    share their seconds.
+def _reader(parsers: list[Parser], *, by_clock: bool) -> Callable[[Any, datetime.tzinfo], Timestamp]:
+    """The function that reads a value by the first parser that can.
+
+    It remembers the last texts, as lines of logs share their seconds.
     """
     kept: dict[tuple[str, datetime.tzinfo], Timestamp] = {}
 
-    def read(value: object, zone: datetime.tzinfo) -> Timestamp:
+    def read(value: Any, zone: datetime.tzinfo) -> Timestamp:
         remembers = type(value) is str and not by_clock
-        if remembers and (time := kept.get((value, zone))) is not None:  # type: ignore[arg-type]
+        if remembers and (time := kept.get((value, zone))) is not None:
             return time
         for parse in parsers:
             try:
@@ -116,7 +118,7 @@ def _reader(parsers: list[Parser], *, by_clock: bool):  # type: ignore[no-untype
             if remembers:
                 if len(kept) >= _KEPT:
                     kept.clear()
-                kept[value, zone] = time  # type: ignore[index]
+                kept[value, zone] = time
             return time
         message = "no format fits"
         raise ValueError(message)

@@ -81,7 +81,8 @@ class Dissect(Filter):
 
     def _conversion(self, name: str, kind: Any) -> Callable[[LogEvent], None]:
         if str(kind).lower() not in ("int", "float"):
-            raise self.refuse(f"{name} can become int or float, not {kind}", "convert_datatype")
+            message = f"{name} can become int or float, not {kind}"
+            raise self.refuse(message, "convert_datatype")
         field = self.reference(name)
         whole = str(kind).lower() == "int"
         null, wrong = f"_dataconversionnullvalue_{name}_{kind}", f"_dataconversionuncoercible_{name}_{kind}"

@@ -143,9 +143,9 @@ class Kv(Filter):
                         continue
                     value = ""
                 if key not in pairs:
-                    pairs[key] = value  # type: ignore[index]
+                    pairs[key] = value
                 else:
-                    _gather(pairs, key, value)  # type: ignore[arg-type]
+                    _gather(pairs, key, value)
             return pairs
 
         def parse(text: str, event: LogEvent, pairs: dict[str, Any], depth: int) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Kv(Filter):
                 value: Any = next(filter(None, candidates), "")
                 if not value and not keep_empty:
                     continue
-                key = change_key(key) if change_key else key  # type: ignore[arg-type]
+                key = change_key(key) if change_key else key
                 if (only and key not in only) or key in without:
                     continue
                 key = before + key
@@ -173,24 +173,23 @@ class Kv(Filter):
         return parse_plain if plain else parse
 
     def _scan(self) -> tuple[Callable[[str], bool], Callable[[str], Iterable[Any]]]:
-        patterns = []
-        for option in ("field_split_pattern", "value_split_pattern"):
+        for option in ("field_split_pattern", "value_split_pattern", "value_split"):
             if self[option] == "":
-                raise self.refuse("is empty", option)
-            patterns.append(None if self[option] is None else str(self[option]))
-        if str(self["value_split"]) == "":
-            raise self.refuse("is empty; nothing would tell keys from values", "value_split")
+                message = "is empty"
+                raise self.refuse(message, option)
         split = Splitters(
             ruby_text(self["field_split"]),
             ruby_text(self["value_split"]),
-            *patterns,
+            self["field_split_pattern"],
+            self["value_split_pattern"],
             self["include_brackets"],
             self["whitespace"] == "lenient",
         )
         try:
             return compile_scan(split, float(self["timeout_millis"]) / 1000)
         except RubyRegexError as error:
-            raise self.refuse(f"the splitters make no regular expression: {error}") from None
+            message = f"the splitters make no regular expression: {error}"
+            raise self.refuse(message) from None
 
     def _change(self, what: str) -> Change | None:
         """What trim, remove_char and transform make of a key or a value; None where they do nothing."""
@@ -202,7 +201,8 @@ class Kv(Filter):
             try:
                 compiled = compile_ruby(expression.format(ruby_text(self[name])))
             except RubyRegexError as error:
-                raise self.refuse(f"no class of characters: {error}", name) from None
+                message = f"no class of characters: {error}"
+                raise self.refuse(message, name) from None
             steps.append(lambda text, sub=compiled.sub: sub("", text))  # type: ignore[misc]
         if self[f"transform_{what}"] is not None:
             steps.append(_TRANSFORMS[self[f"transform_{what}"]])
