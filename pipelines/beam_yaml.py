@@ -28,6 +28,7 @@ from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.command_line import options_from
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.logstash import beam as logstash
 
 __all__ = ["TRANSFORMS", "provider_file"]
 
@@ -117,6 +118,39 @@ def _options(name: str, config: dict[str, Any], *classes: type) -> list[Any]:
     return [options_from(cls, config) for cls in classes]
 
 
+def when(
+    condition: str, then: list[dict[str, Any]], otherwise: list[dict[str, Any]] | None = None
+) -> PTransform:
+    """`then` and `otherwise` list filters as steps: a `type`, with or without `penstock.logstash.`, and a `config`."""
+    return logstash.When(condition, _steps(then), _steps(otherwise or []))
+
+
+def _steps(steps: list[dict[str, Any]]) -> list[PTransform]:
+    made = []
+    for step in steps:
+        name = str(step.get("type")).removeprefix("penstock.").removeprefix("logstash.")
+        factory = _LOGSTASH.get(name)
+        if factory is None:
+            message = (
+                f"penstock.logstash.When: {step.get('type')!r} is none of {', '.join(sorted(_LOGSTASH))}"
+            )
+            raise OptionError(message)
+        made.append(factory(**step.get("config", {})))
+    return made
+
+
+_LOGSTASH: dict[str, Callable[..., PTransform]] = {
+    "Filters": logstash.LogstashFilters,
+    "When": when,
+    **{
+        kind.__name__: kind
+        for kind in (getattr(logstash, name) for name in logstash.__all__)
+        if isinstance(kind, type)
+        and issubclass(kind, logstash.FilterTransform)
+        and kind is not logstash.FilterTransform
+    },
+}
+
 _FACTORIES: dict[str, Callable[..., PTransform]] = {
     "ReadFromBeats": read_from_beats,
     "ReadFromKinesis": read_from_kinesis,
@@ -142,6 +176,7 @@ _FACTORIES: dict[str, Callable[..., PTransform]] = {
     "WriteDeadLetters": write_dead_letters,
     "FinishUnits": finish_units,
     "Acknowledge": Acknowledge,
+    **{f"logstash.{name}": factory for name, factory in _LOGSTASH.items()},
 }
 
 for _read in (read_from_beats, read_from_kinesis, read_from_s3):

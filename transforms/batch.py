@@ -57,6 +57,8 @@ class Event(msgspec.Struct, gc=False):
         document: the decoded event; None until something needs it.
         changed: whether `document` no longer says the same as `data`.
         stamped: whether `timestamp` was given by us and is not in `data`; who writes the event puts it in.
+        filters: the name of the filters that `data` has passed to become `document`, or at which it failed: a replay
+            of the bytes must run them again. None where no filters took part.
     """
 
     data: bytes
@@ -68,6 +70,7 @@ class Event(msgspec.Struct, gc=False):
     document: Document | None = None
     changed: bool = False
     stamped: bool = False
+    filters: str | None = None
 
 
 class DeadLetter(msgspec.Struct, gc=False):

@@ -50,8 +50,9 @@ def payload_of(event: Event) -> bytes:
 
 
 def with_document(event: Event, document: Document) -> Event:
-    """The same event (bytes, origin and id stay) with a changed document and that document's time."""
+    """The same event (bytes, origin, id and filters stay) with a changed document and that document's time."""
     timestamp = timestamps.of_value(document.get("@timestamp"))
     return Event(
-        event.data, event.origin, event.index, event.part, event.id, timestamp, document, changed=True
-    )
+        event.data, event.origin, event.index, event.part, event.id, timestamp, document,
+        changed=True, filters=event.filters,
+    )  # fmt: skip

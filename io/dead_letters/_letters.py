@@ -2,7 +2,8 @@
 
 Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
 people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the
-date it would have had), and the original bytes: `data`, or `data_base64` where they aren't UTF-8.
+date it would have had), `filters` where filters took part (a replay must run them on the bytes again), and the original
+bytes: `data`, or `data_base64` where they aren't UTF-8.
 """
 
 import base64
@@ -34,6 +35,8 @@ def encode(letter: DeadLetter, now: float | None = None) -> bytes:
         "position": None if position is None else base64.b64encode(position).decode(),
         "arrived_ms": event.origin.arrived_ms,
     }
+    if event.filters is not None:
+        line["filters"] = event.filters
     try:
         line["data"] = event.data.decode()
     except UnicodeDecodeError:
@@ -79,7 +82,7 @@ def decode(line: bytes) -> DeadLetter:
             if "data" in found
             else base64.b64decode(found["data_base64"], validate=True)
         )
-        event = Event(data, where, index, part, found.get("id"))
+        event = Event(data, where, index, part, found.get("id"), filters=found.get("filters"))
         return DeadLetter(
             event, str(found["error"]), str(found["reason"]), str(found["stage"]), found.get("status"),
             int(found["attempts"]), kept=True,

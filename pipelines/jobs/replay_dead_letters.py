@@ -33,6 +33,10 @@ from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.events import apply
+from penstock.transforms.logstash import ConfigError
+from penstock.transforms.logstash.beam import RunFilters
+from penstock.transforms.logstash.settings import FilterOptions
 
 __all__ = ["JOB"]
 
@@ -77,8 +81,8 @@ def _option_classes(argv: Sequence[str]) -> tuple[type, ...]:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--to")
     if early.parse_known_args(argv)[0].to == "kinesis":
-        return (ReplayOptions, kinesis.KinesisWriteOptions, AwsOptions)
-    return (ReplayOptions, ElasticsearchOptions, DecodeOptions, AwsOptions)
+        return (ReplayOptions, FilterOptions, kinesis.KinesisWriteOptions, AwsOptions)
+    return (ReplayOptions, FilterOptions, ElasticsearchOptions, DecodeOptions, AwsOptions)
 
 
 def _requirements(line: CommandLine) -> Requirements:
@@ -146,6 +150,57 @@ def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
     return counts
 
 
+class _Filters:
+    """Runs the filters that letters name; a letter whose filters aren't at hand ends the replay before it is sent."""
+
+    def __init__(self, options: FilterOptions) -> None:
+        try:
+            step = options.step
+            self._run = None if step is None else RunFilters(step)
+        except (ConfigError, OSError, UnicodeDecodeError) as error:
+            message = f"--filters {options.filters}: {error}"
+            raise OptionError(message) from None
+
+    def check(self, events: list[Event]) -> None:
+        """Raises `OptionError` where an event's filters are not those of `--filters`."""
+        known = None if self._run is None else self._run.name
+        for event in events:
+            if event.filters is not None and event.filters != known:
+                message = (
+                    f"a letter's event passed filters ({event.filters}) "
+                    + (
+                        f"other than those of --filters ({known}). "
+                        if known
+                        else "and --filters isn't given. "
+                    )
+                    + "Give the configuration that the job had, and its settings; unfiltered it would be another document. "
+                    "Filters made in Python replay only in Python (docs/filters.md)."
+                )
+                raise OptionError(message)
+
+    def apply(
+        self, events: list[Event], marked: set[tuple[int, int]]
+    ) -> tuple[list[Event], list[DeadLetter]]:
+        """The events with those at the places of `marked` filtered."""
+        if self._run is None or not marked:
+            return events, []
+        kept, letters = [], []
+        for event in events:
+            if (id(event.origin), event.index) not in marked:
+                kept.append(event)
+                continue
+            event.filters = None  # they pass again, from their bytes
+            made, refused, _ = apply(self._run, [event], "logstash_filters")
+            kept += made
+            letters += refused
+        return kept, letters
+
+
+def _places(events: list[Event]) -> set[tuple[int, int]]:
+    """Where events stand whose letters name filters; decoding makes them anew, and keeps their places."""
+    return {(id(event.origin), event.index) for event in events if event.filters is not None}
+
+
 def _to_elasticsearch(line: CommandLine) -> Send:
     options = line.get(ElasticsearchOptions)
     elasticsearch.prepare(options)
@@ -153,10 +208,15 @@ def _to_elasticsearch(line: CommandLine) -> Send:
     decoder, stamp = decode.decoder(keep_documents=options.needs_documents), decode.stamper()
     writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
 
+    filters = _Filters(line.get(FilterOptions))
+
     def send(events: list[Event]) -> list[DeadLetter]:
+        filters.check(events)
+        marked = _places(events)
         decoded, letters = decoder.decode(events)
         stamp(decoded)
-        return letters + writer.write(decoded).letters
+        filtered, refused = filters.apply(decoded, marked)
+        return letters + refused + writer.write(filtered).letters
 
     return send
 
@@ -167,7 +227,14 @@ def _to_kinesis(line: CommandLine) -> Send:
         options.event_partition_keys, randomized=options.randomized_partition_key, function=None
     )
     writer: KinesisWriter = LIVE.share(f"{NAME}:kinesis", lambda: KinesisWriter(options, aws))
-    return lambda events: writer.write(events, keys, 0.0)[0]
+    filters = _Filters(line.get(FilterOptions))
+
+    def send(events: list[Event]) -> list[DeadLetter]:
+        filters.check(events)
+        filtered, refused = filters.apply(events, _places(events))
+        return refused + writer.write(filtered, keys, 0.0)[0]
+
+    return send
 
 
 class _Replay(Job):

@@ -10,6 +10,9 @@ from penstock.io.dead_letters import encode
 from penstock.pipelines.jobs import replay_dead_letters
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.events import apply
+from penstock.transforms.logstash.beam import RunFilters
+from penstock.transforms.logstash.settings import FilterOptions
 from tests.tools.events import event
 from tests.tools.fake_http import fake_http
 
@@ -121,6 +124,31 @@ def test_events_go_to_a_stream_again_with_their_bytes(letters):
     )
     records = client.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
     assert sorted(record["Data"] for record in records) == [b"nope", b'{"bad":1}', b'{"n":1}']
+
+
+def test_filtered_events_pass_their_filters_again_or_are_not_sent(tmp_path, capsys):
+    config = tmp_path / "filters.conf"
+    config.write_text('filter { split { field => "l" } mutate { add_tag => ["seen"] } }')
+    events, _ = JsonDecoder().decode([event(b'{"l":[1,2],"@timestamp":"2026-01-01T00:00:00.000Z"}', 7)])
+    filtered, _, _ = apply(RunFilters(FilterOptions(filters=str(config)).step), events, "logstash_filters")
+    file = tmp_path / "letters.jsonl"
+    file.write_bytes(encode(DeadLetter(filtered[1], "es_rejected_execution", "r", "elasticsearch", 429)))
+    stored: dict[str, bytes] = {}
+    with _elasticsearch(stored) as fake:
+        arguments = ["--dead_letters", f"file://{file}", "--hosts", fake.url]
+        for wrong in ([], ["--filters", str(config), "--timezone", "Europe/Berlin"]):
+            assert replay_dead_letters.JOB.main([*arguments, *wrong]) == 2
+            assert "passed filters" in capsys.readouterr().err
+        config.with_name("broken.conf").write_text("filter { mutate }")
+        for broken, words in (("broken.conf", "line 1, column 17: "), ("none.conf", "No such file")):
+            assert replay_dead_letters.JOB.main([*arguments, "--filters", str(config.with_name(broken))]) == 2
+            assert words in capsys.readouterr().err
+        assert stored == {}
+        assert replay_dead_letters.JOB.main([*arguments, "--filters", str(config)]) == 0
+    assert {name: orjson.loads(source) for name, source in stored.items()} == {
+        each.id: each.document for each in filtered
+    }
+    assert len(stored) == 2
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ Chains are made when the pipeline is, so that a wrong option ends there, and aga
 
 import hashlib
 import logging
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -59,12 +61,15 @@ __all__ = [
     "filters_name",
 ]
 
+_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)")
 _LOGGER = logging.getLogger(__name__)
 
 
 def filters_name(step: Step) -> str:
-    """The name of filters that are written like `step`, whatever process asks: a hash of what they are."""
-    text = orjson.dumps(msgspec.to_builtins(step), option=orjson.OPT_SORT_KEYS)
+    """The name of filters that are written like `step`: a hash of what is written, not of variables' values."""
+    text = orjson.dumps(
+        msgspec.to_builtins(msgspec.structs.replace(step, env=None)), option=orjson.OPT_SORT_KEYS
+    )
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
@@ -128,6 +133,11 @@ def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | N
     return identifier if count == 1 else f"{identifier}-again{count - 1}"
 
 
+def _used(text: str, env: Mapping[str, str]) -> dict[str, str]:
+    """Those variables that a configuration names: workers need not have them, and nobody needs the others."""
+    return {name: env[name] for name in _VARIABLE.findall(text) if name in env}
+
+
 class LogstashFilters(EventTransform):
     """Runs the filters of a Logstash configuration, its `filter { }` sections, with their conditions.
 
@@ -161,7 +171,7 @@ class LogstashFilters(EventTransform):
             "text",
             text,
             ecs_compatibility=ecs_compatibility,
-            env=env,
+            env=_used(text, os.environ if env is None else env),
             support_escapes=support_escapes,
             timezone=timezone,
             allow_code=allow_code,

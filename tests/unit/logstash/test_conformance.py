@@ -9,7 +9,8 @@ REFUSED = {"anonymize"}
 
 
 @pytest.mark.parametrize("name", sorted({path.stem for path in CASES.glob("*.jsonl")} - LANGUAGE - REFUSED))
-def test_filters_conform(name, tmp_path):
+def test_filters_conform(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(CASES)
     found = {}
     for number, case in enumerate(cases(name)):
         folder = tmp_path / str(number)

@@ -4,6 +4,7 @@ The code is compiled once. It sees `event`, with `get`, `set`, `remove`, `tag` a
 stay from event to event. It may do whatever this process may: it runs only where `--allow_code` says so.
 """
 
+import ast
 import textwrap
 from typing import Any
 
@@ -30,7 +31,7 @@ class Python(Filter):
 
     def compile(self) -> Work:  # noqa: D102
         if not self.context.allow_code:
-            message = "runs code of whoever wrote the configuration; switch it on with --allow_code"
+            message = "runs code of whoever wrote the configuration; --allow_code lets it (allow_code in Python and YAML)"
             raise self.refuse(message, "code")
         names: dict[str, Any] = {"__name__": "python_filter"}
         if self["init"] is not None:
@@ -63,7 +64,12 @@ class Python(Filter):
 
 def _dedented(code: Any) -> str:
     """Code without the indentation that it has in the configuration; its first line may stand behind the quote."""
-    first, newline, rest = str(code).expandtabs(4).partition("\n")
-    if first.strip():
+    first, newline, rest = str(code).partition("\n")
+    if not first.strip():
+        return textwrap.dedent(rest)
+    written = f"{first.strip()}{newline}{rest}"
+    try:
+        ast.parse(written)
+    except SyntaxError:
         return f"{first.strip()}{newline}{textwrap.dedent(rest)}"
-    return textwrap.dedent(rest)
+    return written
