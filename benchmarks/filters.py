@@ -1,0 +1,164 @@
+"""Logstash's filters: CPU-seconds per million events, from an event's bytes to the bytes that a sink writes.
+
+usage: python -P benchmarks/filters.py [CHAIN ...] [--events N] [--rounds N]
+
+Each chain is measured with the decoding and the encoding of its events, beside what these two cost alone and, for grok,
+beside a bare match of the same expression by `re` (translated as far as `re` can) without anything around it.
+
+access      COMBINEDAPACHELOG by grok, date, useragent, mutate's rename and remove
+grok        COMBINEDAPACHELOG and date      fail        a grok that matches no line (ratio: to one that does)
+dissect     dissect and date                kv          ten pairs                chain   20 mutates and 5 conditions
+"""
+
+import argparse
+import gc
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from penstock.transforms.batch import Event
+from penstock.transforms.document import payload_of
+from penstock.transforms.events import apply
+from penstock.transforms.logstash import LogstashFilters
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE))
+
+from harness import cpu_per_million, load_package, print_table, rounds
+
+load_package("tests")
+
+from tests.tools.events import ToyOrigin
+
+GROK = 'grok { match => { "message" => "%{COMBINEDAPACHELOG}" } }'
+DATE = 'date { match => ["timestamp", "dd/MMM/yyyy:HH:mm:ss Z"] }'
+AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
+MUTATES = """
+  mutate { add_field => { "env" => "prod" } }
+  mutate { rename => { "a" => "b" } }
+  mutate { replace => { "c" => "%{b}-%{d}" } }
+  mutate { convert => { "n" => "integer" } }
+  mutate { lowercase => ["level"] }
+  mutate { strip => ["text"] }
+  mutate { gsub => ["path", "/", "_"] }
+  mutate { copy => { "b" => "bb" } }
+  mutate { remove_field => ["x"] }
+  mutate { add_tag => ["seen"] }
+"""
+CONDITIONS = """
+  if [level] == "error" { mutate { add_tag => ["bad"] } }
+  if "seen" in [tags] and [n] > 5 { mutate { replace => { "big" => "yes" } } }
+  if [path] =~ /^_var/ { mutate { rename => { "bb" => "[nested][bb]" } } }
+  if ![missing] { mutate { uppercase => ["c"] } }
+  if [level] in ["info", "warn"] { mutate { remove_field => ["d"] } } else { mutate { update => { "d" => "z" } } }
+"""
+AGAIN = MUTATES.replace('add_tag => ["seen"]', 'add_field => { "s" => "1" }')
+DISSECT = """dissect { mapping => { "message" => '%{ip} - %{user} [%{timestamp}] "%{request}" %{status} %{rest}' } }"""
+RENAMES = (
+    "mutate { rename => { '[source][address]' => '[client][ip]' } remove_field => ['message', 'timestamp'] }"
+)
+USERAGENT = "useragent { source => '[user_agent][original]' }"
+CHAINS = {
+    "access": (f"filter {{ {GROK} {DATE} {USERAGENT} {RENAMES} }}", 14.0),
+    "grok": (f"filter {{ {GROK} {DATE} }}", 9.0),
+    "fail": (f"filter {{ {GROK} }}", 0.0),
+    "dissect": (f"filter {{ {DISSECT} {DATE} }}", 5.0),
+    "kv": ("filter { kv { } }", 6.0),
+    "chain": (f"filter {{ {MUTATES} {AGAIN} {CONDITIONS} }}", 5.0),
+}
+
+
+def payload(chain: str, number: int) -> bytes:
+    """An event of the kind that a chain is made for."""
+    document: dict[str, object] = {"@timestamp": "2026-11-22T12:00:00.000Z", "host": {"name": "web-1"}}
+    line = (
+        f'10.0.{number % 250}.7 - frank [22/Nov/2026:12:{number % 60:02}:00 +0000] "GET /item/{number} HTTP/1.1" 200 '
+        f'{number % 5000} "https://shop.example/cart" "{AGENT}"'
+    )
+    if chain == "kv":
+        line = " ".join(f"key{pair}=value{number + pair}" for pair in range(10))
+    if chain == "fail":
+        line = line.replace('"GET', "'GET")
+    document["message"] = line
+    if chain == "chain":
+        document = {
+            "@timestamp": "2026-11-22T12:00:00.000Z", "a": f"a{number}", "d": "dd", "n": str(number % 10), "level": "INFO",
+            "text": "  some text ", "path": f"/var/log/{number}", "x": 1, "message": "m" * 100,
+        }  # fmt: skip
+    return orjson.dumps(document)
+
+
+def measure(work: Callable[[list[Event]], object], payloads: list[bytes]) -> Callable[[], float]:
+    """A contender: events are made anew for each round, outside of what is measured."""
+
+    def contender() -> float:
+        origin = ToyOrigin()
+        batches = [
+            [
+                Event(data, origin, number, id=f"id-{number}")
+                for number, data in enumerate(payloads[at : at + 500])
+            ]
+            for at in range(0, len(payloads), 500)
+        ]
+
+        def run() -> int:
+            for batch in batches:
+                work(batch)
+            return len(payloads)
+
+        return cpu_per_million(run)
+
+    return contender
+
+
+def bare_match(payloads: list[bytes]) -> Callable[[list[Event]], object]:
+    """Nothing but `re` on the message, by an expression like COMBINEDAPACHELOG's without its alternatives."""
+    pattern = re.compile(
+        r'(?P<address>[\w.:-]+) (?P<ident>\S+) (?P<auth>\S+) \[(?P<time>[^\]]+)\] "(?:(?P<verb>\w+) (?P<request>\S+)'
+        r'(?: HTTP/(?P<version>[\d.]+))?|(?P<raw>.*?))" (?P<status>\d+|-) (?P<bytes>\d+|-) "(?P<referrer>[^"]*)" '
+        r'"(?P<agent>[^"]*)"'
+    )
+    lines = iter([orjson.loads(data)["message"] for data in payloads] * 100)
+    return lambda batch: [pattern.search(next(lines)) for _ in batch]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("chains", nargs="*", metavar="CHAIN", help=", ".join(CHAINS))
+    parser.add_argument("--events", type=int, default=5_000, help="events a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    gc.collect()
+    gc.freeze()
+    for name in given.chains or CHAINS:
+        text, goal = CHAINS[name]
+        payloads = [payload(name, number) for number in range(given.events)]
+        run = LogstashFilters(text)._function
+
+        def filtered(batch: list[Event], run: Callable[..., list[Event]] = run) -> object:
+            events, letters, _ = apply(run, batch, "filters")
+            assert not letters, letters[0].reason
+            return [payload_of(event) for event in events]
+
+        contenders = {
+            name: measure(filtered, payloads),
+            "decode and encode alone": measure(
+                lambda batch: [orjson.dumps(orjson.loads(event.data)) for event in batch], payloads
+            ),
+        }
+        if name in ("grok", "access"):
+            contenders["a bare match by re"] = measure(bare_match(payloads), payloads)
+        print_table(
+            f"{name}: {given.events} events", rounds(contenders, given.rounds), {name: goal} if goal else None
+        )
+
+
+if __name__ == "__main__":
+    main()
