@@ -101,8 +101,7 @@ class RunFilters:
         try:
             document = document_of(event)
             had_time = "@timestamp" in document
-            now = None if had_time else str(Timestamp.of_ms(event.origin.arrived_ms))
-            log_event = self._chain.event_of(document, now)
+            log_event = self._chain.event_of(document, lambda: str(Timestamp.of_ms(event.origin.arrived_ms)))
             found = self._chain.run(log_event)
         except Exception:
             event.filters = name

@@ -157,14 +157,17 @@ class Chain:
         self._step(event)
         return [] if event.cancelled else [event]
 
-    def event_of(self, document: dict[str, Any], now: str | None = None) -> LogEvent:
+    def event_of(self, document: dict[str, Any], now: Callable[[], str] | None = None) -> LogEvent:
         """The event of a decoded document, which is changed with it.
 
         Args:
             document: the document.
-            now: the time of an event that has none; by default the clock's.
+            now: gives the time of an event that has none; by default the clock does.
         """
-        return event_of(document, str(self._context.now()) if now is None else now, self._context.zone)
+        return event_of(document, now or self._now, self._context.zone)
+
+    def _now(self) -> str:
+        return str(self._context.now())
 
     def apply(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """What becomes of a decoded event: the documents of the events that come out, each a plain dict.

@@ -5,6 +5,7 @@ Filters reach its fields by references (`language/_references.py`), which note e
 """
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.language._references import MISSING, are_tags, reference_of
@@ -118,12 +119,12 @@ def _checked(value: Any) -> Any:
 _UNSET = object()
 
 
-def event_of(document: dict[str, Any], now: str, zone: datetime.tzinfo = datetime.UTC) -> LogEvent:
+def event_of(document: dict[str, Any], now: Callable[[], str], zone: datetime.tzinfo = datetime.UTC) -> LogEvent:
     """The event that Logstash makes of a decoded document, which it may change.
 
     Args:
         document: as decoded from JSON.
-        now: the time for an event without a readable `@timestamp`, in canonical form.
+        now: gives the time for an event without a readable `@timestamp`, in canonical form.
         zone: where a time without an offset was read.
     """
     event = LogEvent(document)
@@ -134,7 +135,7 @@ def event_of(document: dict[str, Any], now: str, zone: datetime.tzinfo = datetim
         event.changed = True
     time = document.get("@timestamp", _UNSET)
     if time is _UNSET or time is None:
-        document["@timestamp"] = now
+        document["@timestamp"] = now()
     elif type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
         try:
             datetime.datetime.fromisoformat(time)  # the form that Beats write, checked in C
@@ -149,7 +150,7 @@ def event_of(document: dict[str, Any], now: str, zone: datetime.tzinfo = datetim
     return event
 
 
-def _bad_time(event: LogEvent, time: Any, now: str) -> None:
+def _bad_time(event: LogEvent, time: Any, now: Callable[[], str]) -> None:
     event.document["_@timestamp"] = time
-    event.document["@timestamp"] = now
+    event.document["@timestamp"] = now()
     event.tag("_timestampparsefailure")

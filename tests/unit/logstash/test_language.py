@@ -133,7 +133,7 @@ def test_references(case):
 
 @by_id("field_access")
 def test_access(case):
-    event = event_of(case["event"], NOW)
+    event = event_of(case["event"], lambda: NOW)
     want = case["expect"]
     reference = reference_of(case["ref"])
     if case["op"] == "get":
@@ -162,7 +162,7 @@ def test_access(case):
 
 @by_id("sprintf")
 def test_templates(case):
-    event = event_of(case["event"], NOW)
+    event = event_of(case["event"], lambda: NOW)
     template = compile_template(case["template"], lambda: NOW)
     if case.get("error"):
         with pytest.raises(ValueError, match=r"names no field|has no meaning"):
