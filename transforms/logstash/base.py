@@ -40,12 +40,13 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from penstock.transforms.logstash.common import Step, add_field, add_tag, remove_field, remove_tag
+from penstock.transforms.logstash.common import Lines, Step, add_field, add_tag, remove_field, remove_tag
 from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._sprintf import Template, compile_template
 from penstock.transforms.logstash.options import COMMON, ECS, Context, Option, Value, check_options
+from penstock.transforms.logstash.source import Source
 
 __all__ = ["ECS", "Filter", "Option", "Work"]
 
@@ -68,6 +69,7 @@ class Filter:
     name: ClassVar[str]
     options: ClassVar[tuple[Option, ...]]
     makes_events: ClassVar[bool] = False
+    may_cancel: ClassVar[bool] = True
 
     def __init__(
         self, given: Mapping[str, Any], context: Context, where: tuple[int, int] | None = None
@@ -112,15 +114,34 @@ class Filter:
         """Whether success changes nothing further: no common option is given."""
         return self.matched is _nothing
 
+    def emit(self, source: Source) -> None:
+        """Writes what the filter does to an event as lines of the chain's function; by default two calls."""
+        work = source.bind(self.work)
+        if self.is_plain:
+            source.line(f"{work}(event)")
+        else:
+            source.line(f"if {work}(event):")
+            with source.deeper():
+                self.emit_common(source)
+        if self.may_cancel:
+            source.line("if event.cancelled: return")
+
+    def emit_common(self, source: Source) -> None:
+        """Writes the common options as lines."""
+        for write in self._common_lines:
+            write(source)
+
     def _common(self) -> Step:
         """`add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order, as one function."""
-        steps: list[Step] = []
+        made: list[tuple[Step, Lines]] = []
         for name, value in self["add_field"].items():
             values = value if isinstance(value, list) else [value]
-            steps += [add_field(self.template(name), self.template(each)) for each in values]
-        steps += [remove_field(self.template(name)) for name in self["remove_field"]]
-        steps += [add_tag(self.template(tag)) for tag in self["add_tag"]]
-        steps += [remove_tag(self.template(tag)) for tag in self["remove_tag"]]
+            made += [add_field(self.template(name), self.template(each)) for each in values]
+        made += [remove_field(self.template(name)) for name in self["remove_field"]]
+        made += [add_tag(self.template(tag)) for tag in self["add_tag"]]
+        made += [remove_tag(self.template(tag)) for tag in self["remove_tag"]]
+        steps = [step for step, _ in made]
+        self._common_lines = [write for _, write in made]
         if len(steps) == 1:
             return steps[0]
         if not steps:

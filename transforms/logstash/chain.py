@@ -13,6 +13,7 @@ from penstock.transforms.logstash.base import Filter
 from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
 from penstock.transforms.logstash.language._conditions import Condition
 from penstock.transforms.logstash.options import Context
+from penstock.transforms.logstash.source import MAX_DEPTH, Source
 
 __all__ = ["Branches", "Chain", "Node", "Steps"]
 
@@ -30,6 +31,9 @@ class Node(Protocol):
     makes_events: bool
     step: Step
 
+    def emit(self, source: Source) -> None:
+        """Writes `step` as lines of a chain's function."""
+
     def many(self, events: list[LogEvent]) -> list[LogEvent]:
         """The events that come out of `events`; cancelled ones are left out."""
 
@@ -41,6 +45,7 @@ class Steps:
         self.makes_events = made.makes_events
         self.work = made.work
         self.step: Step = made.work if made.is_plain or made.makes_events else _with_common(made)
+        self.emit = made.emit
 
     def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
         found: list[LogEvent] = []
@@ -94,6 +99,20 @@ class Branches:
 
         return step
 
+    def emit(self, source: Source) -> None:  # noqa: D102
+        if source.depth > MAX_DEPTH:
+            source.line(f"{source.bind(self.step)}(event)", "if event.cancelled: return")
+            return
+        for number, (condition, nodes) in enumerate(self._arms):
+            if condition is _always:
+                source.line("else:" if number else "if True:")
+            else:
+                source.line(f"{'elif' if number else 'if'} {source.bind(condition)}(event):")
+            with source.deeper():
+                source.line(*([] if nodes else ["pass"]))
+                for node in nodes:
+                    node.emit(source)
+
     def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
         found: list[LogEvent] = []
         left = events
@@ -143,7 +162,10 @@ class Chain:
         self._nodes = list(nodes)
         self._context = context
         self._several = any(node.makes_events for node in nodes)
-        self._step = _sequence([node.step for node in nodes])
+        source = Source()
+        for node in [] if self._several else nodes:
+            node.emit(source)
+        self._step = source.function()
         self.warnings = tuple(context.warnings)
 
     def run(self, event: LogEvent) -> list[LogEvent]:

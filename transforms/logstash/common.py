@@ -1,4 +1,7 @@
-"""The options of every filter that add and remove fields and tags, each as a function of an event."""
+"""The options of every filter that add and remove fields and tags, each as a function of an event, and as lines.
+
+The lines are those of a chain's function (`source.py`): the usual case in place, a call for any other.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,16 +10,17 @@ from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._references import Reference, reference_of
 from penstock.transforms.logstash.language._ruby import pairs_of
 from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.source import Source, plain_key, text_of
 
-__all__ = ["Step", "add_field", "add_tag", "remove_field", "remove_tag"]
+__all__ = ["Lines", "Step", "add_field", "add_tag", "remove_field", "remove_tag"]
 
 Step = Callable[[LogEvent], None]
+Lines = Callable[[Source], None]
 
 
-def add_field(name: Template, value: Template) -> Step:
+def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
     """Adds a value to the field `name`: a field that is there becomes an array with the new value at its end."""
-    constant = name.constant
-    fixed = _reference_or_none(constant)
+    fixed = _reference_or_none(name.constant)
 
     def add(event: LogEvent) -> None:
         field = fixed or reference_of(name.render(event))
@@ -33,28 +37,48 @@ def add_field(name: Template, value: Template) -> Step:
         else:
             field.set(event, [held, text])
 
-    return add
+    key = None if fixed is None else plain_key(fixed)
+    if key is None:
+        return add, _call(add)
+    return add, lambda source: source.line(
+        f"if {key} in document: {source.bind(add)}(event)",
+        "else:",
+        f" document[{key}] = {text_of(value, source)}",
+        " event.changed = True",
+    )
 
 
-def remove_field(name: Template) -> Step:
+def remove_field(name: Template) -> tuple[Step, Lines]:
     """Removes the field `name`; its parents stay."""
     fixed = _reference_or_none(name.constant)
-    if fixed is not None:
-        remove = fixed.remove
-        return lambda event: remove(event) and None
 
-    def remove_named(event: LogEvent) -> None:
-        reference_of(name.render(event)).remove(event)
+    def remove(event: LogEvent) -> None:
+        (fixed or reference_of(name.render(event))).remove(event)
 
-    return remove_named
+    key = None if fixed is None else plain_key(fixed)
+    if key is None:
+        return remove, _call(remove)
+    return remove, lambda source: source.line(
+        f"if document.pop({key}, MISSING) is not MISSING: event.changed = True"
+    )
 
 
-def add_tag(tag: Template) -> Step:
+def add_tag(tag: Template) -> tuple[Step, Lines]:
     """Adds a tag, also one that is there already."""
-    return lambda event: event.add_tag(tag.render(event))
+
+    def add(event: LogEvent) -> None:
+        event.add_tag(tag.render(event))
+
+    return add, lambda source: source.line(
+        "tags = document.get('tags')",
+        "if type(tags) is list:",
+        f" tags.append({text_of(tag, source)})",
+        " event.changed = True",
+        f"else: {source.bind(add)}(event)",
+    )
 
 
-def remove_tag(tag: Template) -> Step:
+def remove_tag(tag: Template) -> tuple[Step, Lines]:
     """Removes a tag wherever it stands; the array stays, even empty."""
 
     def remove(event: LogEvent) -> None:
@@ -68,7 +92,11 @@ def remove_tag(tag: Template) -> Step:
             event.document["tags"] = kept
             event.changed = True
 
-    return remove
+    return remove, _call(remove)
+
+
+def _call(step: Step) -> Lines:
+    return lambda source: source.line(f"{source.bind(step)}(event)")
 
 
 def _reference_or_none(text: Any) -> Reference | None:

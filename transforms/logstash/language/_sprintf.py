@@ -6,17 +6,29 @@
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.transforms.logstash.language._date_formats import BadPattern, Render, java_format, joda_format
-from penstock.transforms.logstash.language._references import MISSING, reference_or_bad
+from penstock.transforms.logstash.language._references import MISSING, Reference, reference_or_bad
 from penstock.transforms.logstash.language._ruby import java_float, java_text, json_text, ruby_text
 from penstock.transforms.logstash.language._times import Timestamp
 
 if TYPE_CHECKING:
     from penstock.transforms.logstash.event import LogEvent
 
-_Part = Callable[["LogEvent"], str]
+_Render = Callable[["LogEvent"], str]
+
+
+class Part(NamedTuple):
+    """A piece of a template that events fill.
+
+    Attributes:
+        render: the function that makes its text.
+        key: the key of a plain field at the event's top; None for anything else.
+    """
+
+    render: _Render
+    key: str | None = None
 
 
 class Template:
@@ -25,13 +37,15 @@ class Template:
     Attributes:
         constant: its text where no event changes it, else None.
         render: the function that makes the text of an event.
+        parts: its pieces in order, texts and others.
     """
 
-    __slots__ = ("constant", "render")
+    __slots__ = ("constant", "parts", "render")
 
-    def __init__(self, constant: str | None, render: Callable[["LogEvent"], str]) -> None:
+    def __init__(self, constant: str | None, render: _Render, parts: list[str | Part] | None = None) -> None:
         self.constant = constant
         self.render = render
+        self.parts = parts
 
 
 def compile_template(value: Any, now: Callable[[], str]) -> Template:
@@ -47,15 +61,15 @@ def compile_template(value: Any, now: Callable[[], str]) -> Template:
     if all(isinstance(part, str) for part in parts):
         return _constant(value)
     if len(parts) == 1 and not isinstance(parts[0], str):
-        return Template(None, parts[0])
-    return Template(None, _joined(parts))
+        return Template(None, parts[0].render, parts)
+    return Template(None, _joined([part if isinstance(part, str) else part.render for part in parts]), parts)
 
 
 def _constant(text: str) -> Template:
     return Template(text, lambda event: text)
 
 
-def _joined(parts: list[str | _Part]) -> _Part:
+def _joined(parts: list[str | _Render]) -> _Render:
     if len(parts) == 2:
         first, second = parts
         if isinstance(first, str) and not isinstance(second, str):
@@ -69,8 +83,8 @@ def _joined(parts: list[str | _Part]) -> _Part:
     return render
 
 
-def _parts(text: str, now: Callable[[], str]) -> list[str | _Part]:
-    parts: list[str | _Part] = []
+def _parts(text: str, now: Callable[[], str]) -> list[str | Part]:
+    parts: list[str | Part] = []
     at = 0
     while True:
         start = text.find("%{", at)
@@ -81,12 +95,14 @@ def _parts(text: str, now: Callable[[], str]) -> list[str | _Part]:
             parts.append(text[at:start])
         inside = text[start + 2 : end]
         if "+%s".startswith(inside):  # by an accident of Logstash's, %{} and %{+} are epoch seconds too
-            parts.append(_seconds)
+            parts.append(Part(_seconds))
         elif inside.startswith("{") and text[end + 1 : end + 2] == "}":
             end += 1
-            parts.append((lambda event: now()) if inside == "{TIME_NOW" else _date(java_format, inside[1:]))
+            parts.append(
+                Part((lambda event: now()) if inside == "{TIME_NOW" else _date(java_format, inside[1:]))
+            )
         elif inside.startswith("+"):
-            parts.append(_date(joda_format, inside[1:]))
+            parts.append(Part(_date(joda_format, inside[1:])))
         else:
             parts.append(_field(inside))
         at = end + 1
@@ -105,7 +121,7 @@ def _seconds(event: "LogEvent") -> str:
     return "" if time is None else str(time.seconds)
 
 
-def _date(compiled: Callable[[str], Render], pattern: str) -> _Part:
+def _date(compiled: Callable[[str], Render], pattern: str) -> _Render:
     try:
         write = compiled(pattern)
     except BadPattern as error:
@@ -123,19 +139,19 @@ def _date(compiled: Callable[[str], Render], pattern: str) -> _Part:
     return render
 
 
-def _field(name: str) -> _Part:
+def _field(name: str) -> Part:
     reference = reference_or_bad(name)
     get = reference.get
     unchanged = f"%{{{name}}}"
     if reference.path == ("@version",):
         # Every event of Logstash has one; ours may not have been given it.
-        return lambda event: _text_of(event.document.get("@version", "1"), unchanged)
+        return Part(lambda event: _text_of(event.document.get("@version", "1"), unchanged))
 
     def render(event: "LogEvent") -> str:
         value = get(event)
         return value if type(value) is str else _text_of(value, unchanged)
 
-    return render
+    return Part(render, reference.path[0] if type(reference) is Reference else None)
 
 
 def _text_of(value: Any, unchanged: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.filters.mutate._lines import Lines, change_text, only_present
 from penstock.transforms.logstash.language._oniguruma import compile_ruby, translate
 from penstock.transforms.logstash.language._references import Reference
 from penstock.transforms.logstash.language._sprintf import Template
@@ -39,6 +40,18 @@ def gsub(
             field.set(event, [sub(each, with_this) if type(each) is str else each for each in value])
 
     return step
+
+
+def gsub_lines(
+    step: Callable[[LogEvent], None], field: Reference, written: Any, replacement: Template
+) -> Lines:
+    """The lines of `gsub` where neither expression nor replacement depends on the event."""
+    constant = replacement.constant
+    if constant is None or not isinstance(written, str) or "%{" in written:
+        return only_present(step, field)
+    if _PLAIN.fullmatch(written) and "\\" not in constant:
+        return change_text(step, field, lambda source: f"value.replace({written!r}, {constant!r})")
+    return change_text(step, field, lambda source: f"{source.bind(_compiled(written))}(value, {constant!r})")
 
 
 @functools.lru_cache(1000)

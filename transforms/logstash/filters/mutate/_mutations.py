@@ -1,6 +1,6 @@
 """The operations of mutate but `convert` and `gsub`, each made once for its fields, as a function of an event.
 
-A plain name at the top of the event is the usual case; `rename`, `replace` and `copy` have a short way for it.
+In a chain's function the usual case of each is written as lines (`_lines.py`), which call these for the others.
 """
 
 import re
@@ -14,13 +14,8 @@ from penstock.transforms.logstash.language._sprintf import Template
 
 Step = Callable[[LogEvent], object]
 
-_RUBY_SPACE = "\0\t\n\v\f\r "
+SPACE = "\0\t\n\v\f\r "
 _ANY_SPACE = re.compile(r"[\t\n\v\f\r ]+")
-
-
-def _at_top(reference: Reference) -> bool:
-    """Whether a reference is a plain key of the document, without rules of its own."""
-    return type(reference) is Reference
 
 
 def coerce(field: Reference, value: Template) -> Step:
@@ -46,16 +41,6 @@ def rename(old: Template, new: Template) -> Step:
         return rename_named
     source, target = reference_or_bad(old.constant), reference_or_bad(new.constant)
     remove, put = source.remove, target.set
-    if _at_top(source):
-        key = source.path[0]
-
-        def rename_top(event: LogEvent) -> None:
-            value = event.document.pop(key, MISSING)
-            if value is not MISSING:
-                event.changed = True
-                put(event, value)
-
-        return rename_top
 
     def step(event: LogEvent) -> None:
         value = remove(event)
@@ -77,9 +62,7 @@ def update(field: Reference, value: Template) -> Step:
 
 def replace(field: Reference, value: Template) -> Step:
     """Gives a field a text."""
-    render, put, constant = value.render, field.set, value.constant
-    if constant is not None:
-        return lambda event: put(event, constant)
+    render, put = value.render, field.set
     return lambda event: put(event, render(event))
 
 
@@ -111,7 +94,7 @@ def strip(field: Reference) -> Step:
     def step(event: LogEvent) -> None:
         value = field.get(event)
         if type(value) is str:
-            stripped = value.strip(_RUBY_SPACE)
+            stripped = value.strip(SPACE)
             if stripped != value:
                 field.set(event, stripped)
         elif type(value) is list:
@@ -124,7 +107,7 @@ def _stripped(value: Any) -> str:
     if type(value) is not str:
         message = "strip: an element of the array is no text"
         raise TypeError(message)
-    return value.strip(_RUBY_SPACE)
+    return value.strip(SPACE)
 
 
 def split(field: Reference, separator: Any) -> Step:

@@ -9,14 +9,17 @@ from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.filters.mutate import _lines as lines
 from penstock.transforms.logstash.filters.mutate import _mutations as mutations
 from penstock.transforms.logstash.filters.mutate._convert import CONVERTERS, convert
-from penstock.transforms.logstash.filters.mutate._gsub import gsub
+from penstock.transforms.logstash.filters.mutate._gsub import gsub, gsub_lines
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError
+from penstock.transforms.logstash.source import Source
 
 __all__ = ["Mutate"]
 
-_Step = Callable[[LogEvent], object]
+_Operation = tuple[Callable[[LogEvent], object], lines.Lines]
+"""What an operation does to an event, and the lines that do it in a chain's function."""
 
 
 class Mutate(Filter):
@@ -41,73 +44,103 @@ class Mutate(Filter):
         Option("tag_on_failure", "string", "_mutate_error", doc="the tag of an event whose operations fail"),
     )
 
+    may_cancel = False
+
     def compile(self) -> Work:  # noqa: D102
-        steps = self._steps()
+        self._operations = self._all()
+        steps = [step for step, _ in self._operations]
         matched = self.matched
-        plain = self.is_plain
         tag = str(self["tag_on_failure"])
-        if len(steps) == 1 and plain:
-            step = steps[0]
-
-            def work_one(event: LogEvent) -> bool:
-                try:
-                    step(event)
-                except Exception:
-                    event.tag(tag)
-                return False
-
-            return work_one
 
         def work(event: LogEvent) -> bool:
             try:
                 for step in steps:
                     step(event)
-                if not plain:
-                    matched(event)
+                matched(event)
             except Exception:
                 event.tag(tag)
             return False
 
         return work
 
-    def _steps(self) -> list[_Step]:
-        steps: list[_Step] = []
+    def emit(self, source: Source) -> None:  # noqa: D102
+        source.line("try:")
+        with source.deeper():
+            for _, write in self._operations:
+                write(source)
+            self.emit_common(source)
+            source.line("pass")
+        source.line("except Exception:", f" event.tag({str(self['tag_on_failure'])!r})")
+
+    def _all(self) -> list[_Operation]:
+        """The operations in the order in which they run, each with its lines."""
+        made: list[_Operation] = []
         fields, text = self.reference, self.template
-        steps += [mutations.coerce(fields(name), text(value)) for name, value in self["coerce"].items()]
-        steps += [mutations.rename(text(old), text(new)) for old, new in self["rename"].items()]
-        steps += [mutations.update(fields(name), text(value)) for name, value in self["update"].items()]
-        steps += [mutations.replace(fields(name), text(value)) for name, value in self["replace"].items()]
-        steps += [self._convert(name, kind) for name, kind in self["convert"].items()]
-        steps += self._gsubs()
+        for name, value in self["coerce"].items():
+            step = mutations.coerce(fields(name), text(value))
+            made.append((step, lines.always(step)))
+        for old, new in self["rename"].items():
+            target = text(new).constant
+            step = mutations.rename(text(old), text(new))
+            made.append((step, lines.rename(step, text(old), None if target is None else fields(target))))
+        for name, value in self["update"].items():
+            step = mutations.update(fields(name), text(value))
+            made.append((step, lines.replace(step, fields(name), text(value), present=True)))
+        for name, value in self["replace"].items():
+            step = mutations.replace(fields(name), text(value))
+            made.append((step, lines.replace(step, fields(name), text(value))))
+        made += [self._convert(name, kind) for name, kind in self["convert"].items()]
+        made += self._gsubs()
         for option, change in mutations.CASES.items():
-            steps += [mutations.change_case(fields(name), change) for name in self[option]]
-        steps += [mutations.strip(fields(name)) for name in self["strip"]]
-        steps += [mutations.split(fields(name), separator) for name, separator in self["split"].items()]
-        steps += [mutations.join(fields(name), separator) for name, separator in self["join"].items()]
+            made += [self._case(name, option, change) for name in self[option]]
+        for name in self["strip"]:
+            step = mutations.strip(fields(name))
+            made.append(
+                (
+                    step,
+                    lines.change_text(step, fields(name), lambda source: f"value.strip({mutations.SPACE!r})"),
+                )
+            )
+        for name, separator in self["split"].items():
+            step = mutations.split(fields(name), separator)
+            made.append((step, lines.only_present(step, fields(name))))
+        for name, separator in self["join"].items():
+            step = mutations.join(fields(name), separator)
+            made.append((step, lines.only_present(step, fields(name))))
         for name, sources in self["merge"].items():
             listed = sources if isinstance(sources, list) else [sources]
-            steps.append(mutations.merge(fields(name), [fields(source) for source in listed]))
-        steps += [mutations.copy(fields(name), fields(target)) for name, target in self["copy"].items()]
-        return steps
+            step = mutations.merge(fields(name), [fields(source) for source in listed])
+            made.append((step, lines.always(step)))
+        for name, target in self["copy"].items():
+            step = mutations.copy(fields(name), fields(target))
+            made.append((step, lines.copy(step, fields(name), fields(target))))
+        return made
 
-    def _convert(self, name: str, kind: Any) -> _Step:
+    def _case(self, name: str, option: str, change: Callable[[str], str]) -> _Operation:
+        field = self.reference(name)
+        step = mutations.change_case(field, change)
+        return step, lines.change_text(step, field, lambda source: f"value.{lines.CASE_METHODS[option]}")
+
+    def _convert(self, name: str, kind: Any) -> _Operation:
         if not isinstance(kind, str) or kind not in CONVERTERS:
             message = f"{name}: {kind!r} is none of {', '.join(CONVERTERS)}"
             raise self.refuse(message, "convert")
-        return convert(self.reference(name), CONVERTERS[kind])
+        field, converter = self.reference(name), CONVERTERS[kind]
+        step = convert(field, converter)
+        return step, lines.convert(step, field, converter)
 
-    def _gsubs(self) -> list[_Step]:
+    def _gsubs(self) -> list[_Operation]:
         given = self["gsub"]
         if len(given) % 3:
             message = "takes field, expression and replacement in turn; one of them is missing"
             raise self.refuse(message, "gsub")
-        steps: list[_Step] = []
+        made: list[_Operation] = []
         for name, pattern, replacement in zip(given[::3], given[1::3], given[2::3], strict=True):
+            field = self.reference(name)
             try:
-                steps.append(
-                    gsub(self.reference(name), pattern, self.template(pattern), self.template(replacement))
-                )
+                step = gsub(field, pattern, self.template(pattern), self.template(replacement))
+                made.append((step, gsub_lines(step, field, pattern, self.template(replacement))))
             except RubyRegexError as error:
                 message = f"{pattern!r} is no regular expression: {error}"
                 raise self.refuse(message, "gsub") from None
-        return steps
+        return made
