@@ -2,7 +2,7 @@
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.filters.parse._grok_expand import to_integer
+from penstock.transforms.logstash.filters.patterns._expand import to_integer
 from penstock.transforms.logstash.language._ruby import ruby_text
 
 __all__ = ["SyslogPri"]

@@ -4,17 +4,17 @@ import glob
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.filters.parse._grok_expand import (
+from penstock.transforms.logstash.filters.parse._grok_store import Store, store_of
+from penstock.transforms.logstash.filters.patterns import pattern_set
+from penstock.transforms.logstash.filters.patterns._expand import (
     Compiled,
     GrokError,
     compile_grok,
     read_patterns,
 )
-from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._ruby import ruby_text
@@ -118,42 +118,20 @@ class Grok(Filter):
             raise self.refuse(str(error), "match") from None
         return _matcher(compiled, self._store(compiled), float(self["timeout_millis"]) / 1000)
 
-    def _store(self, compiled: Compiled) -> Callable[[LogEvent, tuple[Any, ...]], None]:
-        """Stores the groups of a match."""
+    def _store(self, compiled: Compiled) -> Store:
+        """What stores the groups of a match."""
         target, keep_empty = self["target"], self["keep_empty_captures"]
         if target and "[" not in target:
             target = f"[{target}]"
-        plan = []
+        captures = []
         for group, name, convert in compiled.captures:
             inner = name if name.startswith("[") else f"[{name}]"
             field = reference_or_bad(f"{target}{inner}" if target else name)
-            key = field.text if type(field) is Reference else None
-            plan.append((group - 1, field, key, name in self._overwrite, convert))
-
-        def store(event: LogEvent, groups: tuple[Any, ...]) -> None:
-            document = event.document
-            for group, field, key, overwrite, convert in plan:
-                value = groups[group]
-                if not value and not keep_empty and (value is None or convert is None):
-                    continue
-                if convert is not None and value is not None:
-                    value = convert(value)
-                if key is not None and key not in document:  # nearly always
-                    document[key] = value
-                    event.changed = True
-                    continue
-                held = field.get(event)
-                if overwrite or held is MISSING or held is None:
-                    field.set(event, value)
-                elif type(held) is list:
-                    field.set(event, [*held, value])
-                elif type(held) is str:
-                    field.set(event, [held, value])
-
-        return store
+            captures.append((group - 1, field, name in self._overwrite, convert))
+        return store_of(captures, keep_empty=keep_empty)
 
 
-def _matcher(compiled: Compiled, store: Callable[[LogEvent, tuple[Any, ...]], None], limit: float) -> Try:
+def _matcher(compiled: Compiled, store: Store, limit: float) -> Try:
     search, literals = compiled.search, compiled.literals
 
     def attempt(event: LogEvent, text: str, ends: float) -> bool:

@@ -8,7 +8,7 @@ import importlib.resources
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from penstock.transforms.logstash.filters.parse._grok_expand import read_patterns
+from penstock.transforms.logstash.filters.patterns._expand import read_patterns
 
 __all__ = ["pattern_set"]
 
