@@ -38,26 +38,36 @@ DATE = 'date { match => ["timestamp", "dd/MMM/yyyy:HH:mm:ss Z"] }'
 AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 )
+# Twenty mutates in the proportions in which 646 public configurations use their operations.
 MUTATES = """
-  mutate { add_field => { "env" => "prod" } }
   mutate { rename => { "a" => "b" } }
-  mutate { replace => { "c" => "%{b}-%{d}" } }
+  mutate { rename => { "c" => "[event][code]" } }
+  mutate { rename => { "e" => "[source][ip]" } }
+  mutate { rename => { "missing" => "never" } }
+  mutate { rename => { "f" => "g" } }
+  mutate { rename => { "[log][level]" => "level" } }
+  mutate { rename => { "absent" => "[never][too]" } }
+  mutate { rename => { "h" => "[destination][ip]" } }
+  mutate { add_field => { "env" => "prod" } }
+  mutate { add_field => { "[event][module]" => "shop" } }
+  mutate { add_field => { "index" => "logs-%{b}" } }
+  mutate { add_field => { "[event][dataset]" => "shop.%{level}" } }
+  mutate { remove_field => ["x", "y"] }
+  mutate { remove_field => ["message"] }
   mutate { convert => { "n" => "integer" } }
-  mutate { lowercase => ["level"] }
-  mutate { strip => ["text"] }
-  mutate { gsub => ["path", "/", "_"] }
-  mutate { copy => { "b" => "bb" } }
-  mutate { remove_field => ["x"] }
+  mutate { convert => { "took" => "float" } }
   mutate { add_tag => ["seen"] }
+  mutate { copy => { "b" => "copied" } }
+  mutate { replace => { "type" => "%{b}-%{g}" } }
+  mutate { gsub => ["path", "/", "_"] }
 """
 CONDITIONS = """
   if [level] == "error" { mutate { add_tag => ["bad"] } }
   if "seen" in [tags] and [n] > 5 { mutate { replace => { "big" => "yes" } } }
-  if [path] =~ /^_var/ { mutate { rename => { "bb" => "[nested][bb]" } } }
-  if ![missing] { mutate { uppercase => ["c"] } }
-  if [level] in ["info", "warn"] { mutate { remove_field => ["d"] } } else { mutate { update => { "d" => "z" } } }
+  if [path] =~ /^_var/ { mutate { lowercase => ["level"] } }
+  if ![missing] { mutate { uppercase => ["g"] } }
+  if [level] in ["INFO", "WARN"] { mutate { remove_field => ["d"] } } else { mutate { update => { "d" => "z" } } }
 """
-AGAIN = MUTATES.replace('add_tag => ["seen"]', 'add_field => { "s" => "1" }')
 DISSECT = """dissect { mapping => { "message" => '%{ip} - %{user} [%{timestamp}] "%{request}" %{status} %{rest}' } }"""
 RENAMES = (
     "mutate { rename => { '[source][address]' => '[client][ip]' } remove_field => ['message', 'timestamp'] }"
@@ -69,7 +79,7 @@ CHAINS = {
     "fail": (f"filter {{ {GROK} }}", 0.0),
     "dissect": (f"filter {{ {DISSECT} {DATE} }}", 5.0),
     "kv": ("filter { kv { } }", 6.0),
-    "chain": (f"filter {{ {MUTATES} {AGAIN} {CONDITIONS} }}", 5.0),
+    "chain": (f"filter {{ {MUTATES} {CONDITIONS} }}", 5.0),
 }
 
 
@@ -87,8 +97,9 @@ def payload(chain: str, number: int) -> bytes:
     document["message"] = line
     if chain == "chain":
         document = {
-            "@timestamp": "2026-11-22T12:00:00.000Z", "a": f"a{number}", "d": "dd", "n": str(number % 10), "level": "INFO",
-            "text": "  some text ", "path": f"/var/log/{number}", "x": 1, "message": "m" * 100,
+            "@timestamp": "2026-11-22T12:00:00.000Z", "a": f"a{number}", "c": 17, "d": "dd", "e": "10.1.2.3", "f": "ff",
+            "h": "10.4.5.6", "log": {"level": "INFO"}, "n": str(number % 10), "took": "1.5", "path": f"/var/log/{number}",
+            "x": 1, "y": None, "message": "m" * 100,
         }  # fmt: skip
     return orjson.dumps(document)
 

@@ -23,11 +23,12 @@ import msgspec
 import orjson
 
 from penstock.transforms.batch import Event
-from penstock.transforms.document import document_of, with_document
+from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.time import timestamps
 
 __all__ = [
     "Bytes",
@@ -92,35 +93,42 @@ class RunFilters:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}
 
-    def __call__(self, event: Event) -> list[Event]:
+    def __call__(self, event: Event) -> Sequence[Event]:
         """What becomes of an event; `filters` of those that changed names what their bytes have yet to pass."""
-        if self._chain is None:
-            self._chain = compile_steps([self._step])
-        before = event.filters
-        name = self.name if before is None else f"{before}+{self.name}"
+        chain = self._chain
+        if chain is None:
+            chain = self._chain = compile_steps([self._step])
         try:
-            document = document_of(event)
+            document = event.document
+            if document is None:
+                document = document_of(event)
             had_time = "@timestamp" in document
-            log_event = self._chain.event_of(document, lambda: str(Timestamp.of_ms(event.origin.arrived_ms)))
-            found = self._chain.run(log_event)
+            log_event = chain.event_of(document, event.origin)
+            found = chain.run(log_event)
         except Exception:
-            event.filters = name
+            event.filters = self._name_behind(event)
             raise
         if len(found) == 1 and found[0] is log_event:
             if log_event.changed:
-                return [_filtered(event, log_event, event.id, name)]
+                return (_filtered(event, log_event, event.id, self._name_behind(event)),)
             if not had_time:
                 document.pop("@timestamp", None)
-            return [event]
+            return (event,)
+        name = self._name_behind(event)
         used: dict[str | None, int] = {}
         return [_filtered(event, made, _id_of(event, made, used), name) for made in found]
 
+    def _name_behind(self, event: Event) -> str:
+        """The name of all filters that an event's bytes have passed, with these at the end."""
+        return self.name if event.filters is None else f"{event.filters}+{self.name}"
+
 
 def _filtered(event: Event, made: LogEvent, identifier: str | None, name: str) -> Event:
-    event = with_document(event, made.document)
-    event.id = identifier
-    event.filters = name
-    return event
+    document = made.document
+    timestamp = timestamps.of_value(document.get("@timestamp"))
+    return Event(
+        event.data, event.origin, event.index, event.part, identifier, timestamp, document, True, name
+    )
 
 
 def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | None:

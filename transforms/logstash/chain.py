@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.base import Filter
 from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
 from penstock.transforms.logstash.language._conditions import Condition
@@ -25,14 +26,12 @@ class Node(Protocol):
 
     Attributes:
         makes_events: whether an event may become several here.
-        step: what happens to one event; only where none becomes several.
     """
 
     makes_events: bool
-    step: Step
 
     def emit(self, source: Source) -> None:
-        """Writes `step` as lines of a chain's function."""
+        """Writes what happens to one event, where none becomes several, as lines of a chain's function."""
 
     def many(self, events: list[LogEvent]) -> list[LogEvent]:
         """The events that come out of `events`; cancelled ones are left out."""
@@ -45,7 +44,7 @@ class Steps:
         self.makes_events = made.makes_events
         self.work = made.work
         self.step: Step = made.work if made.is_plain or made.makes_events else _with_common(made)
-        self.emit = made.emit
+        self.emit: Callable[[Source], None] = made.emit
 
     def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
         found: list[LogEvent] = []
@@ -76,38 +75,27 @@ class Branches:
     """
 
     def __init__(self, arms: Sequence[tuple[Condition | None, Sequence[Node]]]) -> None:
-        self._arms = [(condition or _always, list(nodes)) for condition, nodes in arms]
+        self._arms = [(condition, list(nodes)) for condition, nodes in arms]
         self.makes_events = any(node.makes_events for _, nodes in arms for node in nodes)
-        self.step: Step = self._as_step()
+        self._function: Step | None = None
 
-    def _as_step(self) -> Step:
-        arms = [(condition, _sequence([node.step for node in nodes])) for condition, nodes in self._arms]
-        if len(arms) == 1:
-            holds, body = arms[0]
-
-            def step_one(event: LogEvent) -> None:
-                if holds(event):
-                    body(event)
-
-            return step_one
-
-        def step(event: LogEvent) -> None:
-            for condition, body in arms:
-                if condition(event):
-                    body(event)
-                    return
-
-        return step
+    def step(self, event: LogEvent) -> None:
+        """What happens to one event, in a function of its own."""
+        if self._function is None:
+            source = Source()
+            self.emit(source)
+            self._function = source.function()
+        self._function(event)
 
     def emit(self, source: Source) -> None:  # noqa: D102
         if source.depth > MAX_DEPTH:
             source.line(f"{source.bind(self.step)}(event)", "if event.cancelled: return")
             return
         for number, (condition, nodes) in enumerate(self._arms):
-            if condition is _always:
-                source.line("else:" if number else "if True:")
+            if condition is None:
+                source.line("else:")
             else:
-                source.line(f"{'elif' if number else 'if'} {source.bind(condition)}(event):")
+                source.line(f"{'elif' if number else 'if'} {condition.write(source)}:")
             with source.deeper():
                 source.line(*([] if nodes else ["pass"]))
                 for node in nodes:
@@ -120,14 +108,10 @@ class Branches:
             held: list[LogEvent] = []
             others: list[LogEvent] = []
             for event in left:
-                (held if condition(event) else others).append(event)
+                (held if condition is None or condition.function(event) else others).append(event)
             found += _many(nodes, held)
             left = others
         return found + left
-
-
-def _always(event: LogEvent) -> bool:
-    return True
 
 
 def _many(nodes: Sequence[Node], events: list[LogEvent]) -> list[LogEvent]:
@@ -136,19 +120,6 @@ def _many(nodes: Sequence[Node], events: list[LogEvent]) -> list[LogEvent]:
             break
         events = node.many(events)
     return events
-
-
-def _sequence(steps: list[Step]) -> Step:
-    if len(steps) == 1:
-        return steps[0]
-
-    def run(event: LogEvent) -> None:
-        for step in steps:
-            step(event)
-            if event.cancelled:
-                return
-
-    return run
 
 
 class Chain:
@@ -179,17 +150,14 @@ class Chain:
         self._step(event)
         return [] if event.cancelled else [event]
 
-    def event_of(self, document: dict[str, Any], now: Callable[[], str] | None = None) -> LogEvent:
+    def event_of(self, document: dict[str, Any], origin: Origin | None = None) -> LogEvent:
         """The event of a decoded document, which is changed with it.
 
         Args:
             document: the document.
-            now: gives the time of an event that has none; by default the clock does.
+            origin: whose arrival dates an event without a readable `@timestamp`; by default the clock does.
         """
-        return event_of(document, now or self._now, self._context.zone)
-
-    def _now(self) -> str:
-        return str(self._context.now())
+        return event_of(document, self._context, origin)
 
     def apply(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """What becomes of a decoded event: the documents of the events that come out, each a plain dict.

@@ -10,7 +10,7 @@ from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._references import Reference, reference_of
 from penstock.transforms.logstash.language._ruby import pairs_of
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.source import Source, plain_key, text_of
+from penstock.transforms.logstash.source import Source, put, take, text_of, value_of
 
 __all__ = ["Lines", "Step", "add_field", "add_tag", "remove_field", "remove_tag"]
 
@@ -37,15 +37,19 @@ def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
         else:
             field.set(event, [held, text])
 
-    key = None if fixed is None else plain_key(fixed)
-    if key is None:
+    if fixed is None:
         return add, _call(add)
-    return add, lambda source: source.line(
-        f"if {key} in document: {source.bind(add)}(event)",
-        "else:",
-        f" document[{key}] = {text_of(value, source)}",
-        " event.changed = True",
-    )
+    known = fixed
+
+    def lines(source: Source) -> None:
+        source.line(
+            f"if {value_of(known, source)} is not MISSING: {source.bind(add)}(event)",
+            "else:",
+            f" made = {text_of(value, source)}",
+            *(f" {line}" for line in put(known, source, "made")),
+        )
+
+    return add, lines
 
 
 def remove_field(name: Template) -> tuple[Step, Lines]:
@@ -55,12 +59,10 @@ def remove_field(name: Template) -> tuple[Step, Lines]:
     def remove(event: LogEvent) -> None:
         (fixed or reference_of(name.render(event))).remove(event)
 
-    key = None if fixed is None else plain_key(fixed)
-    if key is None:
+    if fixed is None:
         return remove, _call(remove)
-    return remove, lambda source: source.line(
-        f"if document.pop({key}, MISSING) is not MISSING: event.changed = True"
-    )
+    known = fixed
+    return remove, lambda source: source.line(*take(known, source))
 
 
 def add_tag(tag: Template) -> tuple[Step, Lines]:

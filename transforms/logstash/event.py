@@ -6,12 +6,13 @@ Filters reach its fields by references (`language/_references.py`), which note e
 
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.language._references import MISSING, are_tags, reference_of
 from penstock.transforms.logstash.language._times import Timestamp, canonical
 
-__all__ = ["MISSING", "LogEvent", "Timestamp", "deep_copy", "event_of"]
+__all__ = ["MISSING", "Clock", "LogEvent", "Timestamp", "deep_copy", "event_of"]
 
 
 class LogEvent:
@@ -119,13 +120,23 @@ def _checked(value: Any) -> Any:
 _UNSET = object()
 
 
-def event_of(document: dict[str, Any], now: Callable[[], str], zone: datetime.tzinfo = datetime.UTC) -> LogEvent:
+class Clock(Protocol):
+    """What dates an event that has no time of its own, and times that name no zone."""
+
+    zone: datetime.tzinfo
+
+    @property
+    def now(self) -> Callable[[], Timestamp]:
+        """The clock."""
+
+
+def event_of(document: dict[str, Any], clock: Clock, origin: Origin | None = None) -> LogEvent:
     """The event that Logstash makes of a decoded document, which it may change.
 
     Args:
         document: as decoded from JSON.
-        now: gives the time for an event without a readable `@timestamp`, in canonical form.
-        zone: where a time without an offset was read.
+        clock: the time now, and the zone where a time without an offset was read.
+        origin: whose arrival dates an event without a readable `@timestamp`; by default the clock does.
     """
     event = LogEvent(document)
     tags = document.get("tags", _UNSET)
@@ -133,24 +144,31 @@ def event_of(document: dict[str, Any], now: Callable[[], str], zone: datetime.tz
         document["_tags"] = tags if type(tags) is list else [tags]
         document["tags"] = ["_tagsparsefailure"]
         event.changed = True
-    time = document.get("@timestamp", _UNSET)
-    if time is _UNSET or time is None:
-        document["@timestamp"] = now()
-    elif type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
+    time = document.get("@timestamp")
+    if type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
         try:
-            datetime.datetime.fromisoformat(time)  # the form that Beats write, checked in C
+            _from_iso(time)  # the form that Beats write, checked in C
         except ValueError:
-            _bad_time(event, time, now)
+            _bad_time(event, time, clock, origin)
+    elif time is None:
+        document["@timestamp"] = _arrival(clock, origin)
     elif type(time) is not Timestamp:
-        found = canonical(time, zone) if type(time) is str else None
+        found = canonical(time, clock.zone) if type(time) is str else None
         if found is None:
-            _bad_time(event, time, now)
+            _bad_time(event, time, clock, origin)
         else:
             document["@timestamp"] = str(found)
     return event
 
 
-def _bad_time(event: LogEvent, time: Any, now: Callable[[], str]) -> None:
+_from_iso = datetime.datetime.fromisoformat
+
+
+def _arrival(clock: Clock, origin: Origin | None) -> str:
+    return str(clock.now() if origin is None else Timestamp.of_ms(origin.arrived_ms))
+
+
+def _bad_time(event: LogEvent, time: Any, clock: Clock, origin: Origin | None) -> None:
     event.document["_@timestamp"] = time
-    event.document["@timestamp"] = now()
+    event.document["@timestamp"] = _arrival(clock, origin)
     event.tag("_timestampparsefailure")

@@ -1,7 +1,9 @@
 """The language is read as Logstash reads it: its grammar, references to fields, templates; and it refuses in words."""
 
+import datetime
 import re
 import time
+import types
 
 import pytest
 
@@ -27,6 +29,7 @@ from penstock.transforms.logstash.language._tree import (
 from tests.tools.logstash_conformance import cases, same
 
 NOW = "2026-01-01T00:00:00.000Z"
+CLOCK = types.SimpleNamespace(zone=datetime.UTC, now=lambda: NOW)
 
 
 def by_id(name):
@@ -133,7 +136,7 @@ def test_references(case):
 
 @by_id("field_access")
 def test_access(case):
-    event = event_of(case["event"], lambda: NOW)
+    event = event_of(case["event"], CLOCK)
     want = case["expect"]
     reference = reference_of(case["ref"])
     if case["op"] == "get":
@@ -162,7 +165,7 @@ def test_access(case):
 
 @by_id("sprintf")
 def test_templates(case):
-    event = event_of(case["event"], lambda: NOW)
+    event = event_of(case["event"], CLOCK)
     template = compile_template(case["template"], lambda: NOW)
     if case.get("error"):
         with pytest.raises(ValueError, match=r"names no field|has no meaning"):

@@ -1,10 +1,12 @@
-"""A condition becomes a function of an event, with Logstash's own truth, comparisons, precedence and faults.
+"""A condition becomes an expression of an event's document, with Logstash's own truth, comparisons, precedence and faults.
 
 - Missing, null, false, `""` and `"false"` are false; everything else is true.
 - `==` asks for the same type and value (`5` is neither `"5"` nor `5.0`), `<` compares numbers by value and texts by
   their bytes. `<` on a missing field, or between a text and a number, cannot be decided: `ConditionError`.
 - A fault that is kept: where two or more `and` stand before an `or`, `A and B and C or D` is `A and ((B and C) or D)`.
   Another: a list of one is a field's name, so `[x] in ["a"]` is never true. Both are warned about.
+
+The expression stands in the function of a whole chain (`logstash/source.py`), or in one of its own.
 """
 
 import operator as operators
@@ -26,11 +28,15 @@ from penstock.transforms.logstash.language._tree import (
     Pattern,
     Places,
 )
+from penstock.transforms.logstash.source import Source, value_of
 
 if TYPE_CHECKING:
     from penstock.transforms.logstash.event import LogEvent
 
-Condition = Callable[["LogEvent"], bool]
+Write = Callable[[Source], str]
+MAX_DEPTH = 20
+"""An expression of more levels goes on in a function of its own: Python's parser takes 200 parentheses."""
+
 _ORDER: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operators.lt,
     "<=": operators.le,
@@ -41,10 +47,37 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _PRECEDENCE = {"and": 2, "or": 1}
 
 
+class Condition:
+    """A compiled condition.
+
+    Attributes:
+        write: writes it as an expression of `event` and `document` in a function.
+        depth: its levels.
+        function: decides it for an event. Raises `ConditionError` where the event does not let it.
+    """
+
+    def __init__(self, write: Write, depth: int = 1) -> None:
+        self.depth = depth
+        self.write = write
+        self._function: Callable[[LogEvent], bool] | None = None
+        if depth >= MAX_DEPTH:
+            function = self.function
+            self.depth = 1
+            self.write = lambda source: f"{source.bind(function)}(event)"
+
+    @property
+    def function(self) -> "Callable[[LogEvent], bool]":
+        if self._function is None:
+            source = Source()
+            source.line(f"return {self.write(source)}")
+            self._function = source.function()
+        return self._function
+
+
 def compile_condition(
     tree: Any, places: Places, env: Mapping[str, str], warn: Callable[[str], None]
 ) -> Condition:
-    """The function that decides a condition.
+    """The compiled condition.
 
     Args:
         tree: the condition, as parsed.
@@ -58,6 +91,14 @@ def compile_condition(
     return _Compiler(places, env, warn).condition(tree)
 
 
+def _constant(holds: object) -> Condition:
+    return Condition(lambda source: repr(bool(holds)))
+
+
+def _not(inner: Condition) -> Condition:
+    return Condition(lambda source: f"(not {inner.write(source)})", inner.depth + 1)
+
+
 class _Compiler:
     def __init__(self, places: Places, env: Mapping[str, str], warn: Callable[[str], None]) -> None:
         self._places = places
@@ -68,8 +109,7 @@ class _Compiler:
         if isinstance(tree, Joined):
             return self._joined(tree)
         if isinstance(tree, Constant):
-            holds = truth(self._constant(tree))
-            return lambda event: holds
+            return _constant(truth(self._constant(tree)))
         return self._operand(tree)
 
     def _operand(self, tree: Any) -> Condition:
@@ -77,13 +117,11 @@ class _Compiler:
         if isinstance(tree, Joined):
             return self._joined(tree)
         if isinstance(tree, Negation):
-            inner = self.condition(tree.inner)
-            return lambda event: not inner(event)
+            return _not(self.condition(tree.inner))
         if isinstance(tree, Comparison):
             return self._comparison(tree)
         if isinstance(tree, Field):
-            get = reference_or_bad(tree.text).get
-            return lambda event: truth(get(event))
+            return _truth_of(reference_or_bad(tree.text))
         message = "a constant alone decides nothing"
         raise self._error(message, tree.at)
 
@@ -119,11 +157,11 @@ class _Compiler:
             return self._match(tree)
         if operator in ("in", "not in"):
             holds = self._contained(tree)
-            return holds if operator == "in" else (lambda event: not holds(event))
+            return holds if operator == "in" else _not(holds)
         left, right = self._side(tree.left), self._side(tree.right)
         if operator in ("==", "!="):
             equal = _equality(left, right)
-            return equal if operator == "==" else (lambda event: not equal(event))
+            return equal if operator == "==" else _not(equal)
         return self._order(operator, left, right, tree)
 
     def _side(self, tree: Any) -> Any:
@@ -162,14 +200,16 @@ class _Compiler:
             message = f"{tree.right.text!r} is no regular expression: {error}"
             raise self._error(message, tree.right.at) from None
         left = self._side(tree.left)
-        wanted = tree.operator == "=~"
         if not isinstance(left, Reference):
-            holds = (isinstance(left, str) and search(left) is not None) is wanted
-            return lambda event: holds
-        get = left.get
-        if wanted:
-            return lambda event: type(text := get(event)) is str and search(text) is not None
-        return lambda event: type(text := get(event)) is not str or search(text) is None
+            found = _constant(isinstance(left, str) and search(left) is not None)
+        else:
+            field = left
+            found = Condition(
+                lambda source: (
+                    f"(type(value := {value_of(field, source)}) is str and {source.bind(search)}(value) is not None)"
+                )
+            )
+        return found if tree.operator == "=~" else _not(found)
 
     def _order(self, operator: str, left: Any, right: Any, tree: Comparison) -> Condition:
         if not isinstance(left, Reference) and not isinstance(right, Reference):
@@ -177,24 +217,24 @@ class _Compiler:
                 holds = _compare(left, right, _ORDER[operator])
             except ConditionError as error:
                 raise self._error(str(error), tree.at) from None
-            return lambda event: holds
+            return _constant(holds)
         if not isinstance(left, Reference):
             left, right, operator = right, left, _MIRRORED[operator]
-        get = left.get
-        compare = _ORDER[operator]
-        if isinstance(right, Reference):
-            other = right.get
-            return lambda event: _compare(get(event), other(event), compare)
-        if isinstance(right, str):
-            return lambda event: _compare(get(event), right, compare)
+        field, compare = left, _ORDER[operator]
 
-        def with_number(event: "LogEvent") -> bool:
-            value = get(event)
-            if type(value) is int or type(value) is float:
-                return bool(compare(value, right))
-            return _compare(value, right, compare)
+        def write(source: Source) -> str:
+            value = value_of(field, source)
+            compared = f"{source.bind(_compare)}(value, {{}}, {source.bind(compare)})"
+            if isinstance(right, Reference):
+                return f"{source.bind(_compare)}({value}, {value_of(right, source)}, {source.bind(compare)})"
+            if isinstance(right, str):
+                return f"{source.bind(_compare)}({value}, {right!r}, {source.bind(compare)})"
+            return (
+                f"(value {operator} {right!r} if type(value := {value}) is int or type(value) is float "
+                f"else {compared.format(repr(right))})"
+            )
 
-        return with_number
+        return Condition(write)
 
     def _contained(self, tree: Comparison) -> Condition:
         left, right = self._value(tree.left), self._value(tree.right)
@@ -210,8 +250,7 @@ class _Compiler:
             return _field_in_constant(left, right)
         if isinstance(right, Reference):
             return _constant_in_field(left, right)
-        holds = isinstance(left, str) and isinstance(right, str) and left == right
-        return lambda event: holds
+        return _constant(isinstance(left, str) and isinstance(right, str) and left == right)
 
     def _error(self, message: str, at: int) -> ConfigError:
         return ConfigError(message, *self._places.of(at))
@@ -219,14 +258,25 @@ class _Compiler:
 
 def _apply(done: list[Condition], operator: str) -> None:
     right, left = done.pop(), done.pop()
-    if operator == "and":
-        done.append(lambda event: left(event) and right(event))
-    elif operator == "or":
-        done.append(lambda event: left(event) or right(event))
-    elif operator == "xor":
-        done.append(lambda event: left(event) is not right(event))
-    else:
-        done.append(lambda event: not (left(event) and right(event)))
+    form = {
+        "and": "({} and {})",
+        "or": "({} or {})",
+        "xor": "({} is not {})",  # each is True or False
+        "nand": "(not ({} and {}))",
+    }[operator]
+    depth = max(left.depth, right.depth) + 1
+    done.append(Condition(lambda source: form.format(left.write(source), right.write(source)), depth))
+
+
+def _truth_of(field: Reference) -> Condition:
+    def write(source: Source) -> str:
+        value = value_of(field, source)
+        return (
+            f"((value := {value}) is not MISSING and value is not None and value is not False and value != '' "
+            "and value != 'false')"
+        )
+
+    return Condition(write)
 
 
 def truth(value: Any) -> bool:
@@ -249,14 +299,18 @@ def _equality(left: Any, right: Any) -> Condition:
     if not isinstance(left, Reference):
         left, right = right, left
     if not isinstance(left, Reference):
-        holds = same(left, right)
-        return lambda event: holds
-    get = left.get
-    if isinstance(right, Reference):
-        other = right.get
-        return lambda event: same(get(event), other(event))
-    kind = type(right)
-    return lambda event: type(value := get(event)) is kind and value == right
+        return _constant(same(left, right))
+    field, other = left, right
+    if isinstance(other, Reference):
+        return Condition(
+            lambda source: f"{source.bind(same)}({value_of(field, source)}, {value_of(other, source)})"
+        )
+    kind = type(right).__name__
+    if right is None:
+        return _constant(False)
+    return Condition(
+        lambda source: f"(type(value := {value_of(field, source)}) is {kind} and value == {right!r})"
+    )
 
 
 def _compare(left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> bool:
@@ -282,50 +336,44 @@ def _kind(value: Any) -> str:
 
 
 def _constant_in_field(value: Any, field: Reference) -> Condition:
-    get = field.get
     kind = type(value)
+    if kind is str:
+        return Condition(
+            lambda source: (
+                f"({value!r} in held if type(held := {value_of(field, source)}) is list "
+                f"else isinstance(held, str) and {value!r} in held)"
+            )
+        )
 
-    def holds(event: "LogEvent") -> bool:
-        held = get(event)
-        if type(held) is list:
-            return any(type(each) is kind and each == value for each in held)
-        return kind is str and isinstance(held, str) and value in held
+    def holds(held: Any) -> bool:
+        return type(held) is list and any(type(each) is kind and each == value for each in held)
 
-    if kind is not str:
-        return holds
-
-    def text_holds(event: "LogEvent") -> bool:
-        held = get(event)
-        if type(held) is list:
-            return value in held  # a text equals nothing but a text
-        return isinstance(held, str) and value in held
-
-    return text_holds
+    return Condition(lambda source: f"{source.bind(holds)}({value_of(field, source)})")
 
 
 def _field_in_constant(field: Reference, values: Any) -> Condition:
-    get = field.get
     if not isinstance(values, list):
         text = java_text(values)
-        return lambda event: isinstance(value := get(event), str) and value in text
-    texts = {java_text(each) for each in values}
+        return Condition(
+            lambda source: f"(isinstance(value := {value_of(field, source)}, str) and value in {text!r})"
+        )
+    texts = frozenset(java_text(each) for each in values)
 
-    def holds(event: "LogEvent") -> bool:
-        value = get(event)
-        if type(value) is str:
-            return value in texts
+    def holds(value: Any) -> bool:
         if value is MISSING or isinstance(value, (list, dict)):
             return False
         return ruby_text(value) in texts
 
-    return holds
+    return Condition(
+        lambda source: (
+            f"(value in {source.bind(texts)} if type(value := {value_of(field, source)}) is str "
+            f"else {source.bind(holds)}(value))"
+        )
+    )
 
 
 def _field_in_field(left: Reference, right: Reference) -> Condition:
-    get, other = left.get, right.get
-
-    def holds(event: "LogEvent") -> bool:
-        value, held = get(event), other(event)
+    def holds(value: Any, held: Any) -> bool:
         if value is MISSING:
             if isinstance(held, list) and held:
                 message = f"{left.text} in {right.text}: {left.text} is missing"
@@ -339,4 +387,6 @@ def _field_in_field(left: Reference, right: Reference) -> Condition:
             return value in held
         return same(value, held)
 
-    return holds
+    return Condition(
+        lambda source: f"{source.bind(holds)}({value_of(left, source)}, {value_of(right, source)})"
+    )

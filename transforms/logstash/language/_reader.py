@@ -6,6 +6,7 @@ Facts that surprise, kept as Logstash has them:
 - white space must come first between two options, before any comment; entries of a hash need none.
 """
 
+import math
 import re
 from typing import Any
 
@@ -156,16 +157,20 @@ class Reader:
             if digits.endswith("."):
                 message = f"{text} is no number"
                 raise self._error(message, ("digits behind the point",), start)
-            return float(text)
+            number = float(text)
+            if math.isinf(number):
+                message = f"{text[:20]}... is larger than any number"
+                raise self._error(message, (), start)
+            return number
         try:
-            number = int(text, 8) if len(digits) > 1 and digits[0] == "0" else int(text)
+            whole = int(text, 8) if len(digits) > 1 and digits[0] == "0" else int(text)
         except ValueError:
             message = f"{text} is no number: a leading zero makes it octal"
             raise self._error(message, (), start) from None
-        if not -_MAX_LONG <= number < _MAX_LONG:
+        if not -_MAX_LONG <= whole < _MAX_LONG:
             message = f"{text} has more than 64 bits"
             raise self._error(message, (), start)
-        return number
+        return whole
 
     def _array(self) -> list[Any]:
         self._expect("[")

@@ -186,7 +186,7 @@ class _Metadata(Reference):
         return value
 
 
-class _Nested(Reference):
+class Nested(Reference):
     """Any path of several keys."""
 
     __slots__ = ("_inner", "_last", "_outer")
@@ -296,7 +296,7 @@ def reference_of(text: str) -> Reference:
     found = _known.get(text)
     if found is None:
         path = parse_reference(text)
-        kind = _Nested if len(path) > 1 else _KINDS.get(path[0], Reference)
+        kind = Nested if len(path) > 1 else _KINDS.get(path[0], Reference)
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
         found = _known[text] = kind(path, text)

@@ -24,11 +24,11 @@ class Part(NamedTuple):
 
     Attributes:
         render: the function that makes its text.
-        key: the key of a plain field at the event's top; None for anything else.
+        field: the field that it is; None where it is none.
     """
 
     render: _Render
-    key: str | None = None
+    field: Reference | None = None
 
 
 class Template:
@@ -45,7 +45,7 @@ class Template:
     def __init__(self, constant: str | None, render: _Render, parts: list[str | Part] | None = None) -> None:
         self.constant = constant
         self.render = render
-        self.parts = parts
+        self.parts = parts or []
 
 
 def compile_template(value: Any, now: Callable[[], str]) -> Template:
@@ -151,7 +151,7 @@ def _field(name: str) -> Part:
         value = get(event)
         return value if type(value) is str else _text_of(value, unchanged)
 
-    return Part(render, reference.path[0] if type(reference) is Reference else None)
+    return Part(render, reference)
 
 
 def _text_of(value: Any, unchanged: str) -> str:

@@ -80,6 +80,8 @@ def to_float(value: Any) -> float:
         return value.seconds + value.nanoseconds / 1e9
     if not isinstance(value, str):
         raise _refuse(value)
+    if value.isascii() and value.replace(".", "", 1).isdecimal():
+        return float(value)
     text = _number_text(value)
     if _DECIMAL.fullmatch(text):
         return float(text)

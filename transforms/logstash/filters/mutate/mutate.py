@@ -113,7 +113,7 @@ class Mutate(Filter):
             made.append((step, lines.always(step)))
         for name, target in self["copy"].items():
             step = mutations.copy(fields(name), fields(target))
-            made.append((step, lines.copy(step, fields(name), fields(target))))
+            made.append((step, lines.copy(fields(name), fields(target))))
         return made
 
     def _case(self, name: str, option: str, change: Callable[[str], str]) -> _Operation:
