@@ -49,12 +49,12 @@ class Source:
         yield
         self.depth -= 1
 
-    def function(self) -> Callable[[LogEvent], None]:
+    def function(self) -> Callable[[LogEvent], Any]:
         """The function of the lines."""
         body = "\n".join(self._lines)
         text = f"def step(event):\n document = event.document\n{body}\n"
         exec(compile(text, "<chain of filters>", "exec"), self._values)  # noqa: S102
-        found: Callable[[LogEvent], None] = self._values["step"]
+        found: Callable[[LogEvent], Any] = self._values["step"]
         return found
 
 
