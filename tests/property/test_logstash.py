@@ -19,8 +19,8 @@ from tests.tools.events import event
 TOKENS = [
     "filter", "input", "output", "{", "}", "if", "else", "else if", "[a]", "[a][b]", "[tags]", "==", "!=", ">", "=~",
     "in", "not in", "and", "or", "xor", "nand", "!", "(", ")", "[", "]", ",", "=>", "'x'", '"y"', '"%{a}"', "5", "010",
-    "1.5", "-3", "/x+/", "!~", "mutate", "drop", "grok", "rename", "add_tag", "convert", "gsub", "ab", "#c\n", "\n", "\\", '"', "'", "${V:d}",
-    "split", "clone", "clones", "date", "match", "kv", "json", "source",
+    "1.5", "-3", "/x+/", "!~", "mutate", "drop", "grok", "rename", "add_tag", "convert", "gsub", "ab",
+    "#c\n", "\n", "\\", '"', "'", "${V:d}", "split", "clone", "clones", "date", "match", "kv", "json", "source",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=40).map(" ".join)
 json_values = st.recursive(
