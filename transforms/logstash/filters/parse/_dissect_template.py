@@ -72,28 +72,38 @@ def _field(text: str, before: str, after: str) -> Field:
     return Field("append" if prefix == "+" else "indirect", name, before, after, padded, order)
 
 
-def find_values(text: str, fields: list[Field]) -> list[str] | None:
+Cut = tuple[str, int, bool]
+"""A delimiter, its length, and whether it may repeat."""
+
+
+def cuts_of(fields: list[Field]) -> list[Cut] | None:
+    """The delimiters behind the fields but the last, or None where nothing tells two fields apart."""
+    cuts = [(field.after, len(field.after), field.padded) for field in fields]
+    if any(not delimiter for delimiter, _, _ in cuts[:-1]):
+        return None
+    return cuts if cuts[-1][0] else cuts[:-1]
+
+
+def find_values(text: str, fields: list[Field], cuts: list[Cut] | None) -> list[str] | None:
     """The text of each field, or None where a delimiter is missing."""
     first = fields[0].before
-    if not text.startswith(first):
+    if cuts is None or not text.startswith(first):
         return None
     place = len(first)
     values = []
-    for index, field in enumerate(fields):
-        delimiter = field.after
-        if not delimiter:
-            if index + 1 < len(fields):
-                return None  # nothing tells two fields apart
-            values.append(text[place:])
-            break
-        found = text.find(delimiter, place)
+    keep = values.append
+    find = text.find
+    for delimiter, length, padded in cuts:
+        found = find(delimiter, place)
         if found < 0:
             return None
-        values.append(text[place:found])
+        keep(text[place:found])
         if found == 0:
             continue  # Logstash stays where it is
-        place = found + len(delimiter)
-        if field.padded:
+        place = found + length
+        if padded:
             while text.startswith(delimiter, place):
-                place += len(delimiter)
+                place += length
+    if len(cuts) < len(fields):
+        keep(text[place:])
     return values

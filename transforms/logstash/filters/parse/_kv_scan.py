@@ -103,4 +103,25 @@ def _plain(
     def find(text: str) -> Pairs:
         return slow(text) if "\\" in text or len(text) > _FAST_LENGTH else scan(text)
 
+    if len(split.field) == len(split.value) == 1 and split.field != split.value:
+        return (lambda text: splitters in text), _cutter(split, find)
     return holds, find
+
+
+def _cutter(split: Splitters, find: Callable[[str], Pairs]) -> Callable[[str], Pairs]:
+    """Cuts a text at its splitters, where nothing in it could mean something else; that is the usual case."""
+    field, value = split.field, split.value
+    brackets = "()<>[]" if split.brackets else ""
+    unusual = re.compile(f"[{re.escape(brackets)}\"'\\\\\n]").search
+    # A key without a name, and blanks around the splitter
+    edges = [f"{field}{value}", f"{value}{field}"] + ([f" {value}", f"{value} "] if split.lenient else [])
+
+    def cut(text: str) -> Pairs:
+        if unusual(text) or text.startswith(value) or text.endswith(value):
+            return find(text)
+        for edge in edges:
+            if edge in text:
+                return find(text)
+        return [pair for part in text.split(field) if len(pair := part.split(value, 1)) == 2]
+
+    return cut

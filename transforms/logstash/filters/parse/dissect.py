@@ -10,6 +10,7 @@ from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._dissect_template import (
     BadTemplate,
     Field,
+    cuts_of,
     find_values,
     parse_template,
 )
@@ -51,19 +52,19 @@ class Dissect(Filter):
             except BadTemplate as error:
                 raise self.refuse(str(error), "mapping") from None
             if fields:
-                steps.append((self.reference(name), fields, _store(fields)))
+                steps.append((self.reference(name), fields, cuts_of(fields), _store(fields)))
         conversions = [self._conversion(field, kind) for field, kind in self["convert_datatype"].items()]
         tags = [str(tag) for tag in self["tag_on_failure"]]
         matched = self.matched
 
         def work(event: LogEvent) -> bool:
-            for source, fields, store in steps:
+            for source, fields, cuts, store in steps:
                 text = source.get(event)
                 if text is MISSING:
                     continue
                 if type(text) is not str:
                     text = ruby_text(text)
-                values = find_values(text, fields) if text else None
+                values = find_values(text, fields, cuts) if text else None
                 try:
                     if values is not None:
                         store(event, values)
@@ -105,6 +106,15 @@ class Dissect(Filter):
         return convert
 
 
+def _set_decimal(event: LogEvent, field: Reference, text: str, wrong: str) -> None:
+    """Sets the number that Logstash's BigDecimal writes: `7` stays whole."""
+    value = int(text) if text.lstrip("+-").isdigit() and len(text) < 4000 else float(text)
+    if value in (float("inf"), float("-inf")):
+        event.tag(wrong)
+    else:
+        field.set(event, value)
+
+
 def _store(fields: list[Field]) -> Store:
     """Stores the values: plain fields, then those that append by their order, then those whose name a field holds."""
     plain = [(at, reference_or_bad(field.name)) for at, field in enumerate(fields) if field.kind == "plain"]
@@ -116,6 +126,8 @@ def _store(fields: list[Field]) -> Store:
     ]
     indirect = [(at, field.name) for at, field in enumerate(fields) if field.kind == "indirect"]
     names = {field.name: at for at, field in enumerate(fields) if field.kind in ("plain", "skip", "append")}
+    if not appends and not indirect and all(type(field) is Reference for _, field in plain):
+        return _store_plain([(at, field.text) for at, field in plain])
 
     def store(event: LogEvent, values: list[str]) -> None:
         for at, field in plain:
@@ -126,6 +138,18 @@ def _store(fields: list[Field]) -> Store:
             name = _name(event, holder, names, values)
             if name:
                 reference_of(name).set(event, values[at])
+
+    return store
+
+
+def _store_plain(places: list[tuple[int, str]]) -> Store:
+    """Stores values in fields at the top, the usual case."""
+
+    def store(event: LogEvent, values: list[str]) -> None:
+        event.changed = True
+        document = event.document
+        for at, name in places:
+            document[name] = values[at]
 
     return store
 

@@ -104,8 +104,7 @@ class Kv(Filter):
                 if target is not None:
                     target.set(event, pairs)
                 else:
-                    for key, value in pairs.items():
-                        reference_of(key).set(event, value)
+                    _set_all(event, pairs)
             except TimeoutError:
                 event.tag(on_timeout)
                 return False
@@ -134,14 +133,14 @@ class Kv(Filter):
         def parse_plain(text: str, event: LogEvent, pairs: dict[str, Any], depth: int) -> dict[str, Any]:
             if not holds(text):
                 return pairs
-            for key, *candidates in scan(text):
-                for value in candidates:
-                    if value:
-                        break
+            for found in scan(text):
+                if len(found) == 2:
+                    key, value = found
                 else:
-                    if not keep_empty:
-                        continue
-                    value = ""
+                    key, *candidates = found
+                    value = next(filter(None, candidates), "")
+                if not value and not keep_empty:
+                    continue
                 if key not in pairs:
                     pairs[key] = value
                 else:
@@ -215,6 +214,20 @@ class Kv(Filter):
             return text
 
         return change
+
+
+_SPECIAL = frozenset(("tags", "@timestamp", "@metadata"))
+
+
+def _set_all(event: LogEvent, pairs: dict[str, Any]) -> None:
+    """Sets each pair as a field; a key is a reference."""
+    document = event.document
+    for key, value in pairs.items():
+        if "[" in key or "]" in key or key in _SPECIAL:
+            reference_of(key).set(event, value)
+        else:
+            document[key] = value
+    event.changed = True
 
 
 def _gather(pairs: dict[str, Any], key: str, value: Any) -> None:
