@@ -17,6 +17,8 @@ from penstock.io.chain.unbounded import Pacing, _Plan, _Read
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.options import display_data_of, option
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
+from penstock.transforms.logstash import beam as logstash
+from tests.tools.logstash_filters import FILTERS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "do-not-show"
@@ -73,6 +75,20 @@ STEPS["_Read"] = (
     _Read(_Plan("kinesis:orders", upper, Pacing(1.0, 1.0), False), []),
     ("source", "kinesis:orders"),
 )
+STEPS |= {
+    f"logstash.{name}": (
+        getattr(logstash, name)(**options),
+        next(
+            ((key, str(value)) for key, value in options.items() if key != "allow_code"),
+            ("stage", "syslog_pri" if name == "SyslogPri" else name.lower()),
+        ),
+    )
+    for name, options in FILTERS.items()
+    if name not in ("Filters", "When")
+}
+STEPS["logstash.LogstashFilters"] = (logstash.LogstashFilters("filter {\n}"), ("lines", "2"))
+STEPS["logstash.When"] = (logstash.When("[a] > 1", [logstash.Drop()]), ("condition", "[a] > 1"))
+STEPS["logstash.Fingerprint"] = (logstash.Fingerprint(source=["ip"], key=SECRET), ("source", "['ip']"))
 NOTHING_TO_SET = {"Acknowledge": Acknowledge(), "AsElements": AsElements()}
 
 
@@ -90,12 +106,14 @@ def transforms():
             for node in ast.parse(path.read_text()).body:
                 each = getattr(module, node.name) if isinstance(node, ast.ClassDef) else None
                 if inspect.isclass(each) and issubclass(each, beam.PTransform):
-                    found[each.__name__] = each
+                    found[
+                        f"logstash.{each.__name__}" if each.__module__ == logstash.__name__ else each.__name__
+                    ] = each
     return found
 
 
 def test_no_transform_is_forgotten():
-    assert set(transforms()) == {*STEPS, *NOTHING_TO_SET}
+    assert set(transforms()) - {"logstash.FilterTransform", "logstash.Geoip"} == {*STEPS, *NOTHING_TO_SET}
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -28,6 +28,7 @@ from penstock.transforms.events import EventTransform
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
 from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.time import timestamps
 
 __all__ = [
@@ -205,7 +206,10 @@ class FilterTransform(EventTransform):
 
     def __init__(self, *, timezone: str = "UTC", allow_code: bool = False, **options: Any) -> None:
         self.step = Step("filter", self.name, options=options, timezone=timezone, allow_code=allow_code)
-        super().__init__(RunFilters(self.step), self.name, options)
+        kind = filter_class(self.name)
+        secrets = {option.name for option in kind.options if option.kind == "password"} if kind else set()
+        shown = {name: value for name, value in options.items() if name not in secrets}
+        super().__init__(RunFilters(self.step), self.name, shown)
 
 
 class When(EventTransform):
