@@ -79,7 +79,7 @@ class Prune(Filter):
         def step(event: LogEvent, stays: bool) -> None:
             key = name_of.render(event) if interpolate else name
             search = fixed or compile_ruby(pattern_of.render(event)).search
-            value = event.document.get(key)
+            value = reference_of(key).get(event) if key == "@timestamp" else event.document.get(key)
             if value is None or value is False:
                 return
             if type(value) is list:

@@ -1,13 +1,14 @@
 """Split makes an event of each line of a text, or of each element of an array."""
 
+import re
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent, deep_copy
-from penstock.transforms.logstash.filters.mutate._mutations import ruby_split
 
 __all__ = ["Split"]
 
+_WHITE_SPACE = re.compile(r"[\t\n\v\f\r ]+")
 FAILURE_TAG = "_split_type_failure"
 
 
@@ -35,8 +36,8 @@ class Split(Filter):
                 if target is field:
                     field.remove(event)
             elif type(value) is str:
-                pieces = ruby_split(value, terminator)
-                if terminator not in value and value:
+                pieces = _pieces(value, terminator)
+                if len(pieces) == 1:
                     return [event]
             else:
                 event.tag(FAILURE_TAG)
@@ -54,3 +55,12 @@ class Split(Filter):
             return copy
 
         return work
+
+
+def _pieces(text: str, terminator: str) -> list[str]:
+    """The pieces of a text as Ruby's `split(terminator, -1)` makes them, the empty ones too."""
+    if not text:
+        return []
+    if terminator == " ":
+        return _WHITE_SPACE.split(text.lstrip("\t\n\v\f\r "))
+    return text.split(terminator) if terminator else [*text, ""]

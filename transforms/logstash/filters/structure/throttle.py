@@ -3,6 +3,8 @@
 Its counters live in one process: with several workers each one counts what it sees.
 """
 
+import re
+
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent, Timestamp
 
@@ -66,5 +68,6 @@ class Throttle(Filter):
 
 
 def _seconds(text: str) -> int:
-    digits = text.strip()
-    return max(int(digits), 0) or 60 if digits.isdigit() else 60
+    """A period's seconds: the digits that a text begins with, or 60."""
+    found = re.match(r"\s*([0-9]{1,9})", text)
+    return int(found[1]) or 60 if found else 60
