@@ -136,11 +136,10 @@ _FLOAT = re.compile(r"[\s\0]*([+-]?(?:\d+(?:_\d+)*)?(?:\.\d+(?:_\d+)*)?(?:(?<=\d
 
 def to_integer(text: str) -> int:
     """Ruby's `to_i`: the digits that the text begins with, or 0."""
-    try:
+    if text.isdecimal() and text.isascii() and len(text) < 4300:
         return int(text)
-    except ValueError:
-        found = _INTEGER.match(text)
-        return int(found[1][:4300]) if found else 0
+    found = _INTEGER.match(text)
+    return int(found[1][:4300]) if found else 0
 
 
 def to_float(text: str) -> float:

@@ -1,0 +1,212 @@
+"""Filters that look things up: dictionaries and networks in files, MaxMind's databases."""
+
+import ipaddress
+import os
+import struct
+
+import pytest
+
+from penstock.transforms.logstash import ConfigError, compile_filters
+
+
+def apply(config, event, ecs="v8"):
+    (found,) = compile_filters(f"filter {{ {config} }}", ecs_compatibility=ecs).apply(event)
+    return found
+
+
+def rewrite(path, text):
+    """Another content and another time of change, whatever the file system's clock."""
+    path.write_text(text)
+    os.utime(path, ns=(rewrite.time, rewrite.time))
+    rewrite.time += 10**9
+
+
+rewrite.time = 10**18
+
+
+@pytest.mark.parametrize(("behaviour", "old"), [("merge", "1"), ("replace", "none")])
+def test_a_dictionary_follows_its_file(tmp_path, behaviour, old):
+    path = tmp_path / "words.yml"
+    rewrite(path, '"a": "1"')
+    chain = compile_filters(
+        f"filter {{ translate {{ source => 'm' target => 't' dictionary_path => '{path}' refresh_interval => 0.000001 "
+        f"refresh_behaviour => {behaviour} fallback => 'none' }} }}"
+    )
+
+    def word(text):
+        return chain.apply({"m": text})[0]["t"]
+
+    assert (word("a"), word("b")) == ("1", "none")
+    rewrite(path, '"b": "2"')
+    assert (word("a"), word("b")) == (old, "2")
+    rewrite(path, '"b": [')
+    assert word("b") == "2"  # a file that cannot be read leaves the old dictionary
+    path.unlink()
+    assert word("b") == "2"
+
+
+@pytest.mark.parametrize(
+    "text", ["- a list", "a: &x [1]\nb: *x", "a: !!python/object:os.system {}", "a: " + "[" * 2000, "text"]
+)
+def test_a_file_that_holds_no_dictionary_is_refused(tmp_path, text):
+    (tmp_path / "words.yml").write_text(text)
+    with pytest.raises(ConfigError, match=r"words\.yml"):
+        apply(f"translate {{ source => 'm' dictionary_path => '{tmp_path}/words.yml' }}", {})
+
+
+def test_a_value_of_a_dictionary_belongs_to_its_event():
+    chain = compile_filters(
+        "filter { translate { source => 'm' target => 't' dictionary => { 'a' => ['x'] } } "
+        "mutate { add_field => { 't' => 'y' } } }"
+    )
+    assert [chain.apply({"m": "a"})[0]["t"] for _ in range(2)] == [["x", "y"]] * 2
+
+
+def test_networks_follow_their_file(tmp_path):
+    path = tmp_path / "networks"
+    rewrite(path, "10.0.0.0/8")
+    chain = compile_filters(
+        f"filter {{ cidr {{ address => '%{{ip}}' network_path => '{path}' refresh_interval => 0 add_tag => 'in' }} }}"
+    )
+    assert "tags" in chain.apply({"ip": "10.1.1.1"})[0]
+    rewrite(path, "nonsense\n11.0.0.0/255.0.0.0\n")
+    assert "tags" not in chain.apply({"ip": "10.1.1.1"})[0]
+    assert "tags" in chain.apply({"ip": "11.1.1.1"})[0]
+
+
+CITY = {
+    "city": {"names": {"en": "Boxford"}},
+    "continent": {"code": "EU", "names": {"en": "Europe"}},
+    "country": {"iso_code": "GB", "names": {"en": "United Kingdom"}},
+    "location": {"latitude": 51.75, "longitude": -1.25, "time_zone": "Europe/London"},
+    "postal": {"code": "OX1"},
+    "subdivisions": [{"iso_code": "ENG", "names": {"en": "England"}},
+                     {"iso_code": "WBK", "names": {"en": "West Berkshire"}}],
+}  # fmt: skip
+
+
+class Short(int):
+    """A number of 16 bits, where the format wants one."""
+
+
+class Long(int):
+    """A number of 32 bits."""
+
+
+def field(value):
+    """A value in MaxMind's format (https://maxmind.github.io/MaxMind-DB/)."""
+    kinds = {str: 2, float: 3, Short: 5, Long: 6, int: 9, dict: 7, list: 11}
+    kind = kinds[type(value)]
+    if kind == 2:
+        data = value.encode()
+    elif kind == 3:
+        data = struct.pack(">d", value)
+    elif kind in (5, 6, 9):
+        data = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    elif kind == 7:
+        data = b"".join(field(key) + field(inner) for key, inner in value.items())
+    else:
+        data = b"".join(map(field, value))
+    size = len(value) if kind in (7, 11) else len(data)
+    assert size < 285
+    control = size if size < 29 else 29
+    head = bytes([kind << 5 | control]) if kind < 8 else bytes([control, kind - 7])
+    return head + (bytes([size - 29]) if size >= 29 else b"") + data
+
+
+def database(path, kind, networks):
+    """Writes a database of IPv4 networks of one database type."""
+    data, places = b"", {}
+    tree = [[None, None]]
+    for network, record in networks.items():
+        places[network] = len(data)
+        data += field(record)
+        net = ipaddress.ip_network(network)
+        at = 0
+        for depth in range(net.prefixlen):
+            bit = int(net.network_address) >> (31 - depth) & 1
+            if depth == net.prefixlen - 1:
+                tree[at][bit] = network
+            else:
+                if tree[at][bit] is None:
+                    tree.append([None, None])
+                    tree[at][bit] = len(tree) - 1
+                at = tree[at][bit]
+    count = len(tree)
+
+    def record_of(item):
+        if item is None:
+            return count
+        return item if isinstance(item, int) else count + 16 + places[item]
+
+    nodes = b"".join(record_of(item).to_bytes(4, "big") for node in tree for item in node)
+    metadata = {
+        "binary_format_major_version": Short(2), "binary_format_minor_version": Short(0), "build_epoch": 1,
+        "database_type": kind, "description": {"en": "a test"}, "ip_version": Short(4), "languages": ["en"],
+        "node_count": Long(count), "record_size": Short(32),
+    }  # fmt: skip
+    path.write_bytes(nodes + bytes(16) + data + b"\xab\xcd\xefMaxMind.com" + field(metadata))
+    return path
+
+
+@pytest.fixture
+def city(tmp_path):
+    return database(
+        tmp_path / "city.mmdb",
+        "GeoLite2-City",
+        {"2.125.160.216/29": CITY, "1.0.0.0/24": {"country": {"iso_code": "AU"}}},
+    )
+
+
+def test_geoip_in_the_flat_form(city):
+    found = apply(
+        f"geoip {{ source => 'ip' database => '{city}' add_tag => 'ok' }}",
+        {"ip": "2.125.160.217"},
+        ecs="disabled",
+    )
+    assert found["tags"] == ["ok"]
+    assert found["geoip"] == {
+        "ip": "2.125.160.217", "city_name": "Boxford", "continent_code": "EU", "continent_name": "Europe",
+        "country_name": "United Kingdom", "country_code2": "GB", "country_code3": "GB", "postal_code": "OX1",
+        "region_name": "West Berkshire", "region_code": "WBK", "region_iso_code": "GB-WBK", "timezone": "Europe/London",
+        "location": {"lat": 51.75, "lon": -1.25}, "latitude": 51.75, "longitude": -1.25,
+    }  # fmt: skip
+
+
+def test_geoip_by_the_elastic_common_schema(city):
+    found = apply(
+        f"geoip {{ source => '[client][ip]' database => '{city}' }}",
+        {"client": {"ip": ["2.125.160.217"], "port": 1}},
+    )
+    assert found["client"]["port"] == 1
+    assert found["client"]["ip"] == "2.125.160.217"
+    assert found["client"]["geo"]["location"] == {"lat": 51.75, "lon": -1.25}
+    assert found["client"]["geo"]["country_iso_code"] == "GB"
+    with pytest.raises(ConfigError, match="target"):
+        apply(f"geoip {{ source => 'address' database => '{city}' }}", {})
+
+
+@pytest.mark.parametrize("address", ["9.9.9.9", "1.0.0.1", "localhost", "", None, "::1"])
+def test_an_address_without_a_place_is_tagged(city, address):
+    found = apply(
+        f"geoip {{ source => 'ip' target => 't' database => '{city}' add_tag => 'ok' }}", {"ip": address}
+    )
+    assert found["tags"] == ["_geoip_lookup_failure"]
+    assert found["t"] == {}
+
+
+def test_geoip_with_the_operators_of_networks(tmp_path):
+    path = database(
+        tmp_path / "asn.mmdb",
+        "GeoLite2-ASN",
+        {"1.128.0.0/11": {"autonomous_system_number": 1221, "autonomous_system_organization": "Telstra"}},
+    )
+    found = apply(f"geoip {{ source => 'ip' target => 't' database => '{path}' }}", {"ip": "1.128.0.1"})
+    assert found["t"]["as"] == {"number": 1221, "organization": {"name": "Telstra"}}
+
+
+def test_geoip_without_a_usable_database_is_refused(tmp_path):
+    (tmp_path / "no.mmdb").write_text("no database")
+    for options in ("", f"database => '{tmp_path}/no.mmdb'", f"database => '{tmp_path}/missing.mmdb'"):
+        with pytest.raises(ConfigError, match="database"):
+            apply(f"geoip {{ source => 'ip' target => 't' {options} }}", {})

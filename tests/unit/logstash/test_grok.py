@@ -1,0 +1,192 @@
+"""Grok where the shared cases do not reach: every pattern's fields, the engine's syntax, matches that never end."""
+
+import json
+import pathlib
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.transforms.logstash import ConfigError, compile_filters
+from penstock.transforms.logstash.filters.patterns import pattern_set
+from penstock.transforms.logstash.filters.patterns._expand import (
+    compile_grok,
+    expand,
+    read_patterns,
+    to_float,
+    to_integer,
+)
+from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
+
+CAPTURES = [
+    json.loads(line)
+    for line in (pathlib.Path(__file__).parent / "fixtures" / "grok_captures.jsonl").read_text().splitlines()
+]
+
+
+def fields_of(name, patterns):
+    kinds = {}
+    for capture in compile_grok(f"%{{{name}}}", patterns).captures:
+        kind = (
+            "string"
+            if capture.convert is None
+            else capture.convert.__name__.split("_")[1].replace("integer", "int")
+        )
+        kinds.setdefault(capture.field, []).append(kind)
+    # Only the first of several groups is converted
+    return {field: found[0] + (f" x{len(found)}" if len(found) > 1 else "") for field, found in kinds.items()}
+
+
+@pytest.mark.parametrize("mode", ["legacy", "ecs-v1"])
+def test_every_pattern_captures_what_logstashs_does(mode):
+    patterns = pattern_set(ecs=mode != "legacy")
+    wanted = {name: fields for set_name, name, fields in CAPTURES if set_name == mode}
+    wrong = {name: found for name in wanted if (found := fields_of(name, patterns)) != wanted[name]}
+    assert wrong == {}
+    assert set(patterns) == set(wanted)
+
+
+# An expression of Ruby, a text, and what it finds there first (None: nothing).
+ENGINE = [
+    (r"\w+", "été a_1", "t"),  # ASCII only
+    (r"\b\w+\b", "été", None),  # though \b goes by Unicode
+    (r"[[:alpha:]]+", "1été", "été"),
+    (r"\h+g", "zz 12afg", "12afg"),
+    (r"[\w.-]+", "été-1.x", "t"),
+    (r"[^\W]+", "-ab", "ab"),
+    (r"[a-c&&[^b]]+", "bca", "ca"),
+    (r"[]a]+", "x]a", "]a"),
+    (r"[[a]b-]+", "xb-a", "b-a"),
+    (r"a.?*b", "a\nb", "a\nb"),
+    (r"^b$", "a\nb\nc", "b"),
+    (r"\Ab", "a\nb", None),
+    (r"b\Z", "ab\n", "b"),
+    (r"b\z", "ab\n", None),
+    (r"(?<x>a+)\k<x>", "aaaaa", "aaaa"),
+    (r"(?<x>\d)(?<x>\d)\k<x>", "123 121", "121"),
+    (r"(a)(?<n>b)", "ab", "ab"),
+    (r"(?i)AB|cd", "xcd", "cd"),
+    (r"x(?i)a|b", "xB", "xB"),  # the rest of the group, alternatives included
+    (r"(?m:a.b)", "a\nb", "a\nb"),
+    (r"(?-m:a.b)", "a\nb", None),
+    (r"a{2}+b", "aaaab", "aaaab"),  # not possessive in Ruby: repeated twice
+    (r"a{,2}b", "aaab", "aab"),
+    (r"a{x}", "a{x}", "a{x}"),
+    (r"(?x) a b # c", "ab", "ab"),
+    (r"(?#c)a", "a", "a"),
+    (r"(?<p>\((?:[^()]|\g<p>)*\))", "x(a(b)c)", "(a(b)c)"),
+    (r"\x41\u0042\x{43}\t\e", "ABC\t\x1b", "ABC\t\x1b"),
+    (r"\p{Lu}\P{Lu}\p{^Lu}", "Aab", "Aab"),
+    (r"(?<=ab|c)x", "cx", "x"),
+    (r"(?>a+)a", "aaa", None),
+    (r"a~~b--c||", "a~~b--c", "a~~b--c"),
+    (r"[a~~b||]+", "x~|-", "~|"),
+    (r"\.\_\-", "._-", "._-"),
+]
+
+
+@pytest.mark.parametrize(("expression", "text", "found"), ENGINE)
+def test_rubys_syntax(expression, text, found):
+    match = compile_ruby(expression, dot_all=True).search(text)
+    assert (match and match[0]) == found
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(",
+        ")",
+        "[",
+        "[]",
+        "*a",
+        "a)",
+        r"\k<x>",
+        "(?<1>a)",
+        r"(?<n>a)\1",
+        "(?~a)",
+        "[b-a]",
+        "a\\",
+        "(?<>a)",
+        r"\p{Nope}",
+    ],
+)
+def test_what_is_no_expression_is_refused(expression):
+    with pytest.raises(RubyRegexError):
+        compile_ruby(expression)
+
+
+pieces = st.sampled_from(
+    [
+        "ab",
+        "c",
+        "(?:de|f)",
+        "(g)",
+        "(?:hi)?",
+        "(?:jk)+",
+        "l{2}",
+        "[mn]",
+        ".*",
+        "(?i:op)",
+        "(?=q)q",
+        " ",
+        "r*s",
+        "(?:t(?:uv))",
+    ]
+)
+
+
+@given(st.lists(pieces, max_size=8), st.text("abcdefghijklmnopqrstuvOP ", max_size=30))
+@settings(max_examples=500, deadline=None)
+def test_what_every_match_must_hold_is_in_every_match(parts, noise):
+    translated = translate("".join(parts), dot_all=True)
+    samples = {"(?:de|f)": "f", "(g)": "g", "(?:hi)?": "", "(?:jk)+": "jkjk", "l{2}": "ll", "[mn]": "n", ".*": noise,
+               "(?i:op)": "oP", "(?=q)q": "q", "r*s": "s", "(?:t(?:uv))": "tuv"}  # fmt: skip
+    text = "".join(samples.get(part, part) for part in parts)
+    assert compile_ruby("".join(parts), dot_all=True).search(text)
+    place = 0
+    for literal in translated.literals:
+        place = text.index(literal, place) + len(literal)
+
+
+NUMBERS = [
+    ("", 0, 0.0), ("12abc", 12, 12.0), ("1_000", 1000, 1000.0), ("1__0", 1, 1.0), ("  -7", -7, -7.0), (".5", 0, 0.5),
+    ("5.", 5, 5.0), ("1e3", 1, 1000.0), ("1e", 1, 1.0), ("0x1F", 0, 0.0), ("+3.9", 3, 3.9), ("x", 0, 0.0),
+    ("\u0663", 0, 0.0), ("9" * 30, int("9" * 30), 1e30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "integer", "number"), NUMBERS)
+def test_conversions_are_rubys(text, integer, number):
+    assert to_integer(text) == integer
+    assert to_float(text) == number
+
+
+def test_a_pattern_that_refers_to_itself_is_refused():
+    config = "filter { grok { match => { 'message' => '%{A}' } pattern_definitions => { DEFINITIONS } } }"
+    for definitions in ("'A' => '%{A}'", "'A' => '%{B}%{B}' 'B' => '%{A}%{A}'"):
+        with pytest.raises(ConfigError, match="refers to itself"):
+            compile_filters(config.replace("DEFINITIONS", definitions))
+
+
+def test_lines_of_a_pattern_file():
+    lines = ["# comment", "  # comment", "A  a b ", "  B\tb\r\n", "ALONE\n", "A second\n"]
+    assert read_patterns(lines) == {"A": "second", "B": "b"}
+    assert read_patterns(["A  a b "]) == {"A": "a b "}
+
+
+def test_an_inline_definition_holds_for_its_expression():
+    assert expand("%{N=[0-9]+}-%{N:x}", {}) == "(?:[0-9]+)-(?<N:x>[0-9]+)"
+
+
+@pytest.mark.parametrize("scope", ["pattern", "event"])
+def test_a_match_that_never_ends_is_tagged(scope):
+    chain = compile_filters(
+        "filter { grok { match => { 'message' => ['(?<x>(?:a|aa)+)$', '%{GREEDYDATA:y}'] } timeout_millis => 50 "
+        f"timeout_scope => {scope} add_tag => 'ok' }} }}"
+    )
+    started = time.monotonic()
+    (event,) = chain.apply({"message": "a" * 60 + "!"})
+    assert event["tags"] == ["_groktimeout"]
+    assert "y" not in event
+    assert time.monotonic() - started < 10
