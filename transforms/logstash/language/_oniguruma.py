@@ -10,24 +10,17 @@ does not match costs a hundredth of the engine's own failure.
 """
 
 import re
-import string
 from typing import Any, NamedTuple
 
 import regex
 
-_CLASSES = {
-    "w": "0-9A-Za-z_",
-    "d": "0-9",
-    "s": " \\t\\n\\x0b\\f\\r",
-    "h": "0-9a-fA-F",
-}
-_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\x0b", "a": "\a", "e": "\x1b"}
-_POSIX = re.compile(r"\[:(\^?)([a-z]+):\]")
+from penstock.transforms.logstash.language.ruby import _classes
+from penstock.transforms.logstash.language.ruby._classes import RubyRegexError
+
 _QUANTIFIER = re.compile(r"([*+?])|\{(\d*)(,?)(\d*)\}")
 _FLAGS = re.compile(r"\?([imx]*)(-[imx]*)?([:)])")
 _NAMED = re.compile(r"\?(?:<(?![=!])([^>)]*)>|'([^')]*)')")
 _REFERENCE = re.compile(r"[<']([^>']+)[>']")
-_HEX = frozenset(string.hexdigits)
 _SPECIAL = frozenset(".^$*+?{}[]\\|()#&~-")
 _ANY_NAMED = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:<(?![=!])|')")
 _MAX_LITERALS = 4
@@ -45,10 +38,6 @@ class Translation(NamedTuple):
     text: str
     groups: tuple[tuple[str, int], ...]
     literals: tuple[str, ...]
-
-
-class RubyRegexError(ValueError):
-    """An expression that Ruby, or the engine here, does not take."""
 
 
 def translate(pattern: str, *, dot_all: bool = False) -> Translation:
@@ -106,7 +95,8 @@ class _Translator:
         self._stack = [_Frame("top", 0, self._flags)]
         self._atom: int | None = None  # where in `_out` the last thing that can be repeated begins
         self._pending: Any = None  # its text, or its runs, until we know whether it repeats
-        self._greedy: str | None = None  # the simple greedy repetition that was just written
+        self._repeated = False  # whether that is a repetition itself
+        self._greedy: str | None = None  # and which, where it is a simple greedy one
 
     def run(self) -> Translation:
         pattern = self._pattern
@@ -130,7 +120,8 @@ class _Translator:
         elif character == "[":
             start = len(self._out)
             self._settle()
-            self._out.append(self._set())
+            made, self._place = _classes.read_class(self._pattern, self._place)
+            self._out.append(made)
             self._begin(start, None)
         elif character == "(":
             self._open()
@@ -181,6 +172,7 @@ class _Translator:
 
     def _begin(self, start: int, pending: Any) -> None:
         self._atom = start
+        self._repeated = False
         self._greedy = None
         self._pending = pending if pending is not None else ()
 
@@ -313,10 +305,10 @@ class _Translator:
         self._place += len(mode)
         greedy = simple if simple and not mode else None
         if self._greedy is not None and greedy is not None:
-            self._out[-1] = "*" if "*" in (self._greedy + greedy) or self._greedy != greedy else greedy
-            greedy = self._out[-1]
+            greedy = greedy if greedy == self._greedy else "*"  # `a?*` is `a*`
+            self._out[-1] = greedy
         else:
-            if self._greedy is not None or (self._out and start < len(self._out) - 1 and self._repeated):
+            if self._repeated:
                 self._out.insert(start, "(?:")
                 self._shift(start)
                 self._out.append(")")
@@ -335,8 +327,6 @@ class _Translator:
         self._greedy = greedy
         self._pending = ()
 
-    _repeated = False
-
     def _shift(self, start: int) -> None:
         self._late = [(at + (at >= start), kind, name) for at, kind, name in self._late]
 
@@ -350,10 +340,9 @@ class _Translator:
             raise RubyRegexError(message)
         start = len(self._out)
         self._place += 2
-        if character.lower() in _CLASSES:
+        if character.lower() in _classes.SHORTHANDS:
             self._settle()
-            inside = _CLASSES[character.lower()]
-            self._out.append(f"[{'^' if character.isupper() else ''}{inside}]")
+            self._out.append(_classes.shorthand(character))
             self._begin(start, None)
         elif character in "AzZbBGKXR":
             self._settle()
@@ -361,7 +350,8 @@ class _Translator:
             self._begin(start, None)
         elif character in "pP" and pattern.startswith("{", place + 2):
             self._settle()
-            self._out.append(self._property())
+            made, self._place = _classes.read_property(pattern, place + 2)
+            self._out.append(made)
             self._begin(start, None)
         elif character in "kg" and (found := _REFERENCE.match(pattern, place + 2)):
             self._settle()
@@ -377,136 +367,8 @@ class _Translator:
             self._out.append(f"(?:\\{character})")
             self._begin(start, None)
         else:
-            self._place = place
-            self._literal(self._one_escaped())
-
-    def _one_escaped(self) -> str:
-        """The character that an escape stands for; leaves the place behind it."""
-        pattern, place = self._pattern, self._place
-        character = pattern[place + 1 : place + 2]
-        self._place += 2
-        if character in _CONTROLS:
-            return _CONTROLS[character]
-        if character == "x" and pattern.startswith("{", place + 2):
-            return self._code(place + 3, 8, "}")
-        if character == "x":
-            return self._code(place + 2, 2, "")
-        if character == "u":
-            return self._code(place + 2, 4, "")
-        if character == "0":
-            end = place + 2
-            while end < place + 4 and pattern[end : end + 1] in tuple("01234567"):
-                end += 1
-            self._place = end
-            return chr(int(pattern[place + 1 : end], 8))
-        if character == "c" and place + 2 < len(pattern):
-            self._place += 1
-            return chr(ord(pattern[place + 2]) & 0x1F)
-        return character
-
-    def _code(self, start: int, most: int, closing: str) -> str:
-        end = start
-        while end < start + most and self._pattern[end : end + 1] in _HEX and end < len(self._pattern):
-            end += 1
-        self._place = end + len(closing)
-        try:
-            return chr(int(self._pattern[start:end] or "0", 16))
-        except (ValueError, OverflowError):
-            message = f"\\x{self._pattern[start:end]} is no character"
-            raise RubyRegexError(message) from None
-
-    def _property(self) -> str:
-        end = self._pattern.find("}", self._place)
-        if end < 0:
-            message = "\\p{ is not closed"
-            raise RubyRegexError(message)
-        letter = self._pattern[self._place - 1]
-        name = self._pattern[self._place + 1 : end]
-        self._place = end + 1
-        if name.startswith("^"):
-            name = name[1:]
-            letter = "P" if letter == "p" else "p"
-        return f"\\{letter}{{{name}}}"
-
-    # --- classes --------------------------------------------------------------------------------------------------
-
-    def _set(self) -> str:
-        pattern = self._pattern
-        self._place += 1
-        out = ["["]
-        if pattern.startswith("^", self._place):
-            out.append("^")
-            self._place += 1
-        first = True
-        while True:
-            if self._place >= len(pattern):
-                message = "a class [ is not closed"
-                raise RubyRegexError(message)
-            character = pattern[self._place]
-            if character == "]" and not (first and "]" in pattern[self._place + 1 :]):
-                self._place += 1
-                break
-            first = False
-            if character == "[":
-                posix = _POSIX.match(pattern, self._place)
-                if posix:
-                    self._place += len(posix[0])
-                    out.append(_POSIX_OWN.get(posix[2], posix[0]) if not posix[1] else posix[0])
-                else:
-                    out.append(self._set())
-            elif pattern.startswith("&&", self._place):
-                self._place += 2
-                out.append("&&")
-            else:
-                out.append(self._range())
-        if out in (["["], ["[", "^"]):
-            message = "a class is empty"
-            raise RubyRegexError(message)
-        return "".join(out) + "]"
-
-    def _range(self) -> str:
-        kind, low = self._member()
-        pattern = self._pattern
-        if (
-            kind == "set"
-            or not pattern.startswith("-", self._place)
-            or pattern[self._place + 1 : self._place + 2]
-            in (
-                "]",
-                "",
-            )
-        ):
-            return low if kind == "set" else _in_set(low)
-        place = self._place
-        self._place += 1
-        if pattern[self._place] == "[" or pattern.startswith("&&", self._place):
-            self._place = place
-            return _in_set(low)
-        kind, high = self._member()
-        if kind == "set":
-            return _in_set(low) + "\\-" + high
-        if ord(high) < ord(low):
-            message = f"the range {low}-{high} is empty"
-            raise RubyRegexError(message)
-        return f"{_in_set(low)}-{_in_set(high)}"
-
-    def _member(self) -> tuple[str, str]:
-        pattern, place = self._pattern, self._place
-        character = pattern[place]
-        if character != "\\":
-            self._place += 1
-            return "one", character
-        character = pattern[place + 1 : place + 2]
-        if character and character.lower() in _CLASSES:
-            self._place += 2
-            return "set", f"[{'^' if character.isupper() else ''}{_CLASSES[character.lower()]}]"
-        if character in ("p", "P") and pattern.startswith("{", place + 2):
-            self._place += 2
-            return "set", self._property()
-        if character == "b":
-            self._place += 2
-            return "one", "\b"
-        return "one", self._one_escaped()
+            made, self._place = _classes.read_escaped(pattern, place)
+            self._literal(made)
 
     # --- references to groups -------------------------------------------------------------------------------------
 
@@ -525,11 +387,6 @@ class _Translator:
 
 
 _ANCHORS = {"z": "\\Z", "Z": "(?=\\n?\\Z)", "R": "(?>\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])"}
-_POSIX_OWN = {"ascii": "\\x00-\\x7f"}
-
-
-def _in_set(character: str) -> str:
-    return "\\" + character if character in "[]^-\\&~|" else character
 
 
 def _best(runs: list[str]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def find_values(text: str, fields: list[Field], cuts: list[Cut] | None) -> list[
     if cuts is None or not text.startswith(first):
         return None
     place = len(first)
-    values = []
+    values: list[str] = []
     keep = values.append
     find = text.find
     for delimiter, length, padded in cuts:

@@ -23,7 +23,7 @@ def store_of(captures: Sequence[Capture], *, keep_empty: bool) -> Store:
     """What stores the groups of a match, in the order of `captures`."""
     parents: list[tuple[int, str]] = []  # each object on the way: which one it is in, and its name there
     known: dict[tuple[str, ...], int] = {(): -1}
-    plan = []
+    plan: list[tuple[int, Reference, int | None, str, bool, Callable[[str], Any] | None]] = []
     for group, field, overwrite, convert in captures:
         outer = field.path[:-1]
         if not _is_paved(field):

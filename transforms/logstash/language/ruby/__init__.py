@@ -1,0 +1,1 @@
+"""Parts of Ruby's regular expressions: see `language/_oniguruma.py`."""
