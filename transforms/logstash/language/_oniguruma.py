@@ -17,6 +17,8 @@ import regex
 from penstock.transforms.logstash.language.ruby import _classes
 from penstock.transforms.logstash.language.ruby._classes import RubyRegexError
 
+__all__ = ["RubyRegexError", "Translation", "compile_ruby", "compile_translation", "translate"]
+
 _QUANTIFIER = re.compile(r"([*+?])|\{(\d*)(,?)(\d*)\}")
 _FLAGS = re.compile(r"\?([imx]*)(-[imx]*)?([:)])")
 _NAMED = re.compile(r"\?(?:<(?![=!])([^>)]*)>|'([^')]*)')")
