@@ -64,7 +64,10 @@ def plain_key(reference: Reference) -> str | None:
 
 
 def _parent_of(field: Nested) -> str:
-    """An expression that is true where all of a field's parents are objects; `parent` is then the last of them."""
+    """An expression that is true where all of a field's parents are objects.
+
+    `parent` is then the last of them; else it is the first that is none.
+    """
     first, *others = field.path[:-1]
     found = f"type(parent := document.get({first!r})) is dict"
     return " and ".join([found, *(f"type(parent := parent.get({key!r})) is dict" for key in others)])
@@ -78,7 +81,8 @@ def value_of(field: Reference, source: Source) -> str:
     get = f"{source.bind(field.get)}(event)"
     if type(field) is not Nested:
         return get
-    return f"(parent.get({field.path[-1]!r}, MISSING) if {_parent_of(field)} else {get})"
+    last = repr(field.path[-1])
+    return f"(parent.get({last}, MISSING) if {_parent_of(field)} else {get} if type(parent) is list else MISSING)"
 
 
 def put(field: Reference, source: Source, value: str) -> list[str]:
@@ -111,7 +115,12 @@ def take(field: Reference, source: Source) -> list[str]:
     if type(field) is not Nested:
         return [call]
     popped = f" value = parent.pop({field.path[-1]!r}, MISSING)"
-    return [f"if {_parent_of(field)}:", popped, f" {noted}", f"else: {call}"]
+    return [
+        f"if {_parent_of(field)}:",
+        popped,
+        f" {noted}",
+        f"else: {call} if type(parent) is list else MISSING",
+    ]
 
 
 def text_of(template: Template, source: Source) -> str:

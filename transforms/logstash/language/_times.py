@@ -11,7 +11,8 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _DAY_SECONDS = 86400
 _DAYS_TO_EPOCH = datetime.date(1970, 1, 1).toordinal()
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:T(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 
 
@@ -75,7 +76,7 @@ def canonical(text: str, zone: datetime.tzinfo = datetime.UTC) -> "Timestamp | N
         )
         if offset is not None and offset != "Z":
             digits = offset[1:].replace(":", "")
-            away = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+            away = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
             at = at.replace(tzinfo=datetime.timezone(away if offset[0] == "+" else -away))
         elif offset == "Z":
             at = at.replace(tzinfo=datetime.UTC)
