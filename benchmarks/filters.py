@@ -3,7 +3,7 @@
 usage: python -P benchmarks/filters.py [CHAIN ...] [--events N] [--rounds N]
 
 Each chain is measured in batches of 100, with the decoding and the encoding of its events, beside what these two cost
-alone and, for grok, beside a bare match of such an expression by `re` (translated as far as `re` can) with nothing around it.
+alone and, for grok, beside a bare match of such an expression by `re` (as far as `re` can) with nothing around it.
 
 access      COMBINEDAPACHELOG by grok, date, useragent, mutate's rename and remove
 grok        COMBINEDAPACHELOG and date      fail        a grok that matches no line (ratio: to one that does)
