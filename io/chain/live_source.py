@@ -213,7 +213,7 @@ class LiveSource:
             self._requeued(chunks)
             for event in (event for chunk in chunks for event in chunk.events):
                 # As it came: what has an id is not decoded again, and no transform may meet its own work.
-                event.id = event.timestamp = event.document = None
+                event.id = event.timestamp = event.document = event.filters = None
                 event.changed = event.stamped = False
             self._queue.extendleft(reversed(chunks))
             self._queued_events += sum(len(chunk.events) for chunk in chunks)

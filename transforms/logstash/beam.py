@@ -128,7 +128,15 @@ def _filtered(event: Event, made: LogEvent, identifier: str | None, name: str) -
     document = made.document
     timestamp = timestamps.of_value(document.get("@timestamp"))
     return Event(
-        event.data, event.origin, event.index, event.part, identifier, timestamp, document, True, name
+        event.data,
+        event.origin,
+        event.index,
+        event.part,
+        identifier,
+        timestamp,
+        document,
+        changed=True,
+        filters=name,
     )
 
 
