@@ -1,7 +1,9 @@
-"""Each format of the filter `date` as a function: a value in, milliseconds since 1970 out, or `ValueError`.
+"""Each format of the filter `date` as a function: a value in, the moment in UTC out, or `ValueError`.
 
 ISO8601 is joda-time's `dateTimeParser` with four forms that have a blank for the T. UNIX and UNIX_MS take numbers and
 texts of numbers. TAI64N takes 24 hexadecimal digits. Anything else is a pattern in Joda's letters (`_joda.py`).
+
+The usual patterns, and ISO 8601 as machines write it, have a short way through `datetime`'s own code.
 """
 
 import calendar
@@ -12,13 +14,20 @@ from typing import Any
 
 from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.filters.parse._date_names import DateNames
-from penstock.transforms.logstash.filters.parse._joda import OFFSET, compile_joda, local_time, read_offset
+from penstock.transforms.logstash.filters.parse._joda import (
+    OFFSET,
+    Format,
+    compile_joda,
+    local_time,
+    read_offset,
+)
 
 Now = Callable[[], Timestamp]
-Parser = Callable[[Any, datetime.tzinfo], int]
-"""Reads a value; the zone is for texts without one. Raises `ValueError` (whatever the value is)."""
+Parser = Callable[[Any, datetime.tzinfo], datetime.datetime]
+"""Reads a value, into a moment in UTC without zone; the zone is for texts without one. Raises `ValueError`."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 _MAX_UNIX = 2**31 - 1
 _SAFE_SECONDS = 50 * 365 * 86400
@@ -31,6 +40,11 @@ class BrokenFormat(RuntimeError):
 
 def _refuse(value: Any) -> ValueError:
     return ValueError(f"no time of this format: {value!r:.100}")
+
+
+def _moment(milliseconds: int) -> datetime.datetime:
+    """The moment that many milliseconds after 1970. Raises `OverflowError` where no year has it."""
+    return _NAIVE_EPOCH + datetime.timedelta(milliseconds=milliseconds)
 
 
 # --- zones --------------------------------------------------------------------------------------------------------
@@ -87,6 +101,9 @@ def parser_of(name: str, names: DateNames, now: Now, now_zone: datetime.tzinfo) 
     return joda_parser(name, names, now, now_zone)
 
 
+_MACHINES = re.compile(
+    r"\d{4}-\d\d-\d\dT[01]\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?(?:Z|[+-][01]\d:?[0-5]\d)", re.ASCII
+)
 _ISO = re.compile(
     rf"""(?:(?P<year>[+-]?\d{{1,9}})
       (?:-[Ww](?P<week>\d\d?)(?:-(?P<weekday>\d))?(?=[Tt]|\Z)
@@ -102,10 +119,14 @@ _CASUAL = re.compile(
 )
 
 
-def parse_iso8601(value: Any, zone: datetime.tzinfo) -> int:
+def parse_iso8601(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
     """Reads ISO 8601."""
     if type(value) is not str:
         raise _refuse(value)
+    if _MACHINES.fullmatch(value):
+        moment = datetime.datetime.fromisoformat(value)
+        away = moment.utcoffset()
+        return moment.replace(tzinfo=None) - away if away else moment.replace(tzinfo=None)
     found = _ISO.fullmatch(value)
     if found is None or not value or (found["year"] is None and found["hour"] is None):
         return _parse_casual(value, zone)
@@ -130,7 +151,7 @@ def parse_iso8601(value: Any, zone: datetime.tzinfo) -> int:
     return _instant(day, time, milliseconds, found["offset"], zone)
 
 
-def _parse_casual(text: str, zone: datetime.tzinfo) -> int:
+def _parse_casual(text: str, zone: datetime.tzinfo) -> datetime.datetime:
     found = _CASUAL.fullmatch(text)
     if found is None:
         raise _refuse(text)
@@ -140,17 +161,19 @@ def _parse_casual(text: str, zone: datetime.tzinfo) -> int:
     return _instant(ordinal, time, int(found[7].ljust(3, "0")), found[8], zone)
 
 
-def _instant(day: int, time: int, milliseconds: int, offset: str | None, zone: datetime.tzinfo) -> int:
+def _instant(
+    day: int, time: int, milliseconds: int, offset: str | None, zone: datetime.tzinfo
+) -> datetime.datetime:
     seconds = (day - _EPOCH_DAY) * 86400 + time
     if offset is not None:
-        return seconds * 1000 + milliseconds - read_offset(offset)
-    return to_utc(seconds + milliseconds // 1000, zone) * 1000 + milliseconds % 1000
+        return _moment(seconds * 1000 + milliseconds - read_offset(offset))
+    return _moment(to_utc(seconds + milliseconds // 1000, zone) * 1000 + milliseconds % 1000)
 
 
 _UNIX = re.compile(r"([+-]?\d+)(?:\.(\d+))?", re.ASCII)
 
 
-def parse_unix(value: Any, zone: datetime.tzinfo) -> int:
+def parse_unix(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
     """Reads seconds since 1970."""
     if type(value) is str and (found := _UNIX.fullmatch(value)):
         seconds = int(found[1][:30])
@@ -165,25 +188,25 @@ def parse_unix(value: Any, zone: datetime.tzinfo) -> int:
         raise _refuse(value)
     if seconds > _MAX_UNIX:
         raise _refuse(value)
-    return milliseconds
+    return _moment(milliseconds)
 
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
 
-def parse_unix_ms(value: Any, zone: datetime.tzinfo) -> int:
+def parse_unix_ms(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
     """Reads milliseconds since 1970."""
     if type(value) is str and _INTEGER.fullmatch(value):
-        return int(value)
+        return _moment(int(value))
     if type(value) is int or (type(value) is float and value == value and abs(value) != float("inf")):
-        return int(value)
+        return _moment(int(value))
     raise _refuse(value)
 
 
 _TAI = re.compile(r"@?([0-9A-Fa-f]{16})([0-9A-Fa-f]{8})")
 
 
-def parse_tai64n(value: Any, zone: datetime.tzinfo) -> int:
+def parse_tai64n(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
     """Reads a TAI64N label. Raises `BrokenFormat` for a shorter text."""
     if type(value) is not str:
         raise _refuse(value)
@@ -191,7 +214,7 @@ def parse_tai64n(value: Any, zone: datetime.tzinfo) -> int:
     if found is None:
         message = f"no TAI64N label: {value!r:.100}"
         raise BrokenFormat(message)
-    return (int(found[1], 16) - 2**62 - 10) * 1000 + int(found[2], 16) // 1_000_000
+    return _moment((int(found[1], 16) - 2**62 - 10) * 1000 + int(found[2], 16) // 1_000_000)
 
 
 # --- patterns -------------------------------------------------------------------------------------------------------
@@ -202,9 +225,16 @@ def joda_parser(pattern: str, names: DateNames, now: Now, now_zone: datetime.tzi
     form = compile_joda(pattern, names)
     match, keys, readers = form.match, form.keys, form.readers
     clock = _Clock(now, now_zone)
+    if (
+        form.has_year
+        and _QUICK.issuperset(keys)
+        and "yy" in pattern
+        and int in readers[keys.index("year") :][:1]
+    ):
+        return _quick_parser(form)
     needs_clock = not form.has_year or "yy" in pattern.lower() or "xx" in pattern
 
-    def parse(value: Any, zone: datetime.tzinfo) -> int:
+    def parse(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
         if type(value) is not str or (found := match(value)) is None:
             raise _refuse(value)
         fields = {key: read(text) for key, read, text in zip(keys, readers, found.groups(), strict=True)}
@@ -215,7 +245,65 @@ def joda_parser(pattern: str, names: DateNames, now: Now, now_zone: datetime.tzi
             instant = seconds * 1000 + milliseconds - offset
         else:
             instant = to_utc(seconds, fields.get("zone", zone)) * 1000 + milliseconds
-        return instant if form.has_year else _in_its_year(instant, zone, year, month)
+        return _moment(instant if form.has_year else _in_its_year(instant, zone, year, month))
+
+    return parse
+
+
+_QUICK = frozenset(("year", "month", "day", "hour", "minute", "second", "fraction", "offset"))
+_STARTS = {"month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}
+
+
+def _is_quick(form: Format) -> bool:
+    if not _QUICK.issuperset(form.keys):
+        return False
+    if not form.has_year:
+        return "offset" not in form.keys
+    return "year" in form.keys and form.readers[form.keys.index("year")] is int
+
+
+def _quick_parser(form: Format, clock: "_Clock") -> Parser:
+    """The parser of a pattern that only holds a year of four digits or none, month, day, time and offset."""
+    match, readers = form.match, form.readers
+    places = {key: at for at, key in enumerate(form.keys)}
+    plan = [
+        (places.get(key), readers[places[key]] if key in places else int, first)
+        for key, first in _STARTS.items()
+    ]
+    year_at, fraction_at, offset_at = places.get("year"), places.get("fraction"), places.get("offset")
+    fraction_of = readers[fraction_at] if fraction_at is not None else int
+    offsets: dict[str, datetime.timedelta] = {}
+
+    def parse(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
+        if type(value) is not str or (found := match(value)) is None:
+            raise _refuse(value)
+        groups = found.groups()
+        month, day, hour, minute, second = [
+            first if at is None else read(groups[at]) for at, read, first in plan
+        ]
+        if year_at is not None:
+            year = int(groups[year_at])
+        else:
+            year, month_now = clock.read()
+            datetime.date(year, month, day)  # a February 29 is looked for in the year that the clock shows
+            if month == 12 and month_now == 1:
+                year -= 1
+            elif month == 1 and month_now == 12:
+                year += 1
+        microseconds = 0 if fraction_at is None else fraction_of(groups[fraction_at]) * 1000
+        moment = datetime.datetime(year, month, day, hour, minute, second, microseconds)  # noqa: DTZ001 - made UTC
+        if offset_at is not None:
+            text = groups[offset_at]
+            away = offsets.get(text)
+            if away is None:
+                if len(offsets) >= _KEPT:
+                    offsets.clear()
+                away = offsets[text] = datetime.timedelta(milliseconds=read_offset(text))
+            return moment - away
+        if zone is datetime.UTC:
+            return moment
+        local = (moment.toordinal() - _EPOCH_DAY) * 86400 + (hour * 60 + minute) * 60 + second
+        return moment - datetime.timedelta(seconds=local - to_utc(local, zone))
 
     return parse
 

@@ -112,7 +112,7 @@ def _reader(parsers: list[Parser], *, by_clock: bool) -> Callable[[Any, datetime
             return time
         for parse in parsers:
             try:
-                time = Timestamp.of_ms(parse(value, zone))
+                time = Timestamp(parse(value, zone).isoformat(timespec="milliseconds") + "Z")
             except (ValueError, OverflowError):
                 continue
             if remembers:
