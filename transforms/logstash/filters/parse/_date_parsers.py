@@ -225,13 +225,8 @@ def joda_parser(pattern: str, names: DateNames, now: Now, now_zone: datetime.tzi
     form = compile_joda(pattern, names)
     match, keys, readers = form.match, form.keys, form.readers
     clock = _Clock(now, now_zone)
-    if (
-        form.has_year
-        and _QUICK.issuperset(keys)
-        and "yy" in pattern
-        and int in readers[keys.index("year") :][:1]
-    ):
-        return _quick_parser(form)
+    if _is_quick(form):
+        return _quick_parser(form, clock)
     needs_clock = not form.has_year or "yy" in pattern.lower() or "xx" in pattern
 
     def parse(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
