@@ -40,7 +40,7 @@ _NOTHING = msgspec.Raw()
 class _LogEvent(msgspec.Struct, gc=False):
     timestamp: int
     message: msgspec.Raw  # a JSON string, which goes into the event as it is
-    id: str = ""
+    id: str
     extracted: msgspec.Raw = msgspec.field(name="extractedFields", default=_NOTHING)
 
 
@@ -53,12 +53,28 @@ class _Record(msgspec.Struct, gc=False, rename="camel"):
     log_events: list[_LogEvent] = []
 
 
+class _Told(msgspec.Struct, gc=False, rename="camel"):
+    """What only a subscription's record has; none of it may be missing."""
+
+    message_type: str
+    log_group: str
+    log_stream: str
+    log_events: msgspec.Raw
+
+
+_tell = msgspec.json.Decoder(_Told).decode
 _read = msgspec.json.Decoder(_Record).decode
 
 
 def looks_like(text: bytes) -> bool:
-    """Tells whether a text is probably a record of a subscription, for the letter of another codec."""
-    return b'"logEvents"' in text[:4096] and b'"messageType"' in text[:4096]
+    """Tells whether a JSON object is a subscription's: it has what only that has, at its top level."""
+    if b'"logEvents"' not in text or b'"messageType"' not in text:
+        return False
+    try:
+        told = _tell(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return told.message_type in (DATA, CONTROL) and bytes(told.log_events).startswith(b"[")
 
 
 class CloudWatchLogs:
@@ -72,8 +88,8 @@ class CloudWatchLogs:
     def __init__(self, *, message_json: bool = False) -> None:
         self._message_json = message_json
 
-    def parts(self, text: bytes) -> list[tuple[bytes, str | None, str]] | None:
-        """Gives one (JSON, id or None, `@timestamp`) per log event of one record; None for a control message.
+    def parts(self, text: bytes) -> list[tuple[bytes, str, str]] | None:
+        """Gives one (JSON, id, `@timestamp`) per log event of one record; None for a control message.
 
         Raises:
             NotJson: the text is no record of a subscription.
@@ -93,14 +109,14 @@ class CloudWatchLogs:
             raise NotJson(message)
         shared = self._shared(record)
         names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
-        found: list[tuple[bytes, str | None, str]] = []
+        found: list[tuple[bytes, str, str]] = []
         second, beginning = -1, ""
         for event in record.log_events:
             at, milliseconds = divmod(event.timestamp, 1000)
             if at != second:
                 second, beginning = at, _second(at)
             timestamp = f"{beginning}{milliseconds:03d}Z"
-            name = names.id_of(event.id, timestamp) if event.id else None
+            name = names.id_of(event.id, timestamp)
             if self._message_json or event.extracted is not _NOTHING:
                 found.append((self._document(event, timestamp, shared), name, timestamp))
                 continue
@@ -111,7 +127,7 @@ class CloudWatchLogs:
             found.append((
                 b'{"@timestamp":"%b","message":%b%b%b' % (
                     timestamp.encode(), written,
-                    b',"event":{"id":%b}' % orjson.dumps(event.id) if event.id else b"", shared,
+                    b',"event":{"id":%b}' % orjson.dumps(event.id), shared,
                 ), name, timestamp,
             ))  # fmt: skip
         return found
@@ -142,8 +158,7 @@ class CloudWatchLogs:
             document["message"] = text
         if event.extracted is not _NOTHING:
             document["aws"]["cloudwatch"]["extracted_fields"] = orjson.loads(bytes(event.extracted))
-        if event.id:
-            document["event"] = {"id": event.id}
+        document["event"] = {"id": event.id}
         return orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.codecs.decoder import (
+    AutoDecoder,
     CloudWatchParts,
     CodecDecoder,
     ColumnParts,
@@ -106,6 +107,14 @@ CODECS: dict[str, Codec] = {
             _INFLATED + "; 100,000 events per record",
             _json,
             options=("expand", "expand_copy"),
+        ),
+        Codec(
+            "auto",
+            "JSON as `json` reads it, and CloudWatch Logs between it: a stream into which both are sent",
+            "as `json`, or as `cloudwatch_logs` for objects with `messageType`, `logGroup`, `logStream` and `logEvents`",
+            "as there",
+            _INFLATED,
+            lambda options, keep: AutoDecoder(keep_documents=keep),
         ),
         Codec(
             "plain",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from penstock.transforms.batch import DeadLetter, Document, Event
-from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs
+from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs, looks_like
 from penstock.transforms.codecs._hints import hint
 from penstock.transforms.codecs._inflate import inflate
 from penstock.transforms.codecs._json_values import cut, text_of
@@ -115,7 +115,11 @@ class CodecDecoder:
 
 
 class CloudWatchParts:
-    """Records of CloudWatch Logs subscriptions, one or several in a record of ours; counts control messages."""
+    """Records of CloudWatch Logs subscriptions, one or several in a record of ours; counts control messages.
+
+    Args:
+        message_json: see `CloudWatchLogs`.
+    """
 
     def __init__(self, *, message_json: bool = False) -> None:
         self._reader = CloudWatchLogs(message_json=message_json)
@@ -137,6 +141,35 @@ class CloudWatchParts:
             for data, name, timestamp in found:
                 yield Part(number, data, name, timestamp)
                 number += 1
+
+
+class AutoDecoder:
+    """JSON in any row, where objects of CloudWatch Logs are told by what only they have; nothing else is guessed.
+
+    An object is a subscription's when it has `messageType` (one of the two), `logGroup`, `logStream` and the list
+    `logEvents`, all at its top level. Whatever else is JSON stays what it is.
+
+    Args:
+        keep_documents: whether events keep the decoded document.
+    """
+
+    def __init__(self, *, keep_documents: bool = True) -> None:
+        self._json = JsonDecoder(keep_documents=keep_documents)
+        self._cloudwatch = CodecDecoder(CloudWatchParts(), keep_documents=keep_documents)
+
+    def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
+        """Gives the events of these records, in order, and the letters of what could not be read."""
+        decoded, letters = self._json.decode(events)
+        found: list[Event] = []
+        for event in decoded:
+            if looks_like(event.data):
+                event.id = None
+                parts, refused = self._cloudwatch.decode([event])
+                found += parts
+                letters += refused
+            else:
+                found.append(event)
+        return found, letters
 
 
 class _ByOrigin:

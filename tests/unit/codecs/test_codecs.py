@@ -369,6 +369,20 @@ def test_every_codec_gives_the_same_from_any_split_of_lines_into_records():
         assert len(together) == 3
 
 
+def test_auto_tells_cloudwatch_logs_from_other_json():
+    logs = samples.subscription("one", "two")
+    other = b'{"messageType":"DATA_MESSAGE","logEvents":"none","n":1}'
+    nested = b'{"detail":' + logs + b"}"
+    documents, letters = decode(
+        b'{"n":0}', gzip.compress(logs), other, nested, logs + b'{"n":2}' + logs, codec="auto"
+    )
+    assert not letters
+    told = [document.get("message", document.get("n", "nested")) for document in documents]
+    assert told == [0, "one", "two", 1, "nested", "one", "two", 2, "one", "two"]
+    assert ids(gzip.compress(logs), codec="auto") == ids(logs, codec="cloudwatch_logs")
+    assert len(set(ids(logs + b'{"n":2}{"n":3}' + logs, codec="auto"))) == 4
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_no_bytes_raise_and_none_are_lost(codec):
     for record in (
