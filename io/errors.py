@@ -9,6 +9,7 @@
     |- ProtocolError                  a peer broke its protocol: that connection ends, nothing else
     |- StateError                     a savepoint's position can't be used: another version, or another source
     |- DeliveryError                  an event could be neither written nor set aside; the job must end
+    |  |- StopTimeout                 a stop came before it was written: it is read or sent again (exit code 0)
 
 Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
 further fields define `__reduce__`. No message holds a payload, a credential or a token.
@@ -31,6 +32,7 @@ __all__ = [
     "PenstockError",
     "ProtocolError",
     "StateError",
+    "StopTimeout",
     "Unreachable",
     "without_traceback",
 ]
@@ -74,6 +76,12 @@ class StateError(PenstockError):
 
 class DeliveryError(PenstockError):
     """An event could be neither written nor set aside as a dead letter. Nothing was acknowledged."""
+
+
+class StopTimeout(DeliveryError):
+    """The job was asked to stop, and a peer did not take everything within `--stop_timeout`. Nothing is lost by it."""
+
+    exit_code = 0
 
 
 def without_traceback(error: _Error) -> _Error:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from penstock.pipelines.jobs import JOBS, find_job
+from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 
 __all__ = ["main"]
 
@@ -41,7 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     if name not in JOBS:
         return _no_such_job(name)
-    return find_job(name).main(arguments)
+    with early_stop():
+        try:
+            return find_job(name).main(arguments)
+        except StoppedEarly:
+            disarm()
+            from penstock.pipelines.console.logs import last_words, wants_json
+
+            last_words(name, STOPPED_EARLY, 0, json=wants_json(arguments))
+            return 0
 
 
 def _check(arguments: list[str]) -> int:

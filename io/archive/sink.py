@@ -42,6 +42,7 @@ from penstock.io.errors import (
     OptionError,
     PeerError,
     PenstockError,
+    StopTimeout,
     without_traceback,
 )
 from penstock.io.meters import METERS
@@ -242,7 +243,7 @@ class Archive:
                     f"{self._options.archive} did not take everything within {self._options.stop_timeout:g} s of the stop. "
                     "What is missing is not acknowledged and comes again."
                 )
-                raise DeliveryError(message)
+                raise StopTimeout(message)
 
     def close(self) -> None:
         """Ends the threads; what is not uploaded is not acknowledged and comes again."""

@@ -11,7 +11,8 @@ Invariants.
 - What is queued and handed out together is bounded in events and bytes: `offer` blocks (back-pressure).
   One chunk is always let in when nothing is pending, else a chunk larger than the bound could never pass.
 - `requeue` (a bundle failed) puts everything handed out back in front, in the order it was handed out.
-- After `stop`, nothing more is let in, what is queued is still handed out, and then the source is drained.
+- After `stop`, nothing more is let in, what is queued is still handed out, and then the source is drained. `give_up`
+  ends that early: what is queued is forgotten, and its peer, which was told nothing, has it still.
 
 Refused: bundle finalization (Flink calls it for bundles closed after the snapshot: up to 29 records lost per
 kill), Reshuffle and timers (the FnApiRunner never fires them behind an endless source).
@@ -117,6 +118,7 @@ class LiveSource:
         self.max_batch_bytes = max_batch_bytes
         self.linger_s = linger_s
         self.stopping = False
+        self._given_up = False
         self.failure: PenstockError | None = None
         """Why this source can't go on, if it can't: the next read raises it and ends the job."""
         self.pending_events = 0
@@ -218,10 +220,31 @@ class LiveSource:
             self._queue.extendleft(reversed(chunks))
             self._queued_events += sum(len(chunk.events) for chunk in chunks)
             self._queued_bytes += sum(chunk.size for chunk in chunks)
+            if self._given_up:
+                self._forget_queue()
             self._changed.notify_all()
         if chunks:
             _LOGGER.warning("%s: a bundle failed; %d chunks are handed out again", self.key, len(chunks))
         return len(chunks)
+
+    def give_up(self) -> int:
+        """Forgets what is queued: the stop lasts too long. Its peer keeps it, and it is read or sent again.
+
+        Returns:
+            How many events that were.
+        """
+        with self._changed:
+            self._given_up = True
+            count = self._queued_events
+            self._forget_queue()
+            self._changed.notify_all()
+        return count
+
+    def _forget_queue(self) -> None:
+        self.pending_events -= self._queued_events
+        self.pending_bytes -= self._queued_bytes
+        self._queued_events = self._queued_bytes = 0
+        self._queue.clear()
 
     @property
     def drained(self) -> bool:

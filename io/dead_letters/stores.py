@@ -22,7 +22,7 @@ from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachab
 from penstock.io.elasticsearch.cluster.client import explain as explain_status
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import DeliveryError
+from penstock.io.errors import DeliveryError, StopTimeout
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["ElasticsearchStore", "KinesisStore", "S3Store"]
@@ -150,7 +150,7 @@ class KinesisStore:
             records = failed
             if records and self._stopping.wait(next(waits)):
                 message = f"{len(records)} refused events were not stored in {self.where} before the stop; they come again."
-                raise DeliveryError(message)
+                raise StopTimeout(message)
 
     def read(self) -> Iterator[bytes]:
         """All letters that are in the stream now."""

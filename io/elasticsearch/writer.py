@@ -37,7 +37,7 @@ from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened,
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, reason_in
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
-from penstock.io.errors import DeliveryError, PeerError
+from penstock.io.errors import PeerError, StopTimeout
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, Event
@@ -112,7 +112,7 @@ class BulkWriter:
         Raises:
             AccessDenied: credentials or privileges don't suffice.
             PeerError: what answers isn't an Elasticsearch that takes bulks.
-            DeliveryError: the job stops, and Elasticsearch didn't accept everything in time.
+            StopTimeout: the job stops, and Elasticsearch didn't accept everything in time.
         """
         report = Report()
         bulks = self._bulks(events, report)
@@ -337,7 +337,7 @@ class BulkWriter:
                 f"{documents} documents were not accepted by Elasticsearch at {self._client.where} within "
                 f"{self._options.stop_timeout:g} s of the stop. They are not acknowledged and come again."
             )
-            raise DeliveryError(message)
+            raise StopTimeout(message)
         self._sleep(min(1.0, seconds, self._stop_deadline - now))
 
     def _log(self, text: str, kind: str = "retry") -> None:

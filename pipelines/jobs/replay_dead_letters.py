@@ -243,7 +243,7 @@ class _Replay(Job):
         options = line.get(ReplayOptions)
         to_kinesis = kinesis.KinesisWriteOptions in line.options
         set_up_logging(options)
-        watch = Watch(0.0)
+        watch = Watch(NAME, 30.0, too_late=STOPPED)
         try:
             self.require_quick(line)
             aws = line.get(AwsOptions)
@@ -258,7 +258,7 @@ class _Replay(Job):
             stopped = LIVE.stopping.is_set()
             LIVE.close()
         except BaseException as error:
-            return report(NAME, error)
+            return report(NAME, error, too_late=STOPPED)
         finally:
             watch.end()
         kinds = "".join(

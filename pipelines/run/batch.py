@@ -34,7 +34,7 @@ from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
 
-__all__ = ["Batch", "BatchJobOptions", "run_batch", "run_worker"]
+__all__ = ["STOPPED", "Batch", "BatchJobOptions", "run_batch", "run_worker"]
 
 _LOGGER = logging.getLogger("penstock")
 STOPPED = 3
@@ -97,7 +97,9 @@ class Batch(Protocol):
         """
 
 
-def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequence[str]) -> int:
+def run_batch(
+    name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequence[str], *, stop_timeout: float = 30.0
+) -> int:
     """Runs a batch job to its end and returns its exit code.
 
     Args:
@@ -105,10 +107,11 @@ def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequ
         batch: what it does.
         beam_arguments: what is left for Beam's own options.
         argv: its command line, for worker processes.
+        stop_timeout: seconds that its sink goes on writing after a stop.
     """
     job = batch.options
     raise_file_limit()
-    watch = Watch(0.0)
+    watch = Watch(name, stop_timeout, too_late=STOPPED)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder, contextlib.ExitStack() as ends:
         set_up_logging(job)
         workers = None
@@ -143,7 +146,7 @@ def run_batch(name: str, batch: Batch, beam_arguments: Sequence[str], argv: Sequ
             found = read_counts(Path(folder))
         except BaseException as error:
             ends.close()  # what the workers have said comes before our last words
-            code = report(name, error)
+            code = report(name, error, too_late=STOPPED)
             _tell_what_is_done(read_counts(Path(folder)))
             return code
         finally:

@@ -77,7 +77,12 @@ class StreamingJob(Job):
             lambda: self.prepare(line),
         )
         return run_streaming(
-            self.name, line.get(JobOptions), line.beam, before, lambda pipeline: connect(pipeline, steps)
+            self.name,
+            line.get(JobOptions),
+            line.beam,
+            before,
+            lambda pipeline: connect(pipeline, steps),
+            stop_timeout=max(getattr(each, "stop_timeout", 0.0) for each in line.options.values()),
         )
 
 
@@ -92,4 +97,5 @@ class BatchJob(Job):
     open_batch: Callable[[CommandLine], Batch]
 
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
-        return run_batch(self.name, self.open_batch(line), line.beam, argv)
+        timeout = max(getattr(each, "stop_timeout", 0.0) for each in line.options.values())
+        return run_batch(self.name, self.open_batch(line), line.beam, argv, stop_timeout=timeout)

@@ -10,20 +10,27 @@ import os
 import select
 import signal
 import threading
+import time
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import OptionError, PenstockError
+from penstock.io.errors import OptionError, PenstockError, StopTimeout
 from penstock.pipelines.console.logs import last_line, last_words
 from penstock.pipelines.run.beam_servers import restrain_servers
+from penstock.pipelines.run.early_stop import STOP_SIGNALS, STOPPED_EARLY, StoppedEarly, disarm
 from penstock.transforms.kernels import native
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report", "say_kernels"]
 
 _LOGGER = logging.getLogger("penstock")
+
+_LOOK_MS = 100
+_GRACE_S = 10.0
+"""So long a sink may still take for what it has in hand, once a stop has lasted too long. Compose kills after 45 s."""
+_CLOSE_S = 3.0
 
 INTERRUPTED = 130
 """Exit code after a Ctrl-C that came before anything ran, as shells have it (128 + SIGINT)."""
@@ -58,9 +65,15 @@ def say_kernels() -> None:
         _LOGGER.info("%s", advice)
 
 
-def report(name: str, error: BaseException) -> int:
-    """Says in one line why the job failed, lets go of its peers, and returns its exit code."""
-    code, text = explain_failure(error)  # first: what closes forgets why
+def report(name: str, error: BaseException, *, too_late: int = 0) -> int:
+    """Says in one line why the job failed, lets go of its peers, and returns its exit code.
+
+    Args:
+        name: the job's.
+        error: what the run raised.
+        too_late: the exit code where the sinks did not end a stop in time.
+    """
+    code, text = explain_failure(error, too_late=too_late)  # first: what closes forgets why
     # What was acknowledged until the failure still becomes a checkpoint or an ACK.
     LIVE.close()
     if text:
@@ -68,11 +81,15 @@ def report(name: str, error: BaseException) -> int:
     return code
 
 
-def explain_failure(error: BaseException) -> tuple[int, str]:
+def explain_failure(error: BaseException, *, too_late: int = 0) -> tuple[int, str]:
     """The exit code that a failure means, and a line that says what it was; none if it has been said already."""
     failure = LIVE.failure or error
+    if isinstance(failure, StopTimeout):
+        return too_late, str(failure)
     if isinstance(failure, SystemExit):
         return int(failure.code or 0), ""
+    if isinstance(failure, StoppedEarly):
+        return 0, STOPPED_EARLY
     if isinstance(failure, PenstockError):
         return failure.exit_code, str(failure)
     if isinstance(failure, KeyboardInterrupt):
@@ -83,20 +100,35 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
 
 
 class Watch:
-    """A thread that turns signals into a clean stop, says when a source is ready, and stops an idle job.
+    """A thread that turns signals into a clean stop, bounds that stop, says when a source is ready, and stops an idle job.
 
     The interpreter itself writes a signal's number to our pipe the moment it comes (`set_wakeup_fd`). A handler
     in Python would wait for the main thread, which may just have begun to block for half a minute (in one
     of six stops the job hung for 30 s), and could deadlock by taking a lock that the interrupted code holds.
+
+    Args:
+        name: the job's, for its last words.
+        stop_timeout_s: so long what was read is still written after a stop; then what waits is left, and what a sink has
+            in hand gets `_GRACE_S` more.
+        stop_when_idle_s: after so many idle seconds the job stops by itself; 0: never.
+        too_late: the exit code of a stop that the sinks did not end in time.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self, stop_when_idle_s: float) -> None:
+    def __init__(
+        self, name: str, stop_timeout_s: float, *, stop_when_idle_s: float = 0.0, too_late: int = 0
+    ) -> None:
+        self.left_events = 0
+        """So many events waited when the stop had lasted too long, and were left."""
+        self._name = name
+        self._stop_timeout_s = stop_timeout_s
         self._stop_when_idle_s = stop_when_idle_s
+        self._too_late = too_late
+        self._stopped_at: float | None = None
+        self._gave_up = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._signals = 0
+        self._numbers: tuple[int, ...] = ()
         self._previous_fd = -1
         self._ended = threading.Event()
         self._previous: dict[int, Any] = {}
@@ -105,9 +137,12 @@ class Watch:
     def start(self) -> None:
         """From now on signals are ours; call it in the main thread."""
         self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in self._SIGNALS:
+        given = (signal.SIGINT, *STOP_SIGNALS)
+        self._numbers = tuple(each for each in given if signal.getsignal(each) is not signal.SIG_IGN)
+        for number in self._numbers:
             # A handler must be there, else the signal's default would end us.
             self._previous[number] = signal.signal(number, lambda number, frame: None)
+        disarm()
         self._thread.start()
 
     def end(self) -> None:
@@ -122,20 +157,24 @@ class Watch:
     def _on_signal(self, number: int) -> None:
         self._signals += 1
         if self._signals > 1:
-            # Not through sys.stderr, whose lock the thread that hangs may hold.
             text = "second signal: ending at once; what was not acknowledged comes again"
-            os.write(2, last_line("job", text, 128 + number).encode())
-            os._exit(128 + number)
+            self._end_process(text, 128 + number)
         _LOGGER.info("stopping: no more is read; what was read is written and acknowledged first")
         LIVE.stop()
 
+    def _end_process(self, text: str, code: int) -> None:
+        # Not through sys.stderr, whose lock the thread that hangs may hold.
+        os.write(2, last_line(self._name, text, code).encode())
+        os._exit(code)
+
     def _run(self) -> None:
         announced: set[str] = set()
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
         while not self._ended.is_set():
-            readable, _, _ = select.select([self._read], [], [], 0.1)
-            if readable:
+            if poll.poll(_LOOK_MS):
                 for number in os.read(self._read, 64):
-                    if number in self._SIGNALS:
+                    if number in self._numbers:
                         self._on_signal(number)
             sources = LIVE.sources
             for source in sources:
@@ -150,3 +189,27 @@ class Watch:
             ):
                 _LOGGER.info("stopping: idle for %g s", self._stop_when_idle_s)
                 LIVE.stop()
+            if LIVE.stopping.is_set():
+                self._bound_the_stop(time.monotonic())
+
+    def _bound_the_stop(self, now: float) -> None:
+        if self._stopped_at is None:
+            self._stopped_at = now
+        late_s = now - self._stopped_at - self._stop_timeout_s
+        if late_s >= 0 and not self._gave_up:
+            self._gave_up = True
+            self.left_events = LIVE.give_up()
+            _LOGGER.warning(
+                "stopping takes longer than --stop_timeout (%g s): %d events that wait are left, and come again",
+                self._stop_timeout_s,
+                self.left_events,
+            )
+        if late_s >= _GRACE_S:
+            closing = threading.Thread(target=LIVE.close, name="penstock-close", daemon=True)
+            closing.start()  # what was acknowledged still becomes a checkpoint
+            closing.join(_CLOSE_S)
+            text = (
+                f"the stop took longer than --stop_timeout ({self._stop_timeout_s:g} s) and was cut off; what was not "
+                "acknowledged comes again."
+            )
+            self._end_process(text, self._too_late)

@@ -46,8 +46,16 @@ class JobOptions(StatusOptions, LogOptions):
         help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
     )
 
+    stop_timeout: float = option(
+        30.0,
+        help="Seconds that a clean stop goes on writing what was read; then what still waits is left, and comes again.",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stop_timeout < 0:
+            message = "--stop_timeout must not be negative (seconds)."
+            raise OptionError(message)
         if self.dead_letters:
             check_url(self.dead_letters)
         if self.stop_when_idle < 0:
@@ -65,6 +73,8 @@ def run_streaming(
     beam_arguments: Sequence[str],
     before: Sequence[Callable[[], Any]],
     build: Callable[[Any], Any],
+    *,
+    stop_timeout: float = 0.0,
 ) -> int:
     """Runs a streaming job until it is stopped, and returns its exit code.
 
@@ -74,13 +84,14 @@ def run_streaming(
         beam_arguments: what is left for Beam's own options.
         before: called in this order before the pipeline is built; each raises `PenstockError` for what would not work.
         build: puts the graph on a pipeline.
+        stop_timeout: seconds that a step of its own needs for a stop, where those are more than the job's.
 
     Returns:
         0 after a clean stop, 1 after a failure, 2 for an option that only these calls could refuse.
     """
     set_up_logging(job)
     raise_file_limit()
-    watch = Watch(job.stop_when_idle)
+    watch = Watch(name, max(job.stop_timeout, stop_timeout), stop_when_idle_s=job.stop_when_idle)
     try:
         options = PipelineOptions(list(beam_arguments))
         options.view_as(StandardOptions).streaming = True
@@ -106,10 +117,17 @@ def run_streaming(
                 stay(result)
             else:
                 result.wait_until_finish()
+            sources = LIVE.sources
             LIVE.close()
     except BaseException as error:
         return report(name, error)
     finally:
         watch.end()
-    _LOGGER.info("%s: stopped; everything read is written and acknowledged", name)
+    left = watch.left_events + sum(source.pending_events for source in sources)
+    if left:
+        _LOGGER.warning(
+            "%s: stopped; %d events that were read are not acknowledged, and come again", name, left
+        )
+    else:
+        _LOGGER.info("%s: stopped; everything read is written and acknowledged", name)
     return 0

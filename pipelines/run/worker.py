@@ -18,7 +18,7 @@ from pathlib import Path  # noqa: E402
 
 from penstock.io.chain.live_objects import LIVE  # noqa: E402
 from penstock.pipelines.jobs import find_job  # noqa: E402
-from penstock.pipelines.run.batch import run_worker  # noqa: E402
+from penstock.pipelines.run.batch import STOPPED, run_worker  # noqa: E402
 from penstock.pipelines.run.job import BatchJob  # noqa: E402
 from penstock.pipelines.run.lifecycle import explain_failure  # noqa: E402
 from penstock.pipelines.run.worker_processes import GO, STOP, outcome_file  # noqa: E402
@@ -38,7 +38,7 @@ def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
         line = declared.parse(argv)
         code, outcome = 0, {"counters": run_worker(declared.open_batch(line), line.beam, folder, go)}
     except BaseException as error:
-        code, text = explain_failure(error)
+        code, text = explain_failure(error, too_late=STOPPED)
         outcome = {"failure": text}
     outcome_file(folder, number).write_text(json.dumps(outcome))
     return code

@@ -1,6 +1,6 @@
 """A streaming job on a source made here, run as a program by test_job.py.
 
-usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs
+usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs, slow
 """
 
 import functools
@@ -15,6 +15,7 @@ from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.io.chain.unbounded import read_batches
 from penstock.io.errors import DeliveryError, OptionError, Unreachable
 from penstock.pipelines.command_line import parse
+from penstock.pipelines.run import lifecycle
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms.batch import Event
 
@@ -59,7 +60,7 @@ class Sink(beam.DoFn):
             raise RuntimeError("a bug of ours")
         if self._mode == "hangs":
             time.sleep(3600)
-        time.sleep(0.01)
+        time.sleep(0.5 if self._mode == "slow" else 0.01)
         yield batch
 
 
@@ -73,6 +74,8 @@ def check(mode):
 def main():
     mode, endless = sys.argv[1], "--stop_when_idle" not in " ".join(sys.argv)
     line = parse("toy", "A toy.", [JobOptions], sys.argv[2:])
+
+    lifecycle._GRACE_S = 1.0
 
     def build(pipeline):
         batches = read_batches(pipeline, "toy", functools.partial(Toy, endless))

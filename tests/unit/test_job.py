@@ -1,6 +1,9 @@
 """What every job does around its graph, on a toy job that runs as a program of its own."""
 
+import contextlib
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,7 +37,7 @@ def wait_until_ready(process):
     pytest.fail("".join(lines))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_cleanly_with_everything_acknowledged(number):
     process = start("works")
     wait_until_ready(process)
@@ -87,3 +90,60 @@ def test_a_second_signal_ends_a_job_that_hangs():
     code, _, error = finish(process, 20)
     assert code == 128 + signal.SIGTERM
     assert "second signal" in error
+
+
+def test_a_stop_is_bounded_and_what_waits_is_left():
+    process = start("slow", "--stop_timeout", "1")
+    wait_until_ready(process)
+    time.sleep(1.0)  # 50 toys may wait, and the sink takes five of them in half a second
+    process.send_signal(signal.SIGTERM)
+    code, out, error = finish(process)
+    assert code == 0, error
+    left = int(re.search(r"stopped; (\d+) events that were read are not acknowledged", error)[1])
+    assert 0 < left < 50
+    assert "takes longer than --stop_timeout (1 s)" in error
+    assert "everything read is written" not in error
+    assert out == "closed: settled=True pending=0\n"
+
+
+def test_a_stop_that_a_sink_never_ends_is_cut_off():
+    process = start("hangs", "--stop_timeout", "0.5")
+    wait_until_ready(process)
+    process.send_signal(signal.SIGTERM)
+    code, out, error = finish(process)
+    assert code == 0, error
+    assert error.endswith("was cut off; what was not acknowledged comes again.\n")
+    assert out.startswith("closed: settled=False")
+
+
+@pytest.mark.parametrize("when", ["while it is imported", "while peers are tried"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_before_the_run_is_a_line_and_no_failure(when, number, tmp_path):
+    imports = ("-X", "importtime") if when == "while it is imported" else ()  # tells how far it is
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(60)
+        endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", *imports, "-m", "penstock", "beats-to-kinesis"),
+                *("--stream_name", "s", "--endpoint_url", endpoint, "--request_timeout", "60000"),
+                *("--access_key", "a", "--secret_key", "b", "--beats_port", "0"),
+                *("--dead_letters", f"file://{tmp_path}/letters.jsonl"),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if when == "while peers are tried":
+            connection, _ = mute.accept()
+        else:
+            while "penstock.pipelines.run.early_stop" not in process.stderr.readline():
+                assert process.poll() is None
+            time.sleep(0.1)
+            connection = contextlib.nullcontext()
+        with connection:
+            process.send_signal(number)
+            code, _, error = finish(process)
+    assert (code, error.splitlines()[-1]) == (
+        0,
+        "penstock beats-to-kinesis: stopped before it ran; nothing was read.",
+    )

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, DeliveryError, NotFound, OptionError, PenstockError
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StopTimeout
 from penstock.io.kinesis.shard_map import ShardMap
 from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResult
 from penstock.io.kinesis.write._packing import Packet, PacketQueue, cut
@@ -178,7 +178,7 @@ class _Delivery:
                 f"the stop came before all of {len(self._datas)} events could be written to {stream.words} "
                 f"({self._told()}); they are not acknowledged and come again."
             )
-            raise DeliveryError(message)
+            raise StopTimeout(message)
 
     def _map(self, load: Callable[[], ShardMap]) -> ShardMap:
         """A shard map, for as long as it takes; raises what no retry cures."""
