@@ -1,5 +1,6 @@
 """Grok where the shared cases do not reach: every pattern's fields, the engine's syntax, matches that never end."""
 
+import copy
 import json
 import pathlib
 import time
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.filters.parse._grok_store import _store_slowly, store_of
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import (
     compile_grok,
@@ -17,7 +20,9 @@ from penstock.transforms.logstash.filters.patterns._expand import (
     to_float,
     to_integer,
 )
+from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
+from penstock.transforms.logstash.language._references import reference_or_bad
 
 CAPTURES = [
     json.loads(line)
@@ -190,3 +195,63 @@ def test_a_match_that_never_ends_is_tagged(scope):
     assert event["tags"] == ["_groktimeout"]
     assert "y" not in event
     assert time.monotonic() - started < 10
+
+
+FIELDS = [
+    "a",
+    "[a][b]",
+    "[a][b][c]",
+    "[a][d]",
+    "[@metadata][m]",
+    "@metadata",
+    "tags",
+    "@timestamp",
+    "[l][0]",
+    "[l][x]",
+    "a[b",
+]
+values = st.recursive(
+    st.none() | st.just(0) | st.just("s") | st.just(""),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["b", "c", "d", "0"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.sampled_from(FIELDS), st.booleans(), st.sampled_from([None, to_integer])
+        ),
+        max_size=5,
+    ),
+    st.lists(st.sampled_from(["x", "7", "", None]), min_size=4, max_size=4),
+    st.dictionaries(st.sampled_from(["a", "l", "@metadata", "other"]), values),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_paved_way_stores_what_references_do(captures, groups, document, keep_empty):
+    captures = [
+        (group, reference_or_bad(field), overwrite, convert) for group, field, overwrite, convert in captures
+    ]
+    events = [LogEvent(copy.deepcopy(document)) for _ in range(2)]
+    errors = []
+    for event in events:
+        try:
+            if event is events[0]:
+                store_of(captures, keep_empty=keep_empty)(event, tuple(groups))
+                continue
+            for group, field, overwrite, convert in captures:
+                value = groups[group]
+                if value is not None and convert is not None:
+                    value = convert(value)
+                if keep_empty or value not in (None, ""):
+                    _store_slowly(event, field, value, overwrite)
+        except FieldError as error:
+            errors.append(str(error))
+    assert events[0].document == events[1].document
+    assert len(errors) in (0, 2)
+    assert len(set(errors)) < 2
+    assert events[0].changed or events[0].document == document

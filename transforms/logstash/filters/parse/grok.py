@@ -72,6 +72,11 @@ class Grok(Filter):
         break_on_match = self["break_on_match"]
         limit = float(self["timeout_millis"]) / 1000 if self["timeout_scope"] == "event" else 0.0
 
+        def failed(event: LogEvent) -> bool:
+            for tag in failure:
+                event.tag(tag)
+            return False
+
         def work(event: LogEvent) -> bool:
             matched = False
             ends = time.monotonic() + limit if limit else 0.0
@@ -84,12 +89,26 @@ class Grok(Filter):
             except TimeoutError:
                 event.tag(on_timeout)
                 return False
-            if not matched:
-                for tag in failure:
-                    event.tag(tag)
-            return matched
+            return matched or failed(event)
 
-        return work
+        if len(fields) != 1 or len(fields[0][1]) != 1 or limit:
+            return work
+        field, (attempt,) = fields[0]
+
+        def work_once(event: LogEvent) -> bool:
+            """The usual case, a text and one expression."""
+            try:
+                text = field.get(event)
+                if type(text) is not str:
+                    return work(event)
+                return attempt(event, text, 0.0) or failed(event)
+            except TimeoutError:
+                event.tag(on_timeout)
+                return False
+            except FieldError:
+                return failed(event)
+
+        return work_once
 
     def _patterns(self) -> dict[str, str]:
         ecs = (
