@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.filters.parse._grok_store import _store_slowly, store_of
+from penstock.transforms.logstash.filters.parse.grok import KNOWN_LENGTH, KNOWN_TO_END
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import (
     compile_grok,
@@ -195,6 +196,27 @@ def test_a_match_that_never_ends_is_tagged(scope):
     assert event["tags"] == ["_groktimeout"]
     assert "y" not in event
     assert time.monotonic() - started < 10
+
+
+VALID = [
+    '10.0.0.7 - frank@example.org [22/Nov/2026:12:00:00 +0000] "GET /item HTTP/1.1" 200 17 "https://shop.example" "Agent"',
+    "<13>Nov 22 12:00:00 <1.2> web-1.example.org prog/x[77]: message",
+]
+FRAGMENTS = [
+    "a", "a.", "1.", "1.1.1.1 ", "1:", " ", '" ', '" "', '" 1 1 "', "- ", "a@a ", "[", '] "', "%", "Nov ", "12:00:00 ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", sorted(KNOWN_TO_END))
+def test_what_runs_without_a_clock_ends_on_hostile_texts(expression):
+    """A line broken anywhere, filled with what the expression could begin or go on with."""
+    for ecs in (False, True):
+        search = compile_grok(expression, pattern_set(ecs=ecs)).search
+        for valid in VALID:
+            for cut in range(0, len(valid), 20):
+                for fragment in FRAGMENTS:
+                    text = valid[:cut] + fragment * KNOWN_LENGTH
+                    search(text[:KNOWN_LENGTH], timeout=5)  # raises TimeoutError
 
 
 FIELDS = [
