@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock.transforms.logstash.language._errors import ConditionError, ConfigError
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby
+from penstock.transforms.logstash.language._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language._references import MISSING, Reference, reference_or_bad
 from penstock.transforms.logstash.language._ruby import java_text, ruby_text
 from penstock.transforms.logstash.language._substitution import UnknownVariable, whole_variable
@@ -28,6 +28,7 @@ from penstock.transforms.logstash.language._tree import (
     Pattern,
     Places,
 )
+from penstock.transforms.logstash.language.ruby._watched import watched
 from penstock.transforms.logstash.source import Source, value_of
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class _Compiler:
 
     def _match(self, tree: Comparison) -> Condition:
         try:
-            search = compile_ruby(tree.right.text).search
+            search = watched(tree.right.text).search
         except RubyRegexError as error:
             message = f"{tree.right.text!r} is no regular expression: {error}"
             raise self._error(message, tree.right.at) from None

@@ -10,9 +10,9 @@ from typing import Any
 
 from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.filters.mutate._lines import Lines, change_text, only_present
-from penstock.transforms.logstash.language._oniguruma import compile_ruby, translate
 from penstock.transforms.logstash.language._references import Reference
 from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.language.ruby._watched import watched
 
 _Sub = Callable[[str, str], str]
 _BACKSLASH = re.compile(r"\\(?:([0-9])|k<([^>]+)>|([&`'\\])|)")
@@ -56,22 +56,17 @@ def gsub_lines(
 
 @functools.lru_cache(1000)
 def _compiled(pattern: str) -> _Sub:
-    if _PLAIN.fullmatch(pattern):
-        return lambda text, replacement: (
-            text.replace(pattern, replacement)
-            if "\\" not in replacement
-            else compile_ruby(pattern).sub(_replacer(replacement, {}), text)
-        )
-    compiled = compile_ruby(pattern)
-    names = dict(translate(pattern).groups)
-    search = compiled.search
+    found = watched(pattern)
+    search, replace, names = found
 
     def sub(text: str, replacement: str) -> str:
-        if search(text) is None:
-            return text
-        return str(compiled.sub(_replacer(replacement, names), text))
+        return text if search(text) is None else replace(_replacer(replacement, names), text)
 
-    return sub
+    if not _PLAIN.fullmatch(pattern):
+        return sub
+    return lambda text, replacement: (
+        text.replace(pattern, replacement) if "\\" not in replacement else sub(text, replacement)
+    )
 
 
 def _replacer(replacement: str, names: dict[str, int]) -> Callable[[Any], str]:

@@ -5,8 +5,9 @@ from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby
+from penstock.transforms.logstash.language._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language._references import reference_of
+from penstock.transforms.logstash.language.ruby._watched import watched
 
 __all__ = ["Prune"]
 
@@ -55,7 +56,7 @@ class Prune(Filter):
 
     def _compiled(self, pattern: Any, option: str) -> _Search:
         try:
-            search: _Search = compile_ruby(str(pattern)).search
+            search: _Search = watched(str(pattern)).search
         except RubyRegexError as error:
             message = f"{pattern!r} is no regular expression: {error}"
             raise self.refuse(message, option) from None
@@ -66,7 +67,7 @@ class Prune(Filter):
             fixed = [self._compiled(pattern, option) for pattern in self[option]]
             return lambda event: fixed
         templates = [self.template(pattern) for pattern in self[option]]
-        return lambda event: [compile_ruby(each.render(event)).search for each in templates]
+        return lambda event: [watched(each.render(event)).search for each in templates]
 
     def _values_of(self, option: str) -> list[Callable[[LogEvent, bool], None]]:
         return [self._value(name, pattern, option) for name, pattern in self[option].items()]
@@ -78,7 +79,7 @@ class Prune(Filter):
 
         def step(event: LogEvent, stays: bool) -> None:
             key = name_of.render(event) if interpolate else name
-            search = fixed or compile_ruby(pattern_of.render(event)).search
+            search = fixed or watched(pattern_of.render(event)).search
             value = reference_of(key).get(event) if key == "@timestamp" else event.document.get(key)
             if value is None or value is False:
                 return
