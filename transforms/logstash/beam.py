@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import msgspec
 import orjson
 
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import Document, Event
 from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform
 from penstock.transforms.logstash.chain import Chain
@@ -100,32 +100,37 @@ class RunFilters:
         if chain is None:
             chain = self._chain = compile_steps([self._step])
         try:
-            document = event.document
-            if document is None:
-                document = document_of(event)
+            document = document_of(event)
             had_time = "@timestamp" in document
             log_event = chain.event_of(document, event.origin)
-            found = chain.run(log_event)
+            if chain.several:
+                found = chain.run(log_event)
+                if len(found) != 1 or found[0] is not log_event:
+                    return self._several(event, found)
+            else:
+                chain.step(log_event)
+                if log_event.cancelled:
+                    return ()
         except Exception:
             event.filters = self._name_behind(event)
             raise
-        if len(found) == 1 and found[0] is log_event:
-            if log_event.changed:
-                return (_filtered(event, log_event, event.id, self._name_behind(event)),)
-            if not had_time:
-                document.pop("@timestamp", None)
-            return (event,)
+        if log_event.changed:
+            return (_filtered(event, document, event.id, self._name_behind(event)),)
+        if not had_time:
+            document.pop("@timestamp", None)
+        return (event,)
+
+    def _several(self, event: Event, found: list[LogEvent]) -> list[Event]:
         name = self._name_behind(event)
         used: dict[str | None, int] = {}
-        return [_filtered(event, made, _id_of(event, made, used), name) for made in found]
+        return [_filtered(event, made.document, _id_of(event, made, used), name) for made in found]
 
     def _name_behind(self, event: Event) -> str:
         """The name of all filters that an event's bytes have passed, with these at the end."""
         return self.name if event.filters is None else f"{event.filters}+{self.name}"
 
 
-def _filtered(event: Event, made: LogEvent, identifier: str | None, name: str) -> Event:
-    document = made.document
+def _filtered(event: Event, document: Document, identifier: str | None, name: str) -> Event:
     timestamp = timestamps.of_value(document.get("@timestamp"))
     return Event(
         event.data,

@@ -132,17 +132,19 @@ class Chain:
 
     Attributes:
         nodes: them.
+        several: whether an event may become several.
+        step: what happens to one event; only where none becomes several.
         warnings: what the author of the configuration should know.
     """
 
     def __init__(self, nodes: Sequence[Node], context: Context) -> None:
         self.nodes = list(nodes)
         self._context = context
-        self._several = any(node.makes_events for node in nodes)
+        self.several = any(node.makes_events for node in nodes)
         source = Source()
-        for node in [] if self._several else nodes:
+        for node in [] if self.several else nodes:
             node.emit(source)
-        self._step = source.function()
+        self.step = source.function()
         self.warnings = tuple(context.warnings)
 
     def run(self, event: LogEvent) -> list[LogEvent]:
@@ -151,9 +153,9 @@ class Chain:
         Raises:
             Exception: whatever a filter raises, and `ConditionError`; this event is lost to the chain, no other.
         """
-        if self._several:
+        if self.several:
             return _many(self.nodes, [event])
-        self._step(event)
+        self.step(event)
         return [] if event.cancelled else [event]
 
     def event_of(self, document: dict[str, Any], origin: Origin | None = None) -> LogEvent:

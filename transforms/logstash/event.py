@@ -8,6 +8,8 @@ import datetime
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.language._references import MISSING, are_tags, reference_of
 from penstock.transforms.logstash.language._times import Timestamp, canonical
@@ -15,7 +17,7 @@ from penstock.transforms.logstash.language._times import Timestamp, canonical
 __all__ = ["MISSING", "Clock", "LogEvent", "Timestamp", "deep_copy", "event_of"]
 
 
-class LogEvent:
+class LogEvent(msgspec.Struct, gc=False, eq=False):
     """One event on its way through a chain of filters.
 
     Attributes:
@@ -25,13 +27,10 @@ class LogEvent:
         part: which of several events it is that were one: `-0` for the first piece of a split, `-NAME` for a copy.
     """
 
-    __slots__ = ("cancelled", "changed", "document", "part")
-
-    def __init__(self, document: dict[str, Any], *, changed: bool = False) -> None:
-        self.document = document
-        self.changed = changed
-        self.cancelled = False
-        self.part = ""
+    document: dict[str, Any]
+    changed: bool = False
+    cancelled: bool = False
+    part: str = ""
 
     def get(self, reference: str) -> Any:
         """A copy of a field's value, or None where it is missing or null."""
@@ -86,9 +85,7 @@ class LogEvent:
 
     def clone(self, part: str) -> "LogEvent":
         """A copy that shares nothing with this one; `part` tells it from its siblings."""
-        copy = LogEvent(deep_copy(self.document), changed=True)
-        copy.part = f"{self.part}-{part}"
-        return copy
+        return LogEvent(deep_copy(self.document), changed=True, part=f"{self.part}-{part}")
 
 
 def deep_copy(value: Any) -> Any:
