@@ -2,8 +2,10 @@
 
 import pickle
 
+import apache_beam as beam
 import orjson
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.display import DisplayData
 
 from penstock.io.dead_letters import decode, encode
@@ -14,7 +16,7 @@ from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError, LogstashFilters, When
 from penstock.transforms.logstash.beam import RunFilters
-from tests.tools.events import ToyOrigin, event
+from tests.tools.events import ToyOrigin, batch, event
 
 HOSTILE = """filter {
   if [n] > 5 { mutate { add_tag => ["large"] } }
@@ -176,3 +178,28 @@ def test_bytes_that_are_no_object_become_a_letter():
     made, letters, _ = run(logstash.Mutate(add_tag=["x"]), [event(b"[1]", 0, ToyOrigin())])
     assert made == []
     assert letters[0].reason == "the event is no JSON object"
+
+
+def test_a_pipeline_keeps_its_batches():
+    def shown(filtered):
+        letters = [letter.error for letter in filtered.dead_letters]
+        return filtered.receipt.tokens, [payload_of(each) for each in filtered.events], letters
+
+    with beam.Pipeline() as pipeline:
+        found = (
+            pipeline
+            | beam.Create(
+                [
+                    batch(
+                        event(b'{"n":1}', 1),
+                        event(b'{"n":"x"}', 2),
+                        event(b'{"n":9}', 3),
+                        event(b'{"n":7}', 4),
+                    )
+                ]
+            )
+            | LogstashFilters("filter { if [n] > 5 { drop { } } }")
+            | logstash.Mutate(rename={"n": "m"}, remove_field=["@timestamp"])
+            | beam.Map(shown)
+        )
+        assert_that(found, equal_to([([1], [b'{"m":1}'], ["ConditionError"])]))
