@@ -21,6 +21,8 @@ __all__ = ["StreamView"]
 
 _LOGGER = logging.getLogger(__name__)
 
+_DESCRIBED_S = 60.0
+"""Within a minute a change of the stream's strategy is noticed."""
 _FRESH_S = 1.0
 """A listing that is younger answers every question; 1,000 shards that end at once then cost one call."""
 
@@ -50,6 +52,7 @@ class StreamView:
         self._describe = describe
         self._clock = clock
         self._lock = threading.Lock()
+        self._described_at = -_DESCRIBED_S
         self._heirs: dict[str, Shard] = {}
         self._listed_at: float | None = None
 
@@ -57,7 +60,8 @@ class StreamView:
     def identity(self) -> StreamIdentity:
         """Which stream it is, as first seen."""
         if self.facts is None:
-            self.facts = self._describe()
+            self.describe()
+        assert self.facts is not None  # noqa: S101
         return self.facts.identity
 
     def describe(self) -> None:
@@ -68,6 +72,7 @@ class StreamView:
             PenstockError: the call failed.
         """
         facts = self._describe()
+        self._described_at = self._clock()
         if self.facts is not None and facts.identity != self.facts.identity:
             message = (
                 f"stream {stream_name_of(facts.identity.arn)} was deleted and made anew while it was read: the checkpoints "
@@ -75,6 +80,15 @@ class StreamView:
             )
             raise StateError(message)
         self.facts = facts
+
+    def manages_keys(self) -> bool:
+        """Whether the service puts records into any shard. Asked again where that may have changed a while ago."""
+        if self.facts is None or self._clock() - self._described_at >= _DESCRIBED_S:
+            try:
+                self.describe()
+            except PenstockError as error:  # the next round of shards meets it too, and says it
+                _LOGGER.info("%s", error)
+        return self.facts is not None and self.facts.keys_by_service
 
     def list_now(self, *, max_age_s: float = 0.0) -> None:
         """Lists the shards anew, unless the last listing is younger than `max_age_s` seconds."""

@@ -125,12 +125,11 @@ class LiveShard(HeldShard):
             lease.shard_id,
             start,
             started_s,
-            None
-            if shard is None or facts is None or facts.keys_by_service
-            else HashRange.of(shard.start, shard.end),
+            None if shard is None else HashRange.of(shard.start, shard.end),
             context.options,
             context.client,
             context.clock,
+            manages_keys=context.view.manages_keys,
         )
         self.reader.retention_s = 3600.0 * (24 if facts is None else facts.retention_h)
         self.reader.read_until_s = None if lease.read_until_ms is None else lease.read_until_ms / 1000

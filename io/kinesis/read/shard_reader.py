@@ -26,6 +26,7 @@ from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggreg
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import (
+    REPLY_TOO_LARGE,
     CallFailed,
     ChildShard,
     GetRecordsReply,
@@ -87,6 +88,7 @@ class ShardReader:
         client: makes the calls.
         clock: seconds that only go forward.
         wall: seconds since 1970.
+        manages_keys: whether the service puts records into any shard, whatever their keys.
 
     Attributes:
         finished: whether there will be no further step.
@@ -112,6 +114,7 @@ class ShardReader:
         client: KinesisClient,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        manages_keys: Callable[[], bool] = lambda: False,
     ) -> None:
         self.shard_id = shard_id
         self.finished = False
@@ -130,11 +133,12 @@ class ShardReader:
         self._client = client
         self._clock = clock
         self._wall = wall
+        self._manages_keys = manages_keys
         self._iterator: str | None = None
         self._expected: int | None = None
         self.estimate = _FIRST_ESTIMATE
         self._due = clock()
-        self._limit = self._settings.maxRecords
+        self._limit = self._most = self._settings.maxRecords
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         self._said = Rarely(_WARN_EVERY_S, clock)
@@ -166,7 +170,7 @@ class ShardReader:
         """
         if self._iterator is None:
             self._iterator = self._open()
-        limit, now_s = self._limit, self._wall()
+        limit, now_s = min(self._limit, self._most), self._wall()
         reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
         _require_sense(reply)
         self._backoff = delays(0.25, 5.0)
@@ -181,6 +185,7 @@ class ShardReader:
         self._iterator = reply.next_shard_iterator
         self.millis_behind = reply.millis_behind_latest
         self.replies += 1
+        self._most = min(2 * self._most, self._settings.maxRecords)
         self.children = reply.child_shards
         if not reply.millis_behind_latest:
             self.read_until_s = now_s
@@ -267,7 +272,7 @@ class ShardReader:
                     stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
                 )  # fmt: skip
                 new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
-                if outside:
+                if outside and record.partition_key and not self._manages_keys():
                     new = self._apply_range_rule(new, outside)
                 if done_sub is not None:
                     new = [event for event in new if event.index > done_sub]
@@ -372,6 +377,9 @@ class ShardReader:
                 self._position = TRIM_HORIZON
             self._iterator = None
             return next(self._backoff)
+        if failure.code == REPLY_TOO_LARGE and self._most > 1:
+            self._most = max(1, min(self._limit, self._most) // 8)
+            return 0.0
         if failure.code == "ResourceNotFoundException":
             self._iterator = None
         elif failure.retriable:

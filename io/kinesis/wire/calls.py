@@ -12,6 +12,7 @@ from penstock.io.errors import PeerError, PenstockError
 
 __all__ = [
     "NONSENSE",
+    "REPLY_TOO_LARGE",
     "CallFailed",
     "ChildShard",
     "GetRecordsReply",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _MAX_TEXT = 300
+REPLY_TOO_LARGE = "ReplyTooLarge"
+"""Our own error code: asked for fewer records, the service sends less."""
 
 
 class PutEntry(NamedTuple):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from urllib3.connection import HTTPConnection
 from urllib3.util.connection import is_connection_dropped
 
-__all__ = ["KeptConnections", "Reply"]
+__all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
 
 _MAX_LINE = 64 << 10
 _MAX_HEADERS = 200
@@ -147,11 +147,15 @@ def _read_reply(file: BufferedReader) -> tuple[Reply, bool]:
         return Reply(status, headers, b""), keep
     body = file.read(_MAX_BODY + 1)
     if len(body) > _MAX_BODY:
-        raise ValueError(_TOO_LARGE)
+        raise ReplyTooLarge
     return Reply(status, headers, body), False
 
 
-_TOO_LARGE = f"the reply is larger than {_MAX_BODY} bytes"
+class ReplyTooLarge(ValueError):
+    """The reply is larger than what we hold in memory."""
+
+    def __str__(self) -> str:
+        return f"the reply is larger than {_MAX_BODY} bytes"
 
 
 def _line(file: BufferedReader) -> bytes:
@@ -183,7 +187,7 @@ def _number(text: bytes, base: int) -> int:
         raise ValueError(message)
     number = int(text, base)
     if number > _MAX_BODY:
-        raise ValueError(_TOO_LARGE)
+        raise ReplyTooLarge
     return number
 
 
@@ -201,7 +205,7 @@ def _chunks(file: BufferedReader) -> bytes:
     while size := _number(_line(file).partition(b";")[0].strip(), 16):
         left -= size
         if left < 0:
-            raise ValueError(_TOO_LARGE)
+            raise ReplyTooLarge
         parts.append(_exactly(file, size))
         if _line(file):
             message = "a chunk of the reply is longer than it says"

@@ -22,6 +22,7 @@ from penstock.io.aws.error_codes import EXPIRED_CODES
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire._get_reply import decode_get_records
 from penstock.io.kinesis.wire.calls import (
+    REPLY_TOO_LARGE,
     CallFailed,
     GetRecordsReply,
     PutEntry,
@@ -31,6 +32,7 @@ from penstock.io.kinesis.wire.calls import (
     not_signed,
     stream_argument,
 )
+from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
 from penstock.io.kinesis.wire.transport import open_transport
 
 __all__ = ["ThinClient"]
@@ -159,6 +161,8 @@ class ThinClient:
             raise not_signed(operation, error, self._session) from error
         try:
             reply = self._transport.post(self._target, dict(request.headers.items()), body)
+        except ReplyTooLarge as error:
+            raise CallFailed(operation, REPLY_TOO_LARGE, str(error), None) from error
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
             text = f"{type(error).__name__}: {error}"[:_MAX_TEXT]
             raise CallFailed(operation, "ConnectionError", text, None) from error

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import threading
 
+import msgspec
 import pytest
 
 from penstock.io.aws.session import AwsOptions, AwsSession
@@ -14,7 +15,7 @@ from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, Po
 from penstock.io.kinesis.read.live_shard import LiveShard, ReadContext
 from penstock.io.kinesis.read.shard_reader import ShardReader
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.wire.calls import CallFailed
+from penstock.io.kinesis.wire.calls import REPLY_TOO_LARGE, CallFailed, GetRecordsReply
 from penstock.io.meters import METERS
 from tests.tools.stream_model import WHOLE, StreamModel
 from tests.unit.kinesis.test_deaggregation import field, sealed, user_record
@@ -28,6 +29,7 @@ class Host:
     stopping = False
     failure = None
     facts = None
+    auto = False
     closed = True
 
     def __init__(self):
@@ -61,6 +63,9 @@ class Host:
     def describe(self):
         pass
 
+    def manages_keys(self):
+        return self.auto
+
     def proves_end(self, shard_id):
         return self.closed
 
@@ -90,6 +95,8 @@ class Host:
 class Reading(LiveShard):
     """A shard and its reader in one."""
 
+    wall = 1_000_000.0
+
     def __init__(self, host, options, model, start, started_s, hash_range):
         session = AwsSession(AwsOptions(access_key="x", secret_key="x"))
         context = ReadContext(
@@ -99,7 +106,17 @@ class Reading(LiveShard):
         super().__init__(context, Lease(SHARD, start), None, start)
         host.shard = self
         self.host = host
-        self.reader = ShardReader(SHARD, start, started_s, hash_range, options, model, context.clock)
+        self.reader = ShardReader(
+            SHARD,
+            start,
+            started_s,
+            hash_range,
+            options,
+            model,
+            context.clock,
+            lambda: self.wall,
+            host.manages_keys,
+        )
 
     def valid(self, now):
         return self.host.valid
@@ -486,3 +503,90 @@ def test_replies_are_kept_near_what_a_shard_gives_in_a_second(model, host, monke
     for _ in range(2):
         reader.step()
     assert asked == [10_000, 104, 104, 2097, 2097, 50]
+
+
+# -- streams as the service makes them today -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["keep", "drop"])
+@pytest.mark.parametrize("auto", [False, True])
+def test_a_stream_whose_keys_the_service_manages_has_no_range_rule(model, host, caplog, rule, auto):
+    """Records lie in any shard, some without a key; what was aggregated is taken apart, and nothing dropped."""
+    host.auto = auto
+    model.put("key", aggregated(b"0", b"1", keys=(b"a", b"b")))
+    if not auto:  # no key tells it as well
+        model.records[SHARD] = [
+            msgspec.structs.replace(record, partition_key="") for record in model.records[SHARD]
+        ]
+    reader = reader_of(model, host, hash_range=HashRange.of(5, 6), out_of_range=rule)
+    reader.step()
+    assert host.payloads == [b"0", b"1"]
+    assert "other shards" not in caplog.text
+
+
+def test_a_reply_that_is_too_large_is_asked_for_in_fewer_records_down_to_one(model, host, monkeypatch):
+    model.page = 10_000
+    for number in range(6):
+        model.put("key", b"%d" % number)
+    asked = []
+    get_records = model.get_records
+
+    def bounded(iterator, limit=10000, stream=None):
+        asked.append(limit)
+        if limit > 1:
+            raise CallFailed("GetRecords", REPLY_TOO_LARGE, "the reply is larger than 64 MiB", None)
+        return get_records(iterator, limit, stream)
+
+    monkeypatch.setattr(model, "get_records", bounded)
+    reader = reader_of(model, host)
+    for _ in range(40):
+        reader.step()
+    assert host.payloads == [b"%d" % number for number in range(6)]
+    assert asked[:6] == [10_000, 1250, 156, 19, 2, 1]
+    assert not host.failures
+
+
+@pytest.mark.parametrize(
+    ("tip_ago_s", "says"),
+    [(3600, ""), (23 * 3600, ""), (25 * 3600, "if anything arrived after 1970-01-11"), (None, "is lost.")],
+)
+def test_that_records_are_lost_is_said_only_when_it_may_be_so(model, host, caplog, tip_ago_s, says):
+    """A shard that was idle at its tip has lost nothing when its checkpoint passes the retention."""
+    model.put("key", b"old")
+    start = Position(int(model.records[SHARD][0].sequence_number))
+    model.trim(SHARD, 1)
+    model.put("key", b"new")
+    reader = reader_of(model, host, start)
+    reader.reader.read_until_s = None if tip_ago_s is None else reader.wall - tip_ago_s
+    reader.step()
+    assert host.payloads == [b"new"]
+    assert (says in caplog.text) if says else not caplog.text
+
+
+NONSENSE = {
+    "a sequence number that is no number": {"sequence_number": "many"},
+    "an empty one": {"sequence_number": ""},
+    "one of other digits": {"sequence_number": "\u0661"},
+    "one without end": {"sequence_number": "1" * 5000},
+    "a time of 1e300": {"approximate_arrival_timestamp": 1e300},
+    "a time before time": {"approximate_arrival_timestamp": -1.0},
+}
+
+
+@pytest.mark.parametrize("changed", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_in_a_reply_is_named_and_asked_for_again(model, host, caplog, changed):
+    for number in range(3):
+        model.put("key", b"%d" % number)
+    right = model.records[SHARD]
+    model.records[SHARD] = [*right[:1], msgspec.structs.replace(right[1], **changed), *right[2:]]
+    get_records = model.get_records
+    model.get_records = lambda iterator, limit=1, stream=None: GetRecordsReply(model.records[SHARD], "i", 0)
+    reader = reader_of(model, host)
+    assert reader.step() > 0
+    assert host.payloads == []
+    assert f"shard {SHARD} of stream stream: GetRecords: BadReply: a" in caplog.text
+    assert not host.failures
+    model.records[SHARD], model.get_records = right, get_records
+    reader.reader._iterator = None
+    reader.step()
+    assert host.payloads == [b"0", b"1", b"2"]
