@@ -24,6 +24,7 @@ from typing import NamedTuple
 from penstock.io.backoff import delays
 from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggregate_all
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
+from penstock.io.kinesis.read._sense import require_sense
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import (
     REPLY_TOO_LARGE,
@@ -32,7 +33,6 @@ from penstock.io.kinesis.wire.calls import (
     GetRecordsReply,
     KinesisClient,
     Record,
-    bad_reply,
 )
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
@@ -57,8 +57,6 @@ _REPLY_BYTES = 2 << 20
 _FEWEST_RECORDS = 50
 _FIRST_ESTIMATE = _REPLY_BYTES
 _WARN_EVERY_S = 60.0
-_MAX_DIGITS = 129
-_LATEST_TIME_S = 1e11
 _LATE_S = 2.0
 """A read that is so late (a busy pool, a slow reply) says nothing yet of how far the shard is behind."""
 
@@ -172,7 +170,7 @@ class ShardReader:
             self._iterator = self._open()
         limit, now_s = min(self._limit, self._most), self._wall()
         reply = self._client.get_records(self._iterator, limit, self._options.kinesis_stream_name)
-        _require_sense(reply)
+        require_sense(reply)
         self._backoff = delays(0.25, 5.0)
         self._refusals = 0
         size = self._take_in(reply, deliver)
@@ -387,19 +385,3 @@ class ShardReader:
                 _LOGGER.warning("%s: %s; trying again", self, failure)
             return next(self._backoff)
         return None
-
-
-def _require_sense(reply: GetRecordsReply) -> None:
-    """A reply whose JSON is right may still hold nonsense, which must not end the job: it is asked for again."""
-    numbers = [record.sequence_number for record in reply.records]
-    if not numbers:
-        return
-    together = "".join(numbers)
-    if (
-        not (together.isascii() and together.isdigit() and all(numbers))
-        or len(max(numbers, key=len)) > _MAX_DIGITS
-    ):
-        raise bad_reply(operation="GetRecords", what="a sequence number is no number")
-    times = [record.approximate_arrival_timestamp for record in reply.records]
-    if not 0 <= min(times) <= max(times) < _LATEST_TIME_S:
-        raise bad_reply(operation="GetRecords", what="an arrival time is no time")

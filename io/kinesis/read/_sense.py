@@ -1,0 +1,25 @@
+"""`require_sense` refuses a GetRecords reply whose JSON is right and whose content is nonsense."""
+
+from penstock.io.kinesis.wire.calls import GetRecordsReply, bad_reply
+
+__all__ = ["require_sense"]
+
+_MAX_DIGITS = 129
+"""What the API allows."""
+_LATEST_TIME_S = 1e11
+
+
+def require_sense(reply: GetRecordsReply) -> None:
+    """Raises the `CallFailed` of a bad reply, which is asked for again: nonsense must not end the job."""
+    numbers = [record.sequence_number for record in reply.records]
+    if not numbers:
+        return
+    together = "".join(numbers)
+    if (
+        not (together.isascii() and together.isdigit() and all(numbers))
+        or len(max(numbers, key=len)) > _MAX_DIGITS
+    ):
+        raise bad_reply(operation="GetRecords", what="a sequence number is no number")
+    times = [record.approximate_arrival_timestamp for record in reply.records]
+    if not 0 <= min(times) <= max(times) < _LATEST_TIME_S:
+        raise bad_reply(operation="GetRecords", what="an arrival time is no time")
