@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import sys
 import types
 import typing
@@ -281,7 +282,8 @@ class _Extend(argparse.Action):
 def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, str]:
     """The values, or pairs, that one text holds."""
     if convert is not _pairs:
-        return [convert(part.strip()) for part in text.split(",") if part.strip()]
+        parts = [part.strip().replace("\\,", ",") for part in re.split(r"(?<!\\),", text)]
+        return [convert(part) for part in parts if part]
     parts = [text] if text.lstrip().startswith("{") else text.split(",")
     return {name: value for part in parts for name, value in _pairs(part).items()}
 

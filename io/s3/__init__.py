@@ -15,6 +15,7 @@ from penstock.io.s3.preflight import read_trials
 from penstock.io.s3.source import AddObjectProperties, ReadFromS3, plan_units
 from penstock.io.s3.units.claims import Claims
 from penstock.io.s3.units.finish import FinishUnits
+from penstock.io.s3.units.listed import Listed
 from penstock.io.s3.units.manifest import Finished, open_manifest
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Claims",
     "FinishUnits",
     "Finished",
+    "Listed",
     "ReadFromS3",
     "S3Object",
     "S3ReadOptions",

@@ -1,4 +1,4 @@
-"""`_selection` decides which of the listed objects are meant: by globs, by the date in their key, by their age."""
+"""`_selection` tells which listed objects are meant: by globs, hidden names, dates in keys, times of change. Pure."""
 
 import datetime
 import re
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object
 
-__all__ = ["dates_of_key", "literal_prefix", "pattern_of", "selector"]
+__all__ = ["dates_of_key", "hidden", "literal_prefix", "pattern_of", "selector", "table_of"]
 
 _GLOB = re.compile(r"[*?\[]")
 _NEXT = r"(?!\d)"
@@ -21,6 +21,25 @@ _DATES = tuple(
         rf"(?<!\d)(?P<y>(?:19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d){_NEXT}",
     )
 )
+
+
+_HIDDEN = re.compile(
+    r"(?:^|/)(?:\.|_(?![^/]*=))|_\$folder\$$|\._COPYING_$"
+    r"|(?:^|/)metadata/(?:[^/]+\.metadata\.json|version-hint\.text|snap-[^/]+\.avro|[^/]+-m\d+\.avro)$"
+)
+_TABLES = (
+    (re.compile(r"(^|/)_delta_log/"), "a Delta table"),
+    (re.compile(r"(^|/)metadata/[^/]+\.metadata\.json$"), "an Iceberg table"),
+    (re.compile(r"(^|/)\.hoodie/"), "a Hudi table"),
+)
+
+
+def table_of(key: str) -> tuple[str, str] | None:
+    """The kind of table, and its folder, of a key that only such a table has; else None."""
+    for pattern, kind in _TABLES:
+        if found := pattern.search(key):
+            return kind, key[: found.start()]
+    return None
 
 
 def literal_prefix(pattern: str) -> str:
@@ -72,6 +91,16 @@ def dates_of_key(key: str) -> tuple[int, int] | None:
             continue  # digits that are no date
         return round(start.timestamp() * 1000), round(end.timestamp() * 1000)
     return None
+
+
+def hidden(key: str, prefix: str) -> bool:
+    """Whether the part of a key behind `prefix` names what Spark, Hadoop, Delta and Iceberg keep for themselves.
+
+    As in Spark: a folder or file whose name begins with `.`, or with `_` unless it is a partition (`_day=1`). Besides,
+    Hadoop's `x_$folder$`, copies under way, and Iceberg's `metadata/`.
+    """
+    rest = key[len(prefix) :] if prefix.endswith("/") or not prefix else key[len(prefix) :].partition("/")[2]
+    return _HIDDEN.search(rest) is not None
 
 
 def selector(options: S3ReadOptions) -> Callable[[S3Object], bool]:

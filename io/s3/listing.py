@@ -1,19 +1,31 @@
-"""`list_objects` turns `--input` and `--input_manifest` into the objects that are to be read."""
+"""`list_objects` goes from `--input` and `--input_manifest` to the objects that are to be read, one after another.
 
-import json
+Plan. A listing may hold millions of keys, so it is a stream: nothing is kept but the page at hand. Where `--from` and `--to`
+say which days are meant, folders are listed first, and only those whose date fits are looked into; which level the dates
+stand on is found by a look down one branch. An object that two inputs name is read for the first of them.
+
+What Spark, Hadoop, Delta and Iceberg keep for themselves is left out, and said (see `_selection.hidden`).
+"""
+
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.errors import NotFound, OptionError
-from penstock.io.s3._selection import literal_prefix, pattern_of, selector
-from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects
-from penstock.io.s3.options import S3ReadOptions
+from penstock.io.errors import NotFound
+from penstock.io.rarely import Rarely
+from penstock.io.s3._selection import dates_of_key, hidden, literal_prefix, pattern_of, selector, table_of
+from penstock.io.s3.object_lists import objects_of_list
+from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
+from penstock.io.s3.options import S3ReadOptions, split_url
 from penstock.io.s3.origin import S3Object
 
 __all__ = ["Stores", "list_objects"]
 
-_MAX_MANIFEST_BYTES = 1 << 30
+_LOGGER = logging.getLogger(__name__)
+_DEEPEST = 8
+"""Levels of folders that are looked through for dates."""
+_SAY_EVERY_S = 10.0
 
 
 class Stores:
@@ -31,103 +43,199 @@ class Stores:
         self._stopping = stopping
         self._local = LocalFiles()
         self._remote: S3Objects | None = None
+        self._lock = threading.Lock()
 
     def of(self, bucket: str) -> S3Objects | LocalFiles:
         """The store of a bucket; of local files for an empty name."""
         if not bucket:
             return self._local
-        if self._remote is None:
-            self._remote = S3Objects(
-                self._aws,
-                request_payer=self._options.request_payer,
-                sse_customer_key=self._options.sse_customer_key,
-                stopping=self._stopping,
-            )
-            self._remote.session.credentials()
-        return self._remote
+        with self._lock:
+            if self._remote is None:
+                self._remote = S3Objects(
+                    self._aws,
+                    request_payer=self._options.request_payer,
+                    sse_customer_key=self._options.sse_customer_key,
+                    stopping=self._stopping,
+                )
+                self._remote.session.credentials()
+            return self._remote
 
     def close(self) -> None:
         """Nothing is held between reads."""
 
 
-def split_url(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`; for a path, an empty bucket and the path."""
-    if url.startswith("s3://"):
-        bucket, _, key = url[5:].partition("/")
-        return bucket, key
-    return "", url.removeprefix("file://")
-
-
-def list_objects(options: S3ReadOptions, stores: Stores) -> list[S3Object]:
-    """What is to be read, each object once, in the order of the inputs and keys.
+def list_objects(options: S3ReadOptions, stores: Stores) -> Iterator[S3Object]:
+    """What is to be read, in the order of the inputs and keys. Ends early when the job is stopping.
 
     Raises:
         PenstockError: an input that can't be listed, or in which there is nothing.
     """
     wanted = selector(options)
-    found: dict[tuple[str, str, str | None], S3Object] = {}
-    for url in options.input:
-        bucket, key = split_url(url)
-        store = stores.of(bucket)
-        fits = pattern_of(key) if bucket else (lambda key: True)
-        listed = False
+    told = _Told()
+    inputs = [_Input(url, options) for url in options.input]
+    for number, each in enumerate(inputs):
+        found = left_out = 0
         try:
-            for each in store.list(bucket, literal_prefix(key) if bucket else key):
-                if fits(each.key):
-                    listed = True
-                    if wanted(each):
-                        found.setdefault((each.bucket, each.key, None), each)
+            for one in each.objects(stores):
+                told.listed()
+                if not each.fits(one):
+                    continue
+                found += 1
+                if each.hides(one):
+                    left_out += 1
+                    told.hidden(one)
+                elif (
+                    each.take(one)
+                    and wanted(one)
+                    and not any(earlier.means(one) for earlier in inputs[:number])
+                ):
+                    yield one
         except ObjectFailure as failure:
-            message = f"cannot read {url}: {failure.reason}."
+            message = f"cannot read {each.url}: {failure.reason}."
             raise NotFound(message) from failure
-        if not listed:
-            message = f"--input {url}: there is nothing of that name."
+        if not found:
+            message = f"--input {each.url}: there is nothing of that name."
+            raise NotFound(message)
+        if left_out == found:
+            message = (
+                f"--input {each.url}: all {found} objects there are hidden (their names begin with . or _). "
+                "Give --include_hidden."
+            )
             raise NotFound(message)
     if options.input_manifest:
-        for each in _from_manifest(options.input_manifest, stores):
-            if wanted(each):
-                found.setdefault((each.bucket, each.key, each.version), each)
-    return list(found.values())
+        for one in objects_of_list(options.input_manifest, stores.of):
+            told.listed()
+            if wanted(one) and not any(earlier.means(one) for earlier in inputs):
+                yield one
+    told.end()
 
 
-def _from_manifest(url: str, stores: Stores) -> Iterator[S3Object]:
-    for number, line in enumerate(_lines(url, stores), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        version = None
-        if text.startswith("{"):
-            try:
-                entry = json.loads(text)
-                bucket, key, version = str(entry["bucket"]), str(entry["key"]), entry.get("version")
-            except (ValueError, KeyError, TypeError):
-                message = (
-                    f"--input_manifest {url}, line {number}: neither a URL nor JSON with bucket and key."
-                )
-                raise OptionError(message) from None
+class _Input:
+    """One `--input`."""
+
+    def __init__(self, url: str, options: S3ReadOptions) -> None:
+        self.url = url
+        self._options = options
+        self._bucket, self._key = split_url(url)
+        self._prefix = literal_prefix(self._key)
+        self._given: set[str] = set()
+        matches = pattern_of(self._key)
+        self._matches: Callable[[str], bool] = matches if self._bucket else (lambda key: True)
+
+    def fits(self, found: S3Object) -> bool:
+        """Whether a listed object is meant, hidden or not."""
+        return self._matches(found.key)
+
+    def take(self, found: S3Object) -> bool:
+        """Remembers a local file, which no pattern tells to be this input's; gives True."""
+        if not self._bucket:
+            self._given.add(found.key)
+        return True
+
+    def hides(self, found: S3Object) -> bool:
+        """Whether it is left out as hidden."""
+        return not self._options.include_hidden and hidden(
+            found.key, self._prefix if self._bucket else self._folder
+        )
+
+    def means(self, found: S3Object) -> bool:
+        """Whether this input has given an object that another one gives too; of local files, never."""
+        return (
+            bool(self._bucket) and found.bucket == self._bucket and self.fits(found) and not self.hides(found)
+        )
+
+    @property
+    def _folder(self) -> str:
+        """Of local files, which are listed by their full paths: what was asked for, up to its last folder."""
+        return LocalFiles.full_prefix(self._key)
+
+    def objects(self, stores: Stores) -> Iterator[S3Object]:
+        store = stores.of(self._bucket)
+        if isinstance(store, LocalFiles):
+            yield from store.list("", self._key)
+            return
+        begin, end = self._options.time_ms("from_time"), self._options.time_ms("to_time")
+        after = self._options.start_after or ""
+        if begin is None and end is None:
+            yield from store.list(self._bucket, self._prefix, after)
         else:
-            bucket, key = split_url(text)
-        try:
-            yield stores.of(bucket).stat(bucket, key, version)
-        except ObjectFailure as failure:
-            message = f"--input_manifest {url}, line {number}: {text[:200]}: {failure.reason}."
-            raise NotFound(message) from failure
+            yield from _within(store, self._bucket, self._prefix, after, (begin, end))
 
 
-def _lines(url: str, stores: Stores) -> list[str]:
-    bucket, key = split_url(url)
-    store = stores.of(bucket)
-    try:
-        found = store.stat(bucket, key)
-        if found.size > _MAX_MANIFEST_BYTES:
-            message = f"--input_manifest {url}: larger than {_MAX_MANIFEST_BYTES} bytes."
-            raise OptionError(message)
-        stream = ObjectStream(store, found)
-        parts = []
-        while part := stream.read():
-            parts.append(part)
-        stream.close()
-    except ObjectFailure as failure:
-        message = f"--input_manifest {url}: {failure.reason}."
-        raise NotFound(message) from failure
-    return b"".join(parts).decode(errors="replace").splitlines()
+def _within(
+    store: S3Objects, bucket: str, prefix: str, after: str, times: tuple[int | None, int | None]
+) -> Iterator[S3Object]:
+    """What a prefix holds, without the folders whose date is out of the range."""
+    levels = _levels_to_dates(store, bucket, prefix, after)
+    yield from _descend(store, bucket, prefix, after, times, levels)
+
+
+def _levels_to_dates(store: S3Objects, bucket: str, prefix: str, after: str) -> int:
+    """How many levels below `prefix` folders name a date, by a look down the last branch; 0 where none does."""
+    for depth in range(1, _DEEPEST + 1):
+        level = store.level(bucket, prefix, after)
+        if level is None or not level[0]:
+            return 0
+        prefix = level[0][-1]
+        if dates_of_key(prefix) is not None:
+            return depth
+    return 0
+
+
+def _descend(
+    store: S3Objects, bucket: str, prefix: str, after: str, times: tuple[int | None, int | None], levels: int
+) -> Iterator[S3Object]:
+    level = store.level(bucket, prefix, after) if levels else None
+    if level is None:  # no dates further down, or too many folders to ask one by one
+        yield from store.list(bucket, prefix, after)
+        return
+    folders, objects = level
+    yield from objects
+    begin, end = times
+    for folder in folders:
+        dates = dates_of_key(folder)
+        if dates is None:
+            yield from _descend(store, bucket, folder, after, times, levels - 1)
+        elif (begin is None or dates[1] > begin) and (end is None or dates[0] < end):
+            yield from store.list(bucket, folder, after)
+
+
+class _Told:
+    """Says how far a long listing is, and what was left out."""
+
+    def __init__(self) -> None:
+        self._often = Rarely(_SAY_EVERY_S)
+        self._often.due()  # not at once
+        self._listed = self._hidden = 0
+        self._example = ""
+        self._tables: set[tuple[str, str]] = set()
+
+    def listed(self) -> None:
+        self._listed += 1
+        if not self._listed % 1000 and self._often.due():
+            _LOGGER.info("listed %s keys so far", f"{self._listed:,}")
+
+    def hidden(self, found: S3Object) -> None:
+        self._hidden += 1
+        self._example = self._example or found.url
+        table = table_of(found.key)
+        if table is None or len(self._tables) >= 100:
+            return
+        kind, folder = table
+        where = f"s3://{found.bucket}/{folder}" if found.bucket else folder
+        if table not in self._tables:
+            self._tables.add(table)
+            _LOGGER.warning(
+                "%s is %s: files that it has replaced or deleted, but not removed yet, are read too. To read only "
+                "its live files, list them in --input_manifest",
+                where,
+                kind,
+            )
+
+    def end(self) -> None:
+        if self._hidden:
+            _LOGGER.info(
+                "%s hidden objects are left out, such as %s (--include_hidden reads them)",
+                f"{self._hidden:,}",
+                self._example,
+            )

@@ -1,7 +1,6 @@
 """`S3Objects` and `LocalFiles` give the bytes and listings of buckets and local folders, behind one face.
 
-What a read can meet, and what becomes of it:
-- a connection that breaks, a 5xx, a throttle: the read goes on where it stopped, with the same ETag;
+What a call can meet, and what becomes of it:
 - the object is gone, overwritten, or archived to Glacier: `ObjectFailure`, which costs that object only;
 - credentials or permissions don't suffice, the bucket isn't there, the region is wrong: one clear error.
 """
@@ -9,44 +8,21 @@ What a read can meet, and what becomes of it:
 import base64
 import glob
 import hashlib
-import io
-import logging
 import os
 import stat
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-import botocore.exceptions
-import urllib3.exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
-from penstock.io.backoff import delays
-from penstock.io.errors import (
-    AccessDenied,
-    NotFound,
-    OptionError,
-    PeerError,
-    PenstockError,
-    Unreachable,
-    without_traceback,
-)
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError
+from penstock.io.s3._list_page import take_contents
 from penstock.io.s3.origin import S3Object
 
-__all__ = ["LocalFiles", "ObjectFailure", "ObjectStream", "S3Objects", "SeekableObject"]
-
-_LOGGER = logging.getLogger(__name__)
-_TRIES = 8
-_BROKEN = (
-    botocore.exceptions.ConnectionError,
-    botocore.exceptions.HTTPClientError,
-    botocore.exceptions.IncompleteReadError,
-    botocore.exceptions.ResponseStreamingError,
-    urllib3.exceptions.HTTPError,
-    ConnectionError,
-)
+__all__ = ["LocalFiles", "ObjectFailure", "S3Objects"]
 
 
 class ObjectFailure(Exception):
@@ -100,22 +76,40 @@ class S3Objects:
                 "SSECustomerKeyMD5": base64.b64encode(digest).decode(),
             }
 
-    def list(self, bucket: str, prefix: str) -> Iterator[S3Object]:
-        """All objects whose key begins with `prefix`, in the order of their keys."""
+    def level(
+        self, bucket: str, prefix: str, start_after: str = ""
+    ) -> tuple[list[str], list[S3Object]] | None:
+        """The folders right behind `prefix`, and the objects beside them; None where they fill more than a page."""
+        page = self._list_page(**self._page_arguments(bucket, prefix, start_after), Delimiter="/")
+        if page.get("IsTruncated"):
+            return None
+        objects = [each for found in page.get("Contents", ()) if (each := _listed_object(bucket, found))]
+        return [each["Prefix"] for each in page.get("CommonPrefixes", ())], objects
 
-        def list_page(**arguments: Any) -> Any:
-            try:
-                return self._call("list_objects_v2", **arguments)
-            except (BotoCoreError, ClientError) as error:
-                raise self._explain(error, "ListBucket", bucket, prefix, "list") from error
+    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[S3Object]:
+        """All objects whose key begins with `prefix` and comes behind `start_after`, in the order of their keys.
 
-        for found in listed(list_page, Bucket=bucket, Prefix=prefix, **self._payer):
-            if found["Key"].endswith("/") and not found["Size"]:
-                continue  # what consoles show as a folder
-            yield S3Object(
-                bucket, found["Key"], int(found["Size"]), found["ETag"].strip('"'),
-                round(found["LastModified"].timestamp() * 1000),
-            )  # fmt: skip
+        A page at a time: memory does not grow with the listing.
+        """
+        arguments = self._page_arguments(bucket, prefix, start_after)
+        for found in listed(self._list_page, **arguments):
+            if each := _listed_object(bucket, found):
+                yield each
+
+    def _page_arguments(self, bucket: str, prefix: str, start_after: str) -> dict[str, Any]:
+        after = {"StartAfter": start_after} if start_after else {}
+        return {"Bucket": bucket, "Prefix": prefix, **after, **self._payer}
+
+    def _list_page(self, **arguments: Any) -> dict[str, Any]:
+        try:
+            events = self.session.client("s3").meta.events
+            events.register("before-parse.s3.ListObjectsV2", take_contents, unique_id="penstock-list-page")
+            page: dict[str, Any] = self._call("list_objects_v2", **arguments)
+        except (BotoCoreError, ClientError) as error:
+            raise self._explain(
+                error, "ListBucket", arguments["Bucket"], arguments["Prefix"], "list"
+            ) from error
+        return page
 
     def stat(self, bucket: str, key: str, version: str | None = None) -> S3Object:
         """One object by its name; raises `ObjectFailure` when it isn't there."""
@@ -201,6 +195,16 @@ class S3Objects:
         return explain(error, self.session, operation, resource, f"{verb} {where}")
 
 
+def _listed_object(bucket: str, found: dict[str, Any]) -> S3Object | None:
+    """An entry of a listing; None for what consoles show as a folder."""
+    key, size = found["Key"], int(found["Size"])
+    if key.endswith("/") and not size:
+        return None
+    return S3Object(
+        bucket, key, size, found["ETag"].strip('"'), round(found["LastModified"].timestamp() * 1000)
+    )
+
+
 def _code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
@@ -218,7 +222,15 @@ class LocalFiles:
     def __init__(self) -> None:
         self.stopping = threading.Event()
 
-    def list(self, bucket: str, prefix: str) -> Iterator[S3Object]:
+    @staticmethod
+    def full_prefix(path: str) -> str:
+        """What the full paths of the files that a path or glob names begin with, up to its last folder."""
+        literal = path if os.path.isdir(path) else path.partition("*")[0].partition("?")[0].partition("[")[0]
+        full = os.path.abspath(literal) if literal else os.getcwd()
+        folder = os.path.isdir(path) or literal.endswith("/") or not literal
+        return f"{full.rstrip('/')}/" if folder else full
+
+    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[S3Object]:
         """The files that a path or glob names; of a folder, all below it."""
         # First as it stands: a file's own name may hold what a glob has.
         paths = [prefix] if os.path.lexists(prefix) else sorted(glob.glob(prefix, recursive=True))
@@ -271,116 +283,3 @@ class _Bounded:
 
     def close(self) -> None:
         self._file.close()
-
-
-class ObjectStream:
-    """An object's bytes, one after another; goes on where it stopped when the connection breaks.
-
-    Args:
-        store: where the object is.
-        found: the object.
-        start: the first byte.
-        end: behind the last one; None for the object's end.
-
-    Attributes:
-        position: the next byte.
-        version: the object's version id, once something was read.
-    """
-
-    def __init__(
-        self, store: S3Objects | LocalFiles, found: S3Object, start: int = 0, end: int | None = None
-    ) -> None:
-        self._store = store
-        self._object = found
-        self._end = found.size if end is None else min(end, found.size)
-        self._body: Any = None
-        self.position = start
-        self.version = found.version
-
-    def read(self, size: int = 1 << 20, /) -> bytes:
-        """Up to `size` bytes; none at the end.
-
-        Raises:
-            ObjectFailure: the object is gone, or another one.
-            PenstockError: access denied, or S3 can't be reached.
-        """
-        if self.position >= self._end or not size:
-            return b""
-        waits = delays(0.2, 10.0)
-        for attempt in range(_TRIES):
-            try:
-                if self._body is None:
-                    end = None if self._end == self._object.size else self._end
-                    self._body, version = self._store.get(self._object, self.position, end)
-                    self.version = version or self.version
-                data: bytes = self._body.read(min(size, self._end - self.position))
-                if data:
-                    self.position += len(data)
-                    return data
-                failure: Exception = ConnectionError("the reply ended before the object did")
-            except _BROKEN as error:
-                failure = without_traceback(error)
-            except (Unreachable, PeerError) as error:
-                if isinstance(error, (AccessDenied, NotFound)):
-                    raise
-                failure = without_traceback(error)
-            self.close()
-            _LOGGER.debug("reading %s again from byte %d (%s)", self._object.url, self.position, failure)
-            if attempt < _TRIES - 1 and self._store.stopping.wait(next(waits)):
-                break
-        if isinstance(failure, PenstockError):
-            raise without_traceback(failure)
-        message = f"cannot read {self._object.url} beyond byte {self.position}: {type(failure).__name__}. Check the network."
-        raise Unreachable(message)
-
-    def close(self) -> None:
-        """Lets go of the connection; a later read opens another."""
-        if self._body is not None:
-            self._body.close()
-            self._body = None
-
-
-class SeekableObject(io.RawIOBase):
-    """An object as a file that can be sought in, a request for each stretch; for Parquet."""
-
-    def __init__(self, store: S3Objects | LocalFiles, found: S3Object) -> None:
-        self._store = store
-        self._object = found
-        self._position = 0
-        self.failure: Exception | None = None
-        """What broke the last read: Arrow passes on only its text."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Sets where the next read begins."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._object.size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Exactly `size` bytes, unless the end is nearer."""
-        end = self._object.size if size < 0 else min(self._position + size, self._object.size)
-        stream = ObjectStream(self._store, self._object, self._position, end)
-        parts = []
-        try:
-            while part := stream.read(8 << 20):
-                parts.append(part)
-        except (PenstockError, ObjectFailure) as error:
-            self.failure = without_traceback(error)
-            message = "the object cannot be read any more"
-            raise OSError(message) from error
-        finally:
-            stream.close()
-        self._position = stream.position
-        return b"".join(parts)

@@ -9,7 +9,7 @@ import re
 from penstock.io.errors import OptionError
 from penstock.io.options import option
 
-__all__ = ["FORMATS", "S3ReadOptions", "check_place"]
+__all__ = ["FORMATS", "S3ReadOptions", "check_place", "split_url"]
 
 FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro")
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
@@ -22,15 +22,24 @@ class S3ReadOptions:
     input: list[str] = option(
         [],
         help="What to read: s3://bucket/prefix, s3://bucket/logs/*.gz (*, ? and [ab] take slashes too), or paths "
-        "of local files and folders. Several: repeat, or separate by commas.",
+        "of local files and folders. Several: repeat, or separate by commas. In a key, write [[] for [ and \\, for a comma.",
     )
     input_manifest: str | None = option(
         None,
         help="File (path or s3://...) that lists objects instead: one URL a line, or JSON lines with bucket, key "
-        "and, if you want a certain one, version.",
+        "and, if you want a certain one, version; or the manifest.json of an S3 Inventory in Parquet.",
     )
     exclude_pattern: str | None = option(
         None, help="Regular expression; keys (paths) in which it is found are not read."
+    )
+    include_hidden: bool = option(
+        False,
+        help="Read also what Spark, Hadoop, Delta and Iceberg keep for themselves: names with . or _ in front (not _day=1), "
+        "x_$folder$, Iceberg's metadata. What --input or a list names itself is always read.",
+    )
+    start_after: str | None = option(
+        None,
+        help="Begin each listing of a bucket behind this key; where keys are in order of time, what is older is not listed.",
     )
     from_time: str | None = option(
         None,
@@ -136,6 +145,14 @@ class S3ReadOptions:
             raise OptionError(message) from None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
         return round(moment.timestamp() * 1000)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`; for a path, an empty bucket and the path."""
+    if url.startswith("s3://"):
+        bucket, _, key = url[5:].partition("/")
+        return bucket, key
+    return "", url.removeprefix("file://")
 
 
 def check_place(flag: str, url: str) -> None:

@@ -34,6 +34,7 @@ class S3Object:
         etag: the ETag without quotes; of a local file, its size and time of change.
         modified_ms: when it was last modified, in milliseconds since 1970.
         version: its version id, where the input manifest named one.
+        failure: why it can't be read, as kind and reason, where that was found before its turn.
     """
 
     bucket: str
@@ -42,6 +43,7 @@ class S3Object:
     etag: str
     modified_ms: int
     version: str | None = None
+    failure: tuple[str, str] | None = None
 
     @property
     def url(self) -> str:

@@ -2,8 +2,7 @@
 
 from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.s3._selection import literal_prefix
-from penstock.io.s3.listing import split_url
-from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions, split_url
 
 __all__ = ["read_statements"]
 

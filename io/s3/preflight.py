@@ -8,9 +8,9 @@ from penstock.io.errors import NotFound
 from penstock.io.preflight.iam import Statement, narrowed
 from penstock.io.preflight.trials import Finding, Trial, fine, not_tried, writable
 from penstock.io.s3._selection import literal_prefix
-from penstock.io.s3.listing import Stores, split_url
+from penstock.io.s3.listing import Stores
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
-from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.options import S3ReadOptions, split_url
 from penstock.io.s3.origin import S3Object
 from penstock.io.s3.policy import read_statements
 

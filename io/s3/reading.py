@@ -9,6 +9,8 @@ overwritten costs that object only: what came before is delivered, and one dead 
 | compressed data or an array cut short, or corrupt | what stands before it, then a dead letter `DamagedObject` |
 | Parquet or Avro cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
 | deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
+| a zip or tar archive, ORC, UTF-16, gzip in gzip, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
+| lines of which not one of the first 100 can be decoded | a dead letter `UndecodableLines`; not finished |
 | anything else that a library raises over the bytes | a dead letter `UnreadableObject`; not finished |
 | a value without a right form in JSON | a dead letter `UnreadableValue` for its row |
 | a line that is no record | its own dead letter, from the decoder |
@@ -17,18 +19,21 @@ overwritten costs that object only: what came before is delivered, and one dead 
 
 import itertools
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from penstock.io.errors import PenstockError
 from penstock.io.s3.formats import _avro, _parquet
-from penstock.io.s3.formats._compression import BLOCK, Damaged, blocks, detect
+from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
 from penstock.io.s3.formats._layouts import Layout, layout_of_lines
 from penstock.io.s3.formats._lines import Piece, read_lines, read_part
-from penstock.io.s3.objects import LocalFiles, ObjectFailure, ObjectStream, S3Objects, SeekableObject
+from penstock.io.s3.formats._recognise import looks_like, unreadable
+from penstock.io.s3.objects import ObjectFailure
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import MIN_SPLIT_BYTES, S3Object, S3Record, WorkUnit
+from penstock.io.s3.streams import ObjectStream, SeekableObject, Store
 from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.decode import Decoder
 
 __all__ = ["UnitReader", "plan"]
 
@@ -36,9 +41,13 @@ _LOGGER = logging.getLogger(__name__)
 _HEAD = 64 << 10
 _LOOK_FOR_RECORDS = 4 << 10
 _LINE_START = 64
+_FIRST_LINES = 100
+_UNDECODABLE = "UndecodableLines"
+_FEW_LINES = 10
+"""Of an object with fewer lines, each line that can't be decoded is a letter, which can be replayed."""
 
 
-def plan(found: S3Object, options: S3ReadOptions, store: S3Objects | LocalFiles) -> list[WorkUnit]:
+def plan(found: S3Object, options: S3ReadOptions, store: Store) -> list[WorkUnit]:
     """The parts in which an object is read: one, unless it is large and its format allows more.
 
     What can't be looked at now is one part: reading it says why.
@@ -75,6 +84,7 @@ class UnitReader:
         options: how.
         store: where it is.
         layouts: of files whose rows are events of another peer.
+        decoder: makes what lines will be decoded with: an object of another format is one letter then, not one per line.
 
     Attributes:
         finished: whether, after the last piece, the unit is done with for good.
@@ -84,14 +94,16 @@ class UnitReader:
         self,
         unit: WorkUnit,
         options: S3ReadOptions,
-        store: S3Objects | LocalFiles,
+        store: Store,
         layouts: Sequence[Layout] = (),
+        decoder: Callable[[], Decoder] | None = None,
     ) -> None:
         self.unit = unit
         self.finished = False
         self._options = options
         self._store = store
         self._layouts = layouts
+        self._decoder = decoder
         self._stream: ObjectStream | None = None
         self._origin = self._record("line", unit.object.version)
         self._next = 0
@@ -122,7 +134,7 @@ class UnitReader:
             self.finished = True
         except Damaged as error:
             self.finished = True
-            yield [], [self._letter("DamagedObject", str(error))]
+            yield [], [self._letter(error.kind, str(error))]
         except ObjectFailure as failure:
             yield [], [self._letter(failure.kind, failure.reason)]
         except PenstockError:
@@ -141,11 +153,15 @@ class UnitReader:
 
     def _read(self) -> Iterator[Piece]:
         unit, options, found = self.unit, self._options, self.unit.object
+        if found.failure is not None:
+            raise ObjectFailure(*found.failure)
         if unit.format == "lines" and unit.of > 1:
             yield from self._read_part()
             return
         stream = self._stream = ObjectStream(self._store, found)
         head = _fill(stream, _HEAD)
+        if what := unreadable(head):
+            raise Unsupported(what)
         form = unit.format or _form(head, options.format)
         self._form = f"the object, read as {form},"
         self._origin = self._record("line", stream.version)
@@ -173,7 +189,12 @@ class UnitReader:
         content = itertools.chain([first], content)
         if first.startswith((_parquet.MAGIC, _avro.MAGIC)):
             message = "a Parquet or Avro file that was compressed again: decompress it first"
-            raise Damaged(message)
+            raise Unsupported(message)
+        if (inner := detect(first)) != "none":
+            message = f"the object was compressed twice, with {inner} inside: decompress it once"
+            raise Unsupported(message)
+        if what := unreadable(first):
+            raise Unsupported(what)
         if self._options.format == "auto":
             form = _text_form(first)
         if form == "lines":
@@ -196,7 +217,33 @@ class UnitReader:
 
     def _archived(self, head: bytes, pieces: Iterator[Piece]) -> Iterator[Piece]:
         layout = layout_of_lines(self._layouts, head)
-        return pieces if layout is None else layout.events_of_lines(pieces)
+        return self._decodable(pieces) if layout is None else layout.events_of_lines(pieces)
+
+    def _decodable(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The pieces; none of them where not one of the first lines can be decoded: that is another format."""
+        if self._decoder is None:
+            yield from pieces
+            return
+        decoder = self._decoder()
+        held: list[Piece] = []
+        tried: list[bytes] = []
+        for piece in pieces:
+            held.append(piece)
+            for line in piece[0][: _FIRST_LINES - len(tried)]:
+                tried.append(line.data)
+                if not decoder.decode([Event(line.data, line.origin, line.index)])[1]:
+                    yield from held
+                    yield from pieces
+                    return
+            if len(tried) >= _FIRST_LINES:
+                break
+        if len(tried) < _FEW_LINES:  # each is a letter of its own
+            yield from held
+            return
+        reason = (
+            f"none of the first {len(tried)} lines can be decoded, so nothing is read: it {looks_like(tried)}"
+        )
+        raise ObjectFailure(_UNDECODABLE, reason)
 
     def _read_parquet(self, version: str | None) -> Iterator[Piece]:
         unit = self.unit

@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import pickle
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -37,16 +37,17 @@ from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.io.s3.units.claims import Claims
 from penstock.io.s3.units.finish import UnitsReceipt
+from penstock.io.s3.units.listed import Listed
 from penstock.io.s3.units.manifest import Finished, unit_id
+from penstock.io.s3.units.read_ahead import ReadAhead
 from penstock.io.s3.units.tally import Tally
 from penstock.io.s3.units.throttle import Throttle
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
+from penstock.transforms.decode import Decoder
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 
 __all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
-
-_PACKED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Settings:
     folder: str
     rate: float
     layouts: tuple[Layout, ...]
+    decoder: Callable[[], Decoder] | None
 
     @property
     def stores(self) -> Stores:
@@ -63,6 +65,12 @@ class _Settings:
         key = hashlib.sha256(pickle.dumps((options, aws))).hexdigest()[:16]
         stores: Stores = LIVE.share(f"s3 stores {key}", lambda: Stores(options, aws, LIVE.stopping))
         return stores
+
+    @property
+    def ahead(self) -> ReadAhead:
+        stores = self.stores
+        ahead: ReadAhead = LIVE.share(f"s3 read ahead {id(stores)}", lambda: ReadAhead(stores.of))
+        return ahead
 
     @property
     def tally(self) -> Tally:
@@ -90,6 +98,8 @@ class ReadFromS3(beam.PTransform):
         folder: where progress is told; empty for nowhere.
         rate: events a second in each process; 0 for no limit.
         layouts: of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
+        decoder: makes what the lines are decoded with behind this step; an object none of whose first 100 lines can be
+            decoded is then one dead letter instead of one per line.
         claims: a file of units that other processes take from too (`plan_units` makes them); then no `objects`.
 
     Unit of parallelism: an object, or a part of a large one (`split_bytes`).
@@ -105,7 +115,7 @@ class ReadFromS3(beam.PTransform):
 
     def __init__(
         self,
-        objects: Sequence[S3Object],
+        objects: Iterable[S3Object] | Listed,
         options: S3ReadOptions,
         aws: AwsOptions,
         *,
@@ -113,15 +123,18 @@ class ReadFromS3(beam.PTransform):
         folder: str = "",
         rate: float = 0.0,
         layouts: Sequence[Layout] = (),
+        decoder: Callable[[], Decoder] | None = None,
         claims: str | None = None,
     ) -> None:
         super().__init__()
-        todo = _in_order(objects, finished or Finished())
-        self._packed = [
-            zlib.compress(pickle.dumps(todo[at : at + _PACKED]), 1) for at in range(0, len(todo), _PACKED)
-        ]
+        listed = objects if isinstance(objects, Listed) else Listed(objects)
+        done = finished or Finished()
+        packs = (
+            [(each, done.parts(each)) for each in pack if not done.whole(each)] for pack in listed.packs()
+        )
+        self._packed = [zlib.compress(pickle.dumps(pack), 1) for pack in packs if pack]
         self._claims = claims
-        self._settings = _Settings(options, aws, folder, rate, tuple(layouts))
+        self._settings = _Settings(options, aws, folder, rate, tuple(layouts), decoder)
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._settings.options, self._settings.aws)
@@ -135,28 +148,24 @@ class ReadFromS3(beam.PTransform):
                 | "Spread" >> beam.Reshuffle()
             )
         else:
-            units = begin | beam.Create([self._claims], reshuffle=False) | "Claim" >> beam.ParDo(_ClaimDoFn())
+            create = beam.Create([self._claims], reshuffle=False)
+            units = begin | create | "Claim" >> beam.ParDo(_ClaimDoFn(self._settings))
         return units | "Read" >> beam.ParDo(_ReadDoFn(self._settings))
 
 
 def plan_units(
-    objects: Sequence[S3Object], options: S3ReadOptions, stores: Stores, finished: Finished
+    objects: Listed, options: S3ReadOptions, stores: Stores, finished: Finished
 ) -> Iterator[WorkUnit]:
-    """The units that are left to read, in the order in which they should be; ends early when the job is stopping.
+    """The units that are left to read, large ones first; ends early when the job is stopping.
 
     Raises:
         PenstockError: what concerns more than one object.
     """
-    for found, done in _in_order(objects, finished):
+    for found in objects:
         if LIVE.stopping.is_set():
             return
-        yield from _left(found, done, options, stores)
-
-
-def _in_order(objects: Sequence[S3Object], finished: Finished) -> list[tuple[S3Object, frozenset[str]]]:
-    """What isn't finished, and which parts of it are. Largest first: none begins one when the others are done."""
-    todo = sorted((each for each in objects if not finished.whole(each)), key=lambda each: -each.size)
-    return [(each, finished.parts(each)) for each in todo]
+        if not finished.whole(found):
+            yield from _left(found, finished.parts(found), options, stores)
 
 
 def _left(
@@ -184,10 +193,14 @@ class _PlanDoFn(beam.DoFn):
 
 
 class _ClaimDoFn(beam.DoFn):
+    def __init__(self, settings: _Settings) -> None:
+        self._settings = settings
+
     def process(self, path: str) -> Iterator[WorkUnit]:
         with contextlib.closing(Claims(path)) as claims:
-            while not LIVE.stopping.is_set() and (unit := claims.take()) is not None:
-                yield unit
+            yield from self._settings.ahead.units(
+                lambda: None if LIVE.stopping.is_set() else claims.take(),
+            )
 
 
 class _ReadDoFn(beam.DoFn):
@@ -209,7 +222,8 @@ class _ReadDoFn(beam.DoFn):
             return
         settings = self._settings
         options, tally, throttle = settings.options, settings.tally, settings.throttle
-        reader = UnitReader(unit, options, settings.stores.of(unit.object.bucket), settings.layouts)
+        store = settings.ahead.store_of(unit.object)
+        reader = UnitReader(unit, options, store, settings.layouts, settings.decoder)
         told = 0
         try:
             for events, letters in reader.pieces():

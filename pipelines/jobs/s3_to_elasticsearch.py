@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
-from penstock.io.s3.estimate import estimate
+from penstock.io.s3.units.estimate import estimate
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.progress import Workload, duration_text, size_text
 from penstock.pipelines.run.batch import BatchJobOptions
@@ -63,7 +64,7 @@ class _Backfill:
             self._source = dataclasses.replace(self._source, split_bytes=_WHOLE)
         self._aws = line.get(AwsOptions)
         self.options = line.get(BatchJobOptions)
-        self._todo: list[s3.S3Object] = []
+        self._todo = s3.Listed()
         self._finished = s3.Finished()
 
     @functools.cached_property
@@ -73,14 +74,23 @@ class _Backfill:
     def prepare(self) -> Workload | None:
         """Lists what is to be read, and looks at the peers."""
         source, stores = self._source, self._stores
-        listed = s3.list_objects(source, stores)
         if source.manifest:
             manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
             self._finished = s3.Finished(manifest.read())
-        self._todo = todo = [each for each in listed if not self._finished.whole(each)]
-        work = Workload(len(todo), sum(each.size for each in todo), len(listed) - len(todo))
+        done_before = 0
+
+        def left() -> Iterator[s3.S3Object]:
+            nonlocal done_before
+            for each in s3.list_objects(source, stores):
+                if self._finished.whole(each):
+                    done_before += 1
+                else:
+                    yield each
+
+        self._todo = todo = s3.Listed(left())
+        work = Workload(todo.count, todo.bytes, done_before)
         if self.options.dry_run:
-            _show(todo, work, source, stores)
+            _show(todo, work, source, stores, self._line.get(DecodeOptions))
             return None
         JOB.require_quick(self._line)
         elasticsearch.prepare(self._sink)
@@ -102,6 +112,7 @@ class _Backfill:
             folder=folder,
             rate=source.max_events_per_second / job.workers,
             layouts=(archive.LAYOUT,),
+            decoder=self._line.get(DecodeOptions).decoder,
             claims=str(claims) if claims else None,
         )
         steps: list[Step] = [
@@ -121,23 +132,33 @@ class _Backfill:
         connect(pipeline, steps)
 
 
-def _show(todo: list[s3.S3Object], work: Workload, source: s3.S3ReadOptions, stores: s3.Stores) -> None:
+def _show(
+    todo: s3.Listed, work: Workload, source: s3.S3ReadOptions, stores: s3.Stores, decode: DecodeOptions
+) -> None:
     """What a dry run prints: the objects, and what they come to."""
     out = sys.stdout.write
-    for each in todo[:_SHOWN]:
+    for each in todo.first[:_SHOWN]:
         out(f"{each.size:>16,}  {each.url}\n")
-    if len(todo) > _SHOWN:
-        out(f"{'...':>16}  and {len(todo) - _SHOWN:,} more\n")
-    found = estimate(todo, source, stores, (archive.LAYOUT,))
+    if todo.count > _SHOWN:
+        out(f"{'...':>16}  and {todo.count - _SHOWN:,} more\n")
+    found = estimate(todo, source, stores, (archive.LAYOUT,), decode.decoder)
     out(
         f"objects: {found.objects:,} to read, {work.done_before:,} finished before\nbytes: {size_text(found.bytes)}\n"
     )
+    for url, reason in found.odd:
+        out(f"not readable: {url}: {reason}\n")
     if found.events is None:
         out("events: not known, no object could be sampled\n")
         return
     rate = source.max_events_per_second or _ASSUMED_RATE
+    seconds = max(found.events / rate, found.requests_s)
     out(f"events: about {found.events:,} (from {found.sampled} objects sampled)\n")
-    out(f"time: about {duration_text(found.events / rate)} at {rate:,.0f} events a second\n")
+    out(f"time: about {duration_text(seconds)} at {rate:,.0f} events a second")
+    out(
+        f", of which {duration_text(found.requests_s)} are requests\n"
+        if found.requests_s > seconds / 2
+        else "\n"
+    )
 
 
 JOB = BatchJob(

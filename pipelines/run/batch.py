@@ -126,17 +126,19 @@ def run_batch(
             if work is None:
                 return 0
             pipeline = beam.Pipeline(runner=runner, options=options)
-            batch.build(pipeline, folder, None if workers is None else workers.claims)
+            claims = claims_file(Path(folder)) if is_in_memory(place.runner) else None
+            batch.build(pipeline, folder, claims)
             watch.start()
             kind = "log" if job.log_format == "json" and job.progress == "auto" else job.progress
             display = Display(Path(folder), work, kind)
             display.start()
             try:
                 with shown(name, job, pipeline, place.runner, progress=display.progress):
+                    if claims is not None:
+                        batch.share(claims)
                     if workers is None:
                         counters = _run(pipeline)
                     else:
-                        batch.share(workers.claims)
                         workers.go()
                         counters = workers.wait()
             finally:
@@ -239,7 +241,9 @@ def _finish(
         f"  refused      {refused:>14,}" + (f"   kept in {job.dead_letter_url(name)}" if refused else ""),
     ]
     if incomplete:
-        lines.append(f"  incomplete   {incomplete:>14,}   objects gone, changed or archived meanwhile")
+        lines.append(
+            f"  incomplete   {incomplete:>14,}   objects gone, changed, archived or of another format"
+        )
     tell(
         "\n".join(lines),
         objects=work.objects,

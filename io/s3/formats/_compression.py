@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from backports import zstd
 from isal import igzip_lib
 
-__all__ = ["BLOCK", "XZ_MEMORY", "Damaged", "Reader", "blocks", "detect"]
+__all__ = ["BLOCK", "XZ_MEMORY", "Damaged", "Reader", "Unsupported", "blocks", "detect"]
 
 BLOCK = 1 << 20
 """Bytes of a block at most: about what one batch of events takes."""
@@ -38,7 +38,15 @@ _MAGIC = (
 
 
 class Damaged(ValueError):
-    """The bytes are cut short or corrupt; the text says how, and after how much."""
+    """The bytes are cut short or corrupt; the text says how, and after how much. `kind` is the word for its dead letter."""
+
+    kind = "DamagedObject"
+
+
+class Unsupported(Damaged):
+    """The bytes are something else than what is read here; the text says what, and what to do."""
+
+    kind = "UnsupportedFormat"
 
 
 class Reader(Protocol):

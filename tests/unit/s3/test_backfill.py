@@ -16,12 +16,13 @@ from penstock.io.s3 import (
     AddObjectProperties,
     Finished,
     FinishUnits,
+    Listed,
     ReadFromS3,
     Stores,
     list_objects,
 )
-from penstock.io.s3.estimate import estimate
 from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.units.estimate import estimate
 from penstock.io.s3.units.finish import UnitsReceipt, _FinishDoFn
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.io.s3.units.tally import Counts, read_counts
@@ -149,7 +150,7 @@ def test_the_throttle_keeps_its_rate():
 def test_an_estimate_is_near_the_truth(folder):
     options = S3ReadOptions(input=[str(folder)])
     stores = Stores(options, AWS, LIVE.stopping)
-    found = estimate(list_objects(options, stores), options, stores)
+    found = estimate(Listed(list_objects(options, stores)), options, stores)
     assert found.objects == 5
     assert found.events == 500
 
@@ -165,6 +166,20 @@ def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypa
     assert code == 0
     assert "objects: 3 to read, 0 finished before" in out
     assert "events: about 300 (from 3 objects sampled)" in out
+
+
+def test_a_dry_run_names_what_can_t_be_read(folder, capsys, monkeypatch):
+    monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
+    (folder / "a.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert (
+        s3_to_elasticsearch.JOB.main(["--input", f"{folder}/a.zip", "--dry_run", "--hosts", "127.0.0.1:9"])
+        == 0
+    )
+    out, _ = capsys.readouterr()
+    assert (
+        f"not readable: {folder}/a.zip: the object is a zip archive, which is not read: unpack it first"
+        in out
+    )
 
 
 def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):

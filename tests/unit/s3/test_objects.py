@@ -7,85 +7,16 @@ import io
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied, NotFound, OptionError, Unreachable
-from penstock.io.s3.listing import Stores, list_objects
-from penstock.io.s3.objects import ObjectFailure, ObjectStream, S3Objects, SeekableObject
+from penstock.io.s3.objects import ObjectFailure, S3Objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
+from penstock.io.s3.streams import ObjectStream, SeekableObject
 from penstock.io.s3.units.manifest import Finished, is_last_part, object_id, open_manifest, unit_id
-
-BUCKET = "lake-of-tests"
-
-
-@pytest.fixture
-def s3():
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-
-
-@pytest.fixture
-def store(s3):
-    return S3Objects(AwsOptions(access_key="a", secret_key="b"))
-
-
-def listed(*inputs, **options):
-    settings = S3ReadOptions(input=list(inputs), **options)
-    import threading
-
-    stores = Stores(settings, AwsOptions(access_key="a", secret_key="b"), threading.Event())
-    return list_objects(settings, stores)
-
-
-def test_listing_with_globs_over_many_pages(s3):
-    for number in range(1100):
-        s3.put_object(Bucket=BUCKET, Key=f"logs/{number:04d}.{'gz' if number % 2 else 'txt'}", Body=b"x")
-    s3.put_object(Bucket=BUCKET, Key="logs/folder/", Body=b"")
-    found = listed(f"s3://{BUCKET}/logs/*.gz", f"s3://{BUCKET}/logs/0001", exclude_pattern="0003")
-    assert len(found) == 549
-    assert len({each.key for each in found}) == 549
-    assert found[0].size == 1
-    assert found[0].url == f"s3://{BUCKET}/logs/0001.gz"
-
-
-def test_a_local_name_is_taken_as_it_stands_before_it_is_a_glob(tmp_path):
-    for name in ("log[1].json", "log1.json", "log2.json", "deep/log3.json"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("{}\n")
-
-    def names(pattern):
-        return [each.key.removeprefix(f"{tmp_path}/") for each in listed(f"{tmp_path}/{pattern}")]
-
-    assert names("log[1].json") == ["log[1].json"]
-    assert names("log[12].json") == ["log1.json", "log2.json"]
-    assert names("**/log3.json") == ["deep/log3.json"]
-    assert len(names("")) == 4
-
-
-def test_an_input_manifest_names_objects_and_versions(s3, tmp_path):
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    first = s3.put_object(Bucket=BUCKET, Key="a", Body=b"first\n")["VersionId"]
-    s3.put_object(Bucket=BUCKET, Key="a", Body=b"second\n")
-    manifest = tmp_path / "list"
-    manifest.write_text(
-        f'# what to read\ns3://{BUCKET}/a\n\n{{"bucket":"{BUCKET}","key":"a","version":"{first}"}}\n'
-    )
-    found = listed(input_manifest=str(manifest))
-    texts = []
-    for each in found:
-        reader = UnitReader(WorkUnit(each), S3ReadOptions(input=["x"]), S3Objects(AwsOptions()))
-        for events, _ in reader.pieces():
-            texts += [(event.data, event.origin.version is not None) for event in events]
-    assert texts == [(b"second", True), (b"first", True)]
-    manifest.write_text(f"s3://{BUCKET}/not-there\n")
-    with pytest.raises(NotFound, match="line 1"):
-        listed(input_manifest=str(manifest))
+from tests.unit.s3.conftest import BUCKET
 
 
 def test_overwritten_and_deleted_objects_are_told_apart(s3, store):

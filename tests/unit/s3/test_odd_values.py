@@ -12,31 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.io.s3.formats import _avro_blocks, _parquet
-from penstock.io.s3.objects import LocalFiles
-from penstock.io.s3.options import S3ReadOptions
-from penstock.io.s3.origin import WorkUnit
-from penstock.io.s3.reading import UnitReader
 
 UTC = datetime.UTC
 MOMENT = datetime.datetime(2026, 11, 22, 6, 0, 0, 123456, UTC)
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Reads a file of these bytes: documents, letters as (error, reason), and the reader."""
-
-    def run(content, **options):
-        path = tmp_path / "object"
-        path.write_bytes(content)
-        store = LocalFiles()
-        reader = UnitReader(WorkUnit(store.stat("", str(path))), S3ReadOptions(input=["x"], **options), store)
-        documents, letters = [], []
-        for events, refused in reader.pieces():
-            documents += [orjson.loads(event.data) for event in events]
-            letters += [(letter.error, letter.reason) for letter in refused]
-        return documents, letters, reader
-
-    return run
 
 
 def avro(kind, *values, codec="null"):

@@ -191,7 +191,6 @@ def test_avro_in_parts(tmp_path, codec):
         (json.dumps(ROWS).encode()[:-2000], 2500),
         (json.dumps({"Records": ROWS}).encode()[:-2000], 2500),
         (b'{"Records": 5}', None),
-        (gzip.compress(parquet(FLAT)), 0),
     ],
     ids=[
         "gzip",
@@ -202,7 +201,6 @@ def test_avro_in_parts(tmp_path, codec):
         "array",
         "records",
         "no records",
-        "parquet in gzip",
     ],
 )
 def test_damaged_objects_give_what_is_good_and_one_letter(tmp_path, content, good):

@@ -1,0 +1,208 @@
+"""`objects_of_list` reads `--input_manifest`: a list of the objects that are to be read.
+
+| what it is | known by |
+|---|---|
+| a line for each object: its URL, or JSON with bucket, key and, if a certain one is meant, version | nothing else fits |
+| an S3 Inventory in Parquet | its `manifest.json`, or a file of it with the columns `bucket` and `key` |
+
+Each object of a list is looked up (HEAD), several at a time, in the order of the list; an inventory says already what a
+HEAD would. An object that isn't there any more is not the end: it is read as a letter that says so.
+"""
+
+import concurrent.futures
+import datetime
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.io.errors import NotFound, OptionError
+from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
+from penstock.io.s3.options import split_url
+from penstock.io.s3.origin import S3Object
+from penstock.io.s3.streams import ObjectStream, SeekableObject
+
+__all__ = ["objects_of_list"]
+
+_LOOKUPS = 8
+"""HEADs under way at the same time: what the client keeps connections for."""
+_MAX_INVENTORY_BYTES = 64 << 20
+_HEAD = 64 << 10
+
+Store = S3Objects | LocalFiles
+Named = tuple[str, str, str | None]
+"""Bucket, key and version."""
+
+
+def objects_of_list(url: str, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+    """The objects that the list at `url` names, in its order.
+
+    Args:
+        url: of the list.
+        store_of: gives the store of a bucket.
+
+    Raises:
+        PenstockError: the list can't be read, or a line of it is neither a URL nor JSON.
+    """
+    bucket, key = split_url(url)
+    store = store_of(bucket)
+    try:
+        found = store.stat(bucket, key)
+        stream = ObjectStream(store, found)
+        head = stream.read(_HEAD)
+        if head.startswith(b"PAR1"):
+            stream.close()
+            yield from _inventory_rows(url, SeekableObject(store, found), store_of)
+        elif (inventory := _inventory(url, head, stream)) is not None:
+            yield from _inventory_files(url, inventory, store_of)
+        else:
+            yield from _looked_up(_names(url, _lines(head, stream)), store_of)
+        stream.close()
+    except ObjectFailure as failure:
+        message = f"--input_manifest {url}: {failure.reason}."
+        raise NotFound(message) from failure
+
+
+# -- lines ---------------------------------------------------------------------------------------------
+
+
+def _lines(head: bytes, stream: ObjectStream) -> Iterator[str]:
+    carry = b""
+    for block in itertools.chain([head], iter(stream.read, b"")):
+        *lines, carry = (carry + block).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    yield carry.decode(errors="replace")
+
+
+def _names(url: str, lines: Iterator[str]) -> Iterator[Named]:
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("\ufeff")
+        if not text or text.startswith("#"):
+            continue
+        if not text.startswith("{"):
+            yield *split_url(text), None
+            continue
+        try:
+            entry = json.loads(text)
+            yield str(entry["bucket"]), str(entry["key"]), entry.get("version")
+        except (ValueError, KeyError, TypeError):
+            message = f"--input_manifest {url}, line {number}: neither a URL nor JSON with bucket and key."
+            raise OptionError(message) from None
+
+
+def _looked_up(names: Iterator[Named], store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+    """The objects of these names, several looked up at a time; what isn't there carries its failure along."""
+    waiting: deque[concurrent.futures.Future[S3Object]] = deque()
+    with concurrent.futures.ThreadPoolExecutor(_LOOKUPS, "s3-head") as pool:
+        try:
+            for name in names:
+                waiting.append(pool.submit(_look_up, name, store_of(name[0])))
+                if len(waiting) > 4 * _LOOKUPS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+def _look_up(name: Named, store: Store) -> S3Object:
+    bucket, key, version = name
+    try:
+        return store.stat(bucket, key, version)
+    except ObjectFailure as failure:
+        return S3Object(bucket, key, 0, "", 0, version, (failure.kind, failure.reason))
+    except OptionError as error:  # a folder
+        if bucket:
+            raise
+        return S3Object(bucket, key, 0, "", 0, version, ("ObjectDeleted", str(error)))
+
+
+# -- S3 Inventory --------------------------------------------------------------------------------------
+
+
+def _inventory(url: str, head: bytes, stream: ObjectStream) -> dict[str, Any] | None:
+    """The `manifest.json` of an inventory; None for anything else."""
+    if not head.lstrip().startswith(b"{") or b'"fileFormat"' not in head:
+        return None
+    text = head
+    while len(text) < _MAX_INVENTORY_BYTES and (more := stream.read()):
+        text += more
+    try:
+        made = json.loads(text)
+        form, files = made["fileFormat"], made["files"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if form != "Parquet":
+        message = (
+            f"--input_manifest {url}: an S3 Inventory in {form} ({len(files)} files), which is not read. "
+            "Have it made in Parquet."
+        )
+        raise OptionError(message)
+    return made  # type: ignore[no-any-return]
+
+
+def _inventory_files(
+    url: str, inventory: dict[str, Any], store_of: Callable[[str], Store]
+) -> Iterator[S3Object]:
+    bucket = str(inventory.get("destinationBucket", "")).rpartition(":")[2]
+    own, own_key = split_url(url)
+    for each in inventory["files"]:
+        key = str(each["key"])
+        if own:
+            store = store_of(bucket or own)
+            found = store.stat(bucket or own, key)
+        else:  # a copy of it: the files stand beside it
+            store = store_of("")
+            found = store.stat("", f"{own_key.rpartition('/')[0] or '.'}/{key.rpartition('/')[2]}")
+        yield from _inventory_rows(found.url, SeekableObject(store, found), store_of)
+
+
+def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+    """The objects that a Parquet file of an inventory lists: the latest versions, without markers of deletion."""
+    try:
+        parquet = pq.ParquetFile(pa.PythonFile(file, "r"), pre_buffer=False)
+        names = set(parquet.schema_arrow.names)
+        if not {"bucket", "key"} <= names:
+            message = f"--input_manifest {url}: a Parquet file without the columns bucket and key."
+            raise OptionError(message)
+        columns = [name for name in _COLUMNS if name in names]
+        for batch in parquet.iter_batches(batch_size=1000, columns=columns, use_threads=False):
+            yield from _objects_of_rows(batch.to_pylist(), store_of)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        message = (
+            f"--input_manifest {url}: the inventory can't be read ({' '.join(str(error).split())[:200]})."
+        )
+        raise OptionError(message) from error
+
+
+_COLUMNS = (
+    "bucket",
+    "key",
+    "version_id",
+    "is_latest",
+    "is_delete_marker",
+    "size",
+    "last_modified_date",
+    "e_tag",
+)
+
+
+def _objects_of_rows(rows: list[dict[str, Any]], store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+    unknown: list[Named] = []
+    for row in rows:
+        if row.get("is_delete_marker") or row.get("is_latest") is False:
+            continue
+        size, etag, modified = row.get("size"), row.get("e_tag"), row.get("last_modified_date")
+        if size is None or not etag or modified is None:
+            unknown.append((row["bucket"], row["key"], None))
+            continue
+        if isinstance(modified, datetime.datetime):
+            modified = round(modified.replace(tzinfo=modified.tzinfo or datetime.UTC).timestamp() * 1000)
+        yield S3Object(row["bucket"], row["key"], int(size), str(etag).strip('"'), int(modified))
+    yield from _looked_up(iter(unknown), store_of)

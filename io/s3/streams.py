@@ -1,0 +1,161 @@
+"""`ObjectStream` and `SeekableObject` give an object's bytes, and go on where a broken connection stopped them.
+
+A connection that breaks, a 5xx and a throttle are tried again from the next byte on, with the same ETag: so an object that
+was overwritten meanwhile is never read half old, half new.
+"""
+
+import io
+import logging
+import os
+import threading
+from typing import Any, Protocol
+
+import botocore.exceptions
+import urllib3.exceptions
+
+from penstock.io.backoff import delays
+from penstock.io.errors import (
+    AccessDenied,
+    NotFound,
+    PeerError,
+    PenstockError,
+    Unreachable,
+    without_traceback,
+)
+from penstock.io.s3.objects import ObjectFailure
+from penstock.io.s3.origin import S3Object
+
+__all__ = ["ObjectStream", "SeekableObject", "Store"]
+
+_LOGGER = logging.getLogger(__name__)
+_TRIES = 8
+_BROKEN = (
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+    botocore.exceptions.ResponseStreamingError,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+)
+
+
+class Store(Protocol):
+    """Where an object's bytes come from."""
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when the job stops."""
+
+    def get(self, found: S3Object, start: int, end: int | None) -> tuple[Any, str | None]:
+        """The body from `start` to before `end`, and the version id it has."""
+
+
+class ObjectStream:
+    """An object's bytes, one after another; goes on where it stopped when the connection breaks.
+
+    Args:
+        store: where the object is.
+        found: the object.
+        start: the first byte.
+        end: behind the last one; None for the object's end.
+
+    Attributes:
+        position: the next byte.
+        version: the object's version id, once something was read.
+    """
+
+    def __init__(self, store: Store, found: S3Object, start: int = 0, end: int | None = None) -> None:
+        self._store = store
+        self._object = found
+        self._end = found.size if end is None else min(end, found.size)
+        self._body: Any = None
+        self.position = start
+        self.version = found.version
+
+    def read(self, size: int = 1 << 20, /) -> bytes:
+        """Up to `size` bytes; none at the end.
+
+        Raises:
+            ObjectFailure: the object is gone, or another one.
+            PenstockError: access denied, or S3 can't be reached.
+        """
+        if self.position >= self._end or not size:
+            return b""
+        waits = delays(0.2, 10.0)
+        for attempt in range(_TRIES):
+            try:
+                if self._body is None:
+                    end = None if self._end == self._object.size else self._end
+                    self._body, version = self._store.get(self._object, self.position, end)
+                    self.version = version or self.version
+                data: bytes = self._body.read(min(size, self._end - self.position))
+                if data:
+                    self.position += len(data)
+                    return data
+                failure: Exception = ConnectionError("the reply ended before the object did")
+            except _BROKEN as error:
+                failure = without_traceback(error)
+            except (Unreachable, PeerError) as error:
+                if isinstance(error, (AccessDenied, NotFound)):
+                    raise
+                failure = without_traceback(error)
+            self.close()
+            _LOGGER.debug("reading %s again from byte %d (%s)", self._object.url, self.position, failure)
+            if attempt < _TRIES - 1 and self._store.stopping.wait(next(waits)):
+                break
+        if isinstance(failure, PenstockError):
+            raise without_traceback(failure)
+        message = f"cannot read {self._object.url} beyond byte {self.position}: {type(failure).__name__}. Check the network."
+        raise Unreachable(message)
+
+    def close(self) -> None:
+        """Lets go of the connection; a later read opens another."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+
+class SeekableObject(io.RawIOBase):
+    """An object as a file that can be sought in, a request for each stretch; for Parquet."""
+
+    def __init__(self, store: Store, found: S3Object) -> None:
+        self._store = store
+        self._object = found
+        self._position = 0
+        self.failure: Exception | None = None
+        """What broke the last read: Arrow passes on only its text."""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Sets where the next read begins."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._object.size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Exactly `size` bytes, unless the end is nearer."""
+        end = self._object.size if size < 0 else min(self._position + size, self._object.size)
+        stream = ObjectStream(self._store, self._object, self._position, end)
+        parts = []
+        try:
+            while part := stream.read(8 << 20):
+                parts.append(part)
+        except (PenstockError, ObjectFailure) as error:
+            self.failure = without_traceback(error)
+            message = "the object cannot be read any more"
+            raise OSError(message) from error
+        finally:
+            stream.close()
+        self._position = stream.position
+        return b"".join(parts)

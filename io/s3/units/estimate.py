@@ -1,0 +1,109 @@
+"""`estimate` tells how many events a listing will give, from a look into a few of its objects."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+from penstock.io.errors import PenstockError
+from penstock.io.s3.formats import _parquet
+from penstock.io.s3.formats._layouts import Layout
+from penstock.io.s3.listing import Stores
+from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.origin import S3Object, WorkUnit
+from penstock.io.s3.reading import UnitReader
+from penstock.io.s3.streams import ObjectStream, SeekableObject
+from penstock.io.s3.units.listed import Listed
+from penstock.io.s3.units.read_ahead import AHEAD_OBJECTS
+from penstock.transforms.batch import DeadLetter
+from penstock.transforms.decode import Decoder
+
+__all__ = ["Estimate", "estimate"]
+
+_SAMPLES = 5
+_ENOUGH_EVENTS = 10_000
+_ENOUGH_BYTES = 1 << 20  # a decompressor reads ahead: over less, the ratio would be that of its buffer
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a listing comes to.
+
+    Attributes:
+        objects: how many there are.
+        bytes: their sizes' sum.
+        events: about how many records they hold; None where no sample could be read.
+        sampled: how many objects that was found from.
+        requests_s: about how long the requests for the objects take, several at a time, in seconds.
+        odd: of the objects sampled, the URL of each that can't be read, and why.
+    """
+
+    objects: int
+    bytes: int
+    events: int | None
+    sampled: int
+    requests_s: float = 0.0
+    odd: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+def estimate(
+    objects: Listed,
+    options: S3ReadOptions,
+    stores: Stores,
+    layouts: Sequence[Layout] = (),
+    decoder: Callable[[], Decoder] | None = None,
+) -> Estimate:
+    """Looks at the beginnings of up to five objects, spread over the listing; arguments as of `ReadFromS3`.
+
+    Raises:
+        PenstockError: what reading them would raise too, so that a dry run shows it.
+    """
+    step = max(1, len(objects.samples) // _SAMPLES)
+    events = size = sampled = 0
+    seconds: list[float] = []
+    odd: list[tuple[str, str]] = []
+    for found in objects.samples[::step][:_SAMPLES]:
+        count, read, latency, letters = _sample(found, options, stores, layouts, decoder)
+        seconds.append(latency)
+        odd += [(found.url, letter.reason) for letter in letters[:1]]
+        if read:
+            events, size, sampled = events + count, size + read, sampled + 1
+    number = round(events * objects.bytes / size) if size else None
+    each_s = sum(seconds) / len(seconds) if seconds else 0.0
+    return Estimate(
+        objects.count, objects.bytes, number, sampled, each_s * objects.count / AHEAD_OBJECTS, odd
+    )
+
+
+def _sample(
+    found: S3Object,
+    options: S3ReadOptions,
+    stores: Stores,
+    layouts: Sequence[Layout],
+    decoder: Callable[[], Decoder] | None,
+) -> tuple[int, int, float, list[DeadLetter]]:
+    """Records, the stored bytes that they took, seconds until the first byte came, and letters."""
+    store = stores.of(found.bucket)
+    began = time.monotonic()
+    try:
+        stream = ObjectStream(store, found, 0, 4)
+        magic = stream.read(4)
+        latency = time.monotonic() - began
+        stream.close()
+        if magic == _parquet.MAGIC:
+            return _parquet.count_rows(SeekableObject(store, found)), found.size, latency, []
+    except PenstockError:
+        raise
+    except Exception:  # the letter below says why
+        latency = 0.0
+    reader = UnitReader(WorkUnit(found), options, store, layouts, decoder)
+    events = read = 0
+    letters: list[DeadLetter] = []
+    pieces = reader.pieces()
+    for piece, refused in pieces:
+        events += len(piece)
+        letters += refused
+        read = reader.bytes_read
+        if events >= _ENOUGH_EVENTS and read >= _ENOUGH_BYTES:
+            break
+    pieces.close()
+    return events, read, latency, letters
