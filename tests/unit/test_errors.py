@@ -9,8 +9,8 @@ import weakref
 import pytest
 
 from penstock.io import errors
-from penstock.io.s3.objects import ObjectStream, SeekableObject
 from penstock.io.s3.origin import S3Object
+from penstock.io.s3.streams import ObjectStream, SeekableObject
 
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name[0].isupper()])
