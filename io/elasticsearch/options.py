@@ -12,6 +12,7 @@ import orjson
 
 from penstock.io.errors import OptionError
 from penstock.io.options import option
+from penstock.io.replies import max_reply_bytes
 from penstock.transforms.reference import Reference, compile_reference
 
 __all__ = ["DEFAULT_INDEX", "ElasticsearchOptions"]
@@ -79,7 +80,9 @@ class ElasticsearchOptions:
     proxy: str | None = option(None, help="URL of an HTTP proxy.", secret=True)
     parameters: dict[str, str] = option({}, help="Further query parameters of the bulk.")
     ssl_enabled: bool | None = option(None, help="TLS for hosts without a scheme.")
-    ssl_certificate_authorities: str | None = option(None, help="PEM file of authorities to trust.")
+    ssl_certificate_authorities: str | None = option(
+        None, help="PEM file of the authorities to trust; else the system's."
+    )
     ssl_certificate: str | None = option(None, help="PEM file of our certificate; needs --ssl_key.")
     ssl_key: str | None = option(None, help="PEM file of its key.")
     ssl_verification_mode: str = option(
@@ -88,13 +91,16 @@ class ElasticsearchOptions:
         choices=("full", "certificate", "none"),
     )
     ca_trusted_fingerprint: str | None = option(
-        None, help="SHA-256 of a certificate in the server's chain that is trusted instead, in hex."
+        None,
+        help="SHA-256, in hex, of a certificate that the server presents: its authority, or its own. It is the only one "
+        "that is trusted; chain and host name are verified by it.",
     )
     http_compression: bool | None = option(
         None, help="Whether bulks are gzipped; unless said: yes, except towards this machine itself."
     )
     compression_level: int = option(1, help="1 to 9: more for less traffic and more CPU.")
-    timeout: int = option(60, help="Seconds until a request is given up and sent again.")
+    timeout: int = option(60, help="Seconds until a request is given up, in all, and sent again.")
+    max_reply_bytes: int = max_reply_bytes()
     retry_initial_interval: float = option(2.0, help="Seconds before the first try again, with jitter.")
     retry_max_interval: float = option(64.0, help="Seconds between tries at most; the waits double up to it.")
     blocked_index_timeout: float = option(
@@ -212,6 +218,16 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
         message = "--ca_trusted_fingerprint is not the hex form of a SHA-256 (64 digits)."
     elif options.version_type and not options.version:
         message = "--version_type needs --version."
+    elif options.ca_trusted_fingerprint and options.ssl_verification_mode == "none":
+        message = (
+            "--ca_trusted_fingerprint verifies, --ssl_verification_mode none does not: give one of them."
+        )
+    elif (
+        options.ca_trusted_fingerprint
+        and options.ssl_certificate_authorities
+        and not (options.proxy or "").startswith("https:")  # for whose certificate the authorities stand
+    ):
+        message = "--ca_trusted_fingerprint is the only anchor, so --ssl_certificate_authorities would not count: give one."
     elif not options.hosts and not options.cloud_id:
         message = "--hosts is empty: name at least one node, such as localhost:9200."
     elif options.proxy and not _is_proxy(options.proxy):
@@ -235,7 +251,7 @@ def _is_proxy(url: str) -> bool:
 
 
 def _check_bounds(options: ElasticsearchOptions) -> None:
-    for name in ("timeout", "bulk_max_count", "bulk_max_bytes", "max_bulks_in_flight"):
+    for name in ("timeout", "max_reply_bytes", "bulk_max_count", "bulk_max_bytes", "max_bulks_in_flight"):
         if getattr(options, name) < 1:
             message = f"--{name} must be at least 1."
             raise OptionError(message)

@@ -20,7 +20,8 @@ from urllib3.exceptions import ProxyError
 
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH
 from penstock.io.elasticsearch.bulk._reasons import shortened
-from penstock.io.elasticsearch.cluster.nodes import node_class, nodes
+from penstock.io.elasticsearch.cluster.connection import node_class
+from penstock.io.elasticsearch.cluster.nodes import nodes
 from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
@@ -41,7 +42,7 @@ _HINTS = (
         "certificate verify failed",
         "Give its authority by --ssl_certificate_authorities, or --ca_trusted_fingerprint.",
     ),
-    ("Fingerprints did not match", "Check --ca_trusted_fingerprint."),
+    ("chain has that fingerprint", "Check --ca_trusted_fingerprint."),
     ("", "Check --hosts and that it runs."),
 )
 """What to do, by what is said (a pattern) of a connection that failed."""

@@ -199,18 +199,6 @@ def test_cloud_ids():
         Client(ElasticsearchOptions(cloud_id="rubbish"))
 
 
-def test_tls_options_reach_the_connections():
-    fingerprint = "ab" * 32
-    (node,) = Client(_options("https://h", ca_trusted_fingerprint=fingerprint))._transport.node_pool.all()
-    assert node.config.ssl_assert_fingerprint == fingerprint
-    (node,) = Client(_options("https://h", ssl_verification_mode="certificate"))._transport.node_pool.all()
-    assert (node.config.verify_certs, node.config.ssl_assert_hostname) == (True, False)
-    (node,) = Client(_options("https://h", ssl_verification_mode="none"))._transport.node_pool.all()
-    assert node.config.verify_certs is False
-    (node,) = Client(_options("https://h"))._transport.node_pool.all()
-    assert (node.config.verify_certs, node.config.ssl_assert_hostname) == (True, None)
-
-
 def test_check_returns_the_version():
     with fake_http(lambda request: (200, ROOT)) as fake:
         assert require_cluster(_options(fake.url)) == "9.4.3"

@@ -1,0 +1,258 @@
+"""`node_class` makes what sends requests to one node: kept connections, one deadline, one bound on the reply.
+
+In the place of elastic_transport's own node, for three reasons:
+- TLS: a pinned certificate is verified as `Trust` says, directly and through `--proxy` alike.
+- Time: a request's time-out is a total. Each step gets what is left of it, so a server that sends one byte now and then
+  can't hold a request for ever.
+- Size: a reply is read up to `--max_reply_bytes`, inflated.
+"""
+
+import http.client
+import io
+import ssl
+import threading
+import time
+import zlib
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from elastic_transport import ApiResponseMeta, BaseNode, ConnectionTimeout, HttpHeaders, NodeConfig, TlsError
+from elastic_transport import ConnectionError as NoConnection
+from elastic_transport import TransportApiResponse as Answer
+from elastic_transport.client_utils import DEFAULT
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
+from urllib3.exceptions import SSLError as WrappedTlsError
+
+from penstock.io.elasticsearch.cluster.trust import Trust, unverified
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.replies import ReplyTooLarge, read_bounded
+
+__all__ = ["node_class"]
+
+_request = threading.local()
+"""Of the request that this thread is sending: `until`, its deadline in monotonic seconds."""
+
+
+def _left() -> float:
+    """Seconds that are left for this thread's request. Raises `TimeoutError` when there are none."""
+    left: float = _request.until - time.monotonic()
+    if left <= 0:
+        message = "timed out"
+        raise TimeoutError(message)
+    return left
+
+
+class _TimedReader(io.RawIOBase):
+    """A socket's file whose every read has what is left of the request's time."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left())
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedSocket:
+    """As much of a socket as `http.client` wants for a reply."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock))
+
+
+class _TimedReply(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *arguments: Any, **given: Any) -> None:
+        super().__init__(_TimedSocket(sock), *arguments, **given)  # type: ignore[arg-type]
+
+
+class _PlainConnection(HTTPConnection):
+    response_class = _TimedReply
+
+    def connect(self) -> None:
+        self.timeout = _left()
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(_left())
+        super().send(data)
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _TimedReply
+    trust: ClassVar[Trust]
+
+    def connect(self) -> None:
+        self.timeout = _left()
+        if self.proxy_is_forwarding:  # its TLS is the proxy's own
+            super().connect()
+            return
+        if self.trust.context is None:
+            self.trust.learn(self._presented())
+        if (context := self.trust.context) is not None:
+            self._connect_with(context, None if context.check_hostname else False)
+
+    def _presented(self) -> list[bytes]:
+        """The chain that the server presents, of a connection over which nothing is sent."""
+        host, port, headers = self._tunnel_host, self._tunnel_port, dict(getattr(self, "_tunnel_headers", {}))
+        scheme = getattr(self, "_tunnel_scheme", None) or "http"
+        self._connect_with(unverified(), False)
+        try:
+            return _chain(self.sock)
+        finally:
+            self.close()  # forgets the tunnel too
+            if host is not None:
+                self.set_tunnel(host, port, headers, scheme)
+
+    def _connect_with(self, context: ssl.SSLContext, assert_hostname: Any) -> None:
+        self.ssl_context, self.cert_reqs = context, context.verify_mode
+        self.assert_hostname = assert_hostname
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(_left())
+        super().send(data)
+
+
+def _chain(sock: Any) -> list[bytes]:
+    """The certificates that a peer has sent, in DER form."""
+    if hasattr(sock, "get_unverified_chain"):  # Python 3.13
+        return list(sock.get_unverified_chain())
+    layer = getattr(sock, "_sslobj", None) or sock.sslobj._sslobj  # a socket, or TLS inside of TLS
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in layer.get_unverified_chain() or ()]
+
+
+class _PooledNode(BaseNode):
+    """A node, and the connections to it that are kept."""
+
+    _CLIENT_META_HTTP_CLIENT = ("ur", "2")
+    options: ClassVar[ElasticsearchOptions]
+    pools: ClassVar[dict[str, Any]]
+    proxy_context: ClassVar[ssl.SSLContext | None]
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self._origin = f"{config.scheme}://{host}:{config.port}"
+        self._pool: Any
+        if self.options.proxy:
+            self._pool = self._through_proxy(self.options.proxy)
+        else:
+            pool_class = self.pools[config.scheme]
+            self._pool = pool_class(host, config.port, maxsize=config.connections_per_node, block=True)
+
+    def _through_proxy(self, proxy: str) -> urllib3.ProxyManager:
+        parts = urlsplit(proxy)
+        credentials = None
+        if parts.username:
+            name_and_password = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            credentials = urllib3.make_headers(proxy_basic_auth=name_and_password)
+        manager = urllib3.ProxyManager(
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+            proxy_headers=credentials,
+            proxy_ssl_context=self.proxy_context,
+            maxsize=self.config.connections_per_node,
+            block=True,
+        )
+        manager.pool_classes_by_scheme = self.pools
+        return manager
+
+    def perform_request(  # type: ignore[override]
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: HttpHeaders | None = None,
+        request_timeout: Any = DEFAULT,
+    ) -> Answer:
+        """Sends one request; its status, headers and body."""
+        seconds = self.options.timeout if request_timeout is DEFAULT else request_timeout
+        started = time.monotonic()
+        _request.until = started + seconds
+        try:
+            status, found, data = self._exchange(method, self.path_prefix + target, body, headers, seconds)
+        except (HTTPError, OSError, http.client.HTTPException, ReplyTooLarge, zlib.error) as error:
+            raise _translated(error) from error
+        duration = time.monotonic() - started
+        meta = ApiResponseMeta(
+            node=self.config, duration=duration, http_version="1.1", status=status, headers=found
+        )
+        return Answer(meta, data)
+
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: HttpHeaders | None, seconds: float
+    ) -> tuple[int, HttpHeaders, bytes]:
+        sent = self._headers.copy()
+        sent.update(headers or {})
+        if self.options.proxy:
+            target = self._origin + target
+        response = self._pool.urlopen(
+            method,
+            target,
+            body=body or None,
+            # Spelt like the proxy manager's own `Accept: */*`, which would go out beside ours.
+            headers={name.title(): value for name, value in sent.items()},
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(total=seconds),
+        )
+        try:
+            limit, encoding = self.options.max_reply_bytes, response.headers.get("content-encoding")
+            data = read_bounded(lambda size: response.read(size, decode_content=False), limit, encoding)
+        except BaseException:
+            response.close()  # what is left of the reply is of no use, nor is its connection
+            raise
+        response.release_conn()
+        return response.status, HttpHeaders(response.headers), data
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._pool.clear() if self.options.proxy else self._pool.close()
+
+
+def _translated(error: Exception) -> Exception:
+    """A failure as elastic_transport tells it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (TimeoutError, ReadTimeoutError)):
+            return ConnectionTimeout("timed out", errors=(error,))
+        if isinstance(cause, (ssl.SSLError, WrappedTlsError)):
+            return TlsError(str(error), errors=(error,))
+        cause = cause.__cause__ or cause.__context__
+    return NoConnection(str(error), errors=(error,))
+
+
+def node_class(options: ElasticsearchOptions) -> type[BaseNode]:
+    """Makes the class of the nodes of one cluster: those of the options, and those that are found later."""
+    trust = Trust(options)
+    if options.ssl_verification_mode == "none":
+        urllib3.disable_warnings(InsecureRequestWarning)
+    connection = type("Connection", (_TlsConnection,), {"trust": trust})
+    plain = type("PlainPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": _PlainConnection})
+    secure = type("Pool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": connection})
+    return type(
+        "Node",
+        (_PooledNode,),
+        {
+            "options": options,
+            "pools": {"http": plain, "https": secure},
+            "proxy_context": trust.for_proxy() if (options.proxy or "").startswith("https:") else None,
+        },
+    )

@@ -1,0 +1,98 @@
+"""`Trust` decides which server is believed: by authorities, or by one certificate that is pinned.
+
+A pinned certificate (`--ca_trusted_fingerprint`) is taken from the chain that a server presents, in a handshake in which
+nothing is sent. Anybody can present it, so that proves nothing yet. It then is the only anchor: each connection over
+which a request goes has to verify its whole chain against it, and the host's name. The fingerprint fixes the
+certificate to the bit, so it is looked for once, whoever presents it.
+
+- An authority, an intermediate and the server's own certificate can be pinned alike.
+- `--ssl_certificate_authorities` alone are trusted where they are given; else the system's and certifi's.
+- The proxy's own TLS is verified by the same authorities, never by the pin, which is the cluster's.
+"""
+
+import hashlib
+import ssl
+import threading
+from collections.abc import Iterable
+
+import certifi
+
+from penstock.io.elasticsearch.options import ElasticsearchOptions
+
+__all__ = ["Trust"]
+
+
+class Trust:
+    """The TLS contexts of one cluster. Safe from any thread.
+
+    Args:
+        options: see there.
+    """
+
+    def __init__(self, options: ElasticsearchOptions) -> None:
+        self._options = options
+        pin = options.ca_trusted_fingerprint
+        self._pin = bytes.fromhex(pin.replace(":", "")) if pin else None
+        self._lock = threading.Lock()
+        self._context = self._by_authorities() if self._pin is None else None
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """What a connection to a node verifies with; None while the pinned certificate has not been seen."""
+        return self._context
+
+    def learn(self, chain: Iterable[bytes]) -> None:
+        """Looks for the pinned certificate among those that a server presents, in DER form.
+
+        Raises:
+            ssl.SSLCertVerificationError: it is not there.
+        """
+        found = next((each for each in chain if hashlib.sha256(each).digest() == self._pin), None)
+        if found is None:
+            message = "no certificate of the server's chain has that fingerprint"
+            raise ssl.SSLCertVerificationError(message)
+        with self._lock:
+            if self._context is None:
+                context = _bare()
+                context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an anchor need not be a root
+                context.load_verify_locations(cadata=found)
+                self._context = self._finished(context)
+
+    def for_proxy(self) -> ssl.SSLContext:
+        """What the connection to an https proxy verifies with."""
+        context = self._by_authorities()
+        if self._options.ssl_verification_mode != "none":
+            context.check_hostname = True
+        return context
+
+    def _by_authorities(self) -> ssl.SSLContext:
+        context, authorities = _bare(), self._options.ssl_certificate_authorities
+        if authorities:
+            context.load_verify_locations(cafile=authorities)
+        else:
+            context.load_default_certs()
+            context.load_verify_locations(cafile=certifi.where())
+        return self._finished(context)
+
+    def _finished(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        options = self._options
+        context.check_hostname = options.ssl_verification_mode == "full"
+        if options.ssl_verification_mode == "none":
+            context.verify_mode = ssl.CERT_NONE
+        if options.ssl_certificate and options.ssl_key:
+            context.load_cert_chain(options.ssl_certificate, options.ssl_key)
+        return context
+
+
+def unverified() -> ssl.SSLContext:
+    """For the handshake in which nothing is sent: it shows the server's chain, whatever that is."""
+    context = _bare()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _bare() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

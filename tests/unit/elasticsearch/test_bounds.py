@@ -1,0 +1,254 @@
+"""What comes back from Elasticsearch is bounded in size and in time, and nonsense ends nothing."""
+
+import contextlib
+import gzip
+import io
+import itertools
+import socket
+import time
+import tracemalloc
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch.bulk._bulk import BadReply, read_reply
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, reason_in
+from penstock.io.elasticsearch.cluster.sniffing import found_nodes
+from penstock.io.elasticsearch.writer import BulkWriter
+from penstock.io.errors import DeliveryError, PeerError
+from penstock.io.replies import ReplyTooLarge, read_bounded
+from tests.tools.events import event
+from tests.tools.tls_http import Listener, closing
+
+LIMIT = 1 << 20
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+class Raw(Listener):
+    """Sends the pieces that it is given, as they are, after each request; `pause` seconds between two."""
+
+    def __init__(self, pieces, pause=0.0):
+        super().__init__()
+        self._pieces, self._pause = pieces, pause
+        self.sent = 0
+        self.start()
+
+    def serve(self, connection):
+        connection.recv(65536)
+        with contextlib.suppress(OSError):
+            for piece in self._pieces():
+                connection.sendall(piece)
+                self.sent += len(piece)
+                if self._pause:
+                    time.sleep(self._pause)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass  # closed with bytes unread, it would reset what is on its way
+
+    def client(self, **options):
+        return Client(
+            ElasticsearchOptions(hosts=[f"127.0.0.1:{self.port}"], max_reply_bytes=LIMIT, **options)
+        )
+
+
+def _plain(size):
+    return lambda: [
+        HEAD + b"content-length: %d\r\n\r\n" % size,
+        *itertools.repeat(b"x" * LIMIT, size // LIMIT),
+    ]
+
+
+def _endless():
+    yield HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    while True:
+        yield b"100000\r\n" + b"x" * LIMIT + b"\r\n"
+
+
+def _bomb(encoding=b"gzip"):
+    body = gzip.compress(b"0" * (200 << 20), 9)
+    return lambda: [
+        HEAD + b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n" % (encoding, len(body)),
+        body,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        (_plain(1 << 30), "larger than 1048576 bytes"),
+        (_plain(LIMIT + LIMIT), "larger than 1048576 bytes"),
+        (_endless, "larger than 1048576 bytes"),
+        (_bomb(), "larger than 1048576 bytes"),
+        (_bomb(b"br"), "encoded as 'br'"),
+        (lambda: [HEAD + b"content-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope"], "incorrect header check"),
+        (lambda: [HEAD + b"content-length: 9\r\n\r\nx"], "IncompleteRead"),
+        (lambda: [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n"], "more than 100 headers"),
+        (lambda: [b"x" * 100_000], "got more than 65536 bytes when reading status line"),
+    ],
+    ids=["1 GiB", "2 MiB", "endless", "bomb", "brotli", "no gzip", "short", "headers", "status line"],
+)  # fmt: skip
+def test_a_reply_that_is_too_large_or_broken_counts_as_none(pieces, told):
+    server = Raw(pieces)
+    with closing(server):
+        client = server.client()
+        tracemalloc.start()
+        with pytest.raises(NoAnswer, match=told):
+            client.bulk(b"{}\n")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        client.close()
+    assert peak < 8 * LIMIT
+    assert server.sent < 64 * LIMIT
+
+
+def test_a_reply_of_just_the_limit_is_read_inflated_too():
+    body = b"x" * LIMIT
+    for head, data in ((b"", body), (b"content-encoding: gzip\r\n", gzip.compress(body))):
+        answer = [HEAD + head + b"content-length: %d\r\n\r\n" % len(data) + data]
+        server = Raw(lambda answer=answer: answer)
+        with closing(server):
+            client = server.client()
+            assert client.bulk(b"{}\n") == (200, body)
+            client.close()
+
+
+def _drops(head):
+    return lambda: itertools.chain([head], itertools.repeat(b"x"))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [_drops(b"HTTP/1.1 200 OK\r\n"), _drops(HEAD + b"content-length: 99999\r\n\r\n"), lambda: itertools.repeat(b"H")],
+    ids=["in the headers", "in the body", "in the status line"],
+)  # fmt: skip
+def test_the_time_out_is_a_total_however_slowly_bytes_come(pieces):
+    server = Raw(pieces, pause=0.05)
+    with closing(server):
+        client = server.client(timeout=1)
+        started = time.monotonic()
+        with pytest.raises(NoAnswer, match="timed out"):
+            client.bulk(b"{}\n")
+        client.close()
+    assert time.monotonic() - started < 60, "it would have gone on for more than an hour"
+
+
+def test_a_server_that_takes_nothing_in_is_given_up_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        client = Client(ElasticsearchOptions(hosts=[f"127.0.0.1:{deaf.getsockname()[1]}"], timeout=1))
+        with pytest.raises(NoAnswer, match="timed out"):
+            client.bulk(b"x" * (32 << 20))
+        client.close()
+
+
+@given(
+    st.binary(max_size=3000),
+    st.integers(1, 3000),
+    st.sampled_from([None, "gzip", "GZIP"]),
+    st.integers(1, 500),
+)
+def test_reading_is_bounded_whatever_the_pieces(data, limit, encoding, piece):
+    body = io.BytesIO(gzip.compress(data) if encoding else data)
+
+    def read(size):
+        return body.read(min(piece, size))
+
+    if len(data) <= limit:
+        assert read_bounded(read, limit, encoding) == data
+    else:
+        with pytest.raises(ReplyTooLarge):
+            read_bounded(read, limit, encoding)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["errors", "items", "create", "status", "error", "type", "reason", "caused_by", "nodes", "http",
+                         "publish_address", "roles", "Message", "message"]), inner, max_size=3),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(JSON | st.binary(max_size=30), st.integers(1, 3))
+def test_well_formed_nonsense_is_none_of_ours_or_is_read(value, expected):
+    reply = (
+        value if isinstance(value, bytes) else orjson.dumps(value, default=str) if _small(value) else b"[]"
+    )
+    with contextlib.suppress(BadReply):
+        items = read_reply(reply, expected)
+        assert items is None or (len(items) == expected and all(200 <= item.status < 600 for item in items))
+    assert all(isinstance(host, str) and 0 < port < 65536 for host, port in found_nodes(reply))
+    assert len(reason_in(value)) <= 500
+
+
+def _small(value):
+    try:
+        orjson.dumps(value)
+    except (TypeError, orjson.JSONEncodeError):
+        return False
+    return True
+
+
+class _Clock:
+    """Passes as fast as it is waited for; after 30 seconds the job is stopped."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def wait(self, seconds):
+        self.now += seconds
+        return self.now >= 30
+
+    def is_set(self):
+        return self.now >= 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "takes_s", "least", "most"),
+    [
+        ((500, b""), 0.0, 4, 40),
+        ((503, b"{}"), 0.0, 4, 40),
+        ((429, b'{"error":{"type":"circuit_breaking_exception"}}'), 0.0, 4, 40),
+        ((200, b"{}"), 0.0, 4, 40),
+        ((200, b'{"errors":true,"items":[{"create":{"status":429}}]}'), 0.0, 4, 40),
+        (NoAnswer("Connection refused"), 0.0, 4, 40),
+        (NoAnswer("timed out"), 60.0, 1, 2),
+        ((307, b"{}"), 0.0, 1, 1),
+        ((404, b"{}"), 0.0, 1, 1),
+    ],
+    ids=["500", "503", "throttled", "nonsense", "throttled document", "closed", "hanging", "307", "404"],
+)  # fmt: skip
+def test_requests_in_thirty_seconds(answer, takes_s, least, most):
+    clock, sent = _Clock(), []
+
+    class Peer:
+        where = "http://fake:9200"
+
+        def bulk(self, body):
+            sent.append(clock.now)
+            clock.now += takes_s
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def close(self):
+            pass
+
+    writer = BulkWriter(
+        ElasticsearchOptions(stop_timeout=0), clock, client=Peer(), clock=lambda: clock.now, sleep=clock.wait
+    )
+    with pytest.raises((DeliveryError, PeerError)):
+        writer.write([_event()])
+    assert least <= len(sent) <= most
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
+    assert len(set(gaps)) == len(gaps), "jitter: no two waits are the same"
+    writer.close()
+
+
+def _event():
+    one = event(b"{}")
+    one.id, one.timestamp = "i", "2026-11-28T00:00:00Z"
+    return one
