@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "io", "transforms", "pipelines")
+PARTS = (
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "penstock",
+    "io",
+    "transforms",
+    "pipelines",
+)
 
 
 def install_next_release(folder: Path) -> Path:
@@ -23,7 +33,7 @@ def install_next_release(folder: Path) -> Path:
         else:
             shutil.copy(ROOT / name, source)
     _change(source / "pyproject.toml", r'(?m)^version = ".*"', 'version = "99.0.0"')
-    _change(source / "io" / "unbounded.py", r"(?m)^_VERSION = 1$", "_VERSION = 2")
+    _change(source / "io" / "chain" / "unbounded.py", r"(?m)^_VERSION = 1$", "_VERSION = 2")
     command = [
         sys.executable,
         "-P",

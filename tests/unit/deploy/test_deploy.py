@@ -47,7 +47,16 @@ def test_all_that_the_image_copies_is_there(containerfile):
 def test_all_that_setup_reads_is_copied(containerfile):
     copied = " ".join(rest for name, rest in containerfile if name == "COPY").split()
     manifest = re.findall(r"^(?:recursive-)?include (\S+)", (ROOT / "MANIFEST.in").read_text(), flags=re.M)
-    needed = {"io", "transforms", "pipelines", "setup.py", "pyproject.toml", "MANIFEST.in", PROJECT["readme"]}
+    needed = {
+        "penstock",
+        "io",
+        "transforms",
+        "pipelines",
+        "setup.py",
+        "pyproject.toml",
+        "MANIFEST.in",
+        PROJECT["readme"],
+    }
     assert needed <= set(copied)
     assert {path.partition("/")[0] for path in manifest} <= set(copied)
 
