@@ -1,24 +1,22 @@
-"""`file_limit` raises how many files and connections this process may have open at once.
+"""`raise_file_limit` lets this process open as many files and sockets as the system allows it.
 
-Shells and containers begin a process with a soft limit of 1,024, and a hard one far above. A job with many clients would
-fail at the soft one for no reason.
+Many systems set a soft limit of 1,024 for the sake of old programs, and a hard one far above it.
 """
 
 import contextlib
 import resource
 
-__all__ = ["MOST", "raise_file_limit"]
+__all__ = ["raise_file_limit"]
 
-MOST = 1 << 20
-"""As many are enough, and what a program in Python can hold; some systems' hard limit is a thousand times that."""
+_ENOUGH = 1 << 20
 
 
 def raise_file_limit() -> int:
-    """Raises the soft limit to the hard one, `MOST` at most; returns what holds now. It may be called again."""
+    """Raises the soft limit to the hard one; gives how many files may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(ValueError, OSError):  # macOS allows less than its hard limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            return wanted
-    return MOST if soft == resource.RLIM_INFINITY else soft
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _ENOUGH if soft == resource.RLIM_INFINITY else min(soft, _ENOUGH)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from penstock.io.beats._enrich import KINDS
-from penstock.io.beats.server.tls import CLIENT_AUTHENTICATION, PROTOCOLS, TlsFiles
+from penstock.io.beats.transport.tls import CLIENT_AUTHENTICATION, PROTOCOLS, TlsFiles
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, option

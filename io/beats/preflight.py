@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penstock.io.beats.options import BeatsOptions
-from penstock.io.beats.server._certificate import validity
-from penstock.io.beats.server.sockets import listen
-from penstock.io.beats.server.tls import TlsFiles, load
+from penstock.io.beats.transport._certificate import validity
+from penstock.io.beats.transport.sockets import listen
+from penstock.io.beats.transport.tls import TlsFiles, load
 from penstock.io.errors import OptionError
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, require_quick, warning
 

@@ -156,6 +156,19 @@ class LiveSource:
             self._changed.notify_all()
         return True
 
+    @property
+    def full(self) -> bool:
+        """Whether as much is pending as may be."""
+        return self.pending_events >= self.max_pending_events or self.pending_bytes >= self.max_pending_bytes
+
+    def wait_for_room(self, give_up: Callable[[], bool]) -> None:
+        """Waits until more may be offered; a stop or `give_up()` ends it too."""
+        if not self.full:
+            return
+        with self._changed:
+            while self.full and not self.stopping and not give_up():
+                self._changed.wait(1.0)
+
     def _has_room(self, events: int, size: int) -> bool:
         if not self._queue and not self._handed_out:
             return True

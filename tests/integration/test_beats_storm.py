@@ -106,7 +106,7 @@ def test_every_event_is_delivered(tmp_path: Path) -> None:
         gusts += 1
         for connection in job.server._all_connections():
             if luck.random() < 0.2:
-                connection.abandon()
+                connection.replies.abandon()
         if restarts < 6 and gusts % 2 == 0:  # no matter of luck: a fast machine is done after a dozen
             restarts += 1
             job.end(cleanly=restarts % 2 == 0)

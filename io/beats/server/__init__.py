@@ -1,6 +1,6 @@
-"""The Beats server: sockets, TLS, connections.
+"""The Beats server: who is let in, what is read of each client, and what each is told.
 
-- `beats_server`: the listening socket and its threads.    - `connection`: one client.
-- `handshake`: PROXY header and TLS.    - `sockets`, `tls`, `_certificate`: what these need.
-- `_complaints`, `_statistics`: what the server says and counts.
+- `beats_server`: the live source, and the thread that acknowledges.    - `accepting`: new clients.
+- `connection`: reads one client.    - `replies`: tells it what is durable.
+- `intake`, `_holdings`, `_budget`: turns and bounds.    - `complaints`, `_statistics`, `memory`.
 """

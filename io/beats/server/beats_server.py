@@ -1,9 +1,9 @@
-"""The Beats server: one listening socket a process, a thread for each client, one thread that acknowledges.
+"""`BeatsServer` serves Beats: one listening socket per process, a thread per client, one thread that acknowledges.
 
 Problem. Beam's readers come and go; clients must not notice. A client that stalls must cost the others nothing,
 and what `Acknowledge` reports must reach the client without a Beam thread ever waiting for a socket.
 
-Plan. `BeatsServer` is the live source that readers borrow. Connection threads offer chunks (`_connection`).
+Plan. `BeatsServer` is the live source that readers borrow. Connections offer chunks, through the server's intake.
 `_acknowledged` only queues work for the acknowledging thread, which sends final and partial acknowledgements, and the
 keep-alives in between; what is due, and in which order, is the connection's ledger to say.
 
@@ -14,9 +14,9 @@ Refused: asyncio and uvloop (10-30 % more CPU here than threads that block), one
 """
 
 import contextlib
+import functools
 import logging
 import queue
-import select
 import socket
 import threading
 import time
@@ -24,12 +24,14 @@ from collections.abc import Callable
 
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
-from penstock.io.beats.server._complaints import Complaints
 from penstock.io.beats.server._statistics import Statistics
-from penstock.io.beats.server.connection import Connection
+from penstock.io.beats.server.accepting import accept_clients, most_connections
+from penstock.io.beats.server.complaints import Complaints
+from penstock.io.beats.server.connection import Connection, Shared
+from penstock.io.beats.server.intake import Intake
 from penstock.io.beats.server.memory import tame_malloc
-from penstock.io.beats.server.sockets import listen
-from penstock.io.beats.server.tls import ReloadingTls
+from penstock.io.beats.transport.sockets import listen
+from penstock.io.beats.transport.tls import ReloadingTls
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import Peer
 from penstock.io.errors import PenstockError
@@ -37,9 +39,6 @@ from penstock.io.errors import PenstockError
 __all__ = ["BeatsServer"]
 
 _LOGGER = logging.getLogger(__name__)
-
-_TURNS = 4
-"""Connections that parse at the same time: inflating leaves Python's lock, so a few cores can be used."""
 
 _CLOSE_S = 3.0
 
@@ -54,13 +53,8 @@ class BeatsServer(LiveSource):
 
     Attributes:
         options: as given.
-        limits: what the protocol core checks.
         address: host and port that it listens on (the real port where 0 was asked for).
-        turns: a connection holds one of these while it parses and offers.
         statistics: what it counts.
-        complaints: where it logs why it disconnected clients.
-        tls: the TLS contexts; None without TLS.
-        alarm: becomes readable when the server stops.
     """
 
     def __init__(
@@ -74,25 +68,32 @@ class BeatsServer(LiveSource):
             linger_s=options.record_max_buffered_time / 1000,
         )
         self.options = options
-        self.limits = options.limits()
-        self.clock = clock
-        self.turns = threading.Semaphore(_TURNS)
         self.statistics = Statistics()
-        self.complaints = Complaints()
-        self.alarm, self._bell = socket.socketpair()
+        self._clock = clock
+        alarm, self._bell = socket.socketpair()
+        files = options.tls_files()
+        self._intake = Intake(self, options, clock)
+        self._shared = Shared(
+            options,
+            options.limits(),
+            self._intake,
+            self.statistics,
+            Complaints(),
+            None if files is None else ReloadingTls(files),
+            alarm,
+            clock,
+        )
         self._connections: dict[Connection, threading.Thread] = {}
         self._connections_lock = threading.Lock()
-        self._reserved = 0
         self._work: queue.SimpleQueue[list[Chunk] | str] = queue.SimpleQueue()
         tame_malloc()
-        files = options.tls_files()
-        self.tls = None if files is None else ReloadingTls(files)
-        self._listener = listen(options.host, options.port, share=options.share_port)
-        self._listener.setblocking(False)
-        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self._most_connections = most_connections(options.max_connections)
+        listener = listen(options.host, options.port, share=options.share_port)
+        self.address: tuple[str, int] = listener.getsockname()[:2]
         self._next_tick = clock()
+        accept = functools.partial(accept_clients, listener, alarm, self._welcome, lambda: self.stopping)
         self._threads = [
-            threading.Thread(target=self._accept, name=f"{key} accept", daemon=True),
+            threading.Thread(target=accept, name=f"{key} accept", daemon=True),
             threading.Thread(target=self._send, name=f"{key} acknowledge", daemon=True),
         ]
         for thread in self._threads:
@@ -101,35 +102,16 @@ class BeatsServer(LiveSource):
 
     # -- clients ---------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        waiting = select.poll()
-        waiting.register(self._listener, select.POLLIN)
-        waiting.register(self.alarm, select.POLLIN)
-        while not self.stopping:
-            try:
-                waiting.poll()
-                sock, address = self._listener.accept()
-            except BlockingIOError:  # the alarm, or a client that has gone again
-                continue
-            except OSError as error:
-                _LOGGER.warning("cannot accept a client: %s", error.strerror or error)
-                time.sleep(0.2)  # out of file descriptors: without a pause this would spin
-                continue
-            self._welcome(sock, BeatsClient(str(address[0]), int(address[1])))
-        self._listener.close()
-
     def _welcome(self, sock: socket.socket, client: BeatsClient) -> None:
         count = self.connection_count
-        if count >= self.options.max_connections or self.stopping:
+        if count >= self._most_connections or self.stopping:
             if not self.stopping:
-                self.complaints.log(
-                    client, f"{count} clients are connected, as many as --max_connections allows."
-                )
+                self._shared.complaints.log(client, self._too_many(count))
             self.statistics.add(closed_refused=1)
             sock.close()
             return
         try:
-            connection = Connection(self, sock, client)
+            connection = Connection(self._shared, sock, client)
         except OSError:  # gone already
             sock.close()
             return
@@ -141,13 +123,18 @@ class BeatsServer(LiveSource):
         except RuntimeError:
             _LOGGER.warning("%s is refused: this machine allows no more threads.", client)
             self._forget(connection)
-            sock.close()
+            connection.leave()
+
+    def _too_many(self, count: int) -> str:
+        if self._most_connections < self.options.max_connections:
+            return f"{count} clients are connected, as many as this process may have open (ulimit -n)."
+        return f"{count} clients are connected, as many as --max_connections allows."
 
     def _serve(self, connection: Connection) -> None:
         self.statistics.add(connections=1)
         reason = "defect"
         try:
-            reason = connection.run()
+            reason = connection.serve()
         except Exception:
             _LOGGER.exception("serving %s failed: this is a defect of penstock", connection.client)
         finally:
@@ -167,27 +154,6 @@ class BeatsServer(LiveSource):
         """How many clients are connected."""
         with self._connections_lock:
             return len(self._connections)
-
-    @property
-    def full(self) -> bool:
-        """Whether as much is pending as may be."""
-        return self.pending_events >= self.max_pending_events or self.pending_bytes >= self.max_pending_bytes
-
-    def wait_for_room(self, give_up: Callable[[], bool]) -> None:
-        """Waits until more may be offered; a stop or `give_up()` ends it too."""
-        if not self.full:
-            return
-        with self._changed:
-            while self.full and not self.stopping and not give_up():
-                self._changed.wait(1.0)
-
-    def reserve(self, connection: Connection, held: int, wanted: int) -> bool:
-        """A connection now holds `wanted` bytes of incomplete frames, not `held`; False: that is too much."""
-        with self._connections_lock:
-            if wanted > held and self._reserved + wanted - held > self.options.max_pending_bytes:
-                return False
-            self._reserved += wanted - held
-            return True
 
     # -- acknowledgements ------------------------------------------------------------------------------
 
@@ -209,7 +175,7 @@ class BeatsServer(LiveSource):
         """Does one piece of work, and the keep-alives when it is time; False at the end."""
         work: list[Chunk] | str | None
         try:
-            work = self._work.get(timeout=max(0.0, self._next_tick - self.clock()))
+            work = self._work.get(timeout=max(0.0, self._next_tick - self._clock()))
         except queue.Empty:
             work = None
         if isinstance(work, str):
@@ -218,25 +184,24 @@ class BeatsServer(LiveSource):
             return work != "close"
         if work is not None:
             self._settle(work)
-        if (now := self.clock()) >= self._next_tick:
+        if (now := self._clock()) >= self._next_tick:
             interval = self.options.keepalive_interval
             self._next_tick = now + interval / 4
-            sent = sum(each.keep_alive(now, interval) for each in self._all_connections())
+            sent = sum(each.replies.keep_alive(now, interval) for each in self._all_connections())
             if sent:
                 self.statistics.add(keepalives=sent)
         return True
 
     def _settle(self, chunks: list[Chunk]) -> None:
         touched: dict[Connection, None] = {}
-        now = self.clock()
+        now = self._clock()
         for chunk in chunks:
             connection, due = chunk.context
             due.done = True
             connection.acknowledged_events += len(chunk.events)
             touched[connection] = None
             self.statistics.acknowledged(now - due.offered_at)
-        for connection in touched:
-            connection.acknowledge()
+        self.statistics.add(acks=sum(connection.replies.acknowledge() for connection in touched))
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -262,20 +227,22 @@ class BeatsServer(LiveSource):
     def stop(self) -> None:
         """Accepts and reads nothing more. Returns at once; safe in a signal handler."""
         super().stop()
+        self._intake.close()
         self._work.put("stop")
 
     def close(self) -> None:
         """Sends the acknowledgements that are due, and closes everything; 3 seconds at most."""
         super().stop()
+        self._intake.close()
         self._work.put("close")
         until = time.monotonic() + _CLOSE_S
         self._threads[1].join(_CLOSE_S)
         with self._connections_lock:
             connections = dict(self._connections)
         for connection in connections:
-            connection.abandon(unless_settled=True)
+            connection.replies.abandon(unless_settled=True)
         for thread in (self._threads[0], *connections.values()):
             thread.join(max(0.0, until - time.monotonic()))
         for connection in connections:
-            connection.abandon()
+            connection.replies.abandon()
         self._bell.close()  # the alarm's other end stays: a thread that is late may still wait for it

@@ -1,310 +1,279 @@
-"""One client: a thread that reads its windows and offers them, and the acknowledgements that it gets.
+"""`Connection` reads one client's windows and offers their events, in a thread of its own.
 
-Operations. `run` (its own thread) reads, parses, offers; `acknowledge` and `keep_alive` (the server's
-acknowledging thread) send. Both meet only in the ledger, under the connection's lock; `dead` is the last word.
+Operations. `serve` is that thread: handshake, then one loop of five steps, then the wait for what is not acknowledged yet.
+What the client is told is the matter of its `Replies`; which bytes may be held is that of the server's `Intake`.
 
 Invariants.
-- While nothing more may be pending, the socket isn't read: before it parses, a connection waits for one of the
-  server's few turns, and then for room. So few connections hold inflated events at a time, however many
-  clients there are, and none waits for another client: a turn is held only for bytes that are already here.
-- A client is told `A 0` while it waits for us, never when it waits for nothing.
+- While nothing more may be pending or held, the socket isn't read; the kernel keeps the rest.
+- None waits for another client: what is held of a client that stalls is bounded, and nobody waits with a turn in hand but
+  for the sink.
 - After the client's end of stream, or a stop, the connection stays until its events are acknowledged.
 """
 
+import dataclasses
 import logging
 import socket
-import threading
 from collections.abc import Callable
 from itertools import repeat
-from typing import TYPE_CHECKING
 
+from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient
-from penstock.io.beats.server.handshake import TlsTransport, read_proxy_header
-from penstock.io.beats.server.sockets import Transport
-from penstock.io.beats.wire import _frames as frames
-from penstock.io.beats.wire._acks import Due, Ledger
+from penstock.io.beats.server._statistics import Statistics
+from penstock.io.beats.server.complaints import Complaints
+from penstock.io.beats.server.intake import Intake
+from penstock.io.beats.server.replies import Replies
+from penstock.io.beats.transport.handshake import TlsTransport, read_proxy_header
+from penstock.io.beats.transport.sockets import Transport
+from penstock.io.beats.transport.tls import ReloadingTls
+from penstock.io.beats.wire._acks import Due
+from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver, Stretch
-from penstock.io.chain.live_objects import Chunk
+from penstock.io.chain.live_source import Chunk
 from penstock.io.chain.source_status import ClientStatus
 from penstock.io.errors import ProtocolError
 from penstock.transforms.batch import Event
 
-if TYPE_CHECKING:
-    from penstock.io.beats.server.beats_server import BeatsServer
-
-__all__ = ["Connection"]
+__all__ = ["Connection", "Shared"]
 
 _LOGGER = logging.getLogger(__name__)
 
 _event: Callable[..., Event] = Event
-_RECEIVE_BYTES = 1 << 18
-_OUTBOX_BYTES = 6 * 1024
-_UNACKNOWLEDGED = 4096
-"""Stretches of one connection: windows of 0 cost no room among what is pending, so they are counted here."""
-_UNREAD_S = 60.0
-"""A client that leaves a thousand acknowledgements unread, or one for a minute, isn't a Beat."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """What all connections of a server share.
+
+    Attributes:
+        options: the server's.
+        limits: what the protocol core checks.
+        intake: lets in what clients send.
+        statistics: what is counted.
+        complaints: where it is logged why clients were disconnected.
+        tls: the TLS contexts; None without TLS.
+        alarm: becomes readable when the server stops.
+        clock: seconds that only grow.
+    """
+
+    options: BeatsOptions
+    limits: Limits
+    intake: Intake
+    statistics: Statistics
+    complaints: Complaints
+    tls: ReloadingTls | None
+    alarm: socket.socket
+    clock: Callable[[], float]
 
 
 class Connection:
     """One client's connection.
 
+    Args:
+        shared: what all connections share.
+        sock: the client's socket.
+        client: its address.
+
     Attributes:
         client: who it is; the origin of its events.
-        dead: nothing can be sent any more; what it sent is written, but not acknowledged.
+        replies: what it is told.
         events: taken in from it.
         acknowledged_events: written since.
     """
 
-    def __init__(self, server: "BeatsServer", sock: socket.socket, client: BeatsClient) -> None:
+    def __init__(self, shared: Shared, sock: socket.socket, client: BeatsClient) -> None:
         self.client = client
-        self.dead = False
         self.events = self.acknowledged_events = 0
-        self._server = server
+        self.replies = Replies(Transport(sock, shared.alarm), shared.clock, self._complain)
+        self._shared = shared
+        self._intake = shared.intake
+        self._hold = shared.intake.holdings.join(self._close_slow)
         self._socket = sock
-        self._transport = Transport(sock, server.alarm)
-        self._receiver = Receiver(server.limits)
-        self._lock = threading.Condition(threading.Lock())
-        self._ledger = Ledger()
-        self._outbox = b""
-        self._waiting = False  # for a turn or for room, with bytes of the client's in hand
-        self._reserved = 0
-        now = server.clock()
-        self._began_at = now
-        self._heard_at = now
-        self._sent_at = now
+        self._receiver = Receiver(shared.limits)
+        self._slow = False
+        self._began_at = self._heard_at = shared.clock()
         self._received = 0
+        self._counted = (0, 0)  # windows and inflated bytes
 
     # -- its own thread --------------------------------------------------------------------------------
 
-    def run(self) -> str:
+    def serve(self) -> str:
         """Serves the client until the end; returns why it ended, in one word."""
         try:
-            self._welcome()
-            reason = self._read()
-            self._await_acknowledgements()
-            self._finish()
+            self._shake_hands()
+            reason = self._read_windows()
+            self.replies.finish()
         except ProtocolError as error:
-            reason = "stopped" if self._server.stopping else "protocol"
+            reason = "stopped" if self._intake.stopping else "protocol"
             if reason == "protocol":
-                self._server.complaints.log(self.client, error)
+                self._complain(str(error))
         except OSError as error:
             reason = "reset"
             if not self._gone_in_the_middle():
                 _LOGGER.debug("%s is gone: %s", self.client, error.strerror or error)
         finally:
-            with self._lock:
-                self.dead = True
-            self._server.reserve(self, self._reserved, 0)
-            self._transport.close()
-        return reason
+            self.leave()
+        return "slow" if self._slow else reason
 
-    def _welcome(self) -> None:
-        """PROXY header and TLS handshake, where they are asked for."""
-        server = self._server
-        until = server.clock() + server.options.ssl_handshake_timeout / 1000
+    def leave(self) -> None:
+        """Gives back what the connection takes, when no thread serves it."""
+        self._intake.holdings.leave(self._hold)
+        self.replies.close()
+
+    def _shake_hands(self) -> None:
+        """Takes the PROXY header and does the TLS handshake, where they are asked for."""
+        shared = self._shared
+        until = shared.clock() + shared.options.ssl_handshake_timeout / 1000
 
         def left_s() -> float:
             # A stop, which wakes whoever waits here, leaves no time.
-            return 0.0 if server.stopping or self.dead else until - server.clock()
+            return 0.0 if self._ended() else until - shared.clock()
 
-        if server.options.proxy_protocol:
-            named = read_proxy_header(self._socket, left_s, self._transport.wait)
+        if shared.options.proxy_protocol:
+            named = read_proxy_header(self._socket, left_s, self.replies.transport.wait)
             if named is not None:
                 self.client = BeatsClient(*named)
-        if server.tls is not None:
-            transport = TlsTransport(self._socket, server.alarm, server.tls)
-            with self._lock:
-                self._transport = transport
+        if shared.tls is not None:
+            transport = TlsTransport(self._socket, shared.alarm, shared.tls)
+            self.replies.use(transport)
             transport.handshake(left_s)
             self.client = transport.peer(self.client)
 
-    def _read(self) -> str:
-        server, receiver = self._server, self._receiver
-        while not server.stopping and not self.dead:
-            if receiver.in_window and server.full:
-                self._wait_for_room()
-            data = self._receive()
+    def _read_windows(self) -> str:
+        """Reads windows and offers their events; returns why that ended, in one word."""
+        intake, receiver, replies = self._intake, self._receiver, self.replies
+        while not self._ended():
+            # 1. In the middle of a window, wait until more may be pending.
+            if receiver.in_window and intake.full:
+                replies.waiting = True
+                intake.wait_for_room(self._ended)
+                replies.waiting = False
+            # 2. Ask how much of what comes next may be held.
+            whole = receiver.awaited_bytes + replies.held_bytes if receiver.buffered_bytes else 0
+            replies.waiting = whole > 0
+            size = intake.holdings.may_read(self._hold, whole, self._ended, first=self._has_proved_itself())
+            replies.waiting = False
+            # 3. Read it; where nothing has come, hold nothing while waiting for it.
+            data = replies.transport.receive(size) if size else b""
             if data is None:
-                _LOGGER.info("%s sent nothing for %g s (--client_inactivity_timeout)",
-                             self.client, server.options.client_inactivity_timeout)  # fmt: skip
-                return "idle"
+                self._settle(0, finished=False)
+                if not self._wait():
+                    return "idle"
+                continue
             if not data:
-                if not server.stopping and not self.dead:
-                    self._gone_in_the_middle()
-                return "stopped" if server.stopping else "closed"
-            self._received += len(data)
-            windows, inflated = receiver.windows, receiver.inflated_bytes
-            if receiver.receive(data):
-                self._offer()
-            server.statistics.add(
-                bytes_received=len(data),
-                windows=receiver.windows - windows,
-                bytes_inflated=receiver.inflated_bytes - inflated,
-            )
-            if self._reserved or receiver.buffered_bytes > _RECEIVE_BYTES:
-                self._reserve()
-        return "stopped"
+                break
+            # 4. Parse it, and offer what is whole, in turns.
+            self._heard_at = self._shared.clock()
+            finished = receiver.receive(data) and self._take_in()
+            # 5. Count what is held, and what came.
+            self._count(data, finished)
+        if intake.stopping:
+            return "stopped"
+        if not replies.dead:
+            self._gone_in_the_middle()
+        return "closed"
 
-    def _gone_in_the_middle(self) -> bool:
-        """Whether the client is gone without having sent all it announced; says so."""
-        halfway = self._receiver.in_window or self._receiver.buffered_bytes > 0
-        if halfway:
-            self._server.complaints.log(self.client, "it closed the connection in the middle of a window.")
-        return halfway
+    def _wait(self) -> bool:
+        """Waits until something may have come; False: the client was silent for too long."""
+        shared = self._shared
+        patience = shared.options.client_inactivity_timeout or None
+        if patience is not None and self.replies.settled:
+            patience -= shared.clock() - max(self._heard_at, self.replies.sent_at)
+            if patience <= 0:
+                _LOGGER.debug("%s sent nothing for %g s (--client_inactivity_timeout)",
+                              self.client, shared.options.client_inactivity_timeout)  # fmt: skip
+                return False
+        self.replies.transport.wait(patience)
+        return True
 
-    def _receive(self) -> bytes | None:
-        """The next bytes; empty at the end; None when the client was silent for too long."""
-        server, transport = self._server, self._transport
-        while True:
-            data = transport.receive(_RECEIVE_BYTES)
-            if data is not None:
-                self._heard_at = server.clock()
-                return data
-            patience = server.options.client_inactivity_timeout or None
-            if patience is not None and self._ledger.settled:
-                patience -= server.clock() - max(self._heard_at, self._sent_at)
-                if patience <= 0:
-                    return None
-            transport.wait(patience)
-            if server.stopping or self.dead:
-                return b""
+    def _take_in(self) -> bool:
+        """Parses and offers all that is whole; returns whether that was anything."""
+        receiver, finished = self._receiver, False
+        self.replies.waiting = True
+        for stretch in self._intake.stretches(receiver, self._ended, self._has_nothing_pending):
+            self.replies.waiting = False
+            finished = True
+            if not self._offer(stretch):
+                return finished
+        self.replies.waiting = False
+        if receiver.payload_bytes > self._intake.holdings.share and self._intake.holdings.tight:
+            # A part of a window, sent uncompressed: what is pending is let go of sooner than what is held.
+            finished = self._offer(receiver.part())
+        return finished
 
-    def _offer(self) -> None:
-        """Parses and offers all that is complete, in this connection's turn."""
-        server, receiver = self._server, self._receiver
-        self._waiting = True
-        with server.turns:
-            server.wait_for_room(self._is_dead)
-            self._waiting = False
-            while not self.dead and (stretch := receiver.next_stretch()) is not None:
-                if not self._offer_stretch(stretch):
-                    return
-
-    def _offer_stretch(self, stretch: Stretch) -> bool:
-        due = Due(stretch.ack, stretch.final, stretch.version, self._server.clock())
-        with self._lock:
-            while len(self._ledger) >= _UNACKNOWLEDGED and not self.dead and not self._server.stopping:
-                self._lock.wait(1.0)
-            self._ledger.add(due)
+    def _offer(self, stretch: Stretch) -> bool:
+        """Offers a stretch of events; False: they were not taken."""
+        due = Due(stretch.ack, stretch.final, stretch.version, self._shared.clock())
+        self.replies.expect(due, self._ended)
         if not stretch.payloads:
             due.done = True  # nobody needs to write it
-            self.acknowledge()
+            self._shared.statistics.add(acks=self.replies.acknowledge())
             return True
         count = len(stretch.payloads)
         indices = range(stretch.first, stretch.first + count)
         events = list(map(_event, stretch.payloads, repeat(self.client), indices))
-        if self._server.offer(Chunk(events, stretch.size, (self, due)), give_up=self._is_dead):
-            self._server.statistics.add(events=count)
+        if self._intake.offer(Chunk(events, stretch.size, (self, due)), self._ended):
+            self._shared.statistics.add(events=count)
             self.events += count
             return True
-        with self._lock:
-            self._ledger.withdraw(due)
+        self.replies.withdraw(due)
         return False
 
-    def _wait_for_room(self) -> None:
-        self._waiting = True
-        with self._server.turns:
-            self._server.wait_for_room(self._is_dead)
-        self._waiting = False
+    def _count(self, data: bytes, finished: bool) -> None:
+        receiver, before = self._receiver, self._counted
+        self._received += len(data)
+        self._settle(len(data), finished=finished)
+        self._counted = (receiver.windows, receiver.inflated_bytes)
+        self._shared.statistics.add(
+            bytes_received=len(data),
+            windows=receiver.windows - before[0],
+            bytes_inflated=receiver.inflated_bytes - before[1],
+        )
 
-    def _reserve(self) -> None:
-        """Counts what this connection holds in memory among all incomplete frames."""
+    def _settle(self, received: int, *, finished: bool) -> None:
         held = self._receiver.buffered_bytes
-        wanted = held if held > _RECEIVE_BYTES else 0
-        if not self._server.reserve(self, self._reserved, wanted):
-            limit = self._server.options.max_pending_bytes
-            message = (
-                f"its incomplete frame of {held} bytes would take the frames of all clients beyond {limit} bytes. "
-                "Raise --max_pending_bytes if this happens to honest senders."
-            )
-            raise ProtocolError(message)
-        self._reserved = wanted
+        begun = held > 0
+        held += self.replies.held_bytes
+        self._intake.holdings.settle(self._hold, held, received, begun=begun, finished=finished)
 
-    def _await_acknowledgements(self) -> None:
-        with self._lock:
-            self._lock.wait_for(lambda: self.dead or (self._ledger.settled and not self._outbox))
+    def _gone_in_the_middle(self) -> bool:
+        """Whether the client is gone without having sent all it announced; says so."""
+        halfway = self._receiver.in_window or self._receiver.buffered_bytes > 0
+        if halfway and not self._slow:
+            self._complain("it closed the connection in the middle of a window.")
+        return halfway
 
-    def _finish(self) -> None:
-        with self._lock:
-            if self.dead:
-                return
-            self.dead = True  # from here on, nobody else touches the transport
-        self._transport.finish()
+    # -- any thread ------------------------------------------------------------------------------------
 
-    def _is_dead(self) -> bool:
-        return self.dead
+    def _ended(self) -> bool:
+        return self.replies.dead or self._intake.stopping
 
-    # -- the acknowledging thread ----------------------------------------------------------------------
+    def _has_nothing_pending(self) -> bool:
+        return self.events == self.acknowledged_events
+
+    def _has_proved_itself(self) -> bool:
+        return self.acknowledged_events > 0
+
+    def _complain(self, reason: str) -> None:
+        self._shared.complaints.log(self.client, reason)
+
+    def _close_slow(self, reason: str) -> None:
+        self._slow = True
+        self._complain(reason)
+        self.replies.abandon()
 
     @property
     def settled(self) -> bool:
         """Whether the client waits for nothing from us, as far as we know."""
-        return self._ledger.settled and not self._waiting and not self._receiver.in_window
-
-    def acknowledge(self) -> None:
-        """Sends the acknowledgements that are due."""
-        acks = b""
-        with self._lock:
-            if not self.dead:
-                acks = self._ledger.due()
-                self._outbox += acks
-                self._flush()
-            self._lock.notify_all()
-        if acks:
-            self._server.statistics.add(acks=len(acks) // frames.ACK_SIZE)
-
-    def keep_alive(self, now: float, interval_s: float) -> bool:
-        """Sends `A 0` when the client waits for us and has heard nothing for that long; says whether."""
-        with self._lock:
-            if self._outbox and not self.dead:
-                self._flush()
-                self._lock.notify_all()
-            if self.dead or now - self._sent_at < interval_s:
-                return False
-            if self._ledger.settled and not self._waiting:
-                return False
-            if not self._outbox:
-                self._outbox = frames.ack_frame(self._ledger.version, 0)
-                self._flush()
-            return True
-
-    def _flush(self) -> None:
-        if not self._outbox:
-            return
-        try:
-            sent = self._transport.send(self._outbox)
-        except OSError:
-            self._die()
-            return
-        self._outbox = self._outbox[sent:]
-        now = self._server.clock()
-        if sent:
-            self._sent_at = now
-        if len(self._outbox) > _OUTBOX_BYTES or (self._outbox and now - self._sent_at > _UNREAD_S):
-            self._server.complaints.log(self.client, "it does not read its acknowledgements.")
-            self._die()
-
-    def _die(self) -> None:
-        self.dead = True
-        self._transport.end()
-        self._lock.notify_all()
-
-    # -- any thread ------------------------------------------------------------------------------------
+        return self.replies.settled and not self.replies.waiting and not self._receiver.in_window
 
     def status(self) -> ClientStatus:
         """How this client stands."""
         return ClientStatus(
             address=str(self.client),
-            connected_s=self._server.clock() - self._began_at,
+            connected_s=self._shared.clock() - self._began_at,
             pending_events=max(0, self.events - self.acknowledged_events),
             acknowledged_events=self.acknowledged_events,
             bytes=self._received,
             tls=self.client.tls_version or "",
-            waiting=self._waiting,
+            waiting=self.replies.waiting,
         )
-
-    def abandon(self, *, unless_settled: bool = False) -> None:
-        """The server closes: whatever isn't acknowledged by now is never acknowledged here."""
-        with self._lock:
-            if not self.dead and not (unless_settled and self._ledger.settled):
-                self._die()

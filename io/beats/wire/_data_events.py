@@ -4,6 +4,8 @@ A data frame doesn't announce its length, only its number of pairs. `DataScan` f
 it stopped when more bytes have come: a frame that arrives in pieces costs its length, not the square of it.
 """
 
+import codecs
+
 import orjson
 
 from penstock.io.beats.wire import _frames as frames
@@ -12,7 +14,10 @@ from penstock.io.beats.wire._limits import Limits
 __all__ = ["DataScan", "as_json"]
 
 _UNPACK_LENGTH = frames.LENGTH.unpack_from
-_STRING_BYTES = frames.LENGTH.size  # the least that a string costs
+_STRING_BYTES = frames.LENGTH.size
+_STRING_COST = 64  # the least that a string costs here
+_STEP = 1 << 16
+_DECODED = "data event, as JSON,"
 
 
 class DataScan:
@@ -41,7 +46,7 @@ class DataScan:
             if available < self.need:
                 return False
             self._strings = 2 * _UNPACK_LENGTH(buffer, start + 6)[0]
-            self._limits.check_frame("data event", self._strings * _STRING_BYTES)
+            self._limits.check_frame("data event", self._strings * _STRING_COST)
             self.scanned = frames.DATA_HEADER.size
         while self._strings:
             self.need = self.scanned + _STRING_BYTES
@@ -55,8 +60,20 @@ class DataScan:
         return True
 
 
-def as_json(buffer: bytes, position: int) -> bytes:
-    """A whole data frame's pairs as one JSON object; of equal keys the last counts, bad UTF-8 is replaced."""
+def as_json(buffer: bytes, position: int, size: int, limits: Limits) -> bytes:
+    """A whole data frame's pairs as one JSON object; of equal keys the last counts, bad UTF-8 is replaced.
+
+    Args:
+        buffer: holds the frame.
+        position: where it begins.
+        size: its length.
+        limits: what the object may become.
+
+    Raises:
+        ProtocolError: the object is longer than `max_frame_bytes` (an escaped letter takes six bytes).
+    """
+    if size > _STEP:
+        return _as_json_in_steps(buffer, position, limits)
     _, _, pairs = frames.DATA_HEADER.unpack_from(buffer, position)
     position += frames.DATA_HEADER.size
     fields: dict[str, str] = {}
@@ -68,4 +85,37 @@ def as_json(buffer: bytes, position: int) -> bytes:
             "utf-8", "replace"
         )
         position = end
-    return orjson.dumps(fields)
+    decoded = orjson.dumps(fields)
+    limits.check_frame(_DECODED, len(decoded))
+    return decoded
+
+
+def _as_json_in_steps(buffer: bytes, position: int, limits: Limits) -> bytes:
+    """The same for a long frame, without ever holding a string of four bytes per letter, or much more than allowed."""
+    _, _, pairs = frames.DATA_HEADER.unpack_from(buffer, position)
+    position += frames.DATA_HEADER.size
+    fields: dict[bytes, bytes] = {}
+    total = 2
+    for _ in range(pairs):
+        start = position + 4
+        middle = start + _UNPACK_LENGTH(buffer, position)[0]
+        end = middle + 4 + _UNPACK_LENGTH(buffer, middle)[0]
+        key = _string(buffer, start, middle, total, limits)
+        value = fields[key] = _string(buffer, middle + 4, end, total + len(key), limits)
+        total += len(key) + len(value) + 2
+        position = end
+    decoded = b"{%b}" % b",".join(b"%b:%b" % pair for pair in fields.items())
+    limits.check_frame(_DECODED, len(decoded))
+    return decoded
+
+
+def _string(buffer: bytes, start: int, end: int, total: int, limits: Limits) -> bytes:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pieces = []
+    for at in range(start, max(end, start + 1), _STEP):
+        after = min(at + _STEP, end)
+        piece = orjson.dumps(decoder.decode(buffer[at:after], after == end))[1:-1]
+        total += len(piece)
+        limits.check_frame(_DECODED, total)
+        pieces.append(piece)
+    return b'"%b"' % b"".join(pieces)

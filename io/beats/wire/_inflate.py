@@ -8,6 +8,8 @@ what the frame has become so far, and how many times its own length that is. The
 `max_length` it holds that much and no more (measured: 16 MB asked for, 18 MB of peak).
 """
 
+import sys
+
 from isal import isal_zlib
 
 from penstock.io.errors import ProtocolError
@@ -21,28 +23,34 @@ _FIRST_STEP = 1 << 20  # most windows end within it: one call, no join
 _LARGEST_STEP = 8 << 20
 
 
-def inflate(data: bytes | memoryview, max_bytes: int, max_ratio: int) -> bytes:
-    """What the zlib stream `data` holds.
+def inflate(
+    data: bytes | memoryview, max_bytes: int, max_ratio: int, room: int = sys.maxsize
+) -> bytes | None:
+    """What the zlib stream `data` holds; None when that is more than there is room for.
 
     Args:
         data: one whole zlib stream, nothing behind it.
         max_bytes: the most it may become (option `max_inflated_bytes`).
         max_ratio: the most times its own length it may become, beyond `RATIO_FREE_BYTES`.
+        room: bytes that there is room for; no more are held, but for one.
 
     Raises:
         ProtocolError: it would pass a limit, is damaged, or something follows it. At most one step
             (8 MiB) more than the limit has been inflated by then.
     """
     allowed = min(max_bytes, max(RATIO_FREE_BYTES, max_ratio * len(data)))
+    most = min(allowed, room)
     stream = isal_zlib.decompressobj()
     pieces: list[bytes] = []
     total, step, rest = 0, _FIRST_STEP, data
     try:
         while True:
             # One byte more than allowed tells "exactly the limit" from "more than it".
-            piece = stream.decompress(rest, min(step, allowed - total + 1))
+            piece = stream.decompress(rest, min(step, most - total + 1))
             total += len(piece)
-            if total > allowed:
+            if total > most:
+                if most < allowed:
+                    return None
                 raise _too_large(len(data), allowed, max_bytes, max_ratio)
             pieces.append(piece)
             if stream.eof:

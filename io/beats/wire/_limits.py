@@ -47,6 +47,15 @@ class Limits:
             )
             raise ProtocolError(message)
 
+    def check_decoded(self, left: int) -> None:
+        """Raises `ProtocolError` when the version 1 events of a compressed frame have become too much JSON."""
+        if left < 0:
+            message = (
+                f"compressed frame becomes more than {self.max_inflated_bytes} bytes, as JSON. "
+                "Raise --max_inflated_bytes only if you trust this sender."
+            )
+            raise ProtocolError(message)
+
     def check_frame(self, what: str, length: int) -> None:
         """Raises `ProtocolError` when a frame's announced length is more than allowed."""
         if length > self.max_frame_bytes:

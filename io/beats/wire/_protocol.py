@@ -66,6 +66,9 @@ class Receiver:
         in_window: whether a window was announced and isn't complete.
         windows: windows announced so far.
         inflated_bytes: what compressed frames have become so far.
+        inflated_held: what is held of that.
+        inflate_room: what may be held of it. A frame that becomes more stays as it is, until there is more room.
+        wants_room: whether parsing stopped for that reason.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -88,12 +91,25 @@ class Receiver:
         self.in_window = False
         self.windows = 0
         self.inflated_bytes = 0
+        self.inflated_held = 0
+        self.inflate_room = limits.max_inflated_bytes
+        self.wants_room = False
 
     @property
     def buffered_bytes(self) -> int:
         """Payload and frame bytes held here."""
         held = len(self._rest) + self._size + len(self._buffer)
         return held + sum(len(buffer) for buffer, _ in self._stack) if self._stack else held
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of that, events of a window that isn't whole yet."""
+        return self._size
+
+    @property
+    def awaited_bytes(self) -> int:
+        """What will be held when the frame that has begun is whole; a version 1 event doesn't tell, so at most."""
+        return self._size + (self._limits.max_frame_bytes if self._scan.scanned else self._need)
 
     def receive(self, data: bytes) -> bool:
         """Stores bytes from the network; True when `next_stretch` can make progress with them."""
@@ -117,13 +133,19 @@ class Receiver:
             self._error = str(error)
             self._rest.clear()
             self._buffer, self._stack, self._payloads, self._size = b"", [], [], 0
+            self.inflated_held = 0
             raise
+
+    def part(self) -> Stretch:
+        """The events at hand of a window that isn't whole yet."""
+        return self._end_stretch(final=False)
 
     def _next_stretch(self) -> Stretch | None:
         if self._window_of_zero is not None:
             empty, self._window_of_zero = self._window_of_zero, None
             return empty
-        while True:
+        self.wants_room = False
+        while not self.wants_room:
             if self._position >= len(self._buffer):
                 if not self._refill():
                     return None
@@ -131,10 +153,12 @@ class Receiver:
             stretch = self._read_frame()
             if stretch is not None:
                 return stretch
+        return None
 
     def _refill(self) -> bool:
         """Goes on with the buffer below, or with what came from the network meanwhile."""
         if self._stack:
+            self.inflated_held -= len(self._buffer)
             self._buffer, self._position = self._stack.pop()
             return True
         self._buffer, self._position = b"", 0
@@ -267,7 +291,10 @@ class Receiver:
         if not scan.complete(self._buffer, start):
             self._incomplete(scan.need)
             return None
-        payload = as_json(self._buffer, start)
+        payload = as_json(self._buffer, start, scan.scanned, self._limits)
+        if self._stack:  # what it has become counts, not what it was
+            self._inflatable -= max(0, len(payload) - scan.scanned)
+            self._limits.check_decoded(self._inflatable)
         self._position += scan.scanned
         scan.scanned = 0
         self._payloads.append(payload)
@@ -286,12 +313,16 @@ class Receiver:
             return
         if not self._stack:
             self._inflatable = limits.max_inflated_bytes
-        inflated = inflate(
-            memoryview(self._buffer)[start : start + length], self._inflatable, limits.max_inflate_ratio
-        )
+        data = memoryview(self._buffer)[start : start + length]
+        room = self.inflate_room - self.inflated_held
+        inflated = inflate(data, self._inflatable, limits.max_inflate_ratio, room)
+        if inflated is None:
+            self.wants_room = True
+            return
         # What is nested counts too, else a bomb would only need one more layer.
         self._inflatable -= len(inflated)
         self.inflated_bytes += len(inflated)
+        self.inflated_held += len(inflated)
         self._stack.append((self._buffer, start + length))
         self._buffer, self._position = inflated, 0
 

@@ -76,7 +76,7 @@ def test_what_was_not_acknowledged_is_sent_again_in_another_order_of_keys(
         if batches % 5 == 0:
             # Written, but the client never hears of it.
             for connection in server._all_connections():
-                connection.abandon()
+                connection.replies.abandon()
         return True
 
     assert port == 0

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from penstock.io.beats import BeatsOptions, trials
 from penstock.io.beats.preflight import require_listenable
-from penstock.io.beats.server._certificate import validity
+from penstock.io.beats.transport._certificate import validity
 from penstock.io.errors import OptionError
 from penstock.io.preflight.trials import Mark, try_all
 from tests.tools.certificates import Authority

@@ -1,6 +1,5 @@
 """The server over real loopback sockets: what a client hears, and when."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -9,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from penstock.io.beats.server._complaints import Complaints
 from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.beats.server.complaints import Complaints
 from penstock.transforms.batch import EventBatch
 from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
 
@@ -237,25 +236,34 @@ def test_more_clients_than_allowed_are_refused_with_the_option_named(
             assert fourth.read_ack() == (b"2", 0)
 
 
-def test_incomplete_frames_of_all_clients_together_are_bounded(
-    serve: Serve, caplog: pytest.LogCaptureFixture
+def test_unfinished_frames_are_bounded_and_those_that_have_begun_finish(
+    serve: Serve, pump: Callable[..., Pipeline], caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = serve(max_pending_bytes=4 << 20, max_frame_bytes=3 << 20)
-    frame = window(1) + b"2J\0\0\0\1" + (3 << 20).to_bytes(4, "big") + bytes((3 << 20) - 1)
-    with Client(server.address) as first, Client(server.address) as second:
-        first.send(frame)
-        until(lambda: server._reserved >= 3 << 20)
-        second.socket.settimeout(5)
-        with contextlib.suppress(OSError):
-            second.send(frame)
-        second.read_to_end()
-        assert "--max_pending_bytes" in caplog.text
-        first.send(b"}")
-        batch = take(server)
-        assert len(batch.events[0].data) == 3 << 20
-        server.acknowledge(batch.receipt.tokens)
-        assert first.acks_until(1)[-1] == 1
-    until(lambda: server._reserved == 0)
+    """Twenty clients send frames of 1.8 MB at once, where 8 MiB may be held: they wait, and none is cut off."""
+    server = serve(max_pending_bytes=8 << 20, max_frame_bytes=2 << 20)
+    pipeline = pump(server)
+    payload = [b"%d %s" % (number, bytes(1_800_000)) for number in range(20)]
+    clients = [Client(server.address, timeout_s=60) for _ in payload]
+    most = 0
+
+    def send(client: Client, data: bytes) -> None:
+        client.send(window(1) + event(1, data))
+
+    threads = [
+        threading.Thread(target=send, args=pair, daemon=True) for pair in zip(clients, payload, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        most = max(most, server._intake.holdings.taken)
+        time.sleep(0.001)
+    for client in clients:
+        assert client.acks_until(1)[-1] == 1
+        client.close()
+    assert most <= 4 << 20, "half of the bound is the pool"
+    assert sorted(pipeline.events) == sorted(payload)
+    assert "disconnected" not in caplog.text
+    until(lambda: server._intake.holdings.taken == 0)
 
 
 def test_version_1_is_answered_in_version_1(serve: Serve) -> None:
@@ -361,9 +369,9 @@ def test_windows_of_0_behind_one_that_waits_are_bounded_and_answered_in_order(se
         sender.start()
         batch = take(server)
         [connection] = server._all_connections()
-        until(lambda: len(connection._ledger) == 4096)
+        until(lambda: len(connection.replies._ledger) == 4096)
         time.sleep(0.1)
-        assert len(connection._ledger) == 4096
+        assert len(connection.replies._ledger) == 4096
         server.acknowledge(batch.receipt.tokens)
         assert client.acks_until(1)[-1] == 1
         assert [client.read_ack()[1] for _ in range(20_000)] == [0] * 20_000

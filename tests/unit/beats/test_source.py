@@ -15,8 +15,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from penstock.io.beats import BeatsClient, BeatsOptions, ReadFromBeats
 from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.server.beats_server import BeatsServer
-from penstock.io.beats.server.sockets import listen
 from penstock.io.beats.source import key_of
+from penstock.io.beats.transport.sockets import listen
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters

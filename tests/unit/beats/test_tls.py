@@ -14,8 +14,8 @@ import pytest
 from penstock.io.beats import BeatsOptions
 from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.server.beats_server import BeatsServer
-from penstock.io.beats.server.handshake import subject_of
-from penstock.io.beats.server.tls import ReloadingTls, TlsFiles, load, openssl_name
+from penstock.io.beats.transport.handshake import subject_of
+from penstock.io.beats.transport.tls import ReloadingTls, TlsFiles, load, openssl_name
 from penstock.io.errors import OptionError
 from tests.tools.certificates import Authority
 from tests.tools.lumberjack import Client, payloads, whole_window

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 
 from penstock.io.beats.origin import BeatsClient
-from penstock.io.beats.server.sockets import Transport
-from penstock.io.beats.server.tls import ReloadingTls
+from penstock.io.beats.transport.sockets import Transport
+from penstock.io.beats.transport.tls import ReloadingTls
 from penstock.io.beats.wire import _proxy_protocol as proxy_protocol
 from penstock.io.errors import ProtocolError
 

@@ -1,0 +1,110 @@
+"""`Intake` lets in what clients send: in turns, and within the bounds of what may be pending and held.
+
+Plan. What is read of a client passes three gates. `holdings`: what its unfinished frames may hold. Then `inflating`:
+what compressed frames become; a usual one takes what it can become at most, 4 MiB, and gives back what it
+didn't need; a larger one is inflated alone. Then a turn, for each stretch anew: parse it, and offer it to the source. Only
+one client at a time waits for room in the source's queue, so none is overtaken by those with fewer events.
+
+Invariant. Who waits at a gate holds nothing of a gate behind it, and what is held there comes back when the sink goes on.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+
+from penstock.io.beats.options import BeatsOptions
+from penstock.io.beats.server._budget import Budget
+from penstock.io.beats.server._holdings import Holdings
+from penstock.io.beats.wire._protocol import Receiver, Stretch
+from penstock.io.chain.live_source import Chunk, LiveSource
+
+__all__ = ["Intake"]
+
+_TURNS = 4
+"""Clients that parse at the same time: inflating leaves Python's lock, so a few cores can be used."""
+_INFLATED_BYTES = 4 << 20
+"""What a usual frame becomes at most; 2048 events of 1 KB become 2 MB."""
+_MOST_INFLATED = 1100
+"""No zlib stream becomes more than 1032 times its length."""
+
+
+class Intake:
+    """Lets in what all clients of a server send. Safe from any thread.
+
+    Args:
+        source: where events are offered.
+        options: the bounds.
+        clock: seconds that only grow.
+
+    Attributes:
+        holdings: what clients' unfinished frames hold.
+    """
+
+    def __init__(self, source: LiveSource, options: BeatsOptions, clock: Callable[[], float]) -> None:
+        self._source = source
+        self.holdings = Holdings(options.max_pending_bytes, options.max_connections, clock)
+        self._usual = min(_INFLATED_BYTES, max(1, options.max_pending_bytes // 16))
+        self._inflating = Budget(options.max_pending_bytes // 2)
+        self._alone = Budget(1)
+        self._turns = Budget(_TURNS)
+        self._offering = threading.Lock()
+        self._unbounded = options.max_inflated_bytes
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is let in."""
+        return self._source.stopping
+
+    @property
+    def full(self) -> bool:
+        """Whether as much is pending as may be."""
+        return self._source.full
+
+    def wait_for_room(self, give_up: Callable[[], bool]) -> None:
+        """Waits until more may be offered; a stop or `give_up()` ends it too."""
+        self._source.wait_for_room(give_up)
+
+    def close(self) -> None:
+        """Nothing more is let in; who waits goes on with nothing."""
+        self.holdings.close()
+        for gate in (self._inflating, self._alone, self._turns):
+            gate.close()
+
+    def offer(self, chunk: Chunk, give_up: Callable[[], bool]) -> bool:
+        """Offers a chunk to the source, waiting for room; False: it was not taken."""
+        with self._offering:
+            return self._source.offer(chunk, give_up=give_up)
+
+    def stretches(
+        self, receiver: Receiver, give_up: Callable[[], bool], first: Callable[[], bool]
+    ) -> Iterator[Stretch]:
+        """Gives the stretches that are whole, each in a turn that lasts until the next one is asked for.
+
+        Args:
+            receiver: the client's.
+            give_up: whether to stop.
+            first: whether the client has nothing pending: it then waits among the first.
+        """
+        gate, amount = self._inflating, min(self._usual, _MOST_INFLATED * receiver.buffered_bytes)
+        while gate.take(amount, give_up, first=first()):
+            try:
+                receiver.inflate_room = self._unbounded if gate is self._alone else amount
+                while self._turns.take(1, give_up, first=first()):
+                    try:
+                        stretch = receiver.next_stretch()
+                        if stretch is not None:
+                            yield stretch
+                    finally:
+                        self._turns.give_back(1)
+                    if stretch is None:
+                        break
+                    if gate is self._inflating and gate.contended and receiver.inflated_held < amount:
+                        gate.give_back(amount - receiver.inflated_held)
+                        receiver.inflate_room = amount = receiver.inflated_held
+                else:
+                    return
+            finally:
+                gate.give_back(amount)
+            if not receiver.wants_room:
+                return
+            # Nothing is lost but the time to inflate as much as there was room for.
+            gate, amount = (self._inflating, self._usual) if amount < self._usual else (self._alone, 1)

@@ -1,0 +1,5 @@
+"""How bytes of a Beats client come in and go out: TCP, TLS, and what comes before the first frame.
+
+- `sockets`: the listener, and a connection that never blocks.    - `handshake`: PROXY header and TLS.
+- `tls`, `_certificate`: contexts from files, and the files' dates.
+"""
