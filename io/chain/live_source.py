@@ -129,8 +129,7 @@ class LiveSource:
         self.last_activity = time.monotonic()
         self._changed = threading.Condition()
         self._queue: collections.deque[Chunk] = collections.deque()
-        self._queued_events = 0
-        self._queued_bytes = 0
+        self._queued_events = self._queued_bytes = 0
         self._handed_out: dict[int, Chunk] = {}
 
     # -- producers -------------------------------------------------------------------------------------
@@ -163,8 +162,6 @@ class LiveSource:
 
     def wait_for_room(self, give_up: Callable[[], bool]) -> None:
         """Waits until more may be offered; a stop or `give_up()` ends it too."""
-        if not self.full:
-            return
         with self._changed:
             while self.full and not self.stopping and not give_up():
                 self._changed.wait(1.0)
@@ -209,9 +206,7 @@ class LiveSource:
         return (
             self._queued_events >= self.max_batch_events
             or self._queued_bytes >= self.max_batch_bytes
-            # Producers may be waiting for room: lingering would only make them wait longer.
-            or self.pending_events >= self.max_pending_events
-            or self.pending_bytes >= self.max_pending_bytes
+            or self.full  # producers may be waiting for room: lingering would only make them wait longer
         )
 
     def _fits(self, events: int, size: int, chunk: Chunk) -> bool:
