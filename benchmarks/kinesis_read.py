@@ -32,7 +32,7 @@ from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.client import PutEntry, connect
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event
 

@@ -27,7 +27,7 @@ import pybase64
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event
 from tests.tools.events import ToyOrigin

@@ -23,7 +23,7 @@ from penstock.io.dead_letters import preflight as store_needs
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine

@@ -14,9 +14,9 @@ from local.aws_server import AwsServer
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import AccessDenied
 from penstock.io.kinesis import KinesisWriteOptions
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.policy import write_policy
 from penstock.io.kinesis.write.preflight import require_writable
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event

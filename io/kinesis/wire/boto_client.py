@@ -21,6 +21,7 @@ from penstock.io.kinesis.wire.calls import (
     iterator_request,
     not_signed,
     stream_argument,
+    without_values,
 )
 
 __all__ = ["BotoClient"]
@@ -108,7 +109,7 @@ class BotoClient:
                 raise not_signed(operation, error, self._session) from error
             details = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-            code, text = str(details.get("Code", "")), str(details.get("Message", ""))[:_MAX_TEXT]
+            code, text = str(details.get("Code", "")), without_values(str(details.get("Message", "")))
             raise CallFailed(operation, code, text, status) from error
         except (ResponseParserError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise bad_reply(operation=operation, what="the reply is not what the API promises") from error

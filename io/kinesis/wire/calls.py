@@ -1,12 +1,13 @@
 """`calls` declares what the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
 
+import re
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
-from penstock.io.aws.error_codes import EXPIRED_CODES, THROTTLED_CODES
+from penstock.io.aws.error_codes import BAD_KEY_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.session import AwsSession, explain, explain_code
 from penstock.io.errors import PeerError, PenstockError
 
@@ -23,17 +24,35 @@ __all__ = [
     "PutResult",
     "Record",
     "bad_reply",
+    "failure_behind",
     "iterator_request",
     "not_promised",
     "not_signed",
     "stream_argument",
     "stream_arn",
     "stream_in_words",
+    "without_values",
 ]
 
 _MAX_TEXT = 300
 REPLY_TOO_LARGE = "ReplyTooLarge"
 """Our own error code: asked for fewer records, the service sends less."""
+_RETRIED_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "TooManyRequestsException"})
+_RETRIED_STATUSES = (408, 429)
+_INVALID_CODES = frozenset(
+    {
+        "InvalidArgument",
+        "InvalidArgumentException",
+        "InvalidParameterValueException",
+        "SerializationException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+"""Error codes that blame what the request holds."""
+_VALUE = re.compile(r"value ['{].*(?:['}] at '(?=[\w.]+' failed ))", re.DOTALL | re.IGNORECASE)
+_CUT_VALUE = re.compile(r"value ['{].*", re.DOTALL | re.IGNORECASE)
+"""How the service quotes a value that breaks a rule: `Value 'x' at 'records.1.member.partitionKey' failed to ...`."""
 
 
 class PutEntry(NamedTuple):
@@ -118,14 +137,26 @@ class CallFailed(Exception):
     @property
     def throttled(self) -> bool:
         """Whether the service asks for less: back off and try again."""
-        return self.code in THROTTLED_CODES
+        return self.code in THROTTLED_CODES or self.status == 429
 
     @property
     def retriable(self) -> bool:
-        """Whether the same call may work later: throttled, a server's fault, no connection."""
+        """Whether the same call may work later: throttled, a server's fault, too slow, no connection."""
         if self.cause is not None:
             return False
-        return self.throttled or self.status is None or self.status >= 500
+        if self.throttled or self.status is None or self.status >= 500:
+            return True
+        return self.status in _RETRIED_STATUSES or self.code in _RETRIED_CODES
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the service blames what the request holds, not who sent it or where to."""
+        return self.code in _INVALID_CODES or self.status == 413
+
+    @property
+    def ours(self) -> bool:
+        """Whether it blames our credentials, so that no stream would take the call."""
+        return self.cause is not None or self.code in BAD_KEY_CODES or self.code in EXPIRED_CODES
 
     def explain(self, session: AwsSession, resource: str, doing: str) -> PenstockError:
         """The one line for the user (see `penstock.io.aws.session.explain`)."""
@@ -183,6 +214,25 @@ def iterator_request(
     if timestamp is not None:
         request["Timestamp"] = timestamp
     return request
+
+
+def failure_behind(error: PenstockError, operation: str) -> CallFailed | None:
+    """Gives the failed call that boto's exception behind `error` tells of; None where the service said nothing."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return None
+    details = cause.response.get("Error", {})
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    text = without_values(str(details.get("Message", "")))
+    # Another operation is one that gets credentials (AssumeRole).
+    own = cause.operation_name == operation
+    return CallFailed(operation, str(details.get("Code", "")), text, status, None if own else error)
+
+
+def without_values(text: str) -> str:
+    """Gives the service's words, at most 300 characters, without the values that it quotes: they may be a secret."""
+    shown, count = _VALUE.subn("a value at '", text)
+    return (shown if count else _CUT_VALUE.sub("a value ...", text))[:_MAX_TEXT]
 
 
 def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFailed:

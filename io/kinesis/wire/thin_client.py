@@ -31,6 +31,7 @@ from penstock.io.kinesis.wire.calls import (
     iterator_request,
     not_signed,
     stream_argument,
+    without_values,
 )
 from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
 from penstock.io.kinesis.wire.transport import open_transport
@@ -196,4 +197,4 @@ def _error_of(body: bytes, header: str) -> tuple[str, str]:
                 code = match[1].decode(errors="replace")
             elif match:
                 text = match[1].decode(errors="replace")
-    return code.split(":")[0].rpartition("#")[2], text[:_MAX_TEXT]
+    return code.split(":")[0].rpartition("#")[2], without_values(text)

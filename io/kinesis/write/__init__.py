@@ -2,6 +2,6 @@
 
 - `sink`: `WriteToKinesis`.    - `writer`: groups a batch's events by stream.    - `delivery`: one batch on its way.
 - `stream`: what deliveries to one stream share.    - `_packing`, `_limiter`: what goes together, and how fast.
-- `partition_keys`, `stream_names`: per event.    - `options`.    - `metrics`: what is counted.
+- `routing`: the key and the stream of an event.    - `options`.    - `metrics`: what is counted.
 - `preflight`, `policy`: before the start.
 """

@@ -14,12 +14,14 @@ from penstock.io.kinesis.kpl._aggregation import AGGREGATED_KEY, aggregate_keyed
 from penstock.io.kinesis.shard_map import ShardMap
 from penstock.io.kinesis.wire.calls import PutEntry
 from penstock.io.kinesis.write.options import MAX_RECORD
-from penstock.io.kinesis.write.partition_keys import DEFAULT_KEY, random_keys
+from penstock.io.kinesis.write.routing import DEFAULT_KEY, random_keys
 
 __all__ = ["Packer", "Packet", "PacketQueue", "cut"]
 
 _MAX_KEY_BYTES = 1024
 """A partition key has at most 256 characters of at most 4 bytes."""
+_MAX_COMPANY = 500
+"""Records of one PutRecords."""
 _MAX_HASHES = 100_000
 _GAP = "key "  # no shard's id has a space
 
@@ -36,9 +38,10 @@ class Packet:
         shard_id: the shard it is predicted to go to; empty while the map has none for it.
         lane: packets of one lane keep their order; None where there is none to keep.
         attempts: how often it was sent.
+        company: so many records, itself included, may be in a request that it travels in.
     """
 
-    __slots__ = ("attempts", "entry", "hash_key", "lane", "members", "shard_id", "size", "spread")
+    __slots__ = ("attempts", "company", "entry", "hash_key", "lane", "members", "shard_id", "size", "spread")
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Packet:
         self.shard_id = shard_id
         self.lane = lane
         self.attempts = 0
+        self.company = _MAX_COMPANY
 
 
 class Packer:
@@ -270,6 +274,16 @@ class PacketQueue:
             else:
                 self._lanes.pop(packet.lane, None)
 
+    def replace(self, packet: Packet, packets: list[Packet]) -> None:
+        """Puts packets in the place of one that was taken: they are next in its lane."""
+        if packet.lane is None:
+            self._ready += packets
+            return
+        for each in packets:
+            each.lane = packet.lane
+        self._lanes[packet.lane].extendleft(reversed(packets))
+        self.done(packet)
+
     @property
     def next_at(self) -> float:
         """When the first of those that wait is ready."""
@@ -293,12 +307,13 @@ def _always(key: str) -> Iterator[str]:
 def cut(packets: Sequence[Packet], max_count: int, max_size: int) -> list[list[Packet]]:
     """Packets as requests of at most so many records and bytes (partition keys counted), in order."""
     requests: list[list[Packet]] = []
-    room, size_left = 0, 0
+    count = limit = size_left = 0
     for packet in packets:
-        if room < 1 or packet.size > size_left:
+        limit = min(limit, packet.company)
+        if count >= limit or packet.size > size_left:
             requests.append([])
-            room, size_left = max_count, max_size
+            count, limit, size_left = 0, min(max_count, packet.company), max_size
         requests[-1].append(packet)
-        room -= 1
+        count += 1
         size_left -= packet.size
     return requests

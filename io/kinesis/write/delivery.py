@@ -8,25 +8,29 @@ which are sent at the same time; all are gathered; what was refused waits for it
 in flight between rounds, so packing anew by a new shard map is safe.
 
 Invariants.
-- It ends when each event is in the stream or refused for good (too large, expired, throttled with
-  `fail_if_throttled`); it raises for what no retry cures, and then nothing counts as written.
+- It ends when each event is in the stream or refused for good (too large, invalid, expired, throttled with
+  `fail_if_throttled`). What no retry cures ends the job where the options name the stream, and then nothing counts as
+  written; where events name it, the events that are not in it are refused.
 - One packet of a lane is in flight at a time (see `_packing`): a refused record can't be overtaken.
+- One bad record costs only itself: a request that is called invalid is cut in halves until that record is alone.
 - An aggregated record that landed in a shard which doesn't own all its user records is sent again from its
-  user records: a KCL consumer drops such a record whole.
+  user records: a KCL consumer drops such a record whole. The map that tells is read again, before anything is
+  accepted, whenever a reply shows a record where the map did not expect it.
 """
 
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.backoff import delays
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StopTimeout
 from penstock.io.kinesis.shard_map import ShardMap
-from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResult
+from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResult, failure_behind
 from penstock.io.kinesis.write._packing import Packet, PacketQueue, cut
+from penstock.io.kinesis.write.landing import ShardView
 from penstock.io.kinesis.write.metrics import Landed
 from penstock.io.kinesis.write.options import MAX_RECORD
 from penstock.io.kinesis.write.stream import TargetStream
@@ -37,9 +41,10 @@ _LOGGER = logging.getLogger(__name__)
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
-_MAP_TRIES = 5
 _MAX_MISSES = 3
 """So often aggregated records may land where the map says they can't; then they go plain, which is always right."""
+_EXPIRED = "Expired"
+_NO_STREAM = "NoStream"
 _TERMINAL = DENIED_CODES | EXPIRED_CODES | {"ResourceNotFoundException"}
 
 
@@ -50,6 +55,14 @@ class Refusal(NamedTuple):
     error: str
     reason: str
     attempts: int
+
+
+class _Ended(Exception):
+    """Nothing more can be written: every event that is not in the stream is refused, with this error and reason."""
+
+    def __init__(self, error: str, reason: str) -> None:
+        super().__init__(error)
+        self.error, self.reason = error, reason
 
 
 def deliver(
@@ -87,52 +100,56 @@ class _Delivery:
         self._datas = datas
         self._keys = keys
         self._refusals: list[Refusal] = []
+        self._written: list[Sequence[int]] = []
         self._queue = PacketQueue()
-        self._landed: dict[tuple[str, int], list[Packet]] = {}
         self._errors: Counter[str] = Counter()
         self._started = stream.clock()
         self._stop_at: float | None = None
         self._packed_by = 0
         self._misses = 0
-        self._shards = self._map(stream.shards.current)
-        self._pack(range(len(datas)))
+        self._attempts = 0
 
     def run(self) -> list[Refusal]:
         """Sends until nothing is left."""
-        while self._queue:
-            self._catch_up()
-            admitted = self._admit()
-            if admitted:
-                options = self._stream.options
-                self._round(cut(admitted, options.collection_max_count, options.collection_max_size))
-            elif self._queue:
-                self._wait()
+        try:
+            self._shards = ShardView(self._stream, self._map)
+            self._pack(range(len(self._datas)))
+            while self._queue:
+                self._catch_up()
+                admitted = self._admit()
+                if admitted:
+                    options = self._stream.options
+                    self._round(cut(admitted, options.collection_max_count, options.collection_max_size))
+                elif self._queue:
+                    self._wait()
+        except _Ended as ended:
+            self._refuse_rest(ended)
         return self._refusals
-
-    # -- packing ---------------------------------------------------------------------------------------
 
     def _pack(self, indices: Sequence[int]) -> None:
         """Packs these events by the current map and puts them in line."""
+        self._packed_by = self._shards.map.version
+        self._queue.add(self._packets(indices, plain=self._misses >= _MAX_MISSES))
+
+    def _packets(self, indices: Sequence[int], *, plain: bool) -> list[Packet]:
         stream = self._stream
         datas: Sequence[bytes] = self._datas
         keys = self._keys
         if len(indices) != len(datas):
             datas = [datas[index] for index in indices]
             keys = None if keys is None else [keys[index] for index in indices]
-        self._packed_by = self._shards.version
         with stream.lock:
-            plain = self._misses >= _MAX_MISSES
-            packets, refused = stream.packer.pack(indices, datas, keys, self._shards, plain=plain)
+            packets, refused = stream.packer.pack(indices, datas, keys, self._shards.map, plain=plain)
         for at in refused:
             size = len(datas[at])
             reason = f"the event has {size} bytes; with its partition key a Kinesis record takes {MAX_RECORD}"
             self._refusals.append(Refusal(indices[at], "RecordTooLarge", reason, 0))
-        self._queue.add(packets)
+        return packets
 
     def _catch_up(self) -> None:
         """Takes up a newer shard map: what isn't sent yet is packed anew where packing depends on it."""
-        self._shards = self._stream.shards.current()
-        if self._packed_by == self._shards.version:
+        self._shards.take_newest()
+        if self._packed_by == self._shards.map.version:
             return
         unsent = self._queue.unsent()
         if self._keys is not None and self._stream.options.aggregation_enabled:
@@ -140,12 +157,10 @@ class _Delivery:
             self._queue.clear()
             self._pack(indices)
             return
-        self._packed_by = self._shards.version
+        self._packed_by = self._shards.map.version
         for packet in unsent:
-            shard = self._shards.find(packet.hash_key)
+            shard = self._shards.map.find(packet.hash_key)
             packet.shard_id = shard.shard_id if shard else ""
-
-    # -- when ------------------------------------------------------------------------------------------
 
     def _admit(self) -> list[Packet]:
         """What is due and within the rate limit; the rest waits."""
@@ -181,15 +196,18 @@ class _Delivery:
             raise StopTimeout(message)
 
     def _map(self, load: Callable[[], ShardMap]) -> ShardMap:
-        """A shard map, for as long as it takes; raises what no retry cures."""
+        """Gives a shard map, for as long as it takes; raises what no retry cures, and when the events expire."""
         for wait_s in delays(_FIRST_WAIT_S, _LONGEST_WAIT_S):
             try:
                 return load()
-            except (AccessDenied, NotFound, OptionError):
-                raise
-            except PenstockError as failure:
+            except PenstockError as error:
+                failure = failure_behind(error, "ListShards")
+                if isinstance(error, (AccessDenied, NotFound, OptionError)) or (failure and failure.invalid):
+                    self._end(error, failure)
                 self._errors["ListShards"] += 1
-                self._stream.log_retries(Counter({str(failure): 1}), len(self._datas))
+                self._stream.log_retries(Counter({str(error): 1}), len(self._datas))
+            if self._is_past_ttl(self._stream.clock()):
+                raise _Ended(_EXPIRED, self._expiry())
             self._check_stop()
             self._stream.sleep(wait_s)
         raise AssertionError  # delays() never ends
@@ -197,49 +215,80 @@ class _Delivery:
     def _told(self) -> str:
         return ", ".join(f"{code} x{count}" for code, count in self._errors.most_common(3)) or "rate limit"
 
-    def _expired(self, packet: Packet, now: float) -> bool:
+    def _is_past_ttl(self, now: float) -> bool:
         ttl = self._stream.options.record_ttl
-        if not ttl or (now - self._started) * 1000 < ttl:
+        return bool(ttl) and (now - self._started) * 1000 >= ttl
+
+    def _expiry(self) -> str:
+        return f"not written within --record_ttl {self._stream.options.record_ttl} ms ({self._told()})"
+
+    def _expired(self, packet: Packet, now: float) -> bool:
+        if not self._is_past_ttl(now):
             return False
-        reason = f"not written within --record_ttl {ttl} ms ({self._told()})"
-        self._refuse(packet, "Expired", reason)
-        shard_id = packet.shard_id or None
-        self._stream.recorder.add(
-            "UserRecordExpired", self._stream.name, 1, shard_id=shard_id, count=len(packet.members)
-        )
+        self._refuse(packet, _EXPIRED, self._expiry())
         return True
 
     def _refuse(self, packet: Packet, error: str, reason: str) -> None:
         self._refusals += [Refusal(index, error, reason, packet.attempts) for index in packet.members]
         self._queue.done(packet)
+        self._count_expired(error, packet.shard_id or None, len(packet.members))
+
+    def _count_expired(self, error: str, shard_id: str | None, count: int) -> None:
+        if error == _EXPIRED and count:
+            stream = self._stream
+            stream.recorder.add("UserRecordExpired", stream.name, 1, shard_id=shard_id, count=count)
 
     def _refuse_throttled(self, packet: Packet, code: str) -> None:
         self._refuse(packet, code, f"{self._stream.words} is throttled, and --fail_if_throttled is set")
 
-    # -- requests --------------------------------------------------------------------------------------
+    def _refuse_rest(self, ended: _Ended) -> None:
+        done = {index for members in self._written for index in members}
+        done.update(refusal.at for refusal in self._refusals)
+        rest = [index for index in range(len(self._datas)) if index not in done]
+        self._refusals += [Refusal(index, ended.error, ended.reason, self._attempts) for index in rest]
+        self._count_expired(ended.error, None, len(rest))
+
+    def _end(self, error: PenstockError, failure: CallFailed | None) -> NoReturn:
+        """Ends the job, or only the events of a stream that they name themselves."""
+        stream = self._stream
+        if not stream.named_by_events or failure is None or failure.ours:
+            raise error
+        stream.log_refused(error, len(self._datas))
+        pattern = f"(--stream_name {stream.options.stream_name})"
+        if isinstance(error, NotFound):
+            raise _Ended(_NO_STREAM, f"there is no stream {stream.name} {pattern}") from error
+        raise _Ended(failure.code, f"{error} {pattern}") from error
 
     def _round(self, requests: list[list[Packet]]) -> None:
-        pool, started = self._stream.pool, self._stream.clock()
+        stream = self._stream
+        started = stream.clock()
+        self._attempts += 1
         # The last one on this thread: a batch of one request never changes threads.
-        others = [pool.submit(self._send, request) for request in requests[:-1]]
-        own = self._send(requests[-1])
+        others = [stream.submit(self._send, request) for request in requests[:-1]]
+        own = stream.run(self._send, requests[-1])
         outcomes = [*(future.result() for future in others), own]
         failed: list[Packet] = []
-        moved: list[tuple[Packet, str]] = []
+        landed: list[Packet] = []
+        results: list[PutResult] = []
+        ends: list[CallFailed] = []
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, CallFailed):
-                failed += self._call_failed(request, outcome)
-            else:
-                for packet, result in zip(request, outcome.records, strict=True):
-                    if result.error_code is not None:
-                        failed += self._record_failed(packet, result)
-                    else:
-                        self._accepted(packet, result.shard_id or "", moved)
+                failed += self._call_failed(request, outcome, ends)
+                continue
+            for packet, result in zip(request, outcome.records, strict=True):
+                if result.error_code is None:
+                    landed.append(packet)
+                    results.append(result)
+                else:
+                    failed += self._record_failed(packet, result, ends)
+        if landed:
+            stream.wrote()
+            self._settle(landed, results, started)
+        if ends:
+            doing = f"write to {stream.words}"
+            self._end(ends[0].explain(stream.session, stream.arn, doing), ends[0])
         if failed:
             self._try_again(failed)
-        if moved:
-            self._check_moved(moved)
-        self._count_landed(started)
 
     def _send(self, request: list[Packet]) -> PutRecordsReply | CallFailed:
         stream = self._stream
@@ -255,28 +304,8 @@ class _Delivery:
             sizes = [len(packet.entry.data) for packet in request]
             stream.recorder.requested(stream.name, stream.clock() - started, users, sizes)
 
-    # -- outcomes --------------------------------------------------------------------------------------
-
-    def _accepted(self, packet: Packet, shard_id: str, moved: list[tuple[Packet, str]]) -> None:
-        if shard_id != packet.shard_id:
-            moved.append((packet, shard_id))
-            if packet.spread[0] != packet.spread[1]:
-                return
-        self._landed.setdefault((shard_id, packet.attempts), []).append(packet)
-        self._queue.done(packet)
-
-    def _count_landed(self, sent_at: float) -> None:
-        """Counts what was accepted: by shard, since a call a record would cost more than sending it."""
-        buffered_ms = self._waited_ms + (sent_at - self._started) * 1000
-        for (shard_id, attempts), packets in self._landed.items():
-            users = [len(packet.members) for packet in packets]
-            sizes = [len(packet.entry.data) for packet in packets]
-            landed = Landed(self._stream.name, shard_id, users, sizes, attempts - 1, buffered_ms)
-            self._stream.recorder.landed(landed)
-        self._landed.clear()
-
-    def _record_failed(self, packet: Packet, result: PutResult) -> list[Packet]:
-        """What of a refused record is to be tried again."""
+    def _record_failed(self, packet: Packet, result: PutResult, ends: list[CallFailed]) -> list[Packet]:
+        """Gives what of a refused record is to be tried again; what no retry cures goes to `ends`."""
         code = result.error_code or "InternalFailure"
         self._count_error(code, packet)
         throttled = code in THROTTLED_CODES
@@ -284,23 +313,42 @@ class _Delivery:
             self._refuse_throttled(packet, code)
             return []
         if not throttled and (code in _TERMINAL or code.startswith("KMS")):
-            failure = CallFailed("PutRecords", code, (result.error_message or "")[:300], 400)
-            raise failure.explain(self._stream.session, self._stream.arn, f"write to {self._stream.words}")
+            ends.append(CallFailed("PutRecords", code, (result.error_message or "")[:300], 400))
         return [] if self._expired(packet, self._stream.clock()) else [packet]
 
-    def _call_failed(self, request: list[Packet], failure: CallFailed) -> list[Packet]:
-        """What of a failed call is to be tried again; raises what no retry cures."""
+    def _call_failed(
+        self, request: list[Packet], failure: CallFailed, ends: list[CallFailed]
+    ) -> list[Packet]:
+        """Gives what of a failed call is to be tried again; what no retry cures goes to `ends`."""
         stream = self._stream
         for packet in request:
             self._count_error(failure.code, packet)
+        if failure.invalid and not failure.ours:
+            self._halve(request, failure)
+            return []
         if not failure.retriable:
-            raise failure.explain(stream.session, stream.arn, f"write to {stream.words}") from failure
+            ends.append(failure)
+            return []
         if failure.throttled and stream.options.fail_if_throttled:
             for packet in request:
                 self._refuse_throttled(packet, failure.code)
             return []
         now = stream.clock()
         return [packet for packet in request if not self._expired(packet, now)]
+
+    def _halve(self, request: list[Packet], failure: CallFailed) -> None:
+        """Looks for the record that makes a request invalid: at once, in requests of half as many records."""
+        if len(request) > 1:
+            for packet in request:
+                packet.company = (len(request) + 1) // 2
+            self._queue.wait(request, 0.0)
+            return
+        (packet,) = request
+        if len(packet.members) > 1:
+            self._queue.replace(packet, self._packets(packet.members, plain=True))
+            return
+        reason = f"{self._stream.words} refuses this one event: {failure.code}: {failure.text}"
+        self._refuse(packet, failure.code, reason)
 
     def _count_error(self, code: str, packet: Packet) -> None:
         self._errors[code] += 1
@@ -313,29 +361,33 @@ class _Delivery:
         self._queue.wait(failed, at)
         self._stream.log_retries(self._errors, len(failed))
 
-    # -- shards that moved -----------------------------------------------------------------------------
+    def _settle(self, landed: list[Packet], results: list[PutResult], sent_at: float) -> None:
+        """Accepts the records that lie where all their user records may be read; the others are sent again."""
+        lost = self._shards.lost(landed, results)
+        anew = set(map(id, lost))
+        by_shard: dict[tuple[str, int], list[Packet]] = {}
+        for packet, result in zip(landed, results, strict=True):
+            if anew and id(packet) in anew:
+                continue
+            by_shard.setdefault((result.shard_id or "", packet.attempts), []).append(packet)
+            self._written.append(packet.members)
+            if packet.lane is not None:
+                self._queue.done(packet)
+        buffered_ms = self._waited_ms + (sent_at - self._started) * 1000
+        # By shard, since a call per record would cost more than sending it.
+        for (shard_id, attempts), packets in by_shard.items():
+            users = [len(packet.members) for packet in packets]
+            sizes = [len(packet.entry.data) for packet in packets]
+            self._stream.recorder.landed(
+                Landed(self._stream.name, shard_id, users, sizes, attempts - 1, buffered_ms)
+            )
+        if lost:
+            self._send_anew(lost)
 
-    def _check_moved(self, moved: list[tuple[Packet, str]]) -> None:
-        """Records landed elsewhere than predicted: those that mix keys must lie in the shard as a whole."""
-        stream = self._stream
-        if any(self._shards.get(shard_id) is None for _, shard_id in moved):
-            self._learn({shard_id for _, shard_id in moved})
-        lost: list[Packet] = []
-        for packet, shard_id in moved:
-            low, high = packet.spread
-            if low == high:
-                continue
-            shard = self._shards.get(shard_id)
-            if shard is not None and shard.start <= low and high <= shard.end:
-                packet.shard_id = shard_id
-                self._accepted(packet, shard_id, [])
-                continue
-            lost.append(packet)
-        if not lost:
-            return
+    def _send_anew(self, lost: list[Packet]) -> None:
         _LOGGER.info(
             "%s: %d aggregated records met a shard that was split or merged; their events are sent again",
-            stream.words, len(lost),
+            self._stream.words, len(lost),
         )  # fmt: skip
         for packet in lost:
             self._count_error("WrongShard", packet)
@@ -343,13 +395,3 @@ class _Delivery:
         # All that is unsent goes with them, so that the order within a key stays.
         self._queue.wait(lost, 0.0)
         self._packed_by = -1
-
-    def _learn(self, shard_ids: set[str]) -> None:
-        """Refreshes the map until it knows these shards; gives up after a few tries (the list may lag)."""
-        stream = self._stream
-        for attempt in range(_MAP_TRIES):
-            seen = self._shards.version
-            self._shards = self._map(lambda seen=seen: stream.shards.refresh(seen))  # type: ignore[misc]
-            if all(self._shards.get(shard_id) is not None for shard_id in shard_ids):
-                return
-            stream.sleep(_FIRST_WAIT_S * 2**attempt)

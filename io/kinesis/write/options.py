@@ -4,8 +4,7 @@ import dataclasses
 
 from penstock.io.aws.session import AwsOptions, require_role
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
-from penstock.io.kinesis.write.stream_names import StreamName
+from penstock.io.kinesis.write.routing import PartitionKeys, StreamName
 from penstock.io.options import option
 
 __all__ = ["MAX_RECORD", "KinesisWriteOptions"]
@@ -21,7 +20,8 @@ class KinesisWriteOptions:
     """Writing to Kinesis."""
 
     stream_name: str = option(
-        help="Stream to write to: its name or ARN, or %{field} to take the name from each event."
+        help="Stream to write to: its name or ARN, or a pattern of either (logs-%{field}, %{+yyyy.MM.dd}) that "
+        "events fill in."
     )
     event_partition_keys: list[str] = option(
         [],
@@ -60,7 +60,7 @@ class KinesisWriteOptions:
     )
     rate_limit: int = option(
         150,
-        help="Per cent of a shard's limit (1,000 records, 1 MiB a second) that one process sends; more than "
+        help="Per cent of a shard's limit (1,000 records, 1 MiB per second) that one process sends; more than "
         "100 lets several processes share unevenly, much more only makes Kinesis throttle.",
     )
     fail_if_throttled: bool = option(
@@ -68,7 +68,7 @@ class KinesisWriteOptions:
     )
     keep_order: bool = option(
         True,
-        help="Keep the order within a partition key even when Kinesis refuses single records: one record a "
+        help="Keep the order within a partition key even when Kinesis refuses single records: one record per "
         "request and shard (without aggregation: and key). false fills requests; moot with random keys.",
     )
     max_connections: int = option(24, help="Requests in flight at once, at most.")

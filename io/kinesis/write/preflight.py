@@ -13,7 +13,7 @@ from penstock.io.kinesis.stream_preflight import STREAM, StreamTrials
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.policy import write_statements
-from penstock.io.kinesis.write.stream_names import StreamName
+from penstock.io.kinesis.write.routing import StreamName
 from penstock.io.preflight.iam import narrowed
 from penstock.io.preflight.trials import Finding, Trial, not_tried, require_quick
 

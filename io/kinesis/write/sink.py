@@ -16,7 +16,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.kinesis.write.metrics import COUNTS
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import Event, EventBatch

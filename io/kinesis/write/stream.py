@@ -6,9 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from penstock.io.aws.session import AwsSession
-from penstock.io.kinesis.shard_map import LiveShardMap
+from penstock.io.errors import PenstockError
+from penstock.io.kinesis.shard_map import LiveShardMap, ShardMap
 from penstock.io.kinesis.wire.calls import KinesisClient, stream_arn, stream_in_words
 from penstock.io.kinesis.write._limiter import ShardLimiter
 from penstock.io.kinesis.write._packing import Packer
@@ -20,6 +22,12 @@ __all__ = ["TargetStream"]
 
 _LOGGER = logging.getLogger(__name__)
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PAUSE_S = 5.0
+_REFUSED_EVERY_S = 3600.0
+
 
 class TargetStream:
     """One stream that is written to. Packer and limiter are used under `lock`; all else is safe from any thread.
@@ -30,6 +38,7 @@ class TargetStream:
         session: says who we are, for messages about refused permissions.
         shards: the stream's shard map.
         options: the write's options.
+        named_by_events: whether events name the stream, so that its refusal is theirs and not the job's.
         pool: runs requests side by side.
         recorder: counts what happens.
         stopping: is set when the job stops: from then on `options.stop_timeout` runs.
@@ -45,6 +54,7 @@ class TargetStream:
         shards: LiveShardMap,
         options: KinesisWriteOptions,
         *,
+        named_by_events: bool = False,
         pool: concurrent.futures.Executor,
         recorder: Recorder,
         stopping: threading.Event,
@@ -56,7 +66,10 @@ class TargetStream:
         self.session = session
         self.shards = shards
         self.options = options
-        self.pool = pool
+        self.named_by_events = named_by_events
+        self.trusts_numbers = True
+        """Whether sequence numbers tell a shard's incarnation (see `landing`)."""
+        self._pool = pool
         self.recorder = recorder
         self.stopping = stopping
         self.clock = clock
@@ -70,7 +83,13 @@ class TargetStream:
             ordered=options.ordered,
         )
         self.limiter = ShardLimiter(options.rate_limit, clock)
+        # Where streams share the connections, none of them may take all.
+        share = max(1, options.max_connections // 4) if named_by_events else options.max_connections
+        self._slots = threading.BoundedSemaphore(share) if named_by_events else None
+        self._wrote_at: float | None = None
         self._rarely = Rarely(clock=clock)
+        self._rarely_read = Rarely(1.0, clock)
+        self._rarely_refused = Rarely(_REFUSED_EVERY_S, clock)
 
     @property
     def words(self) -> str:
@@ -81,6 +100,58 @@ class TargetStream:
     def arn(self) -> str:
         """The stream as IAM policies name it."""
         return stream_arn(self.name, self.session.options.region)
+
+    def map_to_begin_with(self) -> ShardMap:
+        """Gives the map for a new batch. After a pause it is read again: the stream may have been made anew meanwhile.
+
+        To delete and to make a stream takes the service longer than `_PAUSE_S`, and nothing can be put in between.
+
+        Raises:
+            PenstockError: the first map could not be loaded.
+        """
+        found = self.shards.current()
+        if self._wrote_at is not None and self.clock() - self._wrote_at > _PAUSE_S:
+            try:
+                return self.shards.refresh(found.version)
+            except PenstockError as error:
+                _LOGGER.warning("%s: the shard map stays as it is: %s", self.words, error)
+        return found
+
+    def may_read_map(self) -> bool:
+        """Whether the map may be read again for what only makes it less exact: once per second."""
+        return self._rarely_read.due()
+
+    def wrote(self) -> None:
+        """Takes note that the stream has just taken records."""
+        self._wrote_at = self.clock()
+
+    def submit(self, send: Callable[[T], R], request: T) -> "concurrent.futures.Future[R]":
+        """Runs `send(request)` in the pool, as soon as the stream has a connection left."""
+        if self._slots is None:
+            return self._pool.submit(send, request)
+        self._slots.acquire()
+        future = self._pool.submit(send, request)
+        future.add_done_callback(lambda _: self._release())
+        return future
+
+    def run(self, send: Callable[[T], R], request: T) -> R:
+        """Runs `send(request)` on this thread, as soon as the stream has a connection left."""
+        if self._slots is None:
+            return send(request)
+        with self._slots:
+            return send(request)
+
+    def _release(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+
+    def log_refused(self, error: PenstockError, count: int) -> None:
+        """Says, once per hour and kind of refusal, that the stream refuses the events that name it."""
+        if self._rarely_refused.due(type(error).__name__):
+            _LOGGER.warning(
+                "%s Events that name this stream (%d now) become dead letters; the others are written (said once an "
+                "hour)", error, count,
+            )  # fmt: skip
 
     def log_retries(self, errors: Counter[str], waiting: int) -> None:
         """Says, at most once per minute, what is being tried again."""

@@ -5,27 +5,32 @@ whose reply was lost is sent again (see `delivery`).
 """
 
 import concurrent.futures
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
 from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import NotFound
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.kinesis.write.delivery import Refusal, deliver
 from penstock.io.kinesis.write.metrics import Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
+from penstock.io.kinesis.write.routing import DEFAULT_KEY, PartitionKeys, StreamName
 from penstock.io.kinesis.write.stream import TargetStream
-from penstock.io.kinesis.write.stream_names import StreamName
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["KinesisWriter", "uploader_of"]
 
+_LOGGER = logging.getLogger(__name__)
+
+_TELLING = 1000
+"""Events that tell whether a field for the partition key is there at all."""
+_MAX_AT_ONCE = 64
+"""Streams that one batch is written to at the same time."""
 _MAX_STREAMS = 1000
 """Streams that one process keeps shard maps for, where events name their stream."""
 
@@ -48,7 +53,7 @@ class KinesisWriter:
         recorder: Recorder | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
-        self._options = options
+        self.options = options
         self._session = AwsSession(aws)
         self._client = connect(
             self._session, max_connections=options.max_connections, data_plane=options.data_plane
@@ -63,6 +68,8 @@ class KinesisWriter:
         if options.metrics_level != "none":
             self._metrics = uploader_of(self.recorder, options, aws)
             self._metrics.start()
+        self._keys_seen = False
+        self._without_keys = 0
         self._lock = threading.Lock()
         self._streams: dict[str, TargetStream] = {}
 
@@ -76,45 +83,44 @@ class KinesisWriter:
         """
         datas = [orjson.dumps(event.document) if event.changed else event.data for event in events]
         chosen = keys.of(events)
+        if chosen is not None and not self._keys_seen:
+            self._look_for_keys(chosen, keys)
         size = sum(map(len, datas))
         if self._name.literal is not None:
             refusals = deliver(self._target(self._name.literal), datas, chosen, waited_ms)
             return [_letter(events[refusal.at], refusal) for refusal in refusals], size
-        letters: list[DeadLetter] = []
         groups: dict[str | None, list[int]] = {}
         for index, stream in enumerate(self._name.of(events)):
             groups.setdefault(stream, []).append(index)
-        for stream, indices in groups.items():
-            letters += self._write_group(stream, indices, events, datas, chosen, waited_ms)
-        return letters, size
+        nowhere = groups.pop(None, [])
+        reason = f"the event's fields give no stream name for --stream_name {self.options.stream_name}"
+        letters = [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in nowhere]
 
-    def _write_group(
-        self,
-        stream: str | None,
-        indices: list[int],
-        events: Sequence[Event],
-        datas: list[bytes],
-        keys: list[str] | None,
-        waited_ms: float,
-    ) -> list[DeadLetter]:
-        """Events that name their stream themselves: a name that isn't there refuses them, not the job."""
-        pattern = self._options.stream_name
-        if stream is None:
-            reason = f"the event's fields give no stream name for --stream_name {pattern}"
-            return [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in indices]
-        try:
+        def send(stream: str, indices: list[int]) -> list[DeadLetter]:
             refusals = deliver(
                 self._target(stream),
                 [datas[index] for index in indices],
-                None if keys is None else [keys[index] for index in indices],
+                None if chosen is None else [chosen[index] for index in indices],
                 waited_ms,
             )
-        except NotFound:
-            with self._lock:
-                self._streams.pop(stream, None)
-            reason = f"there is no stream {stream} (--stream_name {pattern})"
-            return [_letter(events[index], Refusal(index, "NoStream", reason, 1)) for index in indices]
-        return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
+            return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
+
+        for found in _side_by_side(send, groups):
+            letters += found
+        return letters, size
+
+    def _look_for_keys(self, chosen: list[str], keys: PartitionKeys) -> None:
+        """Says once that no event has had a field for its partition key, so that all of them go to one shard."""
+        self._without_keys += len(chosen)
+        if any(key != DEFAULT_KEY for key in chosen):
+            self._keys_seen = True
+        elif self._without_keys >= _TELLING:
+            self._keys_seen = True
+            _LOGGER.warning(
+                "none of the first %d events has a field of --event_partition_keys (%s): their partition key is %r, "
+                "so that all of them go to one shard",
+                self._without_keys, ", ".join(keys.fields), DEFAULT_KEY,
+            )  # fmt: skip
 
     def _target(self, stream: str) -> TargetStream:
         with self._lock:
@@ -128,7 +134,8 @@ class KinesisWriter:
                     self._client,
                     session,
                     LiveShardMap(lambda: list_shards(session, stream), stream),
-                    self._options,
+                    self.options,
+                    named_by_events=self._name.literal is None,
                     pool=self._pool,
                     recorder=self.recorder,
                     stopping=self._stopping,
@@ -141,6 +148,24 @@ class KinesisWriter:
         self._client.close()
         if self._metrics is not None:
             self._metrics.close()
+
+
+def _side_by_side(
+    send: Callable[[str, list[int]], list[DeadLetter]], groups: Mapping[str | None, list[int]]
+) -> list[list[DeadLetter]]:
+    """Sends each stream's events at the same time, so that a slow stream doesn't delay the others of the batch.
+
+    The threads are this batch's own: a stream that takes nothing holds up the batches that have events of it, no other.
+    """
+    named = [(stream, indices) for stream, indices in groups.items() if stream is not None]
+    if len(named) < 2:
+        return [send(*each) for each in named]
+    with concurrent.futures.ThreadPoolExecutor(
+        min(len(named), _MAX_AT_ONCE), thread_name_prefix="penstock-stream"
+    ) as pool:
+        futures = [pool.submit(send, *each) for each in named]
+    # Each has ended: the first failure is raised when the others can do no more.
+    return [future.result() for future in futures]
 
 
 def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOptions) -> MetricsUploader:

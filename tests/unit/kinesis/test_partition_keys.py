@@ -1,10 +1,10 @@
 """Which partition key, and which stream, an event gets."""
 
+import orjson
 import pytest
 
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
-from penstock.io.kinesis.write.stream_names import StreamName
+from penstock.io.kinesis.write.routing import PartitionKeys, StreamName
 from penstock.transforms.batch import Document, Event
 from tests.tools.events import ToyOrigin
 
@@ -29,6 +29,11 @@ def _event(data: bytes, document: Document | None = None) -> Event:
         (b"not json", "-"),
         (b'["user"]', "-"),
         (b'{"user":"' + b"x" * 300 + b'"}', "x" * 256),
+        # The service counts UTF-16 units: an emoji is two of them, and is not cut in its middle.
+        (orjson.dumps({"user": "🙂" * 150}), "🙂" * 128),
+        (orjson.dumps({"user": "x" + "🙂" * 150}), "x" + "🙂" * 127),
+        (orjson.dumps({"user": "日" * 300}), "日" * 256),
+        (orjson.dumps({"user": "é" * 200}), "é" * 200),
         ('{"user":"clé-日本"}'.encode(), "clé-日本"),
     ],
 )
@@ -71,7 +76,24 @@ def test_a_literal_stream_and_an_arn() -> None:
     assert StreamName(arn).literal == arn
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x" * 129, "a/b", "%{}", "arn:aws:sqs:eu-west-1:111122223333:x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "x" * 129,
+        "a/b",
+        "%{}",
+        "arn:aws:sqs:eu-west-1:111122223333:x",
+        "logs/%{a}",
+        "x" * 128 + "%{a}",
+        "arn:aws:sqs:%{r}:111122223333:%{q}",
+        "arn:aws:kinesis:eu-west-1:1111%:stream/%{f}",
+        "arn:aws:kinesis:eu-west-1:11112222333a:stream/%{f}",
+        "%{a",
+        "logs-%{+QQQ Q}",
+    ],
+)
 def test_a_name_no_stream_has_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="--stream_name"):
         StreamName(name)
@@ -84,7 +106,20 @@ def test_each_event_names_its_stream() -> None:
         b'{"data_stream":{"dataset":"nginx"},"env":"prod"}',
         b'{"data_stream":{"dataset":"nginx"}}',
         b'{"data_stream":{"dataset":"a/b"},"env":"prod"}',
-        b'{"data_stream":{"dataset":true},"env":"prod"}',
+        b'{"data_stream":{"dataset":null},"env":"prod"}',
         b"not json",
     ]
     assert stream.of([_event(data) for data in datas]) == ["logs-nginx-prod", None, None, None, None]
+
+
+def test_an_arn_by_field_a_date_and_a_field_in_brackets() -> None:
+    event = _event(b'{"a":{"b":"x"},"account":"111122223333"}')
+    event.timestamp = "2026-11-28T10:00:00.000Z"
+    other = _event(b'{"a":{"b":"x"},"account":"1111"}')
+    arn = StreamName("arn:aws:kinesis:eu-west-1:%{account}:stream/logs-%{[a][b]}")
+    assert arn.of([event, other]) == ["arn:aws:kinesis:eu-west-1:111122223333:stream/logs-x", None]
+    dated = StreamName("logs-%{+yyyy.MM.dd}")
+    assert (dated.literal, dated.of([event])) == (None, ["logs-2026.11.28"])
+    # An event may fill in a name, never an ARN of its own choice.
+    whole = StreamName("%{arn}")
+    assert whole.of([_event(b'{"arn":"arn:aws:kinesis:eu-west-1:111122223333:stream/x"}')]) == [None]

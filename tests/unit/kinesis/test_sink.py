@@ -12,8 +12,8 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE, LiveReceipt
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
-from penstock.io.kinesis.write.partition_keys import PartitionKeys
 from penstock.io.kinesis.write.preflight import require_writable
+from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.sink import _WriteToKinesisDoFn
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event, EventBatch

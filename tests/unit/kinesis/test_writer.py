@@ -1,108 +1,23 @@
 """Writing against the simulator: refused records, throttles, resets, splits; each event there, none in the wrong shard."""
 
-import concurrent.futures
 import dataclasses
 import logging
 import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError, PenstockError, Unreachable
 from penstock.io.kinesis.shard_map import LiveShardMap, Shard, list_shards
-from penstock.io.kinesis.wire.client import connect
-from penstock.io.kinesis.write._limiter import ShardLimiter
-from penstock.io.kinesis.write.delivery import Refusal, deliver
-from penstock.io.kinesis.write.metrics import Metric, Recorder
-from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.stream import TargetStream
+from penstock.io.kinesis.write.delivery import Refusal
+from penstock.io.kinesis.write.metrics import Metric
 from tests.simulator import KinesisSimulator
 from tests.simulator.state import Throttle
-from tests.tools.kpl import UserRecord, user_records
+from tests.tools.write_bench import STREAM, Bench
 
-STREAM = "orders"
 THROTTLED = "ProvisionedThroughputExceededException"
-
-
-class Time:
-    """A clock that moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sleeps: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
-
-
-class _Unlimited(ShardLimiter):
-    def __init__(self) -> None:
-        super().__init__(100)
-
-    def wait_s(self, shard_id: str, size: int) -> float:
-        return 0.0
-
-
-class Target(TargetStream):
-    """Delivers to itself, so that a test reads as one sentence."""
-
-    def write(self, datas: list[bytes], keys: list[str] | None) -> list[Refusal]:
-        return deliver(self, datas, keys)
-
-
-class Bench:
-    """A simulator and writers on it."""
-
-    def __init__(self, kinesis: KinesisSimulator, plane: str) -> None:
-        self.kinesis = kinesis
-        self.plane = plane
-        self.time = Time()
-        self.stopping = threading.Event()
-        self.recorder = Recorder()
-        self.pool = concurrent.futures.ThreadPoolExecutor(8)
-        self.aws = AwsOptions(endpoint_url=kinesis.endpoint_url, access_key="key", secret_key="secret")
-
-    def writer(self, **options: Any) -> Target:
-        session = AwsSession(self.aws)
-        writer = Target(
-            STREAM,
-            connect(session, max_connections=8, data_plane=self.plane),
-            session,
-            LiveShardMap(lambda: list_shards(session, STREAM), STREAM),
-            KinesisWriteOptions(STREAM, **options),
-            pool=self.pool,
-            recorder=self.recorder,
-            stopping=self.stopping,
-            clock=self.time.clock,
-            sleep=self.time.sleep,
-        )
-        if "rate_limit" not in options:
-            # The clock stands still while requests are sent: no bucket would ever fill again.
-            writer.limiter = _Unlimited()
-        return writer
-
-    def readable(self) -> list[tuple[str, UserRecord]]:
-        """What a KCL consumer sees, shard by shard: a record with a user record of another shard is dropped."""
-        found = []
-        ranges = {shard.shard_id: (shard.start, shard.end) for shard in self.kinesis.stream(STREAM).shards}
-        for shard_id, key, data, explicit in self.kinesis.records(STREAM):
-            users = user_records(data, key, None if explicit is None else str(explicit))
-            low, high = ranges[shard_id]
-            aggregated = data.startswith(b"\xf3\x89\x9a\xc2")
-            if not aggregated or all(low <= user.hash_key <= high for user in users):
-                found += [(shard_id, user) for user in users]
-        return found
-
-    def datas(self) -> list[bytes]:
-        return [user[2] for _, user in self.readable()]
 
 
 @pytest.fixture(params=["thin", "boto3"])
@@ -434,7 +349,7 @@ def test_the_rate_limit_paces(thin: Bench) -> None:
         ("KMSDisabledException", PeerError, "is not usable (KMSDisabledException"),
         ("UnrecognizedClientException", AccessDenied, "AWS refuses the credentials"),
         ("ExpiredTokenException", AccessDenied, "the AWS credentials have expired"),
-        ("ValidationException", PeerError, "ValidationException: why"),
+        ("LimitlessException", PeerError, "LimitlessException: why"),
     ],
 )
 def test_what_no_retry_cures_is_one_line(bench: Bench, code: str, error: type[Exception], words: str) -> None:

@@ -1,5 +1,6 @@
-"""`PartitionKeys` gives each event its partition key.
+"""`PartitionKeys` and `StreamName` say where an event goes: which partition key it gets, and which stream.
 
+The partition key is one of these:
 - `event_partition_keys`: the value of the first of these fields that is present and not empty.
 - `randomized_partition_key`: a random key. With aggregation, all events of one aggregated record share one
   fresh random key: the load spreads over the shards all the same, the record goes where any shard map
@@ -11,6 +12,7 @@ Only when a field is needed is an event parsed, and what was parsed is dropped a
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,20 +22,37 @@ from penstock.io.errors import OptionError
 from penstock.transforms.batch import Event
 from penstock.transforms.document import document_of
 from penstock.transforms.fields import MISSING, Path, get, parse_path
+from penstock.transforms.reference import Reference, compile_reference
 
-__all__ = ["DEFAULT_KEY", "MAX_KEY", "PartitionKeys", "random_keys"]
+__all__ = ["DEFAULT_KEY", "MAX_KEY", "PartitionKeys", "StreamName", "random_keys"]
 
 DEFAULT_KEY = "-"
 """The key where nothing else gives one: all such events share a shard, in order."""
 
 MAX_KEY = 256
-"""Characters of a partition key (PutRecords); what is longer is cut."""
+"""UTF-16 units of a partition key, as the service counts them (PutRecords); what is longer is cut."""
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
+_ARN = re.compile(r"arn:aws[\w-]*:kinesis:[\w-]+:\d{12}:stream/[a-zA-Z0-9_.-]{1,128}")
+# The same for a pattern, in which \0 stands for each %{...}.
+_NAME_PATTERN = re.compile(r"[a-zA-Z0-9_.\0-]{1,128}")
+_ARN_PATTERN = re.compile(
+    r"arn:aws[\w-]*:kinesis:[\w\0-]+:(?:\d{12}|\d*\0[\d\0]*):stream/[a-zA-Z0-9_.\0-]{1,128}"
+)
+_REFERENCE = re.compile(r"%\{[^{}]*\}")
 
 
 def random_keys() -> Iterator[str]:
-    """Endless random keys of 32 hexadecimal digits."""
+    """Gives endless random keys of 32 hexadecimal digits."""
     while True:
         yield f"{random.getrandbits(128):032x}"
+
+
+def _cut(key: str) -> str:
+    """The key in at most `MAX_KEY` UTF-16 units, without half a character at its end."""
+    if len(key) <= MAX_KEY // 2 or (len(key) <= MAX_KEY and key.isascii()):
+        return key
+    return key.encode("utf-16-le", "surrogatepass")[: 2 * MAX_KEY].decode("utf-16-le", "ignore")
 
 
 class PartitionKeys:
@@ -58,6 +77,7 @@ class PartitionKeys:
                 "exclude each other: give one."
             )
             raise OptionError(message)
+        self.fields = tuple(fields)
         self.randomized = randomized
         self._function = function
         self._paths: list[Path] = []
@@ -69,10 +89,10 @@ class PartitionKeys:
                 raise OptionError(message) from error
 
     def of(self, events: Sequence[Event]) -> list[str] | None:
-        """One key per event; None when all share `-` or take random ones (`randomized`)."""
+        """Gives one key per event; None when all share `-` or take random ones (`randomized`)."""
         if self._function is not None:
             function = self._function
-            return [str(function(event))[:MAX_KEY] or DEFAULT_KEY for event in events]
+            return [_cut(str(function(event))) or DEFAULT_KEY for event in events]
         if not self._paths:
             return None
         return [self._usual(event) or self._from_fields(event) for event in events]
@@ -85,7 +105,7 @@ class PartitionKeys:
                 value = value[name]
         except (KeyError, TypeError, ValueError):
             return ""
-        return value[:MAX_KEY] if type(value) is str else ""
+        return _cut(value) if type(value) is str else ""
 
     def _from_fields(self, event: Event) -> str:
         try:
@@ -98,5 +118,43 @@ class PartitionKeys:
                 continue
             if isinstance(value, bool):
                 return "true" if value else "false"
-            return str(value)[:MAX_KEY]
+            return _cut(str(value))
         return DEFAULT_KEY
+
+
+class StreamName:
+    """What `--stream_name` says: a name, an ARN, or a pattern of either that each event fills in.
+
+    Attributes:
+        literal: the stream for all events, or None where each event names its own.
+
+    Raises:
+        OptionError: no stream can have such a name, whatever the events hold.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            self._reference: Reference = compile_reference(text)
+        except ValueError as error:
+            message = f"--stream_name: {error}."
+            raise OptionError(message) from error
+        self.literal = text if self._reference.constant is not None else None
+        pattern = _REFERENCE.sub("\0", text)
+        if not (_NAME_PATTERN.fullmatch(pattern) or _ARN_PATTERN.fullmatch(pattern)):
+            message = (
+                f"--stream_name {text!r} is not a stream's name (1 to 128 letters, digits, '_', '.', '-'), its ARN "
+                "(arn:aws:kinesis:REGION:ACCOUNT:stream/NAME), or a pattern of either with %{field}."
+            )
+            raise OptionError(message)
+        self._form = _ARN if text.startswith("arn:") else _NAME
+
+    def of(self, events: Sequence[Event]) -> list[str | None]:
+        """Gives the stream of each event; None where the event doesn't name one."""
+        return [self._fill(event) for event in events]
+
+    def _fill(self, event: Event) -> str | None:
+        try:
+            name = self._reference(event)
+        except ValueError:
+            return None
+        return name if self._form.fullmatch(name) else None

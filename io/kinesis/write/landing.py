@@ -1,0 +1,112 @@
+"""`ShardView` is the shard map as one delivery sees it: it predicts shards, and judges where records landed.
+
+Problem. A KCL consumer drops an aggregated record when the hash of one of its user records lies outside the range of the
+shard that it was read from. A map that was right when the records were packed may be wrong when they land: shards are
+split and merged, and a stream may be deleted and made anew under its name, with other ranges under the same shard ids.
+
+Plan. A reply names the shard and the sequence number of each record. Where the shard is not the one that was predicted,
+or the number is not one of the shard that the map knows, the map is read again before anything is accepted. Then a
+record is accepted when the shard's range holds all its user records.
+
+Sequence numbers tell the shard's incarnation in their first 38 bits (the time at which the shard was made). The service
+doesn't promise that, so it is only a reason to read the map: where it never fits, it is not looked at again. What needs
+no such hint is said in `TargetStream.map_to_begin_with`.
+
+Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-kpl-consumer-deaggregation.html; KCL's
+SequenceNumberValidator (186 bits); kinesalite's db/index.js.
+"""
+
+from collections.abc import Callable
+
+from penstock.io.kinesis.shard_map import Shard, ShardMap
+from penstock.io.kinesis.wire.calls import PutResult
+from penstock.io.kinesis.write._packing import Packet
+from penstock.io.kinesis.write.stream import TargetStream
+
+__all__ = ["ShardView"]
+
+_FIRST_WAIT_S = 0.1
+_TRIES = 5
+_NUMBER_BITS = 186
+_BITS_BEHIND_TIME = 148
+
+_Odd = tuple[Packet, PutResult]
+
+
+class ShardView:
+    """The map that one delivery goes by. For one thread.
+
+    Args:
+        stream: the stream.
+        patiently: gives what a function gives that reads the map, for as long as it takes.
+    """
+
+    def __init__(self, stream: TargetStream, patiently: Callable[[Callable[[], ShardMap]], ShardMap]) -> None:
+        self._stream = stream
+        self._patiently = patiently
+        self.map = patiently(stream.map_to_begin_with)
+
+    def take_newest(self) -> None:
+        """Takes up the map that others have read meanwhile."""
+        self.map = self._stream.shards.current()
+
+    def lost(self, packets: list[Packet], results: list[PutResult]) -> list[Packet]:
+        """Gives those of the records that were taken which a consumer would drop; reads the map again where it must."""
+        before = self.map
+        landed = zip(packets, results, strict=True)
+        odd = [(packet, result) for packet, result in landed if packet.shard_id != result.shard_id]
+        if self._stream.trusts_numbers:
+            # One number tells for all records that lie in the same shard.
+            one_each = {result.shard_id or "": result for result in results}
+            anew = {shard_id for shard_id, result in one_each.items() if self._is_another(shard_id, result)}
+            if anew:
+                odd += [each for each in zip(packets, results, strict=True) if each[1].shard_id in anew]
+        if not odd:
+            return []
+        self._learn(odd)
+        judged = zip(packets, results, strict=True) if self.map is not before else odd
+        lost = {id(packet): packet for packet, result in judged if not self._holds(packet, result)}
+        return list(lost.values())
+
+    def _holds(self, packet: Packet, result: PutResult) -> bool:
+        """Whether all user records of a record may be read where it lies."""
+        low, high = packet.spread
+        shard = self.map.get(result.shard_id or "")
+        return low == high or (shard is not None and shard.start <= low and high <= shard.end)
+
+    def _is_another(self, shard_id: str, result: PutResult) -> bool:
+        """Whether the number tells that this is not the shard that the map knows by that id."""
+        shard = self.map.get(shard_id)
+        return shard is not None and not _is_of(result, shard)
+
+    def _learn(self, odd: list[_Odd]) -> None:
+        """Reads the map again until it tells why these records are where they are; a few times, as the list may lag."""
+        stream = self._stream
+        mixed = any(packet.spread[0] != packet.spread[1] for packet, _ in odd)
+        if not mixed and not stream.may_read_map():
+            return
+        tries = _TRIES if mixed else 1
+        for attempt in range(tries):
+            seen = self.map.version
+            self.map = self._patiently(lambda seen=seen: stream.shards.refresh(seen))  # type: ignore[misc]
+            if all(self._explains(*each) for each in odd):
+                break
+            if attempt + 1 < tries:
+                stream.sleep(_FIRST_WAIT_S * 2**attempt)
+        known = [(result, self.map.get(result.shard_id or "")) for _, result in odd]
+        stream.trusts_numbers = all(shard is None or _is_of(result, shard) for result, shard in known)
+
+    def _explains(self, packet: Packet, result: PutResult) -> bool:
+        shard = self.map.get(result.shard_id or "")
+        return shard is not None and shard.start <= packet.hash_key <= shard.end
+
+
+def _is_of(result: PutResult, shard: Shard) -> bool:
+    """Tells whether a sequence number may be one of that very shard, by the time at which the shard was made."""
+    try:
+        number, first = int(result.sequence_number or ""), int(shard.starting_sequence_number)
+    except ValueError:
+        return True
+    if number.bit_length() != _NUMBER_BITS or first.bit_length() != _NUMBER_BITS:
+        return True
+    return number >> _BITS_BEHIND_TIME == first >> _BITS_BEHIND_TIME
