@@ -5,7 +5,7 @@ for the sync marker, behind which a block begins. A block belongs to the part in
 the rule of Hadoop's readers, so each block is read once however the file is split.
 
 The frame is read, inflated and bounded by `_avro_blocks`; fastavro decodes rows. A row with a value that has no right form
-(a date of the year 20000) is read again without the schema's logical types, which finds its end: it costs itself.
+(a date of the year 20000) is read again as it is stored, which finds its end: it costs itself.
 
 Events of a block are numbered by its place in the file and the row in it (see `origin`), the same in every split.
 Codecs: null, deflate, snappy, zstandard, bzip2, xz, and lz4 as fastavro writes it.
@@ -95,7 +95,7 @@ def read_blocks(
     try:
         file = fastavro.block_reader(feed)  # reads no further than the header
         schema = file.writer_schema
-        plain = fastavro.parse_schema(_without_logical_types(schema))
+        plain = fastavro.parse_schema(_as_stored(schema))
     except Exception as error:
         raise _damaged(error) from error
     base = header.size
@@ -174,14 +174,14 @@ def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:
     return DeadLetter(Event(b"", origin, index), kind, reason[:300], "s3")
 
 
-def _without_logical_types(schema: Any) -> Any:
-    """The same schema, whose values are read as they are stored."""
+def _as_stored(schema: Any) -> Any:
+    """The same schema, whose values are read as they are stored: no dates of numbers, no text of bytes."""
     if isinstance(schema, list):
-        return [_without_logical_types(each) for each in schema]
+        return [_as_stored(each) for each in schema]
     if not isinstance(schema, dict):
-        return schema
+        return "bytes" if schema == "string" else schema
     return {
-        key: _without_logical_types(value) if key in ("type", "items", "values", "fields") else value
+        key: _as_stored(value) if key in ("type", "items", "values", "fields") else value
         for key, value in schema.items()
         if key != "logicalType" and not key.startswith("__")
     }
