@@ -23,6 +23,7 @@ from harness import events
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.io.chain.unbounded import read_batches
+from penstock.io.dead_letters import WriteDeadLetters
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms import DecodeJson
 from penstock.transforms.batch import Event, EventBatch
@@ -111,7 +112,7 @@ def main() -> int:
     def build(pipeline: Any) -> None:
         batches = read_batches(pipeline, "load", make, readers=int(readers))
         decoded = batches | "Decode" >> DecodeJson(keep_documents=False)
-        _ = decoded | "Drop" >> beam.ParDo(Drop()) | "Acknowledge" >> Acknowledge()
+        _ = decoded | "Drop" >> beam.ParDo(Drop()) | WriteDeadLetters("file:///dev/null") | Acknowledge()
 
     return run_streaming("load", JobOptions(), beam_arguments, [], build)
 

@@ -2,6 +2,7 @@
 
     PenstockError                     anything below; one line that says what, where and what to do
     |- OptionError                    a wrong, missing or contradictory option (exit code 2)
+    |- PipelineError                  a pipeline in which a step was forgotten (exit code 2)
     |- PeerError                      a peer said no, or can't be reached
     |  |- AccessDenied                credentials refused or a permission missing: terminal, never retried
     |  |- NotFound                    the stream, table or index isn't there
@@ -30,6 +31,7 @@ __all__ = [
     "OptionError",
     "PeerError",
     "PenstockError",
+    "PipelineError",
     "ProtocolError",
     "StateError",
     "StopTimeout",
@@ -46,6 +48,12 @@ class PenstockError(Exception):
 
 class OptionError(PenstockError):
     """An option is wrong, missing, or contradicts another one. The text names it as the user typed it."""
+
+    exit_code = 2
+
+
+class PipelineError(PenstockError):
+    """A pipeline that can't work as it is built. The text names the step, and the one to add."""
 
     exit_code = 2
 

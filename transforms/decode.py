@@ -26,11 +26,14 @@ from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.plain import PlainDecoder
+from penstock.transforms.step_kind import StepKind
 from penstock.transforms.time.stamping import Stamper
 
 __all__ = ["DecodeJson", "DecodePlain", "Decoder", "JsonDecoder", "PlainDecoder", "decode_step"]
 
 ON_ERROR = ("dead_letter", "tag", "raise")
+
+_DECODES = StepKind(gives_ids=True, refuses=True)
 
 
 class DecodeJson(beam.PTransform):
@@ -56,6 +59,8 @@ class DecodeJson(beam.PTransform):
         >>> through(DecodeJson(), b"no JSON")
         ["decode: JSONDecodeError: invalid literal, expected 'null': line 1 column 1 (char 0)"]
     """
+
+    step_kind = _DECODES
 
     def __init__(
         self,
@@ -109,6 +114,8 @@ class DecodePlain(beam.PTransform):
         [{'@timestamp': '1970-01-01T00:00:00.000Z', 'message': 'any text'}]
     """
 
+    step_kind = _DECODES
+
     def __init__(self, *, charset: str = "utf-8") -> None:
         super().__init__()
         self._decoder = PlainDecoder(codecs.lookup(charset).name)
@@ -134,7 +141,9 @@ def decode_step(decoder: Decoder, stamper: Stamper | None = None) -> beam.PTrans
         decoder: makes events of records.
         stamper: gives the events their time; by default from their `@timestamp`, else from their arrival.
     """
-    return beam.ParDo(_DecodeDoFn(decoder, stamper))
+    step = beam.ParDo(_DecodeDoFn(decoder, stamper))
+    step.step_kind = _DECODES
+    return step
 
 
 class _DecodeDoFn(beam.DoFn):

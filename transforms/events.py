@@ -15,6 +15,7 @@ from apache_beam.metrics import Metrics
 
 from penstock.transforms.batch import DeadLetter, Document, Event, EventBatch
 from penstock.transforms.document import document_of, with_document
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["AsElements", "EventTransform", "FilterEvents", "FlatMapEvents", "MapEvents"]
 
@@ -32,6 +33,8 @@ class EventTransform(beam.PTransform):
 
     Delivery guarantee: each event ends up in the batch, in its dead letters, or was dropped on purpose.
     """
+
+    step_kind = StepKind(refuses=True)
 
     def __init__(
         self, function: EventFunction, stage: str, shown: Mapping[str, object] | None = None
@@ -122,6 +125,8 @@ class AsElements(beam.PTransform):
         >>> through(AsElements(), {"message": "a"}, {"message": "b"})
         [{'message': 'a'}, {'message': 'b'}]
     """
+
+    step_kind = StepKind(leaves=True)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "AsElements" >> beam.ParDo(_ElementsDoFn())

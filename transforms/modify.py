@@ -18,6 +18,7 @@ from penstock.transforms.codecs.json_objects import parse_field
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 from penstock.transforms.reference import MissingField, Reference, compile_reference
+from penstock.transforms.step_kind import StepKind
 from penstock.transforms.time import timestamps
 from penstock.transforms.time.date_parser import compile_parsers
 
@@ -166,6 +167,8 @@ class Fingerprint(EventTransform):
         >>> through(Fingerprint(["user", "path"], target="hash", digest_size=8), {"user": "u", "path": "/"})
         [{'user': 'u', 'path': '/', 'hash': 'bc9d688fe1043d35'}]
     """
+
+    step_kind = StepKind(gives_ids=True, refuses=True)
 
     def __init__(self, paths: Iterable[str], *, target: str | None = None, digest_size: int = 16) -> None:
         parsed = [fields.parse_path(path) for path in paths]

@@ -49,6 +49,7 @@ from penstock.io.meters import METERS
 from penstock.io.options import display_data_of
 from penstock.io.s3.objects import S3Objects
 from penstock.transforms.batch import Event, EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["Archive", "WriteToArchive"]
 
@@ -79,6 +80,8 @@ class WriteToArchive(beam.PTransform):
 
     Metrics (namespace `archive`): counter `events` (taken in).
     """
+
+    step_kind = StepKind(acknowledges="live")
 
     def __init__(self, options: ArchiveOptions, aws: AwsOptions) -> None:
         super().__init__()

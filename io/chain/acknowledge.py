@@ -7,6 +7,7 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.errors import DeliveryError
 from penstock.transforms.batch import EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["Acknowledge"]
 
@@ -20,6 +21,8 @@ class Acknowledge(beam.PTransform):
     Delivery guarantee: at least once. A batch that fails anywhere before this step is not acknowledged;
     its Beat sends it again, its shard is read again from the checkpoint.
     """
+
+    step_kind = StepKind(acknowledges="live")
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "Acknowledge" >> beam.ParDo(_AcknowledgeDoFn())

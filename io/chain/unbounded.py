@@ -37,8 +37,10 @@ from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
 from penstock.io.chain.batch_coder import BatchCoder
 from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE, LiveSource
+from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.errors import OptionError, PenstockError, StateError, without_traceback
 from penstock.transforms.batch import EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["Pacing", "PacingOptions", "Split", "is_in_memory", "read_batches", "readers_of"]
 
@@ -314,6 +316,8 @@ class _BatchReader(UnboundedReader):
 
 
 class _Read(beam.PTransform):
+    step_kind = StepKind(reads="live")
+
     def __init__(self, plan: _Plan, splits: list[Split]) -> None:
         super().__init__()
         self._plan = plan
@@ -323,6 +327,7 @@ class _Read(beam.PTransform):
         return {"source": self._plan.key, "splits": len(self._splits)}
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        refuse_broken_chains(begin.pipeline)
         return (
             begin
             | beam.Create(self._splits, reshuffle=False)

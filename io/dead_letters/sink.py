@@ -30,6 +30,7 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.meters import METERS
 from penstock.transforms.batch import DeadLetter, EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = [
     "ReplayedOrigin",
@@ -156,6 +157,8 @@ class WriteDeadLetters(beam.PTransform):
 
     Metrics (namespace `dead_letters`): counter `kept`.
     """
+
+    step_kind = StepKind(keeps_letters=True)
 
     def __init__(
         self, url: str, *, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None

@@ -16,6 +16,7 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["WriteToElasticsearch"]
 
@@ -41,6 +42,7 @@ class WriteToElasticsearch(beam.PTransform):
     def __init__(self, options: ElasticsearchOptions) -> None:
         super().__init__()
         self._options = options
+        self.step_kind = StepKind(refuses=True, needs_ids=options.document_id == "auto")
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._options)

@@ -28,6 +28,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.errors import PenstockError
 from penstock.io.options import display_data_of
 from penstock.io.s3.formats._layouts import Layout
@@ -46,6 +47,7 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.decode import Decoder
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
 
@@ -113,6 +115,8 @@ class ReadFromS3(beam.PTransform):
     Metrics (namespace `s3`): counters `units`, `records`, `incomplete`.
     """
 
+    step_kind = StepKind(reads="units")
+
     def __init__(
         self,
         objects: Iterable[S3Object] | Listed,
@@ -140,6 +144,7 @@ class ReadFromS3(beam.PTransform):
         return display_data_of(self._settings.options, self._settings.aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
+        refuse_broken_chains(begin.pipeline)
         if self._claims is None:
             units = (
                 begin

@@ -217,7 +217,7 @@ def graph_of(name, runner, tmp_path):
             )
         )
         for place in (job, batch_job):
-            stack.enter_context(patch(place, "report", lambda name, error: 1))
+            stack.enter_context(patch(place, "report", lambda name, error, **named: 1))
         stack.enter_context(patch(Job, "require_quick", lambda self, line: None))
         if isinstance(declared, StreamingJob):
             declared = dataclasses.replace(declared, prepare=lambda line: None)
@@ -243,7 +243,9 @@ def without_pacing(graph):
 
 @pytest.mark.parametrize("name", JOBS)
 def test_one_graph_on_all_runners(name, tmp_path):
-    first, *others = (without_pacing(graph_of(name, runner, tmp_path)) for runner in RUNNERS)
+    # In one process a backfill takes its units one by one from a file; a cluster deals them out.
+    runners = [each for each in RUNNERS if (name, each) != ("s3-to-elasticsearch", "DirectRunner")]
+    first, *others = (without_pacing(graph_of(name, runner, tmp_path)) for runner in runners)
     assert len(first.components.transforms) > 5
     for other in others:
         assert other == first

@@ -20,6 +20,7 @@ from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import Event, EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["WriteToKinesis"]
 
@@ -41,6 +42,8 @@ class WriteToKinesis(beam.PTransform):
     IAM: kinesis:DescribeStreamSummary, kinesis:ListShards, kinesis:PutRecords on the stream; with a customer's KMS key
     kms:GenerateDataKey on it; cloudwatch:PutMetricData unless `metrics_level` is none (see docs/iam.md).
     """
+
+    step_kind = StepKind(refuses=True)
 
     def __init__(
         self,

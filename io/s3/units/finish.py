@@ -17,6 +17,7 @@ from penstock.io.errors import DeliveryError, PenstockError
 from penstock.io.s3.units.manifest import Manifest, is_last_part, open_manifest
 from penstock.io.s3.units.tally import Tally
 from penstock.transforms.batch import EventBatch
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["FinishUnits", "UnitsReceipt"]
 
@@ -49,6 +50,8 @@ class FinishUnits(beam.PTransform):
         aws: who we are, for it.
         folder: where progress is told.
     """
+
+    step_kind = StepKind(acknowledges="units")
 
     def __init__(self, manifest: str | None, aws: AwsOptions, folder: str = "") -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.s3 import FinishUnits, ReadFromS3, Stores, list_objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.transforms.codecs.options import DecodeOptions
@@ -63,6 +64,7 @@ def test_an_object_of_each_kind(codec, tmp_path):
                 | ReadFromS3(list_objects(source, Stores(source, AWS, LIVE.stopping)), source, AWS)
                 | DecodeOptions(codec=codec).step(keep_documents=False)
                 | beam.ParDo(Collect())
+                | WriteDeadLetters("file:///dev/null")
                 | FinishUnits(None, AWS)
             )
         LIVE.close()

@@ -11,6 +11,7 @@ import pytest
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import _AcknowledgeDoFn
 from penstock.io.chain.live_objects import LIVE, LiveReceipt
+from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import DeliveryError
 from penstock.io.s3 import (
     AddObjectProperties,
@@ -72,6 +73,7 @@ def run(options, finished=None, folder=""):
             | DecodeJson(keep_documents=True)
             | AddObjectProperties()
             | beam.ParDo(Collect())
+            | WriteDeadLetters("file:///dev/null")
             | FinishUnits(options.manifest, AWS, folder)
         )
     return Collect.batches

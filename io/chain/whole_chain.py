@@ -1,0 +1,114 @@
+"""`whole_chain` refuses a pipeline in which a step was forgotten, when it is run and before anything is submitted.
+
+Problem. A read without `Acknowledge` behind it fills its bounds and stalls for ever. Without `WriteDeadLetters` the first
+refused event ends the job, at each restart. Events without document ids are stored once more by each repetition. Each of
+them looks well at first. A transform can't see what follows it; `Pipeline.run` can.
+
+Plan. Every read puts `run` of its pipeline behind this look at the graph. From each read all ways are followed; a step
+says by `step_kind` what it is, and any other transform passes batches on.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from penstock.io.errors import PipelineError
+from penstock.transforms.step_kind import StepKind
+
+__all__ = ["refuse_broken_chains", "require_whole_chains"]
+
+_PLAIN = StepKind()
+_LAST = {"live": "Acknowledge", "units": "FinishUnits"}
+_GUARDED = "_penstock_guarded"
+
+
+def refuse_broken_chains(pipeline: Any) -> None:
+    """From now on `pipeline.run` calls `require_whole_chains` first; a read calls this where it is expanded."""
+    if not getattr(pipeline, _GUARDED, False):
+        setattr(pipeline, _GUARDED, True)
+        pipeline.run = functools.partial(_run, pipeline, pipeline.run)
+
+
+def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
+    require_whole_chains(pipeline)
+    return run(*arguments, **named)
+
+
+def require_whole_chains(pipeline: Any) -> None:
+    """Raises `PipelineError` for a read whose chain misses a step; a pipeline without our reads is left alone."""
+    nodes = list(_nodes(pipeline._root_transform()))
+    after: dict[Any, list[Any]] = {}
+    for node in nodes:
+        for collection in node.inputs:
+            after.setdefault(collection, []).append(node)
+    for node in nodes:
+        if _kind(node).reads:
+            _follow(node, after)
+
+
+class _Way(NamedTuple):
+    """How far the batches of a read have come, and what has happened to them."""
+
+    node: Any
+    ids: bool
+    refused_in: str
+
+
+def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
+    reads, name = _kind(read).reads, _name(read)
+    ways = [_Way(read, ids=False, refused_in="")]
+    seen: set[tuple[int, bool, str]] = set()
+    acknowledged = False
+    while ways:
+        way = ways.pop()
+        kind = _kind(way.node)
+        if kind.needs_ids and not way.ids:
+            message = (
+                f"{_name(way.node)} gets events of {name} without document ids, so what is read twice would be stored "
+                "twice. Put DecodeJson or DecodePlain between them."
+            )
+            raise PipelineError(message)
+        if kind.acknowledges and kind.acknowledges != reads:
+            message = f"{_name(way.node)} acknowledges no batches of {name}. Put {_LAST[reads]} in its place."
+            raise PipelineError(message)
+        if kind.acknowledges and way.refused_in:
+            last = _name(way.node)
+            message = (
+                f"what {way.refused_in} refuses is kept nowhere. Put WriteDeadLetters between it and {last}."
+            )
+            raise PipelineError(message)
+        acknowledged = acknowledged or bool(kind.acknowledges)
+        if kind.leaves or kind.acknowledges:
+            continue
+        refused_in = "" if kind.keeps_letters else _name(way.node) if kind.refuses else way.refused_in
+        for collection in way.node.outputs.values():
+            for node in after.get(collection, ()):
+                step = _Way(node, way.ids or kind.gives_ids, refused_in)
+                if (key := (id(node), step.ids, refused_in)) not in seen:
+                    seen.add(key)
+                    ways.append(step)
+    if not acknowledged:
+        message = (
+            f"nothing acknowledges what {name} reads, so it would stall. Put {_LAST[reads]} at the end of its "
+            "chain, behind WriteDeadLetters."
+        )
+        raise PipelineError(message)
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    """The steps as far as batches pass through them: ours as a whole, others down to what runs."""
+    if _kind(node) is not _PLAIN or not node.parts:
+        yield node
+    else:
+        for part in node.parts:
+            yield from _nodes(part)
+
+
+def _kind(node: Any) -> StepKind:
+    kind = getattr(node.transform, "step_kind", _PLAIN)
+    return kind if isinstance(kind, StepKind) else _PLAIN
+
+
+def _name(node: Any) -> str:
+    """A step's label as its author wrote it."""
+    return str(node.full_label).removesuffix("/Read").rpartition("/")[2]

@@ -1,0 +1,99 @@
+"""A pipeline in which a step was forgotten is refused when it is run, before anything is submitted."""
+
+import copy
+import functools
+
+import apache_beam as beam
+import pytest
+
+from penstock.io import s3
+from penstock.io.archive import ArchiveOptions, WriteToArchive
+from penstock.io.aws.session import AwsOptions
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.unbounded import read_batches
+from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
+from penstock.io.errors import PipelineError
+from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
+from penstock.transforms import AddFields, AsElements, DecodeJson
+
+AWS = AwsOptions(access_key="a", secret_key="b", endpoint_url="http://127.0.0.1:1")
+TO_ES = WriteToElasticsearch(ElasticsearchOptions(hosts=["127.0.0.1:1"]))
+OWN_IDS = WriteToElasticsearch(ElasticsearchOptions(hosts=["127.0.0.1:1"], document_id="%{id}"))
+TO_KINESIS = WriteToKinesis(KinesisWriteOptions("s"), AWS)
+LETTERS = WriteDeadLetters("file:///dev/null")
+ARCHIVE = WriteToArchive(ArchiveOptions(archive="s3://bucket/p"), AWS)
+OBJECTS = s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"]), AWS)
+
+
+class NotSubmitted(beam.runners.runner.PipelineRunner):
+    """Runs nothing; counts what comes as far."""
+
+    def run_pipeline(self, pipeline, options):
+        raise AssertionError("submitted")
+
+
+class Live(beam.PTransform):
+    def expand(self, begin):
+        return read_batches(begin, "forgetful", functools.partial(pytest.fail, "read"))
+
+
+def run(*steps, side=()):
+    pipeline = beam.Pipeline(runner=NotSubmitted())
+    made = pipeline
+    for number, step in enumerate(steps):
+        made = made | f"{type(step).__name__}" >> copy.copy(step)
+        if side and number == 0:
+            _ = functools.reduce(lambda before, after: before | after, side, made)
+    pipeline.run()
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([Live()], "nothing acknowledges what Live reads, so it would stall. Put Acknowledge at the end"),
+        ([Live(), DecodeJson(), TO_ES, LETTERS], "nothing acknowledges what Live reads"),
+        (
+            [Live(), TO_ES, LETTERS, Acknowledge()],
+            "WriteToElasticsearch gets events of Live without document ids.*Put DecodeJson or DecodePlain",
+        ),
+        (
+            [Live(), DecodeJson(), TO_ES, Acknowledge()],
+            "what WriteToElasticsearch refuses is kept nowhere. Put WriteDeadLetters between it and Acknowledge",
+        ),
+        ([Live(), LETTERS, AddFields({"a": 1}), Acknowledge()], "what AddFields refuses is kept nowhere"),
+        ([Live(), AsElements()], "nothing acknowledges"),
+        ([OBJECTS, DecodeJson(), TO_ES, LETTERS], "nothing acknowledges .* Put FinishUnits"),
+        (
+            [OBJECTS, LETTERS, Acknowledge()],
+            "Acknowledge acknowledges no batches of ReadFromS3. Put FinishUnits",
+        ),
+    ],
+)
+def test_a_forgotten_step_is_named(steps, words):
+    with pytest.raises(PipelineError, match=words):
+        run(*steps)
+    assert not LIVE.sources
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Live(), DecodeJson(), AddFields({"a": 1}), TO_ES, LETTERS, Acknowledge()],
+        [Live(), TO_KINESIS, LETTERS, Acknowledge()],
+        [Live(), OWN_IDS, LETTERS, Acknowledge()],
+        [Live(), beam.Map(lambda batch: batch), Acknowledge()],
+        [Live(), ARCHIVE],
+        [OBJECTS, DecodeJson(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+        [beam.Create([1]), beam.Map(print)],
+    ],
+)
+def test_a_whole_chain_is_submitted(steps):
+    with pytest.raises(AssertionError, match="submitted"):
+        run(*steps)
+
+
+def test_a_branch_beside_the_chain_is_fine():
+    with pytest.raises(AssertionError, match="submitted"):
+        run(Live(), LETTERS, Acknowledge(), side=[AsElements(), beam.Map(print)])

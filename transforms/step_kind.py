@@ -1,0 +1,28 @@
+"""`StepKind` says what a step does to a chain, so that a chain in which one is missing can be refused before it runs."""
+
+import dataclasses
+
+__all__ = ["StepKind"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepKind:
+    """What a transform of ours is, as its attribute `step_kind`.
+
+    Attributes:
+        reads: what its batches need at the end: `live` (Acknowledge) or `units` (FinishUnits); empty: it is no read.
+        gives_ids: events have document ids behind it.
+        needs_ids: events must have ids, else a second reading would store them twice.
+        refuses: events may become dead letters in it.
+        keeps_letters: it stores dead letters.
+        acknowledges: batches of which `reads` it acknowledges.
+        leaves: what comes out of it is no batch.
+    """
+
+    reads: str = ""
+    gives_ids: bool = False
+    needs_ids: bool = False
+    refuses: bool = False
+    keeps_letters: bool = False
+    acknowledges: str = ""
+    leaves: bool = False
