@@ -56,7 +56,7 @@ def translate(pattern: str, *, dot_all: bool = False) -> Translation:
 
 
 def compile_ruby(pattern: str, *, dot_all: bool = False) -> "regex.Pattern[str]":
-    """The compiled expression. Raises `RubyRegexError` where it is none."""
+    """Translates and compiles `pattern`. Raises `RubyRegexError`."""
     return compile_translation(translate(pattern, dot_all=dot_all), dot_all=dot_all)
 
 
@@ -78,9 +78,8 @@ class _Frame:
         self.kind = kind
         self.start = start
         self.flags = flags
-        self.closing = ""
+        self.closing = self.current = ""
         self.runs: list[str] = []
-        self.current = ""
         self.alternated = False
 
 
@@ -92,7 +91,7 @@ class _Translator:
         self._named = _ANY_NAMED.search(pattern) is not None
         self._groups: list[tuple[str, int]] = []
         self._count = 0
-        self._late: list[tuple[int, str, str]] = []  # where in `_out`, `k` or `g`, the name
+        self._late: list[tuple[int, str]] = []  # where in `_out` a group is called, its name
         self._flags = (False, dot_all, False)  # i, m, x
         self._stack = [_Frame("top", 0, self._flags)]
         self._atom: int | None = None  # where in `_out` the last thing that can be repeated begins
@@ -150,10 +149,9 @@ class _Translator:
             end = self._pattern.find("\n", self._place)
             self._place = len(self._pattern) if end < 0 else end + 1
         elif character in ".^$":
-            start = len(self._out)
             self._settle()
             self._put(character)
-            self._begin(start, None)
+            self._begin(len(self._out) - 1, None)
         else:
             self._place += 1
             self._literal(character)
@@ -163,8 +161,7 @@ class _Translator:
     def _put(self, text: str) -> None:
         self._out.append(text)
         self._place += len(text)
-        self._atom = None
-        self._greedy = None
+        self._atom = self._greedy = None
 
     def _literal(self, character: str) -> None:
         self._settle()
@@ -173,9 +170,7 @@ class _Translator:
         self._begin(start, character)
 
     def _begin(self, start: int, pending: Any) -> None:
-        self._atom = start
-        self._repeated = False
-        self._greedy = None
+        self._atom, self._repeated, self._greedy = start, False, None
         self._pending = pending if pending is not None else ()
 
     def _settle(self) -> None:
@@ -296,8 +291,7 @@ class _Translator:
             return
         start = self._atom
         self._place += len(found[0])
-        pattern = self._pattern
-        mode = pattern[self._place : self._place + 1]
+        mode = self._pattern[self._place : self._place + 1]
         if simple:
             mode = mode if mode and mode in "?+" else ""
             text = simple + mode
@@ -312,7 +306,7 @@ class _Translator:
         else:
             if self._repeated:
                 self._out.insert(start, "(?:")
-                self._shift(start)
+                self._late = [(at + (at >= start), name) for at, name in self._late]
                 self._out.append(")")
             self._out.append(text)
         once = simple == "+" or (not simple and int(least or "0") > 0)
@@ -324,13 +318,7 @@ class _Translator:
                 self._stack[-1].runs += pending
             elif not self._flags[0]:
                 self._stack[-1].runs.append(pending)
-        self._atom = start
-        self._repeated = True
-        self._greedy = greedy
-        self._pending = ()
-
-    def _shift(self, start: int) -> None:
-        self._late = [(at + (at >= start), kind, name) for at, kind, name in self._late]
+        self._atom, self._repeated, self._greedy, self._pending = start, True, greedy, ()
 
     # --- escapes --------------------------------------------------------------------------------------------------
 
@@ -358,8 +346,11 @@ class _Translator:
         elif character in "kg" and (found := _REFERENCE.match(pattern, place + 2)):
             self._settle()
             self._place = place + 2 + len(found[0])
-            self._late.append((start, character, found[1]))
             self._out.append("")
+            if character == "g":
+                self._late.append((start, found[1]))
+            else:
+                self._out[start] = self._reference_to(found[1])
             self._begin(start, None)
         elif character in "123456789":
             self._settle()
@@ -374,18 +365,23 @@ class _Translator:
 
     # --- references to groups -------------------------------------------------------------------------------------
 
+    def _numbers_of(self, letter: str, name: str) -> list[int]:
+        found = [index for known, index in self._groups if known == name]
+        if not found and not self._named and name.isdigit() and int(name) <= self._count:
+            found = [int(name)]
+        if not found:
+            message = f"\\{letter}<{name}> names no group"
+            raise RubyRegexError(message)
+        return found
+
+    def _reference_to(self, name: str) -> str:
+        """What a reference to a group in front of it matches: any of that name, the last first."""
+        return "(?:" + "|".join(f"\\{index}" for index in reversed(self._numbers_of("k", name))) + ")"
+
     def _resolve(self) -> None:
-        for at, kind, name in self._late:
-            found = [index for known, index in self._groups if known == name]
-            if not found and not self._named and name.lstrip("-").isdigit():
-                found = [int(name)]
-            if not found and not (kind == "g" and name == "0"):
-                message = f"\\{kind}<{name}> names no group"
-                raise RubyRegexError(message)
-            if kind == "g":
-                self._out[at] = f"(?{found[0] if found else 'R'})"
-            else:
-                self._out[at] = "(?:" + "|".join(f"\\{index}" for index in reversed(found)) + ")"
+        """Calls of groups may stand before them."""
+        for at, name in self._late:
+            self._out[at] = "(?R)" if name == "0" else f"(?{self._numbers_of('g', name)[0]})"
 
 
 _ANCHORS = {"z": "\\Z", "Z": "(?=\\n?\\Z)", "R": "(?>\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])"}

@@ -40,7 +40,12 @@ class Format(NamedTuple):
 _TOKEN = re.compile(r"([A-Za-z])\1*|((?:'(?:[^']|'')*(?:'|\Z)|[^A-Za-z'])+)")
 _WIDTHS = {"d": 2, "h": 2, "H": 2, "k": 2, "K": 2, "m": 2, "s": 2, "w": 2, "D": 3, "e": 1, "M": 2}
 _NUMERIC = frozenset("cCxyYdhHmsSeDFwWkK")
-OFFSET = r"[Zz]|[+-](?:[01]\d|2[0-3])(?::[0-5]\d(?::[0-5]\d(?:[.,]\d{1,3})?)?|[0-5]\d(?:[0-5]\d(?:[.,]?\d{1,3})?)?)?"
+OFFSET = (
+    r"(?>[Zz]|[+-](?:[01]\d|2[0-3])(?:(?![:\d])"
+    r"|:[0-5]\d(?:(?!:)|:[0-5]\d(?:[.,]\d{1,3})?)"
+    r"|[0-5]\d(?:(?!\d)|[0-5]\d(?:[.,]?\d{1,3})?)))"
+)
+"""An offset: what follows in its form belongs to it, or it is none."""
 _SHORT_ZONES = {
     "UT": "UTC", "UTC": "UTC", "GMT": "UTC", "EST": "America/New_York", "EDT": "America/New_York",
     "CST": "America/Chicago", "CDT": "America/Chicago", "MST": "America/Denver", "MDT": "America/Denver",
@@ -181,7 +186,7 @@ def local_time(fields: Fields, now_year: int, default_year: int | None) -> tuple
     """The local date (its ordinal), seconds of the day and milliseconds that the fields say.
 
     Args:
-        fields: by the keys above.
+        fields: by the keys above, in the order of the text.
         now_year: for years of two digits.
         default_year: where a month or a day, but no year is given; None: 2000.
 
@@ -202,78 +207,103 @@ def _in_range(value: int, least: int, most: int) -> int:
 
 
 def _hour(fields: Fields) -> int:
-    if "hour" in fields:
-        return _in_range(fields["hour"], 0, 23)
-    if "hour_1" in fields:
-        return _in_range(fields["hour_1"], 1, 24) % 24
-    if "hour_of_half" in fields:
-        hour = _in_range(fields["hour_of_half"], 0, 11)
-    elif "hour_of_half_1" in fields:
-        hour = _in_range(fields["hour_of_half_1"], 1, 12) % 12
-    else:
-        hour = 0
-    return hour + 12 * int(fields.get("half", 0))
-
-
-_DATE_KEYS = ("month", "day", "day_of_year", "week", "day_of_week")
-
-
-def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
-    year = _year(fields, now_year)
-    week_year = fields.get("week_year")
-    if year is None and week_year is None:
-        if not any(key in fields for key in _DATE_KEYS):
-            return _EPOCH
-        year = 2000 if default_year is None else default_year
-    if year is not None:
-        month = _in_range(fields.get("month", 1), 1, 12)
-        day = fields.get("day", 1)
-        if "day_of_year" in fields:
-            _in_range(fields["day_of_year"], 1, 366 if calendar.isleap(year) else 365)
-            if "month" not in fields and "day" not in fields:
-                ordinal = datetime.date(year, 1, 1).toordinal() + fields["day_of_year"] - 1
-                return _in_week(ordinal, fields)
-        if "week" in fields and "month" not in fields and "day" not in fields:
-            start = datetime.date(year, 1, 1).isocalendar().year
-            return _in_week(_week(start, fields["week"]), fields)
-        return _in_week(datetime.date(year, month, day).toordinal(), fields)
-    week_year = _century(week_year, now_year) if isinstance(week_year, _TwoDigits) else int(week_year or 0)
-    ordinal = _week(week_year, fields.get("week", 1))
-    if "day" in fields or "month" in fields:
-        at = datetime.date.fromordinal(ordinal)
-        month, day = int(fields.get("month", at.month)), int(fields.get("day", 1))
-        ordinal = at.replace(month=month, day=day).toordinal()
-    return _in_week(ordinal, fields)
+    """The hour: the half day, then an hour of the day, then one of the half day, each over what was there."""
+    hour = 12 * int(fields.get("half", 0))
+    for key, value in fields.items():
+        if key == "hour":
+            hour = _in_range(value, 0, 23)
+        elif key == "hour_1":
+            hour = _in_range(value, 1, 24) % 24
+    for key, value in fields.items():
+        if key == "hour_of_half":
+            hour = hour // 12 * 12 + _in_range(value, 0, 11)
+        elif key == "hour_of_half_1":
+            hour = hour // 12 * 12 + _in_range(value, 1, 12) % 12
+    return hour
 
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
-def _week(year: int, week: int) -> int:
-    return datetime.date.fromisocalendar(year, week, 1).toordinal()
+def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
+    """The date's ordinal: every field is set from the largest to the smallest, with the smaller ones at their least.
+
+    Then once more, each with the smaller ones as they are: that matters where a week crosses a year.
+    """
+    ordered = sorted((key for key in fields if key in _SETTERS), key=_ORDER.__getitem__)
+    if not ordered:
+        return _EPOCH
+    values = dict(fields)
+    if _ORDER[ordered[0]] >= _ORDER["month"]:
+        ordered.insert(0, "year")
+        values["year"] = 2000 if default_year is None else default_year
+    for key in ("year", "year_of_era", "week_year"):
+        if isinstance(values.get(key), _TwoDigits):
+            values[key] = _century(values[key], now_year)
+    if "year_of_era" in values:
+        _in_range(values["year_of_era"], 1, 9999)
+        if fields.get("era") == 0:
+            values["year_of_era"] = 1 - values["year_of_era"]
+    at = datetime.date(1970, 1, 1)
+    for key in ordered:
+        at = _FLOORS[key](_SETTERS[key](at, values[key]))
+    for key in ordered:
+        at = _SETTERS[key](at, values[key])
+    return at.toordinal()
 
 
-def _in_week(ordinal: int, fields: Fields) -> int:
-    """The date moved to the day of its week that the text names."""
-    day: int | None = fields.get("day_of_week")
-    if day is None:
-        return ordinal
-    _in_range(day, 1, 7)
-    return ordinal - (ordinal - 1) % 7 + day - 1
+def _set_year(at: datetime.date, year: int) -> datetime.date:
+    if at.month == 2 and at.day == 29 and not calendar.isleap(year):
+        at = at.replace(day=28)
+    return at.replace(year=year)
 
 
-def _year(fields: Fields, now_year: int) -> int | None:
-    year = fields.get("year_of_era", fields.get("year"))
-    if isinstance(year, _TwoDigits):
-        year = _century(year, now_year)
-    if year is None:
-        return fields["century"] * 100 if "century" in fields else None
-    if "year" not in fields and year < 1:
-        message = f"{year} is no year of an era"
-        raise ValueError(message)
-    if fields.get("era") == 0:
-        year = 1 - year
-    return int(year)
+def _set_week_year(at: datetime.date, year: int) -> datetime.date:
+    _, week, day = at.isocalendar()
+    last = datetime.date(year, 12, 28).isocalendar().week
+    return datetime.date.fromisocalendar(year, min(week, last), day)
+
+
+def _set_month(at: datetime.date, month: int) -> datetime.date:
+    _in_range(month, 1, 12)
+    return at.replace(month=month, day=min(at.day, calendar.monthrange(at.year, month)[1]))
+
+
+def _set_day_of_year(at: datetime.date, day: int) -> datetime.date:
+    _in_range(day, 1, 366 if calendar.isleap(at.year) else 365)
+    return at.replace(month=1, day=1) + datetime.timedelta(days=day - 1)
+
+
+def _set_day_of_week(at: datetime.date, day: int) -> datetime.date:
+    return at + datetime.timedelta(days=_in_range(day, 1, 7) - at.isoweekday())
+
+
+_SETTERS: dict[str, Callable[[datetime.date, int], datetime.date]] = {
+    "century": lambda at, century: _set_year(at, century * 100 + at.year % 100),
+    "year": _set_year,
+    "year_of_era": _set_year,
+    "week_year": _set_week_year,
+    "month": _set_month,
+    "week": lambda at, week: datetime.date.fromisocalendar(at.isocalendar().year, week, at.isoweekday()),
+    "day_of_year": _set_day_of_year,
+    "day": lambda at, day: at.replace(day=day),
+    "day_of_week": _set_day_of_week,
+}
+_ORDER = {
+    "century": 0, "year": 1, "year_of_era": 1, "week_year": 1, "month": 2, "week": 3, "day_of_year": 4, "day": 5,
+    "day_of_week": 6,
+}  # fmt: skip
+_FLOORS: dict[str, Callable[[datetime.date], datetime.date]] = {
+    "century": lambda at: datetime.date(at.year - at.year % 100, 1, 1),
+    "year": lambda at: at.replace(month=1, day=1),
+    "year_of_era": lambda at: at.replace(month=1, day=1),
+    "week_year": lambda at: datetime.date.fromisocalendar(at.isocalendar().year, 1, 1),
+    "month": lambda at: at.replace(day=1),
+    "week": lambda at: at - datetime.timedelta(days=at.isoweekday() - 1),
+    "day_of_year": lambda at: at,
+    "day": lambda at: at,
+    "day_of_week": lambda at: at,
+}
 
 
 def _century(year: int, now_year: int) -> int:
