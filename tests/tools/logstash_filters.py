@@ -1,5 +1,9 @@
 """An example of each of Logstash's filters as a transform: its options, as YAML would give them."""
 
+from pathlib import Path
+
+MAXMIND = Path(__file__).parents[1] / "unit" / "logstash" / "fixtures" / "city.mmdb"
+
 FILTERS = {
     "Filters": {"text": "filter { mutate { rename => { 'a' => 'b' } } }"},
     "When": {
@@ -16,6 +20,7 @@ FILTERS = {
     "Dissect": {"mapping": {"message": "%{a} %{b}"}},
     "Drop": {"percentage": 10},
     "Fingerprint": {"source": ["message"]},
+    "Geoip": {"source": "ip", "target": "place", "database": str(MAXMIND)},
     "Grok": {"match": {"message": "%{COMBINEDAPACHELOG}"}},
     "Json": {"source": "message"},
     "Kv": {},

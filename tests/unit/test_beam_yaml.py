@@ -45,7 +45,7 @@ def make(name, **config):
 
 
 def test_no_transform_is_without_an_example():
-    assert {f"penstock.{name}" for name in CONFIGS} == set(TRANSFORMS) - {"penstock.logstash.Geoip"}
+    assert {f"penstock.{name}" for name in CONFIGS} == set(TRANSFORMS)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
