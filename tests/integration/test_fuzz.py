@@ -1,4 +1,4 @@
-"""The fuzz target of the Beats core, for a minute."""
+"""Each fuzz target, for a minute."""
 
 import os
 import subprocess
@@ -12,11 +12,12 @@ SECONDS = 60
 
 
 @pytest.mark.fuzz
-def test_a_minute_of_fuzzing_finds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["beats_protocol", "logstash_language"])
+def test_a_minute_of_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
     pytest.importorskip(
         "atheris", reason="pip install -e '.[dev]' brings atheris where there is a wheel of it"
     )
-    command = [sys.executable, "-P", str(ROOT / "fuzz" / "beats_protocol.py"), f"-max_total_time={SECONDS}"]
+    command = [sys.executable, "-P", str(ROOT / "fuzz" / f"{target}.py"), f"-max_total_time={SECONDS}"]
     run = subprocess.run(
         [*command, "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"],
         cwd=tmp_path,
