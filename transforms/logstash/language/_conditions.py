@@ -322,7 +322,7 @@ def _compare(left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> bool:
         return False
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
         return bool(compare(left, right))
-    if isinstance(left, str) and isinstance(right, str):
+    if isinstance(left, str) and type(left) is type(right):
         return bool(compare(left.encode(errors="surrogatepass"), right.encode(errors="surrogatepass")))
     message = f"a {_kind(left)} and a {_kind(right)} have no order"
     raise ConditionError(message)
@@ -330,7 +330,7 @@ def _compare(left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> bool:
 
 def _kind(value: Any) -> str:
     if isinstance(value, str):
-        return "text"
+        return "text" if type(value) is str else "time"
     if isinstance(value, (int, float)):
         return "number"
     return "hash" if isinstance(value, dict) else "list"
@@ -342,7 +342,7 @@ def _constant_in_field(value: Any, field: Reference) -> Condition:
         return Condition(
             lambda source: (
                 f"({value!r} in held if type(held := {value_of(field, source)}) is list "
-                f"else isinstance(held, str) and {value!r} in held)"
+                f"else type(held) is str and {value!r} in held)"
             )
         )
 
@@ -356,7 +356,7 @@ def _field_in_constant(field: Reference, values: Any) -> Condition:
     if not isinstance(values, list):
         text = java_text(values)
         return Condition(
-            lambda source: f"(isinstance(value := {value_of(field, source)}, str) and value in {text!r})"
+            lambda source: f"(type(value := {value_of(field, source)}) is str and value in {text!r})"
         )
     texts = frozenset(java_text(each) for each in values)
 
@@ -384,7 +384,7 @@ def _field_in_field(left: Reference, right: Reference) -> Condition:
             return False
         if isinstance(held, list):
             return any(same(value, each) for each in held)
-        if isinstance(value, str) and isinstance(held, str):
+        if type(value) is str and type(held) is str:
             return value in held
         return same(value, held)
 

@@ -80,7 +80,7 @@ def _plain(text: str) -> str:
 def ruby_text(value: Any) -> str:
     """A value as Ruby's `to_s` writes it: an array or hash by `inspect`, null as nothing."""
     if isinstance(value, str):
-        return value
+        return str(value)
     return "" if value is None else ruby_inspect(value)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._references import MISSING, reference_of
+from penstock.transforms.logstash.language._references import MISSING, Reference, reference_of
 
 __all__ = ["DeDot"]
 
@@ -53,10 +53,20 @@ class DeDot(Filter):
                 reference.set(event, value)
             if "." in name:
                 new = name.replace(".", separator)
-                reference.remove(event)
                 reference_of(f"[{new}]" if nested and not new.startswith("[") else new).set(event, value)
+                _first_dotted(reference).remove(event)
 
         return work
+
+
+def _first_dotted(reference: Reference) -> Reference:
+    """The part of a reference up to its first key with a dot: `[a.b]` of `[a.b][c.d]`."""
+    keys = []
+    for key in reference.path:
+        keys.append(f"[{key}]")
+        if "." in key:
+            break
+    return reference_of("".join(keys))
 
 
 def _without_dots(held: dict[str, Any], separator: str, nested: bool) -> dict[str, Any]:
