@@ -89,7 +89,8 @@ class RunFilters:
         self.name = filters_name(step)
         self._step = step
         self._chain: Chain | None = compile_steps([step])
-        self.warnings = self._chain.warnings
+        for warning in self._chain.warnings:
+            _LOGGER.warning("%s", warning)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}
@@ -198,8 +199,6 @@ class LogstashFilters(EventTransform):
             allow_code=allow_code,
         )
         run = RunFilters(self.step)
-        for warning in run.warnings:
-            _LOGGER.warning("%s: %s", stage, warning)
         super().__init__(run, stage, {"filters": run.name, "lines": text.count("\n") + 1})
 
 
