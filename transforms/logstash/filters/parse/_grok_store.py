@@ -36,8 +36,11 @@ class _Writer:
         for number, (group, field, overwrite, convert) in enumerate(captures):
             self._capture(number, group, field, overwrite, convert)
         head = ["def store(event, groups):", " document = event.document", " stored = False"]
-        head += [f" {name} = None" for name in self._objects.values()]
-        text = "\n".join([*head, *self._lines, " if stored: event.changed = True"])
+        forget = "".join(f"{name} = " for name in self._objects.values()) + "None"
+        lines = [line.replace(_FORGET, forget) for line in self._lines]
+        text = "\n".join(
+            [*head, f" {forget}" if self._objects else "", *lines, " if stored: event.changed = True"]
+        )
         exec(compile(text, "<captures of grok>", "exec"), self._values)  # noqa: S102
         found: Store = self._values["store"]
         return found
@@ -46,7 +49,7 @@ class _Writer:
         self, number: int, group: int, field: Reference, overwrite: bool, convert: Callable[[str], Any] | None
     ) -> None:
         self._values[f"field{number}"] = field
-        slow = f"stored = event.changed = True; slowly(event, field{number}, value, {overwrite})"
+        slow = f"stored = event.changed = True; slowly(event, field{number}, value, {overwrite}); {_FORGET}"
         skips_empty = not self._keep_empty and convert is None
         self._lines.append(f" value = groups[{group}]")
         if not self._keep_empty:
@@ -84,6 +87,9 @@ class _Writer:
         ]
         return name
 
+
+_FORGET = "forget()"
+"""Stands for what forgets the objects, as a field that is replaced may have been one."""
 
 _SPECIAL = ("tags", "@timestamp", "@metadata")
 
