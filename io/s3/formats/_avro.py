@@ -147,9 +147,14 @@ def _row_by_row(
     origin: S3Record,
     columns: Sequence[str],
 ) -> Iterator[Piece]:
-    """What is left of a block in which a row could not be read, from the row `done` on."""
+    """What is left of a block in which a row could not be read, from the row `done` on.
+
+    Rows behind a bad one are believed only where all rows together, as they are stored, take exactly the block's bytes:
+    else a length is wrong somewhere, and what looks like rows is none.
+    """
     data = io.BytesIO(block.data)
     first = block.offset << _ROW_BITS
+    sound = _is_sound(block, plain)
     for row in range(block.rows):
         begin = data.tell()
         try:
@@ -157,17 +162,26 @@ def _row_by_row(
         except Exception as error:
             words = " ".join(str(error).split()) or type(error).__name__
             where = f"row {row} of the Avro block at byte {block.offset}"
-            data.seek(begin)
-            try:
-                fastavro.schemaless_reader(data, plain, None)
-            except Exception:
+            if not sound:
                 reason = f"{where} and what follows it in the block cannot be read: {words}"
                 yield [], [_letter(origin, first + row, "DamagedObject", reason)]
                 return
+            data.seek(begin)
+            fastavro.schemaless_reader(data, plain, None)
             yield [], [_letter(origin, first + row, "UnreadableValue", f"{where}: {words}")]
             continue
         if row >= done:
             yield maker.events(_documents([found], columns), first + row)
+
+
+def _is_sound(block: Block, plain: Any) -> bool:
+    data = io.BytesIO(block.data)
+    try:
+        for _ in range(block.rows):
+            fastavro.schemaless_reader(data, plain, None)
+    except Exception:
+        return False
+    return data.tell() == len(block.data)
 
 
 def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:

@@ -120,9 +120,8 @@ def test_a_broken_avro_block_costs_itself(read, codec):
     broken = bytearray(content)
     broken[offset + 40 : offset + 140] = b"\xff" * 100
     documents, letters, _ = read(bytes(broken))
-    error, reason = letters[-1]  # in front of it, where rows can be told apart, the one whose text is broken
+    ((error, reason),) = letters
     assert error == "DamagedObject"
-    assert len(letters) == (2 if codec == "null" else 1)
     assert f"the Avro block at byte {offset}" in reason
     rows = {document["n"] for document in documents}
     assert {0, 3999} <= rows
