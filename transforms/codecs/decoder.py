@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import orjson
+from apache_beam.metrics import Metrics
 
 from penstock.transforms.batch import DeadLetter, Document, Event
 from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs, looks_like
@@ -123,7 +124,7 @@ class CloudWatchParts:
 
     def __init__(self, *, message_json: bool = False) -> None:
         self._reader = CloudWatchLogs(message_json=message_json)
-        self.control_messages = 0
+        self._control_messages = Metrics.counter("decode", "control_messages")
 
     def parts(self, text: bytes, event: Event) -> Iterator[Part]:
         """Gives one part per log event."""
@@ -136,7 +137,7 @@ class CloudWatchParts:
                 number += 1
                 continue
             if found is None:
-                self.control_messages += 1
+                self._control_messages.inc()
                 continue
             for data, name, timestamp in found:
                 yield Part(number, data, name, timestamp)
