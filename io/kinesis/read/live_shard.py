@@ -85,6 +85,7 @@ class ReadContext:
         look_soon: wakes the coordinator, because a shard has ended.
         view: what the stream says of itself.
         closed: is told each shard that is closed.
+        shards: how many shards the live source reads.
     """
 
     options: KinesisReadOptions
@@ -99,6 +100,7 @@ class ReadContext:
     look_soon: Callable[[], None]
     view: StreamView
     closed: Callable[["LiveShard"], None]
+    shards: Callable[[], int]
 
 
 class LiveShard(HeldShard):
@@ -130,6 +132,7 @@ class LiveShard(HeldShard):
             context.client,
             context.clock,
             manages_keys=context.view.manages_keys,
+            shards=context.shards,
         )
         self.reader.retention_s = 3600.0 * (24 if facts is None else facts.retention_h)
         self.reader.read_until_s = None if lease.read_until_ms is None else lease.read_until_ms / 1000

@@ -135,6 +135,7 @@ class KinesisLive(LiveSource):
             look_soon=self._wake.set,
             view=self._view,
             closed=self._shard_closed,
+            shards=lambda: len(self._coordinator.held),
         )
 
     # -- Beam's reader ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ Invariants.
 
 Pace (per shard, service's limits): `shard_reads_per_second` from the start of one read to the next,
 `shard_bytes_per_second` over the last reply's bytes, random back-off when throttled. At the tip a read every
-`idleTimeBetweenReadsInMillis`.
+`idleTimeBetweenReadsInMillis`; where a process reads more than 200 shards, less often (`idle_pause_s`).
 
 Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
 """
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from penstock.io.backoff import delays
 from penstock.io.kinesis.kpl._deaggregation import TOGETHER, HashRange, deaggregate_all
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, TRIM_HORIZON, KinesisRecord, Position
+from penstock.io.kinesis.read._pace import idle_pause_s
 from penstock.io.kinesis.read._sense import require_sense
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import (
@@ -86,6 +87,7 @@ class ShardReader:
         client: makes the calls.
         clock: seconds that only go forward.
         wall: seconds since 1970.
+        shards: how many shards this process reads.
         manages_keys: whether the service puts records into any shard, whatever their keys.
 
     Attributes:
@@ -113,6 +115,7 @@ class ShardReader:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         manages_keys: Callable[[], bool] = lambda: False,
+        shards: Callable[[], int] = lambda: 1,
     ) -> None:
         self.shard_id = shard_id
         self.finished = False
@@ -132,6 +135,7 @@ class ShardReader:
         self._clock = clock
         self._wall = wall
         self._manages_keys = manages_keys
+        self._shards = shards
         self._iterator: str | None = None
         self._expected: int | None = None
         self.estimate = _FIRST_ESTIMATE
@@ -198,7 +202,9 @@ class ShardReader:
 
     def _pause(self, size: int, begun: float, *, more: bool) -> float:
         options = self._options
-        pause = 0.0 if more else self._settings.idleTimeBetweenReadsInMillis / 1000
+        pause = (
+            0.0 if more else idle_pause_s(self._settings.idleTimeBetweenReadsInMillis / 1000, self._shards())
+        )
         if options.shard_bytes_per_second:
             pause = max(pause, size / options.shard_bytes_per_second)
         if options.shard_reads_per_second:

@@ -4,23 +4,24 @@ A PutRecords of a whole batch is a megabyte of text. Its memory is used again fo
 that much each time cost more CPU than the base64 in it.
 """
 
+import datetime
 import itertools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import orjson
 import pybase64
 import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.utils import normalize_url_path
 
 from penstock.io.aws.error_codes import EXPIRED_CODES
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire._get_reply import decode_get_records
+from penstock.io.kinesis.wire._signature import Keys, Signer
 from penstock.io.kinesis.wire.calls import (
     REPLY_TOO_LARGE,
     CallFailed,
@@ -34,7 +35,7 @@ from penstock.io.kinesis.wire.calls import (
     without_values,
 )
 from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
-from penstock.io.kinesis.wire.transport import open_transport
+from penstock.io.kinesis.wire.transport import host_of, open_transport
 
 __all__ = ["ThinClient"]
 
@@ -67,8 +68,15 @@ class ThinClient:
         self._session = session
         client = session.client("kinesis")
         self._url = client.meta.endpoint_url.rstrip("/") + "/"
-        self._region = client.meta.region_name
-        self._target = urlsplit(self._url).path
+        parts = urlsplit(self._url)
+        self._target = parts.path
+        self._signer = Signer(
+            host_of(self._url),
+            quote(normalize_url_path(parts.path), safe="/~"),
+            client.meta.region_name,
+            "kinesis",
+            _CONTENT_TYPE,
+        )
         self._transport = open_transport(self._url, session, max_connections)
         self._buffers: list[bytearray] = []
         self._put_reply = msgspec.json.Decoder(PutRecordsReply).decode
@@ -153,15 +161,16 @@ class ThinClient:
     def _send(
         self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded], credentials: Any
     ) -> _Decoded:
-        headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": _CONTENT_TYPE}
-        request = AWSRequest("POST", self._url, data=body, headers=headers)
         try:
             # Frozen: keys and token of one moment, whatever another thread refreshes meanwhile.
-            SigV4Auth(credentials.get_frozen_credentials(), "kinesis", self._region).add_auth(request)
+            frozen = credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
             raise not_signed(operation, error, self._session) from error
+        keys = Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        now = datetime.datetime.now(datetime.UTC)
+        headers = self._signer.headers(keys, f"Kinesis_20131202.{operation}", body, now)
         try:
-            reply = self._transport.post(self._target, dict(request.headers.items()), body)
+            reply = self._transport.post(self._target, headers, body)
         except ReplyTooLarge as error:
             raise CallFailed(operation, REPLY_TOO_LARGE, str(error), None) from error
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:

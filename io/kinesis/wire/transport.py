@@ -16,7 +16,7 @@ from penstock.io.aws.session import AwsSession
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
 
-__all__ = ["Transport", "open_transport"]
+__all__ = ["Transport", "host_of", "open_transport"]
 
 
 class Transport(Protocol):
@@ -63,9 +63,15 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
             return HTTPSConnection(host, port, timeout=connect_s, **secure)
         return HTTPConnection(host, port, timeout=connect_s)
 
-    # As botocore signs it.
+    return KeptConnections(host_of(url), make, read_s, max_connections)
+
+
+def host_of(url: str) -> str:
+    """The header Host of requests to an address, which the signature covers: without a port that is the usual one."""
+    parts = urlsplit(url)
+    host, usual = parts.hostname or "", 443 if parts.scheme == "https" else 80
     named = f"[{host}]" if ":" in host else host
-    return KeptConnections(named if port == usual else f"{named}:{port}", make, read_s, max_connections)
+    return named if parts.port in (None, usual) else f"{named}:{parts.port}"
 
 
 class _ByProxy:

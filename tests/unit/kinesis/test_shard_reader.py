@@ -101,7 +101,7 @@ class Reading(LiveShard):
         session = AwsSession(AwsOptions(access_key="x", secret_key="x"))
         context = ReadContext(
             options, model, session, host, threading.Condition(), host, None, host, Clock(), lambda: None,
-            host, lambda shard: None,
+            host, lambda shard: None, lambda: 1,
         )  # fmt: skip
         super().__init__(context, Lease(SHARD, start), None, start)
         host.shard = self

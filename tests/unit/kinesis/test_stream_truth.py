@@ -225,6 +225,19 @@ def test_a_stream_made_anew_ends_the_job_with_one_line(model, clock):
         live.tick()
 
 
+@pytest.mark.parametrize(("shards", "pause"), [(200, 0.25), (400, 0.5), (1000, 1.0)])
+def test_idle_shards_are_asked_less_often_where_there_are_many(clock, caplog, shards, pause):
+    options = dataclasses.replace(OPTIONS, shard_reads_per_second=0.0)
+    with caplog.at_level(logging.INFO):
+        live = SteppedLive(StreamModel(shards=shards), Table(), options, clock)
+        live.tick()
+        assert live.pool.tasks[7]() == pytest.approx(pause)
+        assert len(caplog.records) == 1, "one line for all of them"
+        live.coordinator._lose(list(live.coordinator.held.values()))
+    assert len(caplog.records) == 2
+    assert f"no longer ours are {shards} leases" in caplog.text
+
+
 # -- ready ---------------------------------------------------------------------------------------------
 
 
