@@ -339,3 +339,16 @@ def test_a_clock_that_is_off_is_named() -> None:
 def test_botocores_errors_as_ours(error: Exception, kind: type[Exception]) -> None:
     session = AwsSession(_options(endpoint_url="http://127.0.0.1:9", connect_timeout=50))
     assert type(explain(error, session, "ListShards", ARN, "list shards")) is kind
+
+
+def test_each_service_may_have_an_endpoint_of_its_own(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:2")
+    keys = {"access_key": "a", "secret_key": "b"}
+    apart, one = (
+        AwsSession(AwsOptions(**keys)),
+        AwsSession(AwsOptions(endpoint_url="http://127.0.0.1:3", **keys)),
+    )
+    assert apart.client("kinesis").meta.endpoint_url == "http://127.0.0.1:1"
+    assert apart.client("dynamodb").meta.endpoint_url == "http://127.0.0.1:2"
+    assert one.client("kinesis").meta.endpoint_url == "http://127.0.0.1:3", "--endpoint_url wins"
