@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-__all__ = ["BeatsClient"]
+__all__ = ["BeatsClient", "client_at"]
 
 
 class BeatsClient(msgspec.Struct, frozen=True):
@@ -43,3 +43,10 @@ class BeatsClient(msgspec.Struct, frozen=True):
             if (value := getattr(self, name)) is not None:
                 words[name] = value
         return words
+
+
+def client_at(address: str, port: int) -> BeatsClient:
+    """Gives the client of a socket's address; one of IPv4 that came to a listener on `::` is shown as IPv4."""
+    if address.lower().startswith("::ffff:") and "." in address:
+        address = address[7:]
+    return BeatsClient(address, port)

@@ -13,14 +13,14 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
-    """Signs certificates and writes them to a folder."""
+    """Signs certificates and writes them to a folder; its own is signed by itself, or by `issuer`."""
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    def __init__(self, folder: Path, name: str = "ca", issuer: "Authority | None" = None) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = folder / f"{name}.pem"
-        signed = self._sign(self._name, self._key, authority=True)
+        signed = (issuer or self)._sign(self._name, self._key, authority=True)
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def issue(

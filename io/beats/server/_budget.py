@@ -85,14 +85,13 @@ class Budget:
         while not ticket.called.acquire(timeout=1.0):
             if give_up():
                 with self._lock:
-                    if ticket.granted:
-                        return True
                     for queue in self._queues:
                         if ticket in queue:
                             queue.remove(ticket)
                             self._used_by_waiters -= own
-                    self._grant()
-                return False
+                            self._grant()
+                            return False
+                break  # it was called in this moment
         return ticket.granted
 
     def take_at_once(self, amount: int, bound: int) -> bool:

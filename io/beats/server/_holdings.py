@@ -16,6 +16,7 @@ need no more than. The other half is a pool.
 Refused: to close what is too much when it comes (200 Beats with windows of 1.8 MB were cut off 263 times, #16).
 """
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -43,23 +44,15 @@ class Hold:
     """
 
     __slots__ = (
-        "begun",
-        "close",
-        "grown",
-        "held",
-        "looked_at",
-        "reading",
-        "received",
-        "reserved",
-        "since",
-        "taken",
+        *("begun", "close", "grown_at", "grown_to", "held", "left_at", "reading", "received"),
+        *("reserved", "reserved_at", "since", "taken"),
     )
 
     def __init__(self, close: Callable[[str], None]) -> None:
         self.close = close
         self.held = self.taken = self.reserved = 0
-        self.received = self.grown = 0  # bytes so far; and when it was last looked at
-        self.since = self.looked_at = 0.0
+        self.received = self.grown_to = 0  # bytes; those that had come when it last grew by enough
+        self.since = self.grown_at = self.left_at = self.reserved_at = 0.0
         self.begun = self.reading = False
 
 
@@ -127,11 +120,12 @@ class Holdings:
                 ):
                     return 0
                 self._took(hold, amount)
-                hold.reserved = hold.taken
+                hold.reserved, hold.reserved_at = hold.taken, self._clock()
             room = self.share + hold.taken - hold.held
         now = self._clock()
-        if now - hold.looked_at > 1.0 and not hold.reading:
-            hold.looked_at, hold.grown = now, hold.received  # it may have waited for us until now
+        if now - hold.left_at > 1.0:
+            hold.grown_at, hold.grown_to = now, hold.received  # it has waited for us until now
+        hold.left_at = math.inf
         hold.reading = True
         return min(room, READ_BYTES)
 
@@ -150,8 +144,11 @@ class Holdings:
             finished: whether a frame became whole meanwhile.
         """
         with self._lock:
-            hold.reading = not received  # with bytes in hand, it is our turn
-            hold.received += received
+            if received:
+                hold.reading, hold.left_at = False, self._clock()  # with bytes in hand, it is our turn
+                hold.received += received
+                if hold.received - hold.grown_to >= _LEAST_RATE * _LOOK_S:
+                    hold.grown_at, hold.grown_to = hold.left_at, hold.received
             if finished or not (begun and hold.begun):
                 hold.since = self._clock()
                 hold.reserved = 0
@@ -175,14 +172,13 @@ class Holdings:
                 return False
             self._look_at = now + 1.0
             for hold in self._holds:
-                if not (hold.reading and hold.begun and hold.taken) or now - hold.looked_at < _LOOK_S:
+                if not (hold.reading and hold.begun and hold.taken):
                     continue
-                if hold.received - hold.grown < _LEAST_RATE * (now - hold.looked_at):
+                if now - hold.grown_at >= _LOOK_S:
                     slow.append(hold)
-                    continue
-                hold.looked_at, hold.grown = now, hold.received
-                hold.reserved = 0
-                free += self._trim(hold)
+                elif hold.reserved and now - hold.reserved_at >= _LOOK_S:
+                    hold.reserved = 0
+                    free += self._trim(hold)
         if free:
             self._pool.give_back(free)
         missing = self._pool.missing()

@@ -13,7 +13,7 @@ import select
 import socket
 from collections.abc import Callable
 
-from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.origin import BeatsClient, client_at
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.rarely import Rarely
 
@@ -78,5 +78,5 @@ def accept_clients(
                 )
             pausing.poll(_PAUSE_MS)  # the listener stays readable: without a pause this would spin
             continue
-        welcome(sock, BeatsClient(str(address[0]), int(address[1])))
+        welcome(sock, client_at(str(address[0]), int(address[1])))
     listener.close()

@@ -35,12 +35,16 @@ from penstock.io.beats.transport.tls import ReloadingTls
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import Peer
 from penstock.io.errors import PenstockError
+from penstock.io.meters import METERS
 
 __all__ = ["BeatsServer"]
 
 _LOGGER = logging.getLogger(__name__)
 
 _CLOSE_S = 3.0
+_CLOSED = METERS.counter(
+    "penstock_beats_closed_total", "Connections of Beats that have ended, by why.", "source", "reason"
+)
 
 
 class BeatsServer(LiveSource):
@@ -107,7 +111,7 @@ class BeatsServer(LiveSource):
         if count >= self._most_connections or self.stopping:
             if not self.stopping:
                 self._shared.complaints.log(client, self._too_many(count))
-            self.statistics.add(closed_refused=1)
+            self._count_end("refused")
             sock.close()
             return
         try:
@@ -138,8 +142,12 @@ class BeatsServer(LiveSource):
         except Exception:
             _LOGGER.exception("serving %s failed: this is a defect of penstock", connection.client)
         finally:
-            self.statistics.add(**{f"closed_{reason}": 1})
+            self._count_end(reason)
             self._forget(connection)
+
+    def _count_end(self, reason: str) -> None:
+        self.statistics.add(**{f"closed_{reason}": 1})
+        _CLOSED.of(self.key, reason).add()
 
     def _forget(self, connection: Connection) -> None:
         with self._connections_lock:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from itertools import repeat
 
 from penstock.io.beats.options import BeatsOptions
-from penstock.io.beats.origin import BeatsClient
+from penstock.io.beats.origin import BeatsClient, client_at
 from penstock.io.beats.server._statistics import Statistics
 from penstock.io.beats.server.complaints import Complaints
 from penstock.io.beats.server.intake import Intake
@@ -131,7 +131,7 @@ class Connection:
         if shared.options.proxy_protocol:
             named = read_proxy_header(self._socket, left_s, self.replies.transport.wait)
             if named is not None:
-                self.client = BeatsClient(*named)
+                self.client = client_at(*named)
         if shared.tls is not None:
             transport = TlsTransport(self._socket, shared.alarm, shared.tls)
             self.replies.use(transport)

@@ -1,4 +1,4 @@
-"""Sockets as the Beats server needs them: a listener that waits for its port, and connections that never block.
+"""`listen` makes a listener that waits for its port; `Transport` is a connection that never blocks.
 
 A connection's socket doesn't block: its own thread waits with `poll`, and the acknowledging thread, which serves
 all connections, must never hang on a client that doesn't read. Only a connection's own thread closes its
@@ -20,6 +20,8 @@ BIND_PATIENCE_S = 5.0
 """How long a taken port is tried again: a worker that lost its runner may hold it for a second."""
 
 _LINGER_S = 1.0
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""Seconds: a client whose machine is gone, or behind a firewall that forgot it, is found out after two minutes."""
 
 
 def listen(
@@ -102,6 +104,10 @@ class Transport:
         self._socket = sock
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE.items():
+            if hasattr(socket, name):  # not every system lets a socket choose
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._poll.register(alarm, select.POLLIN)

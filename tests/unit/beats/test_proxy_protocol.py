@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from penstock.io.beats.origin import BeatsClient, client_at
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.wire._proxy_protocol import Header, parse
 from penstock.io.errors import ProtocolError
@@ -110,3 +111,35 @@ def test_unasked_for_a_header_is_not_believed(
         client.send(V1 + whole_window(payloads(1)))
         assert client.read_to_end() == b""
     assert "not Lumberjack" in caplog.text
+
+
+def test_half_headers_wait_without_costing_anything(serve: Callable[..., BeatsServer]) -> None:
+    server = serve(proxy_protocol=True, ssl_handshake_timeout=60_000)
+    clients = [Client(server.address) for _ in range(200)]
+    for client in clients:
+        client.send(V1[:9])
+    end = time.monotonic() + 20
+    while server.connection_count < 200:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    time.sleep(0.3)
+    before = time.process_time()
+    time.sleep(1.0)
+    spent = time.process_time() - before
+    with Client(server.address) as honest:
+        honest.send(V1 + whole_window(payloads(1)))
+        batch = server.take(10)
+        assert batch is not None
+        server.acknowledge(batch.receipt.tokens)
+        assert honest.acks_until(1)[-1] == 1
+    clients[0].send(V1[9:] + whole_window(payloads(1)))
+    assert server.take(10) is not None, "the rest of a header may come late"
+    for client in clients:
+        client.close()
+    assert spent < 0.2, "200 clients were looked at 50 times per second: 0.25 CPU-s per second, and more"
+
+
+@pytest.mark.parametrize("address", ["::ffff:10.1.2.3", "10.1.2.3"])
+def test_an_ipv4_address_is_shown_as_one(address: str) -> None:
+    assert client_at(address, 1) == BeatsClient("10.1.2.3", 1)
+    assert client_at("2001:db8::ffff:1", 1).address == "2001:db8::ffff:1"

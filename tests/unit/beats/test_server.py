@@ -1,6 +1,7 @@
 """The server over real loopback sockets: what a client hears, and when."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.complaints import Complaints
+from penstock.io.meters import METERS
 from penstock.transforms.batch import EventBatch
 from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
 
@@ -462,3 +464,48 @@ def test_two_hundred_clients_at_once(serve: Serve, pump: Callable[..., Pipeline]
     expected = {payload for number in range(200) for payload in payloads(300, number * 300)}
     assert len(pipeline.events) == 60_000
     assert set(pipeline.events) == expected
+
+
+def test_why_connections_end_is_counted_for_metrics_and_told_at_the_right_level(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(client_inactivity_timeout=0.1, max_connections=2)
+
+    def counted(reason: str) -> float:
+        return sum(
+            meter.value
+            for family in METERS.counters
+            if family.name == "penstock_beats_closed_total"
+            for labels, meter in family.items()
+            if labels == (server.key, reason)
+        )
+
+    before = {reason: counted(reason) for reason in ("idle", "protocol", "refused", "closed")}
+    with caplog.at_level(logging.INFO):
+        with Client(server.address) as idle:
+            assert idle.read_to_end() == b""
+        with Client(server.address) as rude:
+            rude.send(b"GET / HTTP/1.1\r\n\r\n")
+            rude.read_to_end()
+        until(lambda: not server._connections)
+        with Client(server.address) as first, Client(server.address), Client(server.address) as third:
+            [each.send(window(0)) for each in (first, third)]
+            assert third.read_to_end() == b""
+        until(lambda: not server._connections)
+    assert {reason: counted(reason) - before[reason] for reason in before}.items() >= {
+        ("idle", 1.0),
+        ("protocol", 1.0),
+        ("refused", 1.0),
+    }
+    assert "client_inactivity_timeout" not in caplog.text, "idle clients are no news"
+
+
+def test_a_dead_machine_s_connection_is_found_out(serve: Serve) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        client.send(window(0))
+        client.read_ack()
+        [connection] = server._all_connections()
+        assert connection._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
