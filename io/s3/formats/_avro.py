@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fastavro
+from fastavro import _read_py
 from fastavro.read import LOGICAL_READERS
 
 from penstock.io.s3.formats._avro_blocks import MAGIC, SYNC_BYTES, Block, Container, Feed, read_header
@@ -92,8 +93,9 @@ def read_blocks(
     stream: Any = open_at(0)
     header = read_header(stream)
     feed: Any = Feed(header)
+    library = _read_py if _is_recursive(header.schema, frozenset()) else fastavro
     try:
-        file = fastavro.block_reader(feed)  # reads no further than the header
+        file = library.block_reader(feed)  # reads no further than the header
         schema = file.writer_schema
         plain = fastavro.parse_schema(_as_stored(schema))
     except Exception as error:
@@ -126,7 +128,14 @@ def read_blocks(
                 found: list[Any] = list(itertools.islice(rows, _ROWS))
             except Exception:  # a value that Python has no form for, or bytes that are no rows
                 yield from _row_by_row(
-                    block, number - (block.offset << _ROW_BITS), schema, plain, maker, origin, columns
+                    block,
+                    number - (block.offset << _ROW_BITS),
+                    library,
+                    schema,
+                    plain,
+                    maker,
+                    origin,
+                    columns,
                 )
                 break
             if not found:
@@ -141,6 +150,7 @@ def read_blocks(
 def _row_by_row(
     block: Block,
     done: int,
+    library: Any,
     schema: Any,
     plain: Any,
     maker: RowMaker,
@@ -154,11 +164,11 @@ def _row_by_row(
     """
     data = io.BytesIO(block.data)
     first = block.offset << _ROW_BITS
-    sound = _is_sound(block, plain)
+    sound = _is_sound(block, library, plain)
     for row in range(block.rows):
         begin = data.tell()
         try:
-            found: Any = fastavro.schemaless_reader(data, schema, None)
+            found: Any = library.schemaless_reader(data, schema, None)
         except Exception as error:
             words = " ".join(str(error).split()) or type(error).__name__
             where = f"row {row} of the Avro block at byte {block.offset}"
@@ -167,21 +177,37 @@ def _row_by_row(
                 yield [], [_letter(origin, first + row, "DamagedObject", reason)]
                 return
             data.seek(begin)
-            fastavro.schemaless_reader(data, plain, None)
+            library.schemaless_reader(data, plain, None)
             yield [], [_letter(origin, first + row, "UnreadableValue", f"{where}: {words}")]
             continue
         if row >= done:
             yield maker.events(_documents([found], columns), first + row)
 
 
-def _is_sound(block: Block, plain: Any) -> bool:
+def _is_sound(block: Block, library: Any, plain: Any) -> bool:
     data = io.BytesIO(block.data)
     try:
         for _ in range(block.rows):
-            fastavro.schemaless_reader(data, plain, None)
+            library.schemaless_reader(data, plain, None)
     except Exception:
         return False
     return data.tell() == len(block.data)
+
+
+def _is_recursive(schema: Any, inside: frozenset[str]) -> bool:
+    """Whether a type holds itself: fastavro's C code recurses as deep as such data, to a crash; its Python code stops."""
+    if isinstance(schema, str):
+        return schema.rpartition(".")[2] in inside
+    if isinstance(schema, list):
+        return any(_is_recursive(each, inside) for each in schema)
+    if not isinstance(schema, dict):
+        return False
+    if isinstance(name := schema.get("name"), str) and "fields" in schema:
+        inside = inside | {name.rpartition(".")[2]}
+        return any(
+            _is_recursive(field.get("type"), inside) for field in schema["fields"] if isinstance(field, dict)
+        )
+    return any(_is_recursive(schema.get(key), inside) for key in ("type", "items", "values"))
 
 
 def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:

@@ -15,6 +15,7 @@ Source: https://avro.apache.org/docs/1.12.0/specification/#object-container-file
 import bz2
 import dataclasses
 import io
+import json
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -51,6 +52,14 @@ class Header:
     metadata: dict[str, bytes]
     sync: bytes
     size: int
+
+    @property
+    def schema(self) -> Any:
+        """The schema, or None where it is no JSON (fastavro says why)."""
+        try:
+            return json.loads(self.metadata.get("avro.schema", b""))
+        except ValueError:
+            return None
 
     @property
     def codec(self) -> str:

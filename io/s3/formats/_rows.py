@@ -60,7 +60,7 @@ class RowMaker:
                 event = Event(encode(row), origin, index)
                 self._identify(event, row)
             except (TypeError, ValueError, OverflowError) as error:
-                reason = f"row {index}: {error}"[:300]
+                reason = f"the row has no form in JSON: {error}"[:300]
                 letters.append(DeadLetter(Event(b"", origin, index), "UnreadableValue", reason, "s3"))
             else:
                 append(event)
