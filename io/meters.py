@@ -223,6 +223,7 @@ class Meters:
     Attributes:
         requests: how long requests took, by kind of request; `sent` their events' bytes, `retries` what was not taken.
         last_retry: when (`time.monotonic`) and why something was not taken last, by kind of request.
+        last_words: the same reason in words, with the peer's address, where it says more.
         dead_letters: events refused for good, by step and error.
         delivery: from an event's arrival to its acknowledgement, by source.
     """
@@ -247,6 +248,7 @@ class Meters:
             "reason",
         )
         self.last_retry: dict[str, tuple[float, str]] = {}
+        self.last_words: dict[str, str] = {}
         self.dead_letters = self.counter(
             "penstock_dead_letters_total", "Events refused for good and kept.", "stage", "error"
         )
@@ -286,10 +288,18 @@ class Meters:
         if size:
             self.sent.of(request).add(size)
 
-    def retried(self, request: str, reason: str, count: int = 1) -> None:
-        """So many records have to be sent again, for a reason in a word (a status, an error code)."""
+    def retried(self, request: str, reason: str, count: int = 1, words: str = "") -> None:
+        """So many records have to be sent again.
+
+        Args:
+            request: which kind of request.
+            reason: why, in a word (a status, an error code).
+            count: how many records.
+            words: why, for a person, with the peer's address; empty where `reason` says it all.
+        """
         self.retries.of(request, reason).add(count)
         self.last_retry[request] = (time.monotonic(), reason)
+        self.last_words[request] = words
 
     def kept(self, letters: Sequence[DeadLetter]) -> None:
         """These events were refused and are kept as dead letters."""

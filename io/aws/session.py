@@ -36,6 +36,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
+from penstock.io.aws.no_answer import no_answer
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option, require_address
 
@@ -289,17 +290,13 @@ def explain(
     if isinstance(error, (SSOError, TokenRetrievalError)):
         return AccessDenied(f"cannot {doing}: the AWS sign-on session has expired. Run aws sso login.")
     if isinstance(error, (BotocoreConnectionError, HTTPClientError)):
-        return _no_answer(session, doing)
+        found = no_answer(error, _endpoint(session))
+        return Unreachable(f"cannot {doing}: {found.words}. {found.cure}")
     return PeerError(f"cannot {doing}: {type(error).__name__}: {error}"[:600])
 
 
 def _endpoint(session: AwsSession) -> str:
     return session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
-
-
-def _no_answer(session: AwsSession, doing: str) -> Unreachable:
-    message = f"cannot {doing}: no answer from {_endpoint(session)}. Check --endpoint_url, --region and the network."
-    return Unreachable(message)
 
 
 _REFUSAL = re.compile(
@@ -313,8 +310,6 @@ def explain_code(
     code: str, text: str, session: AwsSession, operation: str, resource: str, doing: str
 ) -> PenstockError:
     """An AWS error code as one of ours; the arguments are those of `explain`, `text` is the service's own."""
-    if code == "ConnectionError":
-        return _no_answer(session, doing)
     status = code.removeprefix("HTTP")
     if status.isdigit():
         # A body that isn't in the service's protocol (an emulator, a proxy): botocore passes it on raw.

@@ -166,7 +166,7 @@ class Monitor:
     def _troubles(self) -> list[Trouble]:
         now = self._clock()
         return [
-            Trouble(document.title_of(request), reason, now - at)
+            Trouble(document.title_of(request), reason, now - at, METERS.last_words.get(request, ""))
             for request, (at, reason) in list(METERS.last_retry.items())
         ]
 

@@ -22,14 +22,16 @@ class Trouble:
         request: which kind of request, in words.
         reason: a status, an error code, or `no_answer`.
         ago_s: how long ago, in seconds.
+        words: the reason in words, with the peer's address, where it says more.
     """
 
     request: str
     reason: str
     ago_s: float
+    words: str = ""
 
     def __str__(self) -> str:
-        return f"{self.request}: {self.reason.replace('_', ' ')}"
+        return f"{self.request}: {self.words or self.reason.replace('_', ' ')}"
 
 
 def reasons_against(

@@ -31,8 +31,10 @@ class Authority:
         pkcs1: bool = False,
         organization: str = "Example",
         until: datetime.datetime | None = None,
+        host: str = "localhost",
+        address: str = "127.0.0.1",
     ) -> tuple[Path, Path]:
-        """A certificate for 127.0.0.1, valid for a day (or `until`), and its key: two files, replaced if they are there."""
+        """A certificate for `host` and `address`, valid for a day or `until`, and its key: two files, written over."""
         key: PrivateKey = (
             rsa.generate_private_key(65537, 2048) if pkcs1 else ec.generate_private_key(ec.SECP256R1())
         )
@@ -44,7 +46,9 @@ class Authority:
         )
         certificate, key_file = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         certificate.write_bytes(
-            self._sign(subject, key, until=until).public_bytes(serialization.Encoding.PEM)
+            self._sign(subject, key, until=until, host=host, address=address).public_bytes(
+                serialization.Encoding.PEM
+            )
         )
         key_file.write_bytes(
             key.private_bytes(
@@ -65,6 +69,8 @@ class Authority:
         key: PrivateKey,
         authority: bool = False,
         until: datetime.datetime | None = None,
+        host: str = "localhost",
+        address: str = "127.0.0.1",
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         until = until or now + datetime.timedelta(days=1)
@@ -79,6 +85,6 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if not authority:
-            names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            names = [x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName(host)]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())

@@ -285,7 +285,6 @@ def test_a_denial_in_iams_words_without_the_resource_takes_ours() -> None:
             "does not exist in us-east-1. Check the name and --region",
         ),
         ("NoSuchBucket", "PutObject", NotFound, "does not exist in us-east-1"),
-        ("ConnectionError", "PutRecords", Unreachable, "no answer from http://127.0.0.1:9"),
         ("Strange", "PutRecords", PeerError, "Strange: what"),
     ],
 )

@@ -367,7 +367,7 @@ class ShardReader:
     def back_off(self, failure: CallFailed) -> float | None:
         """The seconds until the next try after a read that failed; None when another try is of no use."""
         self.at_tip = False
-        METERS.retried("kinesis_get_records", failure.code)
+        METERS.retried("kinesis_get_records", failure.code, words=failure.reason)
         if failure.throttled:
             self.throttled += 1
             return next(self._backoff)
@@ -387,7 +387,7 @@ class ShardReader:
         if failure.code == "ResourceNotFoundException":
             self._iterator = None
         elif failure.retriable:
-            if self._said.due():
+            if self._said.due(failure.reason):
                 _LOGGER.warning("%s: %s; trying again", self, failure)
             return next(self._backoff)
         return None

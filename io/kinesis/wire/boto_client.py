@@ -21,12 +21,11 @@ from penstock.io.kinesis.wire.calls import (
     iterator_request,
     not_signed,
     stream_argument,
+    unanswered,
     without_values,
 )
 
 __all__ = ["BotoClient"]
-
-_MAX_TEXT = 300
 
 
 class BotoClient:
@@ -114,7 +113,7 @@ class BotoClient:
         except (ResponseParserError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         except (BotocoreConnectionError, HTTPClientError) as error:
-            raise CallFailed(operation, "ConnectionError", str(error)[:_MAX_TEXT], None) from error
+            raise unanswered(operation, error, client.meta.endpoint_url) from error
         except BotoCoreError as error:
             raise not_signed(operation, error, self._session) from error
         return reply

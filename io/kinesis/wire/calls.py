@@ -8,8 +8,9 @@ from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClien
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from penstock.io.aws.error_codes import BAD_KEY_CODES, EXPIRED_CODES, THROTTLED_CODES
+from penstock.io.aws.no_answer import no_answer
 from penstock.io.aws.session import AwsSession, explain, explain_code
-from penstock.io.errors import PeerError, PenstockError
+from penstock.io.errors import PeerError, PenstockError, Unreachable
 
 __all__ = [
     "NONSENSE",
@@ -31,10 +32,12 @@ __all__ = [
     "stream_argument",
     "stream_arn",
     "stream_in_words",
+    "unanswered",
     "without_values",
 ]
 
 _MAX_TEXT = 300
+UNANSWERED = "ConnectionError"
 REPLY_TOO_LARGE = "ReplyTooLarge"
 """Our own error code: asked for fewer records, the service sends less."""
 _RETRIED_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "TooManyRequestsException"})
@@ -120,7 +123,7 @@ class CallFailed(Exception):
     Attributes:
         operation: the API call.
         code: the service's error code; `ConnectionError` where nobody answered.
-        text: the service's own words, at most 300 characters.
+        text: the service's own words, at most 300 characters; or who didn't answer, why, and what to do.
         status: the HTTP status, or None where nobody answered.
         cause: the error of ours that says it all, where one is known already (no credentials).
     """
@@ -158,10 +161,17 @@ class CallFailed(Exception):
         """Whether it blames our credentials, so that no stream would take the call."""
         return self.cause is not None or self.code in BAD_KEY_CODES or self.code in EXPIRED_CODES
 
+    @property
+    def reason(self) -> str:
+        """Why in a few words, with the address where nobody answered: `no answer from ... (connection refused)`."""
+        return self.text.partition(". ")[0] if self.code == UNANSWERED else self.code
+
     def explain(self, session: AwsSession, resource: str, doing: str) -> PenstockError:
         """The one line for the user (see `penstock.io.aws.session.explain`)."""
         if self.cause is not None:
             return self.cause
+        if self.code == UNANSWERED:
+            return Unreachable(f"cannot {doing}: {self.text}")
         return explain_code(self.code, self.text, session, self.operation, resource, doing)
 
 
@@ -227,6 +237,12 @@ def failure_behind(error: PenstockError, operation: str) -> CallFailed | None:
     # Another operation is one that gets credentials (AssumeRole).
     own = cause.operation_name == operation
     return CallFailed(operation, str(details.get("Code", "")), text, status, None if own else error)
+
+
+def unanswered(operation: str, error: Exception, address: str) -> CallFailed:
+    """Nobody answered at that address: the failed call, which says who and why."""
+    found = no_answer(error, address)
+    return CallFailed(operation, UNANSWERED, f"{found.words}. {found.cure}", None)
 
 
 def without_values(text: str) -> str:

@@ -32,6 +32,7 @@ from penstock.io.kinesis.wire.calls import (
     iterator_request,
     not_signed,
     stream_argument,
+    unanswered,
     without_values,
 )
 from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
@@ -40,7 +41,6 @@ from penstock.io.kinesis.wire.transport import host_of, open_transport
 __all__ = ["ThinClient"]
 
 _CONTENT_TYPE = "application/x-amz-json-1.1"
-_MAX_TEXT = 300
 _LARGE = 256 << 10
 """Bytes from which a request's memory is kept for the next one."""
 _MAX_KEPT = 4
@@ -174,8 +174,7 @@ class ThinClient:
         except ReplyTooLarge as error:
             raise CallFailed(operation, REPLY_TOO_LARGE, str(error), None) from error
         except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-            text = f"{type(error).__name__}: {error}"[:_MAX_TEXT]
-            raise CallFailed(operation, "ConnectionError", text, None) from error
+            raise unanswered(operation, error, self._url.rstrip("/")) from error
         if reply.status == 200:
             try:
                 return decode(reply.body)

@@ -26,14 +26,14 @@ from typing import NamedTuple, NoReturn
 
 from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StopTimeout
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError
 from penstock.io.kinesis.shard_map import ShardMap
 from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResult, failure_behind
 from penstock.io.kinesis.write._packing import Packet, PacketQueue, cut
 from penstock.io.kinesis.write.landing import ShardView
 from penstock.io.kinesis.write.metrics import Landed
 from penstock.io.kinesis.write.options import MAX_RECORD
-from penstock.io.kinesis.write.stream import TargetStream
+from penstock.io.kinesis.write.stream import Patience, TargetStream
 
 __all__ = ["Refusal", "deliver"]
 
@@ -102,9 +102,7 @@ class _Delivery:
         self._refusals: list[Refusal] = []
         self._written: list[Sequence[int]] = []
         self._queue = PacketQueue()
-        self._errors: Counter[str] = Counter()
-        self._started = stream.clock()
-        self._stop_at: float | None = None
+        self._patience = Patience(stream, len(datas))
         self._packed_by = 0
         self._misses = 0
         self._attempts = 0
@@ -177,23 +175,8 @@ class _Delivery:
         return admitted
 
     def _wait(self) -> None:
-        self._check_stop()
+        self._patience.check_stop()
         self._stream.sleep(min(max(self._queue.next_at - self._stream.clock(), 0.001), 0.5))
-
-    def _check_stop(self) -> None:
-        """Gives up when the job has been stopping for too long."""
-        stream = self._stream
-        if not stream.stopping.is_set():
-            return
-        now = stream.clock()
-        if self._stop_at is None:
-            self._stop_at = now + stream.options.stop_timeout
-        if now >= self._stop_at:
-            message = (
-                f"the stop came before all of {len(self._datas)} events could be written to {stream.words} "
-                f"({self._told()}); they are not acknowledged and come again."
-            )
-            raise StopTimeout(message)
 
     def _map(self, load: Callable[[], ShardMap]) -> ShardMap:
         """Gives a shard map, for as long as it takes; raises what no retry cures, and when the events expire."""
@@ -204,28 +187,18 @@ class _Delivery:
                 failure = failure_behind(error, "ListShards")
                 if isinstance(error, (AccessDenied, NotFound, OptionError)) or (failure and failure.invalid):
                     self._end(error, failure)
-                self._errors["ListShards"] += 1
-                self._stream.log_retries(Counter({str(error): 1}), len(self._datas))
-            if self._is_past_ttl(self._stream.clock()):
-                raise _Ended(_EXPIRED, self._expiry())
-            self._check_stop()
+                self._patience.count("ListShards")
+                self._stream.log_retries(Counter({str(error): 1}), len(self._datas), {str(error)})
+            if self._patience.is_past_ttl(self._stream.clock()):
+                raise _Ended(_EXPIRED, self._patience.expiry())
+            self._patience.check_stop()
             self._stream.sleep(wait_s)
         raise AssertionError  # delays() never ends
 
-    def _told(self) -> str:
-        return ", ".join(f"{code} x{count}" for code, count in self._errors.most_common(3)) or "rate limit"
-
-    def _is_past_ttl(self, now: float) -> bool:
-        ttl = self._stream.options.record_ttl
-        return bool(ttl) and (now - self._started) * 1000 >= ttl
-
-    def _expiry(self) -> str:
-        return f"not written within --record_ttl {self._stream.options.record_ttl} ms ({self._told()})"
-
     def _expired(self, packet: Packet, now: float) -> bool:
-        if not self._is_past_ttl(now):
+        if not self._patience.is_past_ttl(now):
             return False
-        self._refuse(packet, _EXPIRED, self._expiry())
+        self._refuse(packet, _EXPIRED, self._patience.expiry())
         return True
 
     def _refuse(self, packet: Packet, error: str, reason: str) -> None:
@@ -322,7 +295,7 @@ class _Delivery:
         """Gives what of a failed call is to be tried again; what no retry cures goes to `ends`."""
         stream = self._stream
         for packet in request:
-            self._count_error(failure.code, packet)
+            self._count_error(failure.code, packet, failure.reason)
         if failure.invalid and not failure.ours:
             self._halve(request, failure)
             return []
@@ -350,16 +323,17 @@ class _Delivery:
         reason = f"{self._stream.words} refuses this one event: {failure.code}: {failure.text}"
         self._refuse(packet, failure.code, reason)
 
-    def _count_error(self, code: str, packet: Packet) -> None:
-        self._errors[code] += 1
-        self._stream.recorder.failed(self._stream.name, packet.shard_id or None, code, len(packet.members))
+    def _count_error(self, code: str, packet: Packet, words: str = "") -> None:
+        self._patience.count(words or code)
+        stream = self._stream
+        stream.recorder.failed(stream.name, packet.shard_id or None, code, len(packet.members), words)
 
     def _try_again(self, failed: list[Packet]) -> None:
         tries = max(packet.attempts for packet in failed)
         bound = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(tries - 1, 10))
         at = self._stream.clock() + random.uniform(0.1 * bound, bound)
         self._queue.wait(failed, at)
-        self._stream.log_retries(self._errors, len(failed))
+        self._patience.log_retries(len(failed))
 
     def _settle(self, landed: list[Packet], results: list[PutResult], sent_at: float) -> None:
         """Accepts the records that lie where all their user records may be read; the others are sent again."""
@@ -373,7 +347,7 @@ class _Delivery:
             self._written.append(packet.members)
             if packet.lane is not None:
                 self._queue.done(packet)
-        buffered_ms = self._waited_ms + (sent_at - self._started) * 1000
+        buffered_ms = self._waited_ms + (sent_at - self._patience.started) * 1000
         # By shard, since a call per record would cost more than sending it.
         for (shard_id, attempts), packets in by_shard.items():
             users = [len(packet.members) for packet in packets]

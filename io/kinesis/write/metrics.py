@@ -143,9 +143,9 @@ class Recorder:
         self.add("UserRecordsPerPutRecordsRequest", stream, sum(users))
         self.count(PutRecords=1)
 
-    def failed(self, stream: str, shard_id: str | None, code: str, users: int) -> None:
-        """Counts a Kinesis record that was not taken, with so many user records in it."""
-        METERS.retried(_REQUEST, code, users)
+    def failed(self, stream: str, shard_id: str | None, code: str, users: int, words: str = "") -> None:
+        """Counts a Kinesis record that was not taken, with so many user records in it; `words` as in `Meters.retried`."""
+        METERS.retried(_REQUEST, code, users, words)
         self.add("ErrorsByCode", stream, 1, shard_id=shard_id, error_code=code)
         self.add("AllErrors", stream, 1, shard_id=shard_id)
         self.count(AllErrors=1)

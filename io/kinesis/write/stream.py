@@ -1,15 +1,15 @@
-"""`TargetStream` holds what all deliveries to one stream share: its shard map, packer, rate limit and counters."""
+"""`TargetStream` holds what all deliveries to one stream share; `Patience` says how long one of them goes on trying."""
 
 import concurrent.futures
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from penstock.io.aws.session import AwsSession
-from penstock.io.errors import PenstockError
+from penstock.io.errors import PenstockError, StopTimeout
 from penstock.io.kinesis.shard_map import LiveShardMap, ShardMap
 from penstock.io.kinesis.wire.calls import KinesisClient, stream_arn, stream_in_words
 from penstock.io.kinesis.write._limiter import ShardLimiter
@@ -153,11 +153,69 @@ class TargetStream:
                 "hour)", error, count,
             )  # fmt: skip
 
-    def log_retries(self, errors: Counter[str], waiting: int) -> None:
-        """Says, at most once per minute, what is being tried again."""
-        if self._rarely.due():
+    def log_retries(self, errors: Counter[str], waiting: int, kinds: Iterable[str]) -> None:
+        """Says what is being tried again: each kind of error at once, and then at most once per minute."""
+        due = [kind for kind in kinds if self._rarely.due(kind)]
+        if due:
             told = ", ".join(f"{code} x{count}" for code, count in errors.most_common(5))
             _LOGGER.warning(
                 "%s: %s; %d records wait and are tried again (said once a minute)",
                 self.words, told, waiting,
             )  # fmt: skip
+
+
+class Patience:
+    """How long one delivery goes on trying, and what it met meanwhile. For one thread.
+
+    Args:
+        stream: where the events go.
+        events: how many there are.
+
+    Attributes:
+        started: when the delivery began, by the stream's clock.
+    """
+
+    def __init__(self, stream: TargetStream, events: int) -> None:
+        self._stream = stream
+        self._events = events
+        self.started = stream.clock()
+        self._stop_at: float | None = None
+        self._errors: Counter[str] = Counter()
+        self._new: set[str] = set()
+
+    def count(self, error: str) -> None:
+        """Takes note of one more error, in a word or two."""
+        self._errors[error] += 1
+        self._new.add(error)
+
+    def log_retries(self, waiting: int) -> None:
+        """Says, not too often, what is being tried again."""
+        self._stream.log_retries(self._errors, waiting, self._new)
+        self._new = set()
+
+    def is_past_ttl(self, now: float) -> bool:
+        """Whether events that are not written yet have expired."""
+        ttl = self._stream.options.record_ttl
+        return bool(ttl) and (now - self.started) * 1000 >= ttl
+
+    def expiry(self) -> str:
+        """Why events have expired, for their letters."""
+        return f"not written within --record_ttl {self._stream.options.record_ttl} ms ({self._told()})"
+
+    def check_stop(self) -> None:
+        """Raises `StopTimeout` when the job has been stopping for too long."""
+        stream = self._stream
+        if not stream.stopping.is_set():
+            return
+        now = stream.clock()
+        if self._stop_at is None:
+            self._stop_at = now + stream.options.stop_timeout
+        if now >= self._stop_at:
+            message = (
+                f"the stop came before all of {self._events} events could be written to {stream.words} "
+                f"({self._told()}); they are not acknowledged and come again."
+            )
+            raise StopTimeout(message)
+
+    def _told(self) -> str:
+        return ", ".join(f"{code} x{count}" for code, count in self._errors.most_common(3)) or "rate limit"

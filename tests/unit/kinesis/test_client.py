@@ -271,7 +271,10 @@ def test_nobody_answers(plane: str) -> None:
     session = AwsSession(AwsOptions(endpoint_url=server.url, access_key="a", secret_key="b"))
     told = failure.explain(session, "stream orders", "read stream orders")
     assert isinstance(told, Unreachable)
-    assert str(told).startswith(f"cannot read stream orders: no answer from {server.url}.")
+    assert str(told) == (
+        f"cannot read stream orders: no answer from {server.url} (connection refused). Check --endpoint_url, --region "
+        "and the network."
+    )
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -482,7 +485,7 @@ def test_certificates_are_verified(
     with Canned(_PUT_REPLY, context=context) as server:
         with pytest.raises(CallFailed) as raised:
             _client(server.url, plane).put_records("orders", entries)
-        assert "CERTIFICATE_VERIFY_FAILED" in raised.value.text
+        assert "signed by an authority that this machine does not know" in raised.value.text
         assert server.requests == []
         _client(server.url, plane, verify_certificate=False).put_records("orders", entries)
         for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
