@@ -39,10 +39,10 @@ def java_float(value: float) -> str:
 
 
 def ruby_float(value: float) -> str:
-    """A double as Ruby writes it: decimals between 1e-4 and 1e17, `1.0e-05` outside."""
+    """A double as Ruby writes it: decimals between 1e-4 and 1e20, `1.0e-05` outside."""
     if math.isnan(value) or math.isinf(value):
         return java_float(value)
-    if value == 0 or 1e-4 <= abs(value) < 1e17:  # JRuby; MRI ends at 1e16
+    if value == 0 or 1e-4 <= abs(value) < 1e20:  # JRuby, by its %.20g; MRI ends at 1e16
         text = repr(value)
         return _plain(text) if "e" in text else text
     digits, exponent = _scientific(value)
