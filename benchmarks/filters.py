@@ -1,6 +1,6 @@
 """Logstash's filters: CPU-seconds per million events, from an event's bytes to the bytes that a sink writes.
 
-usage: python -P benchmarks/filters.py [CHAIN ...] [--events N] [--rounds N]
+usage: python -P benchmarks/filters.py [CHAIN ...] [--events N] [--rounds N] [--peers]
 
 Each chain is measured in batches of 100, with the decoding and the encoding of its events, beside what these two cost
 alone and, for grok, beside a bare match of such an expression by `re` (as far as `re` can) with nothing around it.
@@ -8,12 +8,17 @@ alone and, for grok, beside a bare match of such an expression by `re` (as far a
 access      COMBINEDAPACHELOG by grok, date, useragent, mutate's rename and remove
 grok        COMBINEDAPACHELOG and date      fail        a grok that matches no line (ratio: to one that does)
 dissect     dissect and date                kv          ten pairs                chain   20 mutates and 5 conditions
+
+--peers     beside `grok`: elastic/go-grok, and a bare match by Joni, the engine of Logstash; needs go, java and mvn, and
+            fetches both
 """
 
 import argparse
 import gc
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +28,8 @@ from penstock.transforms.batch import Event
 from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import LogstashFilters
+from penstock.transforms.logstash.filters.patterns import pattern_set
+from penstock.transforms.logstash.filters.patterns._expand import expand
 
 BATCH = 100
 HERE = Path(__file__).parent
@@ -34,6 +41,11 @@ load_package("tests")
 
 from tests.tools.events import ToyOrigin
 
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>penstock</groupId><artifactId>peers</artifactId><version>1</version><packaging>pom</packaging><dependencies>
+<dependency><groupId>org.jruby.joni</groupId><artifactId>joni</artifactId><version>2.2.1</version></dependency>
+</dependencies></project>
+"""
 GROK = 'grok { match => { "message" => "%{COMBINEDAPACHELOG}" } }'
 DATE = 'date { match => ["timestamp", "dd/MMM/yyyy:HH:mm:ss Z"] }'
 AGENT = (
@@ -139,6 +151,47 @@ def bare_match(payloads: list[bytes]) -> Callable[[list[Event]], object]:
     return lambda batch: [pattern.search(next(lines)) for _ in batch]
 
 
+def build(name: str, command: list[str], files: dict[str, str]) -> Path:
+    """A folder in which a command was run beside these files, once for all runs."""
+    home = Path(tempfile.gettempdir()) / f"penstock-peer-{name}"
+    if not (home / "built").exists():
+        home.mkdir(exist_ok=True)
+        for file, text in files.items():
+            (home / file).write_text(text)
+        subprocess.run(command, cwd=home, check=True, stdout=sys.stderr, timeout=600)
+        (home / "built").touch()
+    return home
+
+
+def peers(payloads: list[bytes]) -> dict[str, Callable[[], float]]:
+    """The contenders that are programs of their own; each says what a line cost it."""
+    lines = "".join(orjson.loads(data)["message"] + "\n" for data in payloads)
+    module = "module peer\n\ngo 1.24\n\nrequire github.com/elastic/go-grok v0.3.1\n"
+    go = build(
+        "go-grok",
+        ["sh", "-c", "go mod tidy && go build -o peer ."],
+        {"go.mod": module, "main.go": (HERE / "peers" / "grok.go").read_text()},
+    )
+    joni = build(
+        "joni",
+        ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
+        {"pom.xml": POM, "Joni.java": (HERE / "peers" / "Joni.java").read_text()},
+    )
+    expression = expand("%{COMBINEDAPACHELOG}", pattern_set(ecs=True))
+
+    def contender(command: list[str], text: str) -> Callable[[], float]:
+        return lambda: float(
+            subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+        )
+
+    return {
+        "elastic/go-grok": contender([str(go / "peer")], lines),
+        "a bare match by Joni": contender(
+            ["java", "-cp", f"{joni}/lib/*", str(joni / "Joni.java")], f"{expression}\n{lines}"
+        ),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -146,6 +199,7 @@ def main() -> None:
     parser.add_argument("chains", nargs="*", metavar="CHAIN", help=", ".join(CHAINS))
     parser.add_argument("--events", type=int, default=5_000, help="events a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action="store_true")
     given = parser.parse_args()
     gc.collect()
     gc.freeze()
@@ -168,6 +222,8 @@ def main() -> None:
         }
         if name in ("grok", "access"):
             contenders["a bare match by re"] = measure(bare_match(payloads), payloads)
+        if name == "grok" and given.peers:
+            contenders |= peers(payloads)
         print_table(
             f"{name}: {given.events} events", rounds(contenders, given.rounds), {name: goal} if goal else None
         )
