@@ -18,6 +18,7 @@ from penstock.transforms.logstash.filters.parse._joda import (
     OFFSET,
     Format,
     compile_joda,
+    gathered,
     local_time,
     read_offset,
 )
@@ -232,7 +233,7 @@ def joda_parser(pattern: str, names: DateNames, now: Now, now_zone: datetime.tzi
     def parse(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
         if type(value) is not str or (found := match(value)) is None:
             raise _refuse(value)
-        fields = {key: read(text) for key, read, text in zip(keys, readers, found.groups(), strict=True)}
+        fields = gathered(keys, [read(text) for read, text in zip(readers, found.groups(), strict=True)])
         year, month = clock.read() if needs_clock else (2000, 1)
         day, time, milliseconds = local_time(fields, year, None if form.has_year else year)
         seconds = (day - _EPOCH_DAY) * 86400 + time
@@ -250,7 +251,7 @@ _STARTS = {"month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}
 
 
 def _is_quick(form: Format) -> bool:
-    if not _QUICK.issuperset(form.keys):
+    if not _QUICK.issuperset(form.keys) or len(set(form.keys)) < len(form.keys):
         return False
     if not form.has_year:
         return "offset" not in form.keys

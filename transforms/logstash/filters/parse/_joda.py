@@ -7,6 +7,7 @@ long. Fields are set from the largest to the smallest, so a day's name moves the
 
 import calendar
 import datetime
+import functools
 import re
 import zoneinfo
 from collections.abc import Callable, Mapping
@@ -120,10 +121,10 @@ def _part(
         return _names(_SHORT_ZONES), "zone", lambda text: zone_of(_SHORT_ZONES[text])
     if letter == "Z":
         if count > 2:
-            return r"[A-Za-z][A-Za-z0-9_+/-]*", "zone", zone_of_id
+            return _zone_ids(), "zone", zone_of
         return OFFSET, "offset", read_offset
     if letter in _WIDTHS:
-        return f"[0-9]{{1,{_WIDTHS[letter]}}}+", _KEYS[letter], int
+        return f"[0-9]{{1,{max(_WIDTHS[letter], count)}}}+", _KEYS[letter], int
     message = f"{pattern!r}: the letter {letter} means nothing in a date"
     raise BadPattern(message)
 
@@ -140,6 +141,13 @@ class _TwoDigits(int):
 
 def _names(names: Mapping[str, Any]) -> str:
     return "(?>" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + ")"
+
+
+def _zone_ids() -> str:
+    """The expression for ZZZ: joda-time takes a slash among the next letters to be one of the zone's own name."""
+    ids = zone_ids()
+    within = dict.fromkeys(name for name in ids if "/" in name)
+    return f"(?:{_names(within)}|(?![^/]{{0,10}}/){_names(dict.fromkeys(ids - within.keys()))})"
 
 
 def read_offset(text: str) -> int:
@@ -168,18 +176,10 @@ def zone_of(name: str) -> datetime.tzinfo:
         raise ValueError(message) from None
 
 
-_ids: frozenset[str] = frozenset()
-
-
-def zone_of_id(text: str) -> datetime.tzinfo:
-    """The zone that the letters ZZZ read. Raises `ValueError`."""
-    global _ids
-    if not _ids:
-        _ids = frozenset(zoneinfo.available_timezones()) | {"UTC"}
-    if text not in _ids:
-        message = f"the time zone {text!r} is not known"
-        raise ValueError(message)
-    return zone_of(text)
+@functools.cache
+def zone_ids() -> frozenset[str]:
+    """The names of zones that the letters ZZZ read; to list them takes a while, and few patterns need it."""
+    return frozenset(zoneinfo.available_timezones()) | {"UTC"}
 
 
 def local_time(fields: Fields, now_year: int, default_year: int | None) -> tuple[int, int, int]:
@@ -197,6 +197,22 @@ def local_time(fields: Fields, now_year: int, default_year: int | None) -> tuple
     minute = _in_range(fields.get("minute", 0), 0, 59)
     time = (_hour(fields) * 60 + minute) * 60 + second
     return _date(fields, now_year, default_year), time, fields.get("fraction", 0)
+
+
+_RANGES = {
+    "month": (1, 12), "day": (1, 31), "day_of_year": (1, 366), "day_of_week": (1, 7), "week": (1, 53), "hour": (0, 23),
+    "hour_1": (1, 24), "hour_of_half": (0, 11), "hour_of_half_1": (1, 12), "minute": (0, 59), "second": (0, 59),
+}  # fmt: skip
+
+
+def gathered(keys: tuple[str, ...], values: list[Any]) -> Fields:
+    """The fields by their keys. Of a field that is there twice the last counts, but each must be in its range."""
+    fields = dict(zip(keys, values, strict=True))
+    if len(fields) != len(keys):
+        for key, value in zip(keys, values, strict=True):
+            if key in _RANGES:
+                _in_range(value, *_RANGES[key])
+    return fields
 
 
 def _in_range(value: int, least: int, most: int) -> int:
@@ -249,6 +265,8 @@ def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
         at = _FLOORS[key](_SETTERS[key](at, values[key]))
     for key in ordered:
         at = _SETTERS[key](at, values[key])
+    if _TIMES.isdisjoint(fields):  # the smallest of all fields
+        at = _FLOORS[ordered[-1]](at)
     return at.toordinal()
 
 
@@ -289,6 +307,9 @@ _SETTERS: dict[str, Callable[[datetime.date, int], datetime.date]] = {
     "day": lambda at, day: at.replace(day=day),
     "day_of_week": _set_day_of_week,
 }
+_TIMES = frozenset(
+    ("half", "hour", "hour_1", "hour_of_half", "hour_of_half_1", "minute", "second", "fraction")
+)
 _ORDER = {
     "century": 0, "year": 1, "year_of_era": 1, "week_year": 1, "month": 2, "week": 3, "day_of_year": 4, "day": 5,
     "day_of_week": 6,
