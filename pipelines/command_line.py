@@ -7,7 +7,6 @@ nearest name that exists. A wrong option is one line on stderr and exit code 2, 
 
 import argparse
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -19,14 +18,13 @@ from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
+from penstock.pipelines.beam_arguments import require_known, with_underscores
 from penstock.pipelines.console.logs import last_words, wants_json
 
 __all__ = ["CommandLine", "options_from", "parse"]
 
 T = TypeVar("T")
 _ENVIRONMENT_PREFIX = "PENSTOCK_"
-_MISTYPED = 0.9
-"""How much of a name must be one of ours (difflib's ratio): a letter wrong, missing or too many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +91,11 @@ def parse(
             if flag not in declared:
                 declared[flag] = field
                 _add(group, flag, field, hints[field.name])
-    namespace, rest = parser.parse_known_args(argv)
+    namespace, rest = parser.parse_known_args(with_underscores(sys.argv[1:] if argv is None else argv))
     given = vars(namespace)
-    _require_known(parser, rest, list(declared), str(given.get("runner") or ""))
     options: dict[type, Any] = {}
     try:
+        require_known(rest, ours=list(declared), runner=str(given.get("runner") or ""))
         for cls in classes:
             options[cls] = _made(cls, _values(cls, given))
     except OptionError as error:
@@ -286,40 +284,3 @@ def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, 
         return [convert(part) for part in parts if part]
     parts = [text] if text.lstrip().startswith("{") else text.split(",")
     return {name: value for part in parts for name, value in _pairs(part).items()}
-
-
-def _require_known(parser: _Parser, rest: list[str], ours: list[str], runner: str) -> None:
-    """Ends the program when an argument is neither ours nor Beam's.
-
-    Beam itself would only warn, and a mistyped limit or address would silently fall back to its default.
-    Flink's own options are known only to its job server, so with another runner they are let through, unless
-    they are all but one of ours: Beam would log a mistyped password with its value.
-    """
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
-
-    beam_parser = _Parser(prog=parser.prog, allow_abbrev=False, add_help=False, conflict_handler="resolve")
-    beam_parser.json = parser.json
-    for cls in _subclasses(PipelineOptions):
-        cls._add_argparse_args(beam_parser)
-    known, unknown = beam_parser.parse_known_args(rest)
-    chosen = runner or str(getattr(known, "runner", None) or StandardOptions.DEFAULT_RUNNER)
-    names = [each.split("=")[0] for each in unknown]
-    if "direct" not in chosen.lower():
-        names = [name for name in names if difflib.get_close_matches(name, ours, 1, _MISTYPED)]
-    if names:
-        flags = [action for each in beam_parser._actions for action in each.option_strings]
-        name = names[0]
-        nearest = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, flags, 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        if not name.startswith("-") and os.path.exists(name):
-            hint = ": if the shell made it of a pattern, put quotes around the pattern"
-        parser.error(
-            f"unknown option {name}{hint}" if name.startswith("-") else f"unexpected argument {name!r}{hint}"
-        )
-
-
-def _subclasses(cls: Any) -> list[Any]:
-    found = []
-    for each in cls.__subclasses__():
-        found += [each, *_subclasses(each)]
-    return found

@@ -27,6 +27,7 @@ from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.options import option
 from penstock.io.s3.units.tally import Counts, read_counts
+from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
 from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
@@ -116,7 +117,7 @@ def run_batch(
         set_up_logging(job)
         workers = None
         try:
-            options, place = _beam_options(name, job, beam_arguments)
+            options, place = _options_and_place(name, job, beam_arguments)
             runner = choose_runner(options)
             say_kernels()
             if job.workers > 1 and not job.dry_run:
@@ -169,7 +170,7 @@ def run_worker(
     """
     set_up_logging(batch.options)
     raise_file_limit()
-    options, _ = _beam_options("worker", batch.options, beam_arguments)
+    options, _ = _options_and_place("worker", batch.options, beam_arguments)
     pipeline = beam.Pipeline(runner=choose_runner(options), options=options)
     batch.build(pipeline, str(folder), claims_file(folder))
     go.wait()
@@ -178,11 +179,11 @@ def run_worker(
     return counters
 
 
-def _beam_options(
+def _options_and_place(
     name: str, job: BatchJobOptions, beam_arguments: Sequence[str]
 ) -> tuple[PipelineOptions, Place]:
     """Beam's options, complete for their runner, and where it runs; raises `OptionError` for what doesn't go together."""
-    options = PipelineOptions(list(beam_arguments))
+    options = beam_options(beam_arguments)
     options.view_as(SetupOptions).save_main_session = False
     place = settle(options, name, streaming=False)
     if place.elsewhere:

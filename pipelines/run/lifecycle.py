@@ -19,8 +19,8 @@ from apache_beam.runners.runner import create_runner
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import OptionError, PenstockError, StopTimeout
 from penstock.pipelines.console.logs import last_line, last_words
-from penstock.pipelines.run.beam_servers import restrain_servers
 from penstock.pipelines.run.early_stop import STOP_SIGNALS, STOPPED_EARLY, StoppedEarly, disarm
+from penstock.pipelines.run.remote.beam_servers import restrain_servers
 from penstock.transforms.kernels import native
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report", "say_kernels"]

@@ -25,8 +25,10 @@ from apache_beam.options.pipeline_options import (
 from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM
 from penstock.io.chain.unbounded import Pacing, PacingOptions, is_in_memory
 from penstock.io.errors import OptionError
+from penstock.pipelines.beam_arguments import beam_options
+from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
 
-__all__ = ["FlinkStreamingOptions", "Place", "runs_elsewhere", "settle"]
+__all__ = ["Place", "runs_elsewhere", "settle"]
 
 _LOGGER = logging.getLogger("penstock")
 
@@ -41,23 +43,6 @@ LONGEST_BUNDLE_TIME_MS = 200
 LONGEST_READ_TIME_S = 60
 LEAST_CHECKPOINTING_INTERVAL_MS = 100
 _LOCAL_MASTERS = ("[local]", "[auto]")
-
-
-class FlinkStreamingOptions(PipelineOptions):
-    """Options of Flink's job server that are chosen or checked here; Beam in Python learns of them only from a server."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: Any) -> None:
-        add = parser.add_argument
-        add("--checkpointing_interval", type=int, help="Milliseconds between Flink's checkpoints.")
-        add("--max_bundle_time_mills", type=int, help="Milliseconds after which Flink ends a bundle.")
-        add("--shutdown_sources_after_idle_ms", type=int, help="When Flink ends an idle source.")
-        add(
-            "--environment_expiration_millis", type=int, help="When Flink ends a Python worker, however busy."
-        )
-        add("--load_balance_bundles", nargs="?", const="true", help="Deals bundles out to any worker.")
-        add("--operator_chaining", help="Whether Flink runs successive steps in one task.")
-        add("--savepoint_path", help="The savepoint or checkpoint to resume from.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +114,7 @@ def _require_one_process(options: PipelineOptions) -> None:
 
 def runs_elsewhere(beam_arguments: Sequence[str]) -> bool:
     """Whether other processes than this one will read and write, given Beam's options."""
-    return _elsewhere(PipelineOptions(list(beam_arguments)))
+    return _elsewhere(beam_options(beam_arguments))
 
 
 def _elsewhere(options: PipelineOptions) -> bool:

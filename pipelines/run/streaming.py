@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
 from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
@@ -21,9 +21,10 @@ from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.options import option
+from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
-from penstock.pipelines.run.remote import follow, stay
+from penstock.pipelines.run.remote.following import follow, stay
 from penstock.pipelines.run.runners import settle
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
 
@@ -93,7 +94,7 @@ def run_streaming(
     raise_file_limit()
     watch = Watch(name, max(job.stop_timeout, stop_timeout), stop_when_idle_s=job.stop_when_idle)
     try:
-        options = PipelineOptions(list(beam_arguments))
+        options = beam_options(beam_arguments)
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
         place = settle(options, name, streaming=True)

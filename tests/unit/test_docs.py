@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penstock.pipelines.run.runners import FlinkStreamingOptions
+from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
-from penstock.pipelines.run.remote import follow, stay
+from penstock.pipelines.run.remote.following import follow, stay
 
 
 class Result:

@@ -14,7 +14,8 @@ from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run import batch as batch_job
 from penstock.pipelines.run import streaming as job
 from penstock.pipelines.run.job import Job, StreamingJob
-from penstock.pipelines.run.runners import FlinkStreamingOptions, runs_elsewhere, settle
+from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
+from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 POOL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000")
 FLINK = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8081", *POOL)

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 from packaging.specifiers import SpecifierSet
 
 from penstock.pipelines.jobs import find_job
-from penstock.pipelines.run.remote import follow
+from penstock.pipelines.run.remote.following import follow
 from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,98 @@
+"""`beam_arguments` makes Beam's options of a command line, and refuses what no runner of ours takes.
+
+Beam itself drops what nobody knows with a warning, and a mistyped limit or address silently falls back to its default. A
+hyphen in an option's name is an underscore.
+"""
+
+import argparse
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from penstock.io.errors import OptionError
+
+__all__ = ["beam_options", "require_known", "with_underscores"]
+
+_FLINKS_OWN = ("FlinkRunnerOptions", "FlinkStreamingOptions")
+"""Classes of options that only Flink takes; on another runner they would do nothing."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(message)
+
+
+def with_underscores(arguments: Iterable[str]) -> list[str]:
+    """The same arguments, with the hyphens inside of options' names as underscores."""
+    return [_with_underscores(each) for each in arguments]
+
+
+def _with_underscores(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
+
+
+def beam_options(arguments: Sequence[str]) -> Any:
+    """Beam's `PipelineOptions`.
+
+    Raises:
+        OptionError: no runner of ours takes one of them, or its value is wrong.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions  # slow import
+
+    given = with_underscores(arguments)
+    require_known(given)
+    return PipelineOptions(given)
+
+
+def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner: str = "") -> None:
+    """Raises `OptionError` for an argument that neither Beam nor the chosen runner takes.
+
+    Args:
+        arguments: what is left for Beam, with underscores.
+        ours: flags that are known besides, for a hint.
+        runner: the runner that is chosen, where it is not among the arguments.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
+
+    parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    takers: dict[str, str] = {}
+    for cls in _subclasses(PipelineOptions):
+        before = set(_flags(parser))
+        cls._add_argparse_args(parser)
+        takers |= dict.fromkeys(set(_flags(parser)) - before, cls.__name__)
+    given, unknown = parser.parse_known_args(arguments)
+    names = [each.partition("=")[0] for each in unknown]
+    if names:
+        name = names[0]
+        nearest = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(
+            name, _flags(parser), 1
+        )
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        if not name.startswith("-") and os.path.exists(name):
+            hint = ": if the shell made it of a pattern, put quotes around the pattern"
+        is_option = name.startswith("--") and name != "--"
+        message = f"unknown option {name}{hint}" if is_option else f"unexpected argument {name!r}{hint}"
+        raise OptionError(message)
+    chosen = (runner or str(getattr(given, "runner", None) or StandardOptions.DEFAULT_RUNNER)).lower()
+    if "flink" in chosen or "portable" in chosen:
+        return
+    for each in arguments:
+        name = each.partition("=")[0]
+        if takers.get(name) in _FLINKS_OWN:
+            message = f"{name} is an option of Flink. Leave it out, or give --runner FlinkRunner."
+            raise OptionError(message)
+
+
+def _flags(parser: argparse.ArgumentParser) -> list[str]:
+    return [flag for action in parser._actions for flag in action.option_strings]
+
+
+def _subclasses(cls: Any) -> list[Any]:
+    found = []
+    for each in cls.__subclasses__():
+        found += [each, *_subclasses(each)]
+    return found
