@@ -30,7 +30,9 @@ def stopped(job):
     return job.exit_code == 0
 
 
-def test_every_line_arrives_once_and_unaltered(pipeline):
+@pytest.mark.parametrize("native", ["1", "0"], ids=["kernels", "without kernels"])
+def test_every_line_arrives_once_and_unaltered(pipeline, native, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_NATIVE", native)
     odd = pipeline.folder / "odd.log"
     odd.write_bytes(
         "Zoë sagt 你好 🚰\r\n\n\ttabs and \"quotes\" and \\ and \x01 and \x7f\n".encode()

@@ -9,15 +9,19 @@ Each kind of path is a class of its own, so that a plain name costs one look-up 
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from penstock.transforms.logstash.language._errors import CannotSet, InvalidReference
 from penstock.transforms.logstash.language._times import Timestamp
 
-if TYPE_CHECKING:
-    from penstock.transforms.logstash.event import LogEvent
-
 Path = tuple[str, ...]
+
+
+class Fields(Protocol):
+    """What a reference works on: an event's document, and the note that it was changed."""
+
+    document: dict[str, Any]
+    changed: bool
 
 
 class _Missing:
@@ -100,11 +104,11 @@ class Reference:
         self.text = text
         self._key = path[0]
 
-    def get(self, event: "LogEvent") -> Any:
+    def get(self, event: Fields) -> Any:
         """The field's value, or `MISSING`; it is the event's own, so copy it before you change it."""
         return event.document.get(self._key, MISSING)
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         """Sets the field.
 
         Raises:
@@ -113,7 +117,7 @@ class Reference:
         event.changed = True
         event.document[self._key] = value
 
-    def remove(self, event: "LogEvent") -> Any:
+    def remove(self, event: Fields) -> Any:
         """Removes the field; returns what it held, or `MISSING`."""
         value = event.document.pop(self._key, MISSING)
         if value is not MISSING:
@@ -132,11 +136,11 @@ class _Timestamp(Reference):
 
     __slots__ = ()
 
-    def get(self, event: "LogEvent") -> Any:
+    def get(self, event: Fields) -> Any:
         value = event.document.get("@timestamp", MISSING)
         return Timestamp(value) if type(value) is str else value
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         if type(value) is not Timestamp:
             message = f"@timestamp takes a time, not {_kind(value)}"
             raise CannotSet(message)
@@ -149,7 +153,7 @@ class _Tags(Reference):
 
     __slots__ = ()
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         if not are_tags(value):
             message = f"tags takes a text or an array of texts, not {_kind(value)}"
             raise CannotSet(message)
@@ -169,18 +173,18 @@ class _Metadata(Reference):
 
     __slots__ = ()
 
-    def get(self, event: "LogEvent") -> Any:
+    def get(self, event: Fields) -> Any:
         value = event.document.get("@metadata")
         return value if type(value) is dict else {}
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         if type(value) is not dict:
             message = f"@metadata takes an object, not {_kind(value)}"
             raise CannotSet(message)
         event.changed = True
         event.document["@metadata"] = value
 
-    def remove(self, event: "LogEvent") -> Any:
+    def remove(self, event: Fields) -> Any:
         value = event.document.pop("@metadata", {})
         event.changed = event.changed or bool(value)
         return value
@@ -198,7 +202,7 @@ class Nested(Reference):
         self._last = _indexed(path[-1])
         self._inner = path[1:]
 
-    def get(self, event: "LogEvent") -> Any:
+    def get(self, event: Fields) -> Any:
         value = event.document.get(self._key, MISSING)
         for key in self._inner:
             if type(value) is dict:
@@ -209,7 +213,7 @@ class Nested(Reference):
                 return MISSING
         return value
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         if self._key == "tags":
             message = f"{self.text}: tags takes a text or an array of texts, nothing below it"
             raise CannotSet(message)
@@ -226,7 +230,7 @@ class Nested(Reference):
             parent = child
         _put(parent, *self._last, value, self.text)
 
-    def remove(self, event: "LogEvent") -> Any:
+    def remove(self, event: Fields) -> Any:
         parent: Any = event.document
         for key, index in self._outer:
             parent = _child(parent, key, index)
@@ -312,13 +316,13 @@ class _Bad(Reference):
         super().__init__((text,), text)
         self._error = error
 
-    def get(self, event: "LogEvent") -> Any:
+    def get(self, event: Fields) -> Any:
         raise self._error
 
-    def set(self, event: "LogEvent", value: Any) -> None:
+    def set(self, event: Fields, value: Any) -> None:
         raise self._error
 
-    def remove(self, event: "LogEvent") -> Any:
+    def remove(self, event: Fields) -> Any:
         raise self._error
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What a configuration's text is made of: sections of plugins and branches, with the offset of each in the text."""
+"""`_tree` holds what a configuration's text is made of: sections of plugins and branches, each with its offset."""
 
 import bisect
 import re

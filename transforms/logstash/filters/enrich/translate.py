@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
-from penstock.transforms.logstash.filters.enrich._dictionary_file import (
+from penstock.transforms.logstash.filters.enrich.dictionary_file import (
     ENDINGS,
     BadDictionary,
     DictionaryFile,

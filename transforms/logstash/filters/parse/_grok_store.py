@@ -1,4 +1,4 @@
-"""What a grok match captured goes into the event: a new field is set, one that is there becomes an array.
+"""`_grok_store` puts what a grok match captured into the event: a new field is set, one that is there becomes an array.
 
 Nearly every capture goes into a field that isn't there, below objects that are there or can be made. For these the
 captures of an expression become one Python function: each object on the way is looked up once for an event, whatever

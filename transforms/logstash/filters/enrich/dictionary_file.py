@@ -1,4 +1,4 @@
-"""A dictionary in a file (YAML, JSON or CSV), read again when it has changed."""
+"""`dictionary_file` reads a dictionary of YAML, JSON or CSV, and reads it again when the file has changed."""
 
 import os
 import time
@@ -9,6 +9,8 @@ import orjson
 import yaml
 
 from penstock.transforms.logstash.filters.parse.csv import read_line
+
+__all__ = ["ENDINGS", "BadDictionary", "DictionaryFile", "read_dictionary"]
 
 ENDINGS = (".yml", ".yaml", ".json", ".csv")
 
