@@ -2,11 +2,12 @@
 
 - `sink`: `WriteDeadLetters`, and which store a URL means.    - `_letters`: a letter as a JSON line.
 - `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
-- `preflight`: whether letters could be kept.
+- `_parts`: letters longer than their store takes.      - `preflight`: whether letters could be kept.
 """
 
-from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode
+from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
 from penstock.io.dead_letters.sink import (
+    LetterReader,
     Store,
     WriteDeadLetters,
     check_url,
@@ -16,12 +17,14 @@ from penstock.io.dead_letters.sink import (
 )
 
 __all__ = [
+    "LetterReader",
     "ReplayedOrigin",
     "Store",
     "WriteDeadLetters",
     "check_url",
     "decode",
     "encode",
+    "has_event",
     "open_store",
     "place_of",
     "read_letters",

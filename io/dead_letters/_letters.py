@@ -2,20 +2,27 @@
 
 Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
 people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the
-date it would have had), `filters` where filters took part (a replay must run them on the bytes again), and the original
-bytes: `data`, or `data_base64` where they aren't UTF-8.
+date it would have had), `filters` where filters took part (a replay must run them on the bytes again), `document` where
+another step changed the event (the JSON that was refused), and the original bytes: `data`, or `data_base64` where they
+aren't UTF-8, or would be longer as text. `lines_of` keeps to a store's limit: see `_parts`.
 """
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import time
 
 import orjson
 
+from penstock.io.dead_letters._parts import parts_of
 from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.document import payload_of
+from penstock.transforms.time import timestamps
 
-__all__ = ["ReplayedOrigin", "decode", "encode", "letter_id"]
+__all__ = ["ReplayedOrigin", "decode", "encode", "has_event", "letter_id", "lines_of"]
+
+_SMALL = 64 << 10
 
 
 def encode(letter: DeadLetter, now: float | None = None) -> bytes:
@@ -37,11 +44,33 @@ def encode(letter: DeadLetter, now: float | None = None) -> bytes:
     }
     if event.filters is not None:
         line["filters"] = event.filters
+    elif event.changed:
+        with contextlib.suppress(TypeError):  # that it can't be JSON is why it was refused
+            line["document"] = payload_of(event).decode()
     try:
         line["data"] = event.data.decode()
+        encoded = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        if len(encoded) <= 2 * len(event.data) + _SMALL:
+            return encoded
+        del line["data"]  # control characters take six bytes each
     except UnicodeDecodeError:
-        line["data_base64"] = base64.b64encode(event.data).decode()
+        pass
+    line["data_base64"] = base64.b64encode(event.data).decode()
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def lines_of(letter: DeadLetter, limit: int) -> list[bytes]:
+    """One letter as lines of at most `limit` bytes, newlines included: one, or its parts."""
+    return parts_of(encode(letter), limit)
+
+
+def has_event(letter: DeadLetter) -> bool:
+    """Whether a letter holds an event that can be sent again.
+
+    What the reading of an S3 object refused (a damaged object, a row, a line that is too long) is no whole event: it
+    has to be read again from S3.
+    """
+    return letter.stage != "s3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +112,10 @@ def decode(line: bytes) -> DeadLetter:
             else base64.b64decode(found["data_base64"], validate=True)
         )
         event = Event(data, where, index, part, found.get("id"), filters=found.get("filters"))
+        if found.get("document") is not None:
+            document = orjson.loads(found["document"])
+            event.document, event.changed = dict(document), True
+            event.timestamp = timestamps.of_value(document.get("@timestamp"))
         return DeadLetter(
             event, str(found["error"]), str(found["reason"]), str(found["stage"]), found.get("status"),
             int(found["attempts"]), kept=True,

@@ -1,28 +1,40 @@
 """`FileStore` keeps letters in a file of JSON lines, and rotates it: `file:///path`.
 
-A letter is one write to a file opened for appending, and on disk (fsync) before the batch goes on, so the lines of
-several processes don't mix. Beyond `ROTATE_BYTES` the file is renamed (`path.20261122T132838.181...`), a new one begun;
-another process notices at its next letter that its file has another name now. No file is ever deleted here.
+Letters are appended under a lock on the file, and are on disk (fsync) before the batch goes on, so several processes may
+share it. A disk that fills up, or a kill, leaves half a line: what comes next begins a line of its own. Beyond
+`ROTATE_BYTES` the file is renamed (`path.20261122T132838.181...`), a new one begun; another process notices at its next
+letter that its file has another name now. No file is ever deleted here. Files that something else has compressed by gzip
+are read too.
 """
 
 import contextlib
+import fcntl
+import gzip
+import io
 import os
+import stat
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from penstock.io.dead_letters._letters import encode
-from penstock.io.errors import DeliveryError, OptionError
+from penstock.io.dead_letters._letters import lines_of
+from penstock.io.errors import DeliveryError, OptionError, PeerError
 from penstock.transforms.batch import DeadLetter
 
-__all__ = ["ROTATE_BYTES", "FileStore"]
+__all__ = ["ROTATE_BYTES", "FileStore", "lines_in"]
 
 ROTATE_BYTES = 128 << 20
 """A file that an editor still opens."""
 
+MAX_LETTER_BYTES = 16 << 20
+"""A longer letter is kept in parts."""
+
 _MAX_LINE_BYTES = 64 << 20
+_GZIP = b"\x1f\x8b"
 
 
 class FileStore:
@@ -38,26 +50,28 @@ class FileStore:
         self._path = path
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._open()
-        except OSError as error:
-            message = f"--dead_letters: cannot write {path}: {error.strerror}."
-            raise OptionError(message) from error
-
-    def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self._file: int | None = None
 
     def append(self, letters: list[DeadLetter]) -> None:
-        """Stores letters for good. Raises `DeliveryError` when it can't."""
-        lines = b"".join([encode(letter) for letter in letters])
+        """Stores letters for good.
+
+        Raises:
+            OptionError: the file can't be opened.
+            DeliveryError: it can't be written.
+        """
+        lines = b"".join([line for letter in letters for line in lines_of(letter, MAX_LETTER_BYTES)])
         with self._lock:
             try:
-                self._follow()
-                view = memoryview(lines)
-                while view:
-                    view = view[os.write(self._file, view) :]
-                os.fsync(self._file)
+                file = self._open_current()
+            except OSError as error:
+                message = f"--dead_letters: cannot write {self._path}: {error.strerror}."
+                raise OptionError(message) from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    self._write(file, lines)
+                finally:
+                    fcntl.flock(file, fcntl.LOCK_UN)
             except OSError as error:
                 message = (
                     f"cannot store {len(letters)} refused events in {self._path}: {error.strerror}. "
@@ -65,34 +79,72 @@ class FileStore:
                 )
                 raise DeliveryError(message) from error
 
-    def _follow(self) -> None:
-        """Rotates a full file, and opens the new one when somebody else has rotated or removed ours."""
-        ours = os.fstat(self._file)
+    def _write(self, file: int, lines: bytes) -> None:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            lines = b"\n" + lines  # behind the half line of a write that failed
+        view = memoryview(lines)
+        while view:
+            view = view[os.write(file, view) :]
+        os.fsync(file)
+
+    def _open_current(self) -> int:
+        """The file as it is named now: a new one when ours is full, or when somebody else has rotated or removed it."""
+        if self._file is not None:
+            if not self._is_old(self._file):
+                return self._file
+            os.close(self._file)
+            self._file = None
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise OSError(0, "it is no regular file")
+        self._file = file
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # a file system without it
+            os.fsync(folder)
+        os.close(folder)
+        return file
+
+    def _is_old(self, file: int) -> bool:
+        ours = os.fstat(file)
         try:
             current = os.stat(self._path)
         except FileNotFoundError:
-            current = None
-        if current is not None and (current.st_dev, current.st_ino) == (ours.st_dev, ours.st_ino):
-            if ours.st_size < self._rotate_bytes:
-                return
-            now = time.time_ns()
-            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
-            # The name is nobody else's: a rename onto a file that another process has just made would lose it.
-            target = f"{self._path}.{stamp}.{now % 10**9:09d}-{uuid.uuid4().hex[:8]}"
-            with contextlib.suppress(FileNotFoundError):  # another process was faster
-                os.rename(self._path, target)
-        fresh = self._open()
-        os.close(self._file)
-        self._file = fresh
+            return True
+        if (current.st_dev, current.st_ino) != (ours.st_dev, ours.st_ino):
+            return True
+        if ours.st_size < self._rotate_bytes:
+            return False
+        now = time.time_ns()
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
+        # The name is nobody else's: a rename onto a file that another process has just made would lose it.
+        target = f"{self._path}.{stamp}.{now % 10**9:09d}-{uuid.uuid4().hex[:8]}"
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            os.rename(self._path, target)
+        return True
 
     def close(self) -> None:
         """Closes the file."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def read(self) -> Iterator[bytes]:
         """All lines, those of rotated files first; a line that is cut off or absurdly long raises `ValueError` later."""
         older = sorted(self._path.parent.glob(f"{self._path.name}.*"))
-        for path in (*older, self._path):
-            with path.open("rb") as file:
-                while line := file.readline(_MAX_LINE_BYTES):
-                    yield line
+        for path in (*older, *([self._path] if self._path.exists() else ())):
+            try:
+                with path.open("rb") as file:
+                    yield from lines_in(file)
+            except (OSError, EOFError, zlib.error) as error:
+                message = f"cannot read the dead letters in {path}: {error}"
+                raise PeerError(message) from error
+
+
+def lines_in(file: io.BufferedReader) -> Iterator[bytes]:
+    """The lines of a file of letters, compressed by gzip or not."""
+    lines: IO[bytes] = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file  # type: ignore[assignment]
+    while line := lines.readline(_MAX_LINE_BYTES):
+        yield line

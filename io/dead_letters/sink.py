@@ -11,7 +11,6 @@ a refused event is never lost between the two.
 import dataclasses
 import logging
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +23,25 @@ from apache_beam.metrics import Metrics
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed
-from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode
+from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
+from penstock.io.dead_letters._parts import Joiner
 from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.meters import METERS
+from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, EventBatch
 from penstock.transforms.step_kind import StepKind
 
 __all__ = [
+    "LetterReader",
     "ReplayedOrigin",
     "Store",
     "WriteDeadLetters",
     "check_url",
     "decode",
     "encode",
+    "has_event",
     "open_store",
     "place_of",
     "read_letters",
@@ -46,7 +49,6 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 _EXAMPLES = "file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream"
-_LOG_EVERY_S = 60.0
 _INDEX = re.compile(r"[^\s\\/*?\"<>|,#:A-Z_+-][^\s\\/*?\"<>|,#:A-Z]*")
 _STREAM = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -76,8 +78,10 @@ def place_of(url: str) -> tuple[str, str, str]:
     """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` like `check_url`."""
     parts = urlsplit(url)
     scheme, rest = parts.scheme, parts.path
-    if scheme == "file" and parts.netloc in ("", "localhost") and rest.strip("/"):
-        return scheme, unquote(rest), ""
+    if scheme == "file" and parts.netloc in ("", "localhost") and rest.startswith("/") and rest.strip("/"):
+        path = unquote(rest)
+        if "\0" not in path:
+            return scheme, path, ""
     if scheme == "s3" and _BUCKET.fullmatch(parts.netloc):
         return scheme, parts.netloc, unquote(rest).strip("/")
     if scheme == "kinesis" and not parts.netloc and _STREAM.fullmatch(rest):
@@ -119,18 +123,40 @@ def open_store(
     return stores.KinesisStore(name, aws, LIVE.stopping)
 
 
+class LetterReader:
+    """Reads the letters of a store.
+
+    Attributes:
+        wrong: lines that are no letters, or parts of a letter whose other parts are missing; known at the end.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.wrong = 0
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        joiner = Joiner()
+        for line in self._store.read():
+            if line.isspace():
+                continue
+            try:
+                whole = joiner.take(line)
+                letter = None if whole is None else decode(whole)
+            except ValueError:
+                self.wrong += 1
+                continue
+            if letter is not None:
+                yield letter
+        self.wrong += joiner.left
+        if self.wrong:
+            _LOGGER.warning(
+                "%s: %d lines are no dead letters and were left out", self._store.where, self.wrong
+            )
+
+
 def read_letters(store: Store) -> Iterator[DeadLetter]:
     """The letters of a store; lines that are none are counted, told once, and left out."""
-    wrong = 0
-    for line in store.read():
-        if line.isspace():
-            continue
-        try:
-            yield decode(line)
-        except ValueError:
-            wrong += 1
-    if wrong:
-        _LOGGER.warning("%s: %d lines are no dead letters and were left out", store.where, wrong)
+    return iter(LetterReader(store))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,16 +225,14 @@ class _Keeper:
 
     def __init__(self, settings: _Settings) -> None:
         self._store = open_store(settings.url, settings.elasticsearch, settings.aws)
-        self._silent_until = 0.0
+        self._rarely = Rarely()
         self._untold: Counter[str] = Counter()
 
     def keep(self, letters: list[DeadLetter]) -> None:
         self._store.append(letters)
         METERS.kept(letters)
         self._untold.update(f"{letter.stage}: {letter.error}" for letter in letters)
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + _LOG_EVERY_S
+        if self._rarely.due():
             kinds = ", ".join(f"{kind} x{count}" for kind, count in self._untold.most_common(5))
             _LOGGER.warning(
                 "%d events refused (%s); kept in %s", self._untold.total(), kinds, self._store.where

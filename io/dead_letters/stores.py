@@ -7,6 +7,7 @@ acknowledged. Clients are made when a store is first used, by the process that u
 import dataclasses
 import functools
 import hashlib
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -17,17 +18,23 @@ import orjson
 from penstock.io.aws.listing import listed
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.backoff import delays
-from penstock.io.dead_letters._letters import encode, letter_id
+from penstock.io.dead_letters._letters import letter_id, lines_of
+from penstock.io.dead_letters.file_store import MAX_LETTER_BYTES, lines_in
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachable
 from penstock.io.elasticsearch.cluster.client import explain as explain_status
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import DeliveryError, StopTimeout
+from penstock.io.errors import DeliveryError, PeerError, StopTimeout
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["ElasticsearchStore", "KinesisStore", "S3Store"]
 
-_PAGE = 500
+_PAGE = 100
+_MAX_DOCUMENT_BYTES = 512 << 10
+"""So that a page of a search stays below `--max_reply_bytes`."""
+
+_MAX_RECORD_BYTES = 1_000_000
+"""Below 1 MiB with the partition key, what each stream takes."""
 
 
 class ElasticsearchStore:
@@ -49,8 +56,15 @@ class ElasticsearchStore:
     def append(self, letters: list[DeadLetter]) -> None:
         """Stores letters for good. Raises `DeliveryError` when it can't."""
         events = [
-            Event(encode(letter).rstrip(b"\n"), letter.event.origin, position, id=letter_id(letter))
+            Event(
+                line.rstrip(b"\n"),
+                letter.event.origin,
+                position,
+                number,
+                id=_numbered(letter_id(letter), number),
+            )
             for position, letter in enumerate(letters)
+            for number, line in enumerate(lines_of(letter, _MAX_DOCUMENT_BYTES))
         ]
         report = self._writer.write(events)
         if report.letters:
@@ -72,13 +86,17 @@ class ElasticsearchStore:
             while True:
                 if status != 200:
                     raise explain_status(status, page, self._options, client.where, doing)
-                hits = page["hits"]["hits"]
-                for hit in hits:
-                    yield orjson.dumps(hit["_source"])
-                if not hits:
-                    client.call("DELETE", "/_search/scroll", {"scroll_id": page["_scroll_id"]})
+                try:
+                    lines = [orjson.dumps(hit["_source"]) for hit in page["hits"]["hits"]]
+                    scroll_id = page["_scroll_id"]
+                except (KeyError, TypeError, orjson.JSONEncodeError):
+                    message = f"cannot {doing}: what Elasticsearch at {client.where} answers is no page of a search."
+                    raise PeerError(message) from None
+                yield from lines
+                if not lines:
+                    client.call("DELETE", "/_search/scroll", {"scroll_id": scroll_id})
                     return
-                question = {"scroll": "5m", "scroll_id": page["_scroll_id"]}
+                question = {"scroll": "5m", "scroll_id": scroll_id}
                 status, page = client.call("POST", "/_search/scroll", question)
         except NoAnswer as error:
             raise unreachable(error, client.where, doing) from error
@@ -107,15 +125,16 @@ class S3Store:
         """Stores letters for good. Raises `PeerError` when it can't."""
         name = hashlib.blake2b("".join(map(letter_id, letters)).encode(), digest_size=16).hexdigest()
         day = time.strftime("%Y/%m/%d", time.gmtime())
-        body = b"".join([encode(letter) for letter in letters])
+        body = b"".join([line for letter in letters for line in lines_of(letter, MAX_LETTER_BYTES)])
         self._call("PutObject", "put_object", Key=f"{self._prefix}{day}/{name}.jsonl", Body=body)
 
     def read(self) -> Iterator[bytes]:
         """All letters, as lines, in the order of their keys."""
         list_page = functools.partial(self._call, "ListBucket", "list_objects_v2")
         for found in listed(list_page, Prefix=self._prefix):
-            if found["Key"].endswith(".jsonl"):
-                yield from self._call("GetObject", "get_object", Key=found["Key"])["Body"].iter_lines()
+            if found["Key"].endswith((".jsonl", ".jsonl.gz")):
+                body = self._call("GetObject", "get_object", Key=found["Key"])["Body"]
+                yield from lines_in(io.BufferedReader(_Body(body)))
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
@@ -129,7 +148,7 @@ class S3Store:
 
 
 class KinesisStore:
-    """A stream, one record a letter: `kinesis:stream`."""
+    """A stream, one record per letter, or per part of a letter that is longer than a record may be: `kinesis:stream`."""
 
     def __init__(self, stream: str, options: AwsOptions, stopping: threading.Event) -> None:
         self.where = f"stream {stream}"
@@ -139,7 +158,11 @@ class KinesisStore:
 
     def append(self, letters: list[DeadLetter]) -> None:
         """Stores letters for good. Raises `DeliveryError` or `PeerError` when it can't."""
-        records = [{"Data": encode(letter), "PartitionKey": letter_id(letter)} for letter in letters]
+        records = [
+            {"Data": line, "PartitionKey": letter_id(letter)}
+            for letter in letters
+            for line in lines_of(letter, _MAX_RECORD_BYTES)
+        ]
         waits = delays(0.2, 10.0)
         while records:
             failed: list[dict[str, Any]] = []
@@ -183,6 +206,25 @@ class KinesisStore:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}-{number}" if number else name
+
+
+class _Body(io.RawIOBase):
+    """An object's body as a file."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _groups(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -160,6 +160,9 @@ def writable(option: str, path: str, access: Callable[[str, int], bool] = os.acc
     if os.path.isdir(place):
         message = f"{option}: cannot write {path}: it is a folder."
         raise OptionError(message)
+    if os.path.lexists(place) and not os.path.isfile(place):
+        message = f"{option}: cannot write {path}: it is no regular file."
+        raise OptionError(message)
     there = place
     while not os.path.lexists(there):
         there = os.path.dirname(there)

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from penstock.io import elasticsearch, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters import Store, check_url, open_store, read_letters
+from penstock.io.dead_letters import LetterReader, Store, check_url, has_event, open_store
 from penstock.io.dead_letters import preflight as store_needs
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -33,10 +33,12 @@ from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.document import document_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError
 from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
+from penstock.transforms.time import timestamps
 
 __all__ = ["JOB"]
 
@@ -131,23 +133,60 @@ class _Later:
         self._store.append(letters)
 
 
-def _chosen(store: Store, errors: list[str]) -> Iterator[Event]:
-    for letter in read_letters(store):
-        if not errors or letter.error in errors:
-            yield letter.event
+@dataclasses.dataclass
+class _Counts:
+    """What became of the letters."""
+
+    sent: int = 0
+    refused: int = 0
+    without_event: int = 0
+    kinds: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def text(self, again: str, wrong: int) -> str:
+        """The last words of a replay."""
+        kept = f" and kept in {again}" if self.refused else ""
+        lines = [f"{self.sent} dead letters sent again, {self.refused} of them refused again{kept}"]
+        lines += [f"  {count} x {kind}" for kind, count in self.kinds.items()]
+        if self.without_event:
+            lines.append(
+                f"{self.without_event} dead letters hold no whole event and were not sent: read their objects again from S3"
+            )
+        if wrong:
+            lines.append(f"{wrong} lines are no dead letters and were left out")
+        return "\n".join(lines) + "\n"
 
 
-def _replay(events: Iterator[Event], send: Send, again: _Later) -> Counter[str]:
-    counts: Counter[str] = Counter(sent=0, refused=0)
-    while (batch := list(islice(events, BATCH))) and not LIVE.stopping.is_set():
-        letters = send(batch)
-        if letters:
-            again.append(letters)
-        counts["sent"] += len(batch)
-        counts["refused"] += len(letters)
-        counts.update(f"{letter.stage}: {letter.error}" for letter in letters)
-        _LOGGER.info("%d sent again, %d refused again", counts["sent"], counts["refused"])
-    return counts
+def _chosen(letters: Iterable[DeadLetter], errors: list[str], counts: _Counts) -> Iterator[DeadLetter]:
+    for letter in letters:
+        if errors and letter.error not in errors:
+            continue
+        if has_event(letter):
+            yield letter
+        else:
+            counts.without_event += 1
+
+
+def _replay(letters: Iterator[DeadLetter], send: Send, again: _Later, counts: _Counts) -> None:
+    while (batch := list(islice(letters, BATCH))) and not LIVE.stopping.is_set():
+        refused = [
+            DeadLetter(each.event, each.error, each.reason, each.stage) for each in batch if _is_nested(each)
+        ]
+        refused += send([each.event for each in batch if not _is_nested(each)])
+        if refused:
+            again.append(refused)
+        counts.sent += len(batch)
+        counts.refused += len(refused)
+        counts.kinds.update(f"{letter.stage}: {letter.error}" for letter in refused)
+        _LOGGER.info("%d sent again, %d refused again", counts.sent, counts.refused)
+
+
+def _is_nested(letter: DeadLetter) -> bool:
+    """Whether the event is an array that stood as one element in a record's array.
+
+    Decoded by itself it would be taken for a record of several events, whose ids are those of the elements beside it.
+    """
+    refused = letter.stage == "decode" and letter.error in ("ValueError", "NotAnObject")
+    return refused and letter.event.data.lstrip()[:1] == b"["
 
 
 class _Filters:
@@ -201,22 +240,42 @@ def _places(events: list[Event]) -> set[tuple[int, int]]:
     return {(id(event.origin), event.index) for event in events if event.filters is not None}
 
 
+def _is_known(event: Event, keep_documents: bool) -> bool:
+    """Whether the event was decoded before it was refused; then it keeps its id, and only its time is read again."""
+    if event.id is None or event.filters is not None:
+        return False
+    try:
+        document = document_of(event)
+    except ValueError:
+        return False
+    event.timestamp = timestamps.of_value(document.get("@timestamp"))
+    event.document = document if keep_documents else None
+    return True
+
+
 def _to_elasticsearch(line: CommandLine) -> Send:
     options = line.get(ElasticsearchOptions)
     elasticsearch.prepare(options)
-    decode = line.get(DecodeOptions)
-    decoder, stamp = decode.decoder(keep_documents=options.needs_documents), decode.stamper()
     writer: BulkWriter = LIVE.share(f"{NAME}:elasticsearch", lambda: BulkWriter(options, LIVE.stopping))
-
     filters = _Filters(line.get(FilterOptions))
+    return sender(line.get(DecodeOptions), filters, writer, keep_documents=options.needs_documents)
+
+
+def sender(decode: DecodeOptions, filters: _Filters, writer: BulkWriter, *, keep_documents: bool) -> Send:
+    """What decodes events, unless that was done before they were refused, and writes them."""
+    decoder, stamp = decode.decoder(keep_documents=keep_documents), decode.stamper()
 
     def send(events: list[Event]) -> list[DeadLetter]:
         filters.check(events)
         marked = _places(events)
-        decoded, letters = decoder.decode(events)
+        changed = [event for event in events if event.changed]  # as another step has made it
+        known = [event for event in events if not event.changed and _is_known(event, keep_documents)]
+        taken = set(map(id, changed + known))
+        decoded, letters = decoder.decode([event for event in events if id(event) not in taken])
+        decoded += known
         stamp(decoded)
         filtered, refused = filters.apply(decoded, marked)
-        return letters + refused + writer.write(filtered).letters
+        return letters + refused + writer.write(changed + filtered).letters
 
     return send
 
@@ -231,6 +290,8 @@ def _to_kinesis(line: CommandLine) -> Send:
 
     def send(events: list[Event]) -> list[DeadLetter]:
         filters.check(events)
+        for event in events:
+            event.document, event.changed = None, False  # the bytes as they came
         filtered, refused = filters.apply(events, _places(events))
         return refused + writer.write(filtered, keys, 0.0)[0]
 
@@ -254,23 +315,18 @@ class _Replay(Job):
                 _Later(options.again, cluster, aws),
             )
             watch.start()
-            counts = _replay(_chosen(source, options.errors), send, again)
+            reader, counts = LetterReader(source), _Counts()
+            _replay(_chosen(reader, options.errors, counts), send, again, counts)
             stopped = LIVE.stopping.is_set()
             LIVE.close()
         except BaseException as error:
             return report(NAME, error, too_late=STOPPED)
         finally:
             watch.end()
-        kinds = "".join(
-            f"\n  {count} x {kind}" for kind, count in counts.items() if kind not in ("sent", "refused")
-        )
-        sys.stdout.write(
-            f"{counts['sent']} dead letters sent again, {counts['refused']} of them refused again"
-            f"{' and kept in ' + options.again if counts['refused'] else ''}{kinds}\n"
-        )
+        sys.stdout.write(counts.text(options.again, reader.wrong))
         if stopped:
             return STOPPED
-        return 1 if counts["refused"] else 0
+        return 1 if counts.refused or counts.without_event or reader.wrong else 0
 
 
 JOB = _Replay(
@@ -279,7 +335,7 @@ JOB = _Replay(
         "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
         "--to kinesis to a stream. The letters stay in their store; what is refused again goes to --refused_again."
     ),
-    epilog="exit codes: 0 all accepted; 1 failed, or some refused again; 2 wrong options; 3 stopped before the end",
+    epilog="exit codes: 0 all accepted; 1 failed, or some refused again or left out; 2 wrong options; 3 stopped too early",
     option_classes=_option_classes,
     requirements=_requirements,
 )

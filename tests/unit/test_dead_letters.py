@@ -1,7 +1,9 @@
+import gzip
 import logging
 import os
+import subprocess
+import sys
 import threading
-from pathlib import Path
 
 import apache_beam as beam
 import boto3
@@ -13,6 +15,7 @@ from moto import mock_aws
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import (
+    LetterReader,
     ReplayedOrigin,
     WriteDeadLetters,
     check_url,
@@ -21,10 +24,11 @@ from penstock.io.dead_letters import (
     open_store,
     read_letters,
 )
-from penstock.io.dead_letters._letters import letter_id
+from penstock.io.dead_letters._letters import letter_id, lines_of
+from penstock.io.dead_letters._parts import Joiner
 from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.errors import DeliveryError, OptionError, PenstockError
+from penstock.io.errors import DeliveryError, OptionError, PeerError, PenstockError
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
 from tests.tools.events import ARRIVED_MS, ToyOrigin, batch, event
@@ -98,7 +102,7 @@ def test_urls(url):
 @pytest.mark.parametrize(
     "url",
     ["", "file:///", "file://host/x", "/tmp/x", "http://x/y", "elasticsearch:", "elasticsearch:Upper", "elasticsearch:_x",
-     "s3://B/x", "s3:///x", "kinesis:", "kinesis:a/b"],
+     "s3://B/x", "s3:///x", "kinesis:", "kinesis:a/b", "file:relative", "file:///%00x", "file:./x"],
 )  # fmt: skip
 def test_what_names_no_store_is_refused(url):
     with pytest.raises(OptionError, match=r"--dead_letters .* is none of"):
@@ -163,25 +167,100 @@ def test_lines_that_are_no_letters_are_left_out_and_told_once(tmp_path, caplog):
     assert "2 lines are no dead letters" in caplog.text
 
 
-def test_a_file_that_cannot_be_written_is_an_option_error(tmp_path):
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [("file/x.jsonl", "File exists"), ("folder", "Is a directory"), ("pipe", "no regular file")],
+)
+def test_a_file_that_cannot_be_written_is_an_option_error(tmp_path, place, told):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OptionError, match=r"--dead_letters: cannot write .*File exists"):
-        FileStore(tmp_path / "file" / "x.jsonl")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError, match=f"--dead_letters: cannot write .*{told}"):
+        FileStore(tmp_path / place).append([_letter()])
 
 
-def test_a_full_disk_fails_the_batch():
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full here")
+_ON_A_SMALL_DISK = """
+import resource, sys
+from pathlib import Path
+from penstock.io.dead_letters.file_store import FileStore
+from penstock.io.errors import DeliveryError
+from penstock.transforms.batch import DeadLetter
+from tests.tools.events import event
 
-    class Full(FileStore):
-        def _follow(self) -> None:
-            os.close(self._file)
-            self._file = os.open("/dev/full", os.O_WRONLY)
+store = FileStore(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+kept = 0
+try:
+    while True:
+        store.append([DeadLetter(event(b"%d" % kept), "e", "x" * 900, "decode")])
+        kept += 1
+except DeliveryError as error:
+    print(kept, error)
+"""
 
-    store = Full(Path("/dev/null"))
-    with pytest.raises(DeliveryError, match="not acknowledged and come again"):
-        store.append([_letter()])
-    store.close()
+
+def test_a_full_disk_fails_the_batch_and_spoils_no_letter(tmp_path):
+    """What was acknowledged is read, and so is what comes after the half line."""
+    path = tmp_path / "letters.jsonl"
+    command = [sys.executable, "-P", "-c", _ON_A_SMALL_DISK, str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."}
+    )
+    kept, _, error = done.stdout.partition(" ")
+    assert "not acknowledged and come again" in error
+    assert not path.read_bytes().endswith(b"\n"), "the disk was full in the middle of a line"
+    again = FileStore(path)
+    again.append([_letter(b"first"), _letter(b"second")])
+    again.close()
+    reader = LetterReader(FileStore(path))
+    expected = [*(b"%d" % number for number in range(int(kept))), b"first", b"second"]
+    assert [letter.event.data for letter in reader] == expected
+    assert reader.wrong == 1
+
+
+def test_files_that_were_compressed_are_read(tmp_path):
+    path = tmp_path / "letters.jsonl"
+    lines = [encode(_letter(b"%d" % number)) for number in range(3)]
+    (tmp_path / "letters.jsonl.2.gz").write_bytes(gzip.compress(lines[0]))
+    (tmp_path / "letters.jsonl.1").write_bytes(lines[1])
+    path.write_bytes(lines[2])
+    assert sorted(each.event.data for each in read_letters(FileStore(path))) == [b"0", b"1", b"2"]
+    assert [each.event.data for each in read_letters(FileStore(tmp_path / "letters.jsonl.2.gz"))] == [b"0"]
+    (tmp_path / "letters.jsonl.2.gz").write_bytes(gzip.compress(lines[0])[:-9])
+    with pytest.raises(PeerError, match=r"cannot read the dead letters in .*2.gz"):
+        list(read_letters(FileStore(path)))
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x00" * (12 << 20), b"\xff" * 3000, b"x" * 100_000, "\u2028".encode() * 50_000]
+)
+@pytest.mark.parametrize("limit", [1_000_000, 16 << 20, 20_000])
+def test_a_letter_of_any_size_fits_its_store_and_comes_back(data, limit):
+    letter = _letter(data, status=400)
+    letter.event.id = "i"
+    lines = lines_of(letter, limit)
+    assert all(len(line) <= limit and line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
+    assert all(orjson.loads(line)["reason"] == "no JSON" for line in lines), "each says why"
+    joiner = Joiner()
+    found = [joiner.take(line) for line in [*lines[::-1], *lines[1:]]]
+    (whole,) = [each for each in found if each is not None]
+    back = decode(whole)
+    assert (back.event.data, back.event.id, back.status) == (data, "i", 400)
+
+
+def test_parts_that_miss_others_are_no_letter(tmp_path):
+    lines = lines_of(_letter(b"x" * 100_000), 20_000)
+    for missing in (lines[1:], lines[:-1], [lines[0], lines[0]], [lines[0].replace(b'"of":', b'"of":1')]):
+        path = tmp_path / "letters.jsonl"
+        path.write_bytes(b"".join(missing))
+        reader = LetterReader(FileStore(path))
+        assert list(reader) == []
+        assert reader.wrong > 0
+
+
+def test_letters_that_say_piece_are_letters():
+    line = encode(_letter(b'{"piece":1}'))
+    assert Joiner().take(line) == line
 
 
 @mock_aws
@@ -192,6 +271,9 @@ def test_s3():
     store.append([_letter(b"1"), _letter(b"2")])  # a batch that came again
     store.append([_letter(b"3")])
     assert sorted(letter.event.data for letter in read_letters(store)) == [b"1", b"2", b"3"]
+    packed = gzip.compress(encode(_letter(b"4")))
+    boto3.client("s3").put_object(Bucket="refused", Key="a/b/x.jsonl.gz", Body=packed)
+    assert sorted(letter.event.data for letter in read_letters(store)) == [b"1", b"2", b"3", b"4"]
     with pytest.raises(PenstockError, match="s3://missing"):
         open_store("s3://missing", aws=AwsOptions(access_key="x", secret_key="y")).append([_letter()])
 
@@ -203,6 +285,9 @@ def test_kinesis():
     store = open_store("kinesis:refused", aws=AwsOptions(access_key="x", secret_key="y"))
     store.append([_letter(b"%d" % number) for number in range(700)])
     assert sorted(int(letter.event.data) for letter in read_letters(store)) == list(range(700))
+    large = os.urandom(1_200_000)  # what the job could not put into its own stream
+    store.append([_letter(large)])
+    assert [each.event.data for each in read_letters(store) if len(each.event.data) > 3] == [large]
     with pytest.raises(PenstockError, match="missing"):
         open_store("kinesis:missing", aws=AwsOptions(access_key="x", secret_key="y")).append([_letter()])
 
@@ -224,6 +309,7 @@ def test_kinesis_sends_only_what_failed_again():
 
 def test_elasticsearch():
     kept: dict[str, dict] = {}
+    nonsense = [b""]
 
     def answer(request):
         if request.path.startswith("/_bulk"):
@@ -234,6 +320,8 @@ def test_elasticsearch():
                 items.append({"create": {"status": 409 if name in kept else 201}})
                 kept[name] = orjson.loads(source)
             return 200, orjson.dumps({"errors": True, "items": items})
+        if nonsense[0]:
+            return 200, nonsense[0]
         hits = [{"_source": source} for source in kept.values()] if "/_search?" in request.path else []
         return 200, orjson.dumps({"_scroll_id": "s", "hits": {"hits": hits}})
 
@@ -244,6 +332,11 @@ def test_elasticsearch():
         for _ in range(2):
             store.append([_letter(b"1"), _letter(b"2")])
         assert [letter.event.data for letter in read_letters(store)] == [b"1", b"2"]
+        store.append([_letter(b"x" * 900_000)])
+        assert [len(letter.event.data) for letter in read_letters(store)] == [1, 1, 900_000]
+        for nonsense[0] in (b"{}", b"[]", b'{"hits":{"hits":[1]},"_scroll_id":"s"}', b"<html>"):
+            with pytest.raises(PeerError, match="no page of a search"):
+                list(read_letters(store))
         store.close()
     assert b'"_index":"refused"' in fake.requests[0].body
 

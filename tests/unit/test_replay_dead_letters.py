@@ -1,3 +1,4 @@
+import gzip
 import logging
 
 import boto3
@@ -10,6 +11,7 @@ from penstock.io.dead_letters import encode
 from penstock.pipelines.jobs import replay_dead_letters
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.document import with_document
 from penstock.transforms.events import apply
 from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
@@ -178,3 +180,58 @@ def test_a_server_that_is_not_there_is_one_line(letters, capsys):
         == 1
     )
     assert "no answer from Elasticsearch at http://127.0.0.1:9" in capsys.readouterr().err
+
+
+def _replayed(tmp_path, letters, *arguments, raw=b"", pack=False):
+    """Replays these letters; the exit code, and what stands in Elasticsearch then."""
+    lines = raw + b"".join(map(encode, letters))
+    file = tmp_path / ("letters.jsonl.gz" if pack else "letters.jsonl")
+    file.write_bytes(gzip.compress(lines) if pack else lines)
+    stored: dict[str, bytes] = {}
+    with _elasticsearch(stored) as fake:
+        again = f"file://{tmp_path}/again.jsonl"
+        given = [
+            "--dead_letters",
+            f"file://{file}",
+            "--hosts",
+            fake.url,
+            "--refused_again",
+            again,
+            *arguments,
+        ]
+        return replay_dead_letters.JOB.main(given), stored
+
+
+@pytest.mark.parametrize("error", ["ObjectArchived", "DamagedObject", "UnreadableValue", "LineTooLong"])
+def test_a_letter_without_a_whole_event_is_counted_and_not_sent(tmp_path, capsys, error):
+    """Stored as an event, it would take the id of the object's first one, which would be lost later."""
+    cut_off = DeadLetter(event(b'{"n":1', 0), error, "r", "s3")
+    (good,), _ = JsonDecoder().decode([event(b'{"n":2}', 1)])
+    code, stored = _replayed(tmp_path, [cut_off, DeadLetter(good, "t", "r", "elasticsearch", 400)])
+    assert (code, [orjson.loads(each)["n"] for each in stored.values()]) == (1, [2])
+    told = capsys.readouterr().out
+    assert "1 dead letters sent again, 0 of them refused again" in told
+    assert "1 dead letters hold no whole event and were not sent" in told
+
+
+def test_lines_that_are_no_letters_are_counted_and_no_success(tmp_path, capsys):
+    (good,), _ = JsonDecoder().decode([event(b'{"n":2}', 1)])
+    letter = DeadLetter(good, "t", "r", "elasticsearch", 400)
+    code, stored = _replayed(tmp_path, [letter], raw=b'rubbish\n{"cut":\n\n', pack=True)
+    assert (code, len(stored)) == (1, 1)
+    assert "2 lines are no dead letters and were left out" in capsys.readouterr().out
+    assert _replayed(tmp_path, [letter], pack=True)[0] == 0
+
+
+def test_an_array_within_an_array_takes_the_id_of_no_other_element(tmp_path):
+    decoded, letters = JsonDecoder().decode([event(b'[{"n":0},[{"n":1},{"n":2}],{"n":3}]', 5)])
+    code, stored = _replayed(tmp_path, letters)
+    assert (code, stored) == (1, {}), "it is no event, as before"
+    assert [each.part for each in decoded] == [0, 2]
+
+
+def test_what_another_step_made_of_the_event_is_what_is_sent(tmp_path):
+    (one,), _ = JsonDecoder().decode([event(b'{"n":1}', 1)])
+    changed = with_document(one, {"n": 1, "by": "a function"})
+    code, stored = _replayed(tmp_path, [DeadLetter(changed, "t", "r", "elasticsearch", 400)])
+    assert (code, stored) == (0, {one.id: b'{"n":1,"by":"a function"}'})
