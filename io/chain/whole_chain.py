@@ -1,8 +1,9 @@
 """`whole_chain` refuses a pipeline in which a step was forgotten, when it is run and before anything is submitted.
 
 Problem. A read without `Acknowledge` behind it fills its bounds and stalls for ever. Without `WriteDeadLetters` the first
-refused event ends the job, at each restart. Events without document ids are stored once more by each repetition. Each of
-them looks well at first. A transform can't see what follows it; `Pipeline.run` can.
+refused event ends the job, at each restart. Events without document ids are stored once more by each repetition. Behind
+a shuffle an acknowledgement comes to the wrong process. An endless read on Flink without checkpoints is ended at once. Each
+of them looks well at first. A transform can't see what follows it; `Pipeline.run` can.
 
 Plan. Every read puts `run` of its pipeline behind this look at the graph. From each read all ways are followed; a step
 says by `step_kind` what it is, and any other transform passes batches on.
@@ -12,12 +13,15 @@ import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from penstock.io.errors import PipelineError
+import apache_beam as beam
+
+from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import StepKind
 
 __all__ = ["refuse_broken_chains", "require_whole_chains"]
 
 _PLAIN = StepKind()
+_MIXES = (beam.Flatten, beam.GroupByKey, beam.Reshuffle, beam.CombinePerKey, beam.BatchElements)
 _LAST = {"live": "Acknowledge", "units": "FinishUnits"}
 _GUARDED = "_penstock_guarded"
 
@@ -31,6 +35,7 @@ def refuse_broken_chains(pipeline: Any) -> None:
 
 def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
     require_whole_chains(pipeline)
+    _require_checkpoints(pipeline)
     return run(*arguments, **named)
 
 
@@ -46,18 +51,34 @@ def require_whole_chains(pipeline: Any) -> None:
             _follow(node, after)
 
 
+def _require_checkpoints(pipeline: Any) -> None:
+    """Raises `OptionError` for an endless read on Flink that takes no checkpoints."""
+    runner = type(pipeline.runner).__name__
+    if runner not in ("FlinkRunner", "PortableRunner"):
+        return
+    reads = [_name(node) for node in _nodes(pipeline._root_transform()) if _kind(node).reads == "live"]
+    interval = pipeline.options.get_all_options(retain_unknown_options=True).get("checkpointing_interval")
+    if reads and int(interval or 0) <= 0:
+        message = (
+            f"{reads[0]} on {runner} needs checkpoints: without them Flink ends the read at once, and restarts a failed job "
+            "from nothing. Give --checkpointing_interval=10000 (milliseconds)."
+        )
+        raise OptionError(message)
+
+
 class _Way(NamedTuple):
     """How far the batches of a read have come, and what has happened to them."""
 
     node: Any
     ids: bool
     refused_in: str
+    mixed_in: str
 
 
 def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
     reads, name = _kind(read).reads, _name(read)
-    ways = [_Way(read, ids=False, refused_in="")]
-    seen: set[tuple[int, bool, str]] = set()
+    ways = [_Way(read, ids=False, refused_in="", mixed_in="")]
+    seen: set[tuple[int, bool, str, str]] = set()
     acknowledged = False
     while ways:
         way = ways.pop()
@@ -77,14 +98,21 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
                 f"what {way.refused_in} refuses is kept nowhere. Put WriteDeadLetters between it and {last}."
             )
             raise PipelineError(message)
+        if kind.acknowledges and way.mixed_in and reads == "live":
+            message = (
+                f"{way.mixed_in} stands between {name} and {_name(way.node)}: it shuffles or merges, and an acknowledgement "
+                "means something only in the process that read. Take it out."
+            )
+            raise PipelineError(message)
         acknowledged = acknowledged or bool(kind.acknowledges)
         if kind.leaves or kind.acknowledges:
             continue
         refused_in = "" if kind.keeps_letters else _name(way.node) if kind.refuses else way.refused_in
+        mixed_in = _name(way.node) if isinstance(way.node.transform, _MIXES) else way.mixed_in
         for collection in way.node.outputs.values():
             for node in after.get(collection, ()):
-                step = _Way(node, way.ids or kind.gives_ids, refused_in)
-                if (key := (id(node), step.ids, refused_in)) not in seen:
+                step = _Way(node, way.ids or kind.gives_ids, refused_in, mixed_in)
+                if (key := (id(node), *step[1:])) not in seen:
                     seen.add(key)
                     ways.append(step)
     if not acknowledged:
@@ -97,7 +125,7 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
 
 def _nodes(node: Any) -> Iterator[Any]:
     """The steps as far as batches pass through them: ours as a whole, others down to what runs."""
-    if _kind(node) is not _PLAIN or not node.parts:
+    if _kind(node) is not _PLAIN or not node.parts or isinstance(node.transform, _MIXES):
         yield node
     else:
         for part in node.parts:

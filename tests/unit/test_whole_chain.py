@@ -5,6 +5,7 @@ import functools
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from penstock.io import s3
 from penstock.io.archive import ArchiveOptions, WriteToArchive
@@ -14,7 +15,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.unbounded import read_batches
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
-from penstock.io.errors import PipelineError
+from penstock.io.errors import OptionError, PipelineError
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.transforms import AddFields, AsElements, DecodeJson
 
@@ -63,6 +64,10 @@ def run(*steps, side=()):
             "what WriteToElasticsearch refuses is kept nowhere. Put WriteDeadLetters between it and Acknowledge",
         ),
         ([Live(), LETTERS, AddFields({"a": 1}), Acknowledge()], "what AddFields refuses is kept nowhere"),
+        (
+            [Live(), beam.Reshuffle(), Acknowledge()],
+            "Reshuffle stands between Live and Acknowledge: it shuffles or merges",
+        ),
         ([Live(), AsElements()], "nothing acknowledges"),
         ([OBJECTS, DecodeJson(), TO_ES, LETTERS], "nothing acknowledges .* Put FinishUnits"),
         (
@@ -97,3 +102,24 @@ def test_a_whole_chain_is_submitted(steps):
 def test_a_branch_beside_the_chain_is_fine():
     with pytest.raises(AssertionError, match="submitted"):
         run(Live(), LETTERS, Acknowledge(), side=[AsElements(), beam.Map(print)])
+
+
+class FlinkRunner(NotSubmitted):
+    """Goes by the name of Beam's."""
+
+
+@pytest.mark.parametrize(
+    ("read", "options", "outcome"),
+    [
+        (Live(), [], "Live on FlinkRunner needs checkpoints.*--checkpointing_interval=10000"),
+        (Live(), ["--checkpointing_interval=-1"], "needs checkpoints"),
+        (Live(), ["--checkpointing_interval", "5000"], "submitted"),
+        (OBJECTS, [], "submitted"),
+    ],
+)
+def test_an_endless_read_on_flink_needs_checkpoints(read, options, outcome):
+    pipeline = beam.Pipeline(runner=FlinkRunner(), options=PipelineOptions(options))
+    last = s3.FinishUnits(None, AWS) if read is OBJECTS else Acknowledge()
+    _ = pipeline | "Live" >> copy.copy(read) | copy.copy(last)
+    with pytest.raises((OptionError, AssertionError), match=outcome):
+        pipeline.run()
