@@ -39,7 +39,10 @@ def payload_of(event: Event) -> bytes:
         TypeError: a changed document holds what JSON cannot (orjson.JSONEncodeError).
     """
     if event.changed:
-        return orjson.dumps(event.document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+        try:
+            return orjson.dumps(event.document, option=orjson.OPT_UTC_Z)
+        except orjson.JSONEncodeError:  # keys that are no texts, which cost every event 0.4 us to allow
+            return orjson.dumps(event.document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
     data = event.data
     if event.stamped:
         start = data.index(b"{") + 1
