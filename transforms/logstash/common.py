@@ -75,7 +75,7 @@ def add_tag(tag: Template) -> tuple[Step, Lines]:
         "tags = document.get('tags')",
         "if type(tags) is list:",
         f" tags.append({text_of(tag, source)})",
-        " event.changed = True",
+        " changed = True",
         f"else: {source.bind(add)}(event)",
     )
 

@@ -4,7 +4,8 @@ Twenty closures cost an event 4 us where the same lines in one function cost 1.5
 (a plain field at the top, a constant) as lines, and call their own function for every other. The lines hold nothing of
 a configuration but texts as literals (`repr`); everything else is a value bound to a name.
 
-Within the function `event` is the event, `document` its document, `MISSING` stands for a field that isn't there.
+Within the function `event` is the event, `document` its document, `MISSING` stands for a field that isn't there. Lines
+that change the document set `changed`, a local name: twenty times `event.changed` would cost 1 us.
 """
 
 import contextlib
@@ -50,9 +51,16 @@ class Source:
         self.depth -= 1
 
     def function(self) -> Callable[[LogEvent], Any]:
-        """The function of the lines."""
-        body = "\n".join(self._lines)
-        text = f"def step(event):\n document = event.document\n{body}\n"
+        """The function of the lines; a change that they note in `changed` is the event's, however they end."""
+        body = "\n".join([f" {line}" for line in self._lines])
+        text = f"""def step(event):
+ document = event.document
+ changed = False
+ try:
+{body or "  pass"}
+ finally:
+  if changed: event.changed = True
+"""
         exec(compile(text, "<chain of filters>", "exec"), self._values)  # noqa: S102
         found: Callable[[LogEvent], Any] = self._values["step"]
         return found
@@ -89,18 +97,18 @@ def put(field: Reference, source: Source, value: str) -> list[str]:
     """Lines that set a field to the value of a variable, and note the change."""
     key = plain_key(field)
     if key is not None:
-        return [f"document[{key}] = {value}", "event.changed = True"]
+        return [f"document[{key}] = {value}", "changed = True"]
     call = f"{source.bind(field.set)}(event, {value})"
     if type(field) is not Nested or field.path[0] == "tags":
         return [call]
     last = repr(field.path[-1])
-    lines = [f"if {_parent_of(field)}:", f" parent[{last}] = {value}", " event.changed = True"]
+    lines = [f"if {_parent_of(field)}:", f" parent[{last}] = {value}", " changed = True"]
     if len(field.path) == 2:
         first = repr(field.path[0])
         lines += [
             f"elif {first} not in document:",
             f" document[{first}] = {{{last}: {value}}}",
-            " event.changed = True",
+            " changed = True",
         ]
     return [*lines, f"else: {call}"]
 
@@ -108,7 +116,7 @@ def put(field: Reference, source: Source, value: str) -> list[str]:
 def take(field: Reference, source: Source) -> list[str]:
     """Lines that remove a field, and set `value` to what it held or to `MISSING`."""
     key = plain_key(field)
-    noted = "if value is not MISSING: event.changed = True"
+    noted = "if value is not MISSING: changed = True"
     if key is not None:
         return [f"value = document.pop({key}, MISSING)", noted]
     call = f"value = {source.bind(field.remove)}(event)"
