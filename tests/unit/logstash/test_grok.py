@@ -3,6 +3,8 @@
 import copy
 import json
 import pathlib
+import random
+import re
 import time
 
 import pytest
@@ -17,14 +19,17 @@ from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import (
     compile_grok,
     expand,
+    pieces_of,
     read_patterns,
     to_float,
     to_integer,
 )
+from penstock.transforms.logstash.filters.patterns._windows import windows
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
 from penstock.transforms.logstash.language._references import reference_or_bad
 
+CASES = pathlib.Path(__file__).parent / "cases"
 CAPTURES = [
     json.loads(line)
     for line in (pathlib.Path(__file__).parent / "fixtures" / "grok_captures.jsonl").read_text().splitlines()
@@ -153,6 +158,75 @@ def test_what_every_match_must_hold_is_in_every_match(parts, noise):
     place = 0
     for literal in translated.literals:
         place = text.index(literal, place) + len(literal)
+    assert holds_the_pieces("".join(parts), text)
+
+
+def holds_the_pieces(expression, text):
+    place = 0
+    for piece in pieces_of(expression):
+        found = piece(text, place)
+        if found is None:
+            return False
+        place = found.start()
+    return True
+
+
+PIECES = [
+    (r"(?<a>\d+) (?<b>\w+), x", (r" \w+, x",)),  # from a separator on
+    (r"\d \w+ \w+ .*", (r" \w+ \w+ ",)),  # as far as the one after the next, and not where anything goes
+    (r"(?:(?:x \d{2}) (?<c>[ a(]+|b)),(?>,)", (r"x \d{2} (?:[ a(]+|b),", " (?:[ a(]+|b),(?>,)")),
+    (r"a, \d|b", ()),
+    (r"(?<a>a), \k<a>", ()),
+    (r"(?i)a, \d", ()),
+    (r"a, \d(", ()),
+]
+
+
+@pytest.mark.parametrize(("expression", "found"), PIECES)
+def test_the_pieces_between_separators(expression, found):
+    assert windows(expression) == found
+
+
+LINES = [
+    (case["event"]["message"], expression)
+    for name in ("patterns-core", "grok")
+    for case in map(json.loads, (CASES / f"{name}.jsonl").read_text().splitlines())
+    if isinstance(case["event"].get("message"), str)
+    for expression in re.findall(r"""["'](%\{[^"']*)["']""", case["config"])
+]
+
+
+@pytest.mark.parametrize("ecs", [False, True])
+def test_the_pieces_are_in_every_broken_line_that_still_matches(ecs):
+    chance, matched, ruled_out, failed = random.Random(5), 0, 0, 0
+    for line, expression in LINES:
+        try:
+            compiled = compile_grok(expression, pattern_set(ecs=ecs))
+        except ValueError:
+            continue
+        for _ in range(20):
+            at = chance.randrange(len(line) + 1)
+            broken = line[:at] + chance.choice("x% (7") + line[at + chance.randint(0, 3) :]
+            held = holds_the_pieces(compiled.text, broken)
+            if compiled.search(broken):
+                matched += 1
+                assert held, (expression, broken)
+            else:
+                failed += 1
+                ruled_out += not held
+    assert matched > 500
+    assert ruled_out > failed / 20
+
+
+def test_a_failure_changes_nothing_for_the_next_line():
+    chain = compile_filters("filter { grok { match => { message => '%{COMMONAPACHELOG}' } } }")
+    good = '10.0.0.7 - - [22/Nov/2026:12:00:00 +0000] "GET /item HTTP/1.1" 200 17'
+    bad = good.replace("200", "x") + ' "" "'
+    worse = good.replace(":12:", ":99:")
+    for line in (good, bad, bad, good, worse, worse, worse, good, bad, good):
+        (event,) = chain.apply({"message": line})
+        assert ("tags" not in event) == (line is good)
+        assert ("http" in event) == (line is good)
 
 
 NUMBERS = [
@@ -211,12 +285,13 @@ FRAGMENTS = [
 def test_what_runs_without_a_clock_ends_on_hostile_texts(expression):
     """A line broken anywhere, filled with what the expression could begin or go on with."""
     for ecs in (False, True):
-        search = compile_grok(expression, pattern_set(ecs=ecs)).search
+        compiled = compile_grok(expression, pattern_set(ecs=ecs))
         for valid in VALID:
             for cut in range(0, len(valid), 20):
                 for fragment in FRAGMENTS:
                     text = valid[:cut] + fragment * KNOWN_LENGTH
-                    search(text[:KNOWN_LENGTH], timeout=5)  # raises TimeoutError
+                    for search in (compiled.search, *pieces_of(compiled.text)):
+                        search(text[:KNOWN_LENGTH], timeout=5)  # raises TimeoutError
 
 
 FIELDS = [

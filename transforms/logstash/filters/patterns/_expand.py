@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import regex
 
-from penstock.transforms.logstash.language._oniguruma import compile_translation, translate
+from penstock.transforms.logstash.filters.patterns._windows import windows
+from penstock.transforms.logstash.language._oniguruma import compile_ruby, compile_translation, translate
 
 _REFERENCE = regex.compile(
     r"""%\{
@@ -47,11 +48,13 @@ class Compiled(NamedTuple):
         search: finds a match in a text; takes `timeout` (seconds).
         captures: in the order in which they are stored.
         literals: texts that stand in everything it matches, in order.
+        text: what it stands for, in Ruby's syntax.
     """
 
     search: Callable[..., "regex.Match[str] | None"]
     captures: tuple[Capture, ...]
     literals: tuple[str, ...]
+    text: str
 
 
 def read_patterns(lines: Iterable[str]) -> dict[str, str]:
@@ -112,7 +115,13 @@ def _compile(text: str) -> Compiled:
     except ValueError as error:
         message = f"{error} (in the expression that it stands for)"
         raise GrokError(message) from None
-    return Compiled(compiled.search, tuple(_captures(translated.groups)), translated.literals)
+    return Compiled(compiled.search, tuple(_captures(translated.groups)), translated.literals, text)
+
+
+@functools.lru_cache(maxsize=512)
+def pieces_of(text: str) -> tuple[Callable[..., "regex.Match[str] | None"], ...]:
+    """What finds each piece that must be found, one from the start of the other, where `text` matches (`_windows.py`)."""
+    return tuple(compile_ruby(piece, dot_all=True).search for piece in windows(text))
 
 
 def _captures(groups: tuple[tuple[str, int], ...]) -> list[Capture]:

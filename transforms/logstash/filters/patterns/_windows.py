@@ -1,0 +1,120 @@
+"""The pieces of an expression that stand between its literals: where one is found nowhere, the whole does not match.
+
+An engine that tries everything needs a hundred times as long to fail on a line with one broken field as to match a good
+one, as it begins again at each place of the line. Such a piece fails at once.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from penstock.transforms.logstash.language.ruby._classes import read_class
+
+_QUANTIFIER = re.compile(r"(?!\{,?\})(?:[*+?]|\{\d*,?\d*\})[?+*]*")
+_OPENING = re.compile(r"\((?:\?(?:<(?![=!])[^>]*>|'[^']*'|[im]*(?:-[im]+)?:|>|=|!|<=|<!))?")
+_KEPT = re.compile(r"\(\?(?:[im-]+:|>|=|!|<=|<!)")
+_ESCAPE = re.compile(r"\\(?:[wWdDsShHbBAzZntr]|[^\w\s])", re.ASCII)
+_ANY = re.compile(r"(?:.*\|)?\.\*[?+]?\)?", re.DOTALL)
+_SEPARATORS = frozenset((" ", "\t", r"\t", ",", ";", r"\|", "|"))
+_MOST = 16
+
+
+class _Unknown(Exception):
+    """Something whose meaning hangs on what is around it, such as a reference to a group."""
+
+
+class _Item(NamedTuple):
+    text: str
+    literal: bool
+
+
+def windows(expression: str) -> tuple[str, ...]:
+    """Expressions that are found in every text that `expression` (Ruby's syntax) matches, each from the last one's start.
+
+    None, where it has alternatives or anything unusual at the top.
+    """
+    try:
+        items, alternated, end = _sequence(expression, 0)
+    except (_Unknown, ValueError):
+        return ()
+    if alternated or end != len(expression):
+        return ()
+    return tuple(_between(items))[:_MOST]
+
+
+def _between(items: list[_Item]) -> Iterator[str]:
+    """From each separator (or two characters and more) to the one after the next, where anything hangs on it."""
+    separators = []
+    at = 0
+    while at < len(items):
+        end = at
+        while end < len(items) and items[end].literal:
+            end += 1
+        if end - at > 1 or (end > at and items[at].text in _SEPARATORS):
+            separators.append((at, end))
+        at = max(end, at + 1)
+    separators.append((len(items), len(items)))
+    says = [_says_something(items[end:start]) for (_, end), (start, _) in itertools.pairwise(separators)]
+    done = 0
+    for number, (start, _) in enumerate(separators[:-1]):
+        last = number + 2 if number + 1 < len(says) and says[number + 1] else number + 1
+        if says[number] and last > done:
+            done = last
+            yield "".join(item.text for item in items[start : separators[last][1]])
+
+
+def _says_something(items: list[_Item]) -> bool:
+    return any(not item.literal and not _ANY.fullmatch(item.text) for item in items)
+
+
+def _sequence(text: str, place: int) -> tuple[list[_Item], bool, int]:
+    """The items up to the end of the group, whether it has alternatives, and where it ends."""
+    items: list[_Item] = []
+    alternated = False
+    while place < len(text) and text[place] != ")":
+        character = text[place]
+        inner: list[_Item] | None = None
+        literal = False
+        if character == "|":
+            alternated = True
+            items.append(_Item("|", literal=False))
+            place += 1
+            continue
+        if character == "(":
+            made, inner, place = _group(text, place)
+        elif character == "[":
+            end = read_class(text, place)[1]
+            made, place = text[place:end], end
+        elif character == "\\":
+            found = _ESCAPE.match(text, place)
+            if found is None:
+                raise _Unknown
+            made, place = found[0], found.end()
+            literal = made == r"\t" or not made[1].isalpha()
+        elif character in "*+?" or (character == "{" and _QUANTIFIER.match(text, place)):
+            raise _Unknown
+        else:
+            made, place = character, place + 1
+            literal = character not in ".^$"
+        if found := _QUANTIFIER.match(text, place):
+            items.append(_Item(made + found[0], literal=False))
+            place = found.end()
+        elif inner is not None:
+            items += inner
+        else:
+            items.append(_Item(made, literal))
+    return items, alternated, place
+
+
+def _group(text: str, place: int) -> tuple[str, list[_Item] | None, int]:
+    """The group at `place`, without its name; its items where it is nothing but brackets; and where it ends."""
+    opening = _OPENING.match(text, place)
+    if opening is None or text.startswith("?", opening.end()):
+        raise _Unknown
+    items, alternated, end = _sequence(text, opening.end())
+    if end >= len(text):
+        raise _Unknown
+    kept = _KEPT.fullmatch(opening[0])
+    made = (opening[0] if kept else "(?:") + "".join(item.text for item in items) + ")"
+    return made, None if kept or alternated else items, end + 1
