@@ -221,7 +221,7 @@ class _WriteDeadLettersDoFn(beam.DoFn):
 
 
 class _Keeper:
-    """A store, and the one log line a minute about what went there."""
+    """A store, and the one log line per minute about what went there."""
 
     def __init__(self, settings: _Settings) -> None:
         self._store = open_store(settings.url, settings.elasticsearch, settings.aws)

@@ -109,7 +109,7 @@ class ElasticsearchStore:
 
 
 class S3Store:
-    """Objects of JSON lines, one a batch: `s3://bucket/prefix`.
+    """Objects of JSON lines, one per batch: `s3://bucket/prefix`.
 
     The key is `prefix/YYYY/MM/DD/HASH.jsonl`; equal letters make an equal key, so a batch that comes again on the
     same day adds nothing.
@@ -194,7 +194,7 @@ class KinesisStore:
                 if not page["Records"]:
                     if not page.get("MillisBehindLatest"):
                         break
-                    time.sleep(0.2)  # five reads a second and shard are allowed
+                    time.sleep(0.2)  # five reads per second and shard are allowed
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         return self._session_call(operation, method, {"StreamName": self._stream, **arguments})

@@ -12,6 +12,7 @@ from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.time.stamping import Stamper
 from tests.tools.events import ToyOrigin, event, filebeat_events
 
 ROOT = Path(__file__).parents[2]
@@ -27,10 +28,12 @@ class Target:
     def options(self, **options) -> ElasticsearchOptions:
         return ElasticsearchOptions(**{"hosts": [self.url], "index": self.index, **options})
 
-    def write(self, payloads: list[bytes] | list[Event], **options) -> Report:
+    def write(self, payloads: list[bytes] | list[Event], *, stamped: bool = False, **options) -> Report:
         events = [event(p, i) if isinstance(p, bytes) else p for i, p in enumerate(payloads)]
         decoded, letters = JsonDecoder(keep_documents=False).decode(events)
         assert not letters
+        if stamped:
+            Stamper()(decoded)
         writer = BulkWriter(self.options(**options), threading.Event())
         try:
             return writer.write(decoded)
@@ -179,6 +182,30 @@ def test_updates_upserts_and_scripts(target, client):
     client.delete_script(id=target.index)
 
 
+def test_an_index_that_refuses_everything_costs_its_own_events(target, client):
+    """Blocked by its settings, and closed: their events wait, then are letters with the way out; the others go on."""
+    names = {name: f"{target.index}-{name}" for name in ("open", "locked", "closed")}
+    for name in names.values():
+        client.indices.create(index=name)
+    client.indices.put_settings(index=names["locked"], settings={"index.blocks.write": True})
+    client.indices.close(index=names["closed"])
+    payloads = [b'{"to":"%b","n":%d}' % (name.encode(), n) for n, name in enumerate(list(names) * 3)]
+    options = {"index": target.index + "-%{to}", "blocked_index_timeout": 1, "retry_initial_interval": 0.2}
+    report = target.write(payloads, **options)
+    assert report.written == 3
+    told = {orjson.loads(letter.event.data)["to"]: letter.reason for letter in report.letters}
+    assert (len(report.letters), told.keys()) == (6, {"locked", "closed"})
+    assert (
+        f'PUT {names["locked"]}/_settings {{"index.blocks.write": null}} lifts the block.' in told["locked"]
+    )
+    assert f"POST {names['closed']}/_open opens it." in told["closed"]
+
+    client.indices.put_settings(index=names["locked"], settings={"index.blocks.write": None})
+    client.indices.open(index=names["closed"])
+    again = target.write(payloads, **options)
+    assert (again.written, again.replayed, again.letters) == (6, 3, [])
+
+
 def test_versions(target, client):
     options = {"action": "index", "document_id": "%{key}", "version": "%{v}", "version_type": "external"}
     for version, written in ((5, 1), (4, 0), (5, 0), (9, 1)):
@@ -317,9 +344,10 @@ def test_a_data_stream(target, client):
         (no_time,) = target.write([b'{"m":1}'], **given).letters
         assert no_time.status == 400
         assert "@timestamp" in no_time.reason
+        assert target.write([b'{"m":1}'], stamped=True, **given).written == 1
         name = f"logs-{dataset}-x"
         client.indices.refresh(index=name)
-        assert client.count(index=name)["count"] == 20
+        assert client.count(index=name)["count"] == 21
         (index,) = client.indices.get(index=name)
         assert index.startswith(".ds-logs-")
     finally:

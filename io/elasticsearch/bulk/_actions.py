@@ -1,6 +1,6 @@
 """`_actions` turns events into bulks: per event one action line, and one line with the source. Pure.
 
-The options are compiled once. In the common case (create or index, one index or one a day, nothing but index and id)
+The options are compiled once. In the common case (create or index, one index or one per day, nothing but index and id)
 a line costs one look-up of the day's prefix, and the kernel (`_native_bulk.c`) writes it straight into the body;
 everything else goes through `_general`.
 """
