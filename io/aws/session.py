@@ -35,10 +35,12 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from penstock.io.aws.bounded import bound_replies
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option, require_address
+from penstock.io.replies import max_reply_bytes
 
 __all__ = [
     "AwsOptions",
@@ -71,6 +73,7 @@ class AwsOptions:
     verify_certificate: bool = option(True, help="Whether TLS certificates of AWS endpoints are verified.")
     connect_timeout: int = option(6000, help="Milliseconds until a connection must stand.")
     request_timeout: int = option(6000, help="Milliseconds until a reply must begin to arrive.")
+    max_reply_bytes: int = max_reply_bytes()
 
     def __post_init__(self) -> None:
         found = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -91,6 +94,9 @@ class AwsOptions:
             if getattr(self, name) < 1:
                 message = f"--{name} must be at least 1 (milliseconds)."
                 raise OptionError(message)
+        if self.max_reply_bytes < 1:
+            message = "--max_reply_bytes must be at least 1."
+            raise OptionError(message)
 
 
 def require_role(flag: str, arn: str | None) -> None:
@@ -137,7 +143,8 @@ class AwsSession:
             raise _no_credentials()
 
         def create_sts(service: str, **given: Any) -> Any:
-            return session.create_client(service, **{**given, **self._client_arguments()})
+            made = session.create_client(service, **{**given, **self._client_arguments()})
+            return bound_replies(made, self.options.max_reply_bytes)
 
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=create_sts,
@@ -179,7 +186,8 @@ class AwsSession:
             if key not in self._clients:
                 arguments = self._client_arguments(retries=retries, max_connections=max_connections)
                 try:
-                    self._clients[key] = self._session.create_client(service, **arguments)
+                    made = self._session.create_client(service, **arguments)
+                    self._clients[key] = bound_replies(made, self.options.max_reply_bytes)
                 except (ValueError, BotoCoreError) as error:
                     message = (
                         f"cannot make a client for {service}: {error}. Check --region and --endpoint_url."

@@ -5,7 +5,8 @@ import http.server
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 
@@ -81,6 +82,28 @@ class ConnectProxy(Listener):
                 sink.sendall(piece)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+class Raw(Listener):
+    """Sends the pieces that it is given, as they are, after each request; `pause` seconds between two."""
+
+    def __init__(self, pieces: Callable[[], Iterable[bytes]], pause: float = 0.0) -> None:
+        super().__init__()
+        self._pieces, self._pause = pieces, pause
+        self.sent = 0
+        self.start()
+
+    def serve(self, connection: socket.socket) -> None:
+        connection.recv(65536)
+        with contextlib.suppress(OSError):
+            for piece in self._pieces():
+                connection.sendall(piece)
+                self.sent += len(piece)
+                if self._pause:
+                    time.sleep(self._pause)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass  # closed with bytes unread, it would reset what is on its way
 
 
 class TlsServer:

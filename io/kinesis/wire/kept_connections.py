@@ -22,12 +22,12 @@ from typing import NamedTuple
 from urllib3.connection import HTTPConnection
 from urllib3.util.connection import is_connection_dropped
 
+from penstock.io.replies import MAX_REPLY_BYTES
+
 __all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
 
 _MAX_LINE = 64 << 10
 _MAX_HEADERS = 200
-_MAX_BODY = 64 << 20
-"""Bytes; the largest reply of the service holds 10 MiB of data, in base64 and JSON 14 MB."""
 _ONE_SEND = 256 << 10
 """Bytes up to which a body is copied behind its headers: a second system call, which wakes the peer, costs more."""
 
@@ -48,11 +48,18 @@ class KeptConnections:
         make: a new connection of urllib3, not connected yet.
         read_timeout_s: how long a send or the next bytes of a reply may take.
         most: so many are kept; more at once are opened and closed again.
+        max_reply_bytes: a longer reply is none.
     """
 
     def __init__(
-        self, host: str, make: Callable[[], HTTPConnection], read_timeout_s: float, most: int
+        self,
+        host: str,
+        make: Callable[[], HTTPConnection],
+        read_timeout_s: float,
+        most: int,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
+        self._limit = max_reply_bytes
         self._always = (
             f"Host: {host}\r\nAccept-Encoding: identity\r\nUser-Agent: penstock\r\nContent-Length: "
         )
@@ -82,7 +89,7 @@ class KeptConnections:
                 sock.sendall(head)
                 sock.sendall(body)
             with sock.makefile("rb") as file:
-                reply, keep = _read_reply(file)
+                reply, keep = _read_reply(file, self._limit)
         except BaseException:
             connection.close()
             raise
@@ -125,7 +132,7 @@ class KeptConnections:
             self._idle.pop().close()
 
 
-def _read_reply(file: BufferedReader) -> tuple[Reply, bool]:
+def _read_reply(file: BufferedReader, limit: int) -> tuple[Reply, bool]:
     """The reply, and whether the connection may be used again."""
     status = 100
     while 100 <= status < 200:
@@ -139,23 +146,23 @@ def _read_reply(file: BufferedReader) -> tuple[Reply, bool]:
     connection = headers.get(b"connection", b"").lower()
     keep = version == b"HTTP/1.1" and b"close" not in connection
     if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
-        return Reply(status, headers, _chunks(file)), keep
+        return Reply(status, headers, _chunks(file, limit)), keep
     length = headers.get(b"content-length")
     if length is not None:
-        return Reply(status, headers, _exactly(file, _number(length, 10))), keep
+        return Reply(status, headers, _exactly(file, _number(length, 10, limit))), keep
     if status in (204, 304):
         return Reply(status, headers, b""), keep
-    body = file.read(_MAX_BODY + 1)
-    if len(body) > _MAX_BODY:
-        raise ReplyTooLarge
+    body = file.read(limit + 1)
+    if len(body) > limit:
+        raise ReplyTooLarge(limit)
     return Reply(status, headers, body), False
 
 
 class ReplyTooLarge(ValueError):
     """The reply is larger than what we hold in memory."""
 
-    def __str__(self) -> str:
-        return f"the reply is larger than {_MAX_BODY} bytes"
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the reply is larger than {limit} bytes (--max_reply_bytes)")
 
 
 def _line(file: BufferedReader) -> bytes:
@@ -181,13 +188,13 @@ def _headers(file: BufferedReader) -> dict[bytes, bytes]:
     raise ValueError(message)
 
 
-def _number(text: bytes, base: int) -> int:
+def _number(text: bytes, base: int, limit: int) -> int:
     if not text or text.strip(b"0123456789abcdefABCDEF"):
         message = "the reply doesn't tell its length"
         raise ValueError(message)
     number = int(text, base)
-    if number > _MAX_BODY:
-        raise ReplyTooLarge
+    if number > limit:
+        raise ReplyTooLarge(limit)
     return number
 
 
@@ -199,13 +206,13 @@ def _exactly(file: BufferedReader, size: int) -> bytes:
     return body
 
 
-def _chunks(file: BufferedReader) -> bytes:
+def _chunks(file: BufferedReader, limit: int) -> bytes:
     parts: list[bytes] = []
-    left = _MAX_BODY
-    while size := _number(_line(file).partition(b";")[0].strip(), 16):
+    left = limit
+    while size := _number(_line(file).partition(b";")[0].strip(), 16, limit):
         left -= size
         if left < 0:
-            raise ReplyTooLarge
+            raise ReplyTooLarge(limit)
         parts.append(_exactly(file, size))
         if _line(file):
             message = "a chunk of the reply is longer than it says"

@@ -3,6 +3,7 @@
 Proxy and TLS settings are those that botocore would take for the same address.
 """
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
+from penstock.io.replies import ReplyTooLarge as Unbounded
+from penstock.io.replies import read_bounded
 
 __all__ = ["Transport", "host_of", "open_transport"]
 
@@ -51,8 +54,9 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
     if proxy:
         timeout = urllib3.Timeout(connect=connect_s, read=read_s)
         return _ByProxy(
-            url, proxy, proxies.proxy_headers_for(proxy), maxsize=max_connections, timeout=timeout, **secure
-        )
+            url, proxy, proxies.proxy_headers_for(proxy), options.max_reply_bytes,
+            maxsize=max_connections, timeout=timeout, **secure,
+        )  # fmt: skip
     parts = urlsplit(url)
     host = parts.hostname or ""
     usual = 443 if secure else 80
@@ -63,7 +67,7 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
             return HTTPSConnection(host, port, timeout=connect_s, **secure)
         return HTTPConnection(host, port, timeout=connect_s)
 
-    return KeptConnections(host_of(url), make, read_s, max_connections)
+    return KeptConnections(host_of(url), make, read_s, max_connections, options.max_reply_bytes)
 
 
 def host_of(url: str) -> str:
@@ -77,7 +81,10 @@ def host_of(url: str) -> str:
 class _ByProxy:
     """urllib3's pool: it knows how to speak to proxies."""
 
-    def __init__(self, url: str, proxy: str, proxy_headers: Mapping[str, str], **arguments: Any) -> None:
+    def __init__(
+        self, url: str, proxy: str, proxy_headers: Mapping[str, str], max_reply_bytes: int, **arguments: Any
+    ) -> None:
+        self._limit = max_reply_bytes
         try:
             self._pool = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **arguments)
         except urllib3.exceptions.HTTPError as error:
@@ -88,10 +95,23 @@ class _ByProxy:
 
     def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
         reply = self._pool.urlopen(
-            "POST", self._origin + target, body=body, headers=dict(headers), retries=False, redirect=False
-        )
+            "POST", self._origin + target, body=body, headers=dict(headers), retries=False, redirect=False,
+            preload_content=False, decode_content=False,
+        )  # fmt: skip
         found = {name.lower().encode(): value.encode() for name, value in reply.headers.items()}
-        return Reply(reply.status, found, reply.data)
+        try:
+            data = read_bounded(
+                lambda size: reply.read(size, decode_content=False),
+                self._limit,
+                reply.headers.get("content-encoding"),
+            )
+        except BaseException as error:
+            reply.close()
+            if isinstance(error, (Unbounded, zlib.error)):
+                raise ValueError(str(error)) from error
+            raise
+        reply.release_conn()
+        return Reply(reply.status, found, data)
 
     def close(self) -> None:
         self._pool.clear()

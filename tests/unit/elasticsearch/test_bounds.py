@@ -21,37 +21,14 @@ from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import DeliveryError, PeerError
 from penstock.io.replies import ReplyTooLarge, read_bounded
 from tests.tools.events import event
-from tests.tools.tls_http import Listener, closing
+from tests.tools.tls_http import Raw, closing
 
 LIMIT = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
-class Raw(Listener):
-    """Sends the pieces that it is given, as they are, after each request; `pause` seconds between two."""
-
-    def __init__(self, pieces, pause=0.0):
-        super().__init__()
-        self._pieces, self._pause = pieces, pause
-        self.sent = 0
-        self.start()
-
-    def serve(self, connection):
-        connection.recv(65536)
-        with contextlib.suppress(OSError):
-            for piece in self._pieces():
-                connection.sendall(piece)
-                self.sent += len(piece)
-                if self._pause:
-                    time.sleep(self._pause)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
-                pass  # closed with bytes unread, it would reset what is on its way
-
-    def client(self, **options):
-        return Client(
-            ElasticsearchOptions(hosts=[f"127.0.0.1:{self.port}"], max_reply_bytes=LIMIT, **options)
-        )
+def _client(server, **options):
+    return Client(ElasticsearchOptions(hosts=[f"127.0.0.1:{server.port}"], max_reply_bytes=LIMIT, **options))
 
 
 def _plain(size):
@@ -93,7 +70,7 @@ def _bomb(encoding=b"gzip"):
 def test_a_reply_that_is_too_large_or_broken_counts_as_none(pieces, told):
     server = Raw(pieces)
     with closing(server):
-        client = server.client()
+        client = _client(server)
         tracemalloc.start()
         with pytest.raises(NoAnswer, match=told):
             client.bulk(b"{}\n")
@@ -110,7 +87,7 @@ def test_a_reply_of_just_the_limit_is_read_inflated_too():
         answer = [HEAD + head + b"content-length: %d\r\n\r\n" % len(data) + data]
         server = Raw(lambda answer=answer: answer)
         with closing(server):
-            client = server.client()
+            client = _client(server)
             assert client.bulk(b"{}\n") == (200, body)
             client.close()
 
@@ -127,7 +104,7 @@ def _drops(head):
 def test_the_time_out_is_a_total_however_slowly_bytes_come(pieces):
     server = Raw(pieces, pause=0.05)
     with closing(server):
-        client = server.client(timeout=1)
+        client = _client(server, timeout=1)
         started = time.monotonic()
         with pytest.raises(NoAnswer, match="timed out"):
             client.bulk(b"{}\n")
