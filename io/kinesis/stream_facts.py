@@ -3,9 +3,15 @@
 A name is not an identity: a stream can be deleted and made anew under it. The ARN and the time of creation together are.
 """
 
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from penstock.io.aws.session import AwsSession
+from penstock.io.errors import AccessDenied, PenstockError
 from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.wire.calls import (
     NONSENSE,
@@ -15,8 +21,12 @@ from penstock.io.kinesis.wire.calls import (
     stream_in_words,
 )
 
-__all__ = ["StreamFacts", "describe_stream", "facts_of"]
+__all__ = ["LiveFacts", "StreamFacts", "describe_stream", "facts_of"]
 
+_LOGGER = logging.getLogger(__name__)
+
+_REFRESH_S = 45.0
+_AGAIN_S = 10.0
 _UNKNOWN_RETENTION_H = 24
 _UNKNOWN_RECORD_KIB = 1024
 
@@ -112,3 +122,64 @@ def describe_stream(session: AwsSession, stream: str) -> StreamFacts:
         return facts_of(reply["StreamDescriptionSummary"], stream, session.options.region)
     except NONSENSE as error:
         raise not_promised(doing) from error
+
+
+class LiveFacts:
+    """The current facts of one stream, asked for again every 45 seconds while they are used, in a thread of their own.
+
+    Nothing stops because the service doesn't tell: then the last facts hold, or `unknown` where there are none yet.
+
+    Args:
+        load: gives the stream's facts; `describe_stream` bound to a session and a stream.
+        unknown: what holds until the service has told.
+        clock: gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], StreamFacts],
+        unknown: StreamFacts,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._facts = unknown
+        self._loaded_at: float | None = None
+        self._due = 0.0
+        self._loading = False
+        self._denied = False
+
+    def current(self) -> StreamFacts:
+        """The facts; asks for them the first time, and starts to ask beside the data when it is time."""
+        if self._loaded_at is None:
+            self.refresh(0.0)
+        elif self._clock() >= self._due and not self._loading:
+            self._loading = True
+            threading.Thread(target=self._refresh_beside, name="penstock-facts", daemon=True).start()
+        return self._facts
+
+    def refresh(self, at_most_every_s: float) -> StreamFacts:
+        """The facts as they are now, unless the service was asked less than so many seconds ago."""
+        with self._lock:
+            now = self._clock()
+            if self._loaded_at is not None and now - self._loaded_at < at_most_every_s:
+                return self._facts
+            wait_s = _REFRESH_S
+            try:
+                self._facts = self._load()
+            except PenstockError as error:
+                wait_s = _AGAIN_S
+                if not (isinstance(error, AccessDenied) and self._denied):
+                    _LOGGER.warning("%s What is known of the stream stays as it is.", error)
+                self._denied = isinstance(error, AccessDenied)
+            self._loaded_at = self._clock()
+            self._due = self._loaded_at + wait_s * random.uniform(0.8, 1.2)
+            return self._facts
+
+    def _refresh_beside(self) -> None:
+        try:
+            self.refresh(0.0)
+        finally:
+            self._loading = False

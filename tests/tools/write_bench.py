@@ -5,7 +5,9 @@ import threading
 from typing import Any
 
 from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
+from penstock.io.kinesis.stream_facts import LiveFacts, StreamFacts, describe_stream
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.kinesis.write._limiter import ShardLimiter
 from penstock.io.kinesis.write.delivery import Refusal, deliver
@@ -69,6 +71,11 @@ class Bench:
             connect(session, max_connections=8, data_plane=self.plane),
             session,
             LiveShardMap(lambda: list_shards(session, STREAM), STREAM),
+            LiveFacts(
+                lambda: describe_stream(session, STREAM),
+                StreamFacts(StreamIdentity("arn", 0)),
+                clock=self.time.clock,
+            ),
             KinesisWriteOptions(STREAM, **options),
             pool=self.pool,
             recorder=self.recorder,

@@ -59,7 +59,7 @@ _CUT_VALUE = re.compile(r"value ['{].*", re.DOTALL | re.IGNORECASE)
 
 
 class PutEntry(NamedTuple):
-    """One record of a PutRecords: data and key up to 1 MiB together, a key of 1-256 characters."""
+    """One record of a PutRecords: data and key up to what the stream takes (1 to 10 MiB), a key of 1-256 UTF-16 units."""
 
     data: bytes
     partition_key: str
@@ -76,7 +76,7 @@ class PutResult(msgspec.Struct, rename="pascal", gc=False):
 
 
 class PutRecordsReply(msgspec.Struct, rename="pascal"):
-    """One result an entry, in the entries' order."""
+    """One result per entry, in the entries' order."""
 
     records: list[PutResult]
 
@@ -179,7 +179,7 @@ class KinesisClient(Protocol):
     """The calls both data planes offer. Safe from any thread. Every failure is a `CallFailed`."""
 
     def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
-        """Puts up to 500 records, 5 MiB; the reply has one result an entry, in order."""
+        """Puts up to 500 records, 10 MiB; the reply has one result per entry, in order."""
 
     def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
         """Reads on from an iterator (5 minutes old at most): up to `limit` records, 10 MiB."""

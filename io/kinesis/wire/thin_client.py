@@ -44,7 +44,9 @@ _CONTENT_TYPE = "application/x-amz-json-1.1"
 _LARGE = 256 << 10
 """Bytes from which a request's memory is kept for the next one."""
 _MAX_KEPT = 4
-"""So much of that memory is kept, 7 MB each at most (what PutRecords takes, in base64)."""
+"""So many pieces of that memory are kept."""
+_MOST_KEPT = 8 << 20
+"""Bytes of each: a usual PutRecords in base64. The memory of a larger one (up to 14 MB) is given back."""
 
 
 class _IteratorReply(msgspec.Struct, rename="pascal"):
@@ -88,7 +90,7 @@ class ThinClient:
         try:
             reply = self._call("PutRecords", body, self._put_reply)
         finally:
-            if buffer is not None and len(self._buffers) < _MAX_KEPT:
+            if buffer is not None and len(buffer) <= _MOST_KEPT and len(self._buffers) < _MAX_KEPT:
                 self._buffers.append(buffer)
         if len(reply.records) != len(entries):
             raise bad_reply(operation="PutRecords", what="the reply has another number of records")

@@ -69,17 +69,13 @@ class Packer:
     """Packs events by the options; keeps the hashes of recent keys. For one thread at a time.
 
     Args:
-        aggregate: whether user records are packed together.
         max_count: user records of one aggregated record.
         max_size: bytes of one aggregated record.
         randomized: keys are random where none are given.
         ordered: whether packets get lanes.
     """
 
-    def __init__(
-        self, *, aggregate: bool, max_count: int, max_size: int, randomized: bool, ordered: bool
-    ) -> None:
-        self._aggregate = aggregate
+    def __init__(self, *, max_count: int, max_size: int, randomized: bool, ordered: bool) -> None:
         self._max_count = max_count
         self._max_size = max_size
         self._randomized = randomized
@@ -92,9 +88,10 @@ class Packer:
         indices: Sequence[int],
         datas: Sequence[bytes],
         keys: Sequence[str] | None,
-        shards: ShardMap,
+        shards: ShardMap | None,
         *,
-        plain: bool = False,
+        aggregate: bool,
+        max_record: int = MAX_RECORD,
     ) -> tuple[list[Packet], list[int]]:
         """Packets of these events, and the positions in `indices` of those too large for any record.
 
@@ -102,21 +99,22 @@ class Packer:
             indices: which events, for `Packet.members`.
             datas: the bytes of each.
             keys: the partition key of each; None when all take `-`, or random ones.
-            shards: the map to pack by.
-            plain: pack nothing together, whatever the options say.
+            shards: the map to pack by; None where no map tells, so that there is neither a shard nor an order.
+            aggregate: whether user records are packed together.
+            max_record: bytes of one record, its partition key counted.
         """
         refused: list[int] = []
-        if max(map(len, datas), default=0) > MAX_RECORD - _MAX_KEY_BYTES:
+        if max(map(len, datas), default=0) > max_record - _MAX_KEY_BYTES:
             refused = [
                 at
                 for at, data in enumerate(datas)
-                if len(data) + len(self._key(keys, at).encode()) > MAX_RECORD
+                if len(data) + len(self._key(keys, at).encode()) > max_record
             ]
             if refused:
                 fine = sorted(set(range(len(datas))).difference(refused))
                 indices, datas = [indices[at] for at in fine], [datas[at] for at in fine]
                 keys = None if keys is None else [keys[at] for at in fine]
-        if plain or not self._aggregate:
+        if not aggregate:
             return self._singly(indices, datas, keys, shards), refused
         if keys is None:
             source = self._random if self._randomized else _always(DEFAULT_KEY)
@@ -139,7 +137,11 @@ class Packer:
         return found
 
     def _singly(
-        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str] | None, shards: ShardMap
+        self,
+        indices: Sequence[int],
+        datas: Sequence[bytes],
+        keys: Sequence[str] | None,
+        shards: ShardMap | None,
     ) -> list[Packet]:
         packets = []
         for at, (index, data) in enumerate(zip(indices, datas, strict=True)):
@@ -155,19 +157,21 @@ class Packer:
             packets.append(self._plain(index, data, key, hash_key, shards, key))
         return packets
 
-    def _plain(self, index: int, data: bytes, key: str, hash_key: int, shards: ShardMap, lane: str) -> Packet:
-        shard = shards.find(hash_key)
+    def _plain(
+        self, index: int, data: bytes, key: str, hash_key: int, shards: ShardMap | None, lane: str
+    ) -> Packet:
+        shard = None if shards is None else shards.find(hash_key)
         return Packet(
             PutEntry(data, key),
             (index,),
             hash_key,
             (hash_key, hash_key),
             shard.shard_id if shard else "",
-            lane if self._ordered else None,
+            lane if self._ordered and shards is not None else None,
         )
 
     def _runs(
-        self, indices: Sequence[int], datas: Sequence[bytes], source: Iterator[str], shards: ShardMap
+        self, indices: Sequence[int], datas: Sequence[bytes], source: Iterator[str], shards: ShardMap | None
     ) -> list[Packet]:
         packets = []
         for start, stop, key, encoded in aggregate_run(source, datas, self._max_count, self._max_size):
@@ -175,7 +179,7 @@ class Packer:
             if encoded is None:
                 packets.append(self._plain(indices[start], datas[start], key, hash_key, shards, key))
                 continue
-            shard = shards.find(hash_key)
+            shard = None if shards is None else shards.find(hash_key)
             packets.append(
                 Packet(
                     PutEntry(encoded, AGGREGATED_KEY, str(hash_key)),
@@ -183,13 +187,13 @@ class Packer:
                     hash_key,
                     (hash_key, hash_key),
                     shard.shard_id if shard else "",
-                    key if self._ordered else None,
+                    key if self._ordered and shards is not None else None,
                 )
             )
         return packets
 
     def _by_shard(
-        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap
+        self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap | None
     ) -> list[Packet]:
         numbers: dict[str, int] = {}
         # A dictionary that numbers its keys as they come: the cheapest pass over the events there is.
@@ -199,6 +203,9 @@ class Packer:
         names: dict[str, int] = {}
         groups = []
         for key, hash_key in zip(distinct, hashes, strict=True):
+            if shards is None:
+                groups.append(names.setdefault(_GAP, 0))
+                continue
             shard = shards.find(hash_key)
             # Where the map has a gap nobody knows the shard: each key keeps to itself.
             groups.append(names.setdefault(shard.shard_id if shard else f"{_GAP}{key}", len(names)))
@@ -221,7 +228,7 @@ class Packer:
                     hashes[first],
                     (min(found), max(found)),
                     "" if lane.startswith(_GAP) else lane,
-                    lane if self._ordered else None,
+                    lane if self._ordered and shards is not None else None,
                 )
             )
         return packets

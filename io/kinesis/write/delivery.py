@@ -32,7 +32,6 @@ from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResul
 from penstock.io.kinesis.write._packing import Packet, PacketQueue, cut
 from penstock.io.kinesis.write.landing import ShardView
 from penstock.io.kinesis.write.metrics import Landed
-from penstock.io.kinesis.write.options import MAX_RECORD
 from penstock.io.kinesis.write.stream import Patience, TargetStream
 
 __all__ = ["Refusal", "deliver"]
@@ -106,6 +105,7 @@ class _Delivery:
         self._packed_by = 0
         self._misses = 0
         self._attempts = 0
+        self._throttled: set[str] = set()
 
     def run(self) -> list[Refusal]:
         """Sends until nothing is left."""
@@ -136,11 +136,19 @@ class _Delivery:
         if len(indices) != len(datas):
             datas = [datas[index] for index in indices]
             keys = None if keys is None else [keys[index] for index in indices]
+        facts = stream.facts
+        shards = None if facts.keys_by_service else self._shards.map
+        aggregate = stream.aggregates and not plain
+        limit = facts.max_record_kib << 10
         with stream.lock:
-            packets, refused = stream.packer.pack(indices, datas, keys, self._shards.map, plain=plain)
+            packets, refused = stream.packer.pack(
+                indices, datas, keys, shards, aggregate=aggregate, max_record=limit
+            )
         for at in refused:
             size = len(datas[at])
-            reason = f"the event has {size} bytes; with its partition key a Kinesis record takes {MAX_RECORD}"
+            reason = (
+                f"the event has {size} bytes; with its partition key a record of the stream takes {limit}"
+            )
             self._refusals.append(Refusal(indices[at], "RecordTooLarge", reason, 0))
         return packets
 
@@ -150,7 +158,10 @@ class _Delivery:
         if self._packed_by == self._shards.map.version:
             return
         unsent = self._queue.unsent()
-        if self._keys is not None and self._stream.options.aggregation_enabled:
+        if self._stream.facts.keys_by_service and self._packed_by >= 0:
+            self._packed_by = self._shards.map.version
+            return
+        if self._packed_by < 0 or (self._keys is not None and self._stream.aggregates):
             indices = sorted(index for packet in unsent for index in packet.members)
             self._queue.clear()
             self._pack(indices)
@@ -166,6 +177,9 @@ class _Delivery:
         now = stream.clock()
         admitted = []
         with stream.lock:
+            for shard_id in self._throttled:
+                stream.limiter.throttled(shard_id)
+            self._throttled.clear()
             for packet in self._queue.take(now):
                 wait_s = stream.limiter.wait_s(packet.shard_id, packet.size)
                 if wait_s <= 0:
@@ -282,6 +296,8 @@ class _Delivery:
         code = result.error_code or "InternalFailure"
         self._count_error(code, packet)
         throttled = code in THROTTLED_CODES
+        if throttled:
+            self._throttled.add(packet.shard_id)
         if throttled and self._stream.options.fail_if_throttled:
             self._refuse_throttled(packet, code)
             return []
@@ -302,6 +318,8 @@ class _Delivery:
         if not failure.retriable:
             ends.append(failure)
             return []
+        if failure.throttled:
+            self._throttled.update(packet.shard_id for packet in request)
         if failure.throttled and stream.options.fail_if_throttled:
             for packet in request:
                 self._refuse_throttled(packet, failure.code)

@@ -10,9 +10,9 @@ from penstock.io.options import option
 __all__ = ["MAX_RECORD", "KinesisWriteOptions"]
 
 MAX_RECORD = 1 << 20
-"""Bytes of one record, its partition key counted (PutRecords)."""
+"""Bytes of one record, its partition key counted, where the stream's MaxRecordSizeInKiB doesn't say otherwise."""
 _MAX_RECORDS = 500
-_MAX_REQUEST = 5 << 20
+_MAX_REQUEST = 10 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,10 @@ class KinesisWriteOptions:
         help="Random partition keys, so that events spread over all shards. With aggregation, the events of "
         "one aggregated record share one random key. Gives up the order within a key.",
     )
-    aggregation_enabled: bool = option(
-        True, help="Pack several events into one Kinesis record, in the Kinesis Producer Library's format."
+    aggregation_enabled: bool | None = option(
+        None,
+        help="Pack several events into one Kinesis record, in the Kinesis Producer Library's format. By default yes, but "
+        "no on a stream whose service chooses the shards (RecordDistributionStrategy AUTO).",
     )
     aggregation_max_count: int = option(4294967295, help="Events in one aggregated record, at most.")
     aggregation_max_size: int = option(
@@ -42,7 +44,8 @@ class KinesisWriteOptions:
     )
     collection_max_count: int = option(500, help="Records in one PutRecords, at most 500.")
     collection_max_size: int = option(
-        5242880, help="Bytes of one PutRecords, partition keys counted, at most 5242880."
+        5242880,
+        help="Bytes of one PutRecords, partition keys counted, at most 10485760; a larger record goes alone.",
     )
     record_max_buffered_time: int = option(
         100,
@@ -61,7 +64,8 @@ class KinesisWriteOptions:
     rate_limit: int = option(
         150,
         help="Per cent of a shard's limit (1,000 records, 1 MiB per second) that one process sends; more than "
-        "100 lets several processes share unevenly, much more only makes Kinesis throttle.",
+        "100 lets several processes share unevenly, much more only makes Kinesis throttle. An on-demand stream tells "
+        "its limit by its replies.",
     )
     fail_if_throttled: bool = option(
         False, help="Send throttled events to the dead letters at once instead of trying again."

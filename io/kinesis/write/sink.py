@@ -37,8 +37,8 @@ class WriteToKinesis(beam.PTransform):
     Unit of parallelism: the batch; its requests are in flight at the same time (`max_connections`).
     Delivery guarantee: at least once; a batch is handed on when all of it is in the stream or refused.
     After a restart, whatever was not acknowledged is written again.
-    Refused events (over 1 MiB, expired, throttled with `fail_if_throttled`, without a stream where the name
-    comes from a field) become dead letters of the batch.
+    Refused events (larger than the stream takes, invalid, expired, throttled with `fail_if_throttled`, without a
+    stream that takes them where the name comes from a field) become dead letters of the batch.
     IAM: kinesis:DescribeStreamSummary, kinesis:ListShards, kinesis:PutRecords on the stream; with a customer's KMS key
     kms:GenerateDataKey on it; cloudwatch:PutMetricData unless `metrics_level` is none (see docs/iam.md).
     """

@@ -10,7 +10,9 @@ from typing import TypeVar
 
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import PenstockError, StopTimeout
+from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.shard_map import LiveShardMap, ShardMap
+from penstock.io.kinesis.stream_facts import LiveFacts, StreamFacts
 from penstock.io.kinesis.wire.calls import KinesisClient, stream_arn, stream_in_words
 from penstock.io.kinesis.write._limiter import ShardLimiter
 from penstock.io.kinesis.write._packing import Packer
@@ -37,6 +39,7 @@ class TargetStream:
         client: makes the calls.
         session: says who we are, for messages about refused permissions.
         shards: the stream's shard map.
+        facts: what the stream is.
         options: the write's options.
         named_by_events: whether events name the stream, so that its refusal is theirs and not the job's.
         pool: runs requests side by side.
@@ -52,6 +55,7 @@ class TargetStream:
         client: KinesisClient,
         session: AwsSession,
         shards: LiveShardMap,
+        facts: LiveFacts,
         options: KinesisWriteOptions,
         *,
         named_by_events: bool = False,
@@ -65,6 +69,7 @@ class TargetStream:
         self.client = client
         self.session = session
         self.shards = shards
+        self._live_facts = facts
         self.options = options
         self.named_by_events = named_by_events
         self.trusts_numbers = True
@@ -76,13 +81,13 @@ class TargetStream:
         self.sleep = sleep
         self.lock = threading.Lock()
         self.packer = Packer(
-            aggregate=options.aggregation_enabled,
             max_count=options.aggregation_max_count,
             max_size=options.aggregation_max_size,
             randomized=options.randomized_partition_key,
             ordered=options.ordered,
         )
         self.limiter = ShardLimiter(options.rate_limit, clock)
+        self.facts = StreamFacts(StreamIdentity(stream_arn(name, session.options.region), 0))
         # Where streams share the connections, none of them may take all.
         share = max(1, options.max_connections // 4) if named_by_events else options.max_connections
         self._slots = threading.BoundedSemaphore(share) if named_by_events else None
@@ -110,12 +115,48 @@ class TargetStream:
             PenstockError: the first map could not be loaded.
         """
         found = self.shards.current()
+        self.take_facts(self._live_facts.current())
         if self._wrote_at is not None and self.clock() - self._wrote_at > _PAUSE_S:
             try:
                 return self.shards.refresh(found.version)
             except PenstockError as error:
                 _LOGGER.warning("%s: the shard map stays as it is: %s", self.words, error)
         return found
+
+    def take_facts(self, facts: StreamFacts) -> None:
+        """Goes by these facts from now on, and says what they change for the user."""
+        before, self.facts = self.facts, facts
+        if facts == before:
+            return
+        with self.lock:
+            self.limiter.follow(facts.mode == "ON_DEMAND")
+        if facts.keys_by_service and not before.keys_by_service:
+            self._say_auto()
+        if facts.max_record_kib != before.max_record_kib:
+            _LOGGER.info("%s takes records of up to %d KiB", self.words, facts.max_record_kib)
+
+    def ask_again(self) -> None:
+        """Asks the service again what the stream is, because its replies don't fit what is known; once per second."""
+        self.take_facts(self._live_facts.refresh(1.0))
+
+    def _say_auto(self) -> None:
+        if self.aggregates:
+            _LOGGER.warning(
+                "%s chooses the shard of each record itself (RecordDistributionStrategy AUTO), and --aggregation_enabled is "
+                "true: consumers of the Kinesis Client Library drop user records whose key belongs to another shard",
+                self.words,
+            )  # fmt: skip
+        else:
+            _LOGGER.info(
+                "%s chooses the shard of each record itself (RecordDistributionStrategy AUTO): events are not aggregated, "
+                "and no order is kept", self.words,
+            )  # fmt: skip
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether events are packed together."""
+        chosen = self.options.aggregation_enabled
+        return not self.facts.keys_by_service if chosen is None else chosen
 
     def may_read_map(self) -> bool:
         """Whether the map may be read again for what only makes it less exact: once per second."""

@@ -14,7 +14,10 @@ import orjson
 from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
+from penstock.io.kinesis.stream_facts import LiveFacts, StreamFacts, describe_stream
+from penstock.io.kinesis.wire.calls import stream_arn
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.kinesis.write.delivery import Refusal, deliver
 from penstock.io.kinesis.write.metrics import Recorder, series_of
@@ -134,6 +137,10 @@ class KinesisWriter:
                     self._client,
                     session,
                     LiveShardMap(lambda: list_shards(session, stream), stream),
+                    LiveFacts(
+                        lambda: describe_stream(session, stream),
+                        StreamFacts(StreamIdentity(stream_arn(stream, session.options.region), 0)),
+                    ),
                     self.options,
                     named_by_events=self._name.literal is None,
                     pool=self._pool,

@@ -214,7 +214,7 @@ def test_check_of_an_endpoint_where_nobody_is() -> None:
         ({"aggregation_max_count": 0}, "--aggregation_max_count 0 must be from 1 to 4294967295"),
         ({"aggregation_max_size": 1 << 20}, "--aggregation_max_size 1048576 must be from 64 to 1048575"),
         ({"collection_max_count": 501}, "--collection_max_count 501 must be from 1 to 500"),
-        ({"collection_max_size": 5242881}, "--collection_max_size 5242881 must be from"),
+        ({"collection_max_size": 10485761}, "--collection_max_size 10485761 must be from"),
         ({"record_ttl": -1}, "--record_ttl -1 must be at least 0"),
         (
             {"record_ttl": 100},
