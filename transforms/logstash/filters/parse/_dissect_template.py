@@ -1,6 +1,7 @@
 """A template of dissect (`%{a} %{+b/2} %{?c->}`) as what its matcher needs: delimiters, and what is stored where."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _FIELD = re.compile(r"(.*?)%\{(.*?)\}", re.DOTALL)
@@ -72,38 +73,64 @@ def _field(text: str, before: str, after: str) -> Field:
     return Field("append" if prefix == "+" else "indirect", name, before, after, padded, order)
 
 
-Cut = tuple[str, int, bool]
-"""A delimiter, its length, and whether it may repeat."""
+Find = Callable[[str], Sequence[str] | None]
+"""The texts of the fields, in their order, or None where a delimiter is missing."""
 
 
-def cuts_of(fields: list[Field]) -> list[Cut] | None:
-    """The delimiters behind the fields but the last, or None where nothing tells two fields apart."""
-    cuts = [(field.after, len(field.after), field.padded) for field in fields]
-    if any(not delimiter for delimiter, _, _ in cuts[:-1]):
-        return None
-    return cuts if cuts[-1][0] else cuts[:-1]
+def finder_of(fields: list[Field], kept: list[int]) -> Find:
+    """What finds the texts of the fields at the places `kept`.
+
+    As each field ends at the first delimiter, a regular expression says it without ever going back, and runs in half
+    the time of Python code that looks for one delimiter after the other.
+    """
+    cuts = [field.after for field in fields]
+    if not all(cuts[:-1]):
+        return lambda text: None  # nothing tells two fields apart
+    written = [re.escape(fields[0].before)]
+    for at, field in enumerate(fields):
+        value = _up_to(field.after) if field.after else ".*+"
+        written.append(f"({value})" if at in kept else value)
+        end = re.escape(field.after)
+        written.append(f"(?:{end})++" if field.padded and end else end)
+    match = re.compile("".join(written), re.DOTALL).match
+    first, odd = fields[0].before, fields[0].after or None
+
+    def find(text: str) -> Sequence[str] | None:
+        found = match(text)
+        return None if found is None else found.groups()
+
+    def find_at_start(text: str) -> Sequence[str] | None:
+        if odd is None or not text.startswith(odd):
+            return find(text)
+        values = _find_oddly(text, fields)
+        return None if values is None else [values[at] for at in kept]
+
+    return find if first else find_at_start
 
 
-def find_values(text: str, fields: list[Field], cuts: list[Cut] | None) -> list[str] | None:
-    """The text of each field, or None where a delimiter is missing."""
-    first = fields[0].before
-    if cuts is None or not text.startswith(first):
-        return None
-    place = len(first)
+def _up_to(delimiter: str) -> str:
+    """The expression for everything before the first `delimiter`."""
+    start, rest = re.escape(delimiter[0]), re.escape(delimiter[1:])
+    other = f"[^{start}]*+"
+    return f"{other}(?:{start}(?!{rest}){other})*+" if rest else other
+
+
+def _find_oddly(text: str, fields: list[Field]) -> list[str] | None:
+    """A delimiter that begins the text: Logstash takes the field before it to be empty, and stays where it is."""
+    place = 0
     values: list[str] = []
-    keep = values.append
-    find = text.find
-    for delimiter, length, padded in cuts:
-        found = find(delimiter, place)
+    for field in fields:
+        if not field.after:
+            values.append(text[place:])
+            break
+        found = text.find(field.after, place)
         if found < 0:
             return None
-        keep(text[place:found])
+        values.append(text[place:found])
         if found == 0:
-            continue  # Logstash stays where it is
-        place = found + length
-        if padded:
-            while text.startswith(delimiter, place):
-                place += length
-    if len(cuts) < len(fields):
-        keep(text[place:])
+            continue
+        place = found + len(field.after)
+        if field.padded:
+            while text.startswith(field.after, place):
+                place += len(field.after)
     return values

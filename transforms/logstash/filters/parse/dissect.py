@@ -2,7 +2,7 @@
 
 import decimal
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
@@ -10,8 +10,8 @@ from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._dissect_template import (
     BadTemplate,
     Field,
-    cuts_of,
-    find_values,
+    Find,
+    finder_of,
     parse_template,
 )
 from penstock.transforms.logstash.language._errors import FieldError
@@ -23,7 +23,7 @@ __all__ = ["Dissect"]
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 """A number; an exponent of more than four digits would fill the memory."""
 
-Store = Callable[[LogEvent, list[str]], None]
+Store = Callable[[LogEvent, Sequence[str]], None]
 
 
 class Dissect(Filter):
@@ -52,19 +52,19 @@ class Dissect(Filter):
             except BadTemplate as error:
                 raise self.refuse(str(error), "mapping") from None
             if fields:
-                steps.append((self.reference(name), fields, cuts_of(fields), _store(fields)))
+                steps.append((self.reference(name), *_step(fields)))
         conversions = [self._conversion(field, kind) for field, kind in self["convert_datatype"].items()]
         tags = [str(tag) for tag in self["tag_on_failure"]]
         matched = self.matched
 
         def work(event: LogEvent) -> bool:
-            for source, fields, cuts, store in steps:
+            for source, find, store in steps:
                 text = source.get(event)
                 if text is MISSING:
                     continue
                 if type(text) is not str:
                     text = ruby_text(text)
-                values = find_values(text, fields, cuts) if text else None
+                values = find(text) if text else None
                 try:
                     if values is not None:
                         store(event, values)
@@ -99,9 +99,7 @@ class Dissect(Filter):
             elif whole:
                 field.set(event, int(decimal.Decimal(text)) if len(text) < 4000 else 0)
             else:
-                field.set(
-                    event, int(text) if text.lstrip("+-").isdigit() and len(text) < 4000 else float(text)
-                )
+                _set_decimal(event, field, text, wrong)
 
         return convert
 
@@ -115,7 +113,33 @@ def _set_decimal(event: LogEvent, field: Reference, text: str, wrong: str) -> No
         field.set(event, value)
 
 
-def _store(fields: list[Field]) -> Store:
+def _step(fields: list[Field]) -> tuple[Find, Store]:
+    """What finds the values, and what stores them."""
+    plain = [at for at, field in enumerate(fields) if field.kind == "plain"]
+    if any(field.kind in ("append", "indirect") for field in fields):
+        return finder_of(fields, list(range(len(fields)))), _store_of(fields)
+    references = [reference_or_bad(fields[at].name) for at in plain]
+    if all(type(reference) is Reference for reference in references):
+        return finder_of(fields, plain), _store_plain([reference.text for reference in references])
+
+    def store(event: LogEvent, values: Sequence[str]) -> None:
+        for reference, value in zip(references, values, strict=True):
+            reference.set(event, value)
+
+    return finder_of(fields, plain), store
+
+
+def _store_plain(names: list[str]) -> Store:
+    """Stores values in fields at the top, the usual case."""
+
+    def store(event: LogEvent, values: Sequence[str]) -> None:
+        event.changed = True
+        event.document.update(zip(names, values, strict=True))
+
+    return store
+
+
+def _store_of(fields: list[Field]) -> Store:
     """Stores the values: plain fields, then those that append by their order, then those whose name a field holds."""
     plain = [(at, reference_or_bad(field.name)) for at, field in enumerate(fields) if field.kind == "plain"]
     appends = [
@@ -126,10 +150,8 @@ def _store(fields: list[Field]) -> Store:
     ]
     indirect = [(at, field.name) for at, field in enumerate(fields) if field.kind == "indirect"]
     names = {field.name: at for at, field in enumerate(fields) if field.kind in ("plain", "skip", "append")}
-    if not appends and not indirect and all(type(field) is Reference for _, field in plain):
-        return _store_plain([(at, field.text) for at, field in plain])
 
-    def store(event: LogEvent, values: list[str]) -> None:
+    def store(event: LogEvent, values: Sequence[str]) -> None:
         for at, field in plain:
             field.set(event, values[at])
         for at, field, delimiter in appends:
@@ -142,18 +164,6 @@ def _store(fields: list[Field]) -> Store:
     return store
 
 
-def _store_plain(places: list[tuple[int, str]]) -> Store:
-    """Stores values in fields at the top, the usual case."""
-
-    def store(event: LogEvent, values: list[str]) -> None:
-        event.changed = True
-        document = event.document
-        for at, name in places:
-            document[name] = values[at]
-
-    return store
-
-
 def _append(event: LogEvent, field: Reference, delimiter: str, value: str) -> None:
     held = field.get(event)
     if held is not MISSING and held is not None:
@@ -161,7 +171,7 @@ def _append(event: LogEvent, field: Reference, delimiter: str, value: str) -> No
     field.set(event, value)
 
 
-def _name(event: LogEvent, holder: str, names: dict[str, int], values: list[str]) -> str:
+def _name(event: LogEvent, holder: str, names: dict[str, int], values: Sequence[str]) -> str:
     held = reference_of(holder).get(event)
     if held is not MISSING and held is not None:
         return ruby_text(held)
