@@ -8,16 +8,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("transforms", "io", "pipelines")  # each may import itself and those before it
 IMPURE = {
-    "socket",
-    "ssl",
-    "selectors",
-    "apache_beam",
-    "boto3",
-    "botocore",
-    "urllib3",
-    "http",
-    "elasticsearch",
+    *("socket", "ssl", "selectors", "http", "urllib3"),
+    *("apache_beam", "boto3", "botocore", "elasticsearch"),
+    *("logging", "pathlib", "os", "shutil", "tempfile", "subprocess"),
 }
+MOST_IN_A_ROOM = 12
+NO_SENTENCE = ("What", "How", "Whether", "Where", "Which", "Who", "From", "Everything")
+STRANGERS = (  # the first room never reaches the second, not through others either
+    *(("io/kinesis/read", "io/kinesis/write"), ("io/kinesis/write", "io/kinesis/read")),
+    *(
+        (f"io/kinesis/{below}", f"io/kinesis/{above}")
+        for below in ("wire", "kpl", "lease")
+        for above in ("read", "write")
+    ),
+    ("io/s3", "io/kinesis"),
+    ("io/beats/wire", "io/beats/server"),
+    *((f"io/{peer}", "io/dead_letters") for peer in ("beats", "kinesis", "elasticsearch", "s3", "archive")),
+)
 
 
 def _modules(*folders):
@@ -50,20 +57,77 @@ def test_imports_go_one_way(path):
             assert PACKAGES.index(parts[1]) <= own, f"{_name(path)} must not import {name}"
 
 
-@pytest.mark.parametrize(("room", "other"), [("read", "write"), ("write", "read")])
-def test_the_kinesis_read_and_write_do_not_know_each_other(room, other):
-    for path in _modules(f"io/kinesis/{room}"):
-        for name in _imports(path):
-            assert not name.startswith(f"penstock.io.kinesis.{other}."), f"{_name(path)} imports {name}"
-
-
-@pytest.mark.parametrize("path", [p for p in _modules(*PACKAGES) if "/_" in str(p)], ids=_name)
+@pytest.mark.parametrize("path", [p for p in _modules(*PACKAGES) if p.name.startswith("_")], ids=_name)
 def test_protocol_cores_are_pure(path):
-    """`_name.py` knows bytes and rules. What talks to a peer is named without the underscore."""
+    """`_name.py` knows bytes and rules: no socket, file, log or Beam. What has those is named without the underscore."""
     if path.name in ("__init__.py", "__main__.py"):
         return
     for name in _imports(path):
         assert name.split(".")[0] not in IMPURE, f"{_name(path)} imports {name}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        opens = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open"
+        assert not opens, f"{_name(path)}:{node.lineno} opens a file"
+
+
+def _rooms():
+    """The folders that hold code; data (patterns, a page) lies in folders of its own."""
+    return sorted({path.parent for top in PACKAGES for path in (ROOT / top).rglob("*.py")})
+
+
+@pytest.mark.parametrize("folder", _rooms(), ids=_name)
+def test_a_room_holds_a_dozen_files_at_most(folder):
+    files = [p.name for p in folder.iterdir() if p.suffix in (".py", ".c", ".h") and p.name != "__init__.py"]
+    assert len(files) <= MOST_IN_A_ROOM, sorted(files)
+    assert (folder / "__init__.py").exists(), f"{_name(folder)} says nowhere which of its files holds what"
+
+
+def _graph():
+    """Which of our files imports which, by path. A package's `__init__` counts only for whoever asks it for a name."""
+    files = {}
+    for path in _modules(*PACKAGES):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        files[".".join(("penstock", *parts)).removesuffix(".__init__")] = path
+    graph = {}
+    for path in files.values():
+        known = set()
+        for name in _imports(path):
+            while name and name not in files:
+                name = name.rpartition(".")[0]
+            if name and files[name] != path:
+                known.add(files[name])
+        graph[path] = known
+    return graph
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph, done = _graph(), set()
+
+    def walk(path, way):
+        if path in way:
+            circle = [_name(each) for each in (*way[way.index(path) :], path)]
+            pytest.fail(" -> ".join(circle))
+        if path not in done:
+            for each in sorted(graph[path]):
+                walk(each, (*way, path))
+            done.add(path)
+
+    for path in graph:
+        walk(path, ())
+
+
+@pytest.mark.parametrize(("room", "stranger"), STRANGERS)
+def test_rooms_that_do_not_know_each_other(room, stranger):
+    graph = _graph()
+    ways = {path: _name(path) for path in graph if (ROOT / room) in path.parents}
+    todo = list(ways)
+    while todo:
+        path = todo.pop()
+        for known in graph[path] - ways.keys():
+            if known.name == "__init__.py":
+                continue  # a room's list of names; whoever uses one is looked at by itself
+            ways[known] = f"{ways[path]} -> {_name(known)}"
+            assert (ROOT / stranger) not in known.parents, ways[known]
+            todo.append(known)
 
 
 @pytest.mark.parametrize("path", _modules(*PACKAGES, "local", "tests", "benchmarks"), ids=_name)
@@ -75,7 +139,10 @@ def test_no_module_is_too_long(path):
 @pytest.mark.parametrize("path", _modules(*PACKAGES), ids=_name)
 def test_modules_say_what_they_are_and_what_they_offer(path):
     tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree) or not tree.body, f"{_name(path)} has no docstring"
+    told = ast.get_docstring(tree) or ""
+    assert told or not tree.body, f"{_name(path)} has no docstring"
+    if path.name != "__init__.py":
+        assert told.split(" ")[0] not in NO_SENTENCE, f"{_name(path)}: the first line says `X does Y`"
     if path.name.startswith("_"):
         return
     names = {

@@ -1,7 +1,7 @@
 """The lease room decides who reads which shard, and keeps how far each shard is done.
 
-- `table`: the rows in DynamoDB, in KCL's format.    - `coordinator`: takes, renews and gives up leases.
+- `coordinator`: takes and gives up leases.    - `renewals`: keeps them.    - `rules`: what both follow. Pure.
+- `table`: the rows in DynamoDB.    - `own_rows`: those of this stream.    - `stream_view`: the stream's shards.
 - `held_shard`: one shard whose lease is ours.    - `checkpoints`: how far it is done.
-- `_plan`: which leases to take.    - `_graph`: the stream's family tree.
 - `worker_names`: who is who in the table.
 """

@@ -23,13 +23,13 @@ from typing import Generic, TypeVar
 
 from penstock.io.backoff import delays
 from penstock.io.errors import PenstockError
-from penstock.io.kinesis.lease._graph import is_readable, missing_leases
-from penstock.io.kinesis.lease._ownership import Trouble
-from penstock.io.kinesis.lease._plan import LeaseWatch, choose
-from penstock.io.kinesis.lease._unread import find_unread
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.own_rows import OwnRows
 from penstock.io.kinesis.lease.renewals import FOR_GOOD, Renewals
+from penstock.io.kinesis.lease.rules._graph import is_readable, missing_leases
+from penstock.io.kinesis.lease.rules._ownership import Trouble
+from penstock.io.kinesis.lease.rules._plan import LeaseWatch, choose
+from penstock.io.kinesis.lease.rules._unread import find_unread
 from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseStore
 from penstock.io.kinesis.lease.worker_names import is_gone

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from penstock.io.errors import StateError
-from penstock.io.kinesis.lease._ownership import Kind, Trouble, sort_rows
+from penstock.io.kinesis.lease.rules._ownership import Kind, Trouble, sort_rows
 from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease, LeaseStore
 from penstock.io.kinesis.positions import TRIM_HORIZON, Position

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from penstock.io.errors import PenstockError, StateError
-from penstock.io.kinesis.lease._ownership import passed_retention
+from penstock.io.kinesis.lease.rules._ownership import passed_retention
 from penstock.io.kinesis.positions import StreamIdentity, stream_name_of
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.kinesis.stream_facts import StreamFacts

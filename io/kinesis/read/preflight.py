@@ -12,8 +12,8 @@ from penstock.io.aws.account_preflight import (
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.aws.table_preflight import table_trials
 from penstock.io.errors import NotFound, StateError
-from penstock.io.kinesis.lease._ownership import may_reset, sort_rows
 from penstock.io.kinesis.lease.own_rows import all_in_one
+from penstock.io.kinesis.lease.rules._ownership import may_reset, sort_rows
 from penstock.io.kinesis.lease.table import LeaseTable, Rows
 from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.read.policy import read_statements

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from penstock.io.kinesis.lease._plan import LeaseWatch, choose
+from penstock.io.kinesis.lease.rules._plan import LeaseWatch, choose
 from penstock.io.kinesis.lease.table import Lease
 from penstock.io.kinesis.positions import TRIM_HORIZON
 

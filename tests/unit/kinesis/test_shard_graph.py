@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from penstock.io.kinesis.lease._graph import is_readable, missing_leases, parents_first
+from penstock.io.kinesis.lease.rules._graph import is_readable, missing_leases, parents_first
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, Position
 
 

@@ -6,9 +6,9 @@ parents is not named while those are read: its turn comes.
 
 from collections.abc import Callable, Mapping
 
-from penstock.io.kinesis.lease._graph import ShardNode
-from penstock.io.kinesis.lease._ownership import Trouble
-from penstock.io.kinesis.lease._rows import Lease
+from penstock.io.kinesis.lease.rules._graph import ShardNode
+from penstock.io.kinesis.lease.rules._ownership import Trouble
+from penstock.io.kinesis.lease.rules._rows import Lease
 from penstock.io.kinesis.positions import SHARD_END
 
 __all__ = ["find_unread"]

@@ -19,7 +19,7 @@ import dataclasses
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from penstock.io.kinesis.lease._rows import Lease
+from penstock.io.kinesis.lease.rules._rows import Lease
 
 __all__ = ["LeaseWatch", "choose"]
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from penstock.io.kinesis.lease._rows import BrokenRow, Lease, Rows
+from penstock.io.kinesis.lease.rules._rows import BrokenRow, Lease, Rows
 from penstock.io.kinesis.positions import SHARD_END, StreamIdentity, stream_name_of
 from penstock.io.kinesis.shard_map import Shard
 
