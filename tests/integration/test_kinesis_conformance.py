@@ -188,7 +188,7 @@ def test_what_is_refused(stream: Any, request: pytest.FixtureRequest) -> None:
         # kinesis-local bounds a request neither in bytes nor in records.
         assert _code(lambda: _put(stream, *([(b"x", "a", None)] * 501))) == "ValidationException"
         assert (
-            _code(lambda: _put(stream, *([(b"x" * 1_000_000, "a", None)] * 6))) == "InvalidArgumentException"
+            _code(lambda: _put(stream, *([(b"x" * 1_000_000, "a", None)] * 11))) == "InvalidArgumentException"
         )
     missing = {"StreamName": "nowhere", "Records": [{"Data": b"x", "PartitionKey": "a"}]}
     assert _code(lambda: stream.put_records(**missing)) == "ResourceNotFoundException"

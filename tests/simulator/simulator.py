@@ -102,6 +102,8 @@ class KinesisSimulator:
             "DeleteStream": self._delete_stream,
             "SplitShard": self._split_shard,
             "MergeShards": self._merge_shards,
+            "UpdateMaxRecordSize": self._update_max_record_size,
+            "UpdateStreamRecordDistributionStrategy": self._update_strategy,
         }
         self._server = HttpServer(port, self._reply)
 
@@ -400,7 +402,26 @@ class KinesisSimulator:
 
     def _create_stream(self, body: bytes) -> dict[str, Any]:
         request = orjson.loads(body)
-        self.create_stream(request["StreamName"], int(request.get("ShardCount") or 4))
+        stream = self.create_stream(request["StreamName"], int(request.get("ShardCount") or 4))
+        stream.mode = request.get("StreamModeDetails", {}).get("StreamMode", stream.mode)
+        stream.strategy = request.get("RecordDistributionStrategy")
+        stream.max_record_kib = int(request.get("MaxRecordSizeInKiB") or stream.max_record_kib)
+        stream.warm_mibps = request.get("WarmThroughputMiBps")
+        return {}
+
+    def _update_max_record_size(self, body: bytes) -> dict[str, Any]:
+        request = orjson.loads(body)
+        with self._lock:
+            self._named(request).max_record_kib = int(request["MaxRecordSizeInKiB"])
+        return {}
+
+    def _update_strategy(self, body: bytes) -> dict[str, Any]:
+        request = orjson.loads(body)
+        with self._lock:
+            stream = self._named(request)
+            if stream.mode != "ON_DEMAND":
+                raise Refused("InvalidArgumentException", "Only on-demand streams have a strategy.")
+            stream.strategy = request["RecordDistributionStrategy"]
         return {}
 
     def _delete_stream(self, body: bytes) -> dict[str, Any]:
