@@ -52,6 +52,12 @@ class Shard(NamedTuple):
         """Whether it takes no more records."""
         return self.ending_sequence_number is not None
 
+    def holds(self, sequence_number: int) -> bool:
+        """Whether a record of that number can be in it."""
+        if sequence_number < int(self.starting_sequence_number):
+            return False
+        return self.ending_sequence_number is None or sequence_number <= int(self.ending_sequence_number)
+
 
 def list_shards(session: AwsSession, stream: str) -> list[Shard]:
     """All shards of a stream (name or ARN) that still hold records, closed ones too.

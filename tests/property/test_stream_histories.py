@@ -153,6 +153,7 @@ class Histories(Calm):
                 break
         assert self.finished(), "records or shards were left behind"
         assert set(self.acknowledged.values()) <= {1}, "read twice"
+        self.tick_for(8)  # the table is looked at every five seconds
         named = "\n".join(worker.unread())
         for shard_id in self.broken:
             assert f"row {shard_id} of lease table app can't be read" in named

@@ -44,6 +44,8 @@ __all__ = ["Coordinator"]
 _LOGGER = logging.getLogger(__name__)
 
 _WARN_EVERY_S = 60.0
+_UNREAD_S = 30.0
+"""A shard that nobody reads for so long is said in the log; at a start or a rebalance it is a matter of seconds."""
 _PAUSES_S = (1.0, 15.0)
 """The first bound and the last of the pauses between tries of a round that failed."""
 
@@ -84,6 +86,7 @@ class Coordinator(Generic[_Held]):
         settings = options.settings
         self.worker = worker
         self.unread: dict[str, str] = {}
+        self._unread_since: dict[str, float] = {}
         self.held: dict[str, _Held] = {}
         self._store = store
         self._view = view
@@ -288,6 +291,15 @@ class Coordinator(Generic[_Held]):
             return is_readable(shard_id, shards, positions, initial, parents)
 
         self.unread = find_unread(shards, leases, self._rows.troubles, is_served, can_be_read)
+        now = self._clock()
+        self._unread_since = {shard_id: self._unread_since.get(shard_id, now) for shard_id in self.unread}
+        lasting = [
+            self.unread[shard_id]
+            for shard_id, since in self._unread_since.items()
+            if now - since >= _UNREAD_S and shard_id not in self._rows.troubles  # those are said already
+        ]
+        if lasting and self._said.due("unread"):
+            _LOGGER.warning("stream %s: %s", self._options.stream_name, in_short(lasting))
 
     def _is_work(self, lease: Lease, positions: Mapping[str, Position]) -> bool:
         return lease.position != SHARD_END and is_readable(

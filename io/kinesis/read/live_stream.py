@@ -291,9 +291,25 @@ class KinesisLive(LiveSource):
 
     def _open_shard(self, lease: Lease, shard: Shard | None) -> LiveShard:
         """Starts from the larger of the runner's mark and the lease."""
+        mark = self._marks.get(lease.shard_id)
+        if mark is not None and not self._mark_fits(mark, lease.shard_id, shard):
+            _LOGGER.warning(
+                "shard %s of stream %s: the runner's position %s can't be of this stream. Reading on from the lease at %s.",
+                lease.shard_id, self.options.stream_name, mark.text(), lease.position.text(),
+            )  # fmt: skip
+            with self._changed:
+                del self._marks[lease.shard_id]
         with self._changed:
             start = max(lease.position, self._marks.get(lease.shard_id, lease.position))
         return LiveShard(self._context, lease, shard, start)
+
+    def _mark_fits(self, mark: Position, shard_id: str, shard: Shard | None) -> bool:
+        """Whether a runner's mark can be of this stream: a savepoint may be older than a stream that was made anew."""
+        if shard is None:
+            return True
+        if mark == SHARD_END:
+            return shard.closed or self._view.proves_end(shard_id)
+        return not mark.is_record or shard.holds(mark.sequence_number)
 
     def _shard_closed(self, shard: LiveShard) -> None:
         """What was fetched under a lost lease is forgotten; else the shard's mark stays known."""

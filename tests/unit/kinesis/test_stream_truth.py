@@ -257,6 +257,29 @@ def test_a_job_that_has_never_read_is_not_ready_and_its_lag_grows(model, clock):
     assert live.unread() == []
 
 
+@pytest.mark.parametrize("mark", [SHARD_END, Position(3)])
+def test_a_runners_mark_of_an_earlier_stream_loses_nothing(model, clock, caplog, mark):
+    live = SteppedLive(model, Table(), OPTIONS, clock, {"shards": {FIRST: mark.text()}})
+    assert sorted(payloads(read(live))) == [b"%d" % n for n in range(8)]
+    assert (
+        f"shard {FIRST} of stream stream: the runner's position {mark.text()} can't be of this stream"
+        in caplog.text
+    )
+    assert live.position()["shards"].keys() == {FIRST, SECOND}
+
+
+def test_a_shard_that_nobody_reads_is_said_in_the_log(model, clock, caplog):
+    store = Table(Lease(FIRST, TRIM_HORIZON, "host:1:2:3:4"))
+    live = SteppedLive(model, store, OPTIONS, clock)
+    live.coordinator._take = lambda lease: None
+    for _ in range(20):
+        clock.now += 2
+        live.tick()
+    assert f"shard {FIRST} is read by nobody: its lease is owned by host:1:2:3:4" in caplog.text
+    assert caplog.text.count("is read by nobody") == 2, "both shards, once per minute"
+    assert not live.connected
+
+
 # -- the check and the start ---------------------------------------------------------------------------
 
 

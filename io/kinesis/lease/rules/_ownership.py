@@ -127,11 +127,8 @@ def _misfit(lease: Lease, shards: Mapping[str, Shard]) -> str | None:
         theirs = (lease.starting_hash_key, lease.ending_hash_key)
         if theirs != (str(shard.start), str(shard.end)):
             return "the shard has other hash keys"
-    if lease.position.is_record:
-        number = lease.position.sequence_number
-        last = shard.ending_sequence_number
-        if number < int(shard.starting_sequence_number) or (last is not None and number > int(last)):
-            return f"checkpoint {lease.position.text()} is not among the shard's sequence numbers"
+    if lease.position.is_record and not shard.holds(lease.position.sequence_number):
+        return f"checkpoint {lease.position.text()} is not among the shard's sequence numbers"
     return None
 
 
