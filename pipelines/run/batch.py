@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +32,7 @@ from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
 from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
+from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
@@ -118,6 +120,7 @@ def run_batch(
         workers = None
         try:
             options, place = _options_and_place(name, job, beam_arguments)
+            submission = Submission(name, options) if place.elsewhere and not job.dry_run else None
             runner = choose_runner(options)
             say_kernels()
             if job.workers > 1 and not job.dry_run:
@@ -129,6 +132,8 @@ def run_batch(
             pipeline = beam.Pipeline(runner=runner, options=options)
             claims = claims_file(Path(folder)) if is_in_memory(place.runner) else None
             batch.build(pipeline, folder, claims)
+            if submission is not None:
+                return _submit(name, job, work, pipeline, submission)
             watch.start()
             kind = "log" if job.log_format == "json" and job.progress == "auto" else job.progress
             display = Display(Path(folder), work, kind)
@@ -154,7 +159,17 @@ def run_batch(
             return code
         finally:
             watch.end()
-    return _finish(name, job, work, found, counters, display.seconds, stopped=stopped)
+    return _report_outcome(name, job, work, found, counters, display.seconds, stopped=stopped)
+
+
+def _submit(name: str, job: BatchJobOptions, work: Workload, pipeline: Any, submission: Submission) -> int:
+    """Runs the job in a cluster; its own page shows how far it is."""
+    began = time.monotonic()
+    result, stopped = submission.run_batch(pipeline)
+    if not submission.waits:
+        return 0
+    seconds = time.monotonic() - began
+    return _report_outcome(name, job, work, Counts(), _counters(result), seconds, stopped=stopped)
 
 
 def run_worker(
@@ -200,7 +215,7 @@ def _options_and_place(
 def _run(pipeline: Any) -> dict[str, int]:
     """Runs a pipeline to its end; returns its counters."""
     result = pipeline.run()
-    result.wait_until_finish()
+    result.wait_until_report_outcome()
     return _counters(result)
 
 
@@ -216,7 +231,7 @@ def _counters(result: Any) -> dict[str, int]:
     return sums
 
 
-def _finish(
+def _report_outcome(
     name: str,
     job: BatchJobOptions,
     work: Workload,

@@ -24,7 +24,7 @@ from penstock.io.options import option
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
-from penstock.pipelines.run.remote.following import follow, stay
+from penstock.pipelines.run.remote.following import Submission, stay
 from penstock.pipelines.run.runners import settle
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
 
@@ -98,8 +98,10 @@ def run_streaming(
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
         place = settle(options, name, streaming=True)
+        submission = None
         if place.elsewhere:
             refuse_elsewhere(job, place.runner)
+            submission = Submission(name, options)
         runner = choose_runner(options)
         for call in before:
             call()
@@ -107,9 +109,8 @@ def run_streaming(
         build(pipeline)
         _LOGGER.info("%s: running on %s", name, place.describe())
         say_kernels()
-        if place.elsewhere:
-            wait = not options.view_as(StandardOptions).no_wait_until_finish
-            return follow(name, pipeline.run(), wait=wait)
+        if submission is not None:
+            return submission.run_streaming(pipeline)
         watch.start()
         calm_garbage_collector()
         with shown(name, job, pipeline, place.runner):

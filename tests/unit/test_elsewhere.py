@@ -6,10 +6,11 @@ import threading
 import time
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
-from penstock.pipelines.run.remote.following import follow, stay
+from penstock.pipelines.run.remote.following import Submission, stay
 
 
 class Result:
@@ -25,6 +26,23 @@ class Result:
             time.sleep(30)
         if self._error is not None:
             raise self._error
+
+
+class Handed:
+    """A pipeline whose run gives a result."""
+
+    def __init__(self, result):
+        self._result = result
+
+    def run(self):
+        return self._result
+
+
+PORTABLE = PipelineOptions(["--runner=PortableRunner", "--job_endpoint=127.0.0.1:1"])
+
+
+def follow(name, result):
+    return Submission(name, PORTABLE).run_streaming(Handed(result))
 
 
 @pytest.fixture(autouse=True)

@@ -194,6 +194,18 @@ class Stop(BaseException):
     """Ends a job where it would run its pipeline."""
 
 
+class NoCluster:
+    """In place of a `Submission`: it asks no cluster."""
+
+    def __init__(self, name, options):
+        pass
+
+    def run_streaming(self, pipeline):
+        pipeline.run()
+
+    run_batch = run_streaming
+
+
 def graph_of(name, runner, tmp_path):
     """The pipeline that a job hands its runner, without the environment that its code runs in."""
     declared, options = find_job(name), JOBS[name]
@@ -210,14 +222,15 @@ def graph_of(name, runner, tmp_path):
     with contextlib.ExitStack() as stack:
         patch = mock.patch.object
         stack.enter_context(patch(beam.Pipeline, "run", run))
-        # The status page's meters wrap the steps of a job that runs in this process: no part of the graph.
-        stack.enter_context(patch(job, "shown", lambda *_: contextlib.nullcontext()))
         stack.enter_context(
             patch(
                 batch_job.tempfile, "TemporaryDirectory", lambda prefix: contextlib.nullcontext(str(tmp_path))
             )
         )
+        # The status page's meters wrap the steps of a job that runs in this process: no part of the graph.
         for place in (job, batch_job):
+            stack.enter_context(patch(place, "Submission", NoCluster))
+            stack.enter_context(patch(place, "shown", lambda *_, **named: contextlib.nullcontext()))
             stack.enter_context(patch(place, "report", lambda name, error, **named: 1))
         stack.enter_context(patch(Job, "require_quick", lambda self, line: None))
         if isinstance(declared, StreamingJob):

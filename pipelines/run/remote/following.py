@@ -1,65 +1,356 @@
-"""`remote` waits for a job whose runner is another process than this one: Flink's, or Prism.
+"""`following` hands a job over to a runner that is another process, waits until it runs there, and says how it goes.
 
-Where its workers are other processes too, it is waited for, and goes on when the waiting ends (`follow`). Where they are
-in this process, it stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.
+Problem. What Beam calls submitted may still be translated by a job server that is our child, and dies with us. A job whose
+workers can't start, or for which there is no slot, is called running, and says nothing where it was submitted.
+
+Plan. A Flink whose address is known is asked itself (`flink`): before, whether it is there and fits; then, until it shows
+the job and all of its tasks running; then, now and then, whether it has started the job again, and why. A job whose
+workers are in this process stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.
 """
 
+import contextlib
 import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    JobServerOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+)
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.errors import OptionError, PeerError, Unreachable
+from penstock.pipelines.run.early_stop import STOP_SIGNALS, StoppedEarly, disarm
+from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, FlinkJob, address_of
 
-__all__ = ["follow", "stay"]
+__all__ = ["Submission", "stay"]
 
 _LOGGER = logging.getLogger("penstock")
 
 _CANCELLED = "JobCancellationException"
 _LAST_BUNDLE_S = 3.0
+_TRANSLATED_S = 300.0
+"""So long the job server may take until the cluster knows the job; 15 s is usual, more on a busy machine."""
+_RUNS_S = 60.0
+"""So long all tasks of the job may take until they run, once the cluster knows it."""
+_LOOK_S = 0.5
+_FOLLOW_S = 2.0
+_ENDED_STATES = (PipelineState.DONE, PipelineState.FAILED, PipelineState.CANCELLED)
 
 
-def follow(name: str, result: Any, *, wait: bool = True) -> int:
-    """Waits for a job in a cluster, and returns the exit code: 0 also when it was stopped there.
-
-    SIGINT and SIGTERM end the waiting, not the job.
+class Submission:
+    """A job on its way to a runner in other processes.
 
     Args:
-        name: the job's name, for messages.
-        result: what the runner gave.
-        wait: False returns at once.
+        name: the job's, for messages.
+        options: complete for their runner; read now, since Beam changes them.
 
     Raises:
-        RuntimeError: the job failed there, with the runner's words.
+        OptionError: they can't be handed over as asked, or don't fit the cluster.
+        Unreachable: the cluster doesn't answer.
     """
-    job = getattr(result, "_job_id", "") or name
-    _LOGGER.info("%s: submitted as %s", name, job)
-    if not wait:
+
+    def __init__(self, name: str, options: PipelineOptions) -> None:
+        flink = options.view_as(FlinkRunnerOptions)
+        runner = (options.view_as(StandardOptions).runner or "").lower()
+        url = address_of(flink.flink_master) if "flink" in runner else ""
+        self._name = name
+        self._job_name = str(options.view_as(GoogleCloudOptions).job_name or name)
+        self._cluster = FlinkCluster(url) if url else None
+        self._wait = not options.view_as(StandardOptions).no_wait_until_finish
+        self._staged = _staged_here(options) if self._cluster is not None else ""
+        if self._staged and not self._wait:
+            message = (
+                f"--no_wait_until_finish with {self._staged}: what is staged lies in a folder of this process and is gone "
+                "with it, so a worker that starts later could not fetch it. Give --artifacts_dir (a folder that the cluster "
+                "sees too) or --flink_submit_uber_jar, or leave --no_wait_until_finish out."
+            )
+            raise OptionError(message)
+        self._known: set[str] = set()
+        if self._cluster is not None:
+            self._fit(self._cluster, flink)
+            self._known = {job.id for job in self._cluster.jobs()}
+
+    def _fit(self, cluster: FlinkCluster, flink: FlinkRunnerOptions) -> None:
+        found = cluster.overview()
+        version = ".".join(str(found.get("flink-version", "")).split(".")[:2])
+        if version and not flink.flink_job_server_jar and version != flink.flink_version:
+            message = (
+                f"--flink_version={flink.flink_version}: the cluster at {cluster.url} is Flink {found['flink-version']}. "
+                f"Give --flink_version={version}."
+            )
+            raise OptionError(message)
+        free, slots = int(found.get("slots-available", 0)), int(found.get("slots-total", 0))
+        if slots and free < flink.parallelism:
+            _LOGGER.warning(
+                "%s: --parallelism=%d needs as many slots, and Flink at %s has %d free of %d",
+                self._name, flink.parallelism, cluster.url, free, slots,
+            )  # fmt: skip
+
+    # -- an endless job --------------------------------------------------------------------------------
+
+    def run_streaming(self, pipeline: Any) -> int:
+        """Hands the pipeline over and waits until it runs, then (unless asked not to) until it ends; returns the exit code.
+
+        SIGINT and SIGTERM end the waiting, not the job.
+
+        Raises:
+            RuntimeError: the job failed there, with the runner's words.
+            PeerError: it doesn't run within a minute, with the reason.
+        """
+        with _interrupted_by_signals():
+            result, job = self._hand_over(pipeline)
+            if not self._wait:
+                return 0
+            try:
+                with self._told(job):
+                    result.wait_until_finish()
+            except KeyboardInterrupt:
+                return self._leave(job)
+            except RuntimeError as error:
+                # Flink's job server calls a job failed that was cancelled by Flink's own means.
+                if result.state != PipelineState.CANCELLED and _CANCELLED not in str(error):
+                    raise
+                _LOGGER.info("%s: was cancelled in the cluster", self._name)
+                return 0
+        _LOGGER.info("%s: ended in the cluster: %s", self._name, result.state)
         return 0
+
+    def _leave(self, job: str) -> int:
+        _LOGGER.info(
+            "%s: goes on in the cluster as %s; stop it there, with a savepoint (docs/flink.md)",
+            self._name,
+            job,
+        )
+        if self._staged:
+            _LOGGER.warning(
+                "%s: what %s staged is gone with this process: a worker that starts later can't fetch it (--artifacts_dir)",
+                self._name, self._staged,
+            )  # fmt: skip
+        return 0
+
+    # -- a job that ends by itself ---------------------------------------------------------------------
+
+    def run_batch(self, pipeline: Any) -> tuple[Any, bool]:
+        """Hands the pipeline over and waits until it ends, or only until it runs.
+
+        SIGINT and SIGTERM cancel the job in the cluster.
+
+        Returns:
+            What the runner gave, and whether the job was stopped.
+
+        Raises:
+            RuntimeError: the job failed there.
+            PeerError: it doesn't run within a minute, with the reason.
+        """
+        with _interrupted_by_signals():
+            result, job = self._hand_over(pipeline)
+            if not self._wait:
+                return result, False
+            try:
+                with self._told(job):
+                    result.wait_until_finish()
+            except KeyboardInterrupt:
+                _LOGGER.info("stopping: %s is cancelled in the cluster", self._name)
+                self._cancel(result, job)
+                return result, True
+            except RuntimeError as error:
+                if result.state != PipelineState.CANCELLED and _CANCELLED not in str(error):
+                    raise
+                _LOGGER.info("%s: was cancelled in the cluster", self._name)
+                return result, True
+        return result, False
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job is waited for."""
+        return self._wait
+
+    def _cancel(self, result: Any, job: str) -> None:
+        try:
+            if self._cluster is not None:
+                self._cluster.cancel(job)
+                deadline = time.monotonic() + _RUNS_S
+                while self._cluster.job(job).state not in ENDED and time.monotonic() < deadline:
+                    time.sleep(_LOOK_S)
+            else:
+                result.cancel()
+        except (PeerError, KeyboardInterrupt) as error:
+            _LOGGER.warning("%s: may go on in the cluster as %s; stop it there (%s)", self._name, job, error)
+
+    # -- arriving --------------------------------------------------------------------------------------
+
+    def _hand_over(self, pipeline: Any) -> tuple[Any, str]:
+        """Runs the pipeline and waits until the job runs; returns what the runner gave, and the cluster's id of the job."""
+        result = None
+        try:
+            result = pipeline.run()
+            if self._cluster is None:
+                job = self._arrive_at_job_server(result)
+                _LOGGER.info("%s: submitted as %s", self._name, job)
+            else:
+                job = self._arrive_at(self._cluster, result)
+                _LOGGER.info("%s: submitted; Flink at %s runs it as %s", self._name, self._cluster.url, job)
+        except PeerError:
+            self._give_up(result)
+            raise
+        except KeyboardInterrupt as error:
+            _LOGGER.info("%s: not handed over yet; it is cancelled", self._name)
+            self._give_up(result)
+            if getattr(error, "number", signal.SIGINT) == signal.SIGINT:
+                raise
+            raise StoppedEarly from None
+        return result, job
+
+    def _arrive_at(self, cluster: FlinkCluster, result: Any) -> str:
+        deadline = time.monotonic() + _TRANSLATED_S
+        seen = False
+        waiting_told = False
+        while True:
+            found = self._ours(cluster)
+            if found is not None and not seen:
+                seen, deadline = True, time.monotonic() + _RUNS_S
+            if found is not None and found.runs:
+                return found.id
+            if found is not None and found.state in ("FAILED", "CANCELED"):
+                message = f"{self._name} {found.state.lower()} in the cluster ({found.id}): {self._cause(cluster, found)}"
+                raise PeerError(message)
+            if found is None and result.state in (PipelineState.FAILED, PipelineState.CANCELLED):
+                result.wait_until_finish()  # raises the job server's words
+            if found is not None and found.waits_for_slots and not waiting_told:
+                waiting_told = time.monotonic() > deadline - _RUNS_S + 10
+                if waiting_told:
+                    _LOGGER.warning("%s: %s", self._name, self._without_slots(cluster, found))
+            if time.monotonic() >= deadline:
+                message = f"{self._name} does not run in the cluster: {self._why_not(cluster, found)} It was cancelled."
+                raise PeerError(message)
+            time.sleep(_LOOK_S)
+
+    def _why_not(self, cluster: FlinkCluster, found: FlinkJob | None) -> str:
+        if found is None:
+            return f"Flink at {cluster.url} does not know the job {_TRANSLATED_S:g} s after it was submitted."
+        cause = self._cause(cluster, found)
+        if not cause and found.waits_for_slots:
+            return self._without_slots(cluster, found)
+        return f"it is {found.state} after {_RUNS_S:g} s, {found.tasks}: {cause or 'Flink tells no reason'}."
+
+    def _without_slots(self, cluster: FlinkCluster, found: FlinkJob) -> str:
+        overview = cluster.overview()
+        waiting = found.tasks.get("SCHEDULED", 0) + found.tasks.get("CREATED", 0)
+        return (
+            f"{waiting} tasks wait for a slot; Flink at {cluster.url} has {overview.get('slots-available', 0)} free of "
+            f"{overview.get('slots-total', 0)}. Add task managers, or give a smaller --parallelism."
+        )
+
+    def _cause(self, cluster: FlinkCluster, found: FlinkJob) -> str:
+        causes = cluster.failures(found.id)
+        return causes[0][1] if causes else ""
+
+    def _ours(self, cluster: FlinkCluster) -> FlinkJob | None:
+        new = [job for job in cluster.jobs() if job.id not in self._known and self._job_name in job.name]
+        return new[0] if new else None
+
+    def _arrive_at_job_server(self, result: Any) -> str:
+        deadline = time.monotonic() + _TRANSLATED_S
+        while (state := result.state) not in (PipelineState.RUNNING, *_ENDED_STATES):
+            if time.monotonic() >= deadline:
+                message = (
+                    f"{self._name} does not run: the job server calls it {state} after {_TRANSLATED_S:g} s."
+                )
+                raise PeerError(message)
+            time.sleep(_LOOK_S)
+        if state == PipelineState.FAILED and not self._wait:
+            result.wait_until_finish()  # raises the job server's words
+        return str(getattr(result, "_job_id", "") or self._name)
+
+    def _give_up(self, result: Any) -> None:
+        with contextlib.suppress(Exception):  # what is there to say has been said
+            found = None if self._cluster is None else self._ours(self._cluster)
+            if found is not None and self._cluster is not None:
+                self._cluster.cancel(found.id)
+            elif result is not None:
+                result.cancel()
+
+    # -- following -------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _told(self, job: str) -> Iterator[None]:
+        """Within the block changes of the job's state are logged, and why Flink has started it again."""
+        if self._cluster is None:
+            yield
+            return
+        ended = threading.Event()
+        thread = threading.Thread(
+            target=self._tell, args=(self._cluster, job, ended.wait), name="penstock-follow", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(_FOLLOW_S)
+
+    def _tell(self, cluster: FlinkCluster, job: str, ended: Callable[[float], bool]) -> None:
+        state, told = "RUNNING", 0
+        while not ended(_FOLLOW_S):
+            try:
+                found = cluster.job(job)
+                for at, cause in reversed(cluster.failures(job)):
+                    if at > told:
+                        told = at
+                        _LOGGER.warning("%s: Flink starts it again, or gives it up: %s", self._name, cause)
+                now = "waits for slots" if found.state == "RUNNING" and found.waits_for_slots else found.state
+            except (Unreachable, PeerError) as error:
+                now = f"unknown: {error}"
+            if now != state:
+                state = now
+                _LOGGER.info("%s: %s", self._name, now)
+
+
+def _staged_here(options: PipelineOptions) -> str:
+    """The option whose files lie in this process's own temporary folder; empty where nothing does."""
+    flink, setup = options.view_as(FlinkRunnerOptions), options.view_as(SetupOptions)
+    if flink.flink_submit_uber_jar or options.view_as(JobServerOptions).artifacts_dir:
+        return ""
+    for name in ("setup_file", "extra_packages", "requirements_file"):
+        if getattr(setup, name, None):
+            return f"--{name.removesuffix('s')}"
+    return ""
+
+
+class _Left(KeyboardInterrupt):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise `KeyboardInterrupt`, as SIGINT does."""
 
     def leave(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+        raise _Left(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+    disarm()
+    numbers = (signal.SIGINT, *STOP_SIGNALS)
+    previous = {
+        number: signal.signal(number, leave)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
-        result.wait_until_finish()
-    except KeyboardInterrupt:
-        _LOGGER.info(
-            "%s: goes on in the cluster as %s; stop it there, with a savepoint (docs/flink.md)", name, job
-        )
-        return 0
-    except RuntimeError as error:
-        # Flink's job server calls a job failed that was cancelled by Flink's own means.
-        if result.state != PipelineState.CANCELLED and _CANCELLED not in str(error):
-            raise
-        _LOGGER.info("%s: was cancelled in the cluster", name)
-        return 0
-    _LOGGER.info("%s: ended in the cluster: %s", name, result.state)
-    return 0
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def stay(result: Any) -> None:

@@ -13,7 +13,6 @@ from jsonschema import Draft7Validator
 from packaging.specifiers import SpecifierSet
 
 from penstock.pipelines.jobs import find_job
-from penstock.pipelines.run.remote.following import follow
 from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 ROOT = Path(__file__).parents[3]
@@ -144,15 +143,3 @@ def test_the_job_takes_the_options_of_its_manifest(job, monkeypatch):
     settle(options, job, streaming=True)
     assert runs_elsewhere(line.beam)
     assert options.view_as(FlinkRunnerOptions).flink_submit_uber_jar
-
-
-class _Endless:
-    _job_id = "1"
-    state = "RUNNING"
-
-    def wait_until_finish(self):
-        pytest.fail("it waited")
-
-
-def test_a_job_that_is_only_handed_over_is_not_waited_for():
-    assert follow("toy", _Endless(), wait=False) == 0

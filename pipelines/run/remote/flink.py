@@ -1,0 +1,148 @@
+"""`flink` asks a Flink cluster by its REST API what it really runs, which Beam's job server only passes on in part.
+
+Source: https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
+"""
+
+import dataclasses
+import json
+import re
+import urllib.error
+import urllib.request
+from typing import Any
+
+from penstock.io.errors import PeerError, Unreachable
+
+__all__ = ["ENDED", "FlinkCluster", "FlinkJob", "address_of", "root_cause"]
+
+ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
+_TIMEOUT_S = 10.0
+_MAX_REPLY = 4 << 20
+_MAX_CAUSE = 400
+
+
+def address_of(master: str) -> str:
+    """The REST address that `--flink_master` names; empty where Beam starts a Flink of its own."""
+    master = master.strip().rstrip("/")
+    if master.startswith("[") and not master.startswith("[::"):
+        return ""
+    return master if re.match(r"https?://", master) else f"http://{master}"
+
+
+@dataclasses.dataclass(frozen=True)
+class FlinkJob:
+    """A job as the cluster shows it.
+
+    Attributes:
+        id: Flink's.
+        name: as it was submitted.
+        state: `CREATED`, `RUNNING`, `RESTARTING`, `FAILED`, ...
+        tasks: state of a task -> how many.
+    """
+
+    id: str
+    name: str
+    state: str
+    tasks: dict[str, int]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the job and all of its tasks run (or have ended well)."""
+        working = {each for each, count in self.tasks.items() if count}
+        return self.state == "FINISHED" or (
+            self.state == "RUNNING" and bool(working) and working <= {"RUNNING", "FINISHED"}
+        )
+
+    @property
+    def waits_for_slots(self) -> bool:
+        """Whether a task has no place to run."""
+        return bool(self.tasks.get("SCHEDULED") or self.tasks.get("CREATED"))
+
+
+class FlinkCluster:
+    """A job manager.
+
+    Args:
+        url: its REST address, `http://HOST:PORT`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def overview(self) -> dict[str, Any]:
+        """`slots-total`, `slots-available`, `taskmanagers`, `flink-version`, and further numbers."""
+        found: dict[str, Any] = self._call("/overview")
+        return found
+
+    def jobs(self) -> list[FlinkJob]:
+        """All jobs that the cluster knows, the newest first."""
+        found = sorted(self._call("/jobs/overview")["jobs"], key=lambda job: -int(job["start-time"]))
+        return [FlinkJob(job["jid"], job["name"], job["state"], _counted(job["tasks"])) for job in found]
+
+    def job(self, job_id: str) -> FlinkJob:
+        """One job."""
+        found = self._call(f"/jobs/{job_id}")
+        return FlinkJob(found["jid"], found["name"], found["state"], _counted(found["status-counts"]))
+
+    def failures(self, job_id: str) -> list[tuple[int, str]]:
+        """Why Flink has started the job again, or given it up: when (ms since 1970) and the cause; the newest first."""
+        found = self._call(f"/jobs/{job_id}/exceptions?maxExceptions=5")
+        entries = found.get("exceptionHistory", {}).get("entries", [])
+        return [(int(each["timestamp"]), root_cause(str(each["stacktrace"]))) for each in entries]
+
+    def cancel(self, job_id: str) -> None:
+        """Ends a job at once."""
+        self._call(f"/jobs/{job_id}", method="PATCH")
+
+    def stop(self, job_id: str, folder: str | None = None) -> str:
+        """Begins to stop a job with a savepoint; returns the request's id, for `savepoint`."""
+        body = {"drain": False, **({"targetDirectory": folder} if folder else {})}
+        return str(self._call(f"/jobs/{job_id}/stop", body)["request-id"])
+
+    def savepoint(self, job_id: str, request: str) -> str:
+        """Where the savepoint lies; empty while it is being written. Raises `PeerError` when it failed."""
+        reply = self._call(f"/jobs/{job_id}/savepoints/{request}")
+        if reply["status"]["id"] != "COMPLETED":
+            return ""
+        operation = reply["operation"]
+        if "location" not in operation:
+            cause = root_cause(str(operation.get("failure-cause", {}).get("stack-trace", operation)))
+            message = f"the savepoint of job {job_id} failed: {cause}"
+            raise PeerError(message)
+        return str(operation["location"])
+
+    def _call(self, path: str, body: Any = None, *, method: str | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310  http or https, see `address_of`
+            self.url + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310
+                return json.loads(reply.read(_MAX_REPLY) or b"null")
+        except urllib.error.HTTPError as error:
+            text = " ".join(error.read(2000).decode(errors="replace").split())[:300]
+            message = f"Flink at {self.url} answers {error.code} to {path.partition('?')[0]}: {text}"
+            raise PeerError(message) from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "reason", error)
+            message = f"no answer from Flink's REST API at {self.url} ({why}). Check --flink_master and that it runs."
+            raise Unreachable(message) from error
+
+
+def _counted(tasks: dict[str, Any]) -> dict[str, int]:
+    return {name.upper(): int(count) for name, count in tasks.items() if name != "total"}
+
+
+def root_cause(stack_trace: str) -> str:
+    """The last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
+    cause, python = "", False
+    for line in stack_trace.splitlines():
+        if line.startswith(("\tat ", "\t... ", "  ", "    ")) or not line.strip():
+            continue
+        if "Traceback (most recent call last)" in line:
+            python = True
+            continue
+        if line.startswith("Caused by: "):
+            cause, python = line.removeprefix("Caused by: "), "Traceback (most recent call last)" in line
+        elif python or not cause:
+            cause = line
+    return " ".join(cause.split())[:_MAX_CAUSE]

@@ -1,0 +1,250 @@
+"""A job on its way to a Flink: whoever submits hears from the cluster itself whether it runs, and if not, why."""
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import threading
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
+
+from penstock.io.errors import OptionError, PeerError, Unreachable
+from penstock.pipelines.run.remote import following
+from penstock.pipelines.run.remote.flink import root_cause
+from penstock.pipelines.run.remote.following import Submission
+
+SDK_ERROR = """java.lang.Exception: it failed
+\tat org.apache.flink.x.y(Z.java:1)
+Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 7: Traceback (most recent call last):
+  File "/beam/sdk_worker.py", line 311, in _execute
+    response = task()
+ModuleNotFoundError: No module named 'helpers'
+
+\tat org.apache.beam.z(Q.java:2)
+\t... 3 more
+"""
+NO_SLOTS = """org.apache.flink.runtime.JobException: Recovery is suppressed
+\tat a.b(C.java:1)
+Caused by: org.apache.flink.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.
+"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "cause"),
+    [
+        (SDK_ERROR, "ModuleNotFoundError: No module named 'helpers'"),
+        (NO_SLOTS, NO_SLOTS.strip().rpartition("Caused by: ")[2]),
+        ("", ""),
+    ],
+)
+def test_the_cause_is_one_line(trace, cause):
+    assert root_cause(trace) == cause
+
+
+class FakeFlink:
+    """A job manager's REST API. `jobs`: id -> name, state, tasks; `asked`: what was changed."""
+
+    def __init__(self):
+        self.version, self.slots = "1.19.3", (2, 2)
+        self.jobs = {"old": ("toy", "RUNNING", {"running": 1})}
+        self.trace = ""
+        self.asked = []
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(fake.reply(self.path)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_PATCH(self):
+                job = self.path.rpartition("/")[2]
+                name, _, tasks = fake.jobs[job]
+                fake.jobs[job] = (name, "CANCELED", tasks)
+                fake.asked.append(f"cancel {job}")
+                self.do_GET()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.address = f"127.0.0.1:{self.server.server_port}"
+
+    def reply(self, path):
+        if path == "/overview":
+            free, total = self.slots
+            return {
+                "flink-version": self.version,
+                "slots-available": free,
+                "slots-total": total,
+                "taskmanagers": 1,
+            }
+        if path == "/jobs/overview":
+            return {
+                "jobs": [
+                    {
+                        "jid": job,
+                        "name": name,
+                        "state": state,
+                        "tasks": {"total": 9, **tasks},
+                        "start-time": at,
+                    }
+                    for at, (job, (name, state, tasks)) in enumerate(self.jobs.items())
+                ]
+            }
+        job = path.split("/")[2].partition("?")[0]
+        if "exceptions" in path:
+            entries = [{"timestamp": 1, "stacktrace": self.trace}] if self.trace else []
+            return {"exceptionHistory": {"entries": entries}}
+        name, state, tasks = self.jobs[job]
+        return {"jid": job, "name": name, "state": state, "status-counts": tasks}
+
+
+class Result:
+    """What Beam's runner gives; `wait_until_finish` lasts until `ended` is set."""
+
+    _job_id = "beams-own"
+
+    def __init__(self):
+        self.state = PipelineState.RUNNING
+        self.ended = threading.Event()
+
+    def wait_until_finish(self):
+        assert self.ended.wait(20)
+
+
+class Pipeline:
+    """Its run changes what the cluster shows, as a submitted job does."""
+
+    def __init__(self, flink, *shown, result=None):
+        self._flink, self._shown = flink, shown
+        self.result = result or Result()
+
+    def run(self):
+        if self._shown:
+            self._flink.jobs["new"] = self._shown
+        return self.result
+
+
+@pytest.fixture
+def flink(monkeypatch):
+    monkeypatch.setattr(following, "_TRANSLATED_S", 1.0)
+    monkeypatch.setattr(following, "_RUNS_S", 1.0)
+    monkeypatch.setattr(following, "_LOOK_S", 0.05)
+    monkeypatch.setattr(following, "_FOLLOW_S", 0.05)
+    made = FakeFlink()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def submission(flink, *further):
+    arguments = [
+        "--runner=FlinkRunner",
+        "--flink_version=1.19",
+        f"--flink_master={flink.address}",
+        "--job_name=toy",
+    ]
+    return Submission("toy", PipelineOptions([*arguments, *further]))
+
+
+RUNS = ("toy", "RUNNING", {"running": 2})
+
+
+def test_a_job_that_is_handed_over_runs_in_the_cluster_and_has_its_id_there(flink, caplog):
+    caplog.set_level("INFO")
+    assert submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *RUNS)) == 0
+    assert f"submitted; Flink at http://{flink.address} runs it as new" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shown", "trace", "words"),
+    [
+        ((), "", "does not know the job 1 s after it was submitted. It was cancelled."),
+        (("toy", "RUNNING", {"scheduled": 2}), "", "2 tasks wait for a slot; Flink at .* has 2 free of 2"),
+        (("toy", "RESTARTING", {"canceled": 2}), SDK_ERROR, "ModuleNotFoundError: No module named 'helpers'"),
+        (
+            ("toy", "FAILED", {"failed": 1}),
+            NO_SLOTS,
+            "toy failed in the cluster .*NoResourceAvailableException",
+        ),
+    ],
+)
+def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trace, words):
+    flink.trace = trace
+    with pytest.raises(PeerError, match=words):
+        submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *shown))
+    assert "cancel old" not in flink.asked
+    assert not shown or flink.asked == ["cancel new"]
+
+
+def test_restarts_are_told_with_their_cause_until_the_waiting_ends(flink, caplog):
+    caplog.set_level("INFO")
+    pipeline = Pipeline(flink, *RUNS)
+
+    def later():
+        flink.trace = SDK_ERROR
+        flink.jobs["new"] = ("toy", "RESTARTING", {"canceled": 2})
+        deadline = threading.Event()
+        while "RESTARTING" not in caplog.text and not deadline.wait(0.05):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Timer(0.3, later)
+    thread.start()
+    assert submission(flink).run_streaming(pipeline) == 0
+    thread.join()
+    assert (
+        "Flink starts it again, or gives it up: ModuleNotFoundError: No module named 'helpers'" in caplog.text
+    )
+    assert "goes on in the cluster as new" in caplog.text
+    assert flink.asked == []
+
+
+def test_a_ctrl_c_cancels_a_batch_job_in_the_cluster(flink):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    _, stopped = submission(flink).run_batch(Pipeline(flink, *RUNS))
+    assert stopped
+    assert flink.asked == ["cancel new"]
+
+
+def test_a_batch_job_is_handed_over_and_left_when_asked(flink):
+    _, stopped = submission(flink, "--no_wait_until_finish").run_batch(Pipeline(flink, *RUNS))
+    assert not stopped
+    assert flink.asked == []
+
+
+@pytest.mark.parametrize(
+    ("further", "words"),
+    [
+        (["--flink_version=1.20"], "the cluster at .* is Flink 1.19.3. Give --flink_version=1.19"),
+        (["--no_wait_until_finish", "--setup_file=./setup.py"], "--no_wait_until_finish with --setup_file"),
+        (
+            ["--no_wait_until_finish", "--extra_package=x.tar.gz"],
+            "--no_wait_until_finish with --extra_package",
+        ),
+    ],
+)
+def test_what_would_not_work_there_is_refused_before(flink, further, words):
+    with pytest.raises(OptionError, match=words):
+        submission(flink, *further)
+
+
+@pytest.mark.parametrize("further", ["--artifacts_dir=/shared", "--flink_submit_uber_jar"])
+def test_what_is_staged_for_good_may_be_left(flink, further):
+    submission(flink, "--no_wait_until_finish", "--setup_file=./setup.py", further)
+
+
+def test_too_few_slots_are_told_and_a_cluster_that_is_not_there_is_an_error(flink, caplog):
+    submission(flink, "--parallelism=3")
+    assert "--parallelism=3 needs as many slots, and Flink at" in caplog.text
+    with contextlib.closing(flink.server.socket):
+        flink.server.shutdown()
+    with pytest.raises(Unreachable, match=r"no answer from Flink's REST API .* Check --flink_master"):
+        submission(flink)
