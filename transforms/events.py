@@ -162,7 +162,9 @@ def apply(
     dropped = 0
     for event in events:
         try:
-            found = list(function(event))
+            found = function(event)
+            if type(found) is not tuple:
+                found = list(found)
         except Exception as error:
             letters.append(DeadLetter(event, type(error).__name__, str(error)[:300], stage))
         else:

@@ -27,7 +27,7 @@ from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
 from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.time import timestamps
 
@@ -101,9 +101,11 @@ class RunFilters:
         if chain is None:
             chain = self._chain = compile_steps([self._step])
         try:
-            document = document_of(event)
+            document = event.document
+            if document is None:
+                document = document_of(event)
             had_time = "@timestamp" in document
-            log_event = chain.event_of(document, event.origin)
+            log_event = event_of(document, chain.context, event.origin)
             if chain.several:
                 found = chain.run(log_event)
                 if len(found) != 1 or found[0] is not log_event:
@@ -116,7 +118,8 @@ class RunFilters:
             event.filters = self._name_behind(event)
             raise
         if log_event.changed:
-            return (_filtered(event, document, event.id, self._name_behind(event)),)
+            name = self.name if event.filters is None else self._name_behind(event)
+            return (_filtered(event, document, event.id, name),)
         if not had_time:
             document.pop("@timestamp", None)
         return (event,)
@@ -132,7 +135,9 @@ class RunFilters:
 
 
 def _filtered(event: Event, document: Document, identifier: str | None, name: str) -> Event:
-    timestamp = timestamps.of_value(document.get("@timestamp"))
+    timestamp = document.get("@timestamp")
+    if type(timestamp) is not str:
+        timestamp = timestamps.of_value(str(timestamp) if type(timestamp) is Timestamp else timestamp)
     return Event(
         event.data,
         event.origin,

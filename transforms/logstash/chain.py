@@ -132,6 +132,7 @@ class Chain:
 
     Attributes:
         nodes: them.
+        context: what holds for all of them.
         several: whether an event may become several.
         step: what happens to one event; only where none becomes several.
         warnings: what the author of the configuration should know.
@@ -139,7 +140,7 @@ class Chain:
 
     def __init__(self, nodes: Sequence[Node], context: Context) -> None:
         self.nodes = list(nodes)
-        self._context = context
+        self.context = context
         self.several = any(node.makes_events for node in nodes)
         source = Source()
         for node in [] if self.several else nodes:
@@ -165,7 +166,7 @@ class Chain:
             document: the document.
             origin: whose arrival dates an event without a readable `@timestamp`; by default the clock does.
         """
-        return event_of(document, self._context, origin)
+        return event_of(document, self.context, origin)
 
     def apply(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """What becomes of a decoded event: the documents of the events that come out, each a plain dict.
