@@ -16,7 +16,7 @@ from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.language._references import Nested, Reference
 from penstock.transforms.logstash.language._sprintf import Template
 
-__all__ = ["Source", "plain_key", "put", "take", "text_of", "value_of"]
+__all__ = ["Source", "is_there", "plain_key", "put", "take", "text_of", "value_of"]
 
 MAX_DEPTH = 15
 """Beyond this many levels a branch is a function of its own: Python's parser takes 100."""
@@ -91,6 +91,12 @@ def value_of(field: Reference, source: Source) -> str:
         return get
     last = repr(field.path[-1])
     return f"(parent.get({last}, MISSING) if {_parent_of(field)} else {get} if type(parent) is list else MISSING)"
+
+
+def is_there(field: Reference, source: Source) -> str:
+    """An expression that is true where a field is there, a null too."""
+    key = plain_key(field)
+    return f"{key} in document" if key is not None else f"{value_of(field, source)} is not MISSING"
 
 
 def put(field: Reference, source: Source, value: str) -> list[str]:

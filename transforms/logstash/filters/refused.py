@@ -19,7 +19,6 @@ _INSTEAD = {
     "elasticsearch": "use an enrich policy of Elasticsearch, or translate with a dictionary file",
     "environment": 'use mutate { add_field => { "name" => "${NAME}" } }',
     "extractnumbers": "use grok with %{NUMBER:name}",
-    "geoip_": "use geoip",
     "http": "ask other servers where events are made, or use translate with a dictionary file",
     "i18n": "use mutate { gsub => ... }, or python { code => '...' }",
     "java_uuid": "use uuid, which does the same",

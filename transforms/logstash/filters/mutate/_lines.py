@@ -11,7 +11,7 @@ from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.filters.mutate._convert import to_float, to_integer
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.source import Source, put, take, text_of, value_of
+from penstock.transforms.logstash.source import Source, is_there, put, take, text_of, value_of
 
 Step = Callable[[LogEvent], object]
 Lines = Callable[[Source], None]
@@ -52,7 +52,7 @@ def replace(step: Step, field: Reference, value: Template, *, present: bool = Fa
     """`replace`, and with `present` `update`."""
 
     def lines(source: Source) -> None:
-        source.line(*([f"if {value_of(field, source)} is not MISSING:"] if present else ["if True:"]))
+        source.line(*([f"if {is_there(field, source)}:"] if present else ["if True:"]))
         with source.deeper():
             source.line(f"made = {text_of(value, source)}", *put(field, source, "made"))
 
@@ -96,9 +96,7 @@ def change_text(step: Step, field: Reference, expression: Callable[[Source], str
 
 def only_present(step: Step, field: Reference) -> Lines:
     """The operation itself, where the field is there."""
-    return lambda source: source.line(
-        f"if {value_of(field, source)} is not MISSING: {source.bind(step)}(event)"
-    )
+    return lambda source: source.line(f"if {is_there(field, source)}: {source.bind(step)}(event)")
 
 
 def copy(field: Reference, target: Reference) -> Lines:
