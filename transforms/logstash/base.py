@@ -3,7 +3,7 @@
 A filter is one file in a room of `filters/` with one class, and one line in the table of `filters/__init__.py`:
 
     class Upper(Filter):
-        '''Writes fields in capitals.'''              # the first line goes to the docs
+        '''Writes fields in capitals.'''              # what it does, in a sentence
 
         name = "upper"
         options = (
@@ -34,6 +34,7 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 - `self.matched(event)` applies the common options by hand (dissect: once for each mapping); return False then.
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
+- `emit(source)` writes the usual case as lines of the chain's function (`source.py`; mutate does); by default it is a call.
 - Whatever `work` raises costs this event only: it becomes a dead letter. Catch what Logstash catches.
 """
 
