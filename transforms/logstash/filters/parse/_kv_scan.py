@@ -114,9 +114,15 @@ def _cutter(split: Splitters, find: Callable[[str], Pairs]) -> Callable[[str], P
     brackets = "()<>[]" if split.brackets else ""
     unusual = re.compile(f"[{re.escape(brackets)}\"'\\\\\n]").search
     # A key without a name, and blanks around the splitter
-    edges = [f"{field}{value}", f"{value}{field}"] + ([f" {value}", f"{value} "] if split.lenient else [])
+    edges = {f"{field}{value}", f"{value}{field}"} | ({f" {value}", f"{value} "} if split.lenient else set())
+    part = f"[^{re.escape(brackets + field + value)}\"'\\\\\n]++"
+    pair = f"{part}{re.escape(value)}{part}"
+    usual = re.compile(rf"(?:{pair}{re.escape(field)})*+{pair}\Z" if len(edges) == 2 else r"(?!)").match
 
     def cut(text: str) -> Pairs:
+        if usual(text):
+            parts = text.replace(value, field).split(field)
+            return list(zip(parts[::2], parts[1::2], strict=True))
         if unusual(text) or text.startswith(value) or text.endswith(value):
             return find(text)
         for edge in edges:

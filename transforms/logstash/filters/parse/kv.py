@@ -133,7 +133,12 @@ class Kv(Filter):
         def parse_plain(text: str, event: LogEvent, pairs: dict[str, Any], depth: int) -> dict[str, Any]:
             if not holds(text):
                 return pairs
-            for found in scan(text):
+            scanned = scan(text)
+            if not pairs and type(scanned) is list and scanned and len(scanned[0]) == 2:  # keys and values
+                made = dict(scanned)
+                if len(made) == len(scanned) and "" not in made.values():
+                    return made
+            for found in scanned:
                 if len(found) == 2:
                     key, value = found
                 else:
@@ -222,6 +227,11 @@ _SPECIAL = frozenset(("tags", "@timestamp", "@metadata"))
 def _set_all(event: LogEvent, pairs: dict[str, Any]) -> None:
     """Sets each pair as a field; a key is a reference."""
     document = event.document
+    keys = "".join(pairs)
+    if "[" not in keys and "]" not in keys and _SPECIAL.isdisjoint(pairs):
+        document.update(pairs)
+        event.changed = True
+        return
     for key, value in pairs.items():
         if "[" in key or "]" in key or key in _SPECIAL:
             reference_of(key).set(event, value)
