@@ -33,8 +33,8 @@ from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
-from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened, without_values
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, reason_in
+from penstock.io.elasticsearch.bulk._reasons import reason_of, shortened, without_values
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
 from penstock.io.errors import PeerError, StopTimeout
@@ -286,7 +286,8 @@ class BulkWriter:
             self._blocked.forget(_WHOLE)
         self._denied_at = now
         error = _parsed(reply.body)
-        cause = Cause("denied", reason_in(error))
+        cause = cause_in(error)
+        cause.type = cause.type or "denied"
         if self._blocked.refused(_WHOLE, cause, denied=True) is Verdict.END:
             raise self._explained(reply.status, error)
         if len(bulk.events) > 1 and self._denied_in_a_row < _MAX_DENIED_IN_A_ROW:
@@ -312,15 +313,12 @@ class BulkWriter:
         if len(bulk.events) > 1:
             next_round.at_once += bulk.halves()
             return
-        error = _parsed(reply.body)
-        cause = error.get("error") if isinstance(error, dict) else None
-        name = str(cause.get("type") or "") if isinstance(cause, dict) else ""
-        reason = reason_in(error)
+        cause = cause_in(_parsed(reply.body))
         if reply.status == 413:
-            name = name or "content_too_large"
-            reason = reason or f"{reply.size} bytes are more than the server takes"
-        item = _bulk.Item(reply.status, Cause(name, reason or "bad request"))
-        report.letters.append(refused(bulk, 0, item))
+            cause.type = cause.type or "content_too_large"
+            cause.reason = cause.reason or f"{reply.size} bytes are more than the server takes"
+        cause.reason = cause.reason or "bad request"
+        report.letters.append(refused(bulk, 0, _bulk.Item(reply.status, cause)))
 
     def _explained(self, status: int, reply: Any, doing: str = "write to Elasticsearch") -> PeerError:
         return explain(status, reply, self._options, self._client.where, doing)

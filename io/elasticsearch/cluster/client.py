@@ -13,20 +13,21 @@ import zlib
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 import orjson
 from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport, TransportError
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH
-from penstock.io.elasticsearch.bulk._reasons import shortened
+from penstock.io.elasticsearch.bulk._reasons import Cause, shortened
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
 from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
-__all__ = ["Client", "NoAnswer", "compress", "explain", "reason_in", "unreachable"]
+__all__ = ["Client", "NoAnswer", "cause_in", "compress", "explain", "reason_in", "unreachable"]
 
 _HINTS = (
     ("the proxy", "Check --proxy."),
@@ -196,6 +197,17 @@ def reason_in(reply: Any) -> str:
     if isinstance(found, dict):
         found = found.get("reason") or found.get("type")
     return shortened(str(found or ""), 500)
+
+
+def cause_in(reply: Any) -> Cause:
+    """The error in a decoded reply, with its causes; of a peer that isn't Elasticsearch what it says."""
+    error = reply.get("error") if isinstance(reply, dict) else None
+    if isinstance(error, dict):
+        try:
+            return msgspec.convert(error, Cause)
+        except msgspec.ValidationError:
+            pass  # nonsense, of which something may be told
+    return Cause("", reason_in(reply) or None)
 
 
 def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:
