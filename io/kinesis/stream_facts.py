@@ -15,6 +15,7 @@ from penstock.io.errors import AccessDenied, PenstockError
 from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.wire.calls import (
     NONSENSE,
+    failure_behind,
     not_promised,
     stream_argument,
     stream_arn,
@@ -132,6 +133,7 @@ class LiveFacts:
     Args:
         load: gives the stream's facts; `describe_stream` bound to a session and a stream.
         unknown: what holds until the service has told.
+        every_s: gives the seconds until it is time to ask again.
         clock: gives monotonic seconds.
     """
 
@@ -140,16 +142,18 @@ class LiveFacts:
         load: Callable[[], StreamFacts],
         unknown: StreamFacts,
         *,
+        every_s: Callable[[], float] = lambda: _REFRESH_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
+        self._every_s = every_s
         self._clock = clock
         self._lock = threading.Lock()
         self._facts = unknown
         self._loaded_at: float | None = None
         self._due = 0.0
         self._loading = False
-        self._denied = False
+        self._warned = False
 
     def current(self) -> StreamFacts:
         """The facts; asks for them the first time, and starts to ask beside the data when it is time."""
@@ -166,17 +170,24 @@ class LiveFacts:
             now = self._clock()
             if self._loaded_at is not None and now - self._loaded_at < at_most_every_s:
                 return self._facts
-            wait_s = _REFRESH_S
+            wait_s = self._every_s()
             try:
                 self._facts = self._load()
+                self._warned = False
             except PenstockError as error:
-                wait_s = _AGAIN_S
-                if not (isinstance(error, AccessDenied) and self._denied):
-                    _LOGGER.warning("%s What is known of the stream stays as it is.", error)
-                self._denied = isinstance(error, AccessDenied)
+                failure = failure_behind(error, "DescribeStreamSummary")
+                if failure is None or not failure.throttled:
+                    self._warn(error)
+                if not isinstance(error, AccessDenied):
+                    wait_s = min(wait_s, _AGAIN_S)
             self._loaded_at = self._clock()
             self._due = self._loaded_at + wait_s * random.uniform(0.8, 1.2)
             return self._facts
+
+    def _warn(self, error: PenstockError) -> None:
+        if not self._warned:
+            _LOGGER.warning("%s What is known of the stream stays as it is.", error)
+        self._warned = True
 
     def _refresh_beside(self) -> None:
         try:

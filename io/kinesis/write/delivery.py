@@ -238,9 +238,9 @@ class _Delivery:
     def _end(self, error: PenstockError, failure: CallFailed | None) -> NoReturn:
         """Ends the job, or only the events of a stream that they name themselves."""
         stream = self._stream
-        if not stream.named_by_events or failure is None or failure.ours:
+        if stream.refused is None or failure is None or failure.ours:
             raise error
-        stream.log_refused(error, len(self._datas))
+        stream.refused(error, len(self._datas))
         pattern = f"(--stream_name {stream.options.stream_name})"
         if isinstance(error, NotFound):
             raise _Ended(_NO_STREAM, f"there is no stream {stream.name} {pattern}") from error

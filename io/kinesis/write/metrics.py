@@ -41,7 +41,9 @@ _SUMMARY = frozenset(
 
 _REQUEST = "kinesis_put_records"
 _MAX_SERIES = 50_000
-"""Names times shards; beyond it further shards are summed under no shard."""
+"""Names times streams and shards; beyond it further ones are summed under no stream and no shard."""
+_MAX_PENDING = 1000
+"""Streams of which it is known how many user records are on their way."""
 
 
 class Metric(NamedTuple):
@@ -99,12 +101,7 @@ class Recorder:
             if found is not None:
                 found.add(value, count)
                 return
-            if len(self._series) >= _MAX_SERIES:
-                metric = Metric(name, stream)
-                if metric in self._series:
-                    self._series[metric].add(value, count)
-                    return
-            self._series[metric] = Statistics(value, count)
+            self._bounded(metric).add(value, count)
 
     def extend(self, name: str, stream: str, values: Sequence[float], *, shard_id: str) -> None:
         """Adds several samples to a series."""
@@ -112,10 +109,14 @@ class Recorder:
         with self._lock:
             found = self._series.get(metric)
             if found is None:
-                if len(self._series) >= _MAX_SERIES:
-                    metric = Metric(name, stream)
-                found = self._series.setdefault(metric, Statistics.none())
+                found = self._bounded(metric)
             found.extend(values)
+
+    def _bounded(self, metric: Metric) -> Statistics:
+        """A new series, or where there are too many the one that all further ones of that name share."""
+        if len(self._series) >= _MAX_SERIES:
+            metric = Metric(metric.name, "")
+        return self._series.setdefault(metric, Statistics.none())
 
     def landed(self, landed: Landed) -> None:
         """Counts Kinesis records that one shard has taken."""
@@ -165,7 +166,14 @@ class Recorder:
     def pending(self, stream: str, change: int) -> None:
         """So many user records more (or fewer) are on their way."""
         with self._lock:
-            self._pending[stream] = self._pending.get(stream, 0) + change
+            count = self._pending.get(stream, 0) + change
+            if count or len(self._pending) < _MAX_PENDING:
+                self._pending[stream] = count
+            else:
+                # Events may name any number of streams: those that nothing is on its way to are forgotten then.
+                self._pending = {
+                    name: left for name, left in self._pending.items() if left and name != stream
+                }
 
     def take(self) -> dict[Metric, Statistics]:
         """Everything since the last time, and the user records that are pending now; starts anew."""
@@ -197,7 +205,7 @@ def series_of(taken: Mapping[Metric, Statistics], level: str, granularity: str) 
         code = (("ErrorCode", metric.error_code[:255]),) if metric.error_code else ()
         places: list[tuple[tuple[str, str], ...]] = [code]
         stream = (("StreamName", metric.stream.rpartition("/")[2]),)
-        if granularity != "global":
+        if granularity != "global" and metric.stream:
             places.append(code + stream)
         if granularity == "shard" and metric.shard_id:
             places.append(code + stream + (("ShardId", metric.shard_id),))

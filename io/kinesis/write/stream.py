@@ -28,7 +28,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PAUSE_S = 5.0
-_REFUSED_EVERY_S = 3600.0
 
 
 class TargetStream:
@@ -41,7 +40,8 @@ class TargetStream:
         shards: the stream's shard map.
         facts: what the stream is.
         options: the write's options.
-        named_by_events: whether events name the stream, so that its refusal is theirs and not the job's.
+        refused: is told why the stream takes nothing, and how many events that costs, where events name the stream: then
+            its refusal is theirs, and not the end of the job.
         pool: runs requests side by side.
         recorder: counts what happens.
         stopping: is set when the job stops: from then on `options.stop_timeout` runs.
@@ -58,7 +58,7 @@ class TargetStream:
         facts: LiveFacts,
         options: KinesisWriteOptions,
         *,
-        named_by_events: bool = False,
+        refused: Callable[[PenstockError, int], None] | None = None,
         pool: concurrent.futures.Executor,
         recorder: Recorder,
         stopping: threading.Event,
@@ -71,7 +71,9 @@ class TargetStream:
         self.shards = shards
         self._live_facts = facts
         self.options = options
-        self.named_by_events = named_by_events
+        self.refused = refused
+        self.reached = False
+        """Whether its shards could be listed once."""
         self.trusts_numbers = True
         """Whether sequence numbers tell a shard's incarnation (see `landing`)."""
         self._pool = pool
@@ -89,12 +91,11 @@ class TargetStream:
         self.limiter = ShardLimiter(options.rate_limit, clock)
         self.facts = StreamFacts(StreamIdentity(stream_arn(name, session.options.region), 0))
         # Where streams share the connections, none of them may take all.
-        share = max(1, options.max_connections // 4) if named_by_events else options.max_connections
-        self._slots = threading.BoundedSemaphore(share) if named_by_events else None
+        share = max(1, options.max_connections // 4)
+        self._slots = None if refused is None else threading.BoundedSemaphore(share)
         self._wrote_at: float | None = None
         self._rarely = Rarely(clock=clock)
         self._rarely_read = Rarely(1.0, clock)
-        self._rarely_refused = Rarely(_REFUSED_EVERY_S, clock)
 
     @property
     def words(self) -> str:
@@ -115,6 +116,7 @@ class TargetStream:
             PenstockError: the first map could not be loaded.
         """
         found = self.shards.current()
+        self.reached = True
         self.take_facts(self._live_facts.current())
         if self._wrote_at is not None and self.clock() - self._wrote_at > _PAUSE_S:
             try:
@@ -185,14 +187,6 @@ class TargetStream:
     def _release(self) -> None:
         if self._slots is not None:
             self._slots.release()
-
-    def log_refused(self, error: PenstockError, count: int) -> None:
-        """Says, once per hour and kind of refusal, that the stream refuses the events that name it."""
-        if self._rarely_refused.due(type(error).__name__):
-            _LOGGER.warning(
-                "%s Events that name this stream (%d now) become dead letters; the others are written (said once an "
-                "hour)", error, count,
-            )  # fmt: skip
 
     def log_retries(self, errors: Counter[str], waiting: int, kinds: Iterable[str]) -> None:
         """Says what is being tried again: each kind of error at once, and then at most once per minute."""

@@ -5,8 +5,10 @@ whose reply was lost is sent again (see `delivery`).
 """
 
 import concurrent.futures
+import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import orjson
@@ -14,6 +16,7 @@ import orjson
 from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.errors import PenstockError
 from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.shard_map import LiveShardMap, list_shards
 from penstock.io.kinesis.stream_facts import LiveFacts, StreamFacts, describe_stream
@@ -24,12 +27,16 @@ from penstock.io.kinesis.write.metrics import Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.routing import DEFAULT_KEY, PartitionKeys, StreamName
 from penstock.io.kinesis.write.stream import TargetStream
+from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["KinesisWriter", "uploader_of"]
 
 _LOGGER = logging.getLogger(__name__)
 
+_FACTS_EVERY_S = 45.0
+_REFUSED_EVERY_S = 3600.0
+_MOST_TOLD = 20
 _TELLING = 1000
 """Events that tell whether a field for the partition key is there at all."""
 _MAX_AT_ONCE = 64
@@ -71,6 +78,8 @@ class KinesisWriter:
         if options.metrics_level != "none":
             self._metrics = uploader_of(self.recorder, options, aws)
             self._metrics.start()
+        self._refused = Rarely(_REFUSED_EVERY_S)
+        self._told_since = self._told = 0.0
         self._keys_seen = False
         self._without_keys = 0
         self._lock = threading.Lock()
@@ -100,12 +109,16 @@ class KinesisWriter:
         letters = [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in nowhere]
 
         def send(stream: str, indices: list[int]) -> list[DeadLetter]:
+            target = self._target(stream)
             refusals = deliver(
-                self._target(stream),
+                target,
                 [datas[index] for index in indices],
                 None if chosen is None else [chosen[index] for index in indices],
                 waited_ms,
             )
+            if not target.reached:
+                with self._lock:  # a name that is no stream's takes no other one's place
+                    self._streams.pop(stream, None)
             return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
 
         for found in _side_by_side(send, groups):
@@ -125,6 +138,23 @@ class KinesisWriter:
                 self._without_keys, ", ".join(keys.fields), DEFAULT_KEY,
             )  # fmt: skip
 
+    def _say_refused(self, stream: str, error: PenstockError, count: int) -> None:
+        """Says, once per hour for each stream and kind of refusal, that events which name it become dead letters.
+
+        At most `_MOST_TOLD` such lines per minute: events may name any number of streams.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now - self._told_since >= 60.0:
+                self._told_since, self._told = now, 0
+            if self._told >= _MOST_TOLD or not self._refused.due((stream, type(error).__name__)):
+                return
+            self._told += 1
+        _LOGGER.warning(
+            "%s Events that name this stream (%d now) become dead letters; the others are written (said once an hour)",
+            error, count,
+        )  # fmt: skip
+
     def _target(self, stream: str) -> TargetStream:
         with self._lock:
             target = self._streams.get(stream)
@@ -140,9 +170,11 @@ class KinesisWriter:
                     LiveFacts(
                         lambda: describe_stream(session, stream),
                         StreamFacts(StreamIdentity(stream_arn(stream, session.options.region), 0)),
+                        # The service answers 20 such calls per second, to all of the account.
+                        every_s=lambda: _FACTS_EVERY_S * max(1.0, len(self._streams) / 200),
                     ),
                     self.options,
-                    named_by_events=self._name.literal is None,
+                    refused=None if self._name.literal else functools.partial(self._say_refused, stream),
                     pool=self._pool,
                     recorder=self.recorder,
                     stopping=self._stopping,

@@ -87,6 +87,20 @@ def test_take_starts_anew() -> None:
     assert recorder.take().keys() == {Metric("UserRecordsPending", "orders")}
 
 
+def test_any_number_of_stream_names_is_counted_in_bounded_memory() -> None:
+    recorder = Recorder()
+    for number in range(60_000):
+        recorder.pending(f"s{number}", 3)
+        recorder.add("UserRecordsReceived", f"s{number}", 1, count=3)
+        recorder.pending(f"s{number}", -3)
+    assert len(recorder._pending) <= 1000
+    taken = recorder.take()
+    assert len(taken) < 52_000
+    assert sum(each.sum for metric, each in taken.items() if metric.name == "UserRecordsReceived") == 180_000
+    places = {series.dimensions for series in series_of(taken, "detailed", "stream")}
+    assert (("StreamName", ""),) not in places
+
+
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0)

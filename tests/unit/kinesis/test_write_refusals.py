@@ -57,7 +57,7 @@ def write() -> Iterator[Callable[..., list[DeadLetter]]]:
             keys = PartitionKeys(writers[0].options.event_partition_keys)
             return writers[0].write(events, keys)[0]
 
-        write.kinesis = kinesis  # type: ignore[attr-defined]
+        write.kinesis, write.writers = kinesis, writers  # type: ignore[attr-defined]
         yield write
         for each in writers:
             each.close()
@@ -123,6 +123,22 @@ def test_a_fixed_streams_denial_ends_the_job(write: Any) -> None:
     refuse_stream(write.kinesis, "fixed", "AccessDeniedException")
     with pytest.raises(AccessDenied, match=r"stream/fixed"):
         write([{"n": 1}], stream_name="fixed")
+
+
+def test_any_number_of_names_that_are_no_streams_leaves_nothing_behind(
+    write: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    write.kinesis.create_stream("logs-good")
+    assert write([{"s": "good"}]) == []
+    before = write.kinesis.faults.calls["ListShards"]
+    for number in range(8):
+        letters = write([{"s": f"x{number}-{each}"} for each in range(50)] + [{"s": "good"}])
+        assert len(letters) == 50
+    (writer,) = write.writers
+    assert set(writer._streams) == {"logs-good"}
+    assert write.kinesis.faults.calls["ListShards"] == before + 400, "the good one's map stays"
+    assert caplog.text.count("become dead letters") <= 20
+    assert len(write.kinesis.records("logs-good")) == 9
 
 
 def test_streams_of_a_batch_are_written_at_the_same_time(write: Any) -> None:
