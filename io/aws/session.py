@@ -195,12 +195,13 @@ class AwsSession:
                     raise OptionError(message) from error
             return self._clients[key]
 
-    def call(self, service: str, method: str, **arguments: Any) -> Any:
+    def call(self, service: str, method: str, *, retries: bool = True, **arguments: Any) -> Any:
         """Makes a call on the service's client; where AWS calls the credentials expired, once more with new ones.
 
         Args:
             service: botocore's name of the service.
             method: the client's, as `list_shards`.
+            retries: as in `client`.
             arguments: of the call.
 
         Raises:
@@ -208,13 +209,18 @@ class AwsSession:
             BotoCoreError, ClientError: as botocore raises them (see `explain`).
         """
         credentials = self.credentials()
+
+        def call() -> Any:
+            client = self.client(service) if retries else self.client(service, retries=False)
+            return getattr(client, method)(**arguments)
+
         try:
-            return getattr(self.client(service), method)(**arguments)
+            return call()
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in EXPIRED_CODES:
                 raise
         self.renew(credentials)
-        return getattr(self.client(service), method)(**arguments)
+        return call()
 
     def call_explained(
         self, service: str, method: str, /, operation: str, resource: str, doing: str, **arguments: Any

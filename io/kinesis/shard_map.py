@@ -59,8 +59,13 @@ class Shard(NamedTuple):
         return self.ending_sequence_number is None or sequence_number <= int(self.ending_sequence_number)
 
 
-def list_shards(session: AwsSession, stream: str) -> list[Shard]:
+def list_shards(session: AwsSession, stream: str, *, retries: bool = True) -> list[Shard]:
     """All shards of a stream (name or ARN) that still hold records, closed ones too.
+
+    Args:
+        session: who we are.
+        stream: its name or ARN.
+        retries: whether a call that failed is tried again here; False where the caller does.
 
     Raises:
         PenstockError: the call failed for good or too often; one line for the user.
@@ -71,7 +76,9 @@ def list_shards(session: AwsSession, stream: str) -> list[Shard]:
     shards: list[Shard] = []
     for _ in range(_MAX_PAGES):
         try:
-            reply = session.call_explained("kinesis", "list_shards", "ListShards", resource, doing, **request)
+            reply = session.call_explained(
+                "kinesis", "list_shards", "ListShards", resource, doing, retries=retries, **request
+            )
             shards += [_shard(each) for each in reply["Shards"]]
         except NONSENSE as error:
             raise not_promised(doing) from error

@@ -130,6 +130,8 @@ class TargetStream:
         before, self.facts = self.facts, facts
         if facts == before:
             return
+        if before.identity.created_ms not in (0, facts.identity.created_ms):
+            self._wrote_at = -_PAUSE_S  # made anew: what is known of its shards is another stream's
         with self.lock:
             self.limiter.follow(facts.mode == "ON_DEMAND")
         if facts.keys_by_service and not before.keys_by_service:

@@ -166,7 +166,7 @@ class KinesisWriter:
                     stream,
                     self._client,
                     session,
-                    LiveShardMap(lambda: list_shards(session, stream), stream),
+                    LiveShardMap(lambda: list_shards(session, stream, retries=False), stream),
                     LiveFacts(
                         lambda: describe_stream(session, stream),
                         StreamFacts(StreamIdentity(stream_arn(stream, session.options.region), 0)),

@@ -333,6 +333,27 @@ def test_a_stream_made_anew_is_noticed_though_each_record_lands_in_the_shard_tha
     )
 
 
+def test_a_stream_made_anew_without_a_pause_or_a_telling_number_is_noticed_by_its_time_of_creation(
+    bench: Bench,
+) -> None:
+    keys = sorted((f"key-{number}" for number in range(40)), key=hash_key_of)
+    make_anew(bench, 1)
+    writer = bench.writer()
+    assert writer.write([b"before"] * 40, keys) == []
+    asked = bench.kinesis.faults.calls["DescribeStreamSummary"]
+    bench.kinesis._streams.pop(STREAM)
+    bench.kinesis.create_stream(STREAM, 2, created=time.time() + 100)
+    for _ in range(15):
+        bench.time.sleep(4.0)
+        assert writer.write([b"meanwhile"] * 40, keys) == []
+    deadline = time.monotonic() + 60
+    while bench.kinesis.faults.calls["DescribeStreamSummary"] == asked or writer._live_facts._loading:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert writer.write([b"after"] * 40, keys) == []
+    assert bench.datas().count(b"after") == 40
+
+
 def test_numbers_that_tell_nothing_are_not_looked_at_for_ever(bench: Bench) -> None:
     make_anew(bench, 4, created=1_700_000_000)
     for shard in bench.kinesis.stream(STREAM).shards:
@@ -372,3 +393,11 @@ def test_a_time_to_live_holds_while_the_shards_cannot_be_listed(bench: Bench, fi
     writer.shards = LiveShardMap(listed, STREAM)
     written = set(bench.datas())
     assert all(events[at] in written for at in range(20) if at not in expired)
+
+
+def test_each_try_to_list_the_shards_is_one_call(bench: Bench) -> None:
+    # Four tries inside each of ours, six seconds each, would outlast any time to live.
+    bench.kinesis.faults.refuse("ListShards", "InternalFailure", status=500, times=None)
+    refusals = bench.writer(record_ttl=5000).write([b"one"], None)
+    calls = bench.kinesis.faults.calls["ListShards"]
+    assert refusals[0].reason == f"not written within --record_ttl 5000 ms (ListShards x{calls})"
