@@ -26,7 +26,7 @@ from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.lines._columns import ColumnReader
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.lines._separated import FieldError, LineFormat, LineReader
-from penstock.transforms.identity import position_id
+from penstock.transforms.identity import hash_of, hashed_position_id
 from penstock.transforms.time import timestamps
 
 __all__ = ["CloudWatchParts", "CodecDecoder", "ColumnParts", "LineParts", "Part", "TextParts"]
@@ -90,24 +90,23 @@ class CodecDecoder:
                 decoded += again
                 letters += refused
                 continue
+            position: str | None = None
             try:
                 text = inflate(event.data, self._max_bytes, self._max_ratio)
-                for part in self._codec.parts(text, event):
-                    if part.error is not None:
-                        letters.append(self._letter(event, part))
-                    else:
-                        decoded.append(self._event(event, part))
+                for number, data, name, timestamp, error in self._codec.parts(text, event):
+                    if error is not None:
+                        letters.append(self._letter(event, Part(number, data, error=error)))
+                        continue
+                    made = Event(data, event.origin, event.index, event.part + number, name, timestamp)
+                    if name is None:
+                        position = position or _hashed(event)
+                        made.id = hashed_position_id(position, made) if position else None
+                    if self._keep_documents:
+                        made.document = orjson.loads(data)
+                    decoded.append(made)
             except ValueError as error:
                 letters.append(self._letter(event, Part(0, event.data, error=error)))
         return decoded, letters
-
-    def _event(self, event: Event, part: Part) -> Event:
-        made = Event(part.data, event.origin, event.index, event.part + part.number)
-        made.id = part.id or position_id(made)
-        made.timestamp = part.timestamp
-        if self._keep_documents:
-            made.document = orjson.loads(part.data)
-        return made
 
     def _letter(self, event: Event, part: Part) -> DeadLetter:
         where = Event(part.data, event.origin, event.index, event.part + part.number)
@@ -285,6 +284,12 @@ class TextParts:
             if message:
                 document: Document = {"@timestamp": _arrival(event), "message": message}
                 yield Part(number, orjson.dumps(document), None, document["@timestamp"])
+
+
+def _hashed(event: Event) -> str | None:
+    """The hash of where a record stood, which all its parts share."""
+    position = event.origin.position()
+    return None if position is None else hash_of(position)
 
 
 def _arrival(event: Event) -> str:

@@ -52,6 +52,9 @@ class JsonDecoder(msgspec.Struct):
         letters: list[DeadLetter] = []
 
         def decode_fully(event: Event) -> None:
+            if plain and (several := self._several(event)):
+                decoded.extend(several)
+                return
             for part in self._parts(event):
                 outcome = self._one(part)
                 if isinstance(outcome, DeadLetter):
@@ -59,7 +62,8 @@ class JsonDecoder(msgspec.Struct):
                 else:
                     decoded.append(outcome)
 
-        if self.source or self.target or self.expand or self.charset != "utf-8":
+        plain = not (self.source or self.target or self.expand) and self.charset == "utf-8"
+        if not plain:
             for event in events:
                 decode_fully(event)
             return decoded, letters
@@ -73,6 +77,22 @@ class JsonDecoder(msgspec.Struct):
             start = position + 1
         decoded += events[start:]
         return decoded, letters
+
+    def _several(self, event: Event) -> list[Event]:
+        """The events of a record that holds several objects, if a scan is enough; else none: the slow way tells."""
+        try:
+            text = text_of(inflate(event.data, self.max_bytes, MAX_RATIO))
+            pieces = elements(text) if text.lstrip()[:1] == b"[" else cut(text)
+        except ValueError:
+            return []
+        if len(pieces) < 2 or len(pieces) > self.max_parts or len(event.data) > self.max_bytes:
+            return []
+        origin, index, first = event.origin, event.index, event.part
+        found = [Event(piece, origin, index, first + number) for number, piece in enumerate(pieces)]
+        left = scan(found, self.max_bytes)
+        if self.keep_documents and not left:
+            left = _keep_documents(found, left)
+        return [] if left else found
 
     def _one(self, part: "_Parsed | _Failure") -> Event | DeadLetter:
         """The event that a part becomes, or the letter; raises with `on_error="raise"`."""
