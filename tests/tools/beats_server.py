@@ -1,31 +1,51 @@
-"""A Beats server as a process of its own, which takes each batch and acknowledges it at once.
+"""A Beats server as a process of its own, which takes each batch and acknowledges it, after a pause if asked to.
 
-usage: beats_server.py PORT [OPTION=VALUE ...]   (options of BeatsOptions; a port of 0 for any)
+usage: beats_server.py PORT [OPTION=VALUE ...]   (options of BeatsOptions; a port of 0 for any; `pause_s` before each batch)
 
-Prints its port; ends when its standard input does, and prints how many events it took.
+Prints its port; answers each line of its standard input with its resident memory in bytes; ends when that does, and prints
+how many events it took, and how many it took of each that has a field `honest` (as JSON).
 """
 
 import json
+import resource
 import sys
 import threading
+import time
+from collections import Counter
+from pathlib import Path
 
 from penstock.io.beats import BeatsOptions
 from penstock.io.beats.server.beats_server import BeatsServer
+from penstock.io.chain.garbage_collector import calm_garbage_collector
+
+
+def answer(server: BeatsServer) -> None:
+    for _ in sys.stdin:
+        print(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(), flush=True)
+    server.stop()
 
 
 def main() -> None:
     given = {name: json.loads(value) for name, value in (word.split("=", 1) for word in sys.argv[2:])}
+    pause_s = given.pop("pause_s", 0.0)
+    calm_garbage_collector()
     server = BeatsServer("process", BeatsOptions(port=int(sys.argv[1]), **given))
-    threading.Thread(target=lambda: (sys.stdin.read(), server.stop()), daemon=True).start()
+    threading.Thread(target=answer, args=(server,), daemon=True).start()
     print(server.address[1], flush=True)
-    events = 0
+    events, honest = 0, Counter[str]()
     while not server.drained:
         batch = server.take(10)
         if batch is not None:
+            time.sleep(pause_s)
             events += len(batch.events)
+            honest.update(
+                json.loads(event.data)["honest"]
+                for event in batch.events
+                if event.data.startswith(b'{"honest"')
+            )
             server.acknowledge(batch.receipt.tokens)
     server.close()
-    print(events, flush=True)
+    print(events, json.dumps(honest) if honest else "", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from penstock.io.beats.server.accepting import accept_clients, most_connections
 from penstock.io.beats.server.complaints import Complaints
 from penstock.io.beats.server.connection import Connection, Shared
 from penstock.io.beats.server.intake import Intake
-from penstock.io.beats.server.memory import tame_malloc
+from penstock.io.beats.server.memory import Trimmer, tame_malloc
 from penstock.io.beats.transport.sockets import listen
 from penstock.io.beats.transport.tls import ReloadingTls
 from penstock.io.chain.live_objects import Chunk, LiveSource
@@ -42,6 +42,8 @@ __all__ = ["BeatsServer"]
 _LOGGER = logging.getLogger(__name__)
 
 _CLOSE_S = 3.0
+_CLIENT_BYTES = 32 << 10
+"""What a client costs, about, besides what it sends."""
 _CLOSED = METERS.counter(
     "penstock_beats_closed_total", "Connections of Beats that have ended, by why.", "source", "reason"
 )
@@ -94,6 +96,7 @@ class BeatsServer(LiveSource):
         self._most_connections = most_connections(options.max_connections)
         listener = listen(options.host, options.port, share=options.share_port)
         self.address: tuple[str, int] = listener.getsockname()[:2]
+        self._trimmer = Trimmer()
         self._next_tick = clock()
         accept = functools.partial(accept_clients, listener, alarm, self._welcome, lambda: self.stopping)
         self._threads = [
@@ -198,6 +201,9 @@ class BeatsServer(LiveSource):
             sent = sum(each.replies.keep_alive(now, interval) for each in self._all_connections())
             if sent:
                 self.statistics.add(keepalives=sent)
+            self._trimmer.saw(
+                self._intake.held_bytes + self.pending_bytes + _CLIENT_BYTES * self.connection_count
+            )
         return True
 
     def _settle(self, chunks: list[Chunk]) -> None:

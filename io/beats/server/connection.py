@@ -65,6 +65,10 @@ class Shared:
     clock: Callable[[], float]
 
 
+def _say_nothing(_: str) -> None:
+    """Takes the place of what a connection says, when it is over."""
+
+
 class Connection:
     """One client's connection.
 
@@ -115,8 +119,9 @@ class Connection:
         return "slow" if self._slow else reason
 
     def leave(self) -> None:
-        """Gives back what the connection takes, when no thread serves it."""
+        """Gives back all that the connection takes; nothing is left of it then, not even a cycle (#16)."""
         self._intake.holdings.leave(self._hold)
+        self._hold.close = _say_nothing
         self.replies.close()
 
     def _shake_hands(self) -> None:

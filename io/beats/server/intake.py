@@ -63,6 +63,11 @@ class Intake:
         """Waits until more may be offered; a stop or `give_up()` ends it too."""
         self._source.wait_for_room(give_up)
 
+    @property
+    def held_bytes(self) -> int:
+        """What clients hold of the bounds, besides what is pending."""
+        return self.holdings.taken + self._inflating.used
+
     def close(self) -> None:
         """Nothing more is let in; who waits goes on with nothing."""
         self.holdings.close()

@@ -26,6 +26,10 @@ _UNREAD_S = 60.0
 """A client that leaves a thousand acknowledgements unread, or one for a minute, isn't a Beat."""
 
 
+def _say_nothing(_: str) -> None:
+    """Takes the place of `refuse` when the connection is over."""
+
+
 class Replies:
     """What one client is told. Safe from any thread.
 
@@ -96,6 +100,7 @@ class Replies:
         """Ends the connection at once."""
         with self._lock:
             self.dead = True
+            self._refuse = _say_nothing  # it belongs to the connection, which this belongs to: a cycle
         self.transport.close()
 
     # -- the acknowledging thread ----------------------------------------------------------------------

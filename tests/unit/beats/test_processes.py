@@ -48,7 +48,7 @@ class Process:
         """Ends it cleanly; how many events it took."""
         out, _ = self._process.communicate(timeout=30)
         assert self._process.returncode == 0
-        return int(out)
+        return int(out.split()[0])
 
     def kill(self) -> None:
         self._process.kill()

@@ -1,8 +1,10 @@
 """What is refused is forgotten: clients that break the rules again and again leave nothing behind."""
 
+import contextlib
 import gc
 import resource
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,3 +134,33 @@ def test_a_kept_error_holds_nothing_but_its_text() -> None:
     kept = fail()
     assert seen[0]() is None
     assert (str(kept), type(kept), kept.exit_code) == ("no answer", Unreachable, 7)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        window(0),
+        KINDS["garbage behind plain events"],
+        window(1) + event(1, b"a" * 99_000)[:-1],
+        KINDS["inflated"],
+    ],
+)
+@pytest.mark.usefixtures("calmed")
+def test_nothing_is_left_of_a_connection_that_is_over(serve: Callable[..., BeatsServer], sent: bytes) -> None:
+    server = serve()
+    with Client(server.address) as client:
+        wait_until(lambda: bool(server._connections))
+        forgotten = [weakref.ref(each) for each in server._connections]
+        client.send(sent)
+        with contextlib.suppress(OSError):  # it may be closed already
+            client.half_close()
+        client.read_to_end()
+    wait_until(lambda: forgotten[0]() is None)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.002)
