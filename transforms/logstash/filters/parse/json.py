@@ -1,6 +1,7 @@
 """The filter `json` reads a JSON text into the event or into a field."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -112,4 +113,17 @@ def _no_constant(name: str) -> Any:
     raise ValueError(message)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _number(text: str) -> float:
+    """A float, as `orjson` also makes of an integer of more than 64 bits."""
+    value = float(text)
+    if math.isinf(value):
+        message = f"no float holds {text[:40]}"
+        raise ValueError(message)
+    return value
+
+
+def _integer(text: str) -> float:
+    return int(text) if len(text) < 19 else _number(text)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_number, parse_int=_integer)
