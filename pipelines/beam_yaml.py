@@ -22,6 +22,7 @@ from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.read_all import ReadFromAll
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
@@ -41,6 +42,19 @@ def read_from_kinesis(**config: Any) -> PTransform:
     return kinesis.ReadFromKinesis(
         *_options("ReadFromKinesis", config, kinesis.KinesisReadOptions, AwsOptions)
     )
+
+
+def read_from_all(reads: list[dict[str, Any]]) -> PTransform:
+    """Several endless reads as one: each with its `type` (without `penstock.`) and its `config`."""
+    known = {"ReadFromBeats": read_from_beats, "ReadFromKinesis": read_from_kinesis}
+    made = []
+    for each in reads:
+        name = str(each.get("type", "")).removeprefix("penstock.")
+        if name not in known:
+            message = f"penstock.ReadFromAll: type {name!r} is none of {', '.join(known)}."
+            raise OptionError(message)
+        made.append(known[name](**(each.get("config") or {})))
+    return ReadFromAll(made)
 
 
 def read_from_s3(**config: Any) -> PTransform:
@@ -152,6 +166,7 @@ _LOGSTASH: dict[str, Callable[..., PTransform]] = {
 }
 
 _FACTORIES: dict[str, Callable[..., PTransform]] = {
+    "ReadFromAll": read_from_all,
     "ReadFromBeats": read_from_beats,
     "ReadFromKinesis": read_from_kinesis,
     "ReadFromS3": read_from_s3,
@@ -179,8 +194,9 @@ _FACTORIES: dict[str, Callable[..., PTransform]] = {
     **{f"logstash.{name}": factory for name, factory in _LOGSTASH.items()},
 }
 
-for _read in (read_from_beats, read_from_kinesis, read_from_s3):
-    _read._yaml_requires_inputs = False  # type: ignore[attr-defined]  # else only names that begin with Read may begin
+_FIRST: tuple[Any, ...] = (read_from_all, read_from_beats, read_from_kinesis, read_from_s3)
+for _read in _FIRST:
+    _read._yaml_requires_inputs = False  # else only names that begin with Read may begin
 
 TRANSFORMS = {f"penstock.{name}": factory for name, factory in _FACTORIES.items()}
 """Beam YAML's type -> what makes the transform from a step's config."""

@@ -63,7 +63,9 @@ class PrepareDoFn(beam.DoFn):
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         """One batch."""
-        if self._validates:
+        if (
+            self._validates and getattr(batch.receipt, "source", self._key) == self._key
+        ):  # and not another read's
             batch = validate(batch)
         if self._kinds:
             batch = enrich(batch, self._kinds)

@@ -19,7 +19,6 @@ kill), Reshuffle and timers (the FnApiRunner never fires them behind an endless 
 """
 
 import collections
-import itertools
 import logging
 import threading
 import time
@@ -28,6 +27,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.io.chain.chunk import Chunk
 from penstock.io.chain.source_status import Peer, ShardStatus, SourceStatus
 from penstock.io.errors import DeliveryError, PenstockError, without_traceback
 from penstock.io.meters import METERS
@@ -36,28 +36,6 @@ from penstock.transforms.batch import Event, EventBatch
 __all__ = ["READ_HERE", "Chunk", "LiveReceipt", "LiveSource"]
 
 _LOGGER = logging.getLogger(__name__)
-
-# Tokens are unique in a process, so a late acknowledgement can never meet another source's chunk.
-_TOKENS = itertools.count(1)
-
-
-class Chunk:
-    """The smallest thing that is acknowledged: events of one window, or of one stretch of a shard.
-
-    Args:
-        events: in order; may be empty (a position that moves on without an event).
-        size: their payload's bytes, for the bound on pending bytes.
-        context: what the source needs to acknowledge it; never leaves the process.
-    """
-
-    __slots__ = ("arrived_ms", "context", "events", "size", "token")
-
-    def __init__(self, events: list[Event], size: int, context: Any, arrived_ms: int | None = None) -> None:
-        self.token = next(_TOKENS)
-        self.events = events
-        self.size = size
-        self.context = context
-        self.arrived_ms = int(time.time() * 1000) if arrived_ms is None else arrived_ms
 
 
 READ_HERE: "dict[str, LiveSource]" = {}
@@ -127,10 +105,23 @@ class LiveSource:
         self.patience_s = 0.0
         """So long, in seconds, acknowledgements may be held back on purpose (see `penstock.io.chain.source_status`)."""
         self.last_activity = time.monotonic()
+        self.wake: threading.Event | None = None
+        """Is set at each change, for a reader of several sources."""
         self._changed = threading.Condition()
         self._queue: collections.deque[Chunk] = collections.deque()
         self._queued_events = self._queued_bytes = 0
         self._handed_out: dict[int, Chunk] = {}
+
+    def _notify(self) -> None:
+        """Something has changed; called under the lock."""
+        self._changed.notify_all()
+        if self.wake is not None:
+            self.wake.set()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys in the registry of what is read here."""
+        return (self.key,)
 
     # -- producers -------------------------------------------------------------------------------------
 
@@ -152,7 +143,7 @@ class LiveSource:
             self.taken_in_events += events
             self.taken_in_bytes += size
             self.last_activity = time.monotonic()
-            self._changed.notify_all()
+            self._notify()
         return True
 
     @property
@@ -230,7 +221,7 @@ class LiveSource:
             self._queued_bytes += sum(chunk.size for chunk in chunks)
             if self._given_up:
                 self._forget_queue()
-            self._changed.notify_all()
+            self._notify()
         if chunks:
             _LOGGER.warning("%s: a bundle failed; %d chunks are handed out again", self.key, len(chunks))
         return len(chunks)
@@ -245,7 +236,7 @@ class LiveSource:
             self._given_up = True
             count = self._queued_events
             self._forget_queue()
-            self._changed.notify_all()
+            self._notify()
         return count
 
     def _forget_queue(self) -> None:
@@ -278,7 +269,7 @@ class LiveSource:
                     self.pending_bytes -= chunk.size
                     self.acknowledged_events += len(chunk.events)
             self.last_activity = time.monotonic()
-            self._changed.notify_all()
+            self._notify()
         if chunks:
             now_ms = time.time() * 1000
             delivery = METERS.delivery.of(self.key)
@@ -343,7 +334,7 @@ class LiveSource:
                     self._queue.remove(chunk)
                     self._queued_events -= len(chunk.events)
                     self._queued_bytes -= chunk.size
-            self._changed.notify_all()
+            self._notify()
 
     def _taken(self, chunk: Chunk) -> None:
         """Called under the lock when a chunk is handed out, in order. Must be quick."""
@@ -384,7 +375,7 @@ class LiveSource:
         with self._changed:
             if self.failure is None:
                 self.failure = without_traceback(failure)
-            self._changed.notify_all()
+            self._notify()
 
     def idle_for(self, seconds: float) -> bool:
         """Whether nothing has happened for that long and nothing is pending."""
@@ -394,7 +385,7 @@ class LiveSource:
         """Lets nothing more in; what is queued is still handed out. Returns at once."""
         with self._changed:
             self.stopping = True
-            self._changed.notify_all()
+            self._notify()
 
     def close(self) -> None:
         """Tells the peer what has been acknowledged until now and lets go of it. Blocks a few seconds at most."""

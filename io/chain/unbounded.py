@@ -5,7 +5,7 @@ every bundle. `close()` without a checkpoint mark before it means that the bundl
 was handed out is handed out again, in order.
 
 What a runner stores between bundles, and in a savepoint, is a `Split` (the live source's key and a number) and a mark,
-both as JSON with a version. How to make the live source is in the graph (`_Plan`): so a job that is resumed
+both as JSON with a version. How to make the live source is in the graph (`Plan`): so a job that is resumed
 from a savepoint reads with the options that it is started with, by the code that it is started with.
 
 Each split is an element of its own. Beam's `ReadFromUnboundedSource` has one element, which it splits later; Flink
@@ -30,70 +30,35 @@ from apache_beam.io.unbounded_source import (
     UnboundedSource,
     _ReadFromUnboundedSourceDoFn,
 )
-from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
 from penstock.io.chain.batch_coder import BatchCoder
-from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE, LiveSource
+from penstock.io.chain.pacing import TURN_S, Pacing, PacingOptions, is_in_memory, readers_of, runner_of
 from penstock.io.chain.whole_chain import refuse_broken_chains
-from penstock.io.errors import OptionError, PenstockError, StateError, without_traceback
+from penstock.io.errors import PenstockError, StateError, without_traceback
+from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind
 
-__all__ = ["Pacing", "PacingOptions", "Split", "is_in_memory", "read_batches", "readers_of"]
+__all__ = [
+    "Pacing",
+    "PacingOptions",
+    "Plan",
+    "PlannedRead",
+    "ReadSplits",
+    "Split",
+    "is_in_memory",
+    "read_batches",
+    "readers_of",
+]
 
 _VERSION = 1
 """Of what is stored; a later release understands earlier ones."""
 
 _POLL_INTERVAL_S = 0.05
-
-_TURN_S = 0.5
-"""How long an idle split keeps the others of its process waiting; they are read in turn."""
-
-
-class PacingOptions(PipelineOptions):
-    """How long readers may take; a runner's option rather than a source's, since the runner sets the price."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: Any) -> None:
-        parser.add_argument(
-            "--max_read_time_seconds",
-            type=float,
-            help="Seconds after which a reader ends its bundle, busy or idle. A checkpoint waits for that.",
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Pacing:
-    """How long a reader may hold on to its bundle, by runner; measured on each.
-
-    Attributes:
-        block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
-        max_read_time_s: a busy reader ends its bundle after this many seconds.
-    """
-
-    block_s: float
-    max_read_time_s: float
-
-    @classmethod
-    def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
-        """The pacing for a runner's name.
-
-        The in-memory FnApiRunner leaks some 30 KB per bundle, hence bundles of an hour. Elsewhere a
-        checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
-        """
-        if is_in_memory(runner):
-            return cls(block_s=30.0, max_read_time_s=3600.0)
-        if read_time_s:
-            return cls(block_s=read_time_s, max_read_time_s=read_time_s)
-        return cls(block_s=_TURN_S, max_read_time_s=1.5)
-
-
-def is_in_memory(runner: str) -> bool:
-    """Whether that runner's name (or none) means Beam's FnApiRunner, in this process."""
-    return not runner or "fnapi" in runner.lower() or "direct" in runner.lower()
 
 
 def _stored(encoded: bytes | str, what: str) -> dict[str, Any]:
@@ -128,7 +93,7 @@ class _MarkCoder(coders.Coder):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
+class Plan:
     """How splits of one key are read; it travels with the graph, never with the state.
 
     Attributes:
@@ -144,11 +109,12 @@ class _Plan:
     apart: bool
 
     def live(self, split: "Split") -> LiveSource:
+        """The live source that a split is read from, brought to life where it isn't there."""
         key = f"{self.key}#{split.number}" if self.apart and split.count > 1 else self.key
         return LIVE.get(key, functools.partial(self.make, key))
 
 
-_PLANS: dict[str, _Plan] = {}
+_PLANS: dict[str, Plan] = {}
 """The plans of this process, by key: the reading DoFn leaves its own here before it is given splits."""
 
 
@@ -251,7 +217,7 @@ coders.registry.register_coder(Split, _SplitCoder)
 class _ReadDoFn(_ReadFromUnboundedSourceDoFn):
     """Beam's reading of splits, in processes that know how."""
 
-    def __init__(self, plan: _Plan) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__(
             poll_interval=_POLL_INTERVAL_S,
             max_records_per_bundle=1 << 30,
@@ -284,10 +250,10 @@ class _BatchReader(UnboundedReader):
             self._marked = False
             self._begun = time.monotonic()
         self._batch = None
-        alone = len(LIVE.sources) == 1
-        if alone or time.monotonic() - self._begun < 3 * _TURN_S:
+        alone = len(LIVE.sources) == len(self._live.keys)
+        if alone or time.monotonic() - self._begun < 3 * TURN_S:
             self._batch = self._live.take(
-                self._pacing.block_s if alone else min(_TURN_S, self._pacing.block_s)
+                self._pacing.block_s if alone else min(TURN_S, self._pacing.block_s)
             )
         if self._batch is None and self._live.failure is not None:
             LIVE.fail(self._live.failure)
@@ -315,24 +281,44 @@ class _BatchReader(UnboundedReader):
             self._live.requeue()
 
 
-class _Read(beam.PTransform):
+class ReadSplits(beam.PTransform):
+    """Reads splits by a plan; the inner part of every endless read."""
+
     step_kind = StepKind(reads="live")
 
-    def __init__(self, plan: _Plan, splits: list[Split]) -> None:
+    def __init__(self, plan: Plan, splits: list[Split]) -> None:
         super().__init__()
         self._plan = plan
         self._splits = splits
 
-    def display_data(self) -> dict[str, Any]:
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
         return {"source": self._plan.key, "splits": len(self._splits)}
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         refuse_broken_chains(begin.pipeline)
         return (
             begin
             | beam.Create(self._splits, reshuffle=False)
             | "Batches" >> beam.ParDo(_ReadDoFn(self._plan))
         )
+
+
+class PlannedRead:
+    """Stands for a pipeline's begin where a read is asked what it would do: its plan, and the steps behind it.
+
+    Args:
+        pipeline: whose options count.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.plan: Plan | None = None
+        self.readers = 1
+        self.steps: list[Any] = []
+
+    def __or__(self, step: Any) -> "PlannedRead":
+        self.steps.append(step)
+        return self
 
 
 def read_batches(
@@ -343,7 +329,7 @@ def read_batches(
     pacing: Pacing | None = None,
     readers: int = 1,
     apart: bool = False,
-) -> beam.PCollection:
+) -> Any:
     """A PCollection of `EventBatch` from live sources that `make` gives in the reading processes.
 
     Args:
@@ -355,44 +341,12 @@ def read_batches(
         apart: every split gets a live source of its own, also where two of them meet in one process. Otherwise the
             splits of a process share one.
     """
+    if isinstance(pipeline_begin, PlannedRead):
+        pipeline_begin.plan, pipeline_begin.readers = Plan(key, make, Pacing.of(""), apart), readers
+        return pipeline_begin
     pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
     read_time_s = pipeline.options.view_as(PacingOptions).max_read_time_seconds
-    plan = _Plan(key, make, pacing or Pacing.of(_runner_of(pipeline), read_time_s), apart)
+    plan = Plan(key, make, pacing or Pacing.of(runner_of(pipeline), read_time_s), apart)
     most = pipeline.options.view_as(FlinkRunnerOptions).max_parallelism
     splits = Split.spread(key, readers, most if most > 0 else DEFAULT_MAX_PARALLELISM)
-    return pipeline_begin | "Read" >> _Read(plan, splits)
-
-
-def _runner_of(pipeline: beam.Pipeline) -> str:
-    return pipeline.options.view_as(StandardOptions).runner or type(pipeline.runner).__name__
-
-
-def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
-    """How many splits a source is dealt out into.
-
-    Args:
-        pipeline_begin: the pipeline or its begin.
-        wanted: what the user said; 0 is one for each parallel task of the runner.
-        flag: the option that said it, for messages.
-
-    Raises:
-        OptionError: a split would never be read, or a task have nothing to read.
-    """
-    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
-    runner = _runner_of(pipeline)
-    if is_in_memory(runner):
-        if wanted > 1:
-            message = (
-                f"{flag}={wanted} on DirectRunner: it reads splits one after another, so all but one would stand still "
-                "for up to 30 s. Leave it out, and start the job several times, or use Flink."
-            )
-            raise OptionError(message)
-        return 1
-    parallelism = max(1, pipeline.options.view_as(FlinkRunnerOptions).parallelism)
-    if wanted and wanted < parallelism:
-        message = (
-            f"--parallelism={parallelism} with {flag}={wanted}: {parallelism - wanted} of its tasks would have nothing to "
-            f"read. Leave {flag} out, or make it a multiple of the parallelism."
-        )
-        raise OptionError(message)
-    return wanted or parallelism
+    return pipeline_begin | "Read" >> ReadSplits(plan, splits)

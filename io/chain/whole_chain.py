@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from penstock.io.chain.pacing import is_in_memory
 from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import StepKind
 
@@ -46,9 +47,16 @@ def require_whole_chains(pipeline: Any) -> None:
     for node in nodes:
         for collection in node.inputs:
             after.setdefault(collection, []).append(node)
-    for node in nodes:
-        if _kind(node).reads:
-            _follow(node, after)
+    reads = [node for node in nodes if _kind(node).reads]
+    for read in reads:
+        _follow(read, after)
+    live = [_name(read) for read in reads if _kind(read).reads == "live"]
+    if len(live) > 1 and is_in_memory(type(pipeline.runner).__name__):
+        message = (
+            f"DirectRunner reads one endless source at a time, and these are {len(live)}: {', '.join(live)}. Put them into "
+            "one ReadFromAll([...]), start a job for each, or use Flink."
+        )
+        raise PipelineError(message)
 
 
 def _require_checkpoints(pipeline: Any) -> None:
@@ -101,7 +109,7 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
         if kind.acknowledges and way.mixed_in and reads == "live":
             message = (
                 f"{way.mixed_in} stands between {name} and {_name(way.node)}: it shuffles or merges, and an acknowledgement "
-                "means something only in the process that read. Take it out."
+                "means something only in the process that read. Take it out; several reads become one by ReadFromAll."
             )
             raise PipelineError(message)
         acknowledged = acknowledged or bool(kind.acknowledges)

@@ -26,10 +26,10 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.errors import PenstockError
+from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.io.options import display_data_of
 from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores

@@ -15,11 +15,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
-from penstock.io.chain.garbage_collector import calm_garbage_collector
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import check_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
+from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.io.options import option
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, set_up_logging

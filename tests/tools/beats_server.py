@@ -16,7 +16,7 @@ from pathlib import Path
 
 from penstock.io.beats import BeatsOptions
 from penstock.io.beats.server.beats_server import BeatsServer
-from penstock.io.chain.garbage_collector import calm_garbage_collector
+from penstock.io.garbage_collector import calm_garbage_collector
 
 
 def answer(server: BeatsServer) -> None:

@@ -12,6 +12,15 @@ from penstock.pipelines.jobs import run_yaml
 from tests.tools.logstash_filters import FILTERS
 
 CONFIGS = {
+    "ReadFromAll": {
+        "reads": [
+            {"type": "ReadFromBeats", "config": {"beats_port": 5045}},
+            {
+                "type": "penstock.ReadFromKinesis",
+                "config": {"kinesis_stream_name": "s", "application_name": "app"},
+            },
+        ]
+    },
     "ReadFromBeats": {"beats_port": 5045, "enrich": ["source_metadata"]},
     "ReadFromKinesis": {"kinesis_stream_name": "s", "application_name": "app", "region": "eu-west-1"},
     "ReadFromS3": {"input": ["{folder}/*.jsonl"]},

@@ -13,7 +13,8 @@ from apache_beam.transforms.display import DisplayData
 from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
-from penstock.io.chain.unbounded import Pacing, _Plan, _Read
+from penstock.io.chain.read_all import ReadFromAll
+from penstock.io.chain.unbounded import Pacing, Plan, ReadSplits
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.options import display_data_of, option
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
@@ -38,6 +39,10 @@ def upper(document):
 
 STEPS = {
     "ReadFromBeats": (beats.ReadFromBeats(beats.BeatsOptions(port=5045)), ("beats_port", 5045)),
+    "ReadFromAll": (
+        ReadFromAll([beats.ReadFromBeats(beats.BeatsOptions()), kinesis.ReadFromKinesis(READ, AWS)]),
+        ("reads", "ReadFromBeats, ReadFromKinesis"),
+    ),
     "ReadFromKinesis": (kinesis.ReadFromKinesis(READ, AWS), ("kinesis_stream_name", "orders")),
     "ReadForArchive": (archive.ReadForArchive(READ, AWS), ("region", "eu-west-1")),
     "ReadFromS3": (
@@ -71,8 +76,8 @@ STEPS = {
     "ParseJson": (modify.ParseJson("message"), ("source", "message")),
     "DropEvents": (modify.DropEvents("level", values=["debug"]), ("values", "['debug']")),
 }
-STEPS["_Read"] = (
-    _Read(_Plan("kinesis:orders", upper, Pacing(1.0, 1.0), False), []),
+STEPS["ReadSplits"] = (
+    ReadSplits(Plan("kinesis:orders", upper, Pacing(1.0, 1.0), False), []),
     ("source", "kinesis:orders"),
 )
 STEPS |= {

@@ -148,7 +148,7 @@ def test_a_failing_sink_ends_the_run_and_hands_everything_back():
 
 def planned(key, count):
     """A split in a process whose reading DoFn was set up."""
-    unbounded._PLANS[key] = unbounded._Plan(key, functools.partial(Counter, count), Pacing(5, 5), apart=False)
+    unbounded._PLANS[key] = unbounded.Plan(key, functools.partial(Counter, count), Pacing(5, 5), apart=False)
     return Split(key)
 
 

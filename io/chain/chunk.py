@@ -1,0 +1,31 @@
+"""`Chunk` is the smallest thing that a live source hands out and gets acknowledged."""
+
+import itertools
+import time
+from typing import Any
+
+from penstock.transforms.batch import Event
+
+__all__ = ["Chunk"]
+
+# Tokens are unique in a process, so a late acknowledgement can never meet another source's chunk.
+_TOKENS = itertools.count(1)
+
+
+class Chunk:
+    """The smallest thing that is acknowledged: events of one window, or of one stretch of a shard.
+
+    Args:
+        events: in order; may be empty (a position that moves on without an event).
+        size: their payload's bytes, for the bound on pending bytes.
+        context: what the source needs to acknowledge it; never leaves the process.
+    """
+
+    __slots__ = ("arrived_ms", "context", "events", "size", "token")
+
+    def __init__(self, events: list[Event], size: int, context: Any, arrived_ms: int | None = None) -> None:
+        self.token = next(_TOKENS)
+        self.events = events
+        self.size = size
+        self.context = context
+        self.arrived_ms = int(time.time() * 1000) if arrived_ms is None else arrived_ms

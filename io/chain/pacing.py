@@ -1,0 +1,93 @@
+"""`pacing` says how long a reader may hold its bundle on each runner, and into how many splits a source is dealt out."""
+
+import dataclasses
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
+
+from penstock.io.errors import OptionError
+
+__all__ = ["TURN_S", "Pacing", "PacingOptions", "is_in_memory", "readers_of", "runner_of"]
+
+TURN_S = 0.5
+"""How long an idle split keeps the others of its process waiting; they are read in turn."""
+
+
+class PacingOptions(PipelineOptions):
+    """How long readers may take; a runner's option rather than a source's, since the runner sets the price."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument(
+            "--max_read_time_seconds",
+            type=float,
+            help="Seconds after which a reader ends its bundle, busy or idle. A checkpoint waits for that.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Pacing:
+    """How long a reader may hold on to its bundle, by runner; measured on each.
+
+    Attributes:
+        block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
+        max_read_time_s: a busy reader ends its bundle after this many seconds.
+    """
+
+    block_s: float
+    max_read_time_s: float
+
+    @classmethod
+    def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
+        """The pacing for a runner's name.
+
+        The in-memory FnApiRunner leaks some 30 KB per bundle, hence bundles of an hour. Elsewhere a
+        checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
+        """
+        if is_in_memory(runner):
+            return cls(block_s=30.0, max_read_time_s=3600.0)
+        if read_time_s:
+            return cls(block_s=read_time_s, max_read_time_s=read_time_s)
+        return cls(block_s=TURN_S, max_read_time_s=1.5)
+
+
+def is_in_memory(runner: str) -> bool:
+    """Whether that runner's name (or none) means Beam's FnApiRunner, in this process."""
+    return not runner or "fnapi" in runner.lower() or "direct" in runner.lower()
+
+
+def runner_of(pipeline: beam.Pipeline) -> str:
+    """The name of a pipeline's runner, as the user gave it where he did."""
+    return pipeline.options.view_as(StandardOptions).runner or type(pipeline.runner).__name__
+
+
+def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
+    """How many splits a source is dealt out into.
+
+    Args:
+        pipeline_begin: the pipeline or its begin.
+        wanted: what the user said; 0 is one for each parallel task of the runner.
+        flag: the option that said it, for messages.
+
+    Raises:
+        OptionError: a split would never be read, or a task have nothing to read.
+    """
+    pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
+    runner = runner_of(pipeline)
+    if is_in_memory(runner):
+        if wanted > 1:
+            message = (
+                f"{flag}={wanted} on DirectRunner: it reads splits one after another, so all but one would stand still "
+                "for up to 30 s. Leave it out, and start the job several times, or use Flink."
+            )
+            raise OptionError(message)
+        return 1
+    parallelism = max(1, pipeline.options.view_as(FlinkRunnerOptions).parallelism)
+    if wanted and wanted < parallelism:
+        message = (
+            f"--parallelism={parallelism} with {flag}={wanted}: {parallelism - wanted} of its tasks would have nothing to "
+            f"read. Leave {flag} out, or make it a multiple of the parallelism."
+        )
+        raise OptionError(message)
+    return wanted or parallelism
