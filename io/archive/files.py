@@ -1,7 +1,7 @@
-"""A file of the archive as bytes, and what it is called.
+"""`encode` makes a file of the archive, and `name_of` its name.
 
-The name is made of the first record's position. What is read again after a crash begins at the checkpoint, which
-is where the first file that was not acknowledged began: so a retry writes over that file instead of beside it.
+The name holds the positions of the first and the last record: files of one name hold the same records, whoever wrote them,
+and a file never replaces one that holds more. (Until version 0.1.0 it held the first alone.)
 """
 
 import datetime
@@ -50,11 +50,13 @@ def hour_of(event: Event) -> int:
     return event.origin.arrived_ms // 3_600_000
 
 
-def name_of(prefix: str, first: Event, kind: str, compression: str) -> str:
-    """The key of the file that begins with `first`: `PREFIX/dt=YYYY-MM-DD/hour=HH/STREAM-SHARD-SEQUENCE-SUB.SUFFIX`."""
+def name_of(prefix: str, first: Event, last: Event, kind: str, compression: str) -> str:
+    """A file's key: `PREFIX/dt=YYYY-MM-DD/hour=HH/STREAM-SHARD-SEQUENCE-SUB_SEQUENCE-SUB.SUFFIX`, first and last."""
     origin: KinesisRecord = first.origin  # type: ignore[assignment]
+    end: KinesisRecord = last.origin  # type: ignore[assignment]
     hour = datetime.datetime.fromtimestamp(hour_of(first) * 3600, datetime.UTC)
-    name = f"{origin.stream}-{origin.shard_id}-{origin.sequence_number}-{first.index}"
+    begin = f"{origin.stream}-{origin.shard_id}-{origin.sequence_number}-{first.index}"
+    name = f"{begin}_{end.sequence_number}-{last.index}"
     key = f"dt={hour:%Y-%m-%d}/hour={hour:%H}/{name}.{_SUFFIXES[kind, compression]}"
     return f"{prefix}/{key}" if prefix else key
 

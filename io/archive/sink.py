@@ -7,8 +7,11 @@ which they arrived. A shard's records are sealed when they are large enough or o
 no room left, or on a stop; then encoded, uploaded, acknowledged, and the shard's checkpoint is stored at once.
 
 Invariants.
-- A shard's sealed groups are uploaded one after another, the next one only after the checkpoint of the last is
-  stored: so what is read again after a crash begins where a file began, and writes over that file.
+- A file is named by its first and its last record, and is never written over: files of one name hold the same records.
+- A shard's sealed groups are uploaded one after another, the next one only after the checkpoint of the last is stored.
+  What is read again after a kill may stand in two files; a backfill tells by its position that it is the same.
+- A group belongs to one lease. When the lease is lost, its chunks are handed out no more: the group is dropped at once,
+  between two attempts of an upload too, since the new owner reads all this from the checkpoint.
 - A token is acknowledged once, after every file that holds events of its chunk.
 - A bundle that failed is handed out again whole: whoever holds one of its tokens forgets what is not sealed.
 - Memory: what the source has handed out, which its `max_pending_*` bound; the job raises them to three files.
@@ -29,23 +32,18 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from penstock.io.archive.files import encode, hour_of, name_of
 from penstock.io.archive.options import ArchiveOptions
 from penstock.io.archive.source import LeaseOnlyKinesis
+from penstock.io.archive.uploads import Group, LeaseLost, Uploads, put_file
 from penstock.io.aws.session import AwsOptions
-from penstock.io.backoff import delays
 from penstock.io.chain.live_objects import LIVE, LiveReceipt
 from penstock.io.errors import (
-    AccessDenied,
     DeliveryError,
-    NotFound,
-    OptionError,
     PeerError,
     PenstockError,
     StopTimeout,
     without_traceback,
 )
-from penstock.io.meters import METERS
 from penstock.io.options import display_data_of
 from penstock.io.s3.objects import S3Objects
 from penstock.transforms.batch import Event, EventBatch
@@ -56,12 +54,6 @@ __all__ = ["Archive", "WriteToArchive"]
 _LOGGER = logging.getLogger(__name__)
 _TICK_S = 0.2
 _PRESSURE = 0.7
-_CHECKPOINT_TIMEOUT_S = 30.0
-_CONTENT_TYPES = {
-    "parquet": "application/vnd.apache.parquet",
-    "avro": "application/avro",
-    "json": "application/x-ndjson",
-}
 
 
 class WriteToArchive(beam.PTransform):
@@ -73,8 +65,8 @@ class WriteToArchive(beam.PTransform):
 
     Unit of parallelism: the shard; uploads run `upload_threads` at a time.
 
-    Delivery guarantee: at least once. A file is written over by a retry, and nothing is acknowledged before its
-    upload; a backfill gives a record that is there twice the same document id.
+    Delivery guarantee: at least once. Nothing is acknowledged before its upload, and no file is written over. After a kill a
+    record may stand in two files; a backfill gives both the same document id.
 
     IAM actions: s3:PutObject on the prefix, s3:ListBucket on the bucket; kms:GenerateDataKey where it is encrypted.
 
@@ -127,7 +119,7 @@ class _ArchiveDoFn(beam.DoFn):
 
         def make() -> Archive:
             objects = S3Objects(aws, stopping=threading.Event())
-            archive = Archive(options, live, lambda name, body: _put(objects, options, name, body))
+            archive = Archive(options, live, lambda name, body: put_file(objects, options, name, body))
             archive.start()
             return archive
 
@@ -135,32 +127,10 @@ class _ArchiveDoFn(beam.DoFn):
         return archive
 
 
-def _put(objects: S3Objects, options: ArchiveOptions, name: str, body: bytes) -> None:
-    began = time.monotonic()
-    try:
-        objects.put(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
-    finally:
-        METERS.requested("s3_put_object", time.monotonic() - began, len(body))
-
-
-class _Group:
-    """A shard's records that are uploaded and acknowledged together."""
-
-    def __init__(self, now: float) -> None:
-        self.begun = now
-        self.tokens: list[int] = []
-        self.hours: dict[int, list[Event]] = {}
-        self.size = 0
-
-    def add(self, event: Event) -> None:
-        self.hours.setdefault(hour_of(event), []).append(event)
-        self.size += len(event.data)
-
-
 class _Shard:
     def __init__(self) -> None:
-        self.open: _Group | None = None
-        self.sealed: deque[_Group] = deque()
+        self.open: Group | None = None
+        self.sealed: deque[Group] = deque()
         self.busy = False
 
 
@@ -170,7 +140,7 @@ class Archive:
     Args:
         options: see there.
         live: the source, which acknowledges.
-        put: writes an object: name, bytes.
+        put: writes an object (name, bytes) unless it is there; gives whether it wrote.
         clock: monotonic seconds.
     """
 
@@ -178,18 +148,18 @@ class Archive:
         self,
         options: ArchiveOptions,
         live: LeaseOnlyKinesis,
-        put: Callable[[str, bytes], None],
+        put: Callable[[str, bytes], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
         self._live = live
-        self._put = put
         self._clock = clock
         self._changed = threading.Condition()
         self._shards: dict[str, _Shard] = {}
         self._held: set[int] = set()
         self._failure: PenstockError | None = None
         self._closing = threading.Event()
+        self._uploads = Uploads(options, live, put, clock, self._closing)
         self._pool = concurrent.futures.ThreadPoolExecutor(options.upload_threads, "archive-upload")
         self._timer = threading.Thread(target=self._tick, name="archive-timer", daemon=True)
         self.files = 0
@@ -213,8 +183,12 @@ class Archive:
                 raise without_traceback(self._failure)
             if not self._held.isdisjoint(tokens):
                 self._forget_open()
+            self._drop_lost()
+            owned = frozenset(shards.values())
             for event in events:
-                self._group(event.origin.shard_id, now).add(event)  # type: ignore[attr-defined]
+                shard_id = event.origin.shard_id  # type: ignore[attr-defined]
+                if shard_id in owned:
+                    self._group(shard_id, now).add(event)
             idle: list[int] = []
             for token, shard_id in shards.items():
                 shard = self._shards.get(shard_id)
@@ -257,10 +231,10 @@ class Archive:
 
     # -- filling (under the lock) ----------------------------------------------------------------------
 
-    def _group(self, shard_id: str, now: float) -> _Group:
+    def _group(self, shard_id: str, now: float) -> Group:
         shard = self._shards.setdefault(shard_id, _Shard())
         if shard.open is None:
-            shard.open = _Group(now)
+            shard.open = Group(now)
         return shard.open
 
     def _forget_open(self) -> None:
@@ -270,7 +244,18 @@ class Archive:
                 self._held.difference_update(shard.open.tokens)
                 shard.open = None
 
-    def _seal(self, ripe: Callable[[_Group], bool]) -> None:
+    def _drop_lost(self) -> None:
+        """Drops the open groups whose lease was lost: a lease that comes back starts from its checkpoint."""
+        firsts = {
+            shard.open.tokens[0]: shard for shard in self._shards.values() if shard.open and shard.open.tokens
+        }
+        there = self._live.shards_of(firsts)
+        for token, shard in firsts.items():
+            if token not in there and shard.open is not None:
+                self._held.difference_update(shard.open.tokens)
+                shard.open = None
+
+    def _seal(self, ripe: Callable[[Group], bool]) -> None:
         for shard_id, shard in self._shards.items():
             if shard.open is not None and ripe(shard.open):
                 shard.sealed.append(shard.open)
@@ -281,6 +266,18 @@ class Archive:
 
     def _seal_old(self, now: float) -> None:
         self._seal(lambda group: now - group.begun >= self._options.roll_seconds)
+
+    def _seal_ended(self) -> None:
+        """A shard's end is not waited for `roll_seconds`: its children are read only after its last checkpoint."""
+        if self._live.all_handed_out:
+            ended = {
+                shard_id
+                for shard_id, shard in self._shards.items()
+                if shard.open and self._live.has_ended(shard_id)
+            }
+            groups = {id(self._shards[shard_id].open) for shard_id in ended}
+            if groups:
+                self._seal(lambda group: id(group) in groups)
 
     def _seal_largest(self) -> None:
         largest = max((shard.open.size for shard in self._shards.values() if shard.open), default=0)
@@ -297,7 +294,9 @@ class Archive:
             with self._changed:
                 if self._failure is not None:
                     return
+                self._drop_lost()
                 self._seal_old(now)
+                self._seal_ended()
                 if self._under_pressure() and not self._busy():
                     self._seal_largest()
 
@@ -319,7 +318,12 @@ class Archive:
                         self._changed.notify_all()
                         return
                     group = shard.sealed[0]
-                self._upload(shard_id, group)
+                try:
+                    self.files += self._uploads.upload(shard_id, group)
+                except LeaseLost:
+                    _LOGGER.info(
+                        "the lease of %s is lost; its new owner archives what this process held", shard_id
+                    )
                 with self._changed:
                     shard.sealed.popleft()
                     self._held.difference_update(group.tokens)
@@ -328,49 +332,6 @@ class Archive:
         except BaseException as error:
             _LOGGER.exception("writing the archive failed")
             self._fail(PeerError(f"writing the archive failed: {type(error).__name__}: {error}"[:500]))
-
-    def _upload(self, shard_id: str, group: _Group) -> None:
-        options = self._options
-        if not self._live.shards_of(group.tokens):
-            return  # the lease was lost: the shard's new owner reads and writes all this
-        for events in group.hours.values():
-            prefix = options.place[1]
-            name = name_of(prefix, events[0], options.archive_format, options.archive_compression)
-            body = encode(events, options.archive_format, options.archive_compression)
-            self._put_patiently(name, body)
-            self.files += 1
-            _LOGGER.info(
-                "wrote s3://%s/%s: %d records, %d bytes", options.place[0], name, len(events), len(body)
-            )
-        self._live.acknowledge(group.tokens)
-        if not self._live.store_checkpoint(shard_id, _CHECKPOINT_TIMEOUT_S) and not self._live.stopping:
-            _LOGGER.warning(
-                "the checkpoint of %s is not stored yet; a crash now would archive some records twice",
-                shard_id,
-            )
-
-    def _put_patiently(self, name: str, body: bytes) -> None:
-        """Tries until it works; on a stop, no longer than `stop_timeout`."""
-        waits = delays(0.5, 30.0)
-        told = False
-        stopped_at: float | None = None
-        while True:
-            try:
-                self._put(name, body)
-                return
-            except (AccessDenied, NotFound, OptionError):
-                raise
-            except PeerError as error:
-                if not told:
-                    told = True
-                    _LOGGER.warning("%s; trying again", error)
-                if LIVE.stopping.is_set() and stopped_at is None:
-                    stopped_at = self._clock()
-                if self._closing.is_set() or (
-                    stopped_at is not None and self._clock() - stopped_at >= self._options.stop_timeout
-                ):
-                    raise
-            self._closing.wait(next(waits) if stopped_at is None else 0.5)
 
     def _fail(self, error: PenstockError) -> None:
         LIVE.fail(error)

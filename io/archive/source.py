@@ -35,6 +35,8 @@ class LeaseOnlyKinesis(KinesisLive):
         self._begun = False
         self.before_close: Callable[[], None] | None = None
         """Called before the last checkpoints are written: the archive uploads what it holds."""
+        self.trouble = ""
+        """Why nothing can be uploaded at present, for `/readyz`."""
 
     def resume(self, position: Any) -> None:
         """A reader starts: the first one opens the shards, the others find them open."""
@@ -49,6 +51,10 @@ class LeaseOnlyKinesis(KinesisLive):
     def idle_for(self, seconds: float) -> bool:
         """Whether nothing has come for that long; what waits for its upload is uploaded by the stop."""
         return self.ready and self.all_handed_out and time.monotonic() - self.last_activity >= seconds
+
+    def unread(self) -> list[str]:
+        """Also what is read and can't be archived."""
+        return [*super().unread(), *([self.trouble] if self.trouble else [])]
 
     def close(self) -> None:
         """Lets the archive finish, then as `KinesisLive`."""

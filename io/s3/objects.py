@@ -68,6 +68,7 @@ class S3Objects:
         self.stopping = stopping or threading.Event()
         self._payer = {"RequestPayer": "requester"} if request_payer else {}
         self._key: dict[str, str] = {}
+        self._unconditional = False
         if sse_customer_key:
             digest = hashlib.md5(base64.b64decode(sse_customer_key), usedforsecurity=False).digest()
             self._key = {
@@ -142,12 +143,23 @@ class S3Objects:
             raise self._failure(error, found.bucket, found.key) from error
         return reply["Body"], reply.get("VersionId")
 
-    def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        """Writes an object whole, over what is there."""
+    def put_new(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:
+        """Writes an object whole, unless there is one of that name; gives whether it wrote.
+
+        A store that knows no conditional writes says so (501) or ignores the condition; then it is written over.
+        """
+        condition = {} if self._unconditional else {"IfNoneMatch": "*"}
         try:
-            self._call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+            self._call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, **condition)
         except (BotoCoreError, ClientError) as error:
+            code = _code(error)
+            if condition and code in ("PreconditionFailed", "412"):
+                return False
+            if condition and code in ("NotImplemented", "501"):
+                self._unconditional = True
+                return self.put_new(bucket, key, body, content_type)
             raise self._explain(error, "PutObject", bucket, key, "write") from error
+        return True
 
     def check_bucket(self, bucket: str) -> None:
         """Raises a `PenstockError` when the bucket isn't there or isn't ours to use."""

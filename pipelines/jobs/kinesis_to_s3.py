@@ -15,7 +15,8 @@ from penstock.pipelines.run.streaming import JobOptions
 __all__ = ["JOB"]
 
 NAME = "kinesis-to-s3"
-_EVENT_BYTES = 64
+_EVENT_BYTES = 600
+"""What an event costs in memory beside its payload, about: small ones are bounded by their number."""
 
 
 def _requirements(line: CommandLine) -> Requirements:

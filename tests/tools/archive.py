@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 PLACE = ("shard_id", "sequence_number", "sub_sequence_number")
 
 
-def archived(s3: Any, bucket: str) -> list[tuple[Any, ...]]:
+def archived(s3: Any, bucket: str, prefix: str = "") -> list[tuple[Any, ...]]:
     """Every record: shard, sequence and sub-sequence number, as often as it is there."""
     found = []
-    for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+    for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
         body = s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
         found += [tuple(row[name] for name in PLACE) for row in _rows(body)]
     return found

@@ -273,6 +273,12 @@ class KinesisLive(LiveSource):
                 if token in self._handed_out
             }
 
+    def has_ended(self, shard_id: str) -> bool:
+        """Whether the shard is closed and read to its end."""
+        with self._changed:
+            held = self._coordinator.held.get(shard_id)
+            return held is not None and held.progress.ended
+
     def store_checkpoint(self, shard_id: str, timeout_s: float) -> bool:
         """Writes a shard's checkpoint now instead of when it is due.
 

@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from botocore.exceptions import ClientError
 
 from penstock.io.archive import LAYOUT, ArchiveOptions
 from penstock.io.archive.files import encode, name_of
@@ -19,6 +20,7 @@ from penstock.io.s3.reading import UnitReader
 from penstock.pipelines.jobs import kinesis_to_s3
 from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
+from tests.unit.s3.conftest import BUCKET
 
 HOUR_MS = 3_600_000
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
@@ -37,6 +39,7 @@ class Live:
     max_pending_bytes = 1 << 20
     pending_events = 0
     pending_bytes = 0
+    all_handed_out = True
 
     def __init__(self):
         self.shards = {}
@@ -44,6 +47,8 @@ class Live:
         self.stored = []
         self.failure = None
         self.before_close = None
+        self.ended = set()
+        self.trouble = ""
 
     def batch(self, *chunks):
         """Events and tokens of a batch made of (token, events) pairs."""
@@ -58,6 +63,9 @@ class Live:
         for token in tokens:
             if self.shards.pop(token, None):
                 self.acknowledged.append(token)
+
+    def has_ended(self, shard_id):
+        return shard_id in self.ended
 
     def store_checkpoint(self, shard_id, timeout_s):
         self.stored.append(shard_id)
@@ -78,7 +86,7 @@ class Bucket:
         assert self.gate.wait(10)
         if self.failures:
             raise self.failures.pop(0)
-        self.files[name] = body
+        return self.files.setdefault(name, body) is body
 
 
 @pytest.fixture
@@ -132,7 +140,7 @@ def test_nothing_is_acknowledged_before_the_upload(made):
     assert live.acknowledged == [1, 2]
     assert live.stored == ["shardId-000000000000"]
     ((name, body),) = bucket.files.items()
-    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0.jsonl.gz"
+    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0_103-0.jsonl.gz"
     assert [line["sequence_number"] for line in lines(body)] == ["101", "102", "103"]
 
 
@@ -143,9 +151,9 @@ def test_files_are_of_one_shard_and_one_hour(made):
     )
     archive.flush()
     assert sorted(bucket.files) == [
-        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0.jsonl.gz",
-        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000001-101-0.jsonl.gz",
-        "lake/dt=2026-11-22/hour=13/stream-shardId-000000000000-102-0.jsonl.gz",
+        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-101-0_101-0.jsonl.gz",
+        "lake/dt=2026-11-22/hour=12/stream-shardId-000000000001-101-0_101-0.jsonl.gz",
+        "lake/dt=2026-11-22/hour=13/stream-shardId-000000000000-102-0_102-0.jsonl.gz",
     ]
     assert sorted(live.acknowledged) == [1, 2]
 
@@ -197,6 +205,95 @@ def test_what_a_lost_lease_held_is_left_to_its_new_owner(made):
     archive.flush()
     assert bucket.files == {}
     assert live.acknowledged == []
+
+
+def test_a_lease_that_comes_back_starts_anew(made):
+    """Lost and won again within `roll_seconds`: what was held before is the other owner's, and stands in no file twice."""
+    archive, live, bucket, _ = made()
+    archive.append(*live.batch((1, [record(1), record(2)])))
+    live.shards.clear()
+    archive.append(*live.batch((2, [record(3)])))
+    archive.flush()
+    ((name, body),) = bucket.files.items()
+    assert name.endswith("-103-0_103-0.jsonl.gz")
+    assert [line["sequence_number"] for line in lines(body)] == ["103"]
+    assert live.acknowledged == [2]
+
+
+def test_a_batch_of_a_lost_lease_is_not_taken(made):
+    archive, live, bucket, _ = made()
+    events, tokens = live.batch((1, [record(1)]), (2, [record(1, shard=1)]))
+    del live.shards[1]
+    archive.append(events, tokens)
+    archive.flush()
+    assert [name.partition("shardId-")[2][:12] for name in bucket.files] == ["000000000001"]
+
+
+def test_the_lease_is_looked_at_between_the_attempts_of_an_upload(made, monkeypatch):
+    archive, live, bucket, _ = made()
+    monkeypatch.setattr("penstock.io.archive.uploads.delays", lambda *_: iter(lambda: 0.01, None))
+    archive.append(*live.batch((1, [record(1)])))
+
+    def put(name, body):
+        live.shards.clear()  # while S3 answers 503, another worker takes the shard
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(bucket, "put", put)
+    archive._uploads._put = put
+    archive.flush()
+    assert live.acknowledged == []
+    assert live.failure is None, "a lost lease is no failure"
+
+
+def test_the_last_file_of_an_ended_shard_does_not_wait(made):
+    archive, live, bucket, _ = made(roll_seconds=3600)
+    archive.append(*live.batch((1, [record(1)]), (2, [record(1, shard=1)])))
+    live.ended.add("shardId-000000000000")
+    archive.start()
+    wait(lambda: live.acknowledged == [1])
+    assert len(bucket.files) == 1
+
+
+def test_uploads_that_fail_for_long_are_told(made, monkeypatch):
+    archive, live, _, clock = made()
+    monkeypatch.setattr("penstock.io.archive.uploads.delays", lambda *_: iter(lambda: 0.01, None))
+    told = []
+
+    def put(name, body):
+        told.append(live.trouble)
+        clock[0] += 10
+        if len(told) < 5:
+            raise Unreachable("no answer from S3")
+        return True
+
+    archive._uploads._put = put
+    archive.append(*live.batch((1, [record(1)])))
+    archive.flush()
+    assert told[:2] == ["", ""]
+    assert told[2] == "uploads have failed for 20 s: no answer from S3"
+    assert live.trouble == ""
+
+
+def test_a_file_is_never_written_over(s3, store):
+    assert store.put_new(BUCKET, "a", b"long", "x")
+    assert not store.put_new(BUCKET, "a", b"l", "x")
+    assert s3.get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"long"
+
+
+def test_a_store_without_conditions_is_written_to(s3, store, monkeypatch):
+    call = store.session.call
+    seen = []
+
+    def old_store(service, method, **arguments):
+        seen.append("IfNoneMatch" in arguments)
+        if arguments.pop("IfNoneMatch", None):
+            raise ClientError({"Error": {"Code": "NotImplemented", "Message": "no"}}, "PutObject")
+        return call(service, method, **arguments)
+
+    monkeypatch.setattr(store.session, "call", old_store)
+    assert store.put_new(BUCKET, "a", b"1", "x")
+    assert store.put_new(BUCKET, "b", b"1", "x")
+    assert seen == [True, False, False]
 
 
 def test_a_fault_that_passes_is_tried_again(made):
@@ -255,10 +352,10 @@ def test_an_archived_record_comes_back_as_it_was(tmp_path, kind, compression):
     assert again[0].id == live[0].id
 
 
-def test_a_retry_has_the_same_name():
-    name = name_of("lake", record(5, sub=3), "parquet", "zstd")
-    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-105-3.parquet"
-    assert name_of("", record(5), "avro", "gzip").startswith("dt=2026-11-22/")
+def test_a_name_holds_the_first_and_the_last_record():
+    name = name_of("lake", record(5, sub=3), record(9), "parquet", "zstd")
+    assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-105-3_109-0.parquet"
+    assert name_of("", record(5), record(5), "avro", "gzip").startswith("dt=2026-11-22/")
 
 
 def test_a_line_that_is_no_archived_record_is_a_letter(tmp_path):
