@@ -205,7 +205,7 @@ def test_wrong_options_end_with_2(option, capsys):
 def finish(capsys, *, refused=0, allowed=False, stopped=False):
     job = batch_job.BatchJobOptions(allow_dead_letters=allowed)
     counts = Counts(units=3, bytes=5, read=10, delivered=10 - refused, refused=refused)
-    code = batch_job._finish(
+    code = batch_job._report_outcome(
         "job", job, Workload(3, 100, 2), counts, {"elasticsearch/replays": 4}, 2.0, stopped=stopped
     )
     return code, capsys.readouterr().err
