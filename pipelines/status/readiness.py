@@ -69,9 +69,10 @@ def reasons_against(
     for source in sources:
         if not source.connected and not source.stopping:
             reasons.append(f"not connected: {source.text}")
-        reasons += [f"not read: {line}" for line in source.unread[:_MOST_UNREAD]]
-        if len(source.unread) > _MOST_UNREAD:
-            reasons.append(f"not read: {len(source.unread) - _MOST_UNREAD:,} more")
+        if source.unread and not source.stopping:
+            reasons += [f"not read: {line}" for line in source.unread[:_MOST_UNREAD]]
+            if len(source.unread) > _MOST_UNREAD:
+                reasons.append(f"not read: {len(source.unread) - _MOST_UNREAD:,} more")
         if source.lag_s > max_lag_s + source.patience_s:
             shards = [peer for peer in source.peers if isinstance(peer, ShardStatus)]
             most = max_lag_s + source.patience_s

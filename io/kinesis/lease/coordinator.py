@@ -224,7 +224,7 @@ class Coordinator(Generic[_Held]):
     # -- shards and leases -----------------------------------------------------------------------------
 
     def _sync(self) -> None:
-        self._view.describe()
+        self._view.describe(max_age_s=self._sync_s / 2)
         self._view.list_now()
         shards = self._view.shards
         leases = {lease.shard_id: lease for lease in self._rows.read(at_start=not self._begun)}

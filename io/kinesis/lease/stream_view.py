@@ -64,13 +64,17 @@ class StreamView:
         assert self.facts is not None  # noqa: S101
         return self.facts.identity
 
-    def describe(self) -> None:
-        """Asks for the facts anew.
+    def describe(self, *, max_age_s: float = 0.0) -> None:
+        """Asks for the facts anew, unless the last ones are younger than `max_age_s` seconds.
+
+        The service takes 20 such calls per second and account, so one round of many does.
 
         Raises:
             StateError: the stream was deleted and made anew since the first time.
             PenstockError: the call failed.
         """
+        if self.facts is not None and self._clock() - self._described_at < max_age_s:
+            return
         facts = self._describe()
         self._described_at = self._clock()
         if self.facts is not None and facts.identity != self.facts.identity:
@@ -83,11 +87,10 @@ class StreamView:
 
     def manages_keys(self) -> bool:
         """Whether the service puts records into any shard. Asked again where that may have changed a while ago."""
-        if self.facts is None or self._clock() - self._described_at >= _DESCRIBED_S:
-            try:
-                self.describe()
-            except PenstockError as error:  # the next round of shards meets it too, and says it
-                _LOGGER.info("%s", error)
+        try:
+            self.describe(max_age_s=_DESCRIBED_S)
+        except PenstockError as error:  # the next round of shards meets it too, and says it
+            _LOGGER.info("%s", error)
         return self.facts is not None and self.facts.keys_by_service
 
     def list_now(self, *, max_age_s: float = 0.0) -> None:
@@ -136,7 +139,7 @@ class StreamView:
             StateError: the stream was made anew, or never had such a shard.
             PenstockError: a call failed.
         """
-        self.describe()
+        self.describe(max_age_s=_FRESH_S)
         self.list_now(max_age_s=_FRESH_S)
         if shard_id in self.shards:
             return False

@@ -213,7 +213,7 @@ class LiveShard(HeldShard):
             if failure.code == "ResourceNotFoundException":
                 return self._missing()
             if failure.code == "InvalidArgumentException":
-                context.view.describe()  # a stream that was made anew doesn't know our positions
+                context.view.describe(max_age_s=1.0)  # a stream that was made anew doesn't know our positions
         except (AccessDenied, NotFound, StateError) as error:
             reader.finished = True
             context.source.fail(error)

@@ -156,6 +156,27 @@ def test_a_table_of_something_else_is_told(calls):
     assert found["dynamodb:Scan"].mark is Mark.NOT_TRIED
 
 
+@pytest.mark.parametrize("reset", [False, True])
+def test_rows_that_are_not_this_streams_fail_and_are_left_alone(calls, reset):
+    dynamodb = AwsSession(KEYS).client("dynamodb")
+    shard = {"leaseKey": {"S": "shardId-000000000000"}}
+    options = dataclasses.replace(READ, reset_checkpoints=reset)
+    for item, says in (
+        ({"checkpoint": {"S": "SHARD_END"}}, "says SHARD_END, but the shard is open in stream orders"),
+        ({"checkpoint": {"S": "garbage"}}, "can't be read: checkpoint 'garbage'"),
+        ({"checkpoint": {"S": "LATEST"}, "penstockStreamArn": {"S": "arn:other"}}, "belongs to arn:other"),
+    ):
+        dynamodb.put_item(TableName="app", Item={**shard, **item})
+        before = dynamodb.scan(TableName="app")["Items"]
+        found = look("read", options)["lease table rows"]
+        if reset and "other" not in says:
+            assert found.text == "0 rows, all of this stream; 2 open shards have none yet"
+        else:
+            assert found.mark is Mark.FAILED
+            assert says in found.text
+        assert dynamodb.scan(TableName="app")["Items"] == before
+
+
 def test_options_leave_checks_out(calls):
     found = look("read", dataclasses.replace(READ, checkpoints="none", metrics="nil"))
     assert not any(name.startswith(("dynamodb:", "cloudwatch:")) for name in found)

@@ -10,8 +10,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from penstock.io.aws.session import AwsOptions, AwsSession
-from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseTable, MemoryLeases
-from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, Position
+from penstock.io.kinesis.lease.rules._ownership import sort_rows
+from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseTable, MemoryLeases, Rows
+from penstock.io.kinesis.positions import (
+    AT_TIMESTAMP,
+    LATEST,
+    SHARD_END,
+    TRIM_HORIZON,
+    Position,
+    StreamIdentity,
+)
+from penstock.io.kinesis.shard_map import Shard
 
 TABLES = [
     (entry["label"], name, table["items"])
@@ -51,6 +60,28 @@ def test_tables_of_every_kcl(label, name, items):
         assert written == {key: row[key] for key in written}
         assert set(row) - set(written) <= {"entityType", "throughputKBps"}
         assert lease.position.checkpoint == row["checkpoint"]["S"]
+
+
+@pytest.mark.parametrize(("label", "name", "items"), TABLES, ids=[f"{t[0]}-{t[1]}" for t in TABLES])
+def test_tables_of_every_kcl_are_adopted_by_the_stream_they_are_of_and_by_no_other(label, name, items):
+    leases = [lease for item in items if (lease := Lease.from_item(item)) is not None]
+    ours = StreamIdentity("arn:aws:kinesis:us-east-1:000000000000:stream/s", 1)
+    numbers = [lease.position.sequence_number for lease in leases if lease.position.is_record]
+    shards = {
+        lease.shard_id: Shard(
+            lease.shard_id, lease.parents, int(lease.starting_hash_key), int(lease.ending_hash_key),
+            str(min(numbers, default=0)), str(max(numbers, default=0)) if lease.position == SHARD_END else None,
+        )
+        for lease in leases
+    }  # fmt: skip
+    assert sort_rows(Rows(leases, []), shards, ours, name) == (leases, {})
+    # A stream that was made later has one shard, of all hash keys, with numbers above these.
+    other = Shard("shardId-000000000000", (), 0, (1 << 128) - 1, str(max(numbers, default=0) + 1), None)
+    good, troubles = sort_rows(Rows(leases, []), {other.shard_id: other}, ours, name)
+    assert bool(troubles) == bool(leases)
+    assert all(set(lease.parents) <= set(troubles) for lease in good), (
+        "a child waits for its parent, so it is never taken"
+    )
 
 
 def test_a_position_inside_an_aggregated_record_and_the_end_of_a_shard_are_among_them():

@@ -60,7 +60,7 @@ class Host:
         self.gone = True
         return True
 
-    def describe(self):
+    def describe(self, max_age_s):
         pass
 
     def manages_keys(self):

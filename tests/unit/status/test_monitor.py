@@ -164,6 +164,17 @@ def status_of_source(**changed):
         ([status_of_source(lag_s=61.0)], {}, ["not keeping up: 61 s behind"]),
         ([status_of_source(lag_s=3600.0, patience_s=3600.0)], {}, []),
         ([status_of_source(lag_s=99.0, peers=[SHARD, SHARD._replace(behind_s=99.0)])], {}, ["1 of 2 shards"]),
+        (
+            [status_of_source(unread=["shard 1 is read by nobody"])],
+            {},
+            ["not read: shard 1 is read by nobody"],
+        ),
+        (
+            [status_of_source(unread=["x"] * 12)],
+            {},
+            [*["not read: x"] * 10, "not read: 2 more"],
+        ),
+        ([status_of_source(unread=["x"], stopping=True)], {"stopping": True}, ["stopping"]),
         ([status_of_source(failure="access denied")], {}, ["failed: access denied"]),
         ([status_of_source(failure="x")], {"failure": "x"}, ["failed: x"]),
         ([status_of_source()], {"waits": {"Write": 12.0}}, []),
