@@ -69,7 +69,7 @@ def test_tables_of_every_kcl_are_adopted_by_the_stream_they_are_of_and_by_no_oth
     numbers = [lease.position.sequence_number for lease in leases if lease.position.is_record]
     shards = {
         lease.shard_id: Shard(
-            lease.shard_id, lease.parents, int(lease.starting_hash_key), int(lease.ending_hash_key),
+            lease.shard_id, lease.parents, int(lease.starting_hash_key or 0), int(lease.ending_hash_key or 0),
             str(min(numbers, default=0)), str(max(numbers, default=0)) if lease.position == SHARD_END else None,
         )
         for lease in leases
