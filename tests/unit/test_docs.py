@@ -174,3 +174,11 @@ def test_the_hops_of_an_event_are_where_the_design_says():
             found = [node for node in scope if getattr(node, "name", None) == part]
             assert found, f"docs/design.md: {file} has no {name}"
             scope = getattr(found[0], "body", [])
+
+
+def test_what_is_verified_and_bounded_is_a_test():
+    page = (DOCS / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 12
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text() if name else (ROOT / path).exists(), (path, name)
