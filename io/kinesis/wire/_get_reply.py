@@ -1,4 +1,4 @@
-"""Decodes a GetRecords reply. Pure.
+"""`decode_get_records` decodes a GetRecords reply.
 
 Base64 is most of it. msgspec decodes it in the same step as the JSON, but a byte at a time: best for short records,
 where every further step costs more. Long ones (KPL makes 50 KB) are pybase64's, at half the CPU; and since even to skip

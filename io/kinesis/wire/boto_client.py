@@ -1,4 +1,4 @@
-"""PutRecords and GetRecords through boto's own client: slower, and the measure for the thin one."""
+"""`BotoClient` makes PutRecords and GetRecords by boto's own client: slower, and the measure for the thin one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""POSTs over connections that are kept open: HTTP/1.1 as far as the two hot calls of Kinesis need it.
+"""`KeptConnections` POSTs over connections that are kept open: HTTP/1.1 as far as the two hot calls need it.
 
 Problem. urllib3 and http.client spend 0.3 ms of CPU on a request and its reply (headers as e-mail, three layers
 of response objects); signing and sending 50 KB takes less.

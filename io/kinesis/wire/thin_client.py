@@ -1,4 +1,4 @@
-"""PutRecords and GetRecords on botocore's signer, kept connections, pybase64 and msgspec (see `client`).
+"""`ThinClient` makes PutRecords and GetRecords by hand, with pybase64, msgspec and kept connections (see `client`).
 
 A PutRecords of a whole batch is a megabyte of text. Its memory is used again for the next one: to get and give back
 that much each time cost more CPU than the base64 in it.
