@@ -215,7 +215,7 @@ def _options_and_place(
 def _run(pipeline: Any) -> dict[str, int]:
     """Runs a pipeline to its end; returns its counters."""
     result = pipeline.run()
-    result.wait_until_report_outcome()
+    result.wait_until_finish()
     return _counters(result)
 
 
