@@ -1,8 +1,9 @@
-"""The console script runs `penstock JOB [options]` (`python -m penstock JOB` is the same) and `penstock check JOB`."""
+"""The console script runs `penstock JOB [options]`, `penstock check JOB` and `penstock status`."""
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from penstock.pipelines.jobs import JOBS, find_job
 from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"penstock {version('penstock')}\n")
         return 0
     try:
-        code = _check(arguments) if name == "check" else _run(name, arguments)
+        code = _COMMANDS.get(name, functools.partial(_run, name))(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -66,6 +67,16 @@ def _check(arguments: list[str]) -> int:
     return check.main(find_job(name), arguments)
 
 
+def _status(arguments: list[str]) -> int:
+    from penstock.pipelines import flink_status
+
+    return flink_status.main(arguments)
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "status": _status}
+"""What is no job."""
+
+
 def _no_such_job(name: str) -> int:
     sys.stderr.write(
         f"penstock: no job is called {name!r}; there are {', '.join(JOBS)} (see penstock --help)\n"
@@ -77,8 +88,11 @@ def _usage() -> str:
     width = max(map(len, JOBS))
     jobs = "\n".join(f"  {name:{width}}  {text}" for name, text in JOBS.items())
     return (
-        f"usage: penstock JOB [options]\n       penstock check JOB [options]\n\n{jobs}\n\n"
-        "penstock JOB --help lists a job's options; penstock check JOB tries beforehand what it will need.\n"
+        "usage: penstock JOB [options]\n       penstock check JOB [options]\n"
+        "       penstock status --flink ADDRESS [JOB]\n\n"
+        f"{jobs}\n\n"
+        "penstock JOB --help lists a job's options; penstock check JOB tries beforehand what it will need;\n"
+        "penstock status shows what runs on a Flink cluster, and stops a job there with a savepoint.\n"
     )
 
 

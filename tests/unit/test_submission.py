@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError, Unreachable
+from penstock.pipelines.__main__ import main
 from penstock.pipelines.run.remote import following
 from penstock.pipelines.run.remote.flink import root_cause
 from penstock.pipelines.run.remote.following import Submission
@@ -69,6 +70,11 @@ class FakeFlink:
                 fake.asked.append(f"cancel {job}")
                 self.do_GET()
 
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                fake.asked.append(f"stop {self.path.split('/')[2]}")
+                self.do_GET()
+
             def log_message(self, *_):
                 pass
 
@@ -102,6 +108,10 @@ class FakeFlink:
         if "exceptions" in path:
             entries = [{"timestamp": 1, "stacktrace": self.trace}] if self.trace else []
             return {"exceptionHistory": {"entries": entries}}
+        if path.endswith("/stop"):
+            return {"request-id": "r1"}
+        if "savepoints" in path:
+            return {"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/savepoint-1"}}
         name, state, tasks = self.jobs[job]
         return {"jid": job, "name": name, "state": state, "status-counts": tasks}
 
@@ -248,3 +258,33 @@ def test_too_few_slots_are_told_and_a_cluster_that_is_not_there_is_an_error(flin
         flink.server.shutdown()
     with pytest.raises(Unreachable, match=r"no answer from Flink's REST API .* Check --flink_master"):
         submission(flink)
+
+
+# -- penstock status -------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_cluster_is_a_line_per_job_with_the_last_cause(flink, capsys):
+    flink.jobs = {"a1": ("toy", "RUNNING", {"running": 2}), "b2": ("gone", "FAILED", {"failed": 1})}
+    assert main(["status", "--flink", flink.address]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"Flink 1.19.3 at http://{flink.address}: 2 of 2 slots free",
+        "a1  RUNNING     toy  (2 running)",
+    ]
+    flink.jobs["a1"], flink.trace = ("toy", "RESTARTING", {"canceled": 2}), SDK_ERROR
+    assert main(["status", "--flink", flink.address, "toy"]) == 1
+    assert (
+        "1970-01-01 00:00:00 UTC: ModuleNotFoundError: No module named 'helpers'" in capsys.readouterr().out
+    )
+
+
+def test_a_job_is_stopped_with_a_savepoint_and_how_to_resume_it_is_said(flink, capsys):
+    assert main(["status", "--flink", flink.address, "toy", "--stop"]) == 0
+    assert flink.asked == ["stop old"]
+    assert (
+        capsys.readouterr().out
+        == "toy (old) is stopped. Resume it with --savepoint_path=s3://b/savepoint-1\n"
+    )
+    assert main(["status", "--flink", flink.address, "nobody"]) == 1
+    assert "knows no job nobody" in capsys.readouterr().err
+    assert main(["status", "--flink", "127.0.0.1:1"]) == 1
+    assert "no answer from Flink's REST API at http://127.0.0.1:1" in capsys.readouterr().err
