@@ -125,3 +125,18 @@ def test_two_records_share_an_id_only_if_they_are_the_same(first, second):
 
     assert (name(*first) == name(*second)) == (first == second)
     assert len(name(*first)) <= 32
+
+
+NUMBERS = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from([2**63, 2**64, -(2**63)]).flatmap(lambda edge: st.integers(edge - 2, edge + 2)).map(str),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,5})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+)
+
+
+@given(NUMBERS, st.booleans())
+def test_every_json_number_as_an_offset_gives_one_id(number, keep):
+    """The scanner, the kernel and the full decoder agree on what is a whole number."""
+    line = '{"@timestamp":"2026-11-22T00:00:00.000Z","agent":{"id":"a"},"log":{"offset":%s,"file":{"path":"/x"}}}'
+    data = (line % number).encode()
+    assert _id(data, keep=keep) == document_id(Event(data, ToyOrigin(b"p"), 0), orjson.loads(data))

@@ -19,6 +19,8 @@ from penstock.transforms.kernels import native
 __all__ = ["scan", "scan_in_python"]
 
 # `Event` must keep its fields as the kernel expects it of msgspec.
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+
 _kernel = native.load(
     "penstock.transforms.kernels._native_scan", lambda kernel: kernel.scan_batch([], Event, 0)
 )
@@ -95,7 +97,8 @@ def scan_in_python(events: list[Event], max_bytes: int) -> list[int]:
             log = fields.log
             if reader and timestamp and log is not None and log.file is not None and log.offset is not None:
                 path = log.file.path
-                if path:
+                # Beyond 64 bits the full decoder takes a number for a float, and rule 3 applies.
+                if path and _LEAST <= log.offset <= _MOST:
                     name = beat_line_id(reader, path, log.offset, timestamp)
         elif metadata is None or metadata.beat is None:
             name = positions.id_of(event)
