@@ -15,10 +15,9 @@ def require_sense(reply: GetRecordsReply) -> None:
     if not numbers:
         return
     together = "".join(numbers)
-    if (
-        not (together.isascii() and together.isdigit() and all(numbers))
-        or len(max(numbers, key=len)) > _MAX_DIGITS
-    ):
+    # As bytes: str.isdigit costs twenty times as much.
+    digits = together.isascii() and together.encode().isdigit()
+    if not digits or not all(numbers) or len(together) > _MAX_DIGITS * len(numbers):
         raise bad_reply(operation="GetRecords", what="a sequence number is no number")
     times = [record.approximate_arrival_timestamp for record in reply.records]
     if not 0 <= min(times) <= max(times) < _LATEST_TIME_S:

@@ -259,47 +259,49 @@ class ShardReader:
         events: list[Event] = []
         size = arrived_ms = sub_number = 0
         last: Record | None = None  # None: what was read is handed on
-        for done_sub, record, found in self._taken_apart(records):
-            data = record.data
-            record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
-            if found is None:
-                if done_sub is not None:
-                    continue
-                origin = KinesisRecord(
-                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms
-                )
-                events.append(Event(data, origin, 0))
-                sub_number = 0
-            else:
-                payloads, outside = found
-                origin = KinesisRecord(
-                    stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
-                )  # fmt: skip
-                new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
-                if outside and record.partition_key and not self._manages_keys():
-                    new = self._apply_range_rule(new, outside)
-                if done_sub is not None:
-                    new = [event for event in new if event.index > done_sub]
-                    if not new:
+        for resumed_sub, some, parts in self._taken_apart(records):
+            for record, found in zip(some, parts, strict=True):
+                done_sub, resumed_sub = resumed_sub, None
+                data = record.data
+                record_arrived_ms = int(record.approximate_arrival_timestamp * 1000)
+                if found is None:
+                    if done_sub is not None:
                         continue
-                events += new
-                sub_number = max(0, len(payloads) - 1)
-            if not size:
-                arrived_ms = record_arrived_ms
-            size += len(data)
-            last = record
-            if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
-                yield self._piece(events, size, last, sub_number, arrived_ms)
-                events, size, last = [], 0, None
+                    origin = KinesisRecord(
+                        stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms
+                    )
+                    events.append(Event(data, origin, 0))
+                    sub_number = 0
+                else:
+                    payloads, outside = found
+                    origin = KinesisRecord(
+                        stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
+                    )  # fmt: skip
+                    new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
+                    if outside and record.partition_key and not self._manages_keys():
+                        new = self._apply_range_rule(new, outside)
+                    if done_sub is not None:
+                        new = [event for event in new if event.index > done_sub]
+                        if not new:
+                            continue
+                    events += new
+                    sub_number = max(0, len(payloads) - 1)
+                if not size:
+                    arrived_ms = record_arrived_ms
+                size += len(data)
+                last = record
+                if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
+                    yield self._piece(events, size, last, sub_number, arrived_ms)
+                    events, size, last = [], 0, None
         if last is not None:  # not `if size`: a record may be empty
             yield self._piece(events, size, last, sub_number, arrived_ms)
 
     def _taken_apart(
         self, records: list[Record]
-    ) -> Iterator[tuple[int | None, Record, tuple[list[bytes], list[int]] | None]]:
-        """What isn't done yet, and what `deaggregate` says of it, a few records at a time.
+    ) -> Iterator[tuple[int | None, list[Record], list[tuple[list[bytes], list[int]] | None]]]:
+        """What isn't done yet, a few records at a time, and what `deaggregate` says of each.
 
-        The first number is None but for the record that our position lies in: the last user record of it that is done.
+        The number is None unless our position lies in the first of them: then it is the last user record of it that is done.
         """
         self.records += len(records)
         done_number, done_sub = self._position
@@ -314,9 +316,8 @@ class ShardReader:
         for at in range(start, len(records), TOGETHER):
             some = records[at : at + TOGETHER]
             found = deaggregate_all([record.data for record in some], self._hash_range)
-            for record, parts in zip(some, found, strict=True):
-                yield done_sub if resumed else None, record, parts
-                resumed = False
+            yield done_sub if resumed else None, some, found
+            resumed = False
 
     def _piece(self, events: list[Event], size: int, last: Record, sub_number: int, arrived_ms: int) -> Piece:
         self.user_records += len(events)
