@@ -26,7 +26,7 @@ class S3ReadOptions:
     )
     input_manifest: str | None = option(
         None,
-        help="File (path or s3://...) that lists objects instead: one URL a line, or JSON lines with bucket, key "
+        help="File (path or s3://...) that lists objects instead: one URL per line, or JSON lines with bucket, key "
         "and, if you want a certain one, version; or the manifest.json of an S3 Inventory in Parquet.",
     )
     exclude_pattern: str | None = option(
@@ -56,7 +56,7 @@ class S3ReadOptions:
         "auto",
         choices=FORMATS,
         help="How an object holds records. auto: by content; text is lines unless it begins with [ or "
-        '{"Records":[. lines: one record a line; json_array: elements of one array; json_records: those of "Records".',
+        '{"Records":[. lines: one record per line; json_array: elements of one array; json_records: those of "Records".',
     )
     columns: list[str] = option(
         [], help="Columns of Parquet (a.b within a struct) and Avro to read. Fewer are faster. Default: all."
@@ -82,7 +82,7 @@ class S3ReadOptions:
     max_batch_bytes: int = option(8 << 20, help="Bytes of one batch at most; a larger record goes alone.")
     max_events_per_second: float = option(
         0.0,
-        help="Events read a second, by all worker processes of this machine together; 0: no limit. With "
+        help="Events read per second, by all worker processes of this machine together; 0: no limit. With "
         "--max_bulks_in_flight it keeps room for the live stream.",
     )
     request_payer: bool = option(False, help="We pay for requests to requester-pays buckets.")

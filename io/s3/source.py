@@ -1,4 +1,4 @@
-"""`ReadFromS3`: the beginning of a backfill's chain (`finish` is its end).
+"""`ReadFromS3` begins a backfill's chain (`FinishUnits` ends it).
 
 Graph: objects (packed, a thousand an element) -> plan units -> Reshuffle -> read -> transforms -> sink -> dead letters ->
 `FinishUnits`. From the read on it is one fused chain of `EventBatch`es, as in the live jobs; but the source can be
@@ -98,7 +98,7 @@ class ReadFromS3(beam.PTransform):
         aws: who we are.
         finished: what earlier runs have done.
         folder: where progress is told; empty for nowhere.
-        rate: events a second in each process; 0 for no limit.
+        rate: events per second in each process; 0 for no limit.
         layouts: of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
         decoder: makes what the lines are decoded with behind this step; an object none of whose first 100 lines can be
             decoded is then one dead letter instead of one per line.

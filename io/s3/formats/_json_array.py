@@ -1,4 +1,4 @@
-"""A JSON array, or the array in `{"Records": [...]}`, as its elements, from a stream of blocks.
+"""`read_array` reads a JSON array, or the one in `{"Records": [...]}`, element by element from a stream of blocks.
 
 Problem. Such files can't be read line by line, and a whole one may not fit into memory.
 

@@ -1,4 +1,4 @@
-"""Text in lines, one event each, from a stream of blocks; in parts where the object is uncompressed and large.
+"""`read_lines` and `read_part` read text in lines, one event per line; in parts where it is uncompressed and large.
 
 Invariants.
 - A line belongs to the part in which its first byte stands, so every line is read once however an object is split:

@@ -1,4 +1,4 @@
-"""Units of work that several processes of this machine share: each takes the next one that nobody has taken.
+"""`Claims` holds units of work that several processes of this machine share: each takes the next free one.
 
 One file: first the place of the next unit, then the units, each behind its length. Whoever takes one holds the file's
 lock (flock) meanwhile, so a unit goes to one process, a process that dies holds nobody up, and memory doesn't grow with

@@ -1,4 +1,4 @@
-"""Keeps a rate: a bucket of tokens that may go into debt, so that a batch larger than the bucket passes too."""
+"""`Throttle` keeps a rate: a bucket of tokens that may go into debt, so that a batch larger than it passes too."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ __all__ = ["Throttle"]
 
 
 class Throttle:
-    """At most `rate` a second over any longer while; bursts of at most a second's worth, or one batch.
+    """Lets at most `rate` events per second pass over any longer while; in bursts of one second's worth, or one batch.
 
     Args:
-        rate: events a second.
+        rate: events per second.
         wait: waits seconds; True when there is no more need to.
         clock: monotonic seconds.
     """

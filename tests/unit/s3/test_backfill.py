@@ -1,6 +1,8 @@
 """The backfill's graph and job: batches, throttle, progress, dry run, reports; on files, with no server."""
 
+import itertools
 import json
+from types import SimpleNamespace
 from typing import ClassVar
 
 import apache_beam as beam
@@ -155,6 +157,16 @@ def test_an_estimate_is_near_the_truth(folder):
     found = estimate(Listed(list_objects(options, stores)), options, stores)
     assert found.objects == 5
     assert found.events == 500
+
+
+def test_an_estimate_counts_the_requests(folder, monkeypatch):
+    """Half a second until the first byte of each object, eight of which are fetched at a time."""
+    options = S3ReadOptions(input=[str(folder)])
+    stores = Stores(options, AWS, LIVE.stopping)
+    listed = Listed(list_objects(options, stores))
+    ticks = itertools.count(0, 0.5)
+    monkeypatch.setattr("penstock.io.s3.units.estimate.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    assert estimate(listed, options, stores).requests_s == pytest.approx(0.5 * 5 / 8)
 
 
 def test_a_dry_run_reads_nothing_and_says_what_it_would(folder, capsys, monkeypatch):
