@@ -9,6 +9,7 @@ from botocore.parsers import ResponseParserError
 from penstock.io.aws.error_codes import EXPIRED_CODES
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire.calls import (
+    NONSENSE,
     CallFailed,
     ChildShard,
     GetRecordsReply,
@@ -70,7 +71,7 @@ class BotoClient:
         reply = self._call("GetRecords", "get_records", request)
         try:
             return _reply_of(reply)
-        except (KeyError, TypeError, AttributeError) as error:
+        except NONSENSE as error:
             raise bad_reply(operation="GetRecords", what="the reply is not what the API promises") from error
 
     def get_shard_iterator(
@@ -110,12 +111,12 @@ class BotoClient:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code, text = str(details.get("Code", "")), without_values(str(details.get("Message", "")))
             raise CallFailed(operation, code, text, status) from error
-        except (ResponseParserError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         except (BotocoreConnectionError, HTTPClientError) as error:
             raise unanswered(operation, error, client.meta.endpoint_url) from error
         except BotoCoreError as error:
             raise not_signed(operation, error, self._session) from error
+        except (ResponseParserError, *NONSENSE) as error:
+            raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         return reply
 
     def close(self) -> None:

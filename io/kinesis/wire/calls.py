@@ -267,7 +267,7 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
     return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
 
 
-NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 """What reading a reply may end in that is not what the API promises, in botocore's parser or in ours."""
 
 

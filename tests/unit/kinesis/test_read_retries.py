@@ -12,6 +12,7 @@ from penstock.io.kinesis.lease.table import LeaseTable, MemoryLeases
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import CallFailed
+from penstock.io.kinesis.wire.client import connect
 from tests.simulator import KinesisSimulator
 from tests.simulator.server import HttpServer
 from tests.tools.stream_model import SteppedLive, StreamModel
@@ -163,3 +164,67 @@ def test_in_real_time_a_peer_that_answers_500_is_asked_a_few_times(peer):
         finally:
             server.close()
     assert 1 <= asked[peer] <= 40
+
+
+# -- well-formed nonsense ------------------------------------------------------------------------------
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+RECORD = b'{"SequenceNumber":"1","Data":"eA==","PartitionKey":"k","ApproximateArrivalTimestamp":1e300}'
+NONSENSE = [
+    ("GetShardIterator", b"{}"),
+    ("GetShardIterator", b"[]"),
+    ("GetShardIterator", b'{"ShardIterator":5}'),
+    ("GetShardIterator", DEEP),
+    ("GetRecords", b"{}"),
+    ("GetRecords", b"[]"),
+    ("GetRecords", b'{"Records":[' + RECORD + b"]}"),
+    ("GetRecords", b'{"Records":[' + RECORD.replace(b'"1"', b'"one"').replace(b"1e300", b"1") + b"]}"),
+    ("GetRecords", DEEP),
+    ("ListShards", b"{}"),
+    ("ListShards", b"[]"),
+    ("ListShards", b'{"Shards":[{}]}'),
+    ("ListShards", DEEP),
+    ("DescribeStreamSummary", b"{}"),
+    ("DescribeStreamSummary", b"[]"),
+    (
+        "DescribeStreamSummary",
+        b'{"StreamDescriptionSummary":{"StreamStatus":"ACTIVE","StreamCreationTimestamp":1e300}}',
+    ),
+    ("DescribeStreamSummary", DEEP),
+]
+
+
+@pytest.mark.parametrize("plane", ["thin", "boto3"])
+@pytest.mark.parametrize(("operation", "body"), NONSENSE, ids=lambda value: str(value)[:60])
+def test_nonsense_with_status_200_is_named_and_asked_for_again(caplog, plane, operation, body):
+    with KinesisSimulator() as kinesis:
+        kinesis.create_stream("stream", 1)
+        kinesis.put("stream", b"x", "key")
+        aws = AwsOptions(endpoint_url=kinesis.endpoint_url, access_key="a", secret_key="b")
+        session = AwsSession(aws)
+        client = connect(session, data_plane=plane)
+        live = KinesisLive("nonsense", OPTIONS, aws, session=session, client=client, store=MemoryLeases())
+        kinesis.faults.answer(operation, body, times=2)
+        live.resume(None)
+        try:
+            batch = live.take(30.0)
+            assert batch is not None, live.failure
+            assert [event.data for event in batch.events] == [b"x"]
+            assert live.failure is None
+        finally:
+            live.close()
+    assert caplog.text.count("trying again") == 1, caplog.text
+    assert "stream stream" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b'{"Items":[5]}', b'{"Items":5}', DEEP], ids=lambda body: str(body)[:20]
+)
+def test_nonsense_of_dynamodb_is_an_error_that_may_pass(body):
+    server = HttpServer(0, lambda headers, request: (200, body))
+    try:
+        aws = AwsOptions(endpoint_url=f"http://127.0.0.1:{server.port}", access_key="a", secret_key="b")
+        with pytest.raises(PeerError, match="cannot read the lease table app: "):
+            LeaseTable(AwsSession(aws), "app").rows()
+    finally:
+        server.close()
