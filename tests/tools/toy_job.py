@@ -1,6 +1,6 @@
 """A streaming job on a source made here, run as a program by test_job.py.
 
-usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs, slow
+usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs, slow, two
 """
 
 import functools
@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
+from penstock.io.chain.read_all import ReadFromAll
 from penstock.io.chain.unbounded import read_batches
 from penstock.io.errors import DeliveryError, OptionError, Unreachable
 from penstock.pipelines.command_line import parse
@@ -45,6 +46,16 @@ class Toy(LiveSource):
 
     def close(self):
         print(f"closed: settled={self.settled} pending={self.pending_events}", flush=True)
+        print(f"{self.key} acknowledged {self.acknowledged_events}", file=sys.stderr, flush=True)
+
+
+class ReadToys(beam.PTransform):
+    def __init__(self, key, endless):
+        super().__init__()
+        self._key, self._endless = key, endless
+
+    def expand(self, begin):
+        return read_batches(begin, self._key, functools.partial(Toy, self._endless))
 
 
 class Sink(beam.DoFn):
@@ -78,7 +89,10 @@ def main():
     lifecycle._GRACE_S = 1.0
 
     def build(pipeline):
-        batches = read_batches(pipeline, "toy", functools.partial(Toy, endless))
+        if mode == "two":
+            batches = pipeline | ReadFromAll([ReadToys("toy", endless), ReadToys("other toy", endless)])
+        else:
+            batches = pipeline | ReadToys("toy", endless)
         return batches | beam.ParDo(Sink(mode)) | Acknowledge()
 
     return run_streaming("toy", line.get(JobOptions), line.beam, [functools.partial(check, mode)], build)

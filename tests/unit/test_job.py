@@ -147,3 +147,16 @@ def test_a_stop_before_the_run_is_a_line_and_no_failure(when, number, tmp_path):
         0,
         "penstock beats-to-kinesis: stopped before it ran; nothing was read.",
     )
+
+
+def test_two_sources_in_one_job_share_and_stop_cleanly():
+    process = start("two")
+    wait_until_ready(process)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGTERM)
+    code, out, error = finish(process)
+    assert code == 0, error
+    assert out == 2 * "closed: settled=True pending=0\n"
+    first, second = map(int, re.findall(r"toy acknowledged (\d+)", error))
+    assert 0.5 < first / second < 2
+    assert "everything read is written and acknowledged" in error
