@@ -53,6 +53,7 @@ _INVALID_CODES = frozenset(
     }
 )
 """Error codes that blame what the request holds."""
+_BLAMES_STREAM = re.compile(r"'stream(?:Name|ARN)'|\bstream ?arn\b", re.IGNORECASE)
 _VALUE = re.compile(r"value ['{].*(?:['}] at '(?=[\w.]+' failed ))", re.DOTALL | re.IGNORECASE)
 _CUT_VALUE = re.compile(r"value ['{].*", re.DOTALL | re.IGNORECASE)
 """How the service quotes a value that breaks a rule: `Value 'x' at 'records.1.member.partitionKey' failed to ...`."""
@@ -155,6 +156,11 @@ class CallFailed(Exception):
     def invalid(self) -> bool:
         """Whether the service blames what the request holds, not who sent it or where to."""
         return self.code in _INVALID_CODES or self.status == 413
+
+    @property
+    def blames_stream(self) -> bool:
+        """Whether it is the stream's name or ARN that the service calls invalid."""
+        return self.invalid and _BLAMES_STREAM.search(self.text) is not None
 
     @property
     def ours(self) -> bool:

@@ -312,7 +312,7 @@ class _Delivery:
         stream = self._stream
         for packet in request:
             self._count_error(failure.code, packet, failure.reason)
-        if failure.invalid and not failure.ours:
+        if failure.invalid and not failure.ours and not failure.blames_stream:
             self._halve(request, failure)
             return []
         if not failure.retriable:

@@ -239,6 +239,22 @@ def test_the_one_record_is_found_and_nothing_else_is_lost_or_out_of_order(
         assert all(datas == sorted(datas) for datas in by_key.values())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 validation error detected: Value 'x' at 'streamARN' failed to satisfy constraint: Member must satisfy",
+        "Stream ARN is not of this region",
+    ],
+)
+def test_a_request_that_is_invalid_for_its_streams_sake_is_not_cut_and_ends_the_job(
+    bench: Bench, text: str
+) -> None:
+    bench.kinesis.faults.refuse("PutRecords", "ValidationException", times=None, message=text)
+    with pytest.raises(PeerError, match="cannot write to stream orders: ValidationException"):
+        bench.writer(aggregation_enabled=False, keep_order=False).write([b"one", b"two"], None)
+    assert bench.kinesis.faults.calls["PutRecords"] == 1
+
+
 def test_the_search_takes_few_calls(bench: Bench) -> None:
     refuse_records_with(bench.kinesis, "ValidationException")
     events = [b"%06d" % number for number in range(500)]
