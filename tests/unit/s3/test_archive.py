@@ -352,6 +352,22 @@ def test_an_archived_record_comes_back_as_it_was(tmp_path, kind, compression):
     assert again[0].id == live[0].id
 
 
+@pytest.mark.parametrize("kind", ["parquet", "avro", "json"])
+def test_a_record_that_stands_in_two_files_has_one_id(tmp_path, kind):
+    """After a kill, a file may begin in the middle of an earlier one: the backfill stores each record once."""
+    events = [record(n, data=b'{"n":%d}' % n) for n in range(10)]
+    ids = []
+    for number, part in enumerate((events[:7], events[4:])):
+        path = tmp_path / f"{number}"
+        path.write_bytes(encode(part, kind, "zstd"))
+        unit = WorkUnit(LocalFiles().stat("", str(path)))
+        for found, _ in UnitReader(unit, S3ReadOptions(input=["x"]), LocalFiles(), (LAYOUT,)).pieces():
+            ids += [event.id for event in JsonDecoder().decode(found)[0]]
+    assert len(ids) == 13
+    live, _ = JsonDecoder().decode([record(n, data=b'{"n":%d}' % n) for n in range(10)])
+    assert set(ids) == {event.id for event in live}
+
+
 def test_a_name_holds_the_first_and_the_last_record():
     name = name_of("lake", record(5, sub=3), record(9), "parquet", "zstd")
     assert name == "lake/dt=2026-11-22/hour=12/stream-shardId-000000000000-105-3_109-0.parquet"
