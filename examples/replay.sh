@@ -22,5 +22,5 @@ penstock replay-dead-letters --dead_letters "file://$folder/refused.jsonl" --hos
     --refused_again "file://$folder/again.jsonl"
 
 curl -fsS -X POST "$hosts/replay-example-text/_refresh" > "$folder/reply"
-curl -fsS "$hosts/replay-example-text/_search?q=took:long&filter_path=hits.hits._source"
+curl -fsS "$hosts/replay-example-text/_search?q=took:long&filter_path=hits.hits._source.message,hits.hits._source.took"
 echo
