@@ -3,24 +3,28 @@
 | what it is | known by |
 |---|---|
 | a line for each object: its URL, or JSON with bucket, key and, if a certain one is meant, version | nothing else fits |
-| an S3 Inventory in Parquet | its `manifest.json`, or a file of it with the columns `bucket` and `key` |
+| an S3 Inventory in Parquet or CSV | its `manifest.json`; in Parquet, also a file of it, with the columns `bucket`, `key` |
 
 Each object of a list is looked up (HEAD), several at a time, in the order of the list; an inventory says already what a
 HEAD would. An object that isn't there any more is not the end: it is read as a letter that says so.
 """
 
+import codecs
 import concurrent.futures
+import csv
 import datetime
 import itertools
 import json
+import urllib.parse
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.io.errors import NotFound, OptionError
+from penstock.io.s3.formats._compression import Damaged, blocks, detect
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
 from penstock.io.s3.options import split_url
 from penstock.io.s3.origin import S3Object
@@ -65,6 +69,9 @@ def objects_of_list(url: str, store_of: Callable[[str], Store]) -> Iterator[S3Ob
     except ObjectFailure as failure:
         message = f"--input_manifest {url}: {failure.reason}."
         raise NotFound(message) from failure
+    except (Damaged, csv.Error) as error:
+        message = f"--input_manifest {url}: the inventory can't be read ({error})."
+        raise OptionError(message) from error
 
 
 # -- lines ---------------------------------------------------------------------------------------------
@@ -138,10 +145,10 @@ def _inventory(url: str, head: bytes, stream: ObjectStream) -> dict[str, Any] | 
         form, files = made["fileFormat"], made["files"]
     except (ValueError, KeyError, TypeError):
         return None
-    if form != "Parquet":
+    if form not in ("Parquet", "CSV"):
         message = (
             f"--input_manifest {url}: an S3 Inventory in {form} ({len(files)} files), which is not read. "
-            "Have it made in Parquet."
+            "Have it made in Parquet or CSV."
         )
         raise OptionError(message)
     return made  # type: ignore[no-any-return]
@@ -160,7 +167,33 @@ def _inventory_files(
         else:  # a copy of it: the files stand beside it
             store = store_of("")
             found = store.stat("", f"{own_key.rpartition('/')[0] or '.'}/{key.rpartition('/')[2]}")
-        yield from _inventory_rows(found.url, SeekableObject(store, found), store_of)
+        if inventory["fileFormat"] == "CSV":
+            yield from _objects_of_rows(_csv_rows(str(inventory["fileSchema"]), store, found), store_of)
+        else:
+            yield from _inventory_rows(found.url, SeekableObject(store, found), store_of)
+
+
+def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, Any]]:
+    """The rows of a gzipped CSV file: no header, keys in URL encoding, the columns as `manifest.json` names them."""
+    names = [_CSV_NAMES.get(name.strip(), name.strip()) for name in schema.split(",")]
+    stream = ObjectStream(store, found)
+    head = stream.read(_HEAD)
+    text = codecs.iterdecode(blocks(stream, head, detect(head)), "utf-8", "replace")
+    carry = ""
+    for block in itertools.chain(text, ["\n"]):
+        *lines, carry = (carry + block).split("\n")
+        for values in csv.reader(lines):
+            row: dict[str, Any] = dict(zip(names, values, strict=False))
+            if "bucket" not in row or "key" not in row:
+                continue
+            row["key"] = urllib.parse.unquote_plus(row["key"])
+            row["is_latest"] = row.get("is_latest") != "false"
+            row["is_delete_marker"] = row.get("is_delete_marker") == "true"
+            row["size"] = int(row["size"]) if row.get("size") else None
+            modified = row.get("last_modified_date")
+            row["last_modified_date"] = datetime.datetime.fromisoformat(modified) if modified else None
+            yield row
+    stream.close()
 
 
 def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
@@ -181,6 +214,15 @@ def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> It
         raise OptionError(message) from error
 
 
+_CSV_NAMES = {
+    "Bucket": "bucket",
+    "Key": "key",
+    "IsLatest": "is_latest",
+    "IsDeleteMarker": "is_delete_marker",
+    "Size": "size",
+    "LastModifiedDate": "last_modified_date",
+    "ETag": "e_tag",
+}
 _COLUMNS = (
     "bucket",
     "key",
@@ -193,7 +235,7 @@ _COLUMNS = (
 )
 
 
-def _objects_of_rows(rows: list[dict[str, Any]], store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+def _objects_of_rows(rows: Iterable[dict[str, Any]], store_of: Callable[[str], Store]) -> Iterator[S3Object]:
     unknown: list[Named] = []
     for row in rows:
         if row.get("is_delete_marker") or row.get("is_latest") is False:

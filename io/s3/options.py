@@ -27,7 +27,7 @@ class S3ReadOptions:
     input_manifest: str | None = option(
         None,
         help="File (path or s3://...) that lists objects instead: one URL per line, or JSON lines with bucket, key "
-        "and, if you want a certain one, version; or the manifest.json of an S3 Inventory in Parquet.",
+        "and, if you want a certain one, version; or the manifest.json of an S3 Inventory (Parquet, CSV).",
     )
     exclude_pattern: str | None = option(
         None, help="Regular expression; keys (paths) in which it is found are not read."

@@ -1,6 +1,7 @@
 """From inputs and lists to objects: as a stream, without hidden files, by days, and what a list says of what is gone."""
 
 import datetime
+import gzip
 import json
 import logging
 import threading
@@ -278,7 +279,7 @@ def test_a_stale_line_of_a_list_is_a_letter_and_the_others_are_read(s3, store, t
         listed(input_manifest=str(tmp_path / "list"))
 
 
-def inventory(form="Parquet"):
+def inventory(form="Parquet", schema="message s3.inventory {}"):
     """As S3 writes its `manifest.json`."""
     return json.dumps(
         {
@@ -287,7 +288,7 @@ def inventory(form="Parquet"):
             "version": "2016-11-30",
             "creationTimestamp": "1795327200000",
             "fileFormat": form,
-            "fileSchema": "message s3.inventory {}",
+            "fileSchema": schema,
             "files": [{"key": "inv/data/0.parquet", "size": 1, "MD5checksum": "0" * 32}],
         }
     )
@@ -320,8 +321,24 @@ def test_an_s3_inventory_is_a_list(s3, tmp_path):
         assert first == S3Object(BUCKET, "a/ü 1", 5, "e1", 1_795_327_200_000)
         assert (looked_up.key, looked_up.size) == ("a/no etag", 1)
     s3.put_object(Bucket=BUCKET, Key="inv/manifest.json", Body=inventory("ORC").encode())
-    with pytest.raises(OptionError, match=r"an S3 Inventory in ORC .* Have it made in Parquet"):
+    with pytest.raises(OptionError, match=r"an S3 Inventory in ORC .* Have it made in Parquet or CSV"):
         listed(input_manifest=f"s3://{BUCKET}/inv/manifest.json")
+
+
+def test_an_s3_inventory_in_csv_is_a_list(s3):
+    rows = (
+        f'"{BUCKET}","a/%C3%BC+1","v1","true","false","5","2026-11-22T06:00:00.000Z","e1","STANDARD"\n'
+        f'"{BUCKET}","a/old","v2","false","false","5","2026-11-22T06:00:00.000Z","e2","STANDARD"\n'
+        f'"{BUCKET}","a/deleted","v3","true","true","","2026-11-22T06:00:00.000Z","","STANDARD"\n'
+        f'"{BUCKET}","a/comma%2C%22quote","v4","true","false","7","2026-11-22T06:00:00.000Z","e4","STANDARD"'
+    )
+    schema = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
+    s3.put_object(Bucket=BUCKET, Key="inv/data/0.parquet", Body=gzip.compress(rows.encode()))
+    s3.put_object(Bucket=BUCKET, Key="inv/manifest.json", Body=inventory("CSV", schema).encode())
+    assert listed(input_manifest=f"s3://{BUCKET}/inv/manifest.json") == [
+        S3Object(BUCKET, "a/ü 1", 5, "e1", 1_795_327_200_000),
+        S3Object(BUCKET, 'a/comma,"quote', 7, "e4", 1_795_327_200_000),
+    ]
 
 
 def test_keys_with_commas_and_brackets_can_be_given(s3):
