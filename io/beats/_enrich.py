@@ -1,13 +1,15 @@
-"""Puts the client's address and TLS peer into an event without parsing it, where that can be avoided.
+r"""`enriched` puts the client's address and TLS peer into an event, without parsing it where that can be avoided.
 
 Fields have the names that Logstash's beats input gives them in its ECS mode, below `@metadata`. The port stays out:
 an event that is sent again over a new connection must be the same event, or it would get another identity.
 
-Plan. A Beat writes `"@metadata":{` near the beginning of each event. That sequence of bytes can't stand inside a JSON
-string (its quotes would be escaped), and when only one `{` stands before it, it is the event's own key. If what
-follows is flat, the fields are spliced in before its `}`. Without such a key they become one, behind the event's
-first `{`. Whatever else may be in there (a second such key, our own fields, letters written as escapes: a client
-that wants to pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is.
+Plan. A Beat writes `"@metadata":{` near the beginning of each event. It is the event's own key when no backslash, an even
+number of quotes, and only one `{` stand before it (`"\"@metadata":{` is another key, #19). If what follows is flat,
+the fields are spliced in before its `}`. Without such a key they become one, behind the event's first `{`. Whatever else
+may be in there (a second such key, one that is no object, our own fields, letters written as escapes: a client that wants to
+pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is.
+
+Invariant. The result is what a full decode, an assignment and an encode would give.
 """
 
 import re
@@ -71,6 +73,8 @@ def _spliced(data: bytes, fields: bytes) -> bytes | None:
     members = data[begin:end]
     if (
         data.count(b"{", 0, key) != 1
+        or data.count(b'"', 0, key) % 2
+        or data.find(b"\\", 0, key) >= 0
         or end < 0
         or data.find(b'metadata"', begin) >= 0
         # An even number of quotes, none of them escaped: the brace isn't inside a string.
@@ -87,7 +91,8 @@ def _rewritten(data: bytes, fields: bytes) -> bytes:
         event = orjson.loads(data)
     except orjson.JSONDecodeError:
         return data
-    if not isinstance(event, dict) or not isinstance(event.get("@metadata", {}), dict):
+    if not isinstance(event, dict):
         return data
-    event["@metadata"] = {**event.get("@metadata", {}), **orjson.loads(b"{%b}" % fields)}
+    before = event.get("@metadata")
+    event["@metadata"] = {**(before if isinstance(before, dict) else {}), **orjson.loads(b"{%b}" % fields)}
     return orjson.dumps(event)

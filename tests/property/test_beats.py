@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Sequence
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,6 +136,10 @@ def test_acknowledgements_come_in_order_each_final_one_once(
     assert ledger.settled
 
 
+def _raw_object(members: list[tuple[str, str, str]]) -> str:
+    return "{" + ",".join(f'"{key}"{space}:{space}{value}' for key, space, value in members) + "}"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
@@ -157,11 +162,69 @@ def test_enriching_is_the_same_as_parsing_and_adding(
     except UnicodeEncodeError:  # a lone surrogate has no bytes
         return
     after = json.loads(enriched(encoded, fields))
-    metadata = before.get("@metadata", {})
-    if isinstance(metadata, dict):
-        assert after == {**before, "@metadata": {**metadata, **json.loads(b"{%b}" % fields)}}
-    else:
-        assert after == before
+    assert after == _enriched_by_decoding(before, fields)
+
+
+def _enriched_by_decoding(event: object, fields: bytes) -> object:
+    """The reference: decode all, set the fields, and be done."""
+    if not isinstance(event, dict):
+        return event
+    before = event.get("@metadata")
+    return {
+        **event,
+        "@metadata": {**(before if isinstance(before, dict) else {}), **json.loads(b"{%b}" % fields)},
+    }
+
+
+# JSON as an attacker writes it: keys that look like ours from one side, escapes, spaces, the same key twice.
+raw_keys = st.sampled_from(
+    [
+        *(
+            r"@metadata",
+            r"\"@metadata",
+            r"@metadata\"",
+            r"\\\"@metadata",
+            r"\u0040metadata",
+            r"@m\u0065tadata",
+        ),
+        *(
+            r"@metadata\\",
+            r"\"@metadata\":{",
+            r"{",
+            r"}",
+            r"input",
+            r"inp\u0075t",
+            r"tls_peer",
+            r"\/",
+            r"",
+            "a",
+        ),
+    ]
+)
+spaces = st.sampled_from(["", "", "", " ", "\n\t "])
+raw_scalars = st.sampled_from(["1", "-0", "1e3", "true", "null", "{}", "[]", "18446744073709551615"])
+raw_values = st.recursive(
+    st.builds('"{}"'.format, raw_keys) | raw_scalars,
+    lambda inner: (
+        st.builds("[{}]".format, inner)
+        | st.builds(_raw_object, st.lists(st.tuples(raw_keys, spaces, inner), max_size=3))
+    ),
+    max_leaves=6,
+)
+raw_events = st.builds(_raw_object, st.lists(st.tuples(raw_keys, spaces, raw_values), max_size=5))
+
+
+@given(raw_events, spaces, st.integers(0, 400), st.binary(max_size=3))
+@settings(max_examples=600)
+def test_no_payload_chooses_where_enrichment_goes(text: str, around: str, place: int, damage: bytes) -> None:
+    fields = fields_of(BeatsClient("10.1.2.3", 1), ["source_metadata"])
+    whole = f"{around}{text}{around}".encode()
+    for data in (whole, whole[:place] + damage + whole[place + len(damage) :]):
+        try:
+            before = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            continue
+        assert orjson.loads(enriched(data, fields)) == _enriched_by_decoding(before, fields), data
 
 
 @given(st.binary(max_size=250), st.sampled_from([b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n", b""]))
