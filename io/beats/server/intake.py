@@ -100,7 +100,7 @@ class Intake:
                             yield stretch
                     finally:
                         self._turns.give_back(1)
-                    if stretch is None:
+                    if stretch is None or receiver.at_end():
                         break
                     if gate is self._inflating and gate.contended and receiver.inflated_held < amount:
                         gate.give_back(amount - receiver.inflated_held)

@@ -136,6 +136,15 @@ class Receiver:
             self.inflated_held = 0
             raise
 
+    def at_end(self) -> bool:
+        """Whether nothing more can be parsed until more bytes come; what is parsed is let go of then."""
+        if self._window_of_zero is not None or self._position < len(self._buffer):
+            return False
+        if any(position < len(buffer) for buffer, position in self._stack):
+            return False
+        self._buffer, self._position, self._stack, self.inflated_held = b"", 0, [], 0
+        return len(self._rest) < self._need
+
     def part(self) -> Stretch:
         """The events at hand of a window that isn't whole yet."""
         return self._end_stretch(final=False)
