@@ -38,7 +38,8 @@ class BeatsOptions:
         "More means fuller writes and more memory.",
     )
     max_pending_bytes: int = option(
-        64 << 20, help="Likewise in payload bytes; also the most that incomplete frames may hold together."
+        64 << 20,
+        help="Likewise in payload bytes; also the most that unfinished frames may hold together, and half of it inflated ones.",
     )
     record_max_buffered_time: int = option(
         100,
