@@ -39,7 +39,8 @@ class BeatsOptions:
     )
     max_pending_bytes: int = option(
         64 << 20,
-        help="Likewise in payload bytes; also the most that unfinished frames may hold together, and half of it inflated ones.",
+        help="Likewise in payload bytes; also the most that unfinished frames may hold together, "
+        "and half of it inflated ones.",
     )
     record_max_buffered_time: int = option(
         100,
