@@ -1,19 +1,19 @@
-"""Whatever bytes come, and however they are split: the same stretches, and then a ProtocolError or more to wait for.
+"""Whatever bytes come, and however they are split, the core reads what a second, naive reading of them says.
 
-Coverage-guided fuzzing of `penstock.io.beats.wire._protocol` (and of the PROXY header's parser) with atheris:
+Coverage-guided fuzzing of `penstock.io.beats.wire` (and of the PROXY header's parser) with atheris:
 
     python fuzz/beats_protocol.py [-max_total_time=60] [libFuzzer options] [CORPUS]
 
-The only exception allowed is `ProtocolError`: a peer broke the rules. Anything else is our bug. Invariants:
-- fed whole, in pieces, and byte by byte, the stretches and the error's text are the same;
-- no stretch passes its bounds, and no more is held than was sent, inflated, and allowed;
-- an error is final: asked again, the core says the same.
-Compressed frames are built here around parts of the input, since no fuzzer guesses a checksum.
-Every crash becomes a case in tests/unit/beats/test_protocol.py.
+The reference is `tests/tools/lumberjack_model.py`: the same events at the same places, the same acknowledgements, the same
+limits, fed whole, in pieces, and byte by byte. The only exception allowed is `ProtocolError`: a peer broke the rules.
+Compressed frames are built here around parts of the input, since no fuzzer guesses a checksum. The seeds are captures of a
+real Filebeat, and what the reference's own generator makes. Every crash becomes a case in
+tests/unit/beats/test_protocol.py; faults that the reference must notice are in test_protocol_model.py.
 """
 
-import itertools
+import dataclasses
 import os
+import random
 import struct
 import sys
 import zlib
@@ -21,23 +21,24 @@ from pathlib import Path
 
 import atheris
 
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # for `tests`; behind all else, since the root holds a folder named io
+
 with atheris.instrument_imports(include=["penstock.io.beats"]):
+    from penstock.io.beats.wire import _inflate
+    from penstock.io.beats.wire._acks import Due, Ledger
     from penstock.io.beats.wire._limits import Limits
-    from penstock.io.beats.wire._protocol import Receiver, Stretch
+    from penstock.io.beats.wire._protocol import Receiver
     from penstock.io.beats.wire._proxy_protocol import MAX_HEADER_BYTES, parse
 
-from penstock.io.errors import ProtocolError
+from penstock.io.errors import ProtocolError  # noqa: E402
+from tests.tools.lumberjack_model import Rules, compare, sent_by_chance  # noqa: E402
 
-LIMITS = Limits(
-    max_window_size=200,
-    max_frame_bytes=5000,
-    max_inflated_bytes=20_000,
-    max_nesting=2,
-    stretch_events=7,
-    stretch_bytes=400,
-)
+RULES = Rules(ratio_free=3000)
+LIMITS = Limits(**{name: value for name, value in dataclasses.asdict(RULES).items() if name != "ratio_free"})
+_inflate.RATIO_FREE_BYTES = RULES.ratio_free
 MARK = b"\xfeZ"  # what stands between two of these becomes a compressed frame
-HELD = 20_000 * 2 + 5000 * 2
+BYTE_BY_BYTE = 2000
 
 
 def compressed(body: bytes) -> bytes:
@@ -51,48 +52,15 @@ def built(data: bytes) -> bytes:
     return b"".join(compressed(part) if number % 2 else part for number, part in enumerate(parts))
 
 
-def parsed(data: bytes, cuts: list[int]) -> tuple[list[Stretch], str | None]:
-    receiver = Receiver(LIMITS)
-    stretches: list[Stretch] = []
-    places = sorted({0, len(data), *cuts})
-    try:
-        for begin, end in itertools.pairwise(places):
-            if receiver.receive(data[begin:end]):
-                while (stretch := receiver.next_stretch()) is not None:
-                    stretches.append(stretch)
-                    check(stretch)
-            assert receiver.buffered_bytes <= len(data) + HELD
-    except ProtocolError as error:
-        check_final(receiver, str(error))
-        return stretches, str(error)
-    return stretches, None
-
-
-def check(stretch: Stretch) -> None:
-    assert len(stretch.payloads) <= LIMITS.stretch_events
-    assert stretch.size == sum(map(len, stretch.payloads))
-    assert not stretch.final or stretch.ack is not None
-
-
-def check_final(receiver: Receiver, text: str) -> None:
-    receiver.receive(b"2W\0\0\0\0")
-    try:
-        receiver.next_stretch()
-    except ProtocolError as error:
-        assert str(error) == text
-    else:
-        raise AssertionError(text)
-
-
 def test_one_input(raw: bytes) -> None:
     """One input: its first bytes say where to cut, the rest is what a client sends."""
     if len(raw) < 4:
         return
     data = built(raw[4:])
     cuts = [cut * len(data) // 256 for cut in raw[:4]]
-    whole = parsed(data, [])
-    assert whole == parsed(data, cuts)
-    assert whole == parsed(data, list(range(len(data))))
+    step = 1 if len(data) <= BYTE_BY_BYTE else 97
+    for places in ([], cuts, list(range(0, len(data), step))):
+        compare(data, places, RULES, Receiver(LIMITS), Ledger(), Due)
     try:
         header = parse(raw[4:])
     except ProtocolError:
@@ -101,15 +69,16 @@ def test_one_input(raw: bytes) -> None:
 
 
 def seeds(folder: Path) -> None:
-    """Honest windows to start from."""
+    """Writes what a real Filebeat sent, windows of the reference's generator, and two PROXY headers."""
+    captures = sorted((ROOT / "tests" / "unit" / "beats" / "fixtures").glob("*.bin"))
+    samples = [capture.read_bytes() for capture in captures]
+    samples += [sent_by_chance(random.Random(seed)) for seed in range(50)]
     event = b"2J\0\0\0\1\0\0\0\7" + b'{"a":1}'
-    data = b"1D\0\0\0\2\0\0\0\1\0\0\0\1a\0\0\0\1b"
-    samples = [
-        b"2W\0\0\0\1" + event,
-        b"2W\0\0\0\2" + event + data,
+    samples += [
         b"2W\0\0\0\2" + MARK + event + event + MARK + b"2W\0\0\0\0",
         MARK + b"2W\0\0\0\3" + event + MARK + event * 2,
-        b"2W\0\0\0\5" + event + b"1W\0\0\0\1" + data,
+    ]
+    samples += [
         b"PROXY TCP4 10.1.2.3 10.9.9.9 4711 5044\r\n",
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
     ]
