@@ -70,9 +70,9 @@ def _maps(draw: st.DrawFn) -> ShardMap:
 def test_no_aggregated_record_spans_shards(
     events: list[tuple[str, bytes]], shards: ShardMap, ordered: bool, max_size: int
 ) -> None:
-    packer = Packer(aggregate=True, max_count=100, max_size=max_size, randomized=False, ordered=ordered)
+    packer = Packer(max_count=100, max_size=max_size, randomized=False, ordered=ordered)
     keys, datas = [key for key, _ in events], [data for _, data in events]
-    packets, refused = packer.pack(range(len(events)), datas, keys, shards)
+    packets, refused = packer.pack(range(len(events)), datas, keys, shards, aggregate=True)
     assert not refused
     assert sorted(index for packet in packets for index in packet.members) == list(range(len(events)))
     by_key: dict[str, list[int]] = {}
@@ -101,8 +101,9 @@ def test_no_aggregated_record_spans_shards(
 @given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 10), st.integers(1000, 3000))
 def test_requests_keep_their_bounds_and_the_order(sizes: list[int], max_count: int, max_size: int) -> None:
     shards = ShardMap([])
-    packer = Packer(aggregate=False, max_count=1, max_size=100, randomized=False, ordered=False)
-    packets, _ = packer.pack(range(len(sizes)), [b"x" * (size - 1) for size in sizes], None, shards)
+    packer = Packer(max_count=1, max_size=100, randomized=False, ordered=False)
+    datas = [b"x" * (size - 1) for size in sizes]
+    packets, _ = packer.pack(range(len(sizes)), datas, None, shards, aggregate=False)
     assert [packet.size for packet in packets] == sizes
     requests = cut(packets, max_count, max_size)
     assert [packet for request in requests for packet in request] == packets
