@@ -105,8 +105,8 @@ class ElasticsearchOptions:
     retry_max_interval: float = option(64.0, help="Seconds between tries at most; the waits double up to it.")
     blocked_index_timeout: float = option(
         300.0,
-        help="Seconds that an index which refuses every document (read-only, closed, its disks full, denied) is waited for "
-        "while others accept; then its events become dead letters.",
+        help="Seconds that an index which refuses every document (read-only, closed, its disks full, denied) is waited for; "
+        "then its events become dead letters. A constant --index is waited for without end.",
     )
     dlq_custom_codes: list[int] = option(
         [], help="Statuses of documents that go to the dead letters instead of being tried again."

@@ -9,7 +9,7 @@ bulks without a reply, form the next round after a wait (exponential, with jitte
 halves, down to the one document that is to blame. It ends when every document is written, or refused with a reason.
 
 Invariants.
-- Nothing is given up because of time, with two exceptions: an index that refuses every document while others accept
+- Nothing is given up because of time, with two exceptions: an index that refuses every document
   (`_blocked`), and a stop: after `stop_timeout` the batch fails, unacknowledged.
 - Only what failed is sent again. What had no reply is sent again too: its id makes that harmless.
 - Log lines: the first retry, then at most one per minute; the first refusal of each kind, likewise.
@@ -30,7 +30,7 @@ import orjson
 from penstock.io.backoff import delays
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
-from penstock.io.elasticsearch.bulk._blocked import Blocked, Verdict, way_out
+from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import reason_of, shortened, without_values
@@ -47,7 +47,6 @@ __all__ = ["BulkWriter", "Report"]
 
 _LOGGER = logging.getLogger(__name__)
 _STARTING_S = 60.0
-_WHOLE = ""  # in the place of an index: bulks that are denied as a whole
 _MAX_DENIED_IN_A_ROW = 32  # bulks that are halved; more would be a storm of small ones
 _MIN_BULK_BYTES = 64 << 10
 
@@ -283,12 +282,12 @@ class BulkWriter:
         """A bulk that is denied as a whole, perhaps by a proxy that dislikes one of its documents."""
         now = self._clock()
         if now > self._denied_at + 2 * self._options.blocked_index_timeout + _STARTING_S:
-            self._blocked.forget(_WHOLE)
+            self._blocked.forget(WHOLE)
         self._denied_at = now
         error = _parsed(reply.body)
         cause = cause_in(error)
         cause.type = cause.type or "denied"
-        if self._blocked.refused(_WHOLE, cause, denied=True) is Verdict.END:
+        if self._blocked.refused(WHOLE, cause, denied=True) is Verdict.END:
             raise self._explained(reply.status, error)
         if len(bulk.events) > 1 and self._denied_in_a_row < _MAX_DENIED_IN_A_ROW:
             self._denied_in_a_row += 1
@@ -296,7 +295,7 @@ class BulkWriter:
             return
         item = _bulk.Item(reply.status, cause)
         every = list(range(len(bulk.events)))
-        next_round.partly.append((bulk, [], [_Refusing(_WHOLE, item, True, every)]))
+        next_round.partly.append((bulk, [], [_Refusing(WHOLE, item, True, every)]))
 
     def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, next_round: "_Round") -> None:
         report.retried([kind] * len(bulk.events))

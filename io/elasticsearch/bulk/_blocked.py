@@ -6,11 +6,13 @@ must not be given up when somebody is about to lift the block.
 Rules.
 - While another index accepts, a refusing one is waited for at most `wait_s` seconds; then its events are given up, until
   it accepts again. Each later batch tries it once.
-- While no other index accepts, it is waited for without end: then the cluster is the reason, not the index.
-- Where everything that was tried is denied (not blocked), nothing is waited for: that ends the job.
+- Where events choose their index, the same holds while none accepts, if the cause is the index's own (blocked, closed,
+  denied): nothing is tried behind a batch that waits, so nothing could ever accept.
+- Else an index is waited for without end while no other accepts: the cluster is the reason (its disks are full), or there
+  is no other index.
+- A constant index that is denied, and bulks that are denied as a whole where all else that was tried is denied too, are
+  not waited for: that ends the job.
 - An index counts as accepting when its last answer was an acceptance, not longer ago than `wait_s` and ten minutes.
-- Nothing else was tried (the first batch holds one late event): a block that somebody put on this one index says nothing
-  of the others, so it is waited for `wait_s` seconds only, if events choose their index.
 """
 
 import enum
@@ -20,13 +22,17 @@ from collections.abc import Callable
 
 from penstock.io.elasticsearch.bulk._reasons import Cause
 
-__all__ = ["Blocked", "Verdict", "way_out"]
+__all__ = ["WHOLE", "Blocked", "Verdict", "way_out"]
+
+WHOLE = ""
+"""In the place of an index: bulks that are denied as a whole."""
 
 _RECENT_S = 600.0
 _MAX_INDICES = 10_000
 
 _WAYS_OUT = (
     ("TOO_MANY_REQUESTS/12", "Make room on its disks; Elasticsearch lifts the block itself."),
+    ("FORBIDDEN/4/", "POST {index}/_open opens it."),
     ("FORBIDDEN/5/", 'PUT {index}/_settings {{"index.blocks.read_only": null}} lifts the block.'),
     ("FORBIDDEN/6/", 'PUT _cluster/settings {{"persistent": {{"cluster.blocks.read_only": null}}}} lifts the block.'),
     ("FORBIDDEN/8/", 'PUT {index}/_settings {{"index.blocks.write": null}} lifts the block.'),
@@ -35,13 +41,14 @@ _WAYS_OUT = (
 )  # fmt: skip
 """What lifts a block, by what its error says."""
 
-_OF_THE_INDEX = ("FORBIDDEN/5/", "FORBIDDEN/8/", "index_closed")
+_OF_THE_INDEX = ("FORBIDDEN/4/", "FORBIDDEN/5/", "FORBIDDEN/8/", "index_closed")
 
 
 class Verdict(enum.Enum):
     """What to do with the documents of an index that refuses them."""
 
-    WAIT = "wait"
+    WAIT = "wait for at most wait_s seconds"
+    WAIT_ON = "wait without end"
     GIVE_UP = "give up"
     END = "end"
 
@@ -99,11 +106,13 @@ class Blocked:
                 and (each.refusing_since is not None or (each.accepted_at or 0) >= oldest)
             ]
             accepting = any(each.refusing_since is None for each in others)
-            if denied and not accepting and all(each.denied for each in others):
+            everything = index == WHOLE or not self._varies
+            if denied and everything and not accepting and all(each.denied for each in others):
                 return Verdict.END
-            alone = not others and self._varies and _says(error, _OF_THE_INDEX)
-            over = now - state.refusing_since >= self._wait_s
-            return Verdict.GIVE_UP if over and (accepting or alone) else Verdict.WAIT
+            its_own = self._varies and (denied or _says(error, _OF_THE_INDEX))
+            if not accepting and not its_own:
+                return Verdict.WAIT_ON
+            return Verdict.GIVE_UP if now - state.refusing_since >= self._wait_s else Verdict.WAIT
 
     def forget(self, index: str) -> None:
         """Takes the index as never tried."""

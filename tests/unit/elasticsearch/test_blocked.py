@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.bulk._blocked import Blocked, Verdict
+from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict
 from penstock.io.elasticsearch.bulk._reasons import Cause
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, DeliveryError
@@ -17,8 +17,9 @@ WRITE_BLOCK = "index [x] blocked by: [FORBIDDEN/8/index write (api)];"
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]"
 READ_ONLY = Cause("cluster_block_exception", WRITE_BLOCK)
 DENIED = Cause("security_exception", "action [indices:data/write/bulk[s]] is unauthorized")
+CLOSING = Cause("cluster_block_exception", "index [x] blocked by: [FORBIDDEN/4/index preparing to close];")
 FULL = Cause("cluster_block_exception", FLOOD)
-WAIT, GIVE_UP, END = Verdict.WAIT, Verdict.GIVE_UP, Verdict.END
+WAIT, WAIT_ON, GIVE_UP, END = Verdict.WAIT, Verdict.WAIT_ON, Verdict.GIVE_UP, Verdict.END
 
 
 @pytest.mark.parametrize(
@@ -30,21 +31,29 @@ WAIT, GIVE_UP, END = Verdict.WAIT, Verdict.GIVE_UP, Verdict.END
         ([(0, "a", True), (0, "x", DENIED), (300, "x", DENIED)], True, [WAIT, GIVE_UP]),
         ([(0, "a", True), (0, "x", FULL), (300, "x", FULL), (400, "x", True), (500, "x", FULL)], True,
          [WAIT, GIVE_UP, WAIT]),
-        # none accepts: the cluster is the reason
-        ([(0, "x", READ_ONLY), (0, "y", READ_ONLY), (9999, "x", READ_ONLY)], True, [WAIT, WAIT, WAIT]),
+        # none accepts, and the cluster is the reason
         ([(0, "a", True), (10, "x", FULL), (10, "a", FULL), (400, "x", FULL), (400, "a", FULL)], True,
-         [WAIT, WAIT, WAIT, WAIT]),
-        # nothing else was tried: what somebody did to this one index says nothing of the others, where there are others
+         [WAIT, WAIT_ON, WAIT_ON, WAIT_ON]),
+        ([(0, "x", FULL), (9999, "x", FULL)], True, [WAIT_ON, WAIT_ON]),
+        # none accepts, each for a cause of its own: nothing else is tried behind them, if there is anything else
         ([(0, "x", READ_ONLY), (300, "x", READ_ONLY)], True, [WAIT, GIVE_UP]),
-        ([(0, "x", READ_ONLY), (9999, "x", READ_ONLY)], False, [WAIT, WAIT]),
-        ([(0, "x", FULL), (9999, "x", FULL)], True, [WAIT, WAIT]),
+        ([(0, "x", CLOSING), (300, "x", CLOSING)], True, [WAIT, GIVE_UP]),
+        ([(0, "x", READ_ONLY), (9999, "x", READ_ONLY)], False, [WAIT_ON, WAIT_ON]),
+        ([(0, "x", READ_ONLY), (0, "y", READ_ONLY), (300, "x", READ_ONLY), (300, "y", READ_ONLY)], True,
+         [WAIT, WAIT, GIVE_UP, GIVE_UP]),
+        ([(0, "x", READ_ONLY), (0, "y", DENIED), (300, "x", READ_ONLY), (300, "y", DENIED)], True,
+         [WAIT, WAIT, GIVE_UP, GIVE_UP]),
+        ([(0, "x", READ_ONLY), (0, WHOLE, DENIED), (300, "x", READ_ONLY), (300, WHOLE, DENIED)], True,
+         [WAIT, WAIT, GIVE_UP, GIVE_UP]),
+        ([(0, "x", DENIED), (300, "x", DENIED)], True, [WAIT, GIVE_UP]),
+        ([(0, "a", True), (0, "x", DENIED), (1, "a", DENIED), (301, "a", DENIED)], True, [WAIT, WAIT, GIVE_UP]),
         # only a denial of everything ends the job
-        ([(0, "x", DENIED)], True, [END]),
         ([(0, "a", DENIED)], False, [END]),
-        ([(0, "x", READ_ONLY), (0, "y", DENIED)], True, [WAIT, WAIT]),
-        ([(0, "a", True), (0, "x", DENIED), (1, "a", DENIED)], True, [WAIT, END]),
+        ([(0, WHOLE, DENIED)], True, [END]),
+        ([(0, "x", DENIED), (1, WHOLE, DENIED)], True, [WAIT, END]),
         # an acceptance of long ago says nothing of today
-        ([(0, "a", True), (99_999, "x", DENIED)], True, [END]),
+        ([(0, "a", True), (99_999, "x", FULL)], True, [WAIT_ON]),
+        ([(0, "a", True), (99_999, WHOLE, DENIED)], True, [END]),
     ],
 )  # fmt: skip
 def test_how_long_an_index_is_waited_for(told, varies, verdicts):
@@ -159,12 +168,34 @@ def test_an_index_that_accepts_again_gets_its_events():
     assert len(cluster.stored["old"]) == 1
 
 
-def test_where_none_accepts_all_wait():
-    cluster, time = Cluster(a=_item(403, READ_ONLY), b=_item(403, READ_ONLY)), Time()
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [({}, FULL), ({"index": "a"}, READ_ONLY)],
+    ids=["the disks of all are full", "a constant index"],
+)
+def test_where_nothing_else_could_accept_all_wait(options, cause):
+    cluster, time = Cluster(a=_item(403, cause), b=_item(403, cause)), Time()
     time.told = lambda: cluster.refusing.clear() if time.now > 9999 else None
-    report = _writer(cluster, time).write(_events("a", "b"))
+    report = _writer(cluster, time, **options).write(_events("a", "b"))
     assert (report.written, report.letters) == (2, [])
     assert time.now > 9999
+
+
+@pytest.mark.parametrize("causes", [(READ_ONLY, READ_ONLY), (READ_ONLY, DENIED), (DENIED, DENIED), (DENIED,)])
+def test_a_first_batch_of_late_events_costs_five_minutes_and_itself(causes):
+    names = [f"old{n}" for n in range(len(causes))]
+    cluster = Cluster(**{name: _item(403, cause) for name, cause in zip(names, causes, strict=True)})
+    time = Time()
+    writer = _writer(cluster, time)
+    report = writer.write(_events(*names))
+    assert (report.written, [letter.error for letter in report.letters]) == (
+        0,
+        [cause.type for cause in causes],
+    )
+    assert 300 <= time.now < 302
+    report = writer.write(_events("new", *names))
+    assert (report.written, len(report.letters)) == (1, len(causes))
+    assert time.now < 302, "known: nothing is waited for"
 
 
 def test_a_stop_ends_the_wait_without_a_letter():
@@ -175,9 +206,9 @@ def test_a_stop_ends_the_wait_without_a_letter():
 
 
 def test_a_denial_of_everything_ends_the_job():
-    cluster = Cluster(a=_item(403, DENIED), b=_item(403, DENIED))
+    cluster = Cluster(a=_item(403, DENIED))
     with pytest.raises(AccessDenied, match=r"create documents in a.*unauthorized"):
-        _writer(cluster, Time()).write(_events("a", "b"))
+        _writer(cluster, Time(), index="a").write(_events("a", "b"))
     cluster = Cluster()
     cluster.denies = lambda body: True
     with pytest.raises(AccessDenied, match="Request forbidden by administrative rules"):

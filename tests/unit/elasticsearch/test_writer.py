@@ -242,11 +242,13 @@ def test_an_event_without_a_line_is_refused_alone():
         ((404, b"nothing here"), PeerError, "--path"),
         ((405, b""), PeerError, "405"),
         ([{"status": 403, "error": {"type": "security_exception", "reason": "needs create_doc"}}], AccessDenied,
-         r"create documents in logstash-2026.11.18.*needs create_doc"),
+         "create documents in only-this.*needs create_doc"),
     ],
 )  # fmt: skip
 def test_denials_end_the_job(answer, error, text):
-    writer = _writer(FakeElasticsearch(lambda number, sources: answer), user="u", password="hush")
+    writer = _writer(
+        FakeElasticsearch(lambda number, sources: answer), index="only-this", user="u", password="hush"
+    )
     with pytest.raises(error, match=text) as caught:
         writer.write(_events(1))
     assert "hush" not in str(caught.value)
