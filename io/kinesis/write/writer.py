@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import orjson
-
 from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.live_objects import LIVE
@@ -29,6 +27,7 @@ from penstock.io.kinesis.write.routing import DEFAULT_KEY, PartitionKeys, Stream
 from penstock.io.kinesis.write.stream import TargetStream
 from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.document import payload_of
 
 __all__ = ["KinesisWriter", "uploader_of"]
 
@@ -93,20 +92,22 @@ class KinesisWriter:
         Raises:
             PenstockError: what no retry cures; nothing counts as written then.
         """
-        datas = [orjson.dumps(event.document) if event.changed else event.data for event in events]
+        events, datas, letters = _payloads(events)
+        if letters and not events:
+            return letters, 0
         chosen = keys.of(events)
         if chosen is not None and not self._keys_seen:
             self._look_for_keys(chosen, keys)
         size = sum(map(len, datas))
         if self._name.literal is not None:
             refusals = deliver(self._target(self._name.literal), datas, chosen, waited_ms)
-            return [_letter(events[refusal.at], refusal) for refusal in refusals], size
+            return letters + [_letter(events[refusal.at], refusal) for refusal in refusals], size
         groups: dict[str | None, list[int]] = {}
         for index, stream in enumerate(self._name.of(events)):
             groups.setdefault(stream, []).append(index)
         nowhere = groups.pop(None, [])
         reason = f"the event's fields give no stream name for --stream_name {self.options.stream_name}"
-        letters = [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in nowhere]
+        letters += [_letter(events[index], Refusal(index, "NoStream", reason, 0)) for index in nowhere]
 
         def send(stream: str, indices: list[int]) -> list[DeadLetter]:
             target = self._target(stream)
@@ -217,6 +218,25 @@ def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOption
         option="--metrics_namespace",
         advice="--metrics_level none switches metrics off",
     )
+
+
+def _payloads(events: Sequence[Event]) -> tuple[Sequence[Event], list[bytes], list[DeadLetter]]:
+    """The events that can be written, their bytes, and the letters of those that filters gave what JSON cannot hold."""
+    try:
+        return events, [payload_of(event) if event.changed else event.data for event in events], []
+    except TypeError:  # an integer beyond 64 bits, a lone surrogate
+        pass
+    kept: list[Event] = []
+    datas: list[bytes] = []
+    letters: list[DeadLetter] = []
+    for index, event in enumerate(events):
+        try:
+            datas.append(payload_of(event) if event.changed else event.data)
+            kept.append(event)
+        except TypeError as error:
+            reason = f"the event cannot be written as JSON: {error}"[:300]
+            letters.append(_letter(event, Refusal(index, "UnwritableEvent", reason, 0)))
+    return kept, datas, letters
 
 
 def _letter(event: Event, refusal: Refusal) -> DeadLetter:

@@ -17,6 +17,7 @@ from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.sink import _WriteToKinesisDoFn
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event, EventBatch
+from penstock.transforms.document import with_document
 from tests.simulator import KinesisSimulator
 from tests.tools.events import ToyOrigin
 from tests.tools.kpl import user_records
@@ -136,6 +137,24 @@ def test_streams_named_by_events(kinesis: KinesisSimulator) -> None:
         "the event's fields give no stream name for --stream_name logs-%{s}",
     }
     assert [event.index for event in out.events] == [0, 1, 4]
+
+
+@pytest.mark.parametrize("bad", [2**64, "\ud800"], ids=["integer", "surrogate"])
+@pytest.mark.parametrize("stream", ["orders", "%{s}"])
+def test_only_the_event_that_is_no_json_is_refused(
+    kinesis: KinesisSimulator, stream: str, bad: object
+) -> None:
+    first, changed, last = _batch(b'{"s":"orders","n":1}', b"{}", b'{"s":"orders","n":2}').events
+    writer = KinesisWriter(_options(stream), _aws(kinesis))
+    events = [first, with_document(changed, {"s": "orders", "n": bad}), last]
+    letters, _ = writer.write(events, PartitionKeys(["n"]))
+    assert [(letter.event.index, letter.error, letter.stage) for letter in letters] == [
+        (1, "UnwritableEvent", "kinesis")
+    ]
+    assert _datas(kinesis) == [first.data, last.data]
+    letters, _ = writer.write(events[1:2], PartitionKeys())
+    assert [letter.event.index for letter in letters] == [1]
+    writer.close()
 
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
