@@ -3,7 +3,8 @@
 usage: beats_server.py PORT [OPTION=VALUE ...]   (options of BeatsOptions; a port of 0 for any; `pause_s` before each batch)
 
 Prints its port; answers each line of its standard input with its resident memory in bytes; ends when that does, and prints
-how many events it took, and how many it took of each that has a field `honest` (as JSON).
+how many events it took. Of those that begin with a field `honest` (CLIENT-WINDOW-INDEX) it also prints, as JSON, how many
+different ones it took of each window, and how often one came again.
 """
 
 import json
@@ -11,7 +12,6 @@ import resource
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 from penstock.io.beats import BeatsOptions
@@ -32,20 +32,24 @@ def main() -> None:
     server = BeatsServer("process", BeatsOptions(port=int(sys.argv[1]), **given))
     threading.Thread(target=answer, args=(server,), daemon=True).start()
     print(server.address[1], flush=True)
-    events, honest = 0, Counter[str]()
+    events, repeated = 0, 0
+    windows: dict[str, int] = {}  # a bit per event: what is remembered must not look like a leak
     while not server.drained:
         batch = server.take(10)
-        if batch is not None:
-            time.sleep(pause_s)
-            events += len(batch.events)
-            honest.update(
-                json.loads(event.data)["honest"]
-                for event in batch.events
-                if event.data.startswith(b'{"honest"')
-            )
-            server.acknowledge(batch.receipt.tokens)
+        if batch is None:
+            continue
+        time.sleep(pause_s)
+        events += len(batch.events)
+        for event in batch.events:
+            if event.data.startswith(b'{"honest"'):
+                window, _, index = json.loads(event.data)["honest"].rpartition("-")
+                bits, bit = windows.get(window, 0), 1 << int(index)
+                repeated += bool(bits & bit)
+                windows[window] = bits | bit
+        server.acknowledge(batch.receipt.tokens)
     server.close()
-    print(events, json.dumps(honest) if honest else "", flush=True)
+    honest = {window: bits.bit_count() for window, bits in windows.items()}
+    print(events, json.dumps({"windows": honest, "repeated": repeated}) if honest else "", flush=True)
 
 
 if __name__ == "__main__":
