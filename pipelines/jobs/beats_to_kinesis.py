@@ -5,6 +5,7 @@ from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
+from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
@@ -37,9 +38,16 @@ def _requirements(line: CommandLine) -> Requirements:
 
 def _build(line: CommandLine) -> list[Step]:
     aws = line.get(AwsOptions)
+    source, sink = line.get(beats.BeatsOptions), line.get(kinesis.KinesisWriteOptions)
+    if 0 < sink.record_ttl <= source.record_max_buffered_time:
+        message = (
+            f"--record_ttl ({sink.record_ttl} ms) must be greater than "
+            f"--record_max_buffered_time ({source.record_max_buffered_time} ms)."
+        )
+        raise OptionError(message)
     return live_chain(
-        ("ReadFromBeats", beats.ReadFromBeats(line.get(beats.BeatsOptions))),
-        ("WriteToKinesis", kinesis.WriteToKinesis(line.get(kinesis.KinesisWriteOptions), aws)),
+        ("ReadFromBeats", beats.ReadFromBeats(source)),
+        ("WriteToKinesis", kinesis.WriteToKinesis(sink, aws)),
         dead_letters=WriteDeadLetters(line.get(JobOptions).dead_letter_url(NAME), aws=aws),
     )
 

@@ -47,10 +47,6 @@ class KinesisWriteOptions:
         5242880,
         help="Bytes of one PutRecords, partition keys counted, at most 10485760; a larger record goes alone.",
     )
-    record_max_buffered_time: int = option(
-        100,
-        help="Milliseconds that events may wait for a fuller batch; longer is cheaper, shorter is quicker.",
-    )
     record_ttl: int = option(
         0,
         help="Milliseconds after which an event that could not be written goes to the dead letters; "
@@ -58,8 +54,8 @@ class KinesisWriteOptions:
     )
     max_pending_records: int = option(
         1000,
-        help="Events read and not yet acknowledged, at most; beyond it the reading waits. Raise it (10000) for "
-        "throughput.",
+        help="Events on their way into the stream and not yet stored, at most, whatever the source; beyond it batches, and "
+        "so the reading, wait (one batch always goes). Raise it (10000) for throughput.",
     )
     rate_limit: int = option(
         150,
@@ -110,7 +106,6 @@ class KinesisWriteOptions:
         self._check_range("aggregation_max_size", 64, MAX_RECORD - 1)
         self._check_range("collection_max_count", 1, _MAX_RECORDS)
         self._check_range("collection_max_size", 1024, _MAX_REQUEST)
-        self._check_range("record_max_buffered_time", 0, 3_600_000)
         self._check_range("record_ttl", 0, None)
         self._check_range("max_pending_records", 1, None)
         self._check_range("rate_limit", 1, None)
@@ -118,12 +113,6 @@ class KinesisWriteOptions:
         self._check_range("metrics_upload_delay", 1, None)
         if self.stop_timeout < 0:
             message = "--stop_timeout must not be negative (seconds)."
-            raise OptionError(message)
-        if 0 < self.record_ttl <= self.record_max_buffered_time:
-            message = (
-                f"--record_ttl ({self.record_ttl} ms) must be greater than "
-                f"--record_max_buffered_time ({self.record_max_buffered_time} ms)."
-            )
             raise OptionError(message)
         if bool(self.metrics_access_key) != bool(self.metrics_secret_key):
             message = "--metrics_access_key and --metrics_secret_key go together: give both or neither."

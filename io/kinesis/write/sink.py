@@ -86,7 +86,8 @@ class _WriteToKinesisDoFn(beam.DoFn):
         options, aws = self._options, self._aws
         with borrowed(self._key, lambda: KinesisWriter(options, aws)) as writer:
             waited_ms = max(0.0, time.time() * 1000 - batch.timestamp_ms) if batch.timestamp_ms else 0.0
-            letters, size = writer.write(batch.events, self._keys, waited_ms)
+            with writer.room(len(batch.events)):
+                letters, size = writer.write(batch.events, self._keys, waited_ms)
         self._written.inc(len(batch.events) - len(letters))
         self._bytes.inc(size)
         for name, count in writer.recorder.take_counts().items():

@@ -5,11 +5,12 @@ whose reply was lost is sent again (see `delivery`).
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from penstock.io.aws.cloudwatch import MetricsUploader
 from penstock.io.aws.session import AwsOptions, AwsSession
@@ -36,6 +37,7 @@ _LOGGER = logging.getLogger(__name__)
 _FACTS_EVERY_S = 45.0
 _REFUSED_EVERY_S = 3600.0
 _MOST_TOLD = 20
+_LOOK_FOR_STOP_S = 0.5
 _TELLING = 1000
 """Events that tell whether a field for the partition key is there at all."""
 _MAX_AT_ONCE = 64
@@ -83,6 +85,29 @@ class KinesisWriter:
         self._without_keys = 0
         self._lock = threading.Lock()
         self._streams: dict[str, TargetStream] = {}
+        self._room = threading.Condition()
+        self._pending = 0
+
+    @contextlib.contextmanager
+    def room(self, events: int) -> Iterator[None]:
+        """Counts `events` as pending while the block runs, and first waits until `max_pending_records` lets them in.
+
+        One batch is always let in, however large it is; a stop lets all in, so that nobody waits for a sick stream twice.
+        """
+        with self._room:
+            while (
+                self._pending
+                and self._pending + events > self.options.max_pending_records
+                and not self._stopping.is_set()
+            ):
+                self._room.wait(_LOOK_FOR_STOP_S)
+            self._pending += events
+        try:
+            yield
+        finally:
+            with self._room:
+                self._pending -= events
+                self._room.notify_all()
 
     def write(
         self, events: Sequence[Event], keys: PartitionKeys, waited_ms: float = 0.0

@@ -235,11 +235,6 @@ def test_check_of_an_endpoint_where_nobody_is() -> None:
         ({"collection_max_count": 501}, "--collection_max_count 501 must be from 1 to 500"),
         ({"collection_max_size": 10485761}, "--collection_max_size 10485761 must be from"),
         ({"record_ttl": -1}, "--record_ttl -1 must be at least 0"),
-        (
-            {"record_ttl": 100},
-            "--record_ttl (100 ms) must be greater than --record_max_buffered_time (100 ms)",
-        ),
-        ({"record_max_buffered_time": -1}, "--record_max_buffered_time -1"),
         ({"max_pending_records": 0}, "--max_pending_records 0 must be at least 1"),
         ({"rate_limit": 0}, "--rate_limit 0 must be at least 1"),
         ({"max_connections": 0}, "--max_connections 0"),
@@ -266,11 +261,7 @@ def test_defaults_are_what_users_know() -> None:
     options = KinesisWriteOptions("orders")
     assert (options.aggregation_max_count, options.aggregation_max_size) == (4294967295, 51200)
     assert (options.collection_max_count, options.collection_max_size) == (500, 5242880)
-    assert (options.record_max_buffered_time, options.record_ttl, options.max_pending_records) == (
-        100,
-        0,
-        1000,
-    )
+    assert (options.record_ttl, options.max_pending_records) == (0, 1000)
     assert (options.rate_limit, options.fail_if_throttled, options.max_connections) == (150, False, 24)
     assert (options.metrics_level, options.metrics_granularity) == ("detailed", "shard")
     assert (options.metrics_namespace, options.metrics_upload_delay) == ("KinesisProducerLibrary", 60000)
