@@ -25,6 +25,7 @@ class Report:
 
     Attributes:
         letters: the refused ones.
+        ways_out: what lifts a block or a denial, by the letter's reason that ends with it.
         written: documents written in this call.
         replayed: documents that were there already.
         bulks: requests sent.
@@ -34,6 +35,7 @@ class Report:
     """
 
     letters: list[DeadLetter] = dataclasses.field(default_factory=list)
+    ways_out: dict[str, str] = dataclasses.field(default_factory=dict)
     written: int = 0
     replayed: int = 0
     bulks: int = 0

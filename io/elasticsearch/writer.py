@@ -33,7 +33,7 @@ from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
-from penstock.io.elasticsearch.bulk._reasons import reason_of, shortened, without_values
+from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
@@ -126,7 +126,7 @@ class BulkWriter:
                 wait = min(next(waits), self._blocked.patience())
                 self._wait(wait, sum(len(bulk.events) for bulk in bulks))
         if report.letters:
-            self._log_refusals(report.letters)
+            self._log_refusals(report)
         report.count()
         return report
 
@@ -265,15 +265,18 @@ class BulkWriter:
                 if verdict is Verdict.END:
                     reason = {"error": reason_of(item.error)}
                     raise self._explained(item.status, reason, f"{self._options.action} documents in {index}")
+                hint = way_out(index, item.error)
                 if verdict is Verdict.GIVE_UP:
-                    hint = way_out(index, item.error)
-                    report.letters += [refused(bulk, each, item, hint) for each in found.positions]
+                    letters = [refused(bulk, each, item, hint) for each in found.positions]
+                    report.ways_out[letters[0].reason] = hint
+                    report.letters += letters
                     continue
                 positions += found.positions
                 report.retried([item.status] * len(found.positions))
+                text = f"{len(found.positions)} documents of {index or 'any index'}"
                 why = without_values(reason_of(item.error))
                 self._log(
-                    f"{len(found.positions)} documents of {index or 'any index'}: {why}", f"blocked {index}"
+                    sentences(f"{text}: {why}", self._blocked.how_long(verdict), hint), f"blocked {index}"
                 )
             if positions:
                 next_round.later.append(bulk.only(sorted(positions)))
@@ -342,14 +345,18 @@ class BulkWriter:
         if self._rarely.due(kind):
             _LOGGER.warning("Elasticsearch at %s: trying again: %s", self._client.where, text)
 
-    def _log_refusals(self, letters: list[DeadLetter]) -> None:
+    def _log_refusals(self, report: Report) -> None:
+        letters = report.letters
         silenced = self._options.silence_errors_in_log
         counts = Counter(letter.error for letter in letters if letter.error not in silenced)
         for kind in [kind for kind in counts if self._rarely.due(f"refused {kind}")][:10]:
             first = next(letter for letter in letters if letter.error == kind)
+            hint = report.ways_out.get(first.reason, "")  # our own words: nothing in them is a value
+            reason = without_values(first.reason.removesuffix(sentences(hint)))
             _LOGGER.warning(
-                "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s: %s. They go to the dead letters.",
-                self._client.where, counts[kind], kind, first.status, first.event.id, without_values(first.reason),
+                "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s: %s",
+                self._client.where, counts[kind], kind, first.status, first.event.id,
+                sentences(reason, "They go to the dead letters", hint),
             )  # fmt: skip
 
 

@@ -114,6 +114,12 @@ class Blocked:
                 return Verdict.WAIT_ON
             return Verdict.GIVE_UP if now - state.refusing_since >= self._wait_s else Verdict.WAIT
 
+    def how_long(self, verdict: Verdict) -> str:
+        """How long a document is waited for, in a sentence."""
+        if verdict is Verdict.WAIT_ON:
+            return "They are waited for until it accepts."
+        return f"They are waited for at most {self._wait_s:g} s (--blocked_index_timeout), then they go to the dead letters."
+
     def forget(self, index: str) -> None:
         """Takes the index as never tried."""
         with self._lock:
@@ -142,7 +148,9 @@ class Blocked:
 
 def way_out(index: str, error: Cause | None) -> str:
     """What lifts the block, in a sentence."""
-    return next((text.format(index=index) for told, text in _WAYS_OUT if _says(error, (told,))), "")
+    return next(
+        (text.format(index=index or "the index") for told, text in _WAYS_OUT if _says(error, (told,))), ""
+    )
 
 
 def _says(error: Cause | None, texts: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ import dataclasses
 import enum
 
 from penstock.io.elasticsearch.bulk._bulk import Bulk, Item
-from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of
+from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, sentences
 from penstock.transforms.batch import DeadLetter
 
 __all__ = ["OVERLOADED", "Outcome", "Policy", "judge", "refused", "without_overtaken"]
@@ -95,7 +95,7 @@ def refused(bulk: Bulk, position: int, item: Item, hint: str = "") -> DeadLetter
     if error is None and item.failure_store:
         error = Cause("failure_store", "the mapping refused it; it lies in the data stream's failure store")
     name = (error.type if error is not None else "") or "refused"
-    reason = " ".join(filter(None, (reason_of(error), hint)))
+    reason = sentences(reason_of(error), hint) if hint else reason_of(error)
     return DeadLetter(bulk.events[position], name, reason, STAGE, item.status, bulk.attempts)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["MAX_REASON", "Cause", "reason_of", "shortened", "without_values"]
+__all__ = ["MAX_REASON", "Cause", "reason_of", "sentences", "shortened", "without_values"]
 
 MAX_REASON = 1000
 """Characters of Elasticsearch's reason that are kept, of its head and its tail: a whole mapping may stand between."""
@@ -48,6 +48,11 @@ def shortened(text: str, limit: int = MAX_REASON) -> str:
         return line
     tail = limit // 3
     return f"{line[: limit - tail - 5]} ... {line[-tail:]}"
+
+
+def sentences(*texts: str) -> str:
+    """The texts that aren't empty, each with one full stop."""
+    return " ".join(f"{text.rstrip(' .;')}." for text in texts if text)
 
 
 def without_values(reason: str, limit: int = 300) -> str:

@@ -44,6 +44,11 @@ _HINTS = (
         "Give its authority by --ssl_certificate_authorities, or --ca_trusted_fingerprint.",
     ),
     ("chain has that fingerprint", "Check --ca_trusted_fingerprint."),
+    (
+        "--max_reply_bytes",
+        "Check --hosts and --path: is that Elasticsearch? If it is, raise --max_reply_bytes.",
+    ),
+    ("the reply is encoded", "Check --hosts and --path: is that Elasticsearch?"),
     ("", "Check --hosts and that it runs."),
 )
 """What to do, by what is said (a pattern) of a connection that failed."""

@@ -138,19 +138,26 @@ def _events(*indices):
 @pytest.mark.parametrize(
     ("status", "cause", "told"),
     [
-        (403, READ_ONLY, 'PUT old/_settings {"index.blocks.write": null} lifts the block.'),
-        (400, Cause("index_closed_exception", "closed"), "POST old/_open opens it."),
-        (429, FULL, "Make room on its disks"),
-        (403, DENIED, "Grant the privileges on old in the role"),
+        (403, READ_ONLY, '(api)]. PUT old/_settings {"index.blocks.write": null} lifts the block.'),
+        (400, Cause("index_closed_exception", "closed"), "closed. POST old/_open opens it."),
+        (429, FULL, "watermark]. Make room on its disks; Elasticsearch lifts the block itself."),
+        (403, DENIED, "is unauthorized. Grant the privileges on old in the role; see docs/elasticsearch.md."),
     ],
 )
-def test_one_late_event_costs_five_minutes_and_itself(status, cause, told):
+def test_one_late_event_costs_five_minutes_and_itself(status, cause, told, caplog):
     cluster, time = Cluster(old=_item(status, cause)), Time()
     writer = _writer(cluster, time)
     report = writer.write(_events("new", "old", "new"))
     assert (report.written, len(cluster.stored["new"])) == (2, 2)
     (letter,) = report.letters
-    assert told in letter.reason
+    assert letter.reason.endswith(told)
+    waiting, given_up = caplog.messages[0], caplog.messages[-1]
+    reason, _, hint = told.partition(". ")
+    for_how_long = (
+        "They are waited for at most 300 s (--blocked_index_timeout), then they go to the dead letters."
+    )
+    assert waiting.endswith(f"{reason}. {for_how_long} {hint}")
+    assert given_up.endswith(f"{reason}. They go to the dead letters. {hint}")
     assert (letter.error, letter.status) == (cause.type, status)
     assert 300 <= sum(time.waits) < 302, "waited for at most five minutes, not for the back-off beyond"
     before = len(time.waits)
@@ -173,12 +180,15 @@ def test_an_index_that_accepts_again_gets_its_events():
     [({}, FULL), ({"index": "a"}, READ_ONLY)],
     ids=["the disks of all are full", "a constant index"],
 )
-def test_where_nothing_else_could_accept_all_wait(options, cause):
+def test_where_nothing_else_could_accept_all_wait(options, cause, caplog):
     cluster, time = Cluster(a=_item(403, cause), b=_item(403, cause)), Time()
     time.told = lambda: cluster.refusing.clear() if time.now > 9999 else None
     report = _writer(cluster, time, **options).write(_events("a", "b"))
     assert (report.written, report.letters) == (2, [])
     assert time.now > 9999
+    assert all(
+        "They are waited for until it accepts." in each and "timeout" not in each for each in caplog.messages
+    )
 
 
 @pytest.mark.parametrize("causes", [(READ_ONLY, READ_ONLY), (READ_ONLY, DENIED), (DENIED, DENIED), (DENIED,)])

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.bulk._bulk import BadReply, read_reply
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, reason_in
+from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.sniffing import found_nodes
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import DeliveryError, PeerError
+from penstock.io.errors import DeliveryError, PeerError, Unreachable
 from penstock.io.replies import ReplyTooLarge, read_bounded
 from tests.tools.events import event
 from tests.tools.tls_http import Raw, closing
@@ -79,6 +80,22 @@ def test_a_reply_that_is_too_large_or_broken_counts_as_none(pieces, told):
         client.close()
     assert peak < 8 * LIMIT
     assert server.sent < 64 * LIMIT
+
+
+@pytest.mark.parametrize(
+    ("pieces", "hint"),
+    [
+        (_plain(LIMIT + LIMIT), "is that Elasticsearch? If it is, raise --max_reply_bytes."),
+        (_bomb(b"br"), "is that Elasticsearch?"),
+    ],
+    ids=["2 MiB", "brotli"],
+)
+def test_the_preflight_says_what_to_do_about_such_a_reply(pieces, hint):
+    server = Raw(pieces)
+    options = ElasticsearchOptions(hosts=[f"127.0.0.1:{server.port}"], max_reply_bytes=LIMIT)
+    with closing(server), pytest.raises(Unreachable) as caught:
+        require_cluster(options)
+    assert str(caught.value).endswith(f"). Check --hosts and --path: {hint}")
 
 
 def test_a_reply_of_just_the_limit_is_read_inflated_too():
