@@ -11,7 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, StateError
+from penstock.io.errors import (
+    AccessDenied,
+    NotFound,
+    OptionError,
+    PenstockError,
+    StateError,
+    without_traceback,
+)
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseStore
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -89,7 +96,7 @@ class Renewals(Generic[_Held]):
             if isinstance(result, LeaseLost):
                 lost.append(each)
             elif isinstance(result, FOR_GOOD):
-                raise result
+                raise without_traceback(result)
             elif result is not None:
                 failed.append(each)
                 if self._said.due("renew"):
@@ -117,8 +124,8 @@ class Renewals(Generic[_Held]):
         except LeaseLost as lost:
             return lost
         except PenstockError as error:
-            self._failure = error
-            return error
+            self._failure = without_traceback(error)
+            return self._failure
         return None
 
     def write(self, held: HeldShard, new: Lease) -> None:
