@@ -7,13 +7,15 @@ Plan. A Beat writes `"@metadata":{` near the beginning of each event. It is the 
 number of quotes, and only one `{` stand before it (`"\"@metadata":{` is another key, #19). If what follows is flat,
 the fields are spliced in before its `}`. Without such a key they become one, behind the event's first `{`. Whatever else
 may be in there (a second such key, one that is no object, our own fields, letters written as escapes: a client that wants to
-pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is.
+pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is;
+one with half a surrogate pair (`"\ud800"`) is an object.
 
 Invariant. The result is what a full decode, an assignment and an encode would give.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -26,6 +28,7 @@ KINDS = ("source_metadata", "ssl_peer_metadata", "codec_metadata")
 """What may be asked for. There is no codec here, so `codec_metadata` adds nothing."""
 
 _METADATA = b'"@metadata":{'
+_MOST_DIGITS = 4000
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
@@ -87,12 +90,26 @@ def _spliced(data: bytes, fields: bytes) -> bytes | None:
 
 
 def _rewritten(data: bytes, fields: bytes) -> bytes:
+    encode: Callable[[Any], bytes] = orjson.dumps
     try:
         event = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return data
+    except orjson.JSONDecodeError:  # it refuses half a surrogate pair, which other readers take
+        try:
+            event = json.loads(data.decode(), parse_int=_integer)
+        except (ValueError, RecursionError):
+            return data
+        encode = _in_ascii
     if not isinstance(event, dict):
         return data
     before = event.get("@metadata")
     event["@metadata"] = {**(before if isinstance(before, dict) else {}), **orjson.loads(b"{%b}" % fields)}
-    return orjson.dumps(event)
+    return encode(event)
+
+
+def _in_ascii(event: Any) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read integers of more digits, which would let all else in the event pass."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)

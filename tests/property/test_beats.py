@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import Sequence
 
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -196,6 +195,7 @@ raw_keys = st.sampled_from(
             r"inp\u0075t",
             r"tls_peer",
             r"\/",
+            r"\ud800",
             r"",
             "a",
         ),
@@ -221,10 +221,10 @@ def test_no_payload_chooses_where_enrichment_goes(text: str, around: str, place:
     whole = f"{around}{text}{around}".encode()
     for data in (whole, whole[:place] + damage + whole[place + len(damage) :]):
         try:
-            before = orjson.loads(data)
-        except orjson.JSONDecodeError:
+            before = json.loads(data.decode())
+        except ValueError:
             continue
-        assert orjson.loads(enriched(data, fields)) == _enriched_by_decoding(before, fields), data
+        assert json.loads(enriched(data, fields)) == _enriched_by_decoding(before, fields), data
 
 
 @given(st.binary(max_size=250), st.sampled_from([b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n", b""]))

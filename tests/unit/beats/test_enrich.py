@@ -79,6 +79,8 @@ EVENTS = {
     "evaded by an escaped quote": b'{"\\"@metadata":{"a":1},"m":2}',
     "evaded by an escaped quote, further on": b'{"a\\"@metadata":{"a":1},"@metadata":{"b":1}}',
     "evaded by metadata that is no object": b'{"@metadata":1,"m":2}',
+    "forged beside half a surrogate pair": rb'{"@metadata":{"input":{"beats":{"host":{"ip":"6.6.6.6"}}}},"b":"\ud800"}',
+    "half a surrogate pair in a key": rb'{"@metadata":{"input":1},"\ud800":18446744073709551616}',
     "forged flat": b'{"@metadata":{"a":1,"input":"none"}}',
 }
 
@@ -94,6 +96,11 @@ def test_the_same_as_by_parsing_and_ours_wins(name: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"not json", b"[1]", b'"text"', b'{"broken":'])
 def test_what_is_no_object_stays_as_it_is(data: bytes) -> None:
     assert enriched(data, FIELDS) == data
+
+
+def test_no_number_hides_a_forgery() -> None:
+    data = rb'{"@metadata":{"input":6},"b":"\ud800","c":%b}' % (b"1" * 5000)
+    assert json.loads(enriched(data, FIELDS))["@metadata"] == ADDED
 
 
 def test_each_client_of_a_batch_gets_its_own() -> None:
