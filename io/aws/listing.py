@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["listed"]
+from penstock.io.aws.sense import sensible
+
+__all__ = ["listed", "sensible_page"]
+
+_ENTRY = {"Key", "Size", "ETag", "LastModified"}
 
 
 def listed(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -15,8 +19,29 @@ def listed(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterat
     """
     token: dict[str, str] = {}
     while True:
-        page = list_page(**(arguments | token))
+        page = sensible_page(list_page, **arguments, **token)
         yield from page.get("Contents", ())
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def sensible_page(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    """A page of a listing; one that doesn't say whether more follow is asked for again, as objects would be missed.
+
+    Raises:
+        PeerError: it never makes sense.
+    """
+    doing = f"list s3://{arguments['Bucket']}/{arguments.get('Prefix', '')}"
+    page: dict[str, Any] = sensible(lambda: list_page(**arguments), _fault, doing)
+    return page
+
+
+def _fault(page: dict[str, Any]) -> str:
+    if "IsTruncated" not in page:
+        return "the reply is no page of a listing (it has no IsTruncated)"
+    if page["IsTruncated"] and not page.get("NextContinuationToken"):
+        return "a page says that more follow, and has no NextContinuationToken"
+    if not all(entry.keys() >= _ENTRY for entry in page.get("Contents", ())):
+        return "an entry of a page lacks its key, size, ETag or date"
+    return ""

@@ -266,7 +266,7 @@ class AwsSession:
         """Who AWS says we are (sts:GetCallerIdentity needs no permission), or a phrase when it won't say."""
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
-        except (BotoCoreError, ClientError, PenstockError, ResponseParserError):
+        except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *_NONSENSE):
             return "the job's principal"
 
 
@@ -312,6 +312,9 @@ def explain(
 def _endpoint(session: AwsSession) -> str:
     return session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
 
+
+_NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+"""What botocore's parser may end in."""
 
 _REFUSAL = re.compile(
     r"User: (?P<user>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from penstock.io.aws.listing import listed
+from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import letter_id, lines_of
@@ -126,22 +127,22 @@ class S3Store:
         name = hashlib.blake2b("".join(map(letter_id, letters)).encode(), digest_size=16).hexdigest()
         day = time.strftime("%Y/%m/%d", time.gmtime())
         body = b"".join([line for letter in letters for line in lines_of(letter, MAX_LETTER_BYTES)])
-        self._call("PutObject", "put_object", Key=f"{self._prefix}{day}/{name}.jsonl", Body=body)
+        what = {"Bucket": self._bucket, "Key": f"{self._prefix}{day}/{name}.jsonl", "Body": body}
+        doing = f"store dead letters in {self.where}"
+        sensible(lambda: self._call("PutObject", "put_object", **what), stored, doing)
 
     def read(self) -> Iterator[bytes]:
         """All letters, as lines, in the order of their keys."""
         list_page = functools.partial(self._call, "ListBucket", "list_objects_v2")
-        for found in listed(list_page, Prefix=self._prefix):
+        for found in listed(list_page, Bucket=self._bucket, Prefix=self._prefix):
             if found["Key"].endswith((".jsonl", ".jsonl.gz")):
-                body = self._call("GetObject", "get_object", Key=found["Key"])["Body"]
+                body = self._call("GetObject", "get_object", Bucket=self._bucket, Key=found["Key"])["Body"]
                 yield from lines_in(io.BufferedReader(_Body(body)))
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
         doing = f"use the dead letters in {self.where}"
-        return self._session.call_explained(
-            "s3", method, operation, arn, doing, Bucket=self._bucket, **arguments
-        )
+        return self._session.call_explained("s3", method, operation, arn, doing, **arguments)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -202,10 +203,29 @@ class KinesisStore:
     def _session_call(self, operation: str, method: str, arguments: dict[str, Any]) -> Any:
         resource = f"stream {self._stream} (--dead_letters)"
         doing = f"use the dead letters in {self.where}"
-        return self._session.call_explained("kinesis", method, operation, resource, doing, **arguments)
+        call = functools.partial(
+            self._session.call_explained, "kinesis", method, operation, resource, doing, **arguments
+        )
+        return sensible(call, lambda reply: _fault(operation, arguments, reply), doing)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _fault(operation: str, arguments: dict[str, Any], reply: dict[str, Any]) -> str:
+    """What is wrong with a reply of Kinesis; where it lacks more than is looked at here, a `KeyError`."""
+    if operation == "GetShardIterator":
+        return "" if reply["ShardIterator"] else "the reply has no iterator"
+    if operation == "ListShards":
+        return "" if all(shard["ShardId"] for shard in reply["Shards"]) else "a shard has no id"
+    records = reply["Records"]
+    if operation == "GetRecords":
+        return "" if all(isinstance(each["Data"], bytes) for each in records) else "a record has no data"
+    if len(records) != len(arguments["Records"]):
+        return "the reply has another number of records"
+    if not all(each.get("SequenceNumber") or each.get("ErrorCode") for each in records):
+        return "a record has neither a sequence number nor an error, so nothing says that it is stored"
+    return ""
 
 
 def _numbered(name: str, number: int) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws.listing import listed
+from penstock.io.aws.listing import listed, sensible_page
+from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError
 from penstock.io.s3._list_page import take_contents
@@ -81,7 +82,8 @@ class S3Objects:
         self, bucket: str, prefix: str, start_after: str = ""
     ) -> tuple[list[str], list[S3Object]] | None:
         """The folders right behind `prefix`, and the objects beside them; None where they fill more than a page."""
-        page = self._list_page(**self._page_arguments(bucket, prefix, start_after), Delimiter="/")
+        arguments = self._page_arguments(bucket, prefix, start_after)
+        page = sensible_page(self._list_page, **arguments, Delimiter="/")
         if page.get("IsTruncated"):
             return None
         objects = [each for found in page.get("Contents", ()) if (each := _listed_object(bucket, found))]
@@ -150,7 +152,8 @@ class S3Objects:
         """
         condition = {} if self._unconditional else {"IfNoneMatch": "*"}
         try:
-            self._call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, **condition)
+            what = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": content_type, **condition}
+            sensible(lambda: self._call("put_object", **what), stored, f"write s3://{bucket}/{key}")
         except (BotoCoreError, ClientError) as error:
             code = _code(error)
             if condition and code in ("PreconditionFailed", "412"):

@@ -299,7 +299,7 @@ def test_kinesis_sends_only_what_failed_again():
         def put_records(self, StreamName, Records):  # noqa: N803
             calls.append(len(Records))
             failed = len(calls) == 1
-            return {"Records": [{"ErrorCode": "x"} if failed and n % 2 else {} for n in range(len(Records))]}
+            return {"Records": [{"ErrorCode": "x"} if failed and n % 2 else {"SequenceNumber": "1"} for n in range(len(Records))]}
 
     store = open_store("kinesis:refused", aws=AwsOptions(access_key="x", secret_key="y"))
     store._session.client = lambda service: Client()

@@ -21,6 +21,7 @@ import orjson
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from penstock.io.aws.listing import listed
+from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
 from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError, PenstockError
@@ -175,7 +176,9 @@ class _BucketManifest(_AwsManifest):
 
     def add(self, identity: str, url: str) -> None:
         key = self._prefix + identity.replace(":", "/")
-        self._call("PutObject", "put_object", Bucket=self._bucket, Key=key, Body=b"")
+        what = {"Bucket": self._bucket, "Key": key, "Body": b""}
+        doing = f"use the manifest {self.where}"
+        sensible(lambda: self._call("PutObject", "put_object", **what), stored, doing)
 
 
 class _TableManifest(_AwsManifest):

@@ -126,7 +126,10 @@ def test_requester_pays_and_customer_keys_are_sent(s3, monkeypatch):
         if method == "get_object":
             return {"Body": io.BytesIO(b"x")}
         modified = datetime.datetime.now(datetime.UTC)
-        return {"Contents": [{"Key": "a", "Size": 1, "ETag": '"e"', "LastModified": modified}]}
+        return {
+            "IsTruncated": False,
+            "Contents": [{"Key": "a", "Size": 1, "ETag": '"e"', "LastModified": modified}],
+        }
 
     monkeypatch.setattr(store.session, "call", call)
     assert ObjectStream(store, next(store.list(BUCKET, ""))).read() == b"x"
