@@ -9,6 +9,7 @@ are read too.
 
 import contextlib
 import fcntl
+import glob
 import gzip
 import io
 import os
@@ -133,7 +134,7 @@ class FileStore:
 
     def read(self) -> Iterator[bytes]:
         """All lines, those of rotated files first; a line that is cut off or absurdly long raises `ValueError` later."""
-        older = sorted(self._path.parent.glob(f"{self._path.name}.*"))
+        older = sorted(self._path.parent.glob(f"{glob.escape(self._path.name)}.*"))
         for path in (*older, *([self._path] if self._path.exists() else ())):
             try:
                 with path.open("rb") as file:

@@ -218,6 +218,14 @@ def test_a_full_disk_fails_the_batch_and_spoils_no_letter(tmp_path):
     assert reader.wrong == 1
 
 
+def test_rotated_files_of_a_name_like_a_glob_are_read(tmp_path):
+    (tmp_path / "l[1].jsonl").write_bytes(encode(_letter(b"0")))
+    (tmp_path / "l[1].jsonl.2026").write_bytes(encode(_letter(b"1")))
+    (tmp_path / "l1.jsonl.2026").write_bytes(encode(_letter(b"another store's")))
+    found = read_letters(FileStore(tmp_path / "l[1].jsonl"))
+    assert [each.event.data for each in found] == [b"1", b"0"]
+
+
 def test_files_that_were_compressed_are_read(tmp_path):
     path = tmp_path / "letters.jsonl"
     lines = [encode(_letter(b"%d" % number)) for number in range(3)]
@@ -299,7 +307,12 @@ def test_kinesis_sends_only_what_failed_again():
         def put_records(self, StreamName, Records):  # noqa: N803
             calls.append(len(Records))
             failed = len(calls) == 1
-            return {"Records": [{"ErrorCode": "x"} if failed and n % 2 else {"SequenceNumber": "1"} for n in range(len(Records))]}
+            return {
+                "Records": [
+                    {"ErrorCode": "x"} if failed and n % 2 else {"SequenceNumber": "1"}
+                    for n in range(len(Records))
+                ]
+            }
 
     store = open_store("kinesis:refused", aws=AwsOptions(access_key="x", secret_key="y"))
     store._session.client = lambda service: Client()
