@@ -83,12 +83,18 @@ class Honest:
             self.failure = error
 
 
-def herd(port: int, failures: list[BaseException]) -> None:
-    """One window of one event of 1.8 MB."""
+def herd(port: int, failures: list[BaseException], cut_off: list[BaseException]) -> None:
+    """One window of one event of 1.8 MB. A client without CPU for ten seconds counts as slow, and comes again as a Beat does."""
     try:
-        with Client(("127.0.0.1", port), timeout_s=90) as client:
-            client.send(HEADER + window(1) + event(1, b'{"m":"%b"}' % (b"h" * 1_800_000)))
-            client.acks_until(1)
+        for _ in range(5):
+            try:
+                with Client(("127.0.0.1", port), timeout_s=90) as client:
+                    client.send(HEADER + window(1) + event(1, b'{"m":"%b"}' % (b"h" * 1_800_000)))
+                    client.acks_until(1)
+                    return
+            except ConnectionError as error:
+                cut_off.append(error)
+        failures.append(cut_off[-1])
     except BaseException as error:
         failures.append(error)
 
@@ -120,7 +126,8 @@ def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing() -> None:
                 each.thread.start()
             time.sleep(SECONDS / 3)
             failures: list[BaseException] = []
-            threads = [threading.Thread(target=herd, args=(port, failures)) for _ in range(HERD)]
+            cut_off: list[BaseException] = []
+            threads = [threading.Thread(target=herd, args=(port, failures, cut_off)) for _ in range(HERD)]
             for thread in threads:
                 thread.start()
             most = 0
@@ -132,6 +139,7 @@ def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing() -> None:
             hostile.kill()
         assert [each.failure for each in honest] == [None] * HONEST
         assert failures == []
+        assert len(cut_off) <= HERD / 10, "the herd was cut off 263 times of 200 once"
         deadline = time.monotonic() + 60
         while (after := int(say(server, "?\n"))) - before > GROWTH and time.monotonic() < deadline:
             time.sleep(0.5)

@@ -79,7 +79,7 @@ REFUSED = {
     b'{"dates":{"gte":"soon"}}': 'failed to parse date field [soon]',
     b'{"ips":"10.0.0.0/99"}': 'Illegal prefix length [99] in [10.0.0.0/99]. Must be 0-32 for IP',
     b'{"strict":{"new":1}}': 'mapping set to strict, dynamic introduction of [new] within [str',
-    b'{"words":{"a":1}}': 'unknown field name [a], must be one of [input, weight, contexts]',
+    b'{"words":{"a":1}}': 'unknown field name [a], must be one of [',
     b'{"words":5}': 'failed to parse [words]: expected text or object, but got VALUE_',
     b'{"alias":"x"}': 'Cannot write to a field alias [alias].',
     b'{"vector":[1]}': 'The [dense_vector] field [vector]',
