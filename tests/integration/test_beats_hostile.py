@@ -84,7 +84,7 @@ class Honest:
 
 
 def herd(port: int, failures: list[BaseException], cut_off: list[BaseException]) -> None:
-    """One window of one event of 1.8 MB. Without CPU for ten seconds a client counts as slow: it comes again, as a Beat does."""
+    """One window of one event of 1.8 MB. Who gets no CPU for ten seconds counts as slow, and comes again, as Beats do."""
     try:
         for _ in range(5):
             try:
