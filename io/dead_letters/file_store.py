@@ -12,6 +12,7 @@ import fcntl
 import glob
 import gzip
 import io
+import logging
 import os
 import stat
 import threading
@@ -27,6 +28,8 @@ from penstock.io.errors import DeliveryError, OptionError, PeerError
 from penstock.transforms.batch import DeadLetter
 
 __all__ = ["ROTATE_BYTES", "FileStore", "lines_in"]
+
+_LOGGER = logging.getLogger(__name__)
 
 ROTATE_BYTES = 128 << 20
 """A file that an editor still opens."""
@@ -138,14 +141,21 @@ class FileStore:
         for path in (*older, *([self._path] if self._path.exists() else ())):
             try:
                 with path.open("rb") as file:
-                    yield from lines_in(file)
-            except (OSError, EOFError, zlib.error) as error:
+                    yield from lines_in(file, str(path))
+            except OSError as error:
                 message = f"cannot read the dead letters in {path}: {error}"
                 raise PeerError(message) from error
 
 
-def lines_in(file: io.BufferedReader) -> Iterator[bytes]:
-    """The lines of a file of letters, compressed by gzip or not."""
+def lines_in(file: io.BufferedReader, where: str) -> Iterator[bytes]:
+    """The lines of a file of letters, compressed by gzip or not.
+
+    Damaged gzip is named by the log, and gives a last line that is no letter: so a replay goes on, and counts it as wrong.
+    """
     lines: IO[bytes] = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file  # type: ignore[assignment]
-    while line := lines.readline(_MAX_LINE_BYTES):
-        yield line
+    try:
+        while line := lines.readline(_MAX_LINE_BYTES):
+            yield line
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        _LOGGER.warning("%s is damaged (%s); the letters behind that place are lost", where, error)
+        yield b"damaged\n"

@@ -137,7 +137,8 @@ class S3Store:
         for found in listed(list_page, Bucket=self._bucket, Prefix=self._prefix):
             if found["Key"].endswith((".jsonl", ".jsonl.gz")):
                 body = self._call("GetObject", "get_object", Bucket=self._bucket, Key=found["Key"])["Body"]
-                yield from lines_in(io.BufferedReader(_Body(body)))
+                where = f"s3://{self._bucket}/{found['Key']}"
+                yield from lines_in(io.BufferedReader(_Body(body)), where)
 
     def _call(self, operation: str, method: str, **arguments: Any) -> Any:
         arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"

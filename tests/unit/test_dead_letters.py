@@ -234,9 +234,32 @@ def test_files_that_were_compressed_are_read(tmp_path):
     path.write_bytes(lines[2])
     assert sorted(each.event.data for each in read_letters(FileStore(path))) == [b"0", b"1", b"2"]
     assert [each.event.data for each in read_letters(FileStore(tmp_path / "letters.jsonl.2.gz"))] == [b"0"]
-    (tmp_path / "letters.jsonl.2.gz").write_bytes(gzip.compress(lines[0])[:-9])
-    with pytest.raises(PeerError, match=r"cannot read the dead letters in .*2.gz"):
-        list(read_letters(FileStore(path)))
+
+
+@mock_aws
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_a_damaged_file_is_counted_and_the_others_are_read(tmp_path, caplog, kind):
+    packed = gzip.compress(b"".join(encode(_letter(os.urandom(9))) for _ in range(3)))
+    files = {
+        "1.jsonl.gz": packed[:-9],
+        "2.jsonl.gz": packed[:20] + b"\xff" * 9 + packed[29:],
+        "3.jsonl.gz": b"\x1f\x8bno gzip",
+        "4.jsonl": encode(_letter(b"good")),
+    }
+    store = FileStore(tmp_path / "l")
+    if kind == "s3":
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="refused")
+        store = open_store("s3://refused", aws=AwsOptions(access_key="x", secret_key="y"))
+    for name, content in files.items():
+        if kind == "s3":
+            client.put_object(Bucket="refused", Key=f"l.{name}", Body=content)
+        else:
+            (tmp_path / f"l.{name}").write_bytes(content)
+    reader = LetterReader(store)
+    assert [each.event.data for each in reader][-1] == b"good"
+    assert reader.wrong >= 3
+    assert all(f"l.{number}.jsonl.gz is damaged" in caplog.text for number in "123")
 
 
 @pytest.mark.parametrize(
