@@ -38,6 +38,25 @@ _ROW_BITS = 20
 _ROWS = 2000
 """Rows of a piece at most."""
 _LOOK = 64 << 10
+_ITEMS = 1 << 16
+"""Items of arrays that take no bytes (nulls, empty records) in what is decoded at once."""
+
+
+class _Counting(_read_py.BinaryDecoder):  # type: ignore[misc]
+    """Reads at most so many items of arrays as the data has bytes, and `_ITEMS`: 4 bytes may claim 30 million nulls."""
+
+    _items = 0
+
+    def iter_array(self) -> Iterator[None]:
+        for each in super().iter_array():
+            self._items += 1
+            if self._items > _ITEMS and self._items > _ITEMS + self.fo.tell():
+                message = f"an array claims more than {_ITEMS} items that take no bytes"
+                raise ValueError(message)
+            yield each
+
+
+_read_py.BinaryDecoder = _Counting
 
 
 class _Buffered:
@@ -93,7 +112,8 @@ def read_blocks(
     stream: Any = open_at(0)
     header = read_header(stream)
     feed: Any = Feed(header)
-    library = _read_py if _is_recursive(header.schema, frozenset()) else fastavro
+    bites = _is_recursive(header.schema, frozenset()) or _has_items_of_nothing(header.schema, set())
+    library = _read_py if bites else fastavro
     try:
         file = library.block_reader(feed)  # reads no further than the header
         schema = file.writer_schema
@@ -208,6 +228,33 @@ def _is_recursive(schema: Any, inside: frozenset[str]) -> bool:
             _is_recursive(field.get("type"), inside) for field in schema["fields"] if isinstance(field, dict)
         )
     return any(_is_recursive(schema.get(key), inside) for key in ("type", "items", "values"))
+
+
+def _has_items_of_nothing(schema: Any, empty: set[str]) -> bool:
+    """Whether an array's items take no bytes, which only Python's reader can bound. Fills in `empty` types."""
+    if isinstance(schema, list):
+        return any(_has_items_of_nothing(each, empty) for each in schema)
+    if not isinstance(schema, dict):
+        return False
+    inner = [schema.get(key) for key in ("type", "items", "values")]
+    inner += [field.get("type") for field in schema.get("fields", ()) if isinstance(field, dict)]
+    if any(_has_items_of_nothing(each, empty) for each in inner):
+        return True
+    if isinstance(name := schema.get("name"), str) and _takes_nothing(schema, empty):
+        empty.add(name.rpartition(".")[2])
+    return "items" in schema and _takes_nothing(schema["items"], empty)
+
+
+def _takes_nothing(schema: Any, empty: set[str]) -> bool:
+    if isinstance(schema, str):
+        return schema == "null" or schema.rpartition(".")[2] in empty
+    if not isinstance(schema, dict):
+        return False  # a union has an index
+    if "fields" in schema:
+        return all(
+            isinstance(each, dict) and _takes_nothing(each.get("type"), empty) for each in schema["fields"]
+        )
+    return schema.get("size") == 0 or _takes_nothing(schema.get("type"), empty)
 
 
 def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:

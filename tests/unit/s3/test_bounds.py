@@ -41,6 +41,18 @@ def header_with(schema_text):
 
 STRING = {"type": "record", "name": "r", "fields": [{"name": "v", "type": "string"}]}
 NOTHING = {"type": "record", "name": "r", "fields": [{"name": "v", "type": "null"}]}
+EMPTY = {"type": "record", "name": "none", "fields": [{"name": "n", "type": "null"}]}
+MANY = _avro_blocks._varint(300_000) + b"\0"
+
+
+def array_of(items):
+    return {
+        "type": "record",
+        "name": "r",
+        "fields": [{"name": "v", "type": {"type": "array", "items": items}}],
+    }
+
+
 DEEP = b'{"type":"array","items":' * 50_000 + b'"int"' + b"}" * 50_000
 
 
@@ -56,8 +68,11 @@ DEEP = b'{"type":"array","items":' * 50_000 + b'"int"' + b"}" * 50_000
         (header_with(DEEP), "DamagedObject", "nests 50000 brackets deep, at most 200 are read"),
         (b"Obj\x01\x02" + _avro_blocks._varint(2**40), "DamagedObject", "claims 1099511627776 bytes"),
         (file_of(LINKED, 1, b"\x02" * 100_000 + b"\0"), "DamagedObject", "maximum recursion depth exceeded"),
+        (file_of(array_of("null"), 1, MANY), "DamagedObject", "more than 65536 items that take no bytes"),
+        (file_of(array_of(EMPTY), 1, MANY), "DamagedObject", "more than 65536 items that take no bytes"),
     ],
-    ids=["deflate", "snappy", "lz4", "rows of nothing", "rows", "size", "schema", "header", "recursive data"],
+    ids=["deflate", "snappy", "lz4", "rows of nothing", "rows", "size", "schema", "header", "recursion",
+        "nulls", "empty records"],
 )  # fmt: skip
 def test_what_an_avro_file_claims_is_checked_first(read, monkeypatch, content, error, what):
     monkeypatch.setattr(_avro_blocks, "BLOCK_LIMIT", 1 << 20)
@@ -71,6 +86,8 @@ def test_what_an_avro_file_claims_is_checked_first(read, monkeypatch, content, e
 
 def test_many_rows_without_bytes_within_the_bound_are_read(read):
     assert len(read(file_of(NOTHING, 5000, b""))[0]) == 5000
+    some = _avro_blocks._varint(5000) + b"\0"
+    assert read(file_of(array_of("null"), 2, some * 2))[0] == [{"v": [None] * 5000}] * 2
 
 
 HUNGRY = """
