@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.io.aws.listing import listed, sensible_page
 from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError
 from penstock.io.s3._list_page import take_contents
 from penstock.io.s3.origin import S3Object
 
@@ -143,6 +143,18 @@ class S3Objects:
             )
         except (BotoCoreError, ClientError) as error:
             raise self._failure(error, found.bucket, found.key) from error
+        etag, place = str(reply.get("ETag", "")).strip('"'), str(reply.get("ContentRange", ""))
+        if not etag or (start and not place.startswith(f"bytes {start}-")):
+            reply["Body"].close()
+            lacks = "the range that was asked for" if etag else "an ETag"
+            message = (
+                f"cannot read {found.url}: the reply to GetObject has not {lacks}, so it is not the object. "
+                "Check --endpoint_url, and proxies in between."
+            )
+            raise PeerError(message)
+        if etag != found.etag:
+            reply["Body"].close()
+            raise ObjectFailure(*_FAILURES["PreconditionFailed"])
         return reply["Body"], reply.get("VersionId")
 
     def put_new(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:

@@ -1,5 +1,7 @@
 """Replies of status 200 that are none: what a proxy's sign-on page, an emulator or an empty body must not do."""
 
+import contextlib
+
 import orjson
 import pytest
 
@@ -7,7 +9,8 @@ from penstock.io.aws import sense
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.dead_letters.stores import KinesisStore, S3Store
 from penstock.io.errors import PeerError
-from penstock.io.s3.objects import S3Objects
+from penstock.io.s3.objects import ObjectFailure, S3Objects
+from penstock.io.s3.origin import S3Object
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.transforms.batch import DeadLetter
 from tests.tools.events import event
@@ -76,6 +79,25 @@ def test_an_upload_without_an_etag_is_not_stored(nonsense):
             assert len(fake.requests) == 5
             fake.headers = {"ETag": '"e"'}
             run()
+
+
+@pytest.mark.parametrize(
+    ("headers", "start", "error", "text"),
+    [
+        ({}, 0, PeerError, "s3://lake/k: .* has not an ETag"),
+        ({"ETag": '"e"'}, 2, PeerError, "s3://lake/k: .* has not the range"),
+        ({"ETag": '"e"', "Content-Range": "bytes 0-4/5"}, 2, PeerError, "has not the range"),
+        ({"ETag": '"other"'}, 0, ObjectFailure, "overwritten"),
+        ({"ETag": '"e"', "Content-Range": "bytes 2-4/5"}, 2, None, ""),
+        ({"ETag": '"e"'}, 0, None, ""),
+    ],
+)
+def test_a_body_is_believed_only_when_it_is_the_objects(headers, start, error, text):
+    with fake_http(lambda request: (200, b"<html")) as fake:
+        fake.headers = headers
+        found = S3Object("lake", "k", 5, "e", 0)
+        with pytest.raises(error, match=text) if error else contextlib.nullcontext():
+            S3Objects(_aws(fake)).get(found, start, None)
 
 
 NO_REPLY = [b"{}", b"[]", b"null", b"", HTML, b'{"Records":[]}', b'{"Records":[{}]}', b'{"Records":[1]}']

@@ -124,7 +124,7 @@ def test_requester_pays_and_customer_keys_are_sent(s3, monkeypatch):
     def call(service, method, **arguments):
         seen.append(arguments)
         if method == "get_object":
-            return {"Body": io.BytesIO(b"x")}
+            return {"Body": io.BytesIO(b"x"), "ETag": '"e"'}
         modified = datetime.datetime.now(datetime.UTC)
         return {
             "IsTruncated": False,
