@@ -72,7 +72,8 @@ def python_values(column: Any) -> list[Any]:
         message = "text that is not UTF-8"
         raise ValueError(message) from None
     except OverflowError as error:
-        message = f"a {kind} beyond what has a form in JSON"
+        what = "outside of the years 1 to 9999" if types.is_date(kind) else "beyond what has a form in JSON"
+        message = f"a {kind} {what}"
         raise ValueError(message) from error
 
 

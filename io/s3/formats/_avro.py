@@ -22,6 +22,7 @@ from typing import Any
 
 import fastavro
 from fastavro import _read_py
+from fastavro.io.binary_decoder import BinaryDecoder
 from fastavro.read import LOGICAL_READERS
 
 from penstock.io.s3.formats._avro_blocks import MAGIC, SYNC_BYTES, Block, Container, Feed, read_header
@@ -42,13 +43,13 @@ _ITEMS = 1 << 16
 """Items of arrays that take no bytes (nulls, empty records) in what is decoded at once."""
 
 
-class _Counting(_read_py.BinaryDecoder):  # type: ignore[misc]
+class _Counting(BinaryDecoder):
     """Reads at most so many items of arrays as the data has bytes, and `_ITEMS`: 4 bytes may claim 30 million nulls."""
 
     _items = 0
 
     def iter_array(self) -> Iterator[None]:
-        for each in super().iter_array():
+        for each in super().iter_array():  # type: ignore[no-untyped-call]
             self._items += 1
             if self._items > _ITEMS and self._items > _ITEMS + self.fo.tell():
                 message = f"an array claims more than {_ITEMS} items that take no bytes"
@@ -56,7 +57,7 @@ class _Counting(_read_py.BinaryDecoder):  # type: ignore[misc]
             yield each
 
 
-_read_py.BinaryDecoder = _Counting
+_read_py.BinaryDecoder = _Counting  # type: ignore[attr-defined]
 
 
 class _Buffered:
