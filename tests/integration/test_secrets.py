@@ -127,7 +127,7 @@ def run(monkeypatch, capfd, peers):
         ((*REPLAY, "file:///x", "--to", "mars"), (), "--to"),
         (("no-such-job",), (), "no-such-job"),
         (
-            ("check", "kinesis-to-elasticsearch", "--kinesis_stream_name", "s", "--password", "planted"),
+            ("check", *KINESIS, "--password", "planted"),
             (),
             "--user and --password",
         ),

@@ -91,14 +91,14 @@ def works(python, cwd):
 
 def kernels(python, cwd):
     """Which kernels an installation uses."""
-    told = "import penstock.io.kinesis.write.sink, penstock.io.kinesis.read.source; from penstock.transforms import native"
+    told = "import penstock.io.kinesis.write.sink, penstock.io.kinesis.read.source; from penstock.transforms.kernels import native"
     return run(python, "-c", f"{told}; print(*native.available())", cwd=cwd).split()
 
 
 def test_wheel(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name.split("/")[1] for name in names if name.startswith("penstock/")}
-    assert inside == {"io", "transforms", "pipelines", "__init__.py", "__main__.py", "py.typed"}
+    assert inside == {"io", "transforms", "pipelines", "__init__.py", "__main__.py", "testing.py", "py.typed"}
     expected = {
         f"{path.relative_to(ROOT)}" if folder == "penstock" else f"penstock/{path.relative_to(ROOT)}"
         for folder in FOLDERS
