@@ -91,8 +91,9 @@ def works(python, cwd):
 
 def kernels(python, cwd):
     """Which kernels an installation uses."""
-    told = "import penstock.io.kinesis.write.sink, penstock.io.kinesis.read.source; from penstock.transforms.kernels import native"
-    return run(python, "-c", f"{told}; print(*native.available())", cwd=cwd).split()
+    asked = "import penstock.io.kinesis.write.sink, penstock.io.kinesis.read.source"
+    told = "from penstock.transforms.kernels import native; print(*native.available())"
+    return run(python, "-c", f"{asked}; {told}", cwd=cwd).split()
 
 
 def test_wheel(wheel, tmp_path):
