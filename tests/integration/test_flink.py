@@ -168,6 +168,7 @@ def test_kill_9_of_the_task_managers(flink, both):
     wait_running(both)
 
 
+@pytest.mark.full
 def test_both_sinks_are_down_for_a_minute(flink, both):
     jobs = (both.beats, both.kinesis)
     failures = [flink.rest.failures(job.flink_id) for job in jobs]
