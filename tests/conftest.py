@@ -1,6 +1,7 @@
 """Real local servers for tests, started once a run and shared by all its workers (see servers.py)."""
 
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,15 @@ def _credentials() -> None:
     os.environ.update(CREDENTIALS)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_closed_streams() -> None:
+    """A job that ran in this process may have left a log handler on a captured stream that is closed by now."""
+    for logger in (logging.getLogger(), logging.getLogger("penstock")):
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
+                logger.removeHandler(handler)
 
 
 @pytest.fixture
