@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from penstock.transforms.logstash import compile_filters
+from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.language._oniguruma import compile_ruby
 from penstock.transforms.logstash.language.ruby import _watched
 from penstock.transforms.logstash.language.ruby._watched import watched
@@ -93,3 +93,24 @@ LONG_WAY = {
 def test_what_differs_goes_the_long_way(pattern):
     assert _watched._simple(pattern) is None
     assert watched(pattern).search(LONG_WAY.get(pattern, "x")) is not None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(?:" * 33 + "a" + "+)" * 33,
+        "(" * 40 + "a" + "+|b)" * 40,
+        "(?:" * 16 + "a" + "{2,3})" * 16,
+        "a" + "{3}" * 30,
+        "a" + "++?" * 40,
+    ],
+)
+def test_an_expression_that_would_take_the_memory_is_refused(expression):
+    """The compiler of `regex` writes what must stand there twice: 33 levels of `+` took 17 GB."""
+    with pytest.raises(ConfigError, match="repetitions of repetitions"):
+        compile_filters(f"filter {{ if [a] =~ /{expression}/ {{ drop {{ }} }} }}")
+
+
+def test_long_lists_of_small_repetitions_are_none_of_these():
+    address = r"(?:[0-9A-Fa-f]{1,4}:){7}(?:[0-9]{1,3}\.){3}[0-9]+"
+    compile_filters(f"filter {{ if [a] =~ /^(?:{'|'.join([address] * 100)})+$/ {{ drop {{ }} }} }}")

@@ -16,6 +16,7 @@ import regex
 
 from penstock.transforms.logstash.language.ruby import _classes
 from penstock.transforms.logstash.language.ruby._classes import RubyRegexError
+from penstock.transforms.logstash.language.ruby._frames import Frame, best_of
 
 __all__ = ["RubyRegexError", "Translation", "compile_ruby", "compile_translation", "translate"]
 
@@ -25,7 +26,7 @@ _NAMED = re.compile(r"\?(?:<(?![=!])([^>)]*)>|'([^')]*)')")
 _REFERENCE = re.compile(r"[<']([^>']+)[>']")
 _SPECIAL = frozenset(".^$*+?{}[]\\|()#&~-")
 _ANY_NAMED = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:<(?![=!])|')")
-_MAX_LITERALS = 4
+_MAX_COPIES = 200_000  # 100 MB and a second while `regex` compiles
 
 
 class Translation(NamedTuple):
@@ -69,20 +70,6 @@ def compile_translation(translation: Translation, *, dot_all: bool) -> "regex.Pa
         raise RubyRegexError(str(error)) from None
 
 
-class _Frame:
-    """An open group: what follows its end, and the texts that must stand in it."""
-
-    __slots__ = ("alternated", "closing", "current", "flags", "kind", "runs", "start")
-
-    def __init__(self, kind: str, start: int, flags: tuple[bool, bool, bool]) -> None:
-        self.kind = kind
-        self.start = start
-        self.flags = flags
-        self.closing = self.current = ""
-        self.runs: list[str] = []
-        self.alternated = False
-
-
 class _Translator:
     def __init__(self, pattern: str, dot_all: bool) -> None:
         self._pattern = pattern
@@ -93,8 +80,9 @@ class _Translator:
         self._count = 0
         self._late: list[tuple[int, str]] = []  # where in `_out` a group is called, its name
         self._flags = (False, dot_all, False)  # i, m, x
-        self._stack = [_Frame("top", 0, self._flags)]
+        self._stack = [Frame("top", 0, self._flags)]
         self._atom: int | None = None  # where in `_out` the last thing that can be repeated begins
+        self._copies = 1  # of it
         self._pending: Any = None  # its text, or its runs, until we know whether it repeats
         self._repeated = False  # whether that is a repetition itself
         self._greedy: str | None = None  # and which, where it is a simple greedy one
@@ -113,7 +101,7 @@ class _Translator:
         self._out.append(top.closing)
         self._resolve()
         runs = [] if top.alternated else [run for run in (*top.runs, top.current) if run]
-        return Translation("".join(self._out), tuple(self._groups), _best(runs))
+        return Translation("".join(self._out), tuple(self._groups), best_of(runs))
 
     def _step(self, character: str) -> None:
         if character == "\\":
@@ -169,8 +157,10 @@ class _Translator:
         self._out.append("\\" + character if character in _SPECIAL else character)
         self._begin(start, character)
 
-    def _begin(self, start: int, pending: Any) -> None:
+    def _begin(self, start: int, pending: Any, copies: int = 1) -> None:
         self._atom, self._repeated, self._greedy = start, False, None
+        self._copies = copies
+        self._stack[-1].copies += copies
         self._pending = pending if pending is not None else ()
 
     def _settle(self) -> None:
@@ -232,7 +222,7 @@ class _Translator:
 
     def _push(self, kind: str, start: int, text: str, place: int) -> None:
         self._out.append(text)
-        self._stack.append(_Frame(kind, start, self._flags))
+        self._stack.append(Frame(kind, start, self._flags))
         self._place = place
         self._atom = self._greedy = None
 
@@ -252,7 +242,7 @@ class _Translator:
             self._end_run()
             self._out.append(text)
             self._stack[-1].closing += ")"
-            self._stack.append(_Frame("rest", start, self._flags))
+            self._stack.append(Frame("rest", start, self._flags))
             self._place = place
             self._atom = self._greedy = None
         self._flags = (now[0], now[1], now[2])
@@ -269,12 +259,14 @@ class _Translator:
         self._place += 1
         self._flags = frame.flags
         runs = [run for run in (*frame.runs, frame.current) if run]
-        self._begin(frame.start, () if frame.alternated or frame.kind == "look" else tuple(runs))
+        whole = not frame.alternated and frame.kind != "look"
+        self._begin(frame.start, tuple(runs) if whole else (), max(1, frame.copies))
 
     def _fold_rest(self) -> None:
         rest = self._stack.pop()
         frame = self._stack[-1]
         frame.closing = rest.closing + frame.closing
+        frame.copies += rest.copies
         if not rest.alternated:
             frame.runs += [run for run in (*rest.runs, rest.current) if run]
 
@@ -309,6 +301,7 @@ class _Translator:
                 self._late = [(at + (at >= start), name) for at, name in self._late]
                 self._out.append(")")
             self._out.append(text)
+            self._copy(1 if simple == "+" else 0 if simple else int(least or "0"))
         once = simple == "+" or (not simple and int(least or "0") > 0)
         pending = self._pending
         self._pending = None
@@ -319,6 +312,17 @@ class _Translator:
             elif not self._flags[0]:
                 self._stack[-1].runs.append(pending)
         self._atom, self._repeated, self._greedy, self._pending = start, True, greedy, ()
+
+    def _copy(self, least: int) -> None:
+        """What must stand there `least` times is compiled so many times more (above 20 it is counted instead)."""
+        frame, before = self._stack[-1], self._copies
+        self._copies *= 1 + min(least, 20)
+        frame.copies += self._copies - before
+        if frame.copies > _MAX_COPIES:
+            message = (
+                f"its repetitions of repetitions write out to over {_MAX_COPIES} parts; nest fewer of them"
+            )
+            raise RubyRegexError(message)
 
     # --- escapes --------------------------------------------------------------------------------------------------
 
@@ -385,11 +389,3 @@ class _Translator:
 
 
 _ANCHORS = {"z": "\\Z", "Z": "(?=\\n?\\Z)", "R": "(?>\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])"}
-
-
-def _best(runs: list[str]) -> tuple[str, ...]:
-    """The longest few of the texts, in their order; a single one must be longer than one character."""
-    if not runs or max(map(len, runs)) < 2:
-        return tuple(runs[:1])
-    longest = sorted(range(len(runs)), key=lambda at: -len(runs[at]))[:_MAX_LITERALS]
-    return tuple(runs[at] for at in sorted(longest) if len(runs[at]) > 1)
