@@ -3,7 +3,7 @@
 | what it is | known by |
 |---|---|
 | a line for each object: its URL, or JSON with bucket, key and, if a certain one is meant, version | nothing else fits |
-| an S3 Inventory in Parquet or CSV | its `manifest.json`; in Parquet, also a file of it, with the columns `bucket`, `key` |
+| an S3 Inventory in Parquet, ORC or CSV | its `manifest.json`; or a file of it (not CSV), with the columns `bucket`, `key` |
 
 Each object of a list is looked up (HEAD), several at a time, in the order of the list; an inventory says already what a
 HEAD would. An object that isn't there any more is not the end: it is read as a letter that says so.
@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.io.errors import NotFound, OptionError
+from penstock.io.s3.formats import _orc
 from penstock.io.s3.formats._compression import Damaged, blocks, detect
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
 from penstock.io.s3.options import split_url
@@ -58,7 +59,7 @@ def objects_of_list(url: str, store_of: Callable[[str], Store]) -> Iterator[S3Ob
         found = store.stat(bucket, key)
         stream = ObjectStream(store, found)
         head = stream.read(_HEAD)
-        if head.startswith(b"PAR1"):
+        if head.startswith(b"PAR1") or _orc.is_orc(head):
             stream.close()
             yield from _inventory_rows(url, SeekableObject(store, found), store_of)
         elif (inventory := _inventory(url, head, stream)) is not None:
@@ -145,10 +146,10 @@ def _inventory(url: str, head: bytes, stream: ObjectStream) -> dict[str, Any] | 
         form, files = made["fileFormat"], made["files"]
     except (ValueError, KeyError, TypeError):
         return None
-    if form not in ("Parquet", "CSV"):
+    if form not in ("Parquet", "ORC", "CSV"):
         message = (
             f"--input_manifest {url}: an S3 Inventory in {form} ({len(files)} files), which is not read. "
-            "Have it made in Parquet or CSV."
+            "Have it made in Parquet, ORC or CSV."
         )
         raise OptionError(message)
     return made  # type: ignore[no-any-return]
@@ -197,15 +198,22 @@ def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, 
 
 
 def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
-    """The objects that a Parquet file of an inventory lists: the latest versions, without markers of deletion."""
+    """The objects that a Parquet or ORC file of an inventory lists: the latest versions, without markers of deletion."""
+    is_orc = file.read(3) == b"ORC"
+    file.seek(0)
     try:
-        parquet = pq.ParquetFile(pa.PythonFile(file, "r"), pre_buffer=False)
-        names = set(parquet.schema_arrow.names)
+        parquet = None if is_orc else pq.ParquetFile(pa.PythonFile(file, "r"), pre_buffer=False)
+        names = set(_orc.names_of(file) if parquet is None else parquet.schema_arrow.names)
         if not {"bucket", "key"} <= names:
-            message = f"--input_manifest {url}: a Parquet file without the columns bucket and key."
+            form = "an ORC" if parquet is None else "a Parquet"
+            message = f"--input_manifest {url}: {form} file without the columns bucket and key."
             raise OptionError(message)
         columns = [name for name in _COLUMNS if name in names]
-        for batch in parquet.iter_batches(batch_size=1000, columns=columns, use_threads=False):
+        if parquet is None:
+            batches = _orc.batches(file, columns)
+        else:
+            batches = parquet.iter_batches(batch_size=1000, columns=columns, use_threads=False)
+        for batch in batches:
             yield from _objects_of_rows(batch.to_pylist(), store_of)
     except (pa.ArrowException, OSError, ValueError) as error:
         message = (

@@ -11,7 +11,7 @@ from penstock.io.options import option
 
 __all__ = ["FORMATS", "S3ReadOptions", "check_place", "split_url"]
 
-FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro")
+FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro", "orc")
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
 
 
@@ -27,7 +27,7 @@ class S3ReadOptions:
     input_manifest: str | None = option(
         None,
         help="File (path or s3://...) that lists objects instead: one URL per line, or JSON lines with bucket, key "
-        "and, if you want a certain one, version; or the manifest.json of an S3 Inventory (Parquet, CSV).",
+        "and, if you want a certain one, version; or the manifest.json of an S3 Inventory (Parquet, ORC, CSV).",
     )
     exclude_pattern: str | None = option(
         None, help="Regular expression; keys (paths) in which it is found are not read."
@@ -59,7 +59,8 @@ class S3ReadOptions:
         '{"Records":[. lines: one record per line; json_array: elements of one array; json_records: those of "Records".',
     )
     columns: list[str] = option(
-        [], help="Columns of Parquet (a.b within a struct) and Avro to read. Fewer are faster. Default: all."
+        [],
+        help="Columns of Parquet (a.b within a struct), Avro and ORC to read. Fewer are faster. Default: all.",
     )
     include_object_properties: bool = option(
         False,

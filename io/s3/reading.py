@@ -7,9 +7,9 @@ overwritten costs that object only: what came before is delivered, and one dead 
 |---|---|
 | an empty object | no event; finished |
 | compressed data or an array cut short, or corrupt | what stands before it, then a dead letter `DamagedObject` |
-| Parquet or Avro cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
+| Parquet, Avro or ORC cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
 | deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
-| a zip or tar archive, ORC, UTF-16, gzip in gzip, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
+| a zip or tar archive, UTF-16, gzip in gzip, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
 | lines of which not one of the first 100 can be decoded | a dead letter `UndecodableLines`; not finished |
 | anything else that a library raises over the bytes | a dead letter `UnreadableObject`; not finished |
 | a value without a right form in JSON | a dead letter `UnreadableValue` for its row |
@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from penstock.io.errors import PenstockError
-from penstock.io.s3.formats import _avro, _parquet
+from penstock.io.s3.formats import _avro, _orc, _parquet
 from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
 from penstock.io.s3.formats._layouts import Layout, layout_of_lines
@@ -169,6 +169,10 @@ class UnitReader:
             stream.close()
             self._stream = None
             yield from self._read_parquet(stream.version)
+        elif form == "orc":
+            stream.close()
+            self._stream = None
+            yield from self._read_orc(stream.version)
         elif form == "avro":
             yield from self._read_avro()
         else:
@@ -187,8 +191,8 @@ class UnitReader:
         limit = self._options.max_line_bytes
         first = next(content, b"")
         content = itertools.chain([first], content)
-        if first.startswith((_parquet.MAGIC, _avro.MAGIC)):
-            message = "a Parquet or Avro file that was compressed again: decompress it first"
+        if first.startswith((_parquet.MAGIC, _avro.MAGIC)) or _orc.is_orc(first):
+            message = "a Parquet, Avro or ORC file that was compressed again: decompress it first"
             raise Unsupported(message)
         if (inner := detect(first)) != "none":
             message = f"the object was compressed twice, with {inner} inside: decompress it once"
@@ -259,6 +263,16 @@ class UnitReader:
                 raise file.failure from None
             raise
 
+    def _read_orc(self, version: str | None) -> Iterator[Piece]:
+        file = SeekableObject(self._store, self.unit.object)
+        self._origin = self._record("row", version)
+        try:
+            yield from _orc.read_orc(file, self._options.columns, self._origin)
+        except Damaged:
+            if file.failure is not None:
+                raise file.failure from None
+            raise
+
     def _read_avro(self) -> Iterator[Piece]:
         unit = self.unit
 
@@ -276,13 +290,15 @@ class UnitReader:
 
 
 def _form(head: bytes, wanted: str) -> str:
-    """The form that content begins with: `parquet`, `avro`, or a text form, which compression may still hide."""
+    """The form that content begins with: `parquet`, `avro`, `orc`, or a text form, which compression may still hide."""
     if wanted != "auto":
         return wanted
     if head.startswith(_parquet.MAGIC):
         return "parquet"
     if head.startswith(_avro.MAGIC):
         return "avro"
+    if _orc.is_orc(head):
+        return "orc"
     return "lines" if detect(head) != "none" else _text_form(head)
 
 

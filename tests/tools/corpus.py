@@ -226,7 +226,7 @@ CORPUS: dict[str, Entry] = {
     "other/a.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(30), 0, UNSUPPORTED),
     "other/a.lz4": (lz4.frame.compress(lines(3)), 0, UNSUPPORTED),
     "other/a.Z": (b"\x1f\x9d\x90" + bytes(30), 0, UNSUPPORTED),
-    "other/a.orc": (orc(), 0, UNSUPPORTED),
+    "other/a.orc": (orc(), 2, {}),
     "other/utf-16.json": (lines(3).decode().encode("utf-16"), 0, UNSUPPORTED),
     "other/gzip-in-gzip.gz": (gzip.compress(gzip.compress(lines(3))), 0, UNSUPPORTED),
     "other/log.txt": (text_lines(30, "Nov 22 06:00:00 host sshd[{}]: ok"), 0, UNDECODABLE),

@@ -24,10 +24,9 @@ import pyarrow.parquet as pq
 
 from penstock.io.s3.formats._arrow_values import python_values, times_as_text
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._layouts import Layout, layout_of_table
 from penstock.io.s3.formats._lines import Piece
-from penstock.io.s3.formats._rows import TIME, RowMaker
+from penstock.io.s3.formats._rows import ERRORS, RowMaker, batch_piece, is_simple, words_of
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event
 
@@ -37,7 +36,6 @@ MAGIC = b"PAR1"
 ROWS = 2000
 _BUFFER = 4 << 20
 _NS_RANGE_US = 2**63 // 1000 - 1
-_ERRORS = (pa.ArrowException, OSError, ValueError, EOFError)
 
 
 def _open(file: Any, unit: str = "us") -> Any:
@@ -46,17 +44,13 @@ def _open(file: Any, unit: str = "us") -> Any:
         return pq.ParquetFile(
             pa.PythonFile(file, "r"), buffer_size=_BUFFER, pre_buffer=False, coerce_int96_timestamp_unit=unit
         )
-    except _ERRORS as error:
+    except ERRORS as error:
         raise _damaged(error) from error
 
 
 def _damaged(error: Exception) -> Damaged:
-    message = f"the Parquet file cannot be read: {_words(error)}"
+    message = f"the Parquet file cannot be read: {words_of(error)}"
     return Damaged(message[:300])
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def count_rows(file: Any) -> int:
@@ -122,7 +116,7 @@ def read_row_groups(
         twice = next(name for name in schema.names if name in tops and schema.names.count(name) > 1)
         message = f"the Parquet file has two columns of the name {twice[:100]}. Give --columns without it"
         raise Damaged(message)
-    maker = RowMaker(origin, schema.names, simple=all(_is_simple(field.type) for field in kept))
+    maker = RowMaker(origin, schema.names, simple=all(is_simple(field.type) for field in kept))
     groups = _Groups(file, parquet, wanted, _int96(parquet, tops))
     row = sum(metadata.row_group(number).num_rows for number in range(start))
     for number in range(start, end):
@@ -137,48 +131,14 @@ def read_row_groups(
                         [],
                     )
                 else:
-                    yield _piece(batch, maker, position, origin)
+                    yield batch_piece(batch, maker, position, origin)
                 position += batch.num_rows
-        except _ERRORS as error:
+        except ERRORS as error:
             if getattr(file, "failure", None) is not None:
                 raise _damaged(error) from error
-            reason = f"row group {number} of the Parquet file cannot be read from row {position} on: {_words(error)}"
+            reason = f"row group {number} of the Parquet file cannot be read from row {position} on: {words_of(error)}"
             yield [], [DeadLetter(Event(b"", origin, position), "DamagedObject", reason[:300], "s3")]
         row += metadata.row_group(number).num_rows
-
-
-def _piece(batch: Any, maker: RowMaker, row: int, origin: S3Record) -> Piece:
-    """The rows of a batch as events, numbered from `row`, and a letter for each row that has no right form."""
-    if maker.takes_json and (texts := json_rows(batch)) is not None:
-        times = python_values(batch.column(TIME)) if TIME in batch.schema.names else None
-        return maker.events_of_json(texts, row, times), []
-    names = batch.schema.names
-    try:
-        columns = [python_values(column) for column in batch.columns]
-    except _ERRORS:
-        return _row_by_row(batch, maker, row, origin)
-    rows = zip(*columns, strict=True) if names else [()] * batch.num_rows
-    return maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
-
-
-def _row_by_row(batch: Any, maker: RowMaker, first: int, origin: S3Record) -> Piece:
-    """Finds the rows that the batch could not be read for."""
-    events: list[Event] = []
-    letters: list[DeadLetter] = []
-    for row in range(batch.num_rows):
-        document = {}
-        try:
-            for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                (document[name],) = python_values(column.slice(row, 1))
-        except _ERRORS as error:
-            reason = f"row {first + row}, column {name[:100]}: {_words(error)}"
-            letter = DeadLetter(Event(b"", origin, first + row), "UnreadableValue", reason[:300], "s3")
-            letters.append(letter)
-        else:
-            found, refused = maker.events([document], first + row)
-            events += found
-            letters += refused
-    return events, letters
 
 
 class _Groups:
@@ -220,12 +180,3 @@ def _int96_as_text(microseconds: Any, nanoseconds: Any) -> Any:
     if pc.all(fits).as_py() is not False:
         return exact
     return pc.if_else(fits, exact, times_as_text(microseconds))
-
-
-def _is_simple(kind: Any) -> bool:
-    types = pa.types
-    return any(
-        check(kind)
-        for check in (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean,
-                      types.is_null, types.is_timestamp)
-    )  # fmt: skip

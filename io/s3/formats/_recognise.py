@@ -54,8 +54,6 @@ def unreadable(head: bytes) -> str:
             return _told(what, way_out)
     if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return _told("a tar archive", _UNPACK)
-    if head.startswith(b"ORC") and b"\0" in head:
-        return _told("an ORC file", _PARQUET)
     text = head[:64]
     if len(text) >= 4 and (not any(text[1::2]) or not any(text[::2])) and any(text):
         return _told("text in UTF-16", _UTF8)

@@ -13,16 +13,21 @@ from typing import Any
 
 import msgspec
 import orjson
+import pyarrow as pa
 
+from penstock.io.s3.formats._arrow_values import python_values
+from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.identity import document_id, hash_of, hashed_position_id, is_from_beat
 from penstock.transforms.time import timestamps
 
-__all__ = ["TIME", "RowMaker", "row_to_json"]
+__all__ = ["ERRORS", "TIME", "RowMaker", "batch_piece", "is_simple", "row_to_json", "words_of"]
 
 TIME = "@timestamp"
+ERRORS = (pa.ArrowException, OSError, ValueError, EOFError)
+"""What Arrow raises over a file's bytes."""
 _METADATA = "@metadata"
 _BEAT_FIELDS = frozenset({_METADATA, "agent", "beat"})
 
@@ -125,3 +130,52 @@ def _other(value: Any) -> Any:
     if isinstance(value, (set, tuple)):
         return list(value)
     raise TypeError(type(value).__name__)
+
+
+def batch_piece(batch: Any, maker: RowMaker, row: int, origin: S3Record) -> Piece:
+    """The rows of a batch as events, numbered from `row`, and a letter for each row that has no right form."""
+    if maker.takes_json and (texts := json_rows(batch)) is not None:
+        times = python_values(batch.column(TIME)) if TIME in batch.schema.names else None
+        return maker.events_of_json(texts, row, times), []
+    names = batch.schema.names
+    try:
+        columns = [python_values(column) for column in batch.columns]
+    except ERRORS:
+        return _row_by_row(batch, maker, row, origin)
+    rows = zip(*columns, strict=True) if names else [()] * batch.num_rows
+    return maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
+
+
+def _row_by_row(batch: Any, maker: RowMaker, first: int, origin: S3Record) -> Piece:
+    """Finds the rows that the batch could not be read for."""
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    for row in range(batch.num_rows):
+        document = {}
+        try:
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                (document[name],) = python_values(column.slice(row, 1))
+        except ERRORS as error:
+            reason = f"row {first + row}, column {name[:100]}: {words_of(error)}"
+            letter = DeadLetter(Event(b"", origin, first + row), "UnreadableValue", reason[:300], "s3")
+            letters.append(letter)
+        else:
+            found, refused = maker.events([document], first + row)
+            events += found
+            letters += refused
+    return events, letters
+
+
+def words_of(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_simple(kind: Any) -> bool:
+    """Whether a column of this type of Arrow holds nothing but what `RowMaker` calls simple."""
+    types = pa.types
+    return any(
+        check(kind)
+        for check in (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean,
+                      types.is_null, types.is_timestamp)
+    )  # fmt: skip

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from penstock.io.errors import PenstockError
-from penstock.io.s3.formats import _parquet
+from penstock.io.s3.formats import _orc, _parquet
 from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.options import S3ReadOptions
@@ -20,6 +20,7 @@ from penstock.transforms.decode import Decoder
 __all__ = ["Estimate", "estimate"]
 
 _SAMPLES = 5
+_HEAD = 4 << 10
 _ENOUGH_EVENTS = 10_000
 _ENOUGH_BYTES = 1 << 20  # a decompressor reads ahead: over less, the ratio would be that of its buffer
 
@@ -85,12 +86,13 @@ def _sample(
     store = stores.of(found.bucket)
     began = time.monotonic()
     try:
-        stream = ObjectStream(store, found, 0, 4)
-        magic = stream.read(4)
+        stream = ObjectStream(store, found, 0, _HEAD)
+        head = stream.read(_HEAD)
         latency = time.monotonic() - began
         stream.close()
-        if magic == _parquet.MAGIC:
-            return _parquet.count_rows(SeekableObject(store, found)), found.size, latency, []
+        counter = _parquet if head.startswith(_parquet.MAGIC) else _orc if _orc.is_orc(head) else None
+        if counter is not None:
+            return counter.count_rows(SeekableObject(store, found)), found.size, latency, []
     except PenstockError:
         raise
     except Exception:  # the letter below says why

@@ -206,7 +206,7 @@ def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("option", ["--input", "--workers=0", "--format=orc"])
+@pytest.mark.parametrize("option", ["--input", "--workers=0", "--format=xml"])
 def test_wrong_options_end_with_2(option, capsys):
     with pytest.raises(SystemExit) as ended:
         s3_to_elasticsearch.JOB.main([option] if option == "--input" else ["--input", "x", option])

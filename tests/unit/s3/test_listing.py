@@ -11,6 +11,7 @@ import botocore.awsrequest
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import NotFound, OptionError
@@ -320,8 +321,15 @@ def test_an_s3_inventory_is_a_list(s3, tmp_path):
         first, looked_up = listed(input_manifest=url)
         assert first == S3Object(BUCKET, "a/ü 1", 5, "e1", 1_795_327_200_000)
         assert (looked_up.key, looked_up.size) == ("a/no etag", 1)
+    orc.write_table(table, tmp_path / "0.orc")
+    s3.upload_file(str(tmp_path / "0.orc"), BUCKET, "inv/data/0.parquet")
     s3.put_object(Bucket=BUCKET, Key="inv/manifest.json", Body=inventory("ORC").encode())
-    with pytest.raises(OptionError, match=r"an S3 Inventory in ORC .* Have it made in Parquet or CSV"):
+    for url in (f"s3://{BUCKET}/inv/manifest.json", str(tmp_path / "0.orc")):
+        first, looked_up = listed(input_manifest=url)
+        assert first == S3Object(BUCKET, "a/ü 1", 5, "e1", 1_795_327_200_000)
+        assert (looked_up.key, looked_up.size) == ("a/no etag", 1)
+    s3.put_object(Bucket=BUCKET, Key="inv/manifest.json", Body=inventory("JSON").encode())
+    with pytest.raises(OptionError, match=r"an S3 Inventory in JSON .* Have it made in Parquet, ORC or CSV"):
         listed(input_manifest=f"s3://{BUCKET}/inv/manifest.json")
 
 

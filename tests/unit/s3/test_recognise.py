@@ -8,8 +8,6 @@ import tarfile
 import zipfile
 
 import lz4.frame
-import pyarrow as pa
-import pyarrow.orc
 import pytest
 
 from penstock.transforms.codecs.options import DecodeOptions
@@ -31,12 +29,6 @@ def _tar():
     return output.getvalue()
 
 
-def _orc():
-    output = io.BytesIO()
-    pyarrow.orc.write_table(pa.table({"n": [1, 2]}), output)
-    return output.getvalue()
-
-
 LINE = b'{"n": 1}\n'
 OBJECTS = {
     "zip": (_zip(), "a zip archive, which is not read: unpack it first"),
@@ -45,7 +37,6 @@ OBJECTS = {
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(30), "a 7z archive"),
     "lz4": (lz4.frame.compress(LINE), "compressed with lz4, which is not read: decompress it first"),
     "Z": (b"\x1f\x9d\x90" + bytes(30), "compressed with compress (.Z)"),
-    "ORC": (_orc(), "an ORC file, which is not read: write it as Parquet"),
     "UTF-16": (LINE.decode().encode("utf-16"), "text in UTF-16, which is not read: write it in UTF-8"),
     "UTF-16 without a mark": (LINE.decode().encode("utf-16-le"), "text in UTF-16"),
     "UTF-16 in gzip": (gzip.compress(LINE.decode().encode("utf-16-be")), "text in UTF-16"),
