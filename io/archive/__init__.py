@@ -9,7 +9,7 @@ from penstock.io.archive._rows import LAYOUT
 from penstock.io.archive.options import ArchiveOptions
 from penstock.io.archive.preflight import archive_statements, archive_trials
 from penstock.io.archive.sink import WriteToArchive
-from penstock.io.archive.source import ReadForArchive, check_archive_read
+from penstock.io.archive.source import ReadForArchive, require_archive_read
 
 __all__ = [
     "LAYOUT",
@@ -18,5 +18,5 @@ __all__ = [
     "WriteToArchive",
     "archive_statements",
     "archive_trials",
-    "check_archive_read",
+    "require_archive_read",
 ]

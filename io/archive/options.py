@@ -4,7 +4,7 @@ import dataclasses
 
 from penstock.io.errors import OptionError
 from penstock.io.options import option
-from penstock.io.s3.options import check_place
+from penstock.io.s3.options import require_place
 
 __all__ = ["ArchiveOptions"]
 
@@ -41,7 +41,7 @@ class ArchiveOptions:
         if not self.archive.startswith("s3://"):
             message = f"--archive {self.archive!r} is not s3://bucket/prefix."
             raise OptionError(message)
-        check_place("--archive", self.archive)
+        require_place("--archive", self.archive)
         if self.archive_format not in ("parquet", "avro", "json"):
             message = f"--archive_format {self.archive_format!r} is not one of parquet, avro, json."
             raise OptionError(message)

@@ -334,7 +334,7 @@ class Archive:
             self._fail(PeerError(f"writing the archive failed: {type(error).__name__}: {error}"[:500]))
 
     def _fail(self, error: PenstockError) -> None:
-        LIVE.fail(error)
+        LIVE.fail(error)  # here, because after a stop no DoFn comes any more that could raise it
         with self._changed:
             if self._failure is None:
                 self._failure = without_traceback(error)

@@ -21,7 +21,7 @@ from penstock.io.kinesis.read.source import read_shards
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.options import display_data_of
 
-__all__ = ["LeaseOnlyKinesis", "ReadForArchive", "check_archive_read"]
+__all__ = ["LeaseOnlyKinesis", "ReadForArchive", "require_archive_read"]
 
 _LIVE_APPLICATION = "logstash"
 """Under this name live jobs ran by default."""
@@ -64,7 +64,7 @@ class LeaseOnlyKinesis(KinesisLive):
         super().close()
 
 
-def check_archive_read(options: KinesisReadOptions) -> None:
+def require_archive_read(options: KinesisReadOptions) -> None:
     """Raises `OptionError` for what an archive can't live with: no lease table, or somebody else's."""
     if options.checkpoints == "none":
         message = (
@@ -83,12 +83,12 @@ class ReadForArchive(beam.PTransform):
     """`ReadFromKinesis` for a chain that ends in `WriteToArchive`; arguments, guarantee and IAM actions as there.
 
     Raises:
-        OptionError: see `check_archive_read`.
+        OptionError: see `require_archive_read`.
     """
 
     def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
         super().__init__()
-        check_archive_read(options)
+        require_archive_read(options)
         self._options = options
         self._aws = aws
         self._pacing = pacing

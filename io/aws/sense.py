@@ -10,11 +10,11 @@ from typing import Any
 from penstock.io.backoff import delays
 from penstock.io.errors import PeerError, PenstockError
 
-__all__ = ["sensible", "stored"]
+__all__ = ["NONSENSE", "sensible", "stored"]
 
 _TRIES = 5
-_NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
-"""What botocore's parser may end in, and what looking at its reply may."""
+NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+"""What reading a reply may end in that is not what the API promises, in botocore's parser or in ours."""
 
 
 def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -> Any:
@@ -37,7 +37,7 @@ def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -
                 return reply
         except PenstockError:
             raise
-        except _NONSENSE as error:
+        except NONSENSE as error:
             found = f"the reply is not what the API promises ({type(error).__name__})"
         if attempt < _TRIES - 1:
             time.sleep(next(waits))

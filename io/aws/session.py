@@ -38,6 +38,7 @@ from botocore.parsers import ResponseParserError
 from penstock.io.aws.bounded import bound_replies
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option, require_address
 from penstock.io.replies import max_reply_bytes
@@ -266,7 +267,7 @@ class AwsSession:
         """Who AWS says we are (sts:GetCallerIdentity needs no permission), or a phrase when it won't say."""
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
-        except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *_NONSENSE):
+        except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *NONSENSE):
             return "the job's principal"
 
 
@@ -312,9 +313,6 @@ def explain(
 def _endpoint(session: AwsSession) -> str:
     return session.options.endpoint_url or f"the AWS endpoint of {session.options.region}"
 
-
-_NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
-"""What botocore's parser may end in."""
 
 _REFUSAL = re.compile(
     r"User: (?P<user>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"

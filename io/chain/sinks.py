@@ -8,17 +8,24 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import PenstockError
 from penstock.transforms.batch import DeadLetter, EventBatch
 
-__all__ = ["borrowed", "without_refused"]
+__all__ = ["borrowed", "failing_the_job", "without_refused"]
 
 
 @contextlib.contextmanager
 def borrowed(key: str, factory: Callable[[], Any]) -> Iterator[Any]:
     """Lends the object of that key, which all DoFn instances of the process share; the first borrower makes it.
 
-    A `PenstockError` in the block is kept as the job's failure, because runners pass on only its text.
+    A `PenstockError` in the block is kept as the job's failure.
     """
-    try:
+    with failing_the_job():
         yield LIVE.share(key, factory)
+
+
+@contextlib.contextmanager
+def failing_the_job() -> Iterator[None]:
+    """Keeps a `PenstockError` of the block as the job's failure, because runners pass on only its text."""
+    try:
+        yield
     except PenstockError as failure:
         LIVE.fail(failure)
         raise

@@ -37,8 +37,9 @@ from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
 from penstock.io.chain.batch_coder import BatchCoder
 from penstock.io.chain.live_objects import LIVE, LiveSource
 from penstock.io.chain.pacing import TURN_S, Pacing, PacingOptions, is_in_memory, readers_of, runner_of
+from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
-from penstock.io.errors import PenstockError, StateError, without_traceback
+from penstock.io.errors import StateError, without_traceback
 from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind
@@ -166,7 +167,7 @@ class Split(UnboundedSource):
 
     def create_reader(self, options: Any, checkpoint_mark: _Mark | None) -> "_BatchReader":
         """A reader on the process's live source, which the first reader brings to life."""
-        try:
+        with failing_the_job():
             plan = _PLANS.get(self.key)
             if plan is None:
                 message = (
@@ -176,9 +177,6 @@ class Split(UnboundedSource):
                 raise StateError(message)
             live = plan.live(self)
             live.resume(None if checkpoint_mark is None else checkpoint_mark.position)
-        except PenstockError as failure:
-            LIVE.fail(failure)
-            raise
         return _BatchReader(live, plan.pacing)
 
     def get_checkpoint_mark_coder(self) -> _MarkCoder:

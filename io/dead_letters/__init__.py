@@ -10,10 +10,10 @@ from penstock.io.dead_letters.sink import (
     LetterReader,
     Store,
     WriteDeadLetters,
-    check_url,
     open_store,
     place_of,
     read_letters,
+    require_store_url,
 )
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "ReplayedOrigin",
     "Store",
     "WriteDeadLetters",
-    "check_url",
     "decode",
     "encode",
     "has_event",
     "open_store",
     "place_of",
     "read_letters",
+    "require_store_url",
 ]

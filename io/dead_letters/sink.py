@@ -38,13 +38,13 @@ __all__ = [
     "ReplayedOrigin",
     "Store",
     "WriteDeadLetters",
-    "check_url",
     "decode",
     "encode",
     "has_event",
     "open_store",
     "place_of",
     "read_letters",
+    "require_store_url",
 ]
 
 _LOGGER = logging.getLogger(__name__)
@@ -69,13 +69,13 @@ class Store(Protocol):
         """Lets go of connections."""
 
 
-def check_url(url: str) -> None:
+def require_store_url(url: str) -> None:
     """Raises `OptionError` unless `url` names a dead-letter store."""
     place_of(url)
 
 
 def place_of(url: str) -> tuple[str, str, str]:
-    """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` like `check_url`."""
+    """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` where it is none."""
     parts = urlsplit(url)
     scheme, rest = parts.scheme, parts.path
     if scheme == "file" and parts.netloc in ("", "localhost") and rest.startswith("/") and rest.strip("/"):

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import PeerError, PenstockError
 from penstock.io.kinesis.wire.calls import (
-    NONSENSE,
     not_promised,
     stream_argument,
     stream_arn,

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import AccessDenied, PenstockError
 from penstock.io.kinesis.positions import StreamIdentity
 from penstock.io.kinesis.wire.calls import (
-    NONSENSE,
     failure_behind,
     not_promised,
     stream_argument,

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.errors import NotFound, PeerError
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.stream_facts import StreamFacts, facts_of
-from penstock.io.kinesis.wire.calls import NONSENSE, stream_argument, stream_arn, stream_in_words
+from penstock.io.kinesis.wire.calls import stream_argument, stream_arn, stream_in_words
 from penstock.io.preflight.iam import Statement, narrowed
 from penstock.io.preflight.trials import Finding, Trial, fine
 

@@ -9,7 +9,7 @@ import re
 from penstock.io.errors import OptionError
 from penstock.io.options import option
 
-__all__ = ["FORMATS", "S3ReadOptions", "check_place", "split_url"]
+__all__ = ["FORMATS", "S3ReadOptions", "require_place", "split_url"]
 
 FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro", "orc")
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
@@ -110,7 +110,7 @@ class S3ReadOptions:
                 message = f"--exclude_pattern {self.exclude_pattern!r} is no regular expression: {error}."
                 raise OptionError(message) from None
         for url in (*self.input, *filter(None, [self.input_manifest])):
-            check_place("--input", url)
+            require_place("--input", url)
         if self.manifest:
             _check_manifest(self.manifest)
         if self.format not in FORMATS:
@@ -156,7 +156,7 @@ def split_url(url: str) -> tuple[str, str]:
     return "", url.removeprefix("file://")
 
 
-def check_place(flag: str, url: str) -> None:
+def require_place(flag: str, url: str) -> None:
     """Raises `OptionError` unless `url` is a local path or names a bucket."""
     if url.startswith("s3://"):
         if not _BUCKET.fullmatch(url[5:].partition("/")[0]):
@@ -170,7 +170,7 @@ def check_place(flag: str, url: str) -> None:
 def _check_manifest(url: str) -> None:
     scheme, _, rest = url.partition(":")
     if scheme == "s3":
-        check_place("--manifest", url)
+        require_place("--manifest", url)
     elif not (
         (scheme == "file" and rest.startswith("///"))
         or (scheme == "dynamodb" and re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", rest))

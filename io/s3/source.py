@@ -27,8 +27,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
-from penstock.io.errors import PenstockError
 from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.io.options import display_data_of
 from penstock.io.s3.formats._layouts import Layout
@@ -190,11 +190,8 @@ class _PlanDoFn(beam.DoFn):
         for found, done in objects:
             if LIVE.stopping.is_set():
                 return
-            try:
+            with failing_the_job():
                 yield from _left(found, done, self._settings.options, stores)
-            except PenstockError as error:
-                LIVE.fail(error)
-                raise
 
 
 class _ClaimDoFn(beam.DoFn):
@@ -230,7 +227,7 @@ class _ReadDoFn(beam.DoFn):
         store = settings.ahead.store_of(unit.object)
         reader = UnitReader(unit, options, store, settings.layouts, settings.decoder)
         told = 0
-        try:
+        with failing_the_job():
             for events, letters in reader.pieces():
                 for part, size in _parts(events, options.max_batch_events, options.max_batch_bytes):
                     if self._held.events and self._held.full_with(part, size, options):
@@ -247,9 +244,6 @@ class _ReadDoFn(beam.DoFn):
                 told = max(told, now)
                 if LIVE.stopping.is_set():
                     return
-        except PenstockError as error:
-            LIVE.fail(error)
-            raise
         tally.add(bytes=max(0, unit.size - told))
         if reader.finished:
             self._units.inc()

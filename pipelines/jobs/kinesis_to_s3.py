@@ -42,7 +42,7 @@ def _build(line: CommandLine) -> list[Step]:
     options, aws = line.get(archive.ArchiveOptions), line.get(AwsOptions)
     source = _roomy(line.get(kinesis.KinesisReadOptions), options)
     _refuse_dead_letters(line.get(JobOptions))
-    archive.check_archive_read(source)
+    archive.require_archive_read(source)
     return [
         ("ReadForArchive", archive.ReadForArchive(source, aws)),
         ("WriteToArchive", archive.WriteToArchive(options, aws)),

@@ -18,7 +18,7 @@ from penstock.io import elasticsearch, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters import LetterReader, Store, check_url, has_event, open_store
+from penstock.io.dead_letters import LetterReader, Store, has_event, open_store, require_store_url
 from penstock.io.dead_letters import preflight as store_needs
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -66,8 +66,8 @@ class ReplayOptions(LogOptions):
     errors: list[str] = option([], help="Only letters of these errors, such as document_parsing_exception.")
 
     def __post_init__(self) -> None:
-        check_url(self.dead_letters)
-        check_url(self.again)
+        require_store_url(self.dead_letters)
+        require_store_url(self.again)
         if self.dead_letters == self.again:
             message = "--refused_again must be another store than --dead_letters, else letters just written would be read."
             raise OptionError(message)

@@ -23,7 +23,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.unbounded import is_in_memory
-from penstock.io.dead_letters import check_url
+from penstock.io.dead_letters import require_store_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.options import option
@@ -69,7 +69,7 @@ class BatchJobOptions(StatusOptions, LogOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dead_letters:
-            check_url(self.dead_letters)
+            require_store_url(self.dead_letters)
         if self.workers < 1:
             message = "--workers must be at least 1."
             raise OptionError(message)

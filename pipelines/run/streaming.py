@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters import check_url
+from penstock.io.dead_letters import require_store_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.garbage_collector import calm_garbage_collector
@@ -58,7 +58,7 @@ class JobOptions(StatusOptions, LogOptions):
             message = "--stop_timeout must not be negative (seconds)."
             raise OptionError(message)
         if self.dead_letters:
-            check_url(self.dead_letters)
+            require_store_url(self.dead_letters)
         if self.stop_when_idle < 0:
             message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
             raise OptionError(message)

@@ -18,11 +18,11 @@ from penstock.io.dead_letters import (
     LetterReader,
     ReplayedOrigin,
     WriteDeadLetters,
-    check_url,
     decode,
     encode,
     open_store,
     read_letters,
+    require_store_url,
 )
 from penstock.io.dead_letters._letters import letter_id, lines_of
 from penstock.io.dead_letters._parts import Joiner
@@ -96,7 +96,7 @@ def test_letter_ids():
     ],
 )
 def test_urls(url):
-    check_url(url)
+    require_store_url(url)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_urls(url):
 )  # fmt: skip
 def test_what_names_no_store_is_refused(url):
     with pytest.raises(OptionError, match=r"--dead_letters .* is none of"):
-        check_url(url)
+        require_store_url(url)
 
 
 @pytest.mark.parametrize("url", ["elasticsearch:x", "s3://bucket", "kinesis:x"])

@@ -144,25 +144,25 @@ CODECS: dict[str, Codec] = {
             "https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html",
             ("codec_message_json",),
         ),
-        Codec(
-            "csv",
-            "comma-separated values; the first line of an object, or `--codec_fields`, names the columns",
-            "the columns as fields",
-            _POSITION,
-            _INFLATED + "; no line breaks within a value",
-            _columns(","),
-            options=("codec_fields",),
-            headed=True,
-        ),
-        Codec(
-            "tsv",
-            "the same, separated by tabs",
-            "the columns as fields",
-            _POSITION,
-            _INFLATED + "; no line breaks within a value",
-            _columns("\t"),
-            options=("codec_fields",),
-            headed=True,
+        *(
+            Codec(
+                name,
+                takes,
+                "the columns as fields",
+                _POSITION,
+                _INFLATED + "; no line breaks within a value",
+                _columns(separator),
+                options=("codec_fields",),
+                headed=True,
+            )
+            for name, takes, separator in (
+                (
+                    "csv",
+                    "comma-separated values; the first line of an object, or `--codec_fields`, names the columns",
+                    ",",
+                ),
+                ("tsv", "the same, separated by tabs", "\t"),
+            )
         ),
         *(
             Codec(

@@ -46,10 +46,18 @@ from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._sprintf import Template, compile_template
-from penstock.transforms.logstash.options import COMMON, ECS, Context, Option, Value, check_options
+from penstock.transforms.logstash.options import (
+    COMMON,
+    ECS,
+    UNUSED_ECS,
+    Context,
+    Option,
+    Value,
+    check_options,
+)
 from penstock.transforms.logstash.source import Source
 
-__all__ = ["ECS", "Filter", "Option", "Work"]
+__all__ = ["ECS", "UNUSED_ECS", "Filter", "Option", "Work"]
 
 Work = Callable[[LogEvent], Any]
 """What a filter does to an event: whether it succeeded, or for filters that make events, the events that go on."""

@@ -59,6 +59,7 @@ ECS = Option(
     choices=("disabled", "v1", "v8"),
     doc="whether fields are named by the Elastic Common Schema; by default as for the whole chain",
 )
+UNUSED_ECS = dataclasses.replace(ECS, doc="accepted, without effect")
 _OBSOLETE = {
     "type": "wrap the filter in if [type] == ... instead",
     "tags": 'wrap the filter in if "tag" in [tags] instead',

@@ -1,5 +1,9 @@
 """`date_parser` reads times in the letters of Logstash's date filter (Joda's): `dd/MMM/yyyy:HH:mm:ss Z`.
 
+The filter `date` has a parser of its own (`logstash/filters/parse/_joda.py`). They differ on purpose: that one does what
+Logstash does (milliseconds, and the year that its clock shows), this one keeps microseconds and takes the year next to
+the event's arrival, so that a replay gives the same time.
+
 Source: https://www.elastic.co/docs/reference/logstash/plugins/plugins-filters-date
 """
 

@@ -23,11 +23,12 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.aws.session import AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
 from penstock.io.errors import NotFound, OptionError, PenstockError
 from penstock.io.kinesis.lease.rules._rows import BrokenRow, Lease, Rows, unchanged, update_of
-from penstock.io.kinesis.wire.calls import NONSENSE, not_promised
+from penstock.io.kinesis.wire.calls import not_promised
 
 __all__ = ["BrokenRow", "Lease", "LeaseLost", "LeaseStore", "LeaseTable", "MemoryLeases", "Rows"]
 

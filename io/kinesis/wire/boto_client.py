@@ -6,10 +6,9 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.parsers import ResponseParserError
 
-from penstock.io.aws.error_codes import EXPIRED_CODES
+from penstock.io.aws.sense import NONSENSE
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire.calls import (
-    NONSENSE,
     CallFailed,
     ChildShard,
     GetRecordsReply,
@@ -21,8 +20,10 @@ from penstock.io.kinesis.wire.calls import (
     bad_reply,
     iterator_request,
     not_signed,
+    records_request,
     stream_argument,
     unanswered,
+    with_fresh_credentials,
     without_values,
 )
 
@@ -65,10 +66,7 @@ class BotoClient:
 
     def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
         """Reads on from an iterator."""
-        request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
-        if stream and stream.startswith("arn:"):
-            request["StreamARN"] = stream
-        reply = self._call("GetRecords", "get_records", request)
+        reply = self._call("GetRecords", "get_records", records_request(iterator, limit, stream))
         try:
             return _reply_of(reply)
         except NONSENSE as error:
@@ -91,14 +89,7 @@ class BotoClient:
         return str(reply["ShardIterator"])
 
     def _call(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        credentials = self._session.credentials()
-        try:
-            return self._send(operation, method, request)
-        except CallFailed as failure:
-            if failure.code not in EXPIRED_CODES:
-                raise
-        self._session.renew(credentials)
-        return self._send(operation, method, request)
+        return with_fresh_credentials(self._session, lambda _: self._send(operation, method, request))
 
     def _send(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
         client = self._session.client("kinesis", retries=False, max_connections=self._max_connections)

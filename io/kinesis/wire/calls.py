@@ -1,9 +1,11 @@
 """`calls` declares what the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
 
 import re
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, CredentialRetrievalError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
@@ -13,7 +15,6 @@ from penstock.io.aws.session import AwsSession, explain, explain_code
 from penstock.io.errors import PeerError, PenstockError, Unreachable
 
 __all__ = [
-    "NONSENSE",
     "REPLY_TOO_LARGE",
     "CallFailed",
     "ChildShard",
@@ -29,12 +30,15 @@ __all__ = [
     "iterator_request",
     "not_promised",
     "not_signed",
+    "records_request",
     "stream_argument",
     "stream_arn",
     "stream_in_words",
     "unanswered",
+    "with_fresh_credentials",
     "without_values",
 ]
+_Reply = TypeVar("_Reply")
 
 _MAX_TEXT = 300
 UNANSWERED = "ConnectionError"
@@ -232,6 +236,26 @@ def iterator_request(
     return request
 
 
+def records_request(iterator: str, limit: int, stream: str | None) -> dict[str, Any]:
+    """The request of a GetRecords; only an ARN names the stream, because the iterator belongs to one already."""
+    request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
+    if stream and stream.startswith("arn:"):
+        request["StreamARN"] = stream
+    return request
+
+
+def with_fresh_credentials(session: AwsSession, send: Callable[[Credentials], _Reply]) -> _Reply:
+    """Sends with the session's credentials; where AWS calls them expired, once more with new ones."""
+    credentials = session.credentials()
+    try:
+        return send(credentials)
+    except CallFailed as failure:
+        if failure.code not in EXPIRED_CODES:
+            raise
+    session.renew(credentials)
+    return send(session.credentials())
+
+
 def failure_behind(error: PenstockError, operation: str) -> CallFailed | None:
     """Gives the failed call that boto's exception behind `error` tells of; None where the service said nothing."""
     cause = error.__cause__
@@ -271,10 +295,6 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
     # A role whose source has expired: who made the call renews that, as it would the call's own credentials.
     expired = isinstance(error, ClientError) and code in EXPIRED_CODES
     return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
-
-
-NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
-"""What reading a reply may end in that is not what the API promises, in botocore's parser or in ours."""
 
 
 def not_promised(doing: str) -> PeerError:

@@ -18,7 +18,6 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import normalize_url_path
 
-from penstock.io.aws.error_codes import EXPIRED_CODES
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire._get_reply import decode_get_records
 from penstock.io.kinesis.wire._signature import Keys, Signer
@@ -31,8 +30,10 @@ from penstock.io.kinesis.wire.calls import (
     bad_reply,
     iterator_request,
     not_signed,
+    records_request,
     stream_argument,
     unanswered,
+    with_fresh_credentials,
     without_values,
 )
 from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
@@ -130,10 +131,8 @@ class ThinClient:
 
     def get_records(self, iterator: str, limit: int = 10000, stream: str | None = None) -> GetRecordsReply:
         """Reads on from an iterator."""
-        request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
-        if stream and stream.startswith("arn:"):
-            request["StreamARN"] = stream
-        return self._call("GetRecords", orjson.dumps(request), self._get_reply)
+        request = orjson.dumps(records_request(iterator, limit, stream))
+        return self._call("GetRecords", request, self._get_reply)
 
     def get_shard_iterator(
         self,
@@ -151,14 +150,9 @@ class ThinClient:
     def _call(
         self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded]
     ) -> _Decoded:
-        credentials = self._session.credentials()
-        try:
-            return self._send(operation, body, decode, credentials)
-        except CallFailed as failure:
-            if failure.code not in EXPIRED_CODES:
-                raise
-        self._session.renew(credentials)
-        return self._send(operation, body, decode, self._session.credentials())
+        return with_fresh_credentials(
+            self._session, lambda credentials: self._send(operation, body, decode, credentials)
+        )
 
     def _send(
         self, operation: str, body: bytes | memoryview, decode: Callable[[bytes], _Decoded], credentials: Any

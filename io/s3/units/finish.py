@@ -13,7 +13,8 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import DeliveryError, PenstockError
+from penstock.io.chain.sinks import borrowed
+from penstock.io.errors import DeliveryError
 from penstock.io.s3.units.manifest import Manifest, is_last_part, open_manifest
 from penstock.io.s3.units.tally import Tally
 from penstock.transforms.batch import EventBatch
@@ -81,12 +82,9 @@ class _FinishDoFn(beam.DoFn):
         if not isinstance(receipt, UnitsReceipt):
             message = "a batch that was not read from S3 reached FinishUnits. End its chain with Acknowledge."
             raise DeliveryError(message)
-        try:
-            if url and receipt.units:
-                receipt.note_in(LIVE.share(f"s3 manifest {url}", lambda: open_manifest(url, aws)))
-        except PenstockError as error:
-            LIVE.fail(error)
-            raise
+        if url and receipt.units:
+            with borrowed(f"s3 manifest {url}", lambda: open_manifest(url, aws)) as manifest:
+                receipt.note_in(manifest)
         self._delivered.inc(len(batch.events))
         if batch.dead_letters:
             self._refused.inc(len(batch.dead_letters))

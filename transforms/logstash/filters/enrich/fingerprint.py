@@ -11,7 +11,7 @@ from typing import Any
 
 import mmh3
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._ruby import ruby_text
 
@@ -37,20 +37,12 @@ class Fingerprint(Filter):
         Option("base64encode", "boolean", False, doc="whether the hash is written in base64"),
         Option("concatenate_sources", "boolean", False, doc="whether all fields make one hash"),
         Option("concatenate_all_fields", "boolean", False, doc="whether all of the event makes one hash"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="which name the target has",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
         """Chooses the hash once."""
-        ecs = (
-            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
-        )
+        ecs = self.ecs
         target = self.reference(self["target"] or ("[event][hash]" if ecs else "fingerprint"))
         method = self["method"]
         if method == "UUID":

@@ -7,7 +7,7 @@ from typing import Any
 
 import maxminddb
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._references import Path, parse_reference, reference_of
@@ -125,20 +125,12 @@ class Geoip(Filter):
             ["_geoip_lookup_failure"],
             doc="tags of an event whose address isn't found",
         ),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="which names fields get",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
         """Opens the database once."""
-        ecs = (
-            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
-        )
+        ecs = self.ecs
         if self["database"] is None:
             message = "the option database is missing (a MaxMind file; none is shipped)"
             raise self.refuse(message)

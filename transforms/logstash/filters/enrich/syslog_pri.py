@@ -1,6 +1,6 @@
 """The filter `syslog_pri` takes a syslog priority apart into facility and severity."""
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.patterns._expand import to_integer
 from penstock.transforms.logstash.language._ruby import ruby_text
@@ -29,20 +29,12 @@ class SyslogPri(Filter):
         ),
         Option("facility_labels", "array", list(_FACILITIES), doc="the names of the facilities"),
         Option("severity_labels", "array", list(_SEVERITIES), doc="the names of the severities"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="which names fields get",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
         """Resolves the fields once."""
-        ecs = (
-            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
-        )
+        ecs = self.ecs
         source = self.reference(
             self["syslog_pri_field_name"] or ("[log][syslog][priority]" if ecs else "syslog_pri")
         )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.filters.enrich.dictionary_file import (
     ENDINGS,
@@ -59,13 +59,7 @@ class Translate(Filter):
         Option("iterate_on", "field_reference", doc="an array: each element is looked up"),
         Option("yaml_dictionary_code_point_limit", "number", 134217728, doc="how long a YAML file may be"),
         Option("yaml_load_strategy", "choice", "one_shot", choices=("one_shot", "streaming"), doc="accepted"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="chooses the default target",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
@@ -105,9 +99,7 @@ class Translate(Filter):
         if source is None:
             message = "the option source is missing (the field to look up)"
             raise self.refuse(message)
-        ecs = (
-            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
-        )
+        ecs = self.ecs
         target = self["target"] or self["destination"]
         if target is None:
             target = source if ecs else "translation"

@@ -9,7 +9,7 @@ import ua_parser
 import ua_parser.loaders
 import ua_parser.regex
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._errors import CannotSet
 from penstock.transforms.logstash.language._references import parse_reference
@@ -41,20 +41,12 @@ class Useragent(Filter):
             "regexes", "path", doc="a regexes.yaml of your own; by default the one of the package ua-parser"
         ),
         Option("lru_cache_size", "number", 100000, doc="how many headers are remembered"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="which names fields get",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
         """Loads the expressions once for all filters."""
-        ecs = (
-            self.context.ecs if self["ecs_compatibility"] is None else self["ecs_compatibility"] != "disabled"
-        )
+        ecs = self.ecs
         if ecs and self["prefix"]:
             self.context.warn("useragent: prefix has no effect on the names of ECS")
         try:

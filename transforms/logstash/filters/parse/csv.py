@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
 from penstock.transforms.logstash.language._references import Reference, reference_of
 from penstock.transforms.logstash.language._times import canonical
@@ -40,13 +40,7 @@ class Csv(Filter):
         Option("skip_empty_columns", "boolean", False, doc="whether empty columns are left out"),
         Option("skip_empty_rows", "boolean", False, doc="whether an empty line gets a tag of its own"),
         Option("convert", "hash", doc="column => integer, float, date, date_time or boolean"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="accepted, without effect",
-        ),
+        UNUSED_ECS,
     )
 
     def compile(self) -> Work:

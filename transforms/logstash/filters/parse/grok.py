@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._grok_store import Store, store_of
 from penstock.transforms.logstash.filters.patterns import pattern_set
@@ -69,13 +69,7 @@ class Grok(Filter):
         Option(
             "timeout_scope", "choice", "pattern", choices=("pattern", "event"), doc="what the limit is for"
         ),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="which names fields get",
-        ),
+        ECS,
     )
 
     def compile(self) -> Work:
@@ -129,9 +123,7 @@ class Grok(Filter):
         return work_once
 
     def _patterns(self) -> dict[str, str]:
-        mode = self["ecs_compatibility"]
-        self._ecs = self.context.ecs if mode is None else mode != "disabled"
-        patterns = dict(pattern_set(ecs=self._ecs))
+        patterns = dict(pattern_set(ecs=self.ecs))
         for path in map(str, self["patterns_dir"]):
             found = os.path.join(path, str(self["patterns_files_glob"])) if os.path.isdir(path) else path
             for name in sorted(glob.glob(found)):
@@ -153,9 +145,7 @@ class Grok(Filter):
         except GrokError as error:
             raise self.refuse(str(error), "match") from None
         limit = float(self["timeout_millis"]) / 1000
-        known = expression in KNOWN_TO_END and compiled is compile_grok(
-            expression, pattern_set(ecs=self._ecs)
-        )
+        known = expression in KNOWN_TO_END and compiled is compile_grok(expression, pattern_set(ecs=self.ecs))
         unwatched = KNOWN_LENGTH if known and limit >= 1 else 0
         return _matcher(compiled, self._store(compiled), limit, unwatched)
 

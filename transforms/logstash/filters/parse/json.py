@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._references import reference_of
@@ -35,13 +35,7 @@ class Json(Filter):
             "tag_on_failure", "array", ["_jsonparsefailure"], doc="tags of an event whose text is no JSON"
         ),
         Option("skip_on_invalid_json", "boolean", False, doc="whether a text that is no JSON gets no tags"),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="accepted, without effect",
-        ),
+        UNUSED_ECS,
     )
 
     def compile(self) -> Work:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from penstock.transforms.logstash.base import Filter, Option, Work
+from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._kv_scan import Splitters, compile_scan
 from penstock.transforms.logstash.language._errors import FieldError
@@ -68,13 +68,7 @@ class Kv(Filter):
         Option(
             "tag_on_failure", "array", ["_kv_filter_error"], doc="tags of an event that cannot hold the pairs"
         ),
-        Option(
-            "ecs_compatibility",
-            "choice",
-            None,
-            choices=("disabled", "v1", "v8"),
-            doc="accepted, without effect",
-        ),
+        UNUSED_ECS,
     )
 
     def compile(self) -> Work:
