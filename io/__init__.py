@@ -1,6 +1,7 @@
 """The connectors: what knows a peer. Each room's `__init__` says which of its files holds what.
 
 - `beats`, `kinesis`, `elasticsearch`, `s3`, `archive`, `dead_letters`: the peers.
+- `elements`: batches from and for any Beam pipeline.
 - `chain`: what every source and sink stands on.    - `aws`: sessions and explained calls.
 - `preflight`: what is tried before the start.      - `errors`, `options`, `meters`, `backoff`: used by all.
 - `moved`: old import paths.

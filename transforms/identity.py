@@ -36,6 +36,7 @@ __all__ = [
     "MAX_ID_BYTES",
     "SourceIds",
     "beat_line_id",
+    "content_id",
     "document_id",
     "hash_of",
     "hashed_position_id",
@@ -143,6 +144,11 @@ class SourceIds:
         hasher.update(name.encode(errors="surrogatepass"))
         digest = b2a_base64(hasher.digest())[:22].translate(_URLSAFE).decode()
         return f"{_VERSION}{_time_prefix(timestamp)}{digest}"
+
+
+def content_id(content: bytes, timestamp: str | None) -> str:
+    """The id of everything with this content; the time written in it gives the prefix that all ids have."""
+    return _VERSION + _time_prefix(timestamp) + _hash(b"content\0" + content)
 
 
 def hash_of(position: bytes) -> str:

@@ -17,6 +17,7 @@ class StepKind:
         keeps_letters: it stores dead letters.
         acknowledges: batches of which `reads` it acknowledges.
         leaves: what comes out of it is no batch.
+        makes_batches: it makes batches of a runner's elements, which nobody acknowledges.
     """
 
     reads: str = ""
@@ -26,3 +27,4 @@ class StepKind:
     keeps_letters: bool = False
     acknowledges: str = ""
     leaves: bool = False
+    makes_batches: bool = False

@@ -11,6 +11,7 @@ from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.chain.live_objects import LiveSource
 from penstock.io.chain.unbounded import read_batches, readers_of
+from penstock.io.elements import options_of
 from penstock.io.options import display_data_of
 
 __all__ = ["ReadFromBeats", "key_of"]
@@ -38,11 +39,13 @@ class ReadFromBeats(beam.PTransform):
     After a restart: clients connect anew and send every window again that was not acknowledged.
 
     Args:
-        options: where to listen, and the limits.
+        options: where to listen, and the limits; or the same as keywords: `port`, `host`, and every other field of
+            `BeatsOptions`.
     """
 
-    def __init__(self, options: BeatsOptions) -> None:
+    def __init__(self, options: BeatsOptions | None = None, **arguments: Any) -> None:
         super().__init__()
+        (options,) = options_of("ReadFromBeats", arguments, options or BeatsOptions)
         self._options = options
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from penstock.io.chain.pacing import is_in_memory
+from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import StepKind
 
@@ -24,6 +25,7 @@ __all__ = ["refuse_broken_chains", "require_whole_chains"]
 _PLAIN = StepKind()
 _MIXES = (beam.Flatten, beam.GroupByKey, beam.Reshuffle, beam.CombinePerKey, beam.BatchElements)
 _LAST = {"live": "Acknowledge", "units": "FinishUnits"}
+_END = "End for what was refused"
 _GUARDED = "_penstock_guarded"
 
 
@@ -37,16 +39,14 @@ def refuse_broken_chains(pipeline: Any) -> None:
 def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
     require_whole_chains(pipeline)
     _require_checkpoints(pipeline)
+    _raise_refused(pipeline)
     return run(*arguments, **named)
 
 
 def require_whole_chains(pipeline: Any) -> None:
     """Raises `PipelineError` for a read whose chain misses a step; a pipeline without our reads is left alone."""
     nodes = list(_nodes(pipeline._root_transform()))
-    after: dict[Any, list[Any]] = {}
-    for node in nodes:
-        for collection in node.inputs:
-            after.setdefault(collection, []).append(node)
+    after = _consumers(nodes)
     reads = [node for node in nodes if _kind(node).reads]
     for read in reads:
         _follow(read, after)
@@ -72,6 +72,30 @@ def _require_checkpoints(pipeline: Any) -> None:
             "from nothing. Give --checkpointing_interval=10000 (milliseconds)."
         )
         raise OptionError(message)
+
+
+def _raise_refused(pipeline: Any) -> None:
+    """Ends chains of a runner's elements, which nobody acknowledges, so that what they refuse isn't lost in silence."""
+    nodes = list(_nodes(pipeline._root_transform()))
+    after = _consumers(nodes)
+    ways = [(node, "") for node in nodes if _kind(node).makes_batches]
+    ended: set[Any] = set()
+    while ways:
+        node, refused_in = ways.pop()
+        kind = _kind(node)
+        refused_in = "" if kind.keeps_letters else _name(node) if kind.refuses else refused_in
+        for collection in node.outputs.values():
+            ours = [each for each in after.get(collection, ()) if _kind(each) is not _PLAIN]
+            ways += [(each, refused_in) for each in ours]
+            if (
+                refused_in
+                and not ours
+                and collection not in ended
+                and not kind.leaves
+                and not kind.acknowledges
+            ):
+                ended.add(collection)
+                _ = collection | f"{_END} {len(ended)}" >> RaiseRefused()
 
 
 class _Way(NamedTuple):
@@ -129,6 +153,14 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
             "chain, behind WriteDeadLetters."
         )
         raise PipelineError(message)
+
+
+def _consumers(nodes: list[Any]) -> dict[Any, list[Any]]:
+    after: dict[Any, list[Any]] = {}
+    for node in nodes:
+        for collection in node.inputs:
+            after.setdefault(collection, []).append(node)
+    return after
 
 
 def _nodes(node: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
+from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind
@@ -24,10 +25,23 @@ NAMESPACE = "elasticsearch"
 
 
 class WriteToElasticsearch(beam.PTransform):
-    """Writes each batch's events to Elasticsearch, then hands the batch on with what was refused.
+    """Writes events to Elasticsearch, and gives their batches with what was refused.
+
+    Takes `EventBatch`es, or any elements: dicts, rows, and texts, of which one that begins with `{` is read as JSON and any
+    other becomes a `message` (see `penstock.io.elements.FromElements`).
 
     Args:
-        options: see there.
+        options: what to write where, and how; or the same as keywords: `hosts`, `index`, `user`, `password`, and every
+            other field of `ElasticsearchOptions`.
+        id_fn: gives an element's document id.
+        ids: `content` makes the id of the element's content: equal elements become one document. With neither,
+            Elasticsearch makes the id of an element, and a bundle that a runner repeats may be stored twice.
+
+    Example:
+        pipeline | beam.Create([{"user": "ann"}]) | WriteToElasticsearch(hosts="localhost:9200", index="users")
+
+    Raises:
+        OptionError: an argument is unknown, or has a value that can't be.
 
     Unit of parallelism: a batch, cut into bulks that are under way at the same time.
 
@@ -39,15 +53,31 @@ class WriteToElasticsearch(beam.PTransform):
     `retries_<status>` (`retries_no_answer`); distribution `latency_ms` of a request.
     """
 
-    def __init__(self, options: ElasticsearchOptions) -> None:
+    def __init__(
+        self,
+        options: ElasticsearchOptions | None = None,
+        *,
+        id_fn: IdFunction | None = None,
+        ids: str | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__()
+        (options,) = options_of("WriteToElasticsearch", arguments, options or ElasticsearchOptions)
         self._options = options
+        self._elements = FromElements(id_fn=id_fn, ids=ids, stamped=options.writes_data_stream)
         self.step_kind = StepKind(refuses=True, needs_ids=options.document_id == "auto")
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._options)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+    def with_exception_handling(
+        self, *, main_tag: str = "good", dead_letter_tag: str = "bad"
+    ) -> beam.PTransform:
+        """The same step with two outputs: the batches, and what was refused, as `penstock.io.elements.Refused`."""
+        return WithRefused(self, main_tag, dead_letter_tag)
+
+    def expand(self, collection: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        batches = as_batches(self, collection, self._elements)
         return batches | "WriteToElasticsearch" >> beam.ParDo(_WriteDoFn(self._options))
 
 

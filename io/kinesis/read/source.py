@@ -12,6 +12,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.source_status import ShardStatus
 from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
+from penstock.io.elements import options_of
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -27,8 +28,9 @@ class ReadFromKinesis(beam.PTransform):
     Put `Acknowledge` last in the same chain: only what it has seen is checkpointed.
 
     Args:
-        options: what to read.
-        aws: who we are.
+        options: what to read; or the same as keywords: `stream_name`, `application_name`, `region`, and every other field
+            of `KinesisReadOptions` and `AwsOptions`.
+        aws: who we are; or as keywords. Without credentials the standard chain finds them.
         pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
 
     Unit of parallelism: the shard. One process reads all shards it holds leases of at the same time; several
@@ -42,8 +44,22 @@ class ReadFromKinesis(beam.PTransform):
     CreateTable, Scan, GetItem, PutItem, UpdateItem, DeleteItem; kms:Decrypt for an encrypted stream.
     """
 
-    def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
+    def __init__(
+        self,
+        options: KinesisReadOptions | None = None,
+        aws: AwsOptions | None = None,
+        *,
+        pacing: Pacing | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__()
+        options, aws = options_of(
+            "ReadFromKinesis",
+            arguments,
+            options or KinesisReadOptions,
+            aws or AwsOptions,
+            stream_name="kinesis_stream_name",
+        )
         self._options = options
         self._aws = aws
         self._pacing = pacing

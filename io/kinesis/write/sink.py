@@ -14,6 +14,7 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.sinks import borrowed, without_refused
+from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of
 from penstock.io.kinesis.write.metrics import COUNTS
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.routing import PartitionKeys
@@ -26,13 +27,24 @@ __all__ = ["WriteToKinesis"]
 
 
 class WriteToKinesis(beam.PTransform):
-    """Writes the events of each batch to a Kinesis stream, aggregated as KPL does, then hands the batch on.
+    """Writes events to a Kinesis stream, aggregated as KPL does, and gives their batches.
+
+    Takes `EventBatch`es, or any elements: dicts, rows, `str` and `bytes` (see `penstock.io.elements.FromElements`).
 
     Args:
-        options: what to write where, and how.
-        aws: who we are, and where AWS is.
+        options: what to write where, and how; or the same as keywords: `stream_name`, `region`, and every other field of
+            `KinesisWriteOptions` and `AwsOptions`.
+        aws: who we are, and where AWS is; or as keywords. Without credentials the standard chain finds them.
         partition_key: a picklable function that gives an event's partition key (1 to 256 characters),
             instead of the options for it.
+        id_fn: gives an element's id, for the steps behind; see `FromElements`.
+        ids: likewise.
+
+    Example:
+        pipeline | beam.Create([{"user": "ann"}]) | WriteToKinesis(stream_name="logs", region="eu-west-1")
+
+    Raises:
+        OptionError: an argument is unknown, missing or has a value that can't be.
 
     Unit of parallelism: the batch; its requests are in flight at the same time (`max_connections`).
     Delivery guarantee: at least once; a batch is handed on when all of it is in the stream or refused.
@@ -47,11 +59,19 @@ class WriteToKinesis(beam.PTransform):
 
     def __init__(
         self,
-        options: KinesisWriteOptions,
-        aws: AwsOptions,
+        options: KinesisWriteOptions | None = None,
+        aws: AwsOptions | None = None,
         partition_key: Callable[[Event], str] | None = None,
+        *,
+        id_fn: IdFunction | None = None,
+        ids: str | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__()
+        options, aws = options_of(
+            "WriteToKinesis", arguments, options or KinesisWriteOptions, aws or AwsOptions
+        )
+        self._elements = FromElements(id_fn=id_fn, ids=ids, documents=False)
         self._options = options
         self._aws = aws
         self._keys = PartitionKeys(
@@ -61,7 +81,14 @@ class WriteToKinesis(beam.PTransform):
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._options, self._aws)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+    def with_exception_handling(
+        self, *, main_tag: str = "good", dead_letter_tag: str = "bad"
+    ) -> beam.PTransform:
+        """The same step with two outputs: the batches, and what was refused, as `penstock.io.elements.Refused`."""
+        return WithRefused(self, main_tag, dead_letter_tag)
+
+    def expand(self, collection: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        batches = as_batches(self, collection, self._elements)
         return batches | "WriteToKinesis" >> beam.ParDo(
             _WriteToKinesisDoFn(self._options, self._aws, self._keys)
         )
