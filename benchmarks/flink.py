@@ -33,8 +33,8 @@ load_package("local")
 load_package("tests")
 import jobs
 
-from local.flink_cache import find_flink
-from local.flink_cluster import FlinkCluster
+from local.flink.cache import find_flink
+from local.flink.cluster import FlinkCluster
 from local.processes import clean_up_on_signals, end_all
 from local.terminal import Progress
 

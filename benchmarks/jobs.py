@@ -44,7 +44,7 @@ from harness import (
 load_package("tests")
 load_package("local")
 
-from local.elasticsearch_server import free_port
+from local.servers.elasticsearch_server import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -249,7 +249,10 @@ def kpl_message() -> Any:
 @contextlib.contextmanager
 def leases() -> Iterator[str]:
     """The address of a DynamoDB (moto's)."""
-    with program(*python(ROOT / "local" / "moto_program.py", "0"), wait_for="serving at") as (_, line):
+    with program(*python(ROOT / "local" / "servers" / "moto_program.py", "0"), wait_for="serving at") as (
+        _,
+        line,
+    ):
         yield line.rpartition(" ")[2]
 
 

@@ -36,7 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from backports import zstd
 
-from local.aws_server import CREDENTIALS, REGION, AwsServer
+from local.servers.aws_server import CREDENTIALS, REGION, AwsServer
 from penstock.io.archive import LAYOUT
 from penstock.io.archive.files import encode
 from penstock.io.kinesis.positions import KinesisRecord

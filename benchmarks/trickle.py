@@ -23,7 +23,7 @@ from harness import load_package
 load_package("local")
 load_package("tests")
 
-from local.stack import Stack
+from local.demo.stack import Stack
 from local.terminal import Progress
 from penstock.transforms.batch import Event
 from penstock.transforms.identity import document_id

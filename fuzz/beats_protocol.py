@@ -8,7 +8,7 @@ The reference is `tests/tools/lumberjack_model.py`: the same events at the same 
 limits, fed whole, in pieces, and byte by byte. The only exception allowed is `ProtocolError`: a peer broke the rules.
 Compressed frames are built here around parts of the input, since no fuzzer guesses a checksum. The seeds are captures of a
 real Filebeat, and what the reference's own generator makes. Every crash becomes a case in
-tests/unit/beats/test_protocol.py; faults that the reference must notice are in test_protocol_model.py.
+tests/unit/beats/wire/test_protocol.py; faults that the reference must notice are in test_protocol_model.py.
 """
 
 import dataclasses

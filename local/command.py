@@ -72,7 +72,7 @@ def main() -> int:
         if arguments:
             sys.stderr.write(f"run_local.sh {command}: takes no arguments (see --help)\n")
             return 2
-        from local import background
+        from local.demo import background
 
         if command == "up":
             return background.up(progress, on_flink=on_flink)
@@ -101,7 +101,7 @@ def _demo(arguments: list[str], progress: Progress, *, on_flink: bool) -> int:
         if not path.is_file():
             _wrong(f"{path} is not a file (see --help)")
 
-    from local import demo
+    from local.demo import demonstration as demo
 
     return demo.run(given.files, given.lines, progress, on_flink=on_flink)
 

@@ -25,9 +25,9 @@ if "local" not in sys.modules:
     sys.modules["local"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["local"])
 
-from local.aws_server import CREDENTIALS, AwsServer  # noqa: E402
-from local.elasticsearch_server import ElasticsearchServer  # noqa: E402
-from local.flink_cluster import FlinkCluster  # noqa: E402
+from local.flink.cluster import FlinkCluster  # noqa: E402
+from local.servers.aws_server import CREDENTIALS, AwsServer  # noqa: E402
+from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from tests import servers  # noqa: E402
 
 _LONGEST_ID = 60

@@ -20,12 +20,12 @@ from typing import Any
 import boto3
 from elasticsearch import Elasticsearch
 
-from local import cache
-from local.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
-from local.elasticsearch_server import ElasticsearchServer, answers
-from local.flink_cache import find_flink
-from local.flink_cluster import FlinkCluster
+from local.flink.cache import find_flink
+from local.flink.cluster import FlinkCluster
 from local.processes import Handle, Process
+from local.servers import cache
+from local.servers.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
+from local.servers.elasticsearch_server import ElasticsearchServer, answers
 from local.terminal import Progress
 
 FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import orc
 
-from local.aws_server import CREDENTIALS, REGION
+from local.servers.aws_server import CREDENTIALS, REGION
 from tests.tools.pipeline import wait_until
 from tests.unit.codecs import samples
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from local import evidence
+from local.demo import evidence
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import WriteToElasticsearch
 from penstock.io.kinesis import WriteToKinesis

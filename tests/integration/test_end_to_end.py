@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from local import evidence
-from local.beats_client import Shipper, Source
-from local.logs import LogFile, offsets
+from local.demo import evidence
+from local.demo.beats_client import Shipper, Source
+from local.demo.logs import LogFile, offsets
 from tests.tools import lumberjack
 from tests.tools.pipeline import log_file, texts, wait_until
 

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from local import evidence
-from local.beats_client import Shipper
+from local.demo import evidence
+from local.demo.beats_client import Shipper
 from tests.tools.pipeline import log_file, wait_until
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers]

@@ -1,10 +1,10 @@
-"""Programs that are built from Beam's own source, once, into the cache (`local.beam_programs`)."""
+"""Programs that are built from Beam's own source, once, into the cache (`local.servers.beam_programs`)."""
 
 import io
 from pathlib import Path
 
-from local import beam_programs
 from local.processes import LocalError
+from local.servers import beam_programs
 from local.terminal import Progress
 from tests.tools.emulators import unavailable
 

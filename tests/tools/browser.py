@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from local.elasticsearch_server import free_port
 from local.processes import Process
+from local.servers.elasticsearch_server import free_port
 
 STRANGER = "evil.test"
 """A name that leads to this machine, as a web site's own name may."""

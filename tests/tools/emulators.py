@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from local.cache import cache_folder
-from local.elasticsearch_server import free_port
 from local.processes import Process
+from local.servers.cache import cache_folder
+from local.servers.elasticsearch_server import free_port
 
 DYNAMODB_LOCAL = "2.6.1"
 KINESIS_LOCAL = "0.6.2"

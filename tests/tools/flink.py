@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from local.beats_client import Shipper
-from local.flink_cluster import FlinkCluster
-from local.jobs import FlinkJob, Job
-from local.logs import LogFile
+from local.demo.beats_client import Shipper
+from local.demo.jobs import FlinkJob, Job
+from local.demo.logs import LogFile
+from local.flink.cluster import FlinkCluster
 from tests.tools.pipeline import Pipeline, wait_until
 
 FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]

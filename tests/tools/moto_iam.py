@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from local.aws_server import AwsServer
+from local.servers.aws_server import AwsServer
 from penstock.io.aws.session import AwsOptions
 from penstock.io.preflight.iam import actions_of
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local import evidence, jobs
-from local.elasticsearch_server import free_port
-from local.jobs import Job
-from local.logs import LogFile, offsets
+from local.demo import evidence, jobs
+from local.demo.jobs import Job
+from local.demo.logs import LogFile, offsets
+from local.servers.elasticsearch_server import free_port
 
 TIMEOUT_S = 120.0
 

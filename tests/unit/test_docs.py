@@ -141,7 +141,7 @@ def test_quoted_messages_still_stand_in_the_code():
 def test_every_option_that_a_page_names_exists():
     known = flags() | beam_flags() | {"help", "worker_pool"}  # the last is of Beam's worker image
     for page in (ROOT / "README.md", *DOCS.glob("*.md")):
-        # In text and tables; commands are run by tests/integration/test_docs_snippets.py.
+        # In text and tables; commands are run by tests/integration/docs/test_docs_snippets.py.
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
         for name in re.findall(r"`--([a-z]\w+)(?=[ =`])", text):
             assert name in known, f"{page.name}: there is no --{name}"

@@ -25,7 +25,7 @@ def test_a_kernel_is_not_too_long(source):
 @pytest.mark.skipif(not sanitized.asan_library(), reason="there is no compiler with an address sanitizer")
 @pytest.mark.servers  # not for servers, but for minutes: it runs with them
 def test_kernels_under_the_sanitizers(tmp_path):
-    tests = sorted(map(str, (sanitized.ROOT / "tests" / "property").glob("test_native_*.py")))
+    tests = sorted(map(str, (sanitized.ROOT / "tests" / "property").rglob("test_native_*.py")))
     command = [sys.executable, "-P", sanitized.__file__, str(tmp_path), *tests]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=570)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

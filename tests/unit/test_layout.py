@@ -13,6 +13,7 @@ IMPURE = {
     *("logging", "pathlib", "os", "shutil", "tempfile", "subprocess"),
 }
 MOST_IN_A_ROOM = 12
+MOST_TESTS_IN_A_ROOM = 15
 NO_SENTENCE = ("What", "How", "Whether", "Where", "Which", "Who", "From", "Everything")
 STRANGERS = (  # the first room never reaches the second, not through others either
     *(("io/kinesis/read", "io/kinesis/write"), ("io/kinesis/write", "io/kinesis/read")),
@@ -71,7 +72,7 @@ def test_protocol_cores_are_pure(path):
 
 def _rooms():
     """The folders that hold code; data (patterns, a page) lies in folders of its own."""
-    return sorted({path.parent for top in PACKAGES for path in (ROOT / top).rglob("*.py")})
+    return sorted({path.parent for top in (*PACKAGES, "local") for path in (ROOT / top).rglob("*.py")})
 
 
 @pytest.mark.parametrize("folder", _rooms(), ids=_name)
@@ -79,6 +80,14 @@ def test_a_room_holds_a_dozen_files_at_most(folder):
     files = [p.name for p in folder.iterdir() if p.suffix in (".py", ".c", ".h") and p.name != "__init__.py"]
     assert len(files) <= MOST_IN_A_ROOM, sorted(files)
     assert (folder / "__init__.py").exists(), f"{_name(folder)} says nowhere which of its files holds what"
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in (ROOT / "tests").rglob("test_*.py")}), ids=_name
+)
+def test_a_room_of_tests_can_be_taken_in_at_a_glance(folder):
+    files = [path.name for path in folder.glob("test_*.py")]
+    assert len(files) <= MOST_TESTS_IN_A_ROOM, sorted(files)
 
 
 def _graph():

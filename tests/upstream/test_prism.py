@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from local.elasticsearch_server import free_port
+from local.servers.elasticsearch_server import free_port
 from tests.tools import beam_programs
 from tests.tools.listening import listening
 from tests.tools.pipeline import wait_until

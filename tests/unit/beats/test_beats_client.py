@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.beats_client import Shipper, Source
+from local.demo.beats_client import Shipper, Source
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 

@@ -5,8 +5,8 @@ import io
 import apache_beam
 import pytest
 
-from local import beam_programs
 from local.processes import LocalError
+from local.servers import beam_programs
 from local.terminal import Progress
 
 

@@ -4,8 +4,8 @@ import json
 import boto3
 import moto
 
-from local import evidence, shipping
-from local.logs import LogFile
+from local.demo import evidence, shipping
+from local.demo.logs import LogFile
 
 
 class Pages:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from local import background, command, demo, flink_cache
-from local.flink_cache import Flink
-from local.flink_cluster import FlinkCluster
-from local.flink_rest import FlinkRest
-from local.flink_settings import write_files
+from local import command
+from local.demo import background
+from local.demo import demonstration as demo
+from local.flink import cache as flink_cache
+from local.flink.cache import Flink
+from local.flink.cluster import FlinkCluster
+from local.flink.rest import FlinkRest
+from local.flink.settings import write_files
 from local.processes import LocalError
 from tests.tools.fake_http import fake_http
 

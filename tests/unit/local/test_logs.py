@@ -1,6 +1,6 @@
 import pytest
 
-from local import logs
+from local.demo import logs
 from local.processes import LocalError
 
 

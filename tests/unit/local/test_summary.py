@@ -1,7 +1,7 @@
 import dataclasses
 
-from local.evidence import Arrival, StreamCount
-from local.summary import Report, chart, newest, render
+from local.demo.evidence import Arrival, StreamCount
+from local.demo.summary import Report, chart, newest, render
 
 REPORT = Report(
     shipper="filebeat",
