@@ -1,4 +1,6 @@
-"""The connectors: what knows a peer. Each room's `__init__` says which of its files holds what.
+"""`io` holds the connectors; each of its rooms knows one peer, or serves the rooms that do.
+
+Each room's `__init__` says which of its files holds what.
 
 - `beats`, `kinesis`, `elasticsearch`, `s3`, `archive`, `dead_letters`: the peers.
 - `elements`: batches from and for any Beam pipeline.

@@ -11,7 +11,10 @@ __all__ = ["delays"]
 
 
 def delays(initial_s: float, maximum_s: float, *, floor: float = 0.1) -> Iterator[float]:
-    """Endless waits in seconds: random between `floor` times the bound and the bound, which doubles up to the maximum."""
+    """Gives waits in seconds, without end: each is random between `floor` times a bound and the bound.
+
+    The bound doubles after each wait, up to the maximum.
+    """
     bound = initial_s
     while True:
         yield random.uniform(floor * bound, bound)

@@ -1,4 +1,4 @@
-"""Every exception a user of penstock can meet.
+"""`errors` holds every exception that a user of penstock can meet.
 
     PenstockError                     anything below; one line that says what, where and what to do
     |- OptionError                    a wrong, missing or contradictory option (exit code 2)
@@ -63,15 +63,18 @@ class PeerError(PenstockError):
 
 
 class AccessDenied(PeerError):
-    """The peer knows who we are (or refuses to) and says no. The text names the missing permission."""
+    """The peer refuses us: it does not accept our credentials, or a permission is missing.
+
+    The text names the missing permission.
+    """
 
 
 class NotFound(PeerError):
-    """What the option names isn't there. The text names it and the option."""
+    """The stream, table, index or file that an option names does not exist. The text names both."""
 
 
 class Unreachable(PeerError):
-    """No connection within the limits. The text names the address and the option."""
+    """There was no connection within the limits. The text names the address and the option."""
 
 
 class ProtocolError(PenstockError):
@@ -96,7 +99,7 @@ def without_traceback(error: _Error) -> _Error:
     """Gives a copy of the error that holds nothing but its text and fields; to be kept, or raised again."""
     try:
         same = copy.copy(error)
-    except Exception:  # an exception of others that can't be built from its arguments
+    except Exception:  # an exception of another library that can't be built from its arguments
         same = error
     same.__cause__ = same.__context__ = None
     return same.with_traceback(None)

@@ -3,8 +3,8 @@
 Problem. A person wants to see a job while it runs; runners tell their counters at a bundle's end, which here may be an
 hour away, and drop what threads outside a bundle count.
 
-Plan. One registry a process (`METERS`). Connectors add to it at their edges, once a request or batch, never once an
-event; a page, a scraper or a terminal reads it. Names and units are those of Prometheus.
+Plan. There is one registry per process (`METERS`). Connectors add to it at their edges, once per request or batch, never
+once per event. A page, a scraper or a terminal reads it. Names and units are those of Prometheus.
 
 Invariants.
 - Adding costs a lock and an addition, and waits for nobody but another adder.
@@ -83,19 +83,19 @@ class Reading(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many values."""
+        """How many values there are."""
         return sum(self.counts)
 
     @classmethod
     def sum_of(cls, readings: "Sequence[Reading]") -> "Reading":
-        """Several as one."""
+        """Gives the sum of several readings."""
         if not readings:
             return cls((), 0.0)
         counts = zip(*(each.counts for each in readings), strict=True)
         return cls(tuple(map(sum, counts)), sum(each.sum for each in readings))
 
     def since(self, earlier: "Reading | None") -> "Reading":
-        """What has come since an earlier reading of the same histogram."""
+        """Gives what was added since an earlier reading of the same histogram."""
         if earlier is None:
             return self
         pairs = zip(self.counts, earlier.counts, strict=True)
@@ -121,7 +121,7 @@ class Histogram:
             self._sum += seconds * count
 
     def read(self) -> Reading:
-        """Its values so far."""
+        """Gives the values so far."""
         with self._lock:
             return Reading(tuple(self._counts), self._sum)
 
@@ -129,7 +129,7 @@ class Histogram:
 def quantile(reading: Reading, share: float) -> float | None:
     """The value in seconds below which that share of the values lies; None without values.
 
-    Within a bucket it is interpolated, as Prometheus' `histogram_quantile` does.
+    Between the bounds of a bucket the value is interpolated, as Prometheus' `histogram_quantile` does.
     """
     wanted = share * reading.total
     if not wanted:
@@ -149,7 +149,7 @@ M = TypeVar("M", Counter, Histogram)
 
 
 class Family(Generic[M]):
-    """Meters of one name, one for each combination of label values.
+    """A family holds the meters of one name: one meter for each combination of label values.
 
     Args:
         name: Prometheus' name, with its unit, counters with `_total`.
@@ -167,7 +167,7 @@ class Family(Generic[M]):
         self._series: dict[tuple[str, ...], M] = {}
 
     def of(self, *values: str) -> M:
-        """The meter with these label values; beyond `MAX_SERIES` the one that all further values share."""
+        """Gives the meter with these label values. Beyond `MAX_SERIES` meters, all further values share one."""
         found = self._series.get(values)
         if found is not None:
             return found
@@ -177,7 +177,7 @@ class Family(Generic[M]):
             return self._series.setdefault(values, self._make())
 
     def items(self) -> list[tuple[tuple[str, ...], M]]:
-        """Every label combination with its meter."""
+        """Gives every combination of label values with its meter."""
         with self._lock:
             return list(self._series.items())
 
@@ -202,14 +202,14 @@ class LastLetter(NamedTuple):
     origin: str
 
 
-# Elasticsearch quotes the value that it could not take, in each of these forms. What stands before is kept.
+# Elasticsearch quotes the value that it could not take, in one of these forms. The text before the quote is kept.
 _QUOTES = re.compile(
     r"(Preview of field's value: |[Ff]or input string: |failed to parse date field |Cannot parse |"
     r"Text |[Vv]alue |Could not convert |Unparseable date: )(['\"[(]).*|^['\"].*",
     re.DOTALL,
 )
 _OURS = frozenset({"beats", "decode", "elasticsearch", "kinesis", "s3"})
-"""Steps whose reasons are written by us or by a peer; those of others are the words of a user's own exception."""
+"""Steps whose reasons are written by us or by a peer. The reasons of other steps are the words of a user's own exception."""
 
 
 def without_quotes(reason: str) -> str:
@@ -221,9 +221,10 @@ class Meters:
     """All meters of a process. Safe from any thread.
 
     Attributes:
-        requests: how long requests took, by kind of request; `sent` their events' bytes, `retries` what was not taken.
+        requests: how long requests took, by kind of request. `sent` counts their events' bytes, `retries` what the peer
+            did not take.
         last_retry: when (`time.monotonic`) and why something was not taken last, by kind of request.
-        last_words: the same reason in words, with the peer's address, where it says more.
+        last_words: the same reason in words, with the peer's address; only where that says more.
         dead_letters: events refused for good, by step and error.
         delivery: from an event's arrival to its acknowledgement, by source.
     """
@@ -259,12 +260,12 @@ class Meters:
         )
 
     def counter(self, name: str, text: str, *labels: str) -> Family[Counter]:
-        """The counters of that name, the same for whoever asks; of text and labels the first one's count."""
+        """Gives the counters of that name, the same to everybody. The first caller sets their text and labels."""
         with self._lock:
             return self._counters.setdefault(name, Family(name, text, labels, Counter))
 
     def histogram(self, name: str, text: str, *labels: str) -> Family[Histogram]:
-        """The histograms of that name; as `counter`."""
+        """Gives the histograms of that name, as `counter` does."""
         with self._lock:
             return self._histograms.setdefault(name, Family(name, text, labels, Histogram))
 

@@ -1,4 +1,4 @@
-"""Old import paths go on working where stored state or users' own code names them.
+"""`moved` keeps old import paths working where stored state or users' own code names them.
 
 A Flink savepoint holds pickled splits and positions, and pickle names a class by its module. A pipeline of one's own
 imports by the paths that the documentation of 0.1.0 showed. Each old path is one line of `MOVED`; a finder, asked only

@@ -1,4 +1,4 @@
-"""A component declares its options as one frozen dataclass, whose fields are made by `option()`.
+"""`options` declares options: a component has one frozen dataclass, and `option()` makes its fields.
 
 `__post_init__` looks at the values and raises `OptionError`, which names the flag.
 """
@@ -17,7 +17,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
-    """What Beam shows of a step: the options that aren't at their default, by the names of their flags; no secrets."""
+    """Gives what Beam shows of a step: options that differ from their default, by the names of their flags; no secrets."""
     shown: dict[str, str | int | float | bool] = {}
     for component in components:
         for field in dataclasses.fields(component):
@@ -36,7 +36,10 @@ def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
 
 
 def require_address(flag: str, url: str, instead: str) -> None:
-    """Raises `OptionError` unless `url` is an address by HTTP without user and password, for which `instead` serves."""
+    """Raises `OptionError` unless `url` is an HTTP address without user and password.
+
+    `instead` names what to give in the place of a password.
+    """
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -23,7 +23,7 @@ def max_reply_bytes() -> Any:
     """Declares the option, in the dataclass of each peer that answers."""
     return option(
         MAX_REPLY_BYTES,
-        help="Bytes of a peer's reply at most, after inflating; a larger one counts as none, and the call is tried again.",
+        help="Most bytes of a peer's reply, after inflating. A larger reply counts as none, and the call is tried again.",
     )
 
 
@@ -31,7 +31,7 @@ def read_bounded(read: Callable[[int], bytes], limit: int, encoding: str | None 
     """Reads a reply's body to its end.
 
     Args:
-        read: gives at most so many bytes, and none at the end.
+        read: gives at most the number of bytes asked for, and none at the end.
         limit: bytes that the body may have, inflated.
         encoding: its content encoding.
 

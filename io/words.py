@@ -6,7 +6,7 @@ __all__ = ["in_short"]
 
 
 def in_short(items: Sequence[str], most: int = 5) -> str:
-    """The first few items, and how many more there are.
+    """Gives the first few items, and how many more there are.
 
     >>> in_short(["a", "b", "c"], most=2)
     'a, b and 1 more'

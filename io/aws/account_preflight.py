@@ -55,18 +55,18 @@ class AwsAccount:
 
     @functools.cached_property
     def session(self) -> AwsSession:
-        """The session; raises `PenstockError` where the options name what isn't there."""
+        """The session. Raises `PenstockError` where the options name something that does not exist."""
         return AwsSession(self.options)
 
     @functools.cached_property
     def identity(self) -> dict[str, str]:
-        """`Arn` and `Account` by STS; boto's exceptions where it won't say."""
+        """`Arn` and `Account`, from STS. Raises boto's exceptions where STS does not say."""
         reply = self.session.client("sts", retries=False).get_caller_identity()
         return {"Arn": str(reply["Arn"]), "Account": str(reply["Account"])}
 
     @property
     def arns(self) -> Arns:
-        """How resources are named, as far as options alone tell."""
+        """How resources are named, as far as the options tell."""
         role = (self.options.role_arn or "").split(":")
         known = vars(self).get("identity", {}).get("Account")
         account = known or (role[4] if len(role) > 5 else "") or "ACCOUNT"
@@ -80,10 +80,10 @@ class AwsAccount:
             return "aws"  # an unknown region is told by the first client
 
     def call(self, service: str, operation: str, resource: str, doing: str, /, **arguments: Any) -> Any:
-        """A call that must work; `operation`, `resource` and `doing` as in `penstock.io.aws.session.explain`.
+        """Makes a call that must work; `operation`, `resource` and `doing` as in `penstock.io.aws.session.explain`.
 
         Raises:
-            PenstockError: it doesn't.
+            PenstockError: the call failed.
         """
         return self.session.call_explained(
             service, xform_name(operation), operation, resource, doing, **arguments
@@ -102,7 +102,7 @@ class AwsAccount:
         proves: bool = True,
         **arguments: Any,
     ) -> Finding:
-        """A call that must be refused, but not for a permission.
+        """Makes a call that the service must refuse, but not for a missing permission.
 
         Args:
             service: botocore's name of it.
@@ -110,7 +110,7 @@ class AwsAccount:
             resource: for the message of a denial.
             doing: likewise.
             refused_with: the error codes of the refusal.
-            action: the call by which the IAM action is known, where it is another.
+            action: the API call that the IAM action is named after, where that is another one.
             proves: whether the refusal can only come after the permission was looked at.
             arguments: of the call.
 
@@ -137,7 +137,7 @@ class AwsAccount:
 
 
 def identity_trials(account: AwsAccount) -> list[Trial]:
-    """Credentials (quick), the role, and who AWS says we are."""
+    """Gives the trials of the credentials (quick), the role, and who AWS says we are."""
 
     def credentials() -> Finding:
         found = account.session.credentials()
@@ -172,13 +172,13 @@ def key_trial(
     after: tuple[str, ...],
     statements: Callable[[str], tuple[Statement, ...]],
 ) -> Trial:
-    """Whether we may use the KMS key that encrypts something.
+    """Gives the trial of whether we may use the KMS key that encrypts something.
 
     Args:
         account: whose calls they are.
         operation: `GenerateDataKey` to write, `Decrypt` to read.
         key: the key's id, ARN or alias as the service told it; None where nothing is encrypted.
-        what: what it encrypts.
+        what: the thing that it encrypts.
         after: see `Trial`.
         statements: what to add for the key's ARN.
     """
@@ -214,7 +214,7 @@ def key_trial(
 def metrics_trial(
     account: AwsAccount, namespace: str, statements: tuple[Statement, ...], after: tuple[str, ...]
 ) -> Trial:
-    """Whether metrics may be uploaded to that namespace."""
+    """Gives the trial of whether metrics may be uploaded to that namespace."""
 
     def run() -> Finding:
         return account.probe(

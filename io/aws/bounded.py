@@ -12,7 +12,7 @@ __all__ = ["bound_replies"]
 
 
 class _BoundedSession:
-    """In the place of a client's HTTP session: reads a reply up to a limit. What is streamed is its reader's own."""
+    """Takes the place of a client's HTTP session, and reads a reply up to a limit. Whoever reads a stream bounds it."""
 
     def __init__(self, session: Any, limit: int) -> None:
         self._session = session
@@ -46,8 +46,8 @@ class _BoundedSession:
 def bound_replies(client: Any, limit: int) -> Any:
     """Gives the client, which from now on reads at most `limit` bytes of a reply.
 
-    botocore has no public way to choose what sends requests; what it calls it by is looked for, and a client of
-    another make stays as it is.
+    botocore has no public way to replace what sends requests. So its private attribute is replaced where it exists;
+    a client without that attribute stays as it is.
     """
     endpoint = getattr(client, "_endpoint", None)
     if endpoint is not None and hasattr(endpoint, "http_session"):

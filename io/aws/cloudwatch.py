@@ -60,7 +60,7 @@ class Statistics:
 
     @classmethod
     def none(cls) -> "Statistics":
-        """Makes a set without a sample."""
+        """Makes a set without samples."""
         made = cls(0.0, 0)
         made.least, made.greatest = math.inf, -math.inf
         return made
@@ -96,9 +96,9 @@ class MetricsUploader:
             does not stop the data.
         namespace: CloudWatch's namespace.
         every_s: seconds between two rounds.
-        option: names the option to look at, for messages: `--metrics_namespace`.
-        advice: ends a warning: how to switch the metrics off.
-        denied: is told a denied permission; without it, a denial is a warning like any other failure.
+        option: the option to look at, for messages (`--metrics_namespace`).
+        advice: the end of a warning, which says how to switch the metrics off.
+        denied: called with a denied permission. Without it, a denial is a warning like any other failure.
         wall: gives seconds since 1970.
     """
 
@@ -145,7 +145,7 @@ class MetricsUploader:
         self.upload()
 
     def upload(self) -> None:
-        """Sends what is there; what can't be sent is kept. Never raises."""
+        """Sends what is there, and keeps what can't be sent. Never raises."""
         with self._uploading:
             try:
                 self._merge(self._take())

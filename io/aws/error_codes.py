@@ -1,4 +1,4 @@
-"""`error_codes` tells what AWS' error codes mean, and which IAM action allows a call: tables, for whoever meets one."""
+"""`error_codes` holds tables: what AWS' error codes mean, and which IAM action allows a call."""
 
 __all__ = ["ACTIONS", "BAD_KEY_CODES", "DENIED_CODES", "EXPIRED_CODES", "THROTTLED_CODES"]
 
@@ -62,4 +62,4 @@ THROTTLED_CODES = frozenset(
         "SlowDown",
     }
 )
-"""Error codes that ask for less, not for an end."""
+"""Error codes that ask us to send less; the same call works later."""

@@ -11,7 +11,7 @@ _ENTRY = {"Key", "Size", "ETag", "LastModified"}
 
 
 def listed(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
-    """The `Contents` of all pages, in the order of their keys; a page is asked for when the one before is used up.
+    """Gives the `Contents` of all pages, in the order of their keys. It asks for a page when the one before is used up.
 
     Args:
         list_page: calls `list_objects_v2`, and raises what the caller wants raised.
@@ -27,10 +27,10 @@ def listed(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterat
 
 
 def sensible_page(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-    """A page of a listing; one that doesn't say whether more follow is asked for again, as objects would be missed.
+    """Gives a page of a listing. A page that doesn't say whether more follow is asked for again: objects would be missed.
 
     Raises:
-        PeerError: it never makes sense.
+        PeerError: no reply made sense.
     """
     doing = f"list s3://{arguments['Bucket']}/{arguments.get('Prefix', '')}"
     page: dict[str, Any] = sensible(lambda: list_page(**arguments), _fault, doing)

@@ -1,7 +1,7 @@
 """`no_answer` says in a few words why AWS, or what stands for it, could not be talked to: network, TLS, or another protocol.
 
 The words of OpenSSL, urllib3 and botocore are for programmers, and hide the reason behind three wrappers. Here the
-reason is looked up by what they are known to say; what is not known is shown as it is, in at most 200 characters.
+reason is looked up in a table of known texts. An unknown text is shown as it is, in at most 200 characters.
 """
 
 import re
@@ -16,7 +16,7 @@ _MAX_TEXT = 200
 _NETWORK = "Check --endpoint_url, --region and the network."
 _CLOCK = "and look at this machine's clock"
 
-# What is said of a certificate, in the words of OpenSSL or urllib3; then the reason, and what to do.
+# Each row: what OpenSSL or urllib3 says of a certificate, the reason in our words, and what to do.
 _TLS = (
     (
         r"certificate is not valid for|doesn't match|Hostname mismatch|IP address mismatch|subjectAltName",
@@ -45,7 +45,7 @@ _TLS = (
     ),
     (
         r"certificate required|bad certificate",
-        "it asks for a client's certificate, which penstock has none of",
+        "it asks for a client certificate, and penstock has none",
         "Give another --endpoint_url.",
     ),
     (
@@ -87,7 +87,7 @@ def no_answer(error: Exception, address: str) -> NoAnswer:
 
     Args:
         error: what was raised.
-        address: who was asked, in words, for what the exception leaves out.
+        address: who was asked, in words. The exception itself may not say it.
     """
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, BotoCoreError):

@@ -1,4 +1,4 @@
-"""`sensible` asks AWS again when a reply of status 200 is not what the API promises, and names it in the end.
+"""`sensible` asks AWS again when a reply of status 200 is not what the API promises, and says what is wrong in the end.
 
 Such replies come from proxies, sign-on pages and emulators: botocore reads HTML or an empty body as a reply without fields.
 """
@@ -18,11 +18,11 @@ NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, Runt
 
 
 def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -> Any:
-    """The reply of the first try that makes sense.
+    """Gives the first reply that makes sense.
 
     Args:
         call: makes the call, and raises what the caller wants raised.
-        fault: what is wrong with a reply, "" for nothing.
+        fault: says what is wrong with a reply; "" when nothing is.
         doing: what we were doing, as in "cannot {doing}".
 
     Raises:
@@ -46,7 +46,7 @@ def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -
 
 
 def stored(reply: Any) -> str:
-    """What is wrong with a reply to PutObject."""
+    """Says what is wrong with a reply to PutObject; "" when nothing is."""
     return (
         "" if reply.get("ETag") else "the reply to PutObject has no ETag, so nothing says that it is stored"
     )

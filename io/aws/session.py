@@ -108,7 +108,7 @@ def require_role(flag: str, arn: str | None) -> None:
 
 
 class AwsSession:
-    """A botocore session for the options: credentials that refresh themselves, clients, our principal.
+    """A botocore session: it has credentials that refresh themselves, makes clients, and knows our principal.
 
     Safe from any thread. Nothing is sent until a client makes a call (or a role must be assumed).
     """
@@ -175,12 +175,12 @@ class AwsSession:
         }
 
     def client(self, service: str, *, retries: bool = True, max_connections: int = 10) -> Any:
-        """The service's boto client (`kinesis`, `dynamodb`, ...), made once for the same arguments.
+        """Gives the service's boto client (`kinesis`, `dynamodb`, ...), the same one for the same arguments.
 
         Args:
             service: botocore's name of the service.
             retries: whether botocore tries a failed call again (4 attempts); False where the caller does.
-            max_connections: kept open to the service.
+            max_connections: the most connections that are kept open to the service.
         """
         key = (service, retries, max_connections)
         with self._lock:
@@ -201,7 +201,7 @@ class AwsSession:
 
         Args:
             service: botocore's name of the service.
-            method: the client's, as `list_shards`.
+            method: the client's method, such as `list_shards`.
             retries: as in `client`.
             arguments: of the call.
 
@@ -226,7 +226,7 @@ class AwsSession:
     def call_explained(
         self, service: str, method: str, /, operation: str, resource: str, doing: str, **arguments: Any
     ) -> Any:
-        """The same, with errors for a person; `operation`, `resource` and `doing` are those of `explain`.
+        """Makes the call as `call` does, with errors for a person; the last arguments are those of `explain`.
 
         Raises:
             PenstockError: the call failed for good, or too often; botocore's exception is its cause.
@@ -237,7 +237,7 @@ class AwsSession:
             raise explain(error, self, operation, resource, doing) from error
 
     def credentials(self) -> Credentials:
-        """What signs requests; raises `AccessDenied` when the standard chain finds nothing."""
+        """Gives the credentials that sign requests. Raises `AccessDenied` when the standard chain finds none."""
         with self._lock:
             found = self._session.get_credentials()
         if found is None:
@@ -245,7 +245,7 @@ class AwsSession:
         return found
 
     def renew(self, stale: Credentials) -> None:
-        """Looks for credentials anew after AWS called these expired, whatever their own clock says.
+        """Looks for credentials again after AWS called these expired, even where they say that they are valid.
 
         Files are read again and roles assumed again; of several threads that saw the same expiry only
         the first does the work. Keys given as options stay what they are.
@@ -257,14 +257,14 @@ class AwsSession:
 
     @property
     def ca_bundle(self) -> str | bool:
-        """What TLS certificates are verified against: a file, True for the usual authorities, False for not."""
+        """The file that TLS certificates are verified against; True for the usual authorities, False for no verification."""
         if not self.options.verify_certificate:
             return False
         configured = self._session.get_config_variable("ca_bundle")
         return configured or os.environ.get("REQUESTS_CA_BUNDLE") or True
 
     def principal(self) -> str:
-        """Who AWS says we are (sts:GetCallerIdentity needs no permission), or a phrase when it won't say."""
+        """Gives the ARN by which AWS knows us, or a phrase where AWS does not say; sts:GetCallerIdentity needs no permission."""
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
         except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *NONSENSE):
@@ -282,12 +282,12 @@ def _no_credentials() -> AccessDenied:
 def explain(
     error: Exception, session: AwsSession, operation: str, resource: str, doing: str
 ) -> PenstockError:
-    """A botocore exception as one of ours.
+    """Turns a botocore exception into one of ours.
 
     Args:
         error: what botocore raised.
         session: whose call it was.
-        operation: the API call, a key of `ACTIONS`; a role that can't be assumed is told by itself.
+        operation: the API call, a key of `ACTIONS`. A role that can't be assumed has its own message.
         resource: the ARN or name that the call was about, with its option where it has one.
         doing: what we were doing, as in "cannot {doing}".
     """
@@ -318,20 +318,20 @@ _REFUSAL = re.compile(
     r"User: (?P<user>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"
     r"(?: on resource: (?P<resource>arn:\S+))?"
 )
-"""How IAM words a denial; the resource is left out by some services and by emulators."""
+"""The text of IAM's denials; the resource is left out by some services and by emulators."""
 
 
 def explain_code(
     code: str, text: str, session: AwsSession, operation: str, resource: str, doing: str
 ) -> PenstockError:
-    """An AWS error code as one of ours; the arguments are those of `explain`, `text` is the service's own."""
+    """Turns an AWS error code into one of our errors; the arguments are those of `explain`, `text` is the service's own."""
     status = code.removeprefix("HTTP")
     if status.isdigit():
         # A body that isn't in the service's protocol (an emulator, a proxy): botocore passes it on raw.
         told = re.search(r"<Code>(\w+)</Code>", text)
         if told:
             code = told[1]
-        elif text != http.client.responses.get(int(status)):  # else a HEAD, which has no body
+        elif text != http.client.responses.get(int(status)):  # else a reply to HEAD, which has no body
             said = " ".join([f"{status}:", *re.sub(r"<[^>]*>", " ", text).split()])[:200].removesuffix(":")
             message = (
                 f"cannot {doing}: what answers at {_endpoint(session)} does not speak as AWS does ({said}). "

@@ -21,14 +21,14 @@ _ABSENT = "not denied, but the table isn't there yet to prove it"
 def table_trials(
     account: AwsAccount, name: str, *, what: str, key: str, option: str, statements: tuple[Statement, ...]
 ) -> list[Trial]:
-    """One check for each action on the table that the statements allow.
+    """Gives one trial for each action on the table that the statements allow.
 
     Args:
         account: who we are.
-        name: the table's.
-        what: it is for, such as `lease table`.
-        key: its only key attribute, a string.
-        option: the one that names it.
+        name: the table's name.
+        what: what the table is, such as `lease table`.
+        key: the name of its only key attribute, which holds strings.
+        option: the option that names it.
         statements: what the job needs.
     """
     table = _Table(account, name, what, key, option)

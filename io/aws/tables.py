@@ -1,4 +1,4 @@
-"""`make_table` makes a table of DynamoDB that a job keeps its state in: leases, or finished units."""
+"""`make_table` makes a DynamoDB table in which a job keeps its state: leases, or finished units."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,12 +15,12 @@ _SECONDS = 120
 def make_table(session: AwsSession, name: str, key: str) -> None:
     """Makes the table, billed on demand, and waits up to two minutes until it can be used.
 
-    A table that another worker makes at the same time is waited for.
+    Where another worker makes the table at the same time, this waits for it.
 
     Args:
         session: who we are.
-        name: the table's.
-        key: its only key attribute, a string.
+        name: the table's name.
+        key: the name of its only key attribute, which holds strings.
 
     Raises:
         BotoCoreError, ClientError: the caller knows how to explain them.

@@ -1,10 +1,10 @@
 """`_flink_keys` computes which subtask of a Flink job a split lands on, so that splits can land on different ones.
 
-Problem. Flink deals a splittable DoFn's elements out by the hash of the element: two splits meet on one subtask, and
-so in one process, as chance will have it.
+Problem. Flink assigns the elements of a splittable DoFn to subtasks by their hash: two splits may meet on one subtask, and
+so in one process, by chance.
 
-Plan. A split's name holds a number that means nothing; it is counted up until the name's hash falls where we want
-it: split i of n at the middle of the i-th n-th of the key groups. That is as even as it gets at any
+Plan. A split's name holds a number that means nothing. It is counted up until the name's hash falls where we want
+the split: split i of n at the middle of the i-th n-th of the key groups. That is as even as it gets at any
 parallelism, so it stays even when a job is resumed with another one.
 
 Sources: Beam 2.70's `FlinkKey.hashCode` (murmur3_128 of the encoded element, by Guava), Flink 1.19's
@@ -25,7 +25,7 @@ _C2 = 0x4CF5AD432745937F
 
 
 def salt_for(split: int, splits: int, max_parallelism: int, encode: Callable[[int], bytes]) -> int:
-    """The least salt that puts a split where it belongs.
+    """Gives the least salt that puts a split on the subtask where it belongs.
 
     Args:
         split: its number, from 0.

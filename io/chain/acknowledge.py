@@ -1,4 +1,4 @@
-"""`Acknowledge` ends every chain: what arrives here is durable, so the source may tell its peer."""
+"""`Acknowledge` ends every chain: a batch that arrives here is durable, so the source may tell its peer."""
 
 from collections.abc import Iterator
 

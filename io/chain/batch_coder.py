@@ -1,4 +1,4 @@
-"""`BatchCoder` writes a batch down, where a runner does not fuse the steps."""
+"""`BatchCoder` turns a batch into bytes and back, where a runner does not fuse the steps."""
 
 import io
 import pickle
@@ -21,7 +21,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _batch_of(first: Any, *others: Any) -> EventBatch:
-    """The batch of what was pickled. In 0.1.0 the source's key and its tokens stood where the receipt stands."""
+    """Makes the batch again from what was pickled.
+
+    In 0.1.0 the source's key and its tokens stood where the receipt is now.
+    """
     if isinstance(first, str):
         tokens, *others = others  # type: ignore[assignment]
         first = LiveReceipt(first, tokens)
@@ -36,24 +39,24 @@ class BatchCoder(coders.Coder):
     """
 
     def encode(self, batch: EventBatch) -> bytes:
-        """The batch as bytes, for a runner that doesn't fuse."""
+        """Gives the batch as bytes, for a runner that doesn't fuse."""
         return pickle.dumps(batch, protocol=5)
 
     def decode(self, encoded: bytes) -> EventBatch:
-        """The batch again; only bytes of our own pipeline come here."""
+        """Gives the batch again. Only bytes of our own pipeline come here."""
         batch: EventBatch = _Unpickler(io.BytesIO(encoded)).load()
         return batch
 
     def estimate_size(self, batch: EventBatch) -> int:
-        """About the bytes that `encode` would give: the first event's size times their number."""
+        """Estimates the number of bytes of `encode`: the first event's size times the number of events."""
         return 100 + len(batch.events) * (100 + len(batch.events[0].data) if batch.events else 0)
 
     def is_deterministic(self) -> bool:
-        """No: a batch is never a key."""
+        """Says no, because a batch is never a key."""
         return False
 
     def to_type_hint(self) -> type:
-        """The element's type."""
+        """Gives the type of the elements."""
         return EventBatch
 
     def __eq__(self, other: object) -> bool:

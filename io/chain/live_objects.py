@@ -22,7 +22,7 @@ class _Closable(Protocol):
 
 
 class Registry:
-    """The live objects of this process, and whether the process is stopping.
+    """The registry holds the live objects of this process, and knows whether the process is stopping.
 
     Args:
         sources: where live sources are kept by key; default: in a dict of its own.
@@ -58,14 +58,14 @@ class Registry:
             return list(self._sources.values())
 
     def share(self, key: str, factory: Callable[[], Any]) -> Any:
-        """A client or pool that all DoFn instances of this process share, closed with the process."""
+        """Gives the client or pool that all DoFn instances of this process share. It is closed with the process."""
         with self._lock:
             if key not in self._shared:
                 self._shared[key] = factory()
             return self._shared[key]
 
     def fail(self, failure: BaseException) -> None:
-        """Keeps the first failure for the job's last words."""
+        """Keeps the first failure; the job ends with its text."""
         with self._lock:
             if self.failure is None:
                 self.failure = failure
@@ -77,7 +77,11 @@ class Registry:
             source.stop()
 
     def give_up(self) -> int:
-        """A stop lasts too long: sources forget what they have queued; returns how many events that were."""
+        """Makes sources forget what they have queued, because a stop lasts too long.
+
+        Returns:
+            How many events were forgotten.
+        """
         return sum(source.give_up() for source in self.sources)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ Invariants.
   One chunk is always let in when nothing is pending, else a chunk larger than the bound could never pass.
 - `requeue` (a bundle failed) puts everything handed out back in front, in the order it was handed out.
 - After `stop`, nothing more is let in, what is queued is still handed out, and then the source is drained. `give_up`
-  ends that early: what is queued is forgotten, and its peer, which was told nothing, has it still.
+  ends that early: what is queued is forgotten. The peer was told nothing, so it still has those events.
 
 Refused: bundle finalization (Flink calls it for bundles closed after the snapshot: up to 29 records lost per
 kill), Reshuffle and timers (the FnApiRunner never fires them behind an endless source).
@@ -98,22 +98,22 @@ class LiveSource:
         self.stopping = False
         self._given_up = False
         self.failure: PenstockError | None = None
-        """Why this source can't go on, if it can't: the next read raises it and ends the job."""
+        """Why this source can't go on, or None. The next read raises it, which ends the job."""
         self.pending_events = 0
         self.pending_bytes = 0
         self.taken_in_events = self.taken_in_bytes = self.acknowledged_events = self.returned_chunks = 0
         self.patience_s = 0.0
-        """So long, in seconds, acknowledgements may be held back on purpose (see `penstock.io.chain.source_status`)."""
+        """Seconds for which acknowledgements may be held back on purpose (see `penstock.io.chain.source_status`)."""
         self.last_activity = time.monotonic()
         self.wake: threading.Event | None = None
-        """Is set at each change, for a reader of several sources."""
+        """An event that is set at each change, for a reader of several sources."""
         self._changed = threading.Condition()
         self._queue: collections.deque[Chunk] = collections.deque()
         self._queued_events = self._queued_bytes = 0
         self._handed_out: dict[int, Chunk] = {}
 
     def _notify(self) -> None:
-        """Something has changed; called under the lock."""
+        """Wakes who waits for a change. Called under the lock."""
         self._changed.notify_all()
         if self.wake is not None:
             self.wake.set()
@@ -126,7 +126,11 @@ class LiveSource:
     # -- producers -------------------------------------------------------------------------------------
 
     def offer(self, chunk: Chunk, *, give_up: Callable[[], bool] | None = None) -> bool:
-        """Queues a chunk, waiting for room. False: it was not taken (stopping, or `give_up()`); drop it."""
+        """Queues a chunk, and waits for room first.
+
+        Returns:
+            Whether the chunk was taken. False after a stop or `give_up()`: the caller drops the chunk.
+        """
         events, size = len(chunk.events), chunk.size
         with self._changed:
             while not self.stopping and not self._has_room(events, size):
@@ -152,7 +156,7 @@ class LiveSource:
         return self.pending_events >= self.max_pending_events or self.pending_bytes >= self.max_pending_bytes
 
     def wait_for_room(self, give_up: Callable[[], bool]) -> None:
-        """Waits until more may be offered; a stop or `give_up()` ends it too."""
+        """Waits until more may be offered. A stop or `give_up()` ends the wait too."""
         with self._changed:
             while self.full and not self.stopping and not give_up():
                 self._changed.wait(1.0)
@@ -168,7 +172,7 @@ class LiveSource:
     # -- Beam's reader ---------------------------------------------------------------------------------
 
     def take(self, wait_s: float) -> EventBatch | None:
-        """The next batch, after at most `wait_s` seconds; None when there is none (see `drained`)."""
+        """Gives the next batch, after at most `wait_s` seconds; None when there is none (see `drained`)."""
         with self._changed:
             if not self._queue and not self.stopping:
                 self._changed.wait_for(lambda: self._queue or self.stopping or self.failure, wait_s)
@@ -206,14 +210,18 @@ class LiveSource:
         )
 
     def requeue(self) -> int:
-        """A bundle failed: puts all that is handed out back in front, in order; returns how many chunks."""
+        """Puts all that is handed out back in front, in order, because a bundle failed.
+
+        Returns:
+            How many chunks went back.
+        """
         with self._changed:
             chunks = list(self._handed_out.values())
             self._handed_out.clear()
             self.returned_chunks += len(chunks)
             self._requeued(chunks)
             for event in (event for chunk in chunks for event in chunk.events):
-                # As it came: what has an id is not decoded again, and no transform may meet its own work.
+                # As it came: an event with an id is not decoded again, and no transform may meet its own work.
                 event.id = event.timestamp = event.document = event.filters = None
                 event.changed = event.stamped = False
             self._queue.extendleft(reversed(chunks))
@@ -227,10 +235,10 @@ class LiveSource:
         return len(chunks)
 
     def give_up(self) -> int:
-        """Forgets what is queued: the stop lasts too long. Its peer keeps it, and it is read or sent again.
+        """Forgets what is queued, because the stop lasts too long. The peer still has it, so it is read or sent again.
 
         Returns:
-            How many events that were.
+            How many events were forgotten.
         """
         with self._changed:
             self._given_up = True
@@ -258,7 +266,10 @@ class LiveSource:
     # -- Acknowledge -----------------------------------------------------------------------------------
 
     def acknowledge(self, tokens: Iterable[int]) -> None:
-        """What these tokens name is durable. Unknown tokens (handed out again meanwhile) are ignored."""
+        """Takes note that the chunks of these tokens are durable.
+
+        Unknown tokens (handed out again meanwhile) are ignored.
+        """
         chunks = []
         with self._changed:
             for token in tokens:
@@ -277,20 +288,20 @@ class LiveSource:
                 delivery.observe((now_ms - chunk.arrived_ms) / 1000)
             self._acknowledged(chunks)
 
-    # -- for whoever looks -----------------------------------------------------------------------------
+    # -- how it stands -----------------------------------------------------------------------------
 
     def oldest_ms(self) -> int | None:
-        """When the oldest chunk that is not acknowledged arrived, about; None when nothing is pending."""
+        """About when the oldest chunk arrived that is not acknowledged, in ms since 1970; None when nothing is pending."""
         with self._changed:
             first = next(iter(self._handed_out.values()), None) or (self._queue[0] if self._queue else None)
             return None if first is None else first.arrived_ms
 
     def peers(self) -> list[Peer]:
-        """Its shards or clients, each with how it stands."""
+        """Gives the status of each of its shards or clients."""
         return []
 
     def status(self) -> SourceStatus:
-        """How it stands at this moment."""
+        """Gives the status at this moment."""
         peers = self.peers()
         oldest_ms = self.oldest_ms()
         ages = [0.0 if oldest_ms is None else time.time() - oldest_ms / 1000]
@@ -318,7 +329,7 @@ class LiveSource:
         )
 
     def unread(self) -> list[str]:
-        """What should be read and isn't, one line each, with the reason."""
+        """Gives one line, with the reason, for each thing that should be read and is not."""
         return []
 
     # -- for subclasses --------------------------------------------------------------------------------
@@ -350,15 +361,15 @@ class LiveSource:
         return None
 
     def resume(self, position: Any) -> None:
-        """A reader starts from `position` (None: the runner has none)."""
+        """Starts from `position`, which a reader brings; None where the runner has none."""
 
     def describe(self) -> str:
-        """What it does, for the log line that says the job is ready ("listening for Beats on ...")."""
+        """Says what the source does, for the log line that says the job is ready ("listening for Beats on ...")."""
         return self.key
 
     @property
     def connected(self) -> bool:
-        """Whether it listens, or reads: from now on events can arrive."""
+        """Whether the source listens or reads, so that events can arrive."""
         return True
 
     @property
@@ -371,7 +382,7 @@ class LiveSource:
         return int(time.time() * 1000)
 
     def fail(self, failure: PenstockError) -> None:
-        """This source can't go on (access denied, port taken): wakes the reader, which raises it."""
+        """Ends this source, which can't go on (access denied, port taken). Wakes the reader, which raises the failure."""
         with self._changed:
             if self.failure is None:
                 self.failure = without_traceback(failure)
@@ -382,7 +393,7 @@ class LiveSource:
         return self.ready and self.settled and time.monotonic() - self.last_activity >= seconds
 
     def stop(self) -> None:
-        """Lets nothing more in; what is queued is still handed out. Returns at once."""
+        """Lets nothing more in. What is queued is still handed out. Returns at once."""
         with self._changed:
             self.stopping = True
             self._notify()

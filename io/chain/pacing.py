@@ -1,4 +1,4 @@
-"""`pacing` says how long a reader may hold its bundle on each runner, and into how many splits a source is dealt out."""
+"""`pacing` says how long a reader may hold its bundle on each runner, and into how many splits a source is divided."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ TURN_S = 0.5
 
 
 class PacingOptions(PipelineOptions):
-    """How long readers may take; a runner's option rather than a source's, since the runner sets the price."""
+    """How long readers may take. This is an option of the runner, not of a source: the runner sets the price."""
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
@@ -28,7 +28,7 @@ class PacingOptions(PipelineOptions):
 
 @dataclasses.dataclass(frozen=True)
 class Pacing:
-    """How long a reader may hold on to its bundle, by runner; measured on each.
+    """How long a reader may hold its bundle. The values were measured on each runner.
 
     Attributes:
         block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
@@ -53,7 +53,7 @@ class Pacing:
 
 
 def is_in_memory(runner: str) -> bool:
-    """Whether that runner's name (or none) means Beam's FnApiRunner, in this process."""
+    """Whether that runner's name (or None) means Beam's FnApiRunner, which runs in this process."""
     return not runner or "fnapi" in runner.lower() or "direct" in runner.lower()
 
 
@@ -63,15 +63,15 @@ def runner_of(pipeline: beam.Pipeline) -> str:
 
 
 def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
-    """How many splits a source is dealt out into.
+    """Gives the number of splits that a source is divided into.
 
     Args:
         pipeline_begin: the pipeline or its begin.
-        wanted: what the user said; 0 is one for each parallel task of the runner.
-        flag: the option that said it, for messages.
+        wanted: the number that the user gave; 0 means one for each parallel task of the runner.
+        flag: the option of that number, for messages.
 
     Raises:
-        OptionError: a split would never be read, or a task have nothing to read.
+        OptionError: a split would never be read, or a task would have nothing to read.
     """
     pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
     runner = runner_of(pipeline)

@@ -4,8 +4,8 @@ Problem. On Beam's in-memory runner a second endless read gets its turn when the
 after an hour; on other runners the readers of one process wait for each other; and a Flatten loses the process that read.
 
 Plan. There is one read, whose splits stand for a split of each source. Its reader asks the sources in turn and takes what
-one has at once; only when none has anything it waits, for a change in any of them. What a runner stores is the position of
-each. The sources acknowledge by themselves: a batch's receipt names its own.
+one has at once; only when none has anything it waits, for a change in any of them. A runner stores the position of
+each source. Each batch's receipt names its source, so each source acknowledges by itself.
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ class ReadFromAll(beam.PTransform):
 
 @dataclasses.dataclass(frozen=True)
 class _SeveralPlan(Plan):
-    """How a split of all is read; `readers` are into how many splits each plan's source is dealt out."""
+    """How a split of all sources is read. `readers` holds the number of splits of each plan's source."""
 
     plans: Sequence[Plan] = ()
     readers: Sequence[int] = ()
@@ -96,11 +96,11 @@ class _SeveralPlan(Plan):
 
 
 class SeveralSources:
-    """Live sources as one, for Beam's reader; they stay who they are for everybody else.
+    """Several live sources that Beam's reader sees as one. For everybody else they stay separate.
 
     Args:
-        key: of the read.
-        sources: in the order of their turns.
+        key: the name of the read.
+        sources: the sources, in the order of their turns.
     """
 
     def __init__(self, key: str, sources: Sequence[LiveSource]) -> None:
@@ -118,7 +118,7 @@ class SeveralSources:
 
     @property
     def failure(self) -> PenstockError | None:
-        """Why one of them can't go on."""
+        """Why one of the sources can't go on, or None."""
         return next((source.failure for source in self._sources if source.failure is not None), None)
 
     @property
@@ -143,18 +143,18 @@ class SeveralSources:
             self._wake.wait(left_s)
 
     def requeue(self) -> int:
-        """A bundle failed: each hands out again what it had handed out."""
+        """Makes each source hand out again what it had handed out, because a bundle failed."""
         return sum(source.requeue() for source in self._sources)
 
     def position(self) -> dict[str, Any]:
-        """The positions of all, by key."""
+        """The positions of all sources, by key."""
         return {source.key: source.position() for source in self._sources}
 
     def resume(self, position: dict[str, Any] | None) -> None:
-        """Each goes on from its own; a source that is new has none."""
+        """Makes each source go on from its own position. A new source has none."""
         for source in self._sources:
             source.resume((position or {}).get(source.key))
 
     def watermark_ms(self) -> int:
-        """The one of the slowest."""
+        """The watermark of the slowest source."""
         return min(source.watermark_ms() for source in self._sources)

@@ -1,4 +1,4 @@
-"""`source_status` says how a live source stands: what it has taken in, what waits, and each shard or client."""
+"""`source_status` holds the status of a live source: what it has taken in, what waits, and each shard or client."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ class ShardStatus(NamedTuple):
     """A shard that this process reads.
 
     Attributes:
-        shard_id: the shard's.
+        shard_id: its id.
         behind_s: how far the shard is behind, in seconds: the age of its oldest record that is not durable yet, or how far
             reading is behind its tip, whichever is more. Both grow with the clock while the shard is stuck. None before
             the first read.
@@ -18,8 +18,8 @@ class ShardStatus(NamedTuple):
         bytes: bytes read.
         throttled: reads that Kinesis put off.
         checkpoint: the position in the lease table.
-        checkpoint_age_s: seconds since that was written by us; None when we have written none yet.
-        unwritten: whether more is acknowledged than the checkpoint says.
+        checkpoint_age_s: seconds since this process wrote the checkpoint; None when it has written none yet.
+        unwritten: whether events are acknowledged that lie behind the checkpoint.
     """
 
     shard_id: str
@@ -37,12 +37,12 @@ class ClientStatus(NamedTuple):
 
     Attributes:
         address: its address and port.
-        connected_s: since so many seconds.
+        connected_s: for how many seconds it has been connected.
         pending_events: taken in, and not acknowledged yet.
         acknowledged_events: written and acknowledged.
         bytes: received, as they came over the wire.
         tls: the version of its TLS; empty without.
-        waiting: whether it is not read at present, because as much is pending as may be.
+        waiting: whether reading from it pauses, because the bound on pending events is reached.
     """
 
     address: str
@@ -73,9 +73,9 @@ class SourceStatus(NamedTuple):
         pending_events: taken in and not acknowledged; `pending_bytes` likewise.
         max_pending_events: the bound on that; `max_pending_bytes` likewise.
         lag_s: age of the oldest event that is not acknowledged, or how far the slowest shard is behind, whichever is more.
-        patience_s: so much of that lag is meant to be (an archive that fills large files).
+        patience_s: how much of that lag is intended (an archive that fills large files).
         peers: its shards or clients.
-        unread: what should be read and isn't, one line each (a shard without a living owner).
+        unread: one line for each thing that should be read and is not (a shard without a living owner).
     """
 
     key: str

@@ -1,15 +1,15 @@
 """`unbounded` is the only module that knows Beam's experimental `UnboundedSource`.
 
-Readers are feather-light: they borrow the process's `LiveSource`, since runners make a new one for nearly
+Readers are cheap to make: they borrow the process's `LiveSource`, since runners make a new one for nearly
 every bundle. `close()` without a checkpoint mark before it means that the bundle failed: everything that
 was handed out is handed out again, in order.
 
 What a runner stores between bundles, and in a savepoint, is a `Split` (the live source's key and a number) and a mark,
-both as JSON with a version. How to make the live source is in the graph (`Plan`): so a job that is resumed
-from a savepoint reads with the options that it is started with, by the code that it is started with.
+both as JSON with a version. How to make the live source is in the graph (`Plan`). So a job that is resumed
+from a savepoint uses the options and the code that it is started with.
 
 Each split is an element of its own. Beam's `ReadFromUnboundedSource` has one element, which it splits later; Flink
-deals splittable work out by element, so all its splits would be read by one subtask (see `_flink_keys`).
+assigns splittable work by element, so one subtask would read all splits (see `_flink_keys`).
 
 Beam's `split()` swallows exceptions and `create_reader` gets no options, so what a source needs is tried
 before the pipeline runs (`penstock.io.preflight`).
@@ -57,13 +57,13 @@ __all__ = [
 ]
 
 _VERSION = 1
-"""Of what is stored; a later release understands earlier ones."""
+"""The version of the stored JSON. A later release understands earlier versions."""
 
 _POLL_INTERVAL_S = 0.05
 
 
 def _stored(encoded: bytes | str, what: str) -> dict[str, Any]:
-    """What an earlier version, or this one, has stored as JSON."""
+    """Reads JSON that this version, or an earlier one, has stored."""
     stored: dict[str, Any] = json.loads(encoded)
     version = stored.get("v", 0)
     if not 1 <= version <= _VERSION:
@@ -110,23 +110,23 @@ class Plan:
     apart: bool
 
     def live(self, split: "Split") -> LiveSource:
-        """The live source that a split is read from, brought to life where it isn't there."""
+        """Gives the live source that a split is read from, and makes it where it isn't there."""
         key = f"{self.key}#{split.number}" if self.apart and split.count > 1 else self.key
         return LIVE.get(key, functools.partial(self.make, key))
 
 
 _PLANS: dict[str, Plan] = {}
-"""The plans of this process, by key: the reading DoFn leaves its own here before it is given splits."""
+"""The plans of this process, by key. The reading DoFn puts its own here before it is given splits."""
 
 
 class Split(UnboundedSource):
     """One of the parts that a runner deals out to readers.
 
     Args:
-        key: of the live source.
-        number: which one, from 0.
-        count: of how many.
-        salt: means nothing; makes Flink put it where it belongs (see `_flink_keys`).
+        key: the live source's key.
+        number: the split's number, from 0.
+        count: how many splits there are.
+        salt: a number without meaning, by which Flink puts the split where it belongs (see `_flink_keys`).
     """
 
     def __init__(self, key: str, number: int = 0, count: int = 1, salt: int = 0) -> None:
@@ -137,7 +137,7 @@ class Split(UnboundedSource):
 
     @classmethod
     def spread(cls, key: str, count: int, max_parallelism: int = DEFAULT_MAX_PARALLELISM) -> "list[Split]":
-        """`count` splits that land on as many different subtasks as there are."""
+        """Gives `count` splits that are spread evenly over the subtasks."""
         found = []
         for number in range(count):
 
@@ -148,13 +148,13 @@ class Split(UnboundedSource):
         return found
 
     def text(self) -> str:
-        """As it is stored."""
+        """The split as it is stored."""
         content = {"v": _VERSION, "key": self.key, "n": self.number, "of": self.count, "salt": self.salt}
         return json.dumps(content, sort_keys=True)
 
     @classmethod
     def parse(cls, text: str) -> "Split":
-        """From what `text` gave, in this release or an earlier one; `StateError` for a later one's."""
+        """Reads what `text` gave, in this release or an earlier one. Raises `StateError` for a later one's."""
         stored = _stored(text, "a split")
         return cls(stored["key"], stored["n"], stored["of"], stored["salt"])
 
@@ -162,11 +162,11 @@ class Split(UnboundedSource):
         return _parse_split, (self.text(),)
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[Split]":
-        """Itself: it is a part already."""
+        """Gives itself, because it is a part already."""
         return [self]
 
     def create_reader(self, options: Any, checkpoint_mark: _Mark | None) -> "_BatchReader":
-        """A reader on the process's live source, which the first reader brings to life."""
+        """Gives a reader on the process's live source, which the first reader makes."""
         with failing_the_job():
             plan = _PLANS.get(self.key)
             if plan is None:
@@ -189,12 +189,12 @@ class Split(UnboundedSource):
 
 
 def _parse_split(text: str) -> Split:
-    """For pickles, which name it: it must stay where it is."""
+    """Makes a split again. Pickles name this function, so it must keep its name and its module."""
     return Split.parse(text)
 
 
 class _SplitCoder(coders.Coder):
-    """Of splits as elements. Flink hashes these bytes."""
+    """The coder of splits as elements. Flink hashes these bytes."""
 
     def encode(self, split: Split) -> bytes:
         return split.text().encode()
@@ -213,7 +213,7 @@ coders.registry.register_coder(Split, _SplitCoder)
 
 
 class _ReadDoFn(_ReadFromUnboundedSourceDoFn):
-    """Beam's reading of splits, in processes that know how."""
+    """Beam's reading of splits, which first leaves the plan of the read in the process."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(
@@ -335,7 +335,7 @@ def read_batches(
         key: the live source's key in the registry; names its position in savepoints.
         make: picklable; makes the live source of the key that it is called with.
         pacing: how long a reader may hold its bundle; by default what suits the pipeline's runner.
-        readers: into how many splits it is dealt out; see `readers_of`.
+        readers: how many splits it is divided into; see `readers_of`.
         apart: every split gets a live source of its own, also where two of them meet in one process. Otherwise the
             splits of a process share one.
     """

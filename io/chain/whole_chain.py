@@ -1,12 +1,13 @@
 """`whole_chain` refuses a pipeline in which a step was forgotten, when it is run and before anything is submitted.
 
-Problem. A read without `Acknowledge` behind it fills its bounds and stalls for ever. Without `WriteDeadLetters` the first
-refused event ends the job, at each restart. Events without document ids are stored once more by each repetition. Behind
-a shuffle an acknowledgement comes to the wrong process. An endless read on Flink without checkpoints is ended at once. Each
-of them looks well at first. A transform can't see what follows it; `Pipeline.run` can.
+Problem. A read without `Acknowledge` behind it reaches its bounds and then stalls for ever. Without
+`WriteDeadLetters` the first refused event ends the job, at each restart. Events without document ids are stored once
+more each time that they are read. Behind a shuffle an acknowledgement comes to the wrong process. An endless read on
+Flink without checkpoints is ended at once. Each of these pipelines seems to work at first. A transform can't see
+what follows it; `Pipeline.run` can.
 
-Plan. Every read puts `run` of its pipeline behind this look at the graph. From each read all ways are followed; a step
-says by `step_kind` what it is, and any other transform passes batches on.
+Plan. Every read makes `run` of its pipeline look at the graph first. All ways from each read are followed. A step
+says by `step_kind` what it is; any other transform passes batches on.
 """
 
 import functools
@@ -30,7 +31,7 @@ _GUARDED = "_penstock_guarded"
 
 
 def refuse_broken_chains(pipeline: Any) -> None:
-    """From now on `pipeline.run` calls `require_whole_chains` first; a read calls this where it is expanded."""
+    """Makes `pipeline.run` call `require_whole_chains` first. Each read calls this when it is expanded."""
     if not getattr(pipeline, _GUARDED, False):
         setattr(pipeline, _GUARDED, True)
         pipeline.run = functools.partial(_run, pipeline, pipeline.run)
@@ -99,7 +100,7 @@ def _raise_refused(pipeline: Any) -> None:
 
 
 class _Way(NamedTuple):
-    """How far the batches of a read have come, and what has happened to them."""
+    """One way that batches of a read take: how far it is followed, and what has happened to them."""
 
     node: Any
     ids: bool
@@ -164,7 +165,7 @@ def _consumers(nodes: list[Any]) -> dict[Any, list[Any]]:
 
 
 def _nodes(node: Any) -> Iterator[Any]:
-    """The steps as far as batches pass through them: ours as a whole, others down to what runs."""
+    """The steps that batches pass through: each of ours as a whole, others down to the transforms that run."""
     if _kind(node) is not _PLAIN or not node.parts or isinstance(node.transform, _MIXES):
         yield node
     else:

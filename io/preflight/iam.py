@@ -12,7 +12,7 @@ Statement = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Arns:
-    """How the resources of one account and region are named; capitals stand for what isn't known.
+    """The ARNs of one account and region. Words in capitals stand for what isn't known.
 
     Attributes:
         region: of the job.
@@ -25,19 +25,19 @@ class Arns:
     partition: str = "aws"
 
     def stream(self, name: str) -> str:
-        """A stream, by its name or ARN."""
+        """Gives a stream's ARN from its name or ARN."""
         return name if name.startswith("arn:") else self._of("kinesis", f"stream/{name}")
 
     def table(self, name: str) -> str:
-        """A table of DynamoDB."""
+        """Gives the ARN of a DynamoDB table."""
         return self._of("dynamodb", f"table/{name}")
 
     def key(self, name: str) -> str:
-        """A KMS key, by its id or ARN; a policy names no alias."""
+        """Gives a KMS key's ARN from its id or ARN. A policy can't name an alias."""
         return name if name.startswith("arn:") else self._of("kms", f"key/{name}")
 
     def bucket(self, name: str, key: str = "") -> str:
-        """A bucket, or with a key (or pattern) its objects."""
+        """Gives a bucket's ARN; with a key (or a pattern) that of its objects."""
         return f"arn:{self.partition}:s3:::{name}" + (f"/{key}" if key else "")
 
     def _of(self, service: str, resource: str) -> str:
@@ -47,13 +47,13 @@ class Arns:
 def statement(
     sid: str, actions: Sequence[str] | str, resource: str, condition: Mapping[str, Any] | None = None
 ) -> Statement:
-    """An `Allow`.
+    """Makes a statement that allows actions.
 
     Args:
         sid: its name within the policy.
         actions: such as `kinesis:PutRecords`.
         resource: an ARN or a pattern.
-        condition: where there is one.
+        condition: its `Condition`, if any.
     """
     made: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}
     if condition is not None:
@@ -62,18 +62,18 @@ def statement(
 
 
 def policy(statements: Iterable[Statement]) -> dict[str, Any]:
-    """The document that IAM takes."""
+    """Makes the policy document that IAM takes."""
     return {"Version": "2012-10-17", "Statement": [dict(each) for each in statements]}
 
 
 def actions_of(of: Statement) -> list[str]:
-    """What a statement allows, as a list even where it is one."""
+    """Gives the actions that a statement allows, as a list also where there is one."""
     given = of["Action"]
     return [given] if isinstance(given, str) else list(given)
 
 
 def narrowed(statements: Iterable[Statement], action: str) -> tuple[Statement, ...]:
-    """Those statements that allow `action`, cut down to it."""
+    """Gives the statements that allow `action`, with no other action in them."""
     return tuple({**each, "Action": action} for each in statements if action in actions_of(each))
 
 

@@ -1,9 +1,9 @@
-"""A trial is one thing that a job needs: a name, something to try, and what to add when it is missing.
+"""`trials` runs trials. A trial is one thing that a job needs: its name, how to try it, and what to add when it fails.
 
 - A connector lists its trials (`preflight.py` in its room); `penstock check` runs all of them and prints one line each.
 - A job runs the quick ones at its start (`require_quick`): the first failure ends it, because a runner would report a
   failing source or sink late and at length.
-- A trial changes nothing, nowhere. What can't be tried without a change is `NOT_TRIED`, and says why.
+- A trial changes nothing anywhere. What can't be tried without a change is `NOT_TRIED`, and says why.
 """
 
 import dataclasses
@@ -62,24 +62,24 @@ class Finding:
 
 
 def fine(text: str) -> Finding:
-    """It works."""
+    """The trial worked."""
     return Finding(Mark.OK, text)
 
 
 def warning(text: str) -> Finding:
-    """It works, but somebody should look."""
+    """The trial worked, but somebody should look."""
     return Finding(Mark.WARNING, text)
 
 
 def not_tried(text: str) -> Finding:
-    """Nobody knows: the text says why."""
+    """The trial could not be made; the text says why."""
     return Finding(Mark.NOT_TRIED, text)
 
 
 def failed(
     error: PenstockError, statements: tuple[Statement, ...] = (), role: Mapping[str, Any] | None = None
 ) -> Finding:
-    """It would not work."""
+    """The trial failed: the job would not work."""
     return Finding(Mark.FAILED, str(error), error, statements, role)
 
 
@@ -93,7 +93,7 @@ class Trial:
         quick: whether a job tries it at its start.
         advisory: whether its failure lets a job start all the same, with a warning.
         statements: what to add to the IAM policy when AWS denies it.
-        after: names of trials without which this one can't be tried.
+        after: names of the trials that must work before this one can be tried.
     """
 
     name: str
@@ -139,22 +139,22 @@ def _try(trial: Trial) -> Finding:
     except PenstockError as error:
         return failed(error)
     except Exception as error:
-        # A peer that answers nonsense must not cost the lines of all other trials.
+        # A peer that answers nonsense must not hide the lines of all other trials.
         _LOGGER.debug("%s", trial.name, exc_info=error)
         text = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_TEXT]
         return failed(PeerError(f"cannot try {trial.name}: {text} (--log_level debug shows all)"))
 
 
 def writable(option: str, path: str, access: Callable[[str, int], bool] = os.access) -> Finding:
-    """Whether a file can be written, or made with its folders; nothing is made.
+    """Says whether a file can be written, or made with its folders. Nothing is made.
 
     Args:
-        option: the one that names it.
-        path: of the file.
+        option: the option that names the file.
+        path: the file's path.
         access: as `os.access`.
 
     Raises:
-        OptionError: it can't be.
+        OptionError: it can't be written.
     """
     place = os.path.abspath(path)
     if os.path.isdir(place):
