@@ -264,7 +264,10 @@ class AwsSession:
         return configured or os.environ.get("REQUESTS_CA_BUNDLE") or True
 
     def principal(self) -> str:
-        """Gives the ARN by which AWS knows us, or a phrase where AWS does not say; sts:GetCallerIdentity needs no permission."""
+        """Gives the ARN by which AWS knows us, or a phrase where AWS does not say.
+
+        Sts:GetCallerIdentity needs no permission.
+        """
         try:
             return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
         except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *NONSENSE):

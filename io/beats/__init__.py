@@ -1,4 +1,4 @@
-"""Beats: reads what Filebeat, Winlogbeat and their kin send, and tells them when it is safe.
+"""`io/beats` reads what Filebeat, Winlogbeat and other Beats send, and tells them when it is durable.
 
 from penstock.io.beats import BeatsOptions, ReadFromBeats
 

@@ -5,10 +5,10 @@ an event that is sent again over a new connection must be the same event, or it 
 
 Plan. A Beat writes `"@metadata":{` near the beginning of each event. It is the event's own key when no backslash, an even
 number of quotes, and only one `{` stand before it (`"\"@metadata":{` is another key, #19). If what follows is flat,
-the fields are spliced in before its `}`. Without such a key they become one, behind the event's first `{`. Whatever else
-may be in there (a second such key, one that is no object, our own fields, letters written as escapes: a client that wants to
-pass for another) is parsed and written again, and our fields win. What is no JSON object stays as it is;
-one with half a surrogate pair (`"\ud800"`) is an object.
+the fields are spliced in before its `}`. Without such a key they become one, behind the event's first `{`. In any other case
+(a second such key, one that is no object, our own fields, letters written as escapes: a client may want to
+pass for another) the event is parsed and written again, and our fields win. What is no JSON object stays as it is;
+an event with half a surrogate pair (`"\ud800"`) is an object.
 
 Invariant. The result is what a full decode, an assignment and an encode would give.
 """
@@ -25,7 +25,7 @@ from penstock.io.beats.origin import BeatsClient
 __all__ = ["KINDS", "enriched", "fields_of"]
 
 KINDS = ("source_metadata", "ssl_peer_metadata", "codec_metadata")
-"""What may be asked for. There is no codec here, so `codec_metadata` adds nothing."""
+"""The kinds of metadata that may be asked for. There is no codec here, so `codec_metadata` adds nothing."""
 
 _METADATA = b'"@metadata":{'
 _MOST_DIGITS = 4000
@@ -33,7 +33,7 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 
 
 def fields_of(client: BeatsClient, kinds: Sequence[str]) -> bytes:
-    """What is to be added to all events of a client: members of a JSON object, without its braces; or empty.
+    """Gives what is added to all events of a client: the members of a JSON object, without its braces; or nothing.
 
     Source: https://www.elastic.co/docs/reference/logstash/plugins/plugins-inputs-beats (Event enrichment).
     """
@@ -56,9 +56,9 @@ def fields_of(client: BeatsClient, kinds: Sequence[str]) -> bytes:
 
 
 def enriched(data: bytes, fields: bytes) -> bytes:
-    """An event with `fields` (see `fields_of`) in its `@metadata`; unchanged when it is no JSON object.
+    """Gives an event with `fields` (see `fields_of`) in its `@metadata`; unchanged when it is no JSON object.
 
-    What only looks like an object from both ends may get them too: it is no worse for it.
+    Bytes that only begin and end like an object may get the fields too. That makes them no worse.
     """
     return _spliced(data, fields) or _rewritten(data, fields)
 
@@ -93,7 +93,7 @@ def _rewritten(data: bytes, fields: bytes) -> bytes:
     encode: Callable[[Any], bytes] = orjson.dumps
     try:
         event = orjson.loads(data)
-    except orjson.JSONDecodeError:  # it refuses half a surrogate pair, which other readers take
+    except orjson.JSONDecodeError:  # msgspec refuses half a surrogate pair, which other readers take
         try:
             event = json.loads(data.decode(), parse_int=_integer)
         except (ValueError, RecursionError):
@@ -111,5 +111,5 @@ def _in_ascii(event: Any) -> bytes:
 
 
 def _integer(digits: str) -> int | float:
-    """Python refuses to read integers of more digits, which would let all else in the event pass."""
+    """Reads an integer. Python refuses more digits, and then nothing else in the event would be looked at."""
     return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)

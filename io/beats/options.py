@@ -1,4 +1,7 @@
-"""`BeatsOptions` are the options of the Beats source; names are those of Logstash's beats input where it has them."""
+"""`BeatsOptions` holds the options of the Beats source.
+
+Their names are those of Logstash's beats input, where it has them.
+"""
 
 import dataclasses
 
@@ -29,18 +32,18 @@ class BeatsOptions:
     host: str = option(
         "127.0.0.1",
         flag="beats_host",
-        help="Address to listen on; 0.0.0.0 for all interfaces (Logstash's default), only on purpose.",
+        help="Address to listen on. 0.0.0.0 means all interfaces (Logstash's default); give it only on purpose.",
     )
     port: int = option(5044, flag="beats_port", help="TCP port to listen on.")
     max_pending_records: int = option(
         1000,
-        help="Events read but not yet written: beyond it, sockets are not read (back-pressure, never loss). "
+        help="Most events read but not yet written. At this bound sockets are not read (back-pressure, never loss). "
         "More means fuller writes and more memory.",
     )
     max_pending_bytes: int = option(
         64 << 20,
-        help="Likewise in payload bytes; also the most that unfinished frames may hold together, "
-        "and half of it inflated ones.",
+        help="The same bound in payload bytes. All unfinished frames together may hold as much, "
+        "and inflated ones half of it.",
     )
     record_max_buffered_time: int = option(
         100,
@@ -59,7 +62,9 @@ class BeatsOptions:
         help="PEM file of the server's certificate, with intermediate ones behind it. Read anew when it changes.",
     )
     ssl_key: str | None = option(None, help="PEM file of its private key, PKCS#8 or PKCS#1.")
-    ssl_key_passphrase: str | None = option(None, help="What opens the key, if it is encrypted.", secret=True)
+    ssl_key_passphrase: str | None = option(
+        None, help="Passphrase of the key, if it is encrypted.", secret=True
+    )
     ssl_certificate_authorities: list[str] = option(
         [], help="PEM files of the authorities that sign clients' certificates."
     )
@@ -69,7 +74,7 @@ class BeatsOptions:
         choices=("none", "optional", "required"),
     )
     ssl_supported_protocols: list[str] = option(
-        ["TLSv1.2", "TLSv1.3"], help="TLS versions allowed, next to each other."
+        ["TLSv1.2", "TLSv1.3"], help="TLS versions allowed, with none left out between them."
     )
     ssl_cipher_suites: list[str] = option(
         [], help="Cipher suites allowed, by their registered or OpenSSL's names; else OpenSSL's default."
@@ -80,7 +85,7 @@ class BeatsOptions:
     proxy_protocol: bool = option(
         False,
         help="Whether a load balancer puts a PROXY header (version 1 or 2) in front of each connection. "
-        "Its word is taken for the client's address, so let nobody else reach the port.",
+        "Its header decides the client's address, so let nobody else reach the port.",
     )
     validate: bool = option(
         False,
@@ -95,7 +100,7 @@ class BeatsOptions:
         False,
         flag="beats_share_port",
         help="Whether several processes of this user may listen on the port (SO_REUSEPORT), for Beam workers on one "
-        "host. Off, a second job on the port is refused at its start; on, nobody notices it.",
+        "host. Without it, a second job on the port is refused at its start; with it, nobody notices the second job.",
     )
     readers: int = option(
         0,
@@ -189,7 +194,7 @@ class BeatsOptions:
             )
 
     def tls_files(self) -> TlsFiles | None:
-        """What TLS needs; None when it is off."""
+        """The options of TLS; None when it is off."""
         if not self.ssl_enabled or self.ssl_certificate is None or self.ssl_key is None:
             return None
         return TlsFiles(
@@ -203,13 +208,13 @@ class BeatsOptions:
         )
 
     def enrich_kinds(self) -> tuple[str, ...]:
-        """What to enrich with, spelled out."""
+        """The kinds of metadata to add, each by its name."""
         if "all" in self.enrich:
             return KINDS
         return tuple(kind for kind in self.enrich if kind not in ("none", "codec_metadata"))
 
     def limits(self) -> Limits:
-        """What the protocol core checks; windows are cut so that half of what may be pending is one stretch."""
+        """The limits that the protocol core enforces. A stretch is at most half of what may be pending."""
         return Limits(
             max_window_size=self.max_window_size,
             max_frame_bytes=self.max_frame_bytes,

@@ -8,7 +8,7 @@ __all__ = ["BeatsClient", "client_at"]
 
 
 class BeatsClient(msgspec.Struct, frozen=True):
-    """One client's connection; all events that came over it share it.
+    """One client's connection; all events of the connection share this object.
 
     Attributes:
         address: the client's IP address (as the PROXY header says, where one is expected).
@@ -29,15 +29,15 @@ class BeatsClient(msgspec.Struct, frozen=True):
 
     @property
     def arrived_ms(self) -> int:
-        """The time now, in milliseconds since 1970: the protocol has no time of its own, and events don't wait long."""
+        """The time now, in milliseconds since 1970, because the protocol carries no time and events don't wait long."""
         return int(time.time() * 1000)
 
     def position(self) -> bytes | None:
-        """None: what a Beat sends again comes over another connection, at another place."""
+        """None, because an event that a Beat sends again comes over another connection, at another place."""
         return None
 
     def describe(self) -> dict[str, str | int]:
-        """The client in words."""
+        """Gives the client in words."""
         words: dict[str, str | int] = {"source": "beats", "client": str(self)}
         for name in ("tls_version", "tls_cipher", "tls_subject"):
             if (value := getattr(self, name)) is not None:
@@ -46,7 +46,7 @@ class BeatsClient(msgspec.Struct, frozen=True):
 
 
 def client_at(address: str, port: int) -> BeatsClient:
-    """Gives the client of a socket's address; one of IPv4 that came to a listener on `::` is shown as IPv4."""
+    """Gives the client of a socket's address. An IPv4 client of a listener on `::` is shown as IPv4."""
     if address.lower().startswith("::ffff:") and "." in address:
         address = address[7:]
     return BeatsClient(address, port)

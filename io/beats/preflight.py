@@ -1,4 +1,4 @@
-"""The preflight of the Beats source tries its port, and looks whether its certificate files work and are valid."""
+"""`preflight` tries the port of the Beats source, and looks whether its certificate files work and are valid."""
 
 import datetime
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from penstock.io.preflight.trials import Finding, Trial, failed, fine, require_q
 __all__ = ["require_listenable", "trials"]
 
 PORT_PATIENCE_S = 2.0
-"""How long a person waits to hear that the port is taken: a job that has just ended may hold it for a moment."""
+"""Seconds until a taken port is reported: a job that has just ended may hold it for a moment."""
 WARN_DAYS = 21
-"""Certificates are renewed a month before their end by those who automate it."""
+"""Days before a certificate's end from which we warn: automatic renewal happens a month before the end."""
 
 FILES = "Beats TLS files"
 
 
 def require_listenable(options: BeatsOptions) -> None:
-    """Looks, before a job starts, at what would otherwise fail in the middle of it.
+    """Tries, before a job starts, what would otherwise fail later.
 
     Raises:
-        OptionError: the port is taken, the host is none of this machine, or a TLS file can't be used.
+        OptionError: the port is taken, the host is no address of this machine, or a TLS file can't be used.
         AccessDenied: this user may not listen on that port.
     """
     require_quick(trials(options))
@@ -35,7 +35,10 @@ def trials(
     options: BeatsOptions,
     now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
 ) -> list[Trial]:
-    """TLS files, the certificate's dates, and the port; all quick. Dates that are over let a job start."""
+    """Gives the trials of the TLS files, the certificate's dates and the port; all are quick.
+
+    A job starts even with an expired certificate.
+    """
     made = []
     files = options.tls_files()
     if files is not None:

@@ -1,4 +1,4 @@
-"""The step behind the read refuses what is no JSON object, enriches events, and reports the server's metrics."""
+"""`prepare` is the step behind the read: it refuses what is no JSON object, enriches events, and reports metrics."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ NAMESPACE = "beats"
 
 
 def validate(batch: EventBatch) -> EventBatch:
-    """The batch with all that is not a JSON object among its dead letters."""
+    """Gives the batch with every event that is no JSON object among its dead letters."""
     events: list[Event] = []
     letters: list[DeadLetter] = []
     for event in batch.events:
@@ -34,7 +34,7 @@ def validate(batch: EventBatch) -> EventBatch:
 
 
 def enrich(batch: EventBatch, kinds: Sequence[str]) -> EventBatch:
-    """The batch with its clients' metadata in each event."""
+    """Gives the batch with its clients' metadata in each event."""
     events: list[Event] = []
     client, fields = None, b""
     for event in batch.events:
@@ -62,10 +62,10 @@ class PrepareDoFn(beam.DoFn):
         self._kinds = tuple(kinds)
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
-        """One batch."""
+        """Prepares one batch."""
         if (
             self._validates and getattr(batch.receipt, "source", self._key) == self._key
-        ):  # and not another read's
+        ):  # not the receipt of another read
             batch = validate(batch)
         if self._kinds:
             batch = enrich(batch, self._kinds)
@@ -73,7 +73,7 @@ class PrepareDoFn(beam.DoFn):
         yield batch
 
     def finish_bundle(self) -> None:
-        """What was acknowledged since the bundle's last batch."""
+        """Reports what was acknowledged since the bundle's last batch."""
         self._report()
 
     def _report(self) -> None:

@@ -1,4 +1,4 @@
-"""`ReadFromBeats`: events of Filebeat and its kin, as batches of bytes."""
+"""`ReadFromBeats` reads the events of Filebeat and other Beats, as batches of bytes."""
 
 import dataclasses
 import functools
@@ -18,12 +18,12 @@ __all__ = ["ReadFromBeats", "key_of"]
 
 
 def key_of(options: BeatsOptions) -> str:
-    """The live source's key: one listening socket a process, host and port."""
+    """Gives the live source's key: a process has one listening socket per host and port."""
     return f"beats {options.host}:{options.port}"
 
 
 class ReadFromBeats(beam.PTransform):
-    """Events that Beats send (the Lumberjack protocol, as Logstash's beats input speaks it).
+    """Reads events that Beats send (the Lumberjack protocol, as Logstash's beats input speaks it).
 
     Gives `EventBatch`es of payloads as they came: nothing is parsed, unless `validate` asks for it. Version 1 events
     become one JSON object each.
@@ -32,11 +32,11 @@ class ReadFromBeats(beam.PTransform):
     pending_events, pending_bytes, ack_latency_ms, acks, keepalives, and closed_REASON for why connections ended.
 
     Unit of parallelism: the process, which uses about one core. One listening socket serves all clients of a
-    worker, and every reader of that worker borrows it. Several processes of a host share the port (`share_port`): Beam
-    workers (`readers`), or simply the same job started again; the kernel deals new connections out among them.
+    worker, and every reader of that worker borrows it. Several processes of a host can share the port (`share_port`): Beam
+    workers (`readers`), or the same job started several times. The kernel spreads new connections over them.
     Delivery guarantee: at least once. A client hears that its window is safe when `Acknowledge`, the last step of
     the chain, has seen all its events, not before; if anything fails, it hears nothing and sends again.
-    After a restart: clients connect anew and send every window again that was not acknowledged.
+    After a restart: clients connect again and repeat every window that was not acknowledged.
 
     Args:
         options: where to listen, and the limits; or the same as keywords: `port`, `host`, and every other field of

@@ -1,4 +1,4 @@
-"""The Beats server: who is let in, what is read of each client, and what each is told.
+"""`io/beats/server` is the Beats server: it lets clients in, reads them, and tells each what is durable.
 
 - `beats_server`: the live source, and the thread that acknowledges.    - `accepting`: new clients.
 - `connection`: reads one client.    - `replies`: tells it what is durable.

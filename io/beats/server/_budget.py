@@ -1,15 +1,16 @@
-"""A budget is a bounded amount that clients take from, and wait for in turns.
+"""`Budget` is a bounded amount that clients take from, and wait for in turns.
 
-Problem. Turns, inflated bytes and unfinished frames are bounded over all clients. Who asks again at once must not keep the
-others out: four clients that saturate once held all turns, and a single event of a ninth waited 11 seconds (#16).
+Problem. Turns, inflated bytes and unfinished frames are bounded over all clients. A client that asks again at once
+must not keep the others out: four clients that saturate once held all turns, and a single event of a ninth waited 11
+seconds (#16).
 
-Plan. Who finds too little left waits in one of two queues: clients that have nothing pending in the first, the others
+Plan. A client that finds too little left waits in one of two queues: in the first when it has nothing pending, else
 in the second. What comes back is given to the heads of both queues in turn. So a client with one event waits for
 one turn of the busy ones, and these share the rest among them, round robin.
 
 Invariants.
-- Nobody overtakes in a queue, and nobody who comes later gets what a waiter needs.
-- More than the bound is in use only when all that is in use belongs to those who wait: else none could ever go on.
+- No client overtakes another one in its queue, and one that comes later never gets what a waiter needs.
+- More than the bound is in use only when those who wait hold all that is in use. Otherwise none could ever go on.
 """
 
 import collections
@@ -65,7 +66,9 @@ class Budget:
             return max(0, self._used + queue[0].amount - self._bound) if queue else 0
 
     def take(self, amount: int, give_up: Callable[[], bool], *, first: bool = False, own: int = 0) -> bool:
-        """Takes `amount`, waiting for it; False: the budget was closed, or `give_up()` said so, once per second.
+        """Takes `amount`, and waits for it.
+
+        Returns False when the budget was closed or `give_up()`, asked each second, says so.
 
         Args:
             amount: how much.
@@ -91,11 +94,11 @@ class Budget:
                             self._used_by_waiters -= own
                             self._grant()
                             return False
-                break  # it was called in this moment
+                break  # its turn came in this moment
         return ticket.granted
 
     def take_at_once(self, amount: int, bound: int) -> bool:
-        """Takes `amount` if nobody waits and no more than `bound` is in use then; never waits."""
+        """Takes `amount` without waiting, if nobody waits and the bound is kept. Returns whether it did."""
         with self._lock:
             if self._closed or self.contended or self._used + amount > bound:
                 return False
@@ -103,14 +106,14 @@ class Budget:
             return True
 
     def give_back(self, amount: int) -> None:
-        """What was taken is free again, or a part of it."""
+        """Gives back what was taken, or a part of it."""
         with self._lock:
             self._used -= amount
             if self._queues[0] or self._queues[1]:
                 self._grant()
 
     def close(self) -> None:
-        """Nobody gets anything any more; who waits goes on with nothing."""
+        """Gives nothing to anybody from now on. Those who wait go on with nothing."""
         with self._lock:
             self._closed = True
             for queue in self._queues:

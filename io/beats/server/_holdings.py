@@ -1,19 +1,19 @@
-"""Holdings bound what unfinished frames of all clients hold in memory, so that those that have begun can finish.
+"""`Holdings` bounds the memory of all clients' unfinished frames, so that a frame that has begun can finish.
 
-Problem. Each client may announce a frame of 16 MiB, and 2,000 clients may be connected. Who is cut off in the middle
-sends it all again; who may only wait for a peer that has stopped sending waits for ever.
+Problem. Each client may announce a frame of 16 MiB, and 2,000 clients may be connected. A client that is cut off in
+the middle sends it all again. A client that must wait for one that has stopped sending waits for ever.
 
-Plan. Half of the bound is dealt out evenly: each client may always hold its share, 16 KiB by default, which most windows
-need no more than. The other half is a pool.
+Plan. Half of the bound is divided evenly: each client may always hold its share, 16 KiB by default, which is enough for
+most windows. The other half is a pool.
 - While less than half of the pool is in use, a client takes what one read may bring.
-- Beyond that, a client that has begun a frame takes what the whole frame needs, before it reads on; it waits for that in
-  its turn, and holds no more than it has. So whoever reads on can finish.
+- Beyond that, a client that has begun a frame takes what the whole frame needs, before it reads on. It waits for that in
+  its turn, and holds no more meanwhile. So a client that reads on can finish.
 - While somebody waits, unfinished frames are looked at once per second. One that grew by less than 1 KiB/s for 10
   seconds is closed, the longest-held first, until the next waiter can go on. Another one loses what it has taken beyond
-  what it holds: whoever announces much and sends little keeps nobody out.
+  what it holds. So a client that announces much and sends little keeps nobody out.
 - A client that waits for us is never called slow.
 
-Refused: to close what is too much when it comes (200 Beats with windows of 1.8 MB were cut off 263 times, #16).
+Refused: to close connections as soon as it becomes too much (200 Beats with windows of 1.8 MB were cut off 263 times, #16).
 """
 
 import math
@@ -51,7 +51,7 @@ class Hold:
     def __init__(self, close: Callable[[str], None]) -> None:
         self.close = close
         self.held = self.taken = self.reserved = 0
-        self.received = self.grown_to = 0  # bytes; those that had come when it last grew by enough
+        self.received = self.grown_to = 0  # bytes that had come when it last grew by enough
         self.since = self.grown_at = self.left_at = self.reserved_at = 0.0
         self.begun = self.reading = False
 
@@ -85,14 +85,14 @@ class Holdings:
         return self._pool.used > self._half or self._pool.contended
 
     def join(self, close: Callable[[str], None]) -> Hold:
-        """A client has come."""
+        """Registers a client that has come."""
         hold = Hold(close)
         with self._lock:
             self._holds.add(hold)
         return hold
 
     def leave(self, hold: Hold) -> None:
-        """A client is gone; all that it held is free."""
+        """Frees all that a client held that is gone."""
         with self._lock:
             self._holds.discard(hold)
             taken, hold.taken = hold.taken, 0
@@ -100,7 +100,7 @@ class Holdings:
             self._pool.give_back(taken)
 
     def may_read(self, hold: Hold, whole: int, give_up: Callable[[], bool], *, first: bool) -> int:
-        """Gives how many bytes the client may send now, waiting until that is one at least; 0: it gave up.
+        """Gives how many bytes the client may send now. Waits until that is at least one; 0 means that it gave up.
 
         Args:
             hold: the client's.
@@ -124,7 +124,7 @@ class Holdings:
             room = self.share + hold.taken - hold.held
         now = self._clock()
         if now - hold.left_at > 1.0:
-            hold.grown_at, hold.grown_to = now, hold.received  # it has waited for us until now
+            hold.grown_at, hold.grown_to = now, hold.received  # until now it has waited for us
         hold.left_at = math.inf
         hold.reading = True
         return min(room, READ_BYTES)
@@ -134,7 +134,7 @@ class Holdings:
             hold.taken += amount
 
     def settle(self, hold: Hold, held: int, received: int, *, begun: bool, finished: bool) -> None:
-        """Counts what the client holds after a read; what it has taken beyond that and its frame's needs is free.
+        """Counts what the client holds after a read, and frees what neither that nor its frame needs.
 
         Args:
             hold: the client's.
@@ -164,7 +164,7 @@ class Holdings:
         return free
 
     def _look(self) -> bool:
-        """Closes slow clients while others wait, and takes back what progressing ones don't use; always False."""
+        """Closes slow clients while others wait, and takes back what the others don't use. Always returns False."""
         now = self._clock()
         free, slow = 0, []
         with self._lock:
@@ -193,5 +193,5 @@ class Holdings:
         return False
 
     def close(self) -> None:
-        """Nobody may read on any more."""
+        """Lets no client read on."""
         self._pool.close()

@@ -13,7 +13,7 @@ _LATENCIES = 10_000
 
 
 class Taken(NamedTuple):
-    """What was counted since the last time.
+    """The counts since the last time.
 
     Attributes:
         counts: by name.
@@ -39,13 +39,13 @@ class Statistics:
                 self._counts[name] = self._counts.get(name, 0) + value
 
     def acknowledged(self, latency_s: float) -> None:
-        """A stretch was acknowledged that long after it was taken in."""
+        """Counts a stretch that was acknowledged that long after it was taken in."""
         with self._lock:
             if len(self._latencies_ms) < _LATENCIES:
                 self._latencies_ms.append(round(latency_s * 1000))
 
     def take(self) -> Taken:
-        """What was counted since the last call; each is given once."""
+        """Gives what was counted since the last call; each count is given once."""
         with self._lock:
             taken = Taken(self._counts, self._latencies_ms)
             self._counts, self._latencies_ms = {}, []

@@ -1,4 +1,4 @@
-"""`accept_clients` takes new clients in, as many as the process may have open besides what its sink needs.
+"""`accept_clients` accepts new clients, as many as file descriptors allow besides those that the sink needs.
 
 Problem. A process out of file descriptors can't reach its sink: nothing is written any more, and no client, connected
 or new, is told anything (#16).
@@ -68,7 +68,7 @@ def accept_clients(
         try:
             waiting.poll()
             sock, address = listener.accept()
-        except BlockingIOError:  # the alarm, or a client that has gone again
+        except BlockingIOError:  # it is the alarm, or a client that is gone again
             continue
         except OSError as error:
             if warning.due(error.errno):

@@ -5,12 +5,12 @@ and what `Acknowledge` reports must reach the client without a Beam thread ever 
 
 Plan. `BeatsServer` is the live source that readers borrow. Connections offer chunks, through the server's intake.
 `_acknowledged` only queues work for the acknowledging thread, which sends final and partial acknowledgements, and the
-keep-alives in between; what is due, and in which order, is the connection's ledger to say.
+keep-alives in between. The ledger of a connection decides what is due, and in which order.
 
 On `stop` nothing more is accepted or read; what was offered is still written and acknowledged, and then each
 connection is closed. `close` closes what is left, without acknowledging it: those clients send again.
 
-Refused: asyncio and uvloop (10-30 % more CPU here than threads that block), one sender thread a client.
+Refused: asyncio and uvloop (10-30 % more CPU here than threads that block); one sender thread per client.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _CLOSE_S = 3.0
 _CLIENT_BYTES = 32 << 10
-"""What a client costs, about, besides what it sends."""
+"""About the bytes that a client costs besides what it sends."""
 _CLOSED = METERS.counter(
     "penstock_beats_closed_total", "Connections of Beats that have ended, by why.", "source", "reason"
 )
@@ -60,7 +60,7 @@ class BeatsServer(LiveSource):
     Attributes:
         options: as given.
         address: host and port that it listens on (the real port where 0 was asked for).
-        statistics: what it counts.
+        statistics: the server's counters.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class BeatsServer(LiveSource):
             return
         try:
             connection = Connection(self._shared, sock, client)
-        except OSError:  # gone already
+        except OSError:  # the client is gone already
             sock.close()
             return
         thread = threading.Thread(target=self._serve, args=(connection,), name=f"beats {client}", daemon=True)
@@ -172,7 +172,7 @@ class BeatsServer(LiveSource):
         self._work.put(chunks)
 
     def _send(self) -> None:
-        """The acknowledging thread."""
+        """Runs the acknowledging thread."""
         try:
             while self._send_next():
                 pass
@@ -225,12 +225,12 @@ class BeatsServer(LiveSource):
         return not self.stopping
 
     def describe(self) -> str:
-        """What it does, in words."""
+        """Says in words what the server does."""
         host, port = self.address
         return f"listening for Beats on {host}:{port}"
 
     def peers(self) -> list[Peer]:
-        """The clients that are connected."""
+        """Gives the status of each connected client."""
         return [connection.status() for connection in self._all_connections()]
 
     @property

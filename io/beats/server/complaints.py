@@ -1,4 +1,4 @@
-"""One log line for each client that is disconnected for a reason, but never a flood of them."""
+"""`Complaints` writes a log line for each client that is disconnected for a reason, but never a flood of them."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Complaints:
-    """Logs warnings, at most `per_period` in `period_s` seconds; of the others, how many they were. Thread-safe."""
+    """Logs at most `per_period` warnings in `period_s` seconds, and then the number of the others. Thread-safe."""
 
     def __init__(
         self, per_period: int = 100, period_s: float = 10.0, clock: Callable[[], float] = time.monotonic
@@ -36,5 +36,5 @@ class Complaints:
                 return
         if left_out:
             _LOGGER.warning("%d more clients were disconnected for reasons like these", left_out)
-        # The text only: a handler that keeps its records would keep an error with its traceback, and the bytes in it.
+        # Only the text: a handler that keeps its records would keep an error with its traceback, and the bytes in it.
         _LOGGER.warning("%s is disconnected: %s", str(client), str(reason))

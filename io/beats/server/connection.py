@@ -1,12 +1,12 @@
 """`Connection` reads one client's windows and offers their events, in a thread of its own.
 
 Operations. `serve` is that thread: handshake, then one loop of five steps, then the wait for what is not acknowledged yet.
-What the client is told is the matter of its `Replies`; which bytes may be held is that of the server's `Intake`.
+Its `Replies` tell the client what is durable. The server's `Intake` says which bytes may be held.
 
 Invariants.
 - While nothing more may be pending or held, the socket isn't read; the kernel keeps the rest.
-- None waits for another client: what is held of a client that stalls is bounded, and nobody waits with a turn in hand but
-  for the sink.
+- No client waits for another one: what is held for a client that stalls is bounded, and a client that has a turn waits
+  for the sink only.
 - After the client's end of stream, or a stop, the connection stays until its events are acknowledged.
 """
 
@@ -45,11 +45,11 @@ class Shared:
     """What all connections of a server share.
 
     Attributes:
-        options: the server's.
-        limits: what the protocol core checks.
+        options: the server's options.
+        limits: the limits that the protocol core enforces.
         intake: lets in what clients send.
-        statistics: what is counted.
-        complaints: where it is logged why clients were disconnected.
+        statistics: the server's counters.
+        complaints: logs why clients were disconnected.
         tls: the TLS contexts; None without TLS.
         alarm: becomes readable when the server stops.
         clock: seconds that only grow.
@@ -66,7 +66,7 @@ class Shared:
 
 
 def _say_nothing(_: str) -> None:
-    """Takes the place of what a connection says, when it is over."""
+    """Takes the place of the connection's log when it is over."""
 
 
 class Connection:
@@ -79,9 +79,9 @@ class Connection:
 
     Attributes:
         client: who it is; the origin of its events.
-        replies: what it is told.
-        events: taken in from it.
-        acknowledged_events: written since.
+        replies: tells it what is durable.
+        events: how many events were taken in from it.
+        acknowledged_events: how many of them are durable.
     """
 
     def __init__(self, shared: Shared, sock: socket.socket, client: BeatsClient) -> None:
@@ -119,7 +119,7 @@ class Connection:
         return "slow" if self._slow else reason
 
     def leave(self) -> None:
-        """Gives back all that the connection takes; nothing is left of it then, not even a cycle (#16)."""
+        """Gives back everything that the connection uses. Nothing is left of it then, not even a cycle (#16)."""
         self._intake.holdings.leave(self._hold)
         self._hold.close = _say_nothing
         self.replies.close()
@@ -178,7 +178,7 @@ class Connection:
         return "closed"
 
     def _wait(self) -> bool:
-        """Waits until something may have come; False: the client was silent for too long."""
+        """Waits until something may have come. Returns False when the client was silent for too long."""
         shared = self._shared
         patience = shared.options.client_inactivity_timeout or None
         if patience is not None and self.replies.settled:
@@ -191,7 +191,7 @@ class Connection:
         return True
 
     def _take_in(self) -> bool:
-        """Parses and offers all that is whole; returns whether that was anything."""
+        """Parses and offers everything that is complete. Returns whether there was something."""
         receiver, finished = self._receiver, False
         self.replies.waiting = True
         for stretch in self._intake.stretches(receiver, self._ended, self._has_nothing_pending):
@@ -201,16 +201,16 @@ class Connection:
                 return finished
         self.replies.waiting = False
         if receiver.payload_bytes > self._intake.holdings.share and self._intake.holdings.tight:
-            # A part of a window, sent uncompressed: what is pending is let go of sooner than what is held.
+            # A part of an uncompressed window: pending bytes are freed sooner than held ones.
             finished = self._offer(receiver.part())
         return finished
 
     def _offer(self, stretch: Stretch) -> bool:
-        """Offers a stretch of events; False: they were not taken."""
+        """Offers a stretch of events. Returns whether they were taken."""
         due = Due(stretch.ack, stretch.final, stretch.version, self._shared.clock())
         self.replies.expect(due, self._ended)
         if not stretch.payloads:
-            due.done = True  # nobody needs to write it
+            due.done = True  # no event, so no step has to write anything
             self._shared.statistics.add(acks=self.replies.acknowledge())
             return True
         count = len(stretch.payloads)
@@ -241,7 +241,7 @@ class Connection:
         self._intake.holdings.settle(self._hold, held, received, begun=begun, finished=finished)
 
     def _gone_in_the_middle(self) -> bool:
-        """Whether the client is gone without having sent all it announced; says so."""
+        """Tells, and logs, whether the client is gone without having sent all that it announced."""
         halfway = self._receiver.in_window or self._receiver.buffered_bytes > 0
         if halfway and not self._slow:
             self._complain("it closed the connection in the middle of a window.")
@@ -268,11 +268,11 @@ class Connection:
 
     @property
     def settled(self) -> bool:
-        """Whether the client waits for nothing from us, as far as we know."""
+        """Whether, as far as we know, the client waits for nothing from us."""
         return self.replies.settled and not self.replies.waiting and not self._receiver.in_window
 
     def status(self) -> ClientStatus:
-        """How this client stands."""
+        """Gives the status of this client."""
         return ClientStatus(
             address=str(self.client),
             connected_s=self._shared.clock() - self._began_at,

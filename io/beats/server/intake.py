@@ -1,11 +1,12 @@
-"""`Intake` lets in what clients send: in turns, and within the bounds of what may be pending and held.
+"""`Intake` lets in what clients send: in turns, and within the bounds on what may be pending and held.
 
-Plan. What is read of a client passes three gates. `holdings`: what its unfinished frames may hold. Then `inflating`:
-what compressed frames become; a usual one takes what it can become at most, 4 MiB, and gives back what it
-didn't need; a larger one is inflated alone. Then a turn, for each stretch anew: parse it, and offer it to the source. Only
-one client at a time waits for room in the source's queue, so none is overtaken by those with fewer events.
+Plan. The bytes of a client pass three gates. `holdings` bounds its unfinished frames. `inflating` bounds what
+compressed frames become: a usual frame takes the most that it can become, 4 MiB, and gives back what it
+didn't need; a larger one is inflated alone. Then each stretch waits for a turn, is parsed, and is offered to the
+source. Only one client at a time waits for room in the source's queue, so none is overtaken by those with fewer events.
 
-Invariant. Who waits at a gate holds nothing of a gate behind it, and what is held there comes back when the sink goes on.
+Invariant. A client that waits at a gate holds nothing of a later gate; what others hold there comes back when the
+sink goes on.
 """
 
 import threading
@@ -20,9 +21,9 @@ from penstock.io.chain.live_source import Chunk, LiveSource
 __all__ = ["Intake"]
 
 _TURNS = 4
-"""Clients that parse at the same time: inflating leaves Python's lock, so a few cores can be used."""
+"""How many clients parse at the same time. Inflating releases Python's lock, so a few cores can be used."""
 _INFLATED_BYTES = 4 << 20
-"""What a usual frame becomes at most; 2048 events of 1 KB become 2 MB."""
+"""The most bytes that a usual frame becomes; 2048 events of 1 KB become 2 MB."""
 _MOST_INFLATED = 1100
 """No zlib stream becomes more than 1032 times its length."""
 
@@ -36,7 +37,7 @@ class Intake:
         clock: seconds that only grow.
 
     Attributes:
-        holdings: what clients' unfinished frames hold.
+        holdings: the bound on clients' unfinished frames.
     """
 
     def __init__(self, source: LiveSource, options: BeatsOptions, clock: Callable[[], float]) -> None:
@@ -60,34 +61,34 @@ class Intake:
         return self._source.full
 
     def wait_for_room(self, give_up: Callable[[], bool]) -> None:
-        """Waits until more may be offered; a stop or `give_up()` ends it too."""
+        """Waits until more may be offered. A stop or `give_up()` ends the wait too."""
         self._source.wait_for_room(give_up)
 
     @property
     def held_bytes(self) -> int:
-        """What clients hold of the bounds, besides what is pending."""
+        """The bytes that clients hold of the bounds, besides what is pending."""
         return self.holdings.taken + self._inflating.used
 
     def close(self) -> None:
-        """Nothing more is let in; who waits goes on with nothing."""
+        """Lets nothing more in. Those who wait go on with nothing."""
         self.holdings.close()
         for gate in (self._inflating, self._alone, self._turns):
             gate.close()
 
     def offer(self, chunk: Chunk, give_up: Callable[[], bool]) -> bool:
-        """Offers a chunk to the source, waiting for room; False: it was not taken."""
+        """Offers a chunk to the source, and waits for room. Returns whether the chunk was taken."""
         with self._offering:
             return self._source.offer(chunk, give_up=give_up)
 
     def stretches(
         self, receiver: Receiver, give_up: Callable[[], bool], first: Callable[[], bool]
     ) -> Iterator[Stretch]:
-        """Gives the stretches that are whole, each in a turn that lasts until the next one is asked for.
+        """Gives the complete stretches, each in a turn that lasts until the next one is asked for.
 
         Args:
             receiver: the client's.
             give_up: whether to stop.
-            first: whether the client has nothing pending: it then waits among the first.
+            first: whether the client has nothing pending; if so, it waits in the first queue.
         """
         gate, amount = self._inflating, min(self._usual, _MOST_INFLATED * receiver.buffered_bytes)
         while gate.take(amount, give_up, first=first()):
@@ -111,5 +112,5 @@ class Intake:
                 gate.give_back(amount)
             if not receiver.wants_room:
                 return
-            # Nothing is lost but the time to inflate as much as there was room for.
+            # Only time is lost: that of inflating as much as there was room for.
             gate, amount = (self._inflating, self._usual) if amount < self._usual else (self._alone, 1)

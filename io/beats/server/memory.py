@@ -21,12 +21,12 @@ _FALL_BYTES = 16 << 20
 
 
 def _libc(name: str) -> "Callable[..., int] | None":
-    """A function of glibc; None where there is another C library."""
+    """Gives a function of glibc; None where there is another C library."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
 
 
 def tame_malloc() -> None:
-    """Sets the thresholds, once per process; does nothing where there is no glibc."""
+    """Sets the thresholds, once per process. Does nothing where there is no glibc."""
     mallopt = _libc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
@@ -42,7 +42,7 @@ class Trimmer:
         self._peak = 0
 
     def saw(self, amount: int) -> None:
-        """So much is held now, in bytes; after a fall by half, and by 16 MiB, what is free is given back."""
+        """Takes note of the bytes held now. After a fall by half, and by 16 MiB, it gives free memory back."""
         self._peak = max(self._peak, amount)
         if self._peak - amount >= max(_FALL_BYTES, self._peak // 2):
             self._peak = amount

@@ -1,7 +1,8 @@
 """`Replies` tells one client what is durable: the acknowledgements that are due, each once, and keep-alives before them.
 
 Operations. The connection's own thread `expect`s a stretch of events before it offers them. The server's acknowledging
-thread calls `acknowledge` and `keep_alive`. They meet in the ledger only, under one lock; `dead` is the last word.
+thread calls `acknowledge` and `keep_alive`. They meet only in the ledger, under one lock. After `dead`, nothing more
+is sent.
 
 Invariants.
 - No thread of the pipeline, and none of another client, ever waits for this client's socket.
@@ -18,10 +19,10 @@ from penstock.io.beats.wire._acks import Due, Ledger
 __all__ = ["DUE_BYTES", "Replies"]
 
 DUE_BYTES = 128
-"""What one stretch that isn't acknowledged costs, without its events."""
+"""The bytes that one unacknowledged stretch costs, without its events."""
 _OUTBOX_BYTES = 6 * 1024
 _UNACKNOWLEDGED = 4096
-"""Stretches of one connection: windows of 0 cost no room among what is pending, so they are counted here."""
+"""The most stretches of one connection. Windows of 0 events count for nothing in what is pending, so they count here."""
 _UNREAD_S = 60.0
 """A client that leaves a thousand acknowledgements unread, or one for a minute, isn't a Beat."""
 
@@ -31,7 +32,7 @@ def _say_nothing(_: str) -> None:
 
 
 class Replies:
-    """What one client is told. Safe from any thread.
+    """Tells one client what is durable. Safe from any thread.
 
     Args:
         transport: the client's.
@@ -40,8 +41,8 @@ class Replies:
 
     Attributes:
         transport: as given; the TLS handshake puts another one in its place.
-        dead: nothing can be sent any more.
-        waiting: the client waits for a turn or for room, with bytes of its own in our hands.
+        dead: whether nothing can be sent any more.
+        waiting: whether the client waits for a turn or for room while we hold bytes of its.
         sent_at: when the client was told something last.
     """
 
@@ -67,28 +68,28 @@ class Replies:
 
     @property
     def held_bytes(self) -> int:
-        """What the unacknowledged stretches cost, without their events."""
+        """The bytes that the unacknowledged stretches cost, without their events."""
         return DUE_BYTES * len(self._ledger)
 
     def expect(self, due: Due, give_up: Callable[[], bool]) -> None:
-        """A stretch is about to be offered; waits while too many of this client aren't acknowledged."""
+        """Announces a stretch that will be offered. Waits while too many of this client are not acknowledged."""
         with self._lock:
             while len(self._ledger) >= _UNACKNOWLEDGED and not self.dead and not give_up():
                 self._lock.wait(1.0)
             self._ledger.add(due)
 
     def withdraw(self, due: Due) -> None:
-        """The stretch was not taken in after all."""
+        """Takes back the stretch that was announced last: it was not taken in."""
         with self._lock:
             self._ledger.withdraw(due)
 
     def use(self, transport: Transport) -> None:
-        """From now on the client is told by this transport."""
+        """Sends by this transport from now on."""
         with self._lock:
             self.transport = transport
 
     def finish(self) -> None:
-        """Waits until all is acknowledged, then ends the connection so that it still arrives."""
+        """Waits until all is acknowledged, then ends the connection so that the last ACK still arrives."""
         with self._lock:
             self._lock.wait_for(lambda: self.dead or (self._ledger.settled and not self._outbox))
             if self.dead:
@@ -100,7 +101,7 @@ class Replies:
         """Ends the connection at once."""
         with self._lock:
             self.dead = True
-            self._refuse = _say_nothing  # it belongs to the connection, which this belongs to: a cycle
+            self._refuse = _say_nothing  # it refers to the connection, which refers to this: a cycle
         self.transport.close()
 
     # -- the acknowledging thread ----------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Replies:
         return len(acks) // frames.ACK_SIZE
 
     def keep_alive(self, now: float, interval_s: float) -> bool:
-        """Sends `A 0` when the client waits for us and has heard nothing for that long; says whether."""
+        """Sends `A 0` when the client waits for us and has heard nothing for that long. Returns whether it did."""
         with self._lock:
             if self._outbox and not self.dead:
                 self._flush()
@@ -150,7 +151,7 @@ class Replies:
     # -- any thread ------------------------------------------------------------------------------------
 
     def abandon(self, *, unless_settled: bool = False) -> None:
-        """Ends the connection: whatever isn't acknowledged by now is never acknowledged here."""
+        """Ends the connection. What is not acknowledged by now is never acknowledged here."""
         with self._lock:
             if not self.dead and not (unless_settled and self._ledger.settled):
                 self._die()

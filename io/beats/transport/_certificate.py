@@ -1,4 +1,4 @@
-"""`_certificate` reads from when to when the certificates of a PEM file are valid. Pure.
+"""`_certificate` reads the dates between which the certificates of a PEM file are valid. Pure.
 
 Python's ssl tells nothing of a certificate that it hasn't verified, so this reads the two dates out of the DER
 itself: Certificate > tbsCertificate > [version], serialNumber, signature, issuer, validity (RFC 5280, 4.1).
@@ -16,7 +16,7 @@ _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
 def validity(pem: bytes) -> list[tuple[datetime.datetime, datetime.datetime]]:
-    """First and last moment of each certificate, in the file's order.
+    """Gives the first and the last moment of each certificate, in the file's order.
 
     Raises:
         ValueError: one of them is damaged.
@@ -43,7 +43,7 @@ def _validity(der: bytes) -> tuple[datetime.datetime, datetime.datetime]:
 
 
 def _take(data: bytes, at: int, tag: int | None = None) -> tuple[bytes, int]:
-    """The contents of the element at `at`, and where the next one begins."""
+    """Gives the contents of the element at `at`, and where the next one begins."""
     if tag is not None and data[at] != tag:
         message = "not a certificate"
         raise ValueError(message)

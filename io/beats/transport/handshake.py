@@ -1,4 +1,4 @@
-"""The handshake comes before a client's first frame: the PROXY header, then TLS, within a time limit."""
+"""`handshake` does what comes before a client's first frame: the PROXY header, then TLS, within a time limit."""
 
 import contextlib
 import select
@@ -32,10 +32,10 @@ _ATTRIBUTES = {
 def read_proxy_header(
     sock: socket.socket, left_s: Callable[[], float], wait: Callable[[float], object]
 ) -> tuple[str, int] | None:
-    """Takes the PROXY header, and not a byte more, from a connection; the client it names, if any.
+    """Takes the PROXY header, and not a byte more, from a connection. Gives the client that it names, if any.
 
     Args:
-        sock: doesn't block.
+        sock: the connection; it doesn't block.
         left_s: seconds that are left for it.
         wait: waits that many seconds for something to come.
 
@@ -46,7 +46,7 @@ def read_proxy_header(
     begun = b""
     while left_s() > 0:
         try:
-            # Only looked at: what follows the header belongs to TLS.
+            # The bytes are only peeked at: what follows the header belongs to TLS.
             data = sock.recv(proxy_protocol.MAX_HEADER_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
             wait(left_s())
@@ -55,8 +55,8 @@ def read_proxy_header(
             message = "closed before its PROXY header"
             raise ConnectionError(message)
         header = proxy_protocol.parse(begun + data)
-        # All of an unfinished header is taken, so that the next wait is for more of it: 1,000 half headers cost 1.2
-        # cores while they were looked at 50 times per second (#16).
+        # All of an unfinished header is taken, so that the next wait is for more of it. Otherwise 1,000 half headers,
+        # looked at 50 times per second, cost 1.2 cores (#16).
         sock.recv(len(data) if header is None else header.length - len(begun))
         if header is not None:
             return header.client
@@ -66,7 +66,7 @@ def read_proxy_header(
 
 
 def subject_of(certificate: "dict[str, object] | None") -> str | None:
-    """The subject of a verified certificate as RFC 4514 writes it (`CN=web-1,O=Example`); None without one."""
+    """Gives the subject of a verified certificate as RFC 4514 writes it (`CN=web-1,O=Example`); None without one."""
     subject = (certificate or {}).get("subject")
     if not isinstance(subject, tuple):
         return None
@@ -88,7 +88,7 @@ _CERTIFICATE_ERRORS = {
     "--ssl_certificate_authorities",
     23: "its certificate is revoked",
 }
-"""OpenSSL's codes (x509_vfy.h) in words that say what to do."""
+"""OpenSSL's codes (x509_vfy.h) -> words that say what to do."""
 _CERTIFICATE_ERRORS[21] = _CERTIFICATE_ERRORS[
     20
 ]  # "unable to verify the first certificate": alone, and unknown
@@ -119,11 +119,11 @@ class TlsTransport(Transport):
         super().__init__(self._session, alarm)
 
     def handshake(self, left_s: Callable[[], float]) -> None:
-        """Shakes hands.
+        """Does the TLS handshake.
 
         Raises:
             ProtocolError: the client speaks no TLS, showed no certificate that we know, or took too long.
-            OSError: it is gone.
+            OSError: the client is gone.
         """
         while True:
             try:
@@ -149,7 +149,7 @@ class TlsTransport(Transport):
             raise ProtocolError(message)
 
     def peer(self, client: BeatsClient) -> BeatsClient:
-        """The client with what TLS says about it."""
+        """Gives the client, with what TLS says about it."""
         certificate = self._session.getpeercert()
         return BeatsClient(
             client.address,
@@ -189,5 +189,5 @@ class TlsTransport(Transport):
 
     def _end_sending(self) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
-            self._session.unwrap()  # says goodbye; the client's own may come later, or never
+            self._session.unwrap()  # sends close_notify; the client's own may come later, or never
         socket.socket.shutdown(self._socket, socket.SHUT_WR)

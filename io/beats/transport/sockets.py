@@ -17,11 +17,11 @@ from penstock.io.errors import AccessDenied, OptionError, PenstockError
 __all__ = ["BIND_PATIENCE_S", "Transport", "listen"]
 
 BIND_PATIENCE_S = 5.0
-"""How long a taken port is tried again: a worker that lost its runner may hold it for a second."""
+"""Seconds for which a taken port is tried again: a worker that lost its runner may hold it for a second."""
 
 _LINGER_S = 1.0
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""Seconds: a client whose machine is gone, or behind a firewall that forgot it, is found out after two minutes."""
+"""Seconds. So a client whose machine is gone, or whose firewall forgot it, is noticed after two minutes."""
 
 
 def listen(
@@ -33,13 +33,13 @@ def listen(
     patience_s: float = BIND_PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> socket.socket:
-    """A listening socket.
+    """Makes a listening socket.
 
     Args:
         host: name or address; of several addresses, the first.
         port: 0 for any free one.
-        share: other processes of this user may listen there too; the kernel deals clients out among them.
-        accept: without it, the port is only taken: the kernel deals no client out to who merely looks.
+        share: other processes of this user may listen there too; the kernel spreads clients over them.
+        accept: whether to listen. Otherwise the port is only taken, and the kernel gives it no clients.
         patience_s: how long to try again while the port is taken, in seconds.
         sleep: waits that many seconds.
 
@@ -96,8 +96,8 @@ class Transport:
 
     Args:
         sock: the connection.
-        alarm: a socket whose becoming readable ends every wait: how a stop reaches threads that wait. (Shutting
-            the connection's own receiving side down would look like a broken stream to TLS.)
+        alarm: a socket that ends every wait when it becomes readable. So a stop reaches threads that wait. (To shut
+            down the receiving side of the connection would look like a broken stream to TLS.)
     """
 
     def __init__(self, sock: socket.socket, alarm: socket.socket) -> None:
@@ -114,14 +114,14 @@ class Transport:
         self._alarm = alarm
 
     def receive(self, size: int) -> bytes | None:
-        """At most `size` bytes; empty at the end; None when there is nothing now."""
+        """Gives at most `size` bytes; none at the end of the stream; None when there is nothing now."""
         try:
             return self._socket.recv(size)
         except (BlockingIOError, InterruptedError):
             return None
 
     def send(self, data: bytes) -> int:
-        """Sends what can be sent now; returns how many bytes that was."""
+        """Sends what can be sent now. Returns how many bytes were sent."""
         try:
             return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -138,13 +138,13 @@ class Transport:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def finish(self) -> None:
-        """Closes so that what was sent still arrives: unread bytes would make the kernel send a reset."""
+        """Closes so that what was sent still arrives. (Unread bytes would make the kernel send a reset.)"""
         try:
             self._end_sending()
             self._poll.unregister(self._alarm)
             until = time.monotonic() + _LINGER_S
             while (left := until - time.monotonic()) > 0:
-                # The socket's own method: what still comes over TLS is of no interest to anybody.
+                # The socket's own method, because nobody needs what still comes over TLS.
                 data = socket.socket.recv(self._socket, 65536) if self._poll.poll(left * 1000) else b""
                 if not data:
                     break
@@ -156,5 +156,5 @@ class Transport:
         self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Closes at once. Only from the connection's own thread."""
+        """Closes at once. Only the connection's own thread calls it."""
         self._socket.close()

@@ -1,11 +1,11 @@
-"""TLS for the Beats server: contexts from certificate files, read anew when the files change.
+"""`tls` makes the TLS contexts of the Beats server from certificate files, and reads them again when they change.
 
 Problem. Certificates are renewed every few weeks, and a server that must be restarted for it will be forgotten.
 A wrong file must end the job at its start, naming the file; a wrong file later must not end anything.
 
 Plan. `load` builds a context and finds out which of the files is to blame when it can't: OpenSSL says "PEM lib"
-for most mistakes. `ReloadingTls` looks at the files' time stamps when a client connects, once a second at
-most, and keeps the last good context, with one log line, when the new files are wrong.
+for most mistakes. `ReloadingTls` looks at the files' time stamps when a client connects, at most once per
+second, and keeps the last good context, with one log line, when the new files are wrong.
 
 Cipher suites are given by the names that Logstash takes (`TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384`) or by OpenSSL's
 own (`ECDHE-RSA-AES256-GCM-SHA384`). Python can't choose among the suites of TLS 1.3; where only some are listed,
@@ -40,15 +40,15 @@ _LOOK_AGAIN_S = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class TlsFiles:
-    """What TLS needs to know; each is the option `ssl_...` of that name.
+    """The options of TLS; each attribute is the option `ssl_...` of that name.
 
     Attributes:
         certificate: PEM file of the server's certificate, with the intermediate ones behind it.
         key: PEM file of its private key, PKCS#8 or PKCS#1.
-        key_passphrase: what opens the key, if it is encrypted.
+        key_passphrase: opens the key, if it is encrypted.
         certificate_authorities: PEM files of those who sign clients' certificates.
         client_authentication: none, optional or required.
-        supported_protocols: of TLSv1.2 and TLSv1.3.
+        supported_protocols: some of TLSv1.2 and TLSv1.3.
         cipher_suites: names; empty for OpenSSL's default.
     """
 
@@ -62,7 +62,7 @@ class TlsFiles:
 
 
 def load(files: TlsFiles) -> ssl.SSLContext:
-    """A server's context.
+    """Makes a server's context.
 
     Raises:
         OptionError: a file can't be read or isn't what it should be, the passphrase is wrong, the key belongs to
@@ -126,7 +126,7 @@ def _refuse(option: str, path: str, problem: str, cause: Exception | None = None
 
 
 def openssl_name(suite: str) -> str:
-    """OpenSSL's name of a suite that the TLS registry calls `TLS_..._WITH_...`; other names stay as they are."""
+    """Gives OpenSSL's name of a suite that the TLS registry calls `TLS_..._WITH_...`; other names stay as they are."""
     match = re.fullmatch(r"TLS_(\w+)_WITH_(\w+)", suite)
     if match is None:
         return suite
@@ -159,7 +159,7 @@ def _choose_suites(context: ssl.SSLContext, files: TlsFiles) -> None:
 
 
 class ReloadingTls:
-    """The current context of some files. Safe from any thread.
+    """Keeps the current context of some files. Safe from any thread.
 
     Args:
         files: the options.
@@ -176,7 +176,7 @@ class ReloadingTls:
         self._suites_of_1_3 = frozenset(listed)
 
     def context(self) -> ssl.SSLContext:
-        """The context for a client that connects now."""
+        """Gives the context for a client that connects now."""
         now = self._clock()
         if now < self._look_at:
             return self._context
@@ -204,5 +204,5 @@ class ReloadingTls:
                 status = os.stat(path)
                 stamps.append((status.st_ino, status.st_mtime_ns, status.st_size))
             except OSError:
-                stamps.append(None)  # in the middle of being replaced: looked at again in a second
+                stamps.append(None)  # a file is being replaced: look again in a second
         return stamps

@@ -1,8 +1,9 @@
-"""`_acks` decides which acknowledgements are due on one connection, and that each is sent once.
+"""`_acks` decides which acknowledgements are due on one connection, and gives each of them once.
 
 Problem. Filebeat counts acknowledgements, it doesn't compare them with windows: a final one sent twice satisfies
 its next window, and those events are gone (measured). So a window's last number is sent exactly once, windows
-are acknowledged in the order they came, and nothing, not even a keep-alive, follows it on a settled connection.
+are acknowledged in the order they came, and nothing, not even a keep-alive, follows the last one while the client
+waits for nothing.
 
 Plan. The stretches of a connection stand in a queue in the order they came. `done` marks one as durable, in
 any order; `due` takes the durable ones off the front and gives the frames that this allows: one for each window
@@ -21,7 +22,7 @@ class Due:
     """One stretch that is not acknowledged yet.
 
     Args:
-        ack: the sequence number that it allows to acknowledge; None if none.
+        ack: the sequence number that may be acknowledged once it is durable; None if none.
         final: whether its window ends with it.
         version: the version byte of its window.
         offered_at: when it was taken in, in seconds of the server's clock.
@@ -57,16 +58,16 @@ class Ledger:
         return self._queue[0].version if self._queue else frames.VERSIONS[1]
 
     def add(self, due: Due) -> None:
-        """A stretch came; it stands behind all earlier ones."""
+        """Puts a stretch behind all earlier ones."""
         self._queue.append(due)
 
     def withdraw(self, due: Due) -> None:
-        """The stretch that came last was not taken in after all."""
+        """Removes the stretch that came last, because it was not taken in."""
         if self._queue and self._queue[-1] is due:
             self._queue.pop()
 
     def due(self) -> bytes:
-        """The acknowledgement frames that may go out now, each given once; often empty."""
+        """Gives the acknowledgement frames that may go out now, each once; often none."""
         queue = self._queue
         acks: list[bytes] = []
         partial: Due | None = None

@@ -1,4 +1,4 @@
-"""Version 1 events: pairs of strings, which become one JSON object.
+"""`_data_events` reads events of version 1: pairs of strings, which become one JSON object.
 
 A data frame doesn't announce its length, only its number of pairs. `DataScan` finds its end, and goes on where
 it stopped when more bytes have come: a frame that arrives in pieces costs its length, not the square of it.
@@ -15,7 +15,7 @@ __all__ = ["DataScan", "as_json"]
 
 _UNPACK_LENGTH = frames.LENGTH.unpack_from
 _STRING_BYTES = frames.LENGTH.size
-_STRING_COST = 64  # the least that a string costs here
+_STRING_COST = 64  # the least bytes that a string costs here
 _STEP = 1 << 16
 _DECODED = "data event, as JSON,"
 
@@ -38,7 +38,7 @@ class DataScan:
         """Whether the frame that begins at `start` is all there; `scanned` is then its length.
 
         Raises:
-            ProtocolError: it would be longer than `max_frame_bytes`.
+            ProtocolError: the frame would be longer than `max_frame_bytes`.
         """
         available = len(buffer) - start
         if not self.scanned:
@@ -61,13 +61,13 @@ class DataScan:
 
 
 def as_json(buffer: bytes, position: int, size: int, limits: Limits) -> bytes:
-    """A whole data frame's pairs as one JSON object; of equal keys the last counts, bad UTF-8 is replaced.
+    """Gives a whole data frame's pairs as one JSON object. Of equal keys the last counts; bad UTF-8 is replaced.
 
     Args:
         buffer: holds the frame.
         position: where it begins.
         size: its length.
-        limits: what the object may become.
+        limits: bound what the object becomes.
 
     Raises:
         ProtocolError: the object is longer than `max_frame_bytes` (an escaped letter takes six bytes).
@@ -91,7 +91,7 @@ def as_json(buffer: bytes, position: int, size: int, limits: Limits) -> bytes:
 
 
 def _as_json_in_steps(buffer: bytes, position: int, limits: Limits) -> bytes:
-    """The same for a long frame, without ever holding a string of four bytes per letter, or much more than allowed."""
+    """Does the same for a long frame, and never holds a string of four bytes per letter, or much more than allowed."""
     _, _, pairs = frames.DATA_HEADER.unpack_from(buffer, position)
     position += frames.DATA_HEADER.size
     fields: dict[bytes, bytes] = {}

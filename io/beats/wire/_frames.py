@@ -1,4 +1,4 @@
-"""Lumberjack on the wire: codes, sizes and layouts, nothing else.
+"""`_frames` holds the codes, sizes and layouts of Lumberjack on the wire, and nothing else.
 
 A frame is a version byte (`1` or `2`), a type byte, and a body; integers are unsigned, big-endian.
 
@@ -48,12 +48,12 @@ LENGTH = struct.Struct(">I")
 """A length, inside a data frame."""
 
 JSON_CODE = 0x324A
-"""`2J` as the integer that `JSON_HEADER` gives: the one comparison a JSON event costs."""
+"""`2J` as the integer that `JSON_HEADER` gives. A JSON event costs this one comparison."""
 
 ACK_SIZE = 6
 """Bytes of an acknowledgement."""
 
 
 def ack_frame(version: int, sequence: int) -> bytes:
-    """The six bytes that acknowledge `sequence` (0: keep-alive) in the client's own version, 0x31 or 0x32."""
+    """Gives the six bytes that acknowledge `sequence` (0: keep-alive) in the client's own version, 0x31 or 0x32."""
     return FRAME_HEADER.pack(version, ACK, sequence)

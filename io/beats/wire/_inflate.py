@@ -1,4 +1,4 @@
-"""Inflates compressed frames without ever holding more than the limits allow.
+"""`inflate` inflates compressed frames, and never holds more than the limits allow.
 
 A frame of 100 KB can inflate to 100 MB. So inflating goes in steps, and the limits are looked at between them:
 what the frame has become so far, and how many times its own length that is. The ratio counts only beyond
@@ -17,26 +17,26 @@ from penstock.io.errors import ProtocolError
 __all__ = ["RATIO_FREE_BYTES", "inflate"]
 
 RATIO_FREE_BYTES = 8 << 20
-"""Every frame may become this large, whatever its ratio."""
+"""Bytes that every frame may become, whatever its ratio."""
 
-_FIRST_STEP = 1 << 20  # most windows end within it: one call, no join
+_FIRST_STEP = 1 << 20  # most windows end within it, so they need one call and no join
 _LARGEST_STEP = 8 << 20
 
 
 def inflate(
     data: bytes | memoryview, max_bytes: int, max_ratio: int, room: int = sys.maxsize
 ) -> bytes | None:
-    """What the zlib stream `data` holds; None when that is more than there is room for.
+    """Gives what the zlib stream `data` holds; None when that is more than there is room for.
 
     Args:
         data: one whole zlib stream, nothing behind it.
         max_bytes: the most it may become (option `max_inflated_bytes`).
         max_ratio: the most times its own length it may become, beyond `RATIO_FREE_BYTES`.
-        room: bytes that there is room for; no more are held, but for one.
+        room: bytes that there is room for; at most one more is held.
 
     Raises:
-        ProtocolError: it would pass a limit, is damaged, or something follows it. At most one step
-            (8 MiB) more than the limit has been inflated by then.
+        ProtocolError: the stream would pass a limit, is damaged, or something follows it. At most one step
+            (8 MiB) beyond the limit is inflated before.
     """
     allowed = min(max_bytes, max(RATIO_FREE_BYTES, max_ratio * len(data)))
     most = min(allowed, room)

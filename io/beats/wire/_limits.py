@@ -1,4 +1,4 @@
-"""`_limits` holds what a client may ask of us, and the errors that say it asked for more."""
+"""`_limits` holds what a client may ask of us, and makes the error when it asks for more."""
 
 import dataclasses
 

@@ -1,15 +1,15 @@
 """`_protocol` is the server's half of Lumberjack: bytes in; stretches of events out, or a `ProtocolError`. Pure.
 
 Operations. `receive(data)` only stores; `next_stretch()` parses one stretch of events from what is stored, or
-gives None when it needs more. Whoever drives it decides when to parse, so inflating waits for its turn.
+gives None when it needs more. The caller decides when to parse, so inflating waits for its turn.
 
 Goals.
 - Any split of the bytes gives the same stretches' events, acknowledgements and error.
-- Costs: one `unpack_from`, one slice, per JSON event. Nothing is copied byte by byte, nothing parsed twice.
-- Nothing is allocated for a length that a peer merely announces.
+- A JSON event costs one `unpack_from` and one slice. Nothing is copied byte by byte, nothing is parsed twice.
+- No memory is taken for a length that a peer only announces.
 
-Plan. A stack of buffers: at the bottom what the network brought, above it the inflated compressed frames,
-innermost on top. Frames are read from the top; an inflated buffer must end with its last frame. Events
+Plan. There is a stack of buffers: the bytes of the network at the bottom, the inflated frames above them,
+the innermost on top. Frames are read from the top; an inflated buffer must end with its last frame. Events
 are held until their window is complete, or until they fill a stretch: so a window of any size passes through
 bounded memory, and a small window costs one stretch.
 
@@ -21,7 +21,7 @@ bounded memory, and a small window costs one stretch.
 Other servers differ in these cases; we follow Logstash where Beats depend on it (a new window before
 the last one is full, sequence numbers that start anywhere, several compressed frames in a window).
 Any error is final: the connection must be closed, and every later call raises an error of the same text. Only the
-text is kept: a stored exception holds its traceback, that the inflated bytes and this receiver, a cycle (#16).
+text is kept: an exception holds its traceback, which holds the inflated bytes and this receiver, a cycle (#16).
 """
 
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Stretch(NamedTuple):
 
     Attributes:
         payloads: the events' bytes, in order; empty for a window of 0 and for the end of a short window.
-        first: which event of its window the first one is, from 0.
+        first: the index of its first event in the window, from 0.
         size: the payloads' bytes.
         ack: the sequence number to acknowledge once these and all earlier events are durable; None when
             nothing can be said before the window's end.
@@ -66,17 +66,17 @@ class Receiver:
         in_window: whether a window was announced and isn't complete.
         windows: windows announced so far.
         inflated_bytes: what compressed frames have become so far.
-        inflated_held: what is held of that.
-        inflate_room: what may be held of it. A frame that becomes more stays as it is, until there is more room.
+        inflated_held: bytes of that which are held now.
+        inflate_room: how many of them may be held. A frame that becomes more stays as it is, until there is more room.
         wants_room: whether parsing stopped for that reason.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._error = ""  # why this client can't be understood any more
-        self._rest = bytearray()  # not parsed yet: begins with an incomplete frame
+        self._rest = bytearray()  # bytes not parsed yet; they begin with an incomplete frame
         self._need = 1  # bytes of `_rest` without which parsing makes no progress
-        self._stack: list[tuple[bytes, int]] = []  # buffers below the top, each with its position
+        self._stack: list[tuple[bytes, int]] = []  # buffers below the top one, each with its position
         self._buffer = b""  # the top
         self._position = 0
         self._inflatable = 0  # what the outermost compressed frame may still become
@@ -103,16 +103,16 @@ class Receiver:
 
     @property
     def payload_bytes(self) -> int:
-        """Of that, events of a window that isn't whole yet."""
+        """Bytes of that which are events of a window that isn't complete yet."""
         return self._size
 
     @property
     def awaited_bytes(self) -> int:
-        """What will be held when the frame that has begun is whole; a version 1 event doesn't tell, so at most."""
+        """Bytes held when the frame that has begun is complete; the most possible for version 1, which doesn't tell."""
         return self._size + (self._limits.max_frame_bytes if self._scan.scanned else self._need)
 
     def receive(self, data: bytes) -> bool:
-        """Stores bytes from the network; True when `next_stretch` can make progress with them."""
+        """Stores bytes from the network. Returns whether `next_stretch` can make progress with them."""
         if not self._rest and not self._buffer:
             self._buffer, self._position = data, 0
             return True
@@ -120,7 +120,7 @@ class Receiver:
         return len(self._rest) >= self._need
 
     def next_stretch(self) -> Stretch | None:
-        """The next events, or None when more bytes are needed.
+        """Gives the next events, or None when more bytes are needed.
 
         Raises:
             ProtocolError: the bytes aren't Lumberjack, or pass a limit; the text names its option.
@@ -137,7 +137,7 @@ class Receiver:
             raise
 
     def at_end(self) -> bool:
-        """Whether nothing more can be parsed until more bytes come; what is parsed is let go of then."""
+        """Tells whether parsing needs more bytes; if so, it frees what is parsed."""
         if self._window_of_zero is not None or self._position < len(self._buffer):
             return False
         if any(position < len(buffer) for buffer, position in self._stack):
@@ -146,7 +146,7 @@ class Receiver:
         return len(self._rest) < self._need
 
     def part(self) -> Stretch:
-        """The events at hand of a window that isn't whole yet."""
+        """Gives the events that are there of a window that isn't complete yet."""
         return self._end_stretch(final=False)
 
     def _next_stretch(self) -> Stretch | None:
@@ -165,7 +165,7 @@ class Receiver:
         return None
 
     def _refill(self) -> bool:
-        """Goes on with the buffer below, or with what came from the network meanwhile."""
+        """Goes on with the buffer below, or with new bytes of the network."""
         if self._stack:
             self.inflated_held -= len(self._buffer)
             self._buffer, self._position = self._stack.pop()
@@ -182,7 +182,7 @@ class Receiver:
         return True
 
     def _incomplete(self, need: int) -> None:
-        """The frame at the position has fewer than `need` bytes here: waits for them, or raises."""
+        """Waits for the `need` bytes of the frame at the position, or raises when they can't come."""
         if self._stack:
             message = "compressed frame ends in the middle of a frame."
             raise ProtocolError(message)
@@ -234,7 +234,7 @@ class Receiver:
 
     def _end_stretch(self, *, final: bool) -> Stretch:
         payloads = self._payloads
-        # A client that counts otherwise than 1, 2, 3 would misread anything but its window's last number.
+        # A client that does not count 1, 2, 3 would misread any number but the last one of its window.
         ack = self._sequence if final or self._sequence == self._seen else None
         stretch = Stretch(payloads, self._seen - len(payloads), self._size, ack, final, self._version)
         self._payloads, self._size = [], 0
@@ -252,7 +252,7 @@ class Receiver:
         begin, held, header = position, len(payloads), frames.JSON_HEADER.size
         room = min(self._window - self._seen, limits.stretch_events - held)
         end, longest = len(buffer), limits.max_frame_bytes
-        # What fills the stretch is counted with the events' headers: then a position tells it.
+        # The stretch's size counts the events' headers too, so that a position is enough to tell when it is full.
         enough = position + limits.stretch_bytes - self._size - header * held
         last = min(end - header, enough - 1)
         append, unpack, sequence, need = payloads.append, _UNPACK_JSON, self._sequence, 0
@@ -293,7 +293,7 @@ class Receiver:
         return None
 
     def _read_data(self, sequence: int) -> Stretch | None:
-        """One version 1 event: pairs of strings, which become one JSON object."""
+        """Reads one version 1 event: pairs of strings, which become one JSON object."""
         if not self.in_window:
             raise _outside()
         start, scan = self._position, self._scan
@@ -301,7 +301,7 @@ class Receiver:
             self._incomplete(scan.need)
             return None
         payload = as_json(self._buffer, start, scan.scanned, self._limits)
-        if self._stack:  # what it has become counts, not what it was
+        if self._stack:  # its size as JSON counts, not that of the frame
             self._inflatable -= max(0, len(payload) - scan.scanned)
             self._limits.check_decoded(self._inflatable)
         self._position += scan.scanned
@@ -328,7 +328,7 @@ class Receiver:
         if inflated is None:
             self.wants_room = True
             return
-        # What is nested counts too, else a bomb would only need one more layer.
+        # Nested frames count too. Otherwise a bomb would only need one more layer.
         self._inflatable -= len(inflated)
         self.inflated_bytes += len(inflated)
         self.inflated_held += len(inflated)

@@ -1,7 +1,7 @@
-"""`_proxy_protocol` reads the PROXY protocol's header, version 1 and 2: it names a load balancer's client. Pure.
+"""`_proxy_protocol` reads the PROXY header, version 1 and 2, which names the client of a load balancer. Pure.
 
-A balancer that is told to puts one header in front of everything else on a connection, TLS included. It is
-believed only when `--proxy_protocol` asks for it: else any client could call itself what it likes.
+A balancer can be told to put one header in front of everything else on a connection, TLS included. We believe
+it only when `--proxy_protocol` asks for it. Otherwise any client could claim any address.
 
 Source: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, sections 2.1 (version 1: one line of at most
 107 bytes) and 2.2 (version 2: a signature, then binary).
@@ -29,7 +29,7 @@ class Header(NamedTuple):
     """A whole header.
 
     Attributes:
-        length: its bytes; what follows belongs to the client.
+        length: its number of bytes; what follows belongs to the client.
         client: the client's address and port; None where the balancer speaks for itself or doesn't know.
     """
 
@@ -38,10 +38,10 @@ class Header(NamedTuple):
 
 
 def parse(data: bytes) -> Header | None:
-    """The header that `data` begins with, or None when more bytes are needed.
+    """Gives the header that `data` begins with, or None when more bytes are needed.
 
     Raises:
-        ProtocolError: it begins with no such header.
+        ProtocolError: `data` begins with no such header.
     """
     if data.startswith(_V1) or _V1.startswith(data):
         return _parse_v1(data)
