@@ -138,7 +138,7 @@ class Transport:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def finish(self) -> None:
-        """Closes so that what was sent still arrives. (Unread bytes would make the kernel send a reset.)"""
+        """Closes so that what was sent still arrives. Unread bytes would make the kernel send a reset."""
         try:
             self._end_sending()
             self._poll.unregister(self._alarm)
