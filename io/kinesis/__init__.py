@@ -1,4 +1,4 @@
-"""Kinesis: the aggregated write and the checkpointed read."""
+"""`io/kinesis` holds the aggregated write and the checkpointed read of Kinesis."""
 
 from penstock.io.kinesis.read.policy import READ_HELP, read_policy, read_statements
 from penstock.io.kinesis.read.preflight import prepare_read, read_trials, require_readable

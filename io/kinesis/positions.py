@@ -2,8 +2,8 @@
 
 A position is the pair of KCL's `ExtendedSequenceNumber`: the record's sequence number, and the number of the
 user record inside it where several were aggregated into one. "At position P" always means: everything up to
-and including P is done. Starting points and the end of a shard are positions too, with numbers that sort
-right (those of KCL): every starting point before any record, the end of the shard behind all of them. So the
+and including P is done. Starting points and the end of a shard are positions too. They have KCL's numbers, which
+sort every starting point before any record, and the end of the shard behind all records. So the
 larger of two positions is `max(a, b)`.
 """
 
@@ -34,7 +34,7 @@ class Position(NamedTuple):
 
     @property
     def is_record(self) -> bool:
-        """Whether it names a record, not a starting point or the shard's end."""
+        """Whether the position names a record, not a starting point or the shard's end."""
         return 0 <= self.sequence_number < SHARD_END.sequence_number
 
     @property
@@ -48,7 +48,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, checkpoint: str, sub_sequence_number: int = 0) -> "Position":
-        """The position that a lease's two attributes, or `text`, name; `ValueError` for anything else."""
+        """Reads the position from a lease's two attributes, or from `text`. Raises `ValueError` for anything else."""
         word = _POSITIONS.get(checkpoint)
         if word is not None:
             return word
@@ -75,28 +75,28 @@ _WORDS = {position.sequence_number: word for word, position in _POSITIONS.items(
 
 
 def read_marks(position: Any) -> dict[str, Position]:
-    """Positions by shard id, from what `write_marks` made (None: none)."""
+    """Reads positions by shard id from what `write_marks` made (None: there are none)."""
     if not position:
         return {}
     return {shard_id: Position.parse(text) for shard_id, text in position["shards"].items()}
 
 
 def write_marks(marks: Mapping[str, Position]) -> Any:
-    """`{"shards": {shard_id: text}}` for the runner's checkpoint, None for no marks at all."""
+    """Gives `{"shards": {shard_id: text}}` for the runner's checkpoint; None where there are no marks."""
     if not marks:
         return None
     return {"shards": {shard_id: mark.text() for shard_id, mark in sorted(marks.items())}}
 
 
 class StreamIdentity(NamedTuple):
-    """Which stream it is: its ARN, and when it was made, in milliseconds since 1970."""
+    """The identity of a stream: its ARN, and when it was made, in milliseconds since 1970."""
 
     arn: str
     created_ms: int
 
 
 def stream_name_of(stream: str) -> str:
-    """The stream's name, given its name or ARN (`arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`)."""
+    """Gives the stream's name, from its name or ARN (`arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`)."""
     return stream.rpartition("/")[2] if stream.startswith("arn:") else stream
 
 
@@ -107,8 +107,8 @@ class KinesisRecord(msgspec.Struct, gc=False, frozen=True):
         stream: the stream's name (never its ARN, so that both ways to name it give the same position).
         shard_id: the shard it was read from.
         sequence_number: decimal, unique in its shard.
-        partition_key: the record's own; of aggregated records the producer's (`a` from KPL).
-        arrived_ms: when Kinesis took it in, in milliseconds since 1970, by its clock.
+        partition_key: the record's own; an aggregated record has the one that its producer gave it (`a` from KPL).
+        arrived_ms: when Kinesis took the record in, in milliseconds since 1970, by its clock.
         user_records: how many user records were aggregated into it; 0 when it is a plain record.
     """
 
@@ -120,11 +120,11 @@ class KinesisRecord(msgspec.Struct, gc=False, frozen=True):
     user_records: int = 0
 
     def position(self) -> bytes:
-        """Stream, shard and sequence number: names the record for ever, however often it is read."""
+        """Stream, shard and sequence number. They name the record for ever, however often it is read."""
         return f"{self.stream}/{self.shard_id}/{self.sequence_number}".encode()
 
     def describe(self) -> dict[str, str | int]:
-        """The origin in words, for logs and dead letters."""
+        """Gives the origin in words, for logs and dead letters."""
         return {
             "stream": self.stream,
             "shard_id": self.shard_id,

@@ -18,15 +18,15 @@ _CLOCKS_DIFFER_S = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class ReadSettings:
-    """KCL's own settings that mean something here; each can be given in `--additional_settings`.
+    """The settings of KCL that have an effect here; each can be given in `--additional_settings`.
 
     Attributes:
         maxRecords: records asked for in one GetRecords, 1 to 10,000.
         idleTimeBetweenReadsInMillis: pause after a reply that shows the shard's end. The service allows five
             reads per second and shard, for all consumers together; 250 leaves one of them to others.
-        failoverTimeMillis: a lease unrenewed for so long is taken over. Longer: slower after a crash of a
-            whole host; shorter: a pause of the process costs it its leases, and more writes to the table.
-        shardSyncIntervalMillis: how often new shards are looked for; a shard that ends is followed at once.
+        failoverTimeMillis: a lease that is not renewed for this long is taken over. Longer: others take over later when a
+            whole host crashes. Shorter: a pause of the process costs it its leases, and the table gets more writes.
+        shardSyncIntervalMillis: how often new shards are looked for. The children of a shard that ends are read at once.
     """
 
     maxRecords: int = 10_000  # noqa: N815  KCL's name
@@ -43,7 +43,7 @@ class ReadSettings:
 
     @classmethod
     def parse(cls, pairs: list[str]) -> "ReadSettings":
-        """From `name=value` pairs; `OptionError` names what can't be."""
+        """Reads `name=value` pairs. Raises `OptionError`, which names the wrong pair."""
         given: dict[str, int] = {}
         for pair in pairs:
             name, _, text = pair.partition("=")
@@ -113,13 +113,14 @@ class KinesisReadOptions:
     )
     shard_reads_per_second: float = option(
         5.0,
-        help="Reads of one shard per second, at most; the service's limit is 5 for all consumers. 0: none.",
+        help="Most reads of one shard per second; the service's limit is 5 for all consumers. 0: no limit.",
     )
     shard_bytes_per_second: int = option(
-        2 << 20, help="Bytes read of one shard per second; the service's limit is 2 MiB. 0: none."
+        2 << 20, help="Most bytes read of one shard per second; the service's limit is 2 MiB. 0: no limit."
     )
     fetch_threads: int = option(
-        8, help="Threads that read shards. More: many busy shards at once; each may hold a reply of 10 MiB."
+        8,
+        help="Threads that read shards. More of them read more busy shards at once; each may hold a reply of 10 MiB.",
     )
     read_splits: int = option(
         0,
@@ -128,10 +129,10 @@ class KinesisReadOptions:
         "their number. More than 1 needs --checkpoints=dynamodb; the DirectRunner has one.",
     )
     max_pending_events: int = option(
-        50_000, help="Events read and not yet acknowledged, at most; beyond it reading waits."
+        50_000, help="Most events read and not yet acknowledged. At this bound reading waits."
     )
     max_pending_bytes: int = option(
-        64 << 20, help="Payload bytes read and not yet acknowledged, at most; beyond it reading waits."
+        64 << 20, help="Most payload bytes read and not yet acknowledged. At this bound reading waits."
     )
     max_batch_events: int = option(
         4000,

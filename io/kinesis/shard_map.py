@@ -1,11 +1,11 @@
 """`ShardMap` tells which shard takes a hash key; `LiveShardMap` notices when that has changed.
 
-Problem. What stands in one aggregated record must go to one shard, so the writer predicts shards; but a
-stream is split and merged while we write.
+Problem. All events of one aggregated record must go to one shard, so the writer predicts shards. But shards
+are split and merged while we write.
 
 Plan. ListShards (paged) gives an immutable `ShardMap`. It is replaced at once when a reply's ShardId isn't
 the predicted one, and every few minutes anyway, with jitter, in a thread beside the data. A shard's range
-never changes, so a record that landed in the predicted shard is right whatever has happened since.
+never changes. So a record that landed in the predicted shard is right, whatever has happened since.
 
 Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html (1000 calls per second).
 """
@@ -49,18 +49,18 @@ class Shard(NamedTuple):
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more records."""
+        """Whether the shard takes no more records."""
         return self.ending_sequence_number is not None
 
     def holds(self, sequence_number: int) -> bool:
-        """Whether a record of that number can be in it."""
+        """Whether a record of that number can be in the shard."""
         if sequence_number < int(self.starting_sequence_number):
             return False
         return self.ending_sequence_number is None or sequence_number <= int(self.ending_sequence_number)
 
 
 def list_shards(session: AwsSession, stream: str, *, retries: bool = True) -> list[Shard]:
-    """All shards of a stream (name or ARN) that still hold records, closed ones too.
+    """Lists all shards of a stream that still hold records, closed ones too.
 
     Args:
         session: who we are.
@@ -108,7 +108,7 @@ class ShardMap:
     """The open shards by hash key. Immutable; safe from any thread.
 
     Args:
-        shards: of one stream, open and closed.
+        shards: the shards of one stream, open and closed.
         version: rises with each map that is loaded.
     """
 
@@ -119,19 +119,19 @@ class ShardMap:
         self._starts = [shard.start for shard in self.open]
 
     def find(self, hash_key: int) -> Shard | None:
-        """The open shard that takes this hash key; None when the map has a gap there (a stream being made)."""
+        """Gives the open shard that takes this hash key; None where the map has a gap (the stream is being made)."""
         index = bisect.bisect_right(self._starts, hash_key) - 1
         if index < 0 or self.open[index].end < hash_key:
             return None
         return self.open[index]
 
     def get(self, shard_id: str) -> Shard | None:
-        """The shard of that id, open or closed."""
+        """Gives the shard of that id, open or closed."""
         return self._by_id.get(shard_id)
 
 
 class LiveShardMap:
-    """The current map of one stream, made new when asked and from time to time.
+    """Keeps the current map of one stream; it is loaded again on request and from time to time.
 
     Args:
         load: gives the stream's shards; `list_shards` bound to a session and stream.
@@ -158,7 +158,7 @@ class LiveShardMap:
         self._due = 0.0
 
     def current(self) -> ShardMap:
-        """The map; loads it the first time, and starts a refresh beside the data when one is due.
+        """Gives the map. Loads it the first time, and starts a refresh beside the data when one is due.
 
         Raises:
             PenstockError: the first map could not be loaded.
@@ -172,7 +172,7 @@ class LiveShardMap:
         return found
 
     def refresh(self, seen: int) -> ShardMap:
-        """A map newer than version `seen`; of several threads that ask, one loads it.
+        """Gives a map newer than version `seen`. Of several threads that ask, one loads it.
 
         Raises:
             PenstockError: the shards can't be listed.

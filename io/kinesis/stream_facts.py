@@ -1,6 +1,6 @@
 """`describe_stream` asks the service what a stream is: who it is, how it is made, and how large its records may be.
 
-A name is not an identity: a stream can be deleted and made anew under it. The ARN and the time of creation together are.
+A name is no identity: a stream can be deleted and made again under its name. ARN and time of creation are one.
 """
 
 import logging
@@ -33,7 +33,7 @@ _UNKNOWN_RECORD_KIB = 1024
 
 
 class StreamFacts(NamedTuple):
-    """What DescribeStreamSummary says of a stream.
+    """The facts that DescribeStreamSummary tells of a stream.
 
     Attributes:
         identity: which stream it is.
@@ -60,7 +60,7 @@ class StreamFacts(NamedTuple):
     warm_mibps: int | None = None
 
     def in_words(self) -> str:
-        """All of it in one line, as `penstock check` prints it."""
+        """Gives all facts in one line, as `penstock check` prints them."""
         mode = "on demand" if self.mode == "ON_DEMAND" else "provisioned"
         if self.warm_mibps is not None:
             mode += f" (warm throughput {self.warm_mibps} MiB/s)"
@@ -74,15 +74,15 @@ class StreamFacts(NamedTuple):
 
 
 def facts_of(summary: dict[str, Any], stream: str, region: str) -> StreamFacts:
-    """The facts in a StreamDescriptionSummary as boto3 gives it.
+    """Reads the facts from a StreamDescriptionSummary as boto3 gives it.
 
     Args:
         summary: the reply's StreamDescriptionSummary.
         stream: the stream's name or ARN, for what an emulator leaves out.
-        region: likewise.
+        region: the stream's region, for the same reason.
 
     Raises:
-        One of `NONSENSE`: it is not what the API promises.
+        One of `NONSENSE`: the summary is not what the API promises.
     """
     created = summary.get("StreamCreationTimestamp")
     warm = summary.get("WarmThroughput") or {}
@@ -104,7 +104,7 @@ def facts_of(summary: dict[str, Any], stream: str, region: str) -> StreamFacts:
 
 
 def describe_stream(session: AwsSession, stream: str) -> StreamFacts:
-    """The facts of a stream, given its name or ARN.
+    """Asks for the facts of a stream, given its name or ARN.
 
     Raises:
         PenstockError: the call failed, or its reply is not what the API promises; one line for the user.
@@ -126,13 +126,13 @@ def describe_stream(session: AwsSession, stream: str) -> StreamFacts:
 
 
 class LiveFacts:
-    """The current facts of one stream, asked for again every 45 seconds while they are used, in a thread of their own.
+    """Keeps the current facts of one stream. While they are used, a thread asks for them again every 45 seconds.
 
-    Nothing stops because the service doesn't tell: then the last facts hold, or `unknown` where there are none yet.
+    Nothing stops when the service doesn't answer. Then the last facts hold, or `unknown` where there are none yet.
 
     Args:
         load: gives the stream's facts; `describe_stream` bound to a session and a stream.
-        unknown: what holds until the service has told.
+        unknown: the facts that hold until the service has answered.
         every_s: gives the seconds until it is time to ask again.
         clock: gives monotonic seconds.
     """
@@ -156,7 +156,7 @@ class LiveFacts:
         self._warned = False
 
     def current(self) -> StreamFacts:
-        """The facts; asks for them the first time, and starts to ask beside the data when it is time."""
+        """Gives the facts. Asks for them the first time, and starts to ask beside the data when it is time."""
         if self._loaded_at is None:
             self.refresh(0.0)
         elif self._clock() >= self._due and not self._loading:
@@ -165,7 +165,7 @@ class LiveFacts:
         return self._facts
 
     def refresh(self, at_most_every_s: float) -> StreamFacts:
-        """The facts as they are now, unless the service was asked less than so many seconds ago."""
+        """Asks for the facts again, unless that was done less than so many seconds ago."""
         with self._lock:
             now = self._clock()
             if self._loaded_at is not None and now - self._loaded_at < at_most_every_s:

@@ -23,15 +23,15 @@ class StreamTrials:
 
     Args:
         account: who we are.
-        stream: name or ARN.
+        stream: its name or ARN.
         doing: `read` or `write to`.
-        option: the one that names the stream.
+        option: the option that names the stream.
 
     Attributes:
         what: the stream in words.
         resource: its ARN, as far as the name tells it, for messages.
-        facts: what DescribeStreamSummary gave; None before.
-        shards: what ListShards gave.
+        facts: the reply to DescribeStreamSummary; None before.
+        shards: the shards that ListShards gave.
     """
 
     def __init__(self, account: AwsAccount, stream: str, doing: str, option: str) -> None:
@@ -49,7 +49,7 @@ class StreamTrials:
         return None if self.facts is None else self.facts.key_id
 
     def trials(self, statements: Sequence[Statement]) -> list[Trial]:
-        """Both quick."""
+        """Gives the two trials, both quick."""
         return [
             Trial(STREAM, self._describe, True, False, narrowed(statements, STREAM), (CREDENTIALS,)),
             Trial(SHARDS, self._list, True, False, narrowed(statements, SHARDS), (STREAM,)),

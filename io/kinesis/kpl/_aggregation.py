@@ -1,6 +1,6 @@
 """`aggregate_run` and `aggregate_keyed` make KPL's aggregated records: many user records in one Kinesis record.
 
-Problem. A Kinesis record costs a thousandth of a shard's second however small it is. The Kinesis Producer
+Problem. A shard takes 1,000 records per second, however small they are. The Kinesis Producer
 Library packs user records into one, and every Kinesis Client Library takes them apart again.
 
 Layout: `f3 89 9a c2`, a protobuf message, the MD5 of that message (16 bytes). The message holds
@@ -9,15 +9,16 @@ Layout: `f3 89 9a c2`, a protobuf message, the MD5 of that message (16 bytes). T
 in this order, the second table only when a user record brings an explicit hash key of its own.
 
 Invariants.
-- Byte for byte what KPL 0.15.12 and 1.1.1 make of the same user records (fixtures).
-- The encoded size is known before a record is added; "full" is an answer, not an exception.
+- The bytes are those that KPL 0.15.12 and 1.1.1 make of the same user records (fixtures).
+- The encoded size is known before a record is added. "Full" is an answer, not an exception.
 - The outer partition key is `a`; the outer explicit hash key is the hash of the first user record. A KCL
   consumer throws away the whole aggregated record when one user record's hash lies outside the shard it was
-  read from, so callers put together only what goes to one shard.
-- A lone user record goes plain.
+  read from. So callers put together only what goes to one shard.
+- A single user record is written plain.
 
 Plan. `aggregate_run` and `aggregate_keyed` make all aggregated records of a batch. A kernel in C does it where it
-was built (`_native_aggregation.c`: 0.1 us per user record, MD5 included); their twins here are what it must equal.
+was built (`_native_aggregation.c`: 0.1 us per user record, MD5 included); it must give what the functions in Python
+here give.
 
 Refused: protobuf's runtime (20-30 % slower here, and a dependency that Beam pins).
 
@@ -55,7 +56,7 @@ AGGREGATED_KEY = "a"
 OVERHEAD = 20
 """Bytes of magic and checksum."""
 _TABULATED = 1 << 14
-"""Lengths of data whose headers stand in a table (1 MB, made at first use); others are made each time."""
+"""Lengths of data up to which headers stand in a table (1 MB, made at first use). Others are made each time."""
 
 
 Run = tuple[int, int, str, bytes | None]
@@ -65,7 +66,7 @@ Keyed = tuple[int, list[int], list[int], bytes | None]
 
 
 def varint(number: int) -> bytes:
-    """A protobuf varint."""
+    """Encodes a protobuf varint."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -79,7 +80,7 @@ def _varint_size(number: int) -> int:
 
 
 def hash_key_of(partition_key: str) -> int:
-    """Where Kinesis puts a partition key: its MD5 as an unsigned 128-bit number."""
+    """Gives the hash key of a partition key: its MD5 as an unsigned 128-bit number."""
     return int.from_bytes(hashlib.md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
 
 
@@ -96,8 +97,8 @@ class Aggregator:
     """One aggregated record in the making, of user records with any keys.
 
     Args:
-        max_count: at most so many user records.
-        max_size: at most so many bytes encoded, magic and checksum included.
+        max_count: the most user records.
+        max_size: the most bytes encoded, magic and checksum included.
     """
 
     __slots__ = ("_explicit", "_keys", "_parts", "count", "max_count", "max_size", "size")
@@ -107,13 +108,13 @@ class Aggregator:
         self.max_size = max_size
         self.count = 0
         self.size = OVERHEAD
-        """What `encode` would give now, in bytes."""
+        """The number of bytes that `encode` would give now."""
         self._keys: dict[str, int] = {}
         self._explicit: dict[str, int] = {}
         self._parts: list[bytes] = []
 
     def add(self, partition_key: str, data: bytes, explicit_hash_key: str | None = None) -> bool:
-        """Adds a user record; False when it doesn't fit any more, and nothing has changed."""
+        """Adds a user record. Returns False, and changes nothing, when it doesn't fit any more."""
         if self.count >= self.max_count:
             return False
         size = self.size
@@ -145,27 +146,27 @@ class Aggregator:
         return True
 
     def encode(self) -> bytes:
-        """The Kinesis record's data, `size` bytes."""
+        """Gives the Kinesis record's data, `size` bytes."""
         tables = [_table_entry(b"\x0a", key) for key in self._keys]
         tables += [_table_entry(b"\x12", key) for key in self._explicit]
         return _seal(b"".join(tables + self._parts))
 
 
 def _run_head(length: int) -> bytes:
-    """What stands before a user record's data of that length, when its key is at index 0."""
+    """Gives the bytes before a user record's data of that length, when its key is at index 0."""
     head = b"\x08\x00\x1a" + varint(length)
     return b"\x1a" + varint(len(head) + length) + head
 
 
 @functools.cache
 def _run_tables() -> tuple[list[bytes], list[int]]:
-    """By length of the data: the bytes before it, and the bytes of both together."""
+    """Gives two tables by length of the data: the bytes before it, and the size of both together."""
     heads = [_run_head(length) for length in range(_TABULATED)]
     return heads, [len(head) + length for length, head in enumerate(heads)]
 
 
 def run_in_python(keys: Iterator[str], datas: Sequence[bytes], max_count: int, max_size: int) -> list[Run]:
-    """`aggregate_run` without its kernel: sums and cuts run in C all the same."""
+    """Does `aggregate_run` without its kernel. Sums and cuts run in C all the same."""
     lengths = list(map(len, datas))
     if max(lengths, default=0) < _TABULATED:
         known, sizes = _run_tables()
@@ -210,7 +211,7 @@ def keyed_in_python(
     max_count: int,
     max_size: int,
 ) -> list[Keyed]:
-    """`aggregate_keyed` without its kernel."""
+    """Does `aggregate_keyed` without its kernel."""
     made: list[Keyed] = []
     filling: dict[int, _Group] = {}
 
@@ -228,7 +229,7 @@ def keyed_in_python(
                 flush(number)
             group = _Group(max_count, max_size)
             if not group.record.add(keys[key], data):
-                # Larger than an aggregated record may be: it goes plain, in its place.
+                # It is larger than an aggregated record may be: it goes plain, in its place.
                 made.append((number, [place], [key], None))
                 continue
             filling[number] = group

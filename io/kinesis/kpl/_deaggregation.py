@@ -3,16 +3,16 @@
 Format: 4 magic bytes, a protobuf `AggregatedRecord` (a table of partition keys, a table of explicit hash
 keys, user records that index both), the MD5 of that message.
 
-Rules, as KCL has them: a record without the magic bytes, too short, with another MD5, with a message that
-doesn't parse or with an index outside its table only looks aggregated, and is passed on as it is. A user
-record's hash key is its explicit one, else the MD5 of its partition key; outside the shard's range it was
-sent again by KPL after a reshard, or comes from a producer that doesn't care (then it exists only here).
+Rules, which are KCL's: a record is passed on as it is when it has no magic bytes, is too short, has another MD5, holds a
+message that doesn't parse, or has an index outside its table. A user
+record's hash key is its explicit one, else the MD5 of its partition key. A user record outside the shard's range was
+sent again by KPL after a reshard, or its producer ignores shards (then it exists only here).
 
-Plan. A kernel in C, where it was built, reads what producers really write (`_native_deaggregation.c`); whatever is
-odd, and everything without it, is read by protobuf's C parser (already here for Beam: 0.26 us per user record; a loop
-in Python takes 0.65). Hash keys are compared as 16 bytes, and only a table's smallest and largest unless one is
-outside. Keys are declared `bytes` (the same on the wire as `string`): a key that isn't UTF-8 must not make a record
-unreadable.
+Plan. A kernel in C, where it was built, reads what producers really write (`_native_deaggregation.c`); protobuf's C parser
+reads the odd records, and all records where there is no kernel (already here for Beam: 0.26 us per user record; a loop
+in Python takes 0.65). Hash keys are compared as 16 bytes. Only a table's smallest and largest key are compared,
+unless one of them is outside. Keys are declared `bytes` (the same on the wire as `string`): a key that isn't UTF-8
+must not make a record unreadable.
 
 Source: https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
 """
@@ -27,14 +27,14 @@ from google.protobuf.message import DecodeError
 from penstock.transforms.kernels import native
 
 try:
-    from _md5 import md5 as _md5_small  # half of hashlib's cost for a key of a few bytes
+    from _md5 import md5 as _md5_small  # costs half of hashlib for a key of a few bytes
 except ImportError:  # a Python built without it
     from hashlib import md5 as _md5_small
 
 __all__ = ["MAGIC", "TOGETHER", "HashRange", "UserRecords", "deaggregate", "deaggregate_all"]
 
 TOGETHER = 32
-"""Records to give to `deaggregate_all` at once: 1.6 MB as KPL makes them, and enough to check them side by side."""
+"""How many records to give to `deaggregate_all` at once: 1.6 MB as KPL makes them, enough to check them side by side."""
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 _DIGEST_SIZE = 16
@@ -49,7 +49,7 @@ class HashRange(NamedTuple):
 
     @classmethod
     def of(cls, start: int, end: int) -> "HashRange":
-        """From the two numbers of ListShards."""
+        """Makes a range from the two numbers of ListShards."""
         return cls(start.to_bytes(16, "big"), end.to_bytes(16, "big"))
 
     @property
@@ -59,7 +59,7 @@ class HashRange(NamedTuple):
 
 
 class UserRecords(NamedTuple):
-    """What was aggregated into one record.
+    """The user records of one aggregated record.
 
     Attributes:
         data: each user record's payload; its place in the list is its sub-sequence number.
@@ -106,11 +106,11 @@ _parse = _message_class()
 
 
 def deaggregate(data: bytes, hash_range: HashRange | None = None) -> UserRecords | None:
-    """The user records in a record's payload; None when it is a plain record, to be passed on as it is.
+    """Gives the user records in a record's payload; None for a plain record, which is passed on as it is.
 
     Args:
         data: a record's payload.
-        hash_range: that of the shard it was read from; None when nothing needs to be checked against it.
+        hash_range: the range of its shard; None when hash keys need no check.
     """
     if data[:4] != MAGIC or len(data) < _MINIMUM_SIZE:
         return None
@@ -140,7 +140,7 @@ def deaggregate(data: bytes, hash_range: HashRange | None = None) -> UserRecords
 
 
 def _outside(records: Any, keys: Any, hash_keys: Any, hash_range: HashRange | None) -> list[int] | None:
-    """The places of user records outside the range; None when an explicit hash key makes no sense."""
+    """Gives the places of user records outside the range; None when an explicit hash key makes no sense."""
     explicit: list[bytes] = []
     for text in hash_keys:
         if not text.isdigit() or len(text) > 39 or (number := int(text)) >> 128:
@@ -180,7 +180,7 @@ _kernel: Any = native.load(
 def deaggregate_all(
     datas: Sequence[bytes], hash_range: HashRange | None = None
 ) -> list[tuple[list[bytes], list[int]] | None]:
-    """`deaggregate` of each payload (at most 256 of them; `TOGETHER` is a good number)."""
+    """Does `deaggregate` for each payload (at most 256 of them; `TOGETHER` is a good number)."""
     if _kernel is None:
         return [deaggregate(data, hash_range) for data in datas]
     return [

@@ -1,18 +1,18 @@
 """`Coordinator` holds leases: it finds shards, takes leases, renews them, writes checkpoints, and gives leases up.
 
-One `tick` does what is due: list the shards, look at the table, renew what is held (the checkpoint rides on
-the renewal), follow up shards that have ended, take what is free or our share. A thread of the live source calls
-it; all of it runs in that one thread, but for the renewals' writes.
+One `tick` does what is due: list the shards, look at the table, renew the leases that are held (a renewal writes the
+checkpoint too), follow shards that have ended, take leases that are free or our share. A thread of the live source calls
+it. Everything runs in that thread, except the writes of renewals.
 
 Invariants.
 - A lease is valid for the failover time since its last successful write *began*. Beyond that the shard is not
   read (`HeldShard.valid`) until a write succeeds; if another worker took it meanwhile, the write fails and the
   lease is lost, with everything fetched under it.
 - At most one write per lease and interval: a checkpoint is a renewal.
-- SHARD_END is written only when all hash keys of the shard are continued by children that have leases, so nobody can
-  take the stream for finished.
+- SHARD_END is written only when children with leases take all hash keys of the shard. So nobody can think that the
+  stream is finished.
 - A row that isn't this stream's, or can't be read, is named and never touched (`_ownership`).
-- A fault of DynamoDB that may pass costs nothing but time; a refused permission ends the job.
+- A temporary fault of DynamoDB costs only time. A refused permission ends the job.
 """
 
 import logging
@@ -45,9 +45,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _WARN_EVERY_S = 60.0
 _UNREAD_S = 30.0
-"""A shard that nobody reads for so long is said in the log; at a start or a rebalance it is a matter of seconds."""
+"""Seconds without a reader after which a shard is named in the log. At a start or a rebalance it takes a few seconds."""
 _PAUSES_S = (1.0, 15.0)
-"""The first bound and the last of the pauses between tries of a round that failed."""
+"""The first and the last bound of the pauses, in seconds, after a round that failed."""
 
 _Held = TypeVar("_Held", bound=HeldShard)
 
@@ -57,17 +57,17 @@ class Coordinator(Generic[_Held]):
 
     Args:
         store: the leases.
-        view: what the stream says of itself.
+        view: what the stream tells of itself.
         options: intervals, starting point.
         worker: our name, which nobody else has.
-        open_shard: makes ready what reads a shard whose lease is ours from now on; its `start` begins to read.
+        open_shard: makes the reader of a shard whose lease is ours from now on; its `start` begins to read.
         lock: guards `held`, which other threads look at.
         clock: seconds that only go forward.
         wall_ms: milliseconds since 1970.
         gone: whether the worker of a name is known not to run any more.
 
     Attributes:
-        unread: the reason per shard of the stream that is read neither by us nor by a worker seen alive.
+        unread: the reason for each shard of the stream that neither we nor a worker seen alive reads.
         held: the shards whose leases are ours, by id.
     """
 
@@ -114,7 +114,7 @@ class Coordinator(Generic[_Held]):
 
     @property
     def troubles(self) -> Mapping[str, Trouble]:
-        """What is wrong with rows of the table, by their key. Such a row is never touched."""
+        """What is wrong with rows of the table, by key. Such a row is never touched."""
         return self._rows.troubles
 
     # -- one round -------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Coordinator(Generic[_Held]):
         return self._pause()
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
-        """Runs `action`; a fault that may pass is said once per minute, and tried again after a pause that grows."""
+        """Runs `action`. A temporary fault is logged once per minute, and tried again after a pause that grows."""
         try:
             action()
         except FOR_GOOD:
@@ -183,7 +183,7 @@ class Coordinator(Generic[_Held]):
         held.close(lost=lost)
 
     def give_back(self, held: _Held) -> None:
-        """Lets a lease go that we will take again, to read its shard from elsewhere."""
+        """Gives up a lease that we will take again, to read its shard from another position."""
         try:
             self._store.replace(held.lease, held.lease.released())
         except (LeaseLost, PenstockError) as error:
@@ -204,7 +204,7 @@ class Coordinator(Generic[_Held]):
         followed: list[str] = []
         for held in ended:
             if not self._view.is_continued(held.shard_id):
-                # ListShards lags. Were SHARD_END written now, nobody would know of what is still to come.
+                # ListShards lags. With SHARD_END written now, nobody would know of the children that are to come.
                 self._follow_at = now + 1.0
                 if self._said.due(f"children of {held.shard_id}"):
                     _LOGGER.info("shard %s has ended; its children are not listed yet", held.shard_id)
@@ -248,7 +248,7 @@ class Coordinator(Generic[_Held]):
         self._look_at = self._clock()
 
     def _forget_expired(self, leases: Mapping[str, Lease]) -> None:
-        """Deletes finished leases of shards that the stream no longer has, once their children have got somewhere."""
+        """Deletes finished leases of shards that the stream no longer has, once their children have made progress."""
         for lease in leases.values():
             if lease.position != SHARD_END or lease.shard_id in self._view.shards:
                 continue
@@ -267,7 +267,7 @@ class Coordinator(Generic[_Held]):
         positions = self._rows.positions(leases)
         work = [lease for lease in leases if self._is_work(lease, positions)]
         free = self._watch.free(work, now)
-        # Rows that bear our name but are not held are left from a lost answer: ours to take again.
+        # Rows with our name that are not held are left from a lost answer. We take them again.
         orphans = [lease for lease in work if lease.owner == self.worker and lease.shard_id not in self.held]
         free = [lease for lease in free if lease.owner != self.worker]
         wanted = (*orphans, *choose(work, free, self.worker))
@@ -275,7 +275,7 @@ class Coordinator(Generic[_Held]):
         if taken:
             begun = [f"{held.shard_id} from {held.progress.fetched.text()}" for held in taken]
             _LOGGER.info("stream %s: reading %s", self._options.stream_name, in_short(begun))
-            # Shares are worked out anew at once: taking several is often a matter of a moment.
+            # Shares are computed again at once, because taking several leases is often quick.
             self._look_at = min(self._look_at, self._clock() + min(1.0, self._look_s))
         self._begun = True
         self._name_unread(found, positions)
@@ -296,7 +296,7 @@ class Coordinator(Generic[_Held]):
         lasting = [
             self.unread[shard_id]
             for shard_id, since in self._unread_since.items()
-            if now - since >= _UNREAD_S and shard_id not in self._rows.troubles  # those are said already
+            if now - since >= _UNREAD_S and shard_id not in self._rows.troubles  # those are logged already
         ]
         if lasting and self._said.due("unread"):
             _LOGGER.warning("stream %s: %s", self._options.stream_name, in_short(lasting))
@@ -321,7 +321,7 @@ class Coordinator(Generic[_Held]):
         return held
 
     def hurry_checkpoint(self, shard_id: str) -> Position | None:
-        """Makes the checkpoint of a shard due now; None when the row has it already, or the lease isn't ours."""
+        """Makes the checkpoint of a shard due now. None when the row has it already, or the lease isn't ours."""
         held = self.held.get(shard_id)
         if held is None or held.checkpoint <= held.lease.position:
             return None
@@ -331,7 +331,7 @@ class Coordinator(Generic[_Held]):
     # -- the end ---------------------------------------------------------------------------------------
 
     def give_up(self) -> None:
-        """A clean stop: last checkpoints, and leases free for others at once, one write each."""
+        """Stops cleanly: writes the last checkpoints and frees the leases at once, with one write each."""
         self._attempt("follow ended shards", self._follow_ended)
         for held in list(self.held.values()):
             try:

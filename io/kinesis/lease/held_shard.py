@@ -1,8 +1,8 @@
 """`HeldShard` owns what a worker knows of one shard while it holds the shard's lease.
 
-That is the row as the worker last wrote it, the times until which the row is good, and how far the shard is done. One
-object lives from the moment when the lease is taken until it is given up or lost. The next time is another object, so
-what still refers to the old one (an acknowledgement that comes late) changes nothing.
+It knows the row as the worker last wrote it, the times until which the row is valid, and how far the shard is done. One
+object lives from the moment when the lease is taken until it is given up or lost. A later lease gets a new object. So
+a late acknowledgement, which refers to the old one, changes nothing.
 """
 
 import math
@@ -18,18 +18,18 @@ __all__ = ["HeldShard"]
 
 
 class HeldShard:
-    """One shard whose lease is ours. Whoever reads shards derives from it and overrides `start` and `close`.
+    """One shard whose lease is ours. A class that reads shards derives from it and overrides `start` and `close`.
 
     Args:
         lease: the row as we wrote it.
-        start: everything up to there is done.
+        start: everything up to this position is done.
         lock: guards `progress`.
 
     Attributes:
         shard_id: the shard's id.
         lease: the row as we last wrote it.
         progress: how far the shard is done.
-        valid_until: the shard may be read until then, by the coordinator's clock.
+        valid_until: the time until which the shard may be read, by the coordinator's clock.
         renew_at: when the next renewal is due.
         checkpoint_at: when the next checkpoint is due, if there is news.
         checkpointed_at: when the last checkpoint was written; None before the first.
@@ -54,18 +54,21 @@ class HeldShard:
 
     @property
     def checkpoint(self) -> Position:
-        """Everything up to there is acknowledged."""
+        """The position up to which everything is acknowledged."""
         with self._lock:
             return self.progress.checkpoint
 
     @property
     def news(self) -> Position | None:
-        """The checkpoint, where the row is behind it. None at the shard's end, which has a step of its own."""
+        """The checkpoint, where the row is behind it; else None.
+
+        Also None at the shard's end, which has a step of its own.
+        """
         position = self.checkpoint
         return position if self.lease.position < position < SHARD_END else None
 
     def read_until_ms(self) -> int | None:
-        """Everything that arrived before is delivered, in milliseconds since 1970; None: not known, or known already."""
+        """The time (ms since 1970) before which everything that arrived is delivered; None: not known, or nothing new."""
         return None
 
     def start(self) -> None:

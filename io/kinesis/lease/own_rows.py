@@ -1,7 +1,7 @@
 """`OwnRows` reads the lease table and gives only the rows that are this stream's to use.
 
-At the start any other row ends the job with one line. Later such a row is said in the log, once per minute, and left
-alone.
+At the start any other row ends the job with one line. Later such a row is named in the log once per minute, and never
+touched.
 """
 
 import logging
@@ -24,7 +24,7 @@ class OwnRows:
 
     Args:
         store: the lease table.
-        view: what the stream says of itself.
+        view: what the stream tells of itself.
         table: the table's name.
         said: lets a message through once per minute.
 
@@ -41,7 +41,7 @@ class OwnRows:
         self._kcl3_seen = False
 
     def read(self, *, at_start: bool) -> list[Lease]:
-        """The rows that can be used.
+        """Reads the rows that can be used.
 
         Raises:
             StateError: at the start, there is another row; one line that says which, why, and what to do.
@@ -69,13 +69,13 @@ class OwnRows:
         return good
 
     def positions(self, leases: Iterable[Lease]) -> dict[str, Position]:
-        """By shard. A shard whose row can't be used is not finished, so its children wait."""
+        """Gives positions by shard. A shard whose row can't be used is not finished, so its children wait."""
         positions = dict.fromkeys(self.troubles, TRIM_HORIZON)
         positions.update((lease.shard_id, lease.position) for lease in leases)
         return positions
 
 
 def all_in_one(troubles: Mapping[str, Trouble]) -> str:
-    """The first of some troubles, and how many more there are."""
+    """Gives the first of some troubles, and how many more there are."""
     texts = [trouble.text for trouble in troubles.values()]
     return texts[0] + (f" ({len(texts) - 1:,} more rows have such a fault)" if len(texts) > 1 else "")

@@ -1,7 +1,7 @@
 """`Renewals` writes the signs of life and the checkpoints of the leases that are ours.
 
-A checkpoint rides on a renewal, so there is at most one write per lease and interval. While the table doesn't answer,
-one call per round finds that out, not one per lease, and the rounds are further and further apart.
+A renewal writes the checkpoint too, so there is at most one write per lease and interval. While the table doesn't answer,
+only one call per round is made, not one per lease, and the pauses between rounds grow.
 """
 
 import logging
@@ -34,9 +34,9 @@ _CHECKPOINTS = METERS.counter(
 )
 _THREADS = 8
 _PAUSES_S = (1.0, 5.0)
-"""The first bound and the last of the pauses. A lease that isn't renewed within the failover time may be taken."""
+"""The first and the last bound of the pauses. A lease that isn't renewed within the failover time may be taken."""
 FOR_GOOD = (AccessDenied, NotFound, OptionError, StateError)
-"""No other try helps."""
+"""Errors that no other try cures."""
 
 _Held = TypeVar("_Held", bound=HeldShard)
 
@@ -72,7 +72,7 @@ class Renewals(Generic[_Held]):
         held.checkpoint_at = begun + self._checkpoint_s
 
     def renew_due(self, held: list[_Held]) -> list[_Held]:
-        """Renews the leases whose time has come; returns those that are no longer ours.
+        """Renews the leases that are due. Returns those that are no longer ours.
 
         Raises:
             PenstockError: one of `FOR_GOOD`.
@@ -108,7 +108,7 @@ class Renewals(Generic[_Held]):
         return lost
 
     def _put_off(self, failed: list[_Held]) -> None:
-        """Checkpoints wait too: a checkpoint is a renewal, and would be tried again at once."""
+        """Makes renewals wait, and checkpoints too: a checkpoint is a renewal, and would be tried again at once."""
         self._pauses = self._pauses or delays(*_PAUSES_S)
         again = self._clock() + next(self._pauses)
         for each in failed:
@@ -146,7 +146,7 @@ class Renewals(Generic[_Held]):
         held.renew_at = begun + self._renew_s
 
     def hurry(self, held: HeldShard) -> None:
-        """Makes a checkpoint due now, unless the table doesn't answer: then its pause counts."""
+        """Makes a checkpoint due now, but not before the end of a pause while the table doesn't answer."""
         if self._pauses is None:
             held.checkpoint_at = -math.inf
 

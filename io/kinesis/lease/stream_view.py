@@ -1,4 +1,4 @@
-"""`StreamView` keeps what the stream says of itself: which stream it is, and which shards it has.
+"""`StreamView` keeps what the service says of a stream: which stream it is, and which shards it has.
 
 The coordinator asks it at every round of shards; the threads that read ask it when a shard seems to have ended, or to
 be gone. ListShards may lag behind: the children that a GetRecords reply names (`ChildShards`) count as listed until
@@ -22,9 +22,9 @@ __all__ = ["StreamView"]
 _LOGGER = logging.getLogger(__name__)
 
 _DESCRIBED_S = 60.0
-"""Within a minute a change of the stream's strategy is noticed."""
+"""Seconds within which a change of the stream's strategy is noticed."""
 _FRESH_S = 1.0
-"""A listing that is younger answers every question; 1,000 shards that end at once then cost one call."""
+"""Seconds for which one listing answers every question. So 1,000 shards that end at once cost one call."""
 
 
 class StreamView:
@@ -36,7 +36,7 @@ class StreamView:
         clock: seconds that only go forward.
 
     Attributes:
-        facts: the last ones; None before the first.
+        facts: the last facts; None before the first call.
         shards: the last listing by id, and children that are known but not listed yet.
     """
 
@@ -58,14 +58,14 @@ class StreamView:
 
     @property
     def identity(self) -> StreamIdentity:
-        """Which stream it is, as first seen."""
+        """The stream's identity, as first seen."""
         if self.facts is None:
             self.describe()
         assert self.facts is not None  # noqa: S101
         return self.facts.identity
 
     def describe(self, *, max_age_s: float = 0.0) -> None:
-        """Asks for the facts anew, unless the last ones are younger than `max_age_s` seconds.
+        """Asks for the facts again, unless the last ones are younger than `max_age_s` seconds.
 
         The service takes 20 such calls per second and account, so one round of many does.
 
@@ -86,15 +86,15 @@ class StreamView:
         self.facts = facts
 
     def manages_keys(self) -> bool:
-        """Whether the service puts records into any shard. Asked again where that may have changed a while ago."""
+        """Whether the service puts records into any shard. It asks again where that may have changed."""
         try:
             self.describe(max_age_s=_DESCRIBED_S)
-        except PenstockError as error:  # the next round of shards meets it too, and says it
+        except PenstockError as error:  # the next round of shards meets the same fault, and logs it
             _LOGGER.info("%s", error)
         return self.facts is not None and self.facts.keys_by_service
 
     def list_now(self, *, max_age_s: float = 0.0) -> None:
-        """Lists the shards anew, unless the last listing is younger than `max_age_s` seconds."""
+        """Lists the shards again, unless the last listing is younger than `max_age_s` seconds."""
         with self._lock:
             now = self._clock()
             if self._listed_at is not None and now - self._listed_at < max_age_s:
@@ -120,7 +120,7 @@ class StreamView:
             self.shards = self.shards | self._heirs
 
     def proves_end(self, shard_id: str) -> bool:
-        """Whether the stream lists the shard as closed. A fault that may pass proves nothing."""
+        """Whether the stream lists the shard as closed. A temporary fault proves nothing."""
         for max_age_s in (float("inf"), _FRESH_S):
             try:
                 self.list_now(max_age_s=max_age_s)
@@ -133,7 +133,7 @@ class StreamView:
         return False
 
     def has_passed_retention(self, shard_id: str) -> bool:
-        """Whether the service, which doesn't know the shard, has forgotten it; False: the shard is listed.
+        """Whether the service has forgotten the shard, which it says it doesn't know. False: the shard is listed.
 
         Raises:
             StateError: the stream was made anew, or never had such a shard.
@@ -152,13 +152,13 @@ class StreamView:
         raise StateError(message)
 
     def children_of(self, shard_id: str) -> list[Shard]:
-        """The shards that go on where a closed one ended, as far as they are known."""
+        """Gives the known shards that go on where a closed one ended."""
         return [shard for shard in self.shards.values() if shard_id in shard.parents]
 
     def is_continued(self, shard_id: str) -> bool:
         """Whether the known children take all hash keys of a shard, so that none of them is missing.
 
-        A shard that is not listed any more has nothing that could be missed: its children are as old.
+        A shard that is not listed any more lacks no child: its children are old enough to be listed.
         """
         shard = self.shards.get(shard_id)
         if shard is None:

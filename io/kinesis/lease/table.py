@@ -2,15 +2,15 @@
 
 Problem. Workers that know nothing of each other share the shards of a stream, and an application may move over
 from KCL (Logstash's input plugin, a Java consumer) and back, so the table is KCL's: one row per shard, the
-attributes of KCL 1.x and 2.x; further attributes and rows (KCL 3 keeps its leader and statistics here) are left
-alone.
+attributes of KCL 1.x and 2.x; further attributes and rows (KCL 3 keeps its leader and statistics here) are never
+touched.
 
 Invariants.
-- Every write is conditional on the owner and the counter that we last saw, so a worker that slept through
-  its lease can change nothing. Each write raises the counter: that is the sign of life others watch.
+- Every write is conditional on the owner and the counter that we last saw. So a worker that slept while its
+  lease ended can change nothing. Each write raises the counter, which others watch as a sign of life.
 - A write that failed because its first attempt had arrived without an answer is recognised by reading the
   row again: owner and counter are then ours.
-- Checkpoint, renewal and change of owner are one write at most; attributes are updated, rows never replaced.
+- Checkpoint, renewal and change of owner take one write at most. Attributes are updated; rows are never replaced.
 
 Refused: writing leases with a time to live (a pause of a day must not forget a position), and deleting the
 row of a finished shard while its children may need it.
@@ -34,17 +34,17 @@ __all__ = ["BrokenRow", "Lease", "LeaseLost", "LeaseStore", "LeaseTable", "Memor
 
 
 class LeaseLost(Exception):
-    """The row is no longer as we saw it: another worker changed it. Not an error, an answer."""
+    """Another worker changed the row since we saw it. This is an answer, not an error."""
 
 
 class LeaseStore(Protocol):
-    """Where leases are: the DynamoDB table, or memory when there is none."""
+    """The place of the leases: the DynamoDB table, or memory when there is none."""
 
     def create_if_missing(self) -> None:
         """Makes the table when it isn't there."""
 
     def rows(self) -> Rows:
-        """All rows."""
+        """Gives all rows."""
 
     def create(self, lease: Lease) -> bool:
         """Adds a lease; False when there is one for that shard already."""
@@ -56,7 +56,7 @@ class LeaseStore(Protocol):
         """Removes a lease if nobody has touched it since; False when somebody has."""
 
     def scan(self) -> list[Lease]:
-        """All leases that can be read."""
+        """Gives all leases that can be read."""
         return self.rows().leases
 
 
@@ -65,10 +65,10 @@ class LeaseTable(LeaseStore):
 
     Args:
         session: who we are.
-        name: the table's, which is the application's.
+        name: the table's name, which is the application's.
 
-    Every method raises `PenstockError` (denied, missing, unreachable); throttling and passing faults are
-    retried by botocore first.
+    Every method raises `PenstockError` (denied, missing, unreachable). Before that, botocore retries throttled calls and
+    temporary faults.
     """
 
     def __init__(self, session: AwsSession, name: str) -> None:
@@ -118,7 +118,7 @@ class LeaseTable(LeaseStore):
             raise explain(error, self._session, "CreateTable", self._resource(), doing) from error
 
     def rows(self) -> Rows:
-        """All rows, read consistently (a child's row must not be seen without its parent's)."""
+        """Gives all rows, read consistently: a child's row must not be seen without its parent's."""
         leases: list[Lease] = []
         broken: list[BrokenRow] = []
         kcl3 = False
@@ -187,7 +187,7 @@ class LeaseTable(LeaseStore):
                 raise
 
     def _was_ours(self, new: Lease) -> bool:
-        """Whether a first attempt arrived and only its answer was lost; owners are unique, counters only rise."""
+        """Whether a first attempt arrived, and only its answer was lost. Owners are unique, and counters only rise."""
         reply = self._call(
             "GetItem",
             "get_item",
@@ -224,16 +224,16 @@ class LeaseTable(LeaseStore):
 
 
 class MemoryLeases(LeaseStore):
-    """Leases of a job without DynamoDB (`--checkpoints none`): positions then live in the runner's state alone."""
+    """Keeps the leases of a job without DynamoDB (`--checkpoints none`). Only the runner's state then has the positions."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
 
     def create_if_missing(self) -> None:
-        """Nothing to make."""
+        """Does nothing: there is no table."""
 
     def rows(self) -> Rows:
-        """All leases."""
+        """Gives all leases."""
         return Rows(list(self._leases.values()), [])
 
     def create(self, lease: Lease) -> bool:

@@ -1,12 +1,12 @@
 """`name_worker` names a worker in the lease table, so that `is_gone` can tell whether that worker still runs.
 
-Problem. After a crash the successor must not wait until the dead worker's leases have gone stale (10 s), but
-must never take them from one that lives.
+Problem. After a crash, the next worker must not wait until the dead worker's leases are stale (10 s). But it
+must never take leases from a worker that lives.
 
 Plan. A worker's name is `host:pid:start:kernel:number`: its process and the tick at which that started, and a
-hash of the machine's boot id and the process-id namespace. A successor with the same hash sees the same process
+hash of the machine's boot id and the process-id namespace. A worker with the same hash sees the same process
 table: if no process with that id and start runs there, the owner is gone for good. Anything else (another host,
-KCL's own names, a system without /proc) proves nothing, and its leases are watched until they go stale.
+KCL's own names, a system without /proc) proves nothing: such leases are watched until they are stale.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _NUMBERS = itertools.count(1)
 
 
 def _kernel() -> str:
-    """Names the process table that this process is in; empty where there is no telling."""
+    """Gives a name of the process table that this process is in; empty where that is not known."""
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = os.readlink("/proc/self/ns/pid")
@@ -31,18 +31,18 @@ def _kernel() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """The tick since boot at which a process started; None when no such process runs (a zombie doesn't)."""
+    """Gives the tick since boot at which a process started; None when no such process runs (a zombie doesn't run)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The command's name is in parentheses and may hold anything; the fields behind it can't.
+    # The command's name is in parentheses and may hold anything. The fields behind it hold numbers.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
 def name_worker() -> str:
-    """A name that no other worker has, or ever had."""
+    """Gives a name that no other worker has, or ever had."""
     host = socket.gethostname().replace(":", "-")
     pid = os.getpid()
     return f"{host}:{pid}:{_started(pid) or os.urandom(4).hex()}:{_kernel()}:{next(_NUMBERS)}"

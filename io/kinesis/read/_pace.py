@@ -1,4 +1,4 @@
-"""`idle_pause_s` tells how long a shard at its tip is left alone.
+"""`idle_pause_s` gives the pause between reads of a shard at its tip.
 
 1,100 idle shards that are each read every 250 ms cost 4,400 calls per second, most of a core, to find nothing. So beyond
 200 shards the pause grows with their number, up to a second: about 1,000 calls per second at most.
@@ -17,7 +17,7 @@ def idle_pause_s(usual_s: float, shards: int) -> float:
     [0.25, 0.25, 0.5, 1.0]
 
     Args:
-        usual_s: `idleTimeBetweenReadsInMillis`; a longer one than a second stays as it is.
+        usual_s: `idleTimeBetweenReadsInMillis` in seconds; a pause longer than a second stays as it is.
         shards: how many shards the process reads.
     """
     return max(usual_s, min(_SLOWEST_S, usual_s * shards / _MANY_SHARDS))

@@ -1,8 +1,8 @@
-"""`FetchPool` reads any number of shards on a bounded number of threads, each shard when its time has come.
+"""`FetchPool` reads any number of shards on a bounded number of threads, each shard when it is due.
 
-Plan. A heap of (due time, task). A free thread takes the task that is due longest, runs it once (one read of one
-shard) and puts it back with the time of its next run. So a busy shard waits behind every other that is due, a slow
-one occupies one thread at most, and 200 idle shards cost their reads and nothing else. One waiting thread (the
+Plan. The pool has a heap of (due time, task). A free thread takes the task that is due longest, runs it once (one
+read of one shard) and puts it back with the time of its next run. So a busy shard waits behind every other that is
+due, a slow one occupies one thread at most, and 200 idle shards cost their reads and nothing else. One waiting thread (the
 leader) sleeps until the next task is due; the others sleep until they are woken.
 
 Refused: one thread per shard (200 shards, 200 stacks, and no bound on what is in flight).
@@ -20,7 +20,7 @@ __all__ = ["FetchPool"]
 _LOGGER = logging.getLogger(__name__)
 
 Task = Callable[[], float | None]
-"""Runs once; returns the seconds until its next run, or None when it is finished."""
+"""A function that runs once, and returns the seconds until its next run, or None when it is finished."""
 
 
 class FetchPool:
@@ -44,7 +44,7 @@ class FetchPool:
         self._threads: list[threading.Thread] = []
 
     def add(self, task: Task) -> None:
-        """Runs a task as soon as a thread is free, and again as it says itself."""
+        """Runs a task as soon as a thread is free, and again when it says."""
         with self._changed:
             if self._stopped:
                 return
@@ -83,7 +83,7 @@ class FetchPool:
             try:
                 delay = task()
             except BaseException as error:
-                # A defect of ours: the job must end, a shard must not stand still in silence.
+                # It is a defect of ours. The job must end: no shard may stand still in silence.
                 _LOGGER.exception("reading a shard failed")
                 self._failed(error)
                 delay = None
@@ -94,7 +94,7 @@ class FetchPool:
                     self._push(self._clock() + delay, task)
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Starts nothing more and waits for what runs, at most `timeout_s` seconds in all."""
+        """Starts nothing more, and waits at most `timeout_s` seconds in all for tasks that run."""
         with self._changed:
             self._stopped = True
             self._heap.clear()

@@ -1,4 +1,4 @@
-"""`LiveShard` reads one shard whose lease this process holds: lease, progress, reader and memory meet here.
+"""`LiveShard` reads one shard whose lease this process holds. It owns the shard's lease, progress and reader.
 
 One `step` is one GetRecords, made by a thread of the pool. Before it the shard asks whether the lease is still valid
 and whether there is room for a reply. After it, what was read is queued in the live source, as stretches of the
@@ -38,11 +38,11 @@ _NOTE_EVERY_MS = 60_000
 
 
 class ReplyRoom:
-    """Room in memory for replies that are on their way, beside what the live source holds already.
+    """Bounds the memory of replies that are on their way, beside what the live source holds already.
 
     Args:
-        source: whose bounds count.
-        lock: guards them.
+        source: the live source, whose bounds count.
+        lock: the live source's lock.
     """
 
     def __init__(self, source: LiveSource, lock: threading.Condition) -> None:
@@ -51,7 +51,7 @@ class ReplyRoom:
         self._lock = lock
 
     def reserve(self, size: int) -> bool:
-        """Takes room for a reply of about `size` bytes. False: there is none now. `free` gives it back."""
+        """Takes room for a reply of about `size` bytes. Returns False when there is none. `free` gives it back."""
         source = self._source
         with self._lock:
             taken = source.pending_bytes + self.reserved
@@ -73,9 +73,9 @@ class ReadContext:
     """What all shards of one live source share.
 
     Attributes:
-        options: what to read, how fast.
+        options: what to read, and how fast.
         client: makes the calls.
-        session: explains what can't be tried again.
+        session: explains errors that no retry cures.
         source: takes what is read.
         lock: the live source's.
         room: bounds the replies in memory.
@@ -83,9 +83,9 @@ class ReadContext:
         metrics: KCL's metrics; None without.
         clock: seconds that only go forward.
         look_soon: wakes the coordinator, because a shard has ended.
-        view: what the stream says of itself.
-        closed: is told each shard that is closed.
-        shards: how many shards the live source reads.
+        view: what the stream tells of itself.
+        closed: called with each shard that is closed.
+        shards: gives the number of shards that the live source reads.
     """
 
     options: KinesisReadOptions
@@ -109,8 +109,8 @@ class LiveShard(HeldShard):
     Args:
         context: what all shards share.
         lease: our row.
-        shard: as the stream lists it; None when it doesn't.
-        start: everything up to there is done.
+        shard: the shard as the stream lists it; None when it doesn't.
+        start: everything up to this position is done.
 
     Attributes:
         reader: fetches and takes apart.
@@ -151,7 +151,7 @@ class LiveShard(HeldShard):
     # -- one read (a thread of the pool) ---------------------------------------------------------------
 
     def step(self) -> float | None:
-        """Reads once; returns the seconds until the next time, None when there is none."""
+        """Reads once. Returns the seconds until the next read, None when there is none."""
         context, reader = self._context, self.reader
         if self.closed or self.progress.lost or context.source.stopping:
             reader.finished = True
@@ -175,7 +175,7 @@ class LiveShard(HeldShard):
             self._sample(begun, user_records, data_bytes, success=success)
 
     def _deliver(self, piece: Piece) -> bool:
-        """Queues a piece, waiting for room. False: it can't be queued any more."""
+        """Queues a piece, and waits for room. Returns False when it can't be queued any more."""
         context, progress = self._context, self.progress
         with context.lock:
             if progress.lost or self.closed:
@@ -189,9 +189,9 @@ class LiveShard(HeldShard):
         return False
 
     def _end(self) -> float | None:
-        """The last reply has no next iterator. That is the shard's end only if the service says so elsewhere too.
+        """Decides what it means that the last reply has no next iterator: the shard's end only if the stream lists it so.
 
-        One such reply for an open shard has been seen; taken for the end, it would lose all that is still to come.
+        Such a reply was seen for an open shard. Taken for the end, it would lose all later records.
         """
         context, reader = self._context, self.reader
         if reader.millis_behind or not (reader.children or context.view.proves_end(self.shard_id)):
@@ -213,20 +213,22 @@ class LiveShard(HeldShard):
             if failure.code == "ResourceNotFoundException":
                 return self._missing()
             if failure.code == "InvalidArgumentException":
-                context.view.describe(max_age_s=1.0)  # a stream that was made anew doesn't know our positions
+                context.view.describe(
+                    max_age_s=1.0
+                )  # a stream that was made again doesn't know our positions
         except (AccessDenied, NotFound, StateError) as error:
             reader.finished = True
             context.source.fail(error)
             return None
         except PenstockError:
-            return _MISSING_S  # a fault that may pass
+            return _MISSING_S  # a temporary fault
         if pause is None:
             reader.finished = True
             context.source.fail(failure.explain(context.session, str(reader), f"read {reader}"))
         return pause
 
     def _missing(self) -> float | None:
-        """The service doesn't know the shard: it is gone with the retention, or the whole stream is."""
+        """Decides what it means that the service doesn't know the shard: its retention is over, or the stream is gone."""
         if not self._context.view.has_passed_retention(self.shard_id):
             return _MISSING_S
         _LOGGER.warning("%s has passed its retention; taking it for finished", self.reader)
@@ -253,20 +255,20 @@ class LiveShard(HeldShard):
         context.metrics.sample(self.shard_id, values)
 
     def read_until_ms(self) -> int | None:
-        """The time of the last reply that left nothing to read or deliver, where the row is far behind it."""
+        """The time of the last reply after which nothing was left to read or deliver, where the row is far behind it."""
         until_s, written_ms = self.reader.read_until_s, self.lease.read_until_ms or 0
         if until_s is None or not self.progress.idle or until_s * 1000 < written_ms + _NOTE_EVERY_MS:
             return None
         return int(until_s * 1000)
 
-    # -- for whoever looks -----------------------------------------------------------------------------
+    # -- how it stands -----------------------------------------------------------------------------
 
     def status(self, now: float, wall: float) -> ShardStatus:
-        """How the shard stands.
+        """Gives the shard's status.
 
         Args:
-            now: by the clock of coordinator and readers.
-            wall: seconds since 1970.
+            now: the time by the clock of coordinator and readers.
+            wall: the time in seconds since 1970.
         """
         reader, lease = self.reader, self.lease
         return ShardStatus(
@@ -281,11 +283,11 @@ class LiveShard(HeldShard):
         )
 
     def _behind_s(self, now: float, wall: float) -> float | None:
-        """What the sink has not got yet counts too: with a dead one, reading may be at the tip for a long while."""
+        """How far the shard is behind, undelivered events included: with a dead sink, reading may be at the tip for long."""
         oldest_ms = self.progress.oldest_ms
         ages = [self.reader.behind_s(now), None if oldest_ms is None else max(0.0, wall - oldest_ms / 1000)]
         return max((age for age in ages if age is not None), default=None)
 
     def watermark_ms(self, now_ms: int) -> int:
-        """No record that is yet to come arrived before this; a shard at its tip holds nothing back."""
+        """The time before which no later record arrived; a shard at its tip holds nothing back."""
         return now_ms if self.reader.at_tip and self.progress.idle else self.progress.arrived_ms

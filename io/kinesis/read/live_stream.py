@@ -1,16 +1,16 @@
-"""`KinesisLive` reads the shards of one stream: as one worker among others, it holds leases and queues what it reads.
+"""`KinesisLive` reads shards of one stream: as one worker among others, it holds leases and queues what it reads.
 
-Threads: a coordinator (leases, checkpoints), up to `fetch_threads` fetchers, Beam's reader, and whoever
+Threads: a coordinator (leases, checkpoints), up to `fetch_threads` fetchers, Beam's reader, and the thread that
 acknowledges. One object per shard (`LiveShard`) owns its lease, its progress and its reader; the coordinator holds them by
-id. What the threads share of it is guarded by the live source's one lock (`_changed`).
+id. The live source's one lock (`_changed`) guards what the threads share of it.
 
-Which position wins. Where a shard is opened, the larger of the runner's mark and the lease: both were written
+Which position wins. A shard is opened at the larger of the runner's mark and the lease, because both were written
 only for what is durable downstream. When a reader comes back with another mark than the last one handed out, a
-bundle was lost: what is in memory and not acknowledged is handed out again; only a mark ahead of us (another
-process got further) makes the shard be opened anew.
+bundle was lost: events in memory that are not acknowledged are handed out again. Only for a mark ahead of us (another
+process got further) the shard is opened again.
 
-Memory: `max_pending_bytes` of payload, plus for each fetcher one reply (10 MiB, three times that while it is
-decoded), which is asked for only when there is room for about as much as the last one.
+Memory: `max_pending_bytes` of payload, plus one reply per fetcher (10 MiB, three times that while it is
+decoded). A reply is asked for only when there is room for about as much as the last one.
 """
 
 import logging
@@ -41,24 +41,24 @@ __all__ = ["KinesisLive"]
 
 _LOGGER = logging.getLogger(__name__)
 
-# The coordinator looks at acknowledgements (ended shards, due checkpoints) at least so often.
+# Seconds after which the coordinator looks at acknowledgements (ended shards, due checkpoints) at the latest.
 _TICK_S = 0.25
 
 
 class KinesisLive(LiveSource):
-    """Shards of one stream that this process holds leases of, as batches.
+    """Reads, in batches, the shards of one stream whose leases this process holds.
 
     Args:
         key: its name in the registry.
         options: what to read.
         aws: who we are.
-        session: for tests; else made from `aws`.
-        client: likewise.
-        store: likewise.
-        shards: lists the stream's shards; likewise.
-        describe: asks for the stream's facts; likewise.
-        clock: seconds that only go forward.
-        pool: for tests; else `fetch_threads` threads.
+        session: the AWS session. Tests give it and the next four; by default they are made from `aws` and `options`.
+        client: makes the calls.
+        store: the leases.
+        shards: lists the stream's shards.
+        describe: asks for the stream's facts.
+        clock: gives seconds that only go forward.
+        pool: runs the reads; by default it has `fetch_threads` threads.
 
     Raises:
         PenstockError: no credentials, or the lease table can't be made.
@@ -120,7 +120,7 @@ class KinesisLive(LiveSource):
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._marks: dict[str, Position] = {}
-        """Of the shards that we don't hold: what the runner restored, and where we left off."""
+        """Marks of the shards that we don't hold: those that the runner restored, and those where we stopped."""
         self._watermark_ms = 0
         self._context = ReadContext(
             options=options,
@@ -141,7 +141,7 @@ class KinesisLive(LiveSource):
     # -- Beam's reader ---------------------------------------------------------------------------------
 
     def resume(self, position: Any) -> None:
-        """A reader starts: from the runner's mark where that is ahead, else from where we are."""
+        """Lets a reader start: from the runner's mark where that is ahead, else from where we are."""
         marks = read_marks(position)
         with self._changed:
             first, self._started = not self._started, True
@@ -161,7 +161,7 @@ class KinesisLive(LiveSource):
             self._marks.update(
                 (shard_id, mark) for shard_id, mark in marks.items() if mark > self._marks.get(shard_id, mark)
             )
-            # Leases are taken again, and the shards opened at the mark.
+            # The leases will be taken again, and the shards opened at the mark.
             for shard in ahead:
                 _LOGGER.warning(
                     "%s: the runner is ahead in shard %s; opening it anew", self.key, shard.shard_id
@@ -182,7 +182,7 @@ class KinesisLive(LiveSource):
             self._metrics.start()
 
     def _held(self) -> list[LiveShard]:
-        """The shards that we hold and go on with. Call it under the lock."""
+        """Gives the shards that we hold and go on with. Call it under the lock."""
         return [shard for shard in self._coordinator.held.values() if not shard.progress.lost]
 
     def _current_marks(self) -> dict[str, Position]:
@@ -194,7 +194,7 @@ class KinesisLive(LiveSource):
         }
 
     def position(self) -> Any:
-        """`{"shards": {shard_id: text}}`: everything up to there was handed out; None before the first."""
+        """Gives `{"shards": {shard_id: text}}`: everything up to these positions was handed out. None before the first."""
         with self._changed:
             return write_marks(self._current_marks())
 
@@ -214,12 +214,12 @@ class KinesisLive(LiveSource):
                 stretch.progress.acknowledge(stretch)
 
     def describe(self) -> str:
-        """For the log line that says the job is ready."""
+        """Says what it does, for the log line that says the job is ready."""
         return f"reading stream {self.options.stream_name} as application {self.options.application_name}"
 
     @property
     def connected(self) -> bool:
-        """Whether every shard of the stream is read: by another worker seen alive, or by us, at least once."""
+        """Whether every shard of the stream is read: by another worker seen alive, or at least once by us."""
         return self._coordinator.settled and not self._never_read()
 
     def _never_read(self) -> list[LiveShard]:
@@ -227,7 +227,7 @@ class KinesisLive(LiveSource):
             return [s for s in self._held() if not s.reader.replies and not s.progress.ended]
 
     def unread(self) -> list[str]:
-        """One line per shard of the stream that nobody reads, or row that can't be used, and why."""
+        """Gives one line, with the reason, for each shard that nobody reads and each row that can't be used."""
         coordinator = self._coordinator
         troubles = [
             trouble.text for key, trouble in coordinator.troubles.items() if key not in coordinator.unread
@@ -236,20 +236,20 @@ class KinesisLive(LiveSource):
         return [*coordinator.unread.values(), *troubles, *never]
 
     def peers(self) -> list[Peer]:
-        """The shards that we read."""
+        """Gives the status of each shard that we read."""
         now, wall = self._clock(), time.time()
         with self._changed:
             return [shard.status(now, wall) for _, shard in sorted(self._coordinator.held.items())]
 
     @property
     def ready(self) -> bool:
-        """Whether every shard is read, by us up to its tip or by another worker seen alive."""
+        """Whether every shard is read: by us up to its tip, or by another worker seen alive."""
         with self._changed:
             at_tip = all(shard.reader.at_tip and not shard.progress.ended for shard in self._held())
         return self._coordinator.settled and at_tip
 
     def watermark_ms(self) -> int:
-        """The oldest arrival time that may still come; a shard at its tip holds nothing back."""
+        """Gives the oldest arrival time that may still come; a shard at its tip holds nothing back."""
         now = int(time.time() * 1000)
         with self._changed:
             times = [shard.watermark_ms(now) for shard in self._held()]
@@ -265,7 +265,7 @@ class KinesisLive(LiveSource):
         return not self._queue
 
     def shards_of(self, tokens: Iterable[int]) -> dict[int, str]:
-        """The shard of each of these tokens that is still handed out (those of a lost lease are not)."""
+        """Gives the shard of each of these tokens that is still handed out (tokens of a lost lease are not)."""
         with self._changed:
             return {
                 token: self._handed_out[token].context.progress.shard_id
@@ -296,7 +296,7 @@ class KinesisLive(LiveSource):
     # -- shards (coordinator and fetcher threads) ------------------------------------------------------
 
     def _open_shard(self, lease: Lease, shard: Shard | None) -> LiveShard:
-        """Starts from the larger of the runner's mark and the lease."""
+        """Opens a shard at the larger of the runner's mark and the lease."""
         mark = self._marks.get(lease.shard_id)
         if mark is not None and not self._mark_fits(mark, lease.shard_id, shard):
             _LOGGER.warning(
@@ -310,7 +310,7 @@ class KinesisLive(LiveSource):
         return LiveShard(self._context, lease, shard, start)
 
     def _mark_fits(self, mark: Position, shard_id: str, shard: Shard | None) -> bool:
-        """Whether a runner's mark can be of this stream: a savepoint may be older than a stream that was made anew."""
+        """Whether a runner's mark can be of this stream: a savepoint may be older than a stream that was made again."""
         if shard is None:
             return True
         if mark == SHARD_END:
@@ -318,7 +318,7 @@ class KinesisLive(LiveSource):
         return not mark.is_record or shard.holds(mark.sequence_number)
 
     def _shard_closed(self, shard: LiveShard) -> None:
-        """What was fetched under a lost lease is forgotten; else the shard's mark stays known."""
+        """Forgets what was fetched under a lost lease; in all other cases it keeps the shard's mark."""
         if shard.progress.lost:
             self._discard(lambda chunk: chunk.context.progress is shard.progress)
             return
@@ -343,7 +343,7 @@ class KinesisLive(LiveSource):
             self._defect(error)
 
     def _reopen(self) -> None:
-        """Gives the shards back whose mark ran ahead of us; the next round takes them again at the mark."""
+        """Gives up the shards whose mark is ahead of us. The next round takes them again at the mark."""
         for held in list(self._coordinator.held.values()):
             if held.progress.lost:
                 self._coordinator.give_back(held)
@@ -356,7 +356,9 @@ class KinesisLive(LiveSource):
         self._pool.stop()
         self._closing.set()
         self._wake.set()
-        if self._thread.ident is not None:  # a start that failed, at the lease table say, left it unstarted
+        if (
+            self._thread.ident is not None
+        ):  # a start that failed (at the lease table, say) did not start the thread
             self._thread.join(10.0)
             if self._thread.is_alive():
                 _LOGGER.warning(

@@ -29,12 +29,12 @@ _UNITS = {
 
 
 class ReadMetrics:
-    """Sums up the samples of all shards; they are uploaded until it is closed. Safe from any thread.
+    """Sums up the samples of all shards, and uploads them until it is closed. Safe from any thread.
 
     Args:
         session: says who we are.
         namespace: CloudWatch's namespace, which is the application's name.
-        failed: is told a denied permission.
+        failed: called with a denied permission.
         wall: gives seconds since 1970.
     """
 
@@ -81,7 +81,7 @@ class ReadMetrics:
         }
 
     def upload(self) -> None:
-        """Uploads what was summed up; never raises."""
+        """Uploads what was summed up. Never raises."""
         self._uploader.upload()
 
     def close(self) -> None:

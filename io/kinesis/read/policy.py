@@ -45,7 +45,7 @@ def _statements(stream_arn: str, table_arn: str | None, namespace: str | None) -
 def read_policy(
     stream_arn: str = _STREAM, table_arn: str = _TABLE, *, namespace: str = "APPLICATION"
 ) -> dict[str, Any]:
-    """The policy for an unencrypted stream, a lease table and metrics in CloudWatch.
+    """Gives the policy for an unencrypted stream, a lease table and metrics in CloudWatch.
 
     Args:
         stream_arn: the stream.
@@ -58,10 +58,10 @@ def read_policy(
 def read_statements(
     options: KinesisReadOptions, arns: Arns, key_arn: str | None = None
 ) -> tuple[Statement, ...]:
-    """What exactly these options need.
+    """Gives the statements that exactly these options need.
 
     Args:
-        options: see there.
+        options: the read's options.
         arns: how the account's resources are named.
         key_arn: the customer's key that encrypts the stream.
     """
@@ -82,4 +82,4 @@ READ_HELP = f"""IAM policy of the Kinesis read:
 Further: kms:Decrypt on the key of a stream that is encrypted with a customer's KMS key; sts:AssumeRole on
 --role_arn. The statement Metrics is needed with --metrics cloudwatch only, Leases not with --checkpoints none.
 See docs/iam.md; `penstock check` with these options tries it all, and with --policy prints what just these options need."""
-"""What `--help` of a job that reads from Kinesis ends with."""
+"""The last part of `--help` of a job that reads from Kinesis."""

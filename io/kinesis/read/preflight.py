@@ -46,7 +46,7 @@ def require_readable(options: KinesisReadOptions, aws: AwsOptions) -> None:
 def prepare_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
     """Makes the lease table where it isn't there; with `reset_checkpoints` deletes the stream's leases.
 
-    Once per job: a worker that starts anew later must find them.
+    It runs once per job: a worker that starts again later must find the leases.
 
     Raises:
         StateError: a row is another stream's, or can't be used; one line that says which and what to do.
@@ -72,7 +72,7 @@ def prepare_read(options: KinesisReadOptions, aws: AwsOptions) -> None:
 
 
 def _to_reset(rows: Rows, identity: StreamIdentity) -> list[str]:
-    """The keys of the rows that `--reset_checkpoints` deletes: all but those that say they are another stream's."""
+    """Gives the keys of the rows that `--reset_checkpoints` deletes: all but those that say they are another stream's."""
     keys = [(lease.shard_id, None if lease.stream is None else lease.stream.arn) for lease in rows.leases] + [
         (broken.key, broken.stream) for broken in rows.broken
     ]
@@ -85,7 +85,10 @@ def _first_trouble(rows: Rows, shards: list[Shard], identity: StreamIdentity, ta
 
 
 def read_trials(options: KinesisReadOptions, account: AwsAccount) -> list[Trial]:
-    """Stream, shards, a first record, its key, the lease table, metrics; `identity_trials` come before them."""
+    """Gives the trials of stream, shards, a first record, the key, the lease table and metrics.
+
+    `identity_trials` come before.
+    """
     statements = read_statements(options, account.arns)
     stream = StreamTrials(account, options.kinesis_stream_name, "read", "--kinesis_stream_name")
     first = _FirstRecord(stream)
@@ -118,7 +121,7 @@ def read_trials(options: KinesisReadOptions, account: AwsAccount) -> list[Trial]
 
 
 class _LeaseRows:
-    """Looks whether the rows of the lease table are this stream's, and which open shards have none."""
+    """Tries whether the rows of the lease table are this stream's, and counts the open shards that have none."""
 
     def __init__(self, options: KinesisReadOptions, stream: StreamTrials) -> None:
         self._options = options
@@ -148,7 +151,7 @@ class _LeaseRows:
 
 
 class _FirstRecord:
-    """Reads one record, of the oldest shard. Nobody notices: reading Kinesis takes nothing away."""
+    """Reads one record of the oldest shard. Nobody notices, because a read removes nothing from Kinesis."""
 
     def __init__(self, stream: StreamTrials) -> None:
         self._stream = stream

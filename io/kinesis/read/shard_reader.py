@@ -1,16 +1,16 @@
-"""`ShardReader` fetches one shard and takes it apart: iterators, pace, faults, de-aggregation.
+"""`ShardReader` fetches the records of one shard and takes them apart: iterators, pace, faults, de-aggregation.
 
 Invariants.
-- A position is always opened AT its sequence number, and what it covers is skipped: a checkpoint may lie
+- A position is always opened AT its sequence number, and what it covers is skipped, because a checkpoint may lie
   inside an aggregated record. If the first record found is a later one, the position is older than the
-  stream's retention: said once, then read on from the oldest record there is.
-- Nothing is fetched without a valid lease, and nothing fetched is kept back: the records before a fault
+  stream's retention. That is logged once, and reading goes on from the oldest record there is.
+- Nothing is fetched without a valid lease. Nothing fetched is kept back: the records before a fault
   (a key that KMS refuses) were handed on by the read before.
 - The iterator moves on only when all of a reply is queued. A reply that could not be queued is forgotten.
 
 Pace (per shard, service's limits): `shard_reads_per_second` from the start of one read to the next,
-`shard_bytes_per_second` over the last reply's bytes, random back-off when throttled. At the tip a read every
-`idleTimeBetweenReadsInMillis`; where a process reads more than 200 shards, less often (`idle_pause_s`).
+`shard_bytes_per_second` over the last reply's bytes, random back-off when throttled. At the tip there is one read per
+`idleTimeBetweenReadsInMillis`, and fewer where a process reads more than 200 shards (`idle_pause_s`).
 
 Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
 """
@@ -51,7 +51,7 @@ _OUT_OF_RANGE = METERS.counter(
 _CHUNK_EVENTS = 500
 _CHUNK_BYTES = 256 << 10
 MAX_REPLY_BYTES = 10 << 20
-"""What one GetRecords returns at most (service limit)."""
+"""The most bytes that one GetRecords returns (service limit)."""
 # A reply holds about what a shard may give in a second, by the size of the last reply's records: ten MiB at
 # once would earn five seconds of throttling for every consumer, and 35 MB of memory while it is decoded.
 _REPLY_BYTES = 2 << 20
@@ -59,7 +59,7 @@ _FEWEST_RECORDS = 50
 _FIRST_ESTIMATE = _REPLY_BYTES
 _WARN_EVERY_S = 60.0
 _LATE_S = 2.0
-"""A read that is so late (a busy pool, a slow reply) says nothing yet of how far the shard is behind."""
+"""Seconds by which a read may be late (a busy pool, a slow reply) before it counts for how far the shard is behind."""
 
 
 class Piece(NamedTuple):
@@ -72,15 +72,15 @@ class Piece(NamedTuple):
 
 
 Deliver = Callable[[Piece], bool]
-"""Queues a piece, waiting for room. False: it can't be queued any more."""
+"""A function that queues a piece, and waits for room. It returns False when the piece can't be queued any more."""
 
 
 class ShardReader:
-    """One shard, from one position on, for as long as we hold its lease.
+    """Reads one shard, from one position on, for as long as we hold its lease.
 
     Args:
-        shard_id: the shard's.
-        start: everything up to here is done.
+        shard_id: the shard's id.
+        start: everything up to this position is done.
         started_s: the time that LATEST and AT_TIMESTAMP mean, in seconds since 1970.
         hash_range: the shard's hash keys.
         options: what to read, how fast.
@@ -94,14 +94,14 @@ class ShardReader:
         finished: whether there will be no further step.
         at_tip: whether the last reply was empty and said that nothing waits.
         millis_behind: how far behind the tip the last reply was, None before the first.
-        records: Kinesis records read; `user_records` and `data_bytes` likewise.
+        records: Kinesis records read. `user_records` and `data_bytes` count those.
         out_of_range: user records outside the shard's hash keys.
         throttled: replies that asked for less.
         estimate: bytes that the next reply may hold.
         replies: how many replies there were.
         children: the shards that the last reply names as going on where this one ends.
-        read_until_s: everything that arrived before was read then, in seconds since 1970; None when that isn't known.
-        retention_s: for so long the stream keeps records, in seconds.
+        read_until_s: the time (seconds since 1970) before which everything that arrived is read; None when not known.
+        retention_s: seconds for which the stream keeps records.
     """
 
     def __init__(
@@ -152,8 +152,8 @@ class ShardReader:
     def behind_s(self, now: float) -> float | None:
         """How far reading is behind the shard's tip, in seconds; None before the first reply.
 
-        That is what the last reply said, and from then on it grows with the clock while a read that is due is not
-        answered: no room for it, since the sink has not taken what was read before; a throttled or unreachable stream.
+        The last reply said it. Then it grows with the clock while a read that is due gets no answer: there is no room,
+        because the sink has not taken earlier events, or the stream is throttled or unreachable.
         """
         late = 0.0 if self.finished else now - self._due
         if not self.replies:
@@ -161,7 +161,7 @@ class ShardReader:
         return (self.millis_behind or 0) / 1000 + (late if late > _LATE_S else 0.0)
 
     def read(self, deliver: Deliver, begun: float) -> float | None:
-        """Makes one read; returns the seconds until the next one, None when there is no next iterator.
+        """Makes one read. Returns the seconds until the next one, None when there is no next iterator.
 
         Args:
             deliver: takes what was read, piece by piece.
@@ -179,7 +179,7 @@ class ShardReader:
         self._refusals = 0
         size = self._take_in(reply, deliver)
         if size is None:
-            return 0.25  # stopping, or the lease is gone: may_read decides
+            return 0.25  # the job stops, or the lease is gone: may_read decides
         self.estimate = min(MAX_REPLY_BYTES, max(2 * size, 64 << 10))
         if size:
             wanted = max(_FEWEST_RECORDS, _REPLY_BYTES * len(reply.records) // size)
@@ -194,7 +194,7 @@ class ShardReader:
         self.at_tip = not reply.records and not reply.millis_behind_latest
         if self._iterator is None:
             return None
-        # Some emulators always say 0: a large reply then means that more is waiting.
+        # Some emulators always say 0. A large reply then means that more is waiting.
         more = bool(self.millis_behind) or 2 * len(reply.records) >= limit or size >= 1 << 20
         pause = self._pause(size, begun, more=more)
         self._due = self._clock() + pause
@@ -212,7 +212,7 @@ class ShardReader:
         return max(0.0, begun + pause - self._clock())
 
     def _open(self) -> str:
-        """An iterator at our position."""
+        """Gets an iterator at our position."""
         stream, position = self._options.kinesis_stream_name, self._position
         self._expected = None
         if position.is_record:
@@ -228,7 +228,7 @@ class ShardReader:
                     stream, self.shard_id, "AT_TIMESTAMP", timestamp=self._started_s
                 )
             except CallFailed as failure:
-                # By the service's clock, which may be behind ours, that moment is yet to come.
+                # That moment is in the future by the service's clock, which may be behind ours.
                 if position != LATEST or failure.code != "InvalidArgumentException":
                     raise
         kind = "LATEST" if position == LATEST else "TRIM_HORIZON"
@@ -237,7 +237,7 @@ class ShardReader:
     # -- what a reply holds ----------------------------------------------------------------------------
 
     def _take_in(self, reply: GetRecordsReply, deliver: Deliver) -> int | None:
-        """Hands on a reply; returns its bytes, None when it could not all be queued."""
+        """Hands on a reply. Returns its bytes, None when not all of it could be queued."""
         if not reply.records:
             return 0
         first = int(reply.records[0].sequence_number)
@@ -248,7 +248,7 @@ class ShardReader:
         size = 0
         for piece in self._pieces(reply.records):
             if not deliver(piece):
-                self._iterator = None  # read again from `_position`, should the lease stay ours
+                self._iterator = None  # it is read again from `_position` if the lease stays ours
                 return None
             self._position = piece.end
             size += piece.size
@@ -258,7 +258,7 @@ class ShardReader:
         stream, shard_id = self._options.stream_name, self.shard_id
         events: list[Event] = []
         size = arrived_ms = sub_number = 0
-        last: Record | None = None  # None: what was read is handed on
+        last: Record | None = None  # None: all that was read is handed on
         for resumed_sub, some, parts in self._taken_apart(records):
             for record, found in zip(some, parts, strict=True):
                 done_sub, resumed_sub = resumed_sub, None
@@ -299,14 +299,14 @@ class ShardReader:
     def _taken_apart(
         self, records: list[Record]
     ) -> Iterator[tuple[int | None, list[Record], list[tuple[list[bytes], list[int]] | None]]]:
-        """What isn't done yet, a few records at a time, and what `deaggregate` says of each.
+        """Gives the records that are not done, a few at a time, with what `deaggregate` says of each.
 
-        The number is None unless our position lies in the first of them: then it is the last user record of it that is done.
+        The number is None, unless our position lies in the first of them. Then it is its last user record that is done.
         """
         self.records += len(records)
         done_number, done_sub = self._position
         start, resumed = 0, False
-        # Records come in order, so only those before the first new one are looked at: their numbers have 56 digits.
+        # Records come in order, so only those before the first new one are compared: their numbers have 56 digits.
         for record in records:
             number = int(record.sequence_number)
             resumed = number == done_number
@@ -342,7 +342,7 @@ class ShardReader:
     # -- what goes wrong -------------------------------------------------------------------------------
 
     def _report_trimmed(self, why: str) -> None:
-        """Says that records may be lost, unless everything was read until less than the retention ago."""
+        """Logs that records may be lost, unless everything was read at a time that is within the retention."""
         until_s = self.read_until_s
         if until_s is not None and self._wall() - until_s < self.retention_s:
             return
@@ -356,7 +356,7 @@ class ShardReader:
         )  # fmt: skip
 
     def open_again(self) -> float:
-        """The last reply had no next iterator, but the shard hasn't ended: reads on from the position, after a pause."""
+        """Reads on from the position after a pause, because a reply had no next iterator though the shard hasn't ended."""
         self.at_tip = False
         if self._said.due("open again"):
             _LOGGER.warning(
@@ -366,7 +366,7 @@ class ShardReader:
         return next(self._pauses)
 
     def back_off(self, failure: CallFailed) -> float | None:
-        """The seconds until the next try after a read that failed; None when another try is of no use."""
+        """Gives the seconds until the next try after a read that failed; None when no other try helps."""
         self.at_tip = False
         METERS.retried("kinesis_get_records", failure.code, words=failure.reason)
         if failure.throttled:

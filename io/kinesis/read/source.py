@@ -1,4 +1,4 @@
-"""`ReadFromKinesis` gives the events of a stream, in batches. Its checkpoints never pass what isn't delivered."""
+"""`ReadFromKinesis` gives the events of a stream, in batches. Its checkpoints never pass an event that isn't delivered."""
 
 import functools
 import time
@@ -33,7 +33,7 @@ class ReadFromKinesis(beam.PTransform):
         aws: who we are; or as keywords. Without credentials the standard chain finds them.
         pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
 
-    Unit of parallelism: the shard. One process reads all shards it holds leases of at the same time; several
+    Unit of parallelism: the shard. One process reads all shards whose leases it holds at the same time. Several
     jobs with one `application_name`, and the splits of one job (`read_splits`), share them.
 
     Delivery guarantee: at least once. After a crash, what was read since the last checkpoint
@@ -78,10 +78,10 @@ def read_shards(
     make: Callable[[str], KinesisLive],
     pacing: Pacing | None,
 ) -> beam.PCollection:
-    """Batches of a stream's records from live sources that `make` gives, with gauges of how far each shard is behind.
+    """Gives batches of a stream's records from live sources that `make` makes, with gauges of how far each shard is behind.
 
     Each split is a lease worker of its own, so the leases spread the shards evenly. Splits have live sources of
-    their own even in one process: what one of them hands out is nothing to the other's checkpoint marks.
+    their own even in one process, because the marks of one must not count what the other hands out.
     """
     key = f"kinesis:{options.stream_name}:{options.application_name}"
     readers = readers_of(begin, options.read_splits, "--read_splits")
@@ -97,17 +97,18 @@ def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisL
 
 
 _SHOWN: dict[str, set[str]] = {}
-"""By key, the shards that this process has shown gauges of: runners make new DoFns as they like."""
+"""Key -> the shards that this process has shown gauges of. It outlives DoFns, of which runners make new ones."""
 
 
 class _GaugesDoFn(beam.DoFn):
     """Passes batches on, and shows Beam how far behind each shard is.
 
-    Once a second, and at the end of a bundle: a shard that is idle, or can't be read, sends no batch. A runner hears of it
-    when the bundle ends; one whose sink is stuck doesn't end, and then only the point in time tells, by standing still.
+    It does so once per second, and at the end of a bundle, because a shard that is idle, or can't be read, sends no batch. A
+    runner hears of the gauge when the bundle ends. A bundle with a stuck sink doesn't end; then only the gauge's time,
+    which stands still, tells.
 
     Args:
-        key: of the live sources, without a split's number.
+        key: the live sources' key, without a split's number.
     """
 
     def __init__(self, key: str) -> None:
@@ -132,7 +133,7 @@ class _GaugesDoFn(beam.DoFn):
                 behind.update((shard.shard_id, shard.behind_s) for shard in shards)
         shown = _SHOWN.setdefault(self._key, set())
         for shard_id in shown - behind.keys():
-            # Another worker reads the shard from now on; an old lag of ours would alarm for ever.
+            # Another worker reads the shard from now on. An old lag of ours would alarm for ever.
             Metrics.gauge("kinesis", f"MillisBehindLatest.{shard_id}").set(0)
         now_ms = time.time() * 1000
         _SHOWN[self._key] = {shard_id for shard_id, seconds in behind.items() if seconds is not None}

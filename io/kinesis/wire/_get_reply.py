@@ -1,9 +1,10 @@
 """`decode_get_records` decodes a GetRecords reply.
 
-Base64 is most of it. msgspec decodes it in the same step as the JSON, but a byte at a time: best for short records,
-where every further step costs more. Long ones (KPL makes 50 KB) are pybase64's, at half the CPU; and since even to skip
-a long string costs msgspec as much as pybase64 to decode it, they are cut out of the JSON first: `find` is ten times
-faster, and a number that stands for each tells that all were found. What neither way reads is read step by step.
+Most of the work is base64. msgspec decodes it in the same step as the JSON, but byte by byte. That is best for short
+records, where every further step costs more. pybase64 decodes long ones (KPL makes 50 KB) with half the CPU. Even to skip
+a long string costs msgspec as much as pybase64 needs to decode it. So long strings are first cut out of the JSON: `find`
+is ten times faster, and a number in the place of each shows that all were found. A reply that neither way reads is read
+step by step.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from penstock.io.kinesis.wire.calls import ChildShard, GetRecordsReply, Record
 __all__ = ["decode_get_records"]
 
 _DATA = b'"Data":"'
-"""Where a record's data begins. Nowhere else: inside of a JSON string its quotes would be escaped."""
+"""The text before a record's data. It stands nowhere else: inside a JSON string its quotes would be escaped."""
 _LONG = 4096
 """Characters of the first record's data from which cutting is worthwhile: a shorter one is skipped as fast."""
 
@@ -60,11 +61,11 @@ _decode_cut = msgspec.json.Decoder(_CutReply).decode
 
 
 def decode_get_records(body: bytes) -> GetRecordsReply:
-    """The reply in `body`.
+    """Decodes the reply in `body`.
 
     Raises:
-        msgspec.MsgspecError: not the JSON that the API promises.
-        ValueError: data that isn't base64.
+        msgspec.MsgspecError: `body` is not the JSON that the API promises.
+        ValueError: a record's data isn't base64.
     """
     first = body.find(_DATA)
     if first >= 0 and body.find(b'"', first + len(_DATA)) - first > _LONG:
@@ -83,7 +84,7 @@ def decode_get_records(body: bytes) -> GetRecordsReply:
 
 
 def _cut(body: bytes) -> GetRecordsReply | None:
-    """The reply, decoded without its data; None where it isn't written as expected."""
+    """Decodes the reply without its data; None where the JSON isn't written as expected."""
     texts: list[memoryview] = []
     pieces: list[bytes] = []
     view = memoryview(body)

@@ -1,7 +1,7 @@
 """`Signer` signs the one kind of request that the thin client makes, as AWS' Signature Version 4 asks.
 
 botocore's signer takes any request apart and derives the key anew each time: more than half the CPU of a GetRecords that
-finds nothing. Here all but the body, the target and the time is known beforehand, and a key is good for a day.
+finds nothing. Here everything but the body, the target and the time is known before, and a key is valid for a day.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
 """
@@ -17,7 +17,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Keys(NamedTuple):
-    """What signs: the keys of one moment."""
+    """The keys that sign at one moment."""
 
     access_key: str
     secret_key: str
@@ -35,7 +35,7 @@ class Signer:
         path: the path, encoded as the signature wants it.
         region: the region.
         service: the service's name in the signature.
-        content_type: of the bodies.
+        content_type: the type of the bodies.
     """
 
     def __init__(self, host: str, path: str, region: str, service: str, content_type: str) -> None:
@@ -48,7 +48,7 @@ class Signer:
     def headers(
         self, keys: Keys, target: str, body: bytes | memoryview, now: datetime.datetime
     ) -> dict[str, str]:
-        """The request's headers, all but Host.
+        """Gives the request's headers, all but Host.
 
         Args:
             keys: who signs.

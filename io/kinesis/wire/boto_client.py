@@ -1,4 +1,4 @@
-"""`BotoClient` makes PutRecords and GetRecords by boto's own client: slower, and the measure for the thin one."""
+"""`BotoClient` makes PutRecords and GetRecords by boto's own client. It is slower, and the thin client is measured by it."""
 
 from typing import Any
 
@@ -31,11 +31,11 @@ __all__ = ["BotoClient"]
 
 
 class BotoClient:
-    """The data plane by boto3: see `client`; the methods are those of `KinesisClient`.
+    """Calls the data plane by boto3: see `client`. The methods are those of `KinesisClient`.
 
     Args:
         session: whose client makes the calls.
-        max_connections: kept open at most.
+        max_connections: the most connections that are kept open.
     """
 
     def __init__(self, session: AwsSession, max_connections: int) -> None:
@@ -43,7 +43,7 @@ class BotoClient:
         self._max_connections = max_connections
 
     def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
-        """Puts records; one result each, in order."""
+        """Puts records. The reply has one result per record, in order."""
         records = []
         for data, partition_key, explicit_hash_key in entries:
             record: dict[str, Any] = {"Data": data, "PartitionKey": partition_key}
@@ -111,7 +111,7 @@ class BotoClient:
         return reply
 
     def close(self) -> None:
-        """Nothing to do: boto's clients belong to the session."""
+        """Does nothing, because boto's clients belong to the session."""
 
 
 def _reply_of(reply: dict[str, Any]) -> GetRecordsReply:

@@ -1,4 +1,4 @@
-"""`calls` declares what the calls of Kinesis' data plane take, give back and fail with, whoever makes them."""
+"""`calls` declares the arguments, replies and failures of the calls of Kinesis' data plane, for both clients."""
 
 import re
 from collections.abc import Callable
@@ -43,7 +43,7 @@ _Reply = TypeVar("_Reply")
 _MAX_TEXT = 300
 UNANSWERED = "ConnectionError"
 REPLY_TOO_LARGE = "ReplyTooLarge"
-"""Our own error code: asked for fewer records, the service sends less."""
+"""Our own error code. When fewer records are asked for, the service sends less."""
 _RETRIED_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "TooManyRequestsException"})
 _RETRIED_STATUSES = (408, 429)
 _INVALID_CODES = frozenset(
@@ -56,11 +56,11 @@ _INVALID_CODES = frozenset(
         "ValidationException",
     }
 )
-"""Error codes that blame what the request holds."""
+"""Error codes that blame the contents of the request."""
 _BLAMES_STREAM = re.compile(r"'stream(?:Name|ARN)'|\bstream ?arn\b", re.IGNORECASE)
 _VALUE = re.compile(r"value ['{].*(?:['}] at '(?=[\w.]+' failed ))", re.DOTALL | re.IGNORECASE)
 _CUT_VALUE = re.compile(r"value ['{].*", re.DOTALL | re.IGNORECASE)
-"""How the service quotes a value that breaks a rule: `Value 'x' at 'records.1.member.partitionKey' failed to ...`."""
+"""The service's words for a value that breaks a rule: `Value 'x' at 'records.1.member.partitionKey' failed to ...`."""
 
 
 class PutEntry(NamedTuple):
@@ -72,7 +72,7 @@ class PutEntry(NamedTuple):
 
 
 class PutResult(msgspec.Struct, rename="pascal", gc=False):
-    """What became of one record: its place in the stream, or why it isn't there."""
+    """The result for one record: its place in the stream, or why it isn't there."""
 
     sequence_number: str | None = None
     shard_id: str | None = None
@@ -106,7 +106,7 @@ class HashKeyRange(msgspec.Struct, rename="pascal", gc=False):
 
 
 class ChildShard(msgspec.Struct, rename="pascal", gc=False):
-    """A shard that goes on where a closed one ended."""
+    """A child shard, which goes on where a closed shard ended."""
 
     shard_id: str
     parent_shards: list[str]
@@ -130,7 +130,7 @@ class CallFailed(Exception):
         code: the service's error code; `ConnectionError` where nobody answered.
         text: the service's own words, at most 300 characters; or who didn't answer, why, and what to do.
         status: the HTTP status, or None where nobody answered.
-        cause: the error of ours that says it all, where one is known already (no credentials).
+        cause: our own error, where one says it all already (no credentials).
     """
 
     def __init__(
@@ -158,26 +158,26 @@ class CallFailed(Exception):
 
     @property
     def invalid(self) -> bool:
-        """Whether the service blames what the request holds, not who sent it or where to."""
+        """Whether the service blames the contents of the request, not its sender or its stream."""
         return self.code in _INVALID_CODES or self.status == 413
 
     @property
     def blames_stream(self) -> bool:
-        """Whether it is the stream's name or ARN that the service calls invalid."""
+        """Whether the service calls the stream's name or ARN invalid."""
         return self.invalid and _BLAMES_STREAM.search(self.text) is not None
 
     @property
     def ours(self) -> bool:
-        """Whether it blames our credentials, so that no stream would take the call."""
+        """Whether the service blames our credentials, so that no stream would take the call."""
         return self.cause is not None or self.code in BAD_KEY_CODES or self.code in EXPIRED_CODES
 
     @property
     def reason(self) -> str:
-        """Why in a few words, with the address where nobody answered: `no answer from ... (connection refused)`."""
+        """The reason in a few words, with the address where nobody answered: `no answer from ... (connection refused)`."""
         return self.text.partition(". ")[0] if self.code == UNANSWERED else self.code
 
     def explain(self, session: AwsSession, resource: str, doing: str) -> PenstockError:
-        """The one line for the user (see `penstock.io.aws.session.explain`)."""
+        """Gives the one line for the user (see `penstock.io.aws.session.explain`)."""
         if self.cause is not None:
             return self.cause
         if self.code == UNANSWERED:
@@ -215,7 +215,7 @@ def stream_argument(stream: str) -> dict[str, str]:
 
 
 def stream_arn(stream: str, region: str) -> str:
-    """The stream as IAM policies name it; the account, which a name doesn't tell, is `*`."""
+    """The ARN of the stream for IAM policies. The account is `*` where the stream is given by name."""
     return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
 
 
@@ -270,7 +270,7 @@ def failure_behind(error: PenstockError, operation: str) -> CallFailed | None:
 
 
 def unanswered(operation: str, error: Exception, address: str) -> CallFailed:
-    """Nobody answered at that address: the failed call, which says who and why."""
+    """Gives the failed call for an address where nobody answered; it says who and why."""
     found = no_answer(error, address)
     return CallFailed(operation, UNANSWERED, f"{found.words}. {found.cure}", None)
 
@@ -282,7 +282,7 @@ def without_values(text: str) -> str:
 
 
 def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFailed:
-    """The credentials couldn't be had: for good (no keys, a role refused), or a service that gives them is down."""
+    """Gives the failed call for credentials that we did not get: for good (no keys, a refused role), or for the moment."""
     text = f"credentials: {error}"[:_MAX_TEXT]
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -292,16 +292,19 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
     elif isinstance(error, (BotocoreConnectionError, HTTPClientError, CredentialRetrievalError)):
         return CallFailed(operation, "CredentialsUnavailable", text, None)
     cause = explain(error, session, operation, "", "get AWS credentials")
-    # A role whose source has expired: who made the call renews that, as it would the call's own credentials.
+    # The source of a role may have expired: the caller renews it, as it renews the call's own credentials.
     expired = isinstance(error, ClientError) and code in EXPIRED_CODES
     return CallFailed(operation, code if expired else type(error).__name__, text, None, cause)
 
 
 def not_promised(doing: str) -> PeerError:
-    """The error for such a reply of the control plane. Another try may work."""
+    """Gives the error for a reply of the control plane that is not what the API promises. Another try may work."""
     return PeerError(f"cannot {doing}: the reply is not what the API promises.")
 
 
 def bad_reply(*, operation: str, what: str) -> CallFailed:
-    """A reply that breaks the API's promise. Never the decoder's own words: they may quote a payload."""
+    """Gives the failed call for a reply that breaks the API's promise.
+
+    It never has the decoder's words, which may quote a payload.
+    """
     return CallFailed(operation, "BadReply", what, None)

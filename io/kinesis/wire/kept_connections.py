@@ -3,8 +3,8 @@
 Problem. urllib3 and http.client spend 0.3 ms of CPU on a request and its reply (headers as e-mail, three layers
 of response objects); signing and sending 50 KB takes less.
 
-Plan. urllib3 makes the connection (addresses, TLS, certificates, time-outs); the request is two sends, the reply is
-read by hand. What needs a proxy goes by urllib3 itself (see `thin_client`).
+Plan. urllib3 makes the connection (addresses, TLS, certificates, time-outs). The request is two sends; the reply is
+read by hand. Requests through a proxy go by urllib3 itself (see `thin_client`).
 
 Invariants.
 - A connection is kept only after a reply was read to its end and the peer didn't say that it closes; one that
@@ -29,7 +29,7 @@ __all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
 _MAX_LINE = 64 << 10
 _MAX_HEADERS = 200
 _ONE_SEND = 256 << 10
-"""Bytes up to which a body is copied behind its headers: a second system call, which wakes the peer, costs more."""
+"""Bytes up to which a body is copied behind its headers. A second system call, which wakes the peer, costs more."""
 
 
 class Reply(NamedTuple):
@@ -45,10 +45,10 @@ class KeptConnections:
 
     Args:
         host: the header Host.
-        make: a new connection of urllib3, not connected yet.
+        make: makes a connection of urllib3 that is not connected yet.
         read_timeout_s: how long a send or the next bytes of a reply may take.
-        most: so many are kept; more at once are opened and closed again.
-        max_reply_bytes: a longer reply is none.
+        most: how many connections are kept; further ones are closed after their request.
+        max_reply_bytes: a longer reply is an error.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KeptConnections:
 
         Args:
             target: the path.
-            headers: all but Host and what says how the body travels.
+            headers: all but Host and those that describe the body.
             body: what to send.
 
         Raises:
@@ -127,13 +127,13 @@ class KeptConnections:
         return connection
 
     def close(self) -> None:
-        """Closes what is idle."""
+        """Closes the idle connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 def _read_reply(file: BufferedReader, limit: int) -> tuple[Reply, bool]:
-    """The reply, and whether the connection may be used again."""
+    """Reads the reply. Also tells whether the connection may be used again."""
     status = 100
     while 100 <= status < 200:
         line = _line(file)
@@ -159,7 +159,7 @@ def _read_reply(file: BufferedReader, limit: int) -> tuple[Reply, bool]:
 
 
 class ReplyTooLarge(ValueError):
-    """The reply is larger than what we hold in memory."""
+    """The reply is larger than the limit of what we hold in memory."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the reply is larger than {limit} bytes (--max_reply_bytes)")

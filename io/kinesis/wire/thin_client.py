@@ -1,6 +1,6 @@
 """`ThinClient` makes PutRecords and GetRecords by hand, with pybase64, msgspec and kept connections (see `client`).
 
-A PutRecords of a whole batch is a megabyte of text. Its memory is used again for the next one: to get and give back
+A PutRecords of a whole batch is a megabyte of text. Its memory is used again for the next request: to get and give back
 that much each time cost more CPU than the base64 in it.
 """
 
@@ -45,9 +45,9 @@ _CONTENT_TYPE = "application/x-amz-json-1.1"
 _LARGE = 256 << 10
 """Bytes from which a request's memory is kept for the next one."""
 _MAX_KEPT = 4
-"""So many pieces of that memory are kept."""
+"""How many pieces of that memory are kept."""
 _MOST_KEPT = 8 << 20
-"""Bytes of each: a usual PutRecords in base64. The memory of a larger one (up to 14 MB) is given back."""
+"""The most bytes of a piece: a usual PutRecords in base64. The memory of a larger one (up to 14 MB) is given back."""
 
 
 class _IteratorReply(msgspec.Struct, rename="pascal"):
@@ -60,11 +60,11 @@ _Decoded = TypeVar("_Decoded")
 
 
 class ThinClient:
-    """The data plane by hand: see `client`; the methods are those of `KinesisClient`.
+    """Calls the data plane by hand: see `client`. The methods are those of `KinesisClient`.
 
     Args:
         session: whose credentials sign, whose options hold the limits.
-        max_connections: kept open at most.
+        max_connections: the most connections that are kept open.
     """
 
     def __init__(self, session: AwsSession, max_connections: int) -> None:
@@ -86,7 +86,7 @@ class ThinClient:
         self._get_reply = decode_get_records
 
     def put_records(self, stream: str, entries: list[PutEntry]) -> PutRecordsReply:
-        """Puts records; one result each, in order."""
+        """Puts records. The reply has one result per record, in order."""
         body, buffer = self._body(stream, entries)
         try:
             reply = self._call("PutRecords", body, self._put_reply)
@@ -98,7 +98,7 @@ class ThinClient:
         return reply
 
     def _body(self, stream: str, entries: list[PutEntry]) -> tuple[bytes | memoryview, bytearray | None]:
-        """The request's body, and the memory it lies in when that is worth keeping."""
+        """Makes the request's body. Also gives the memory it lies in, when that is worth keeping."""
         tails = []
         for _, partition_key, hash_key in entries:
             explicit = b"" if hash_key is None else b',"ExplicitHashKey":"%b"' % hash_key.encode()
@@ -188,7 +188,7 @@ class ThinClient:
 
 
 def _error_of(body: bytes, header: str) -> tuple[str, str]:
-    """Error code and text of a refusal: JSON as Kinesis sends it, or XML as some gateways do."""
+    """Gives the error code and the text of a refusal: JSON as Kinesis sends it, or XML as some gateways do."""
     code, text = header, ""
     try:
         found = orjson.loads(body)

@@ -1,4 +1,4 @@
-"""`transport` carries the thin client's requests: straight over kept connections, or through a proxy by urllib3's way.
+"""`transport` carries the thin client's requests: directly over kept connections, or through a proxy by urllib3.
 
 Proxy and TLS settings are those that botocore would take for the same address.
 """
@@ -26,19 +26,23 @@ class Transport(Protocol):
     """Takes requests to one endpoint; safe from any thread."""
 
     def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
-        """Sends one request and reads its reply; OSError, ValueError or urllib3's HTTPError when there is none."""
+        """Sends one request and reads its reply.
+
+        Raises:
+            OSError, ValueError, urllib3.exceptions.HTTPError: there is no reply.
+        """
 
     def close(self) -> None:
         """Closes the connections."""
 
 
 def open_transport(url: str, session: AwsSession, max_connections: int) -> Transport:
-    """What reaches an endpoint from here.
+    """Gives the transport that reaches an endpoint.
 
     Args:
         url: the endpoint.
         session: whose options hold time-outs and certificates.
-        max_connections: kept open at most.
+        max_connections: the most connections that are kept open.
     """
     options = session.options
     connect_s, read_s = options.connect_timeout / 1000, options.request_timeout / 1000
@@ -71,7 +75,7 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
 
 
 def host_of(url: str) -> str:
-    """The header Host of requests to an address, which the signature covers: without a port that is the usual one."""
+    """Gives the header Host for an address, without the usual port. The signature covers it."""
     parts = urlsplit(url)
     host, usual = parts.hostname or "", 443 if parts.scheme == "https" else 80
     named = f"[{host}]" if ":" in host else host
@@ -79,7 +83,7 @@ def host_of(url: str) -> str:
 
 
 class _ByProxy:
-    """urllib3's pool: it knows how to speak to proxies."""
+    """Uses urllib3's pool, which can speak to proxies."""
 
     def __init__(
         self, url: str, proxy: str, proxy_headers: Mapping[str, str], max_reply_bytes: int, **arguments: Any

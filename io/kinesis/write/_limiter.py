@@ -1,12 +1,12 @@
 """`ShardLimiter` bounds how much one process sends to a shard: one token bucket per shard.
 
 A shard of a provisioned stream takes 1,000 records and 1 MiB per second. Each bucket grows by `rate_limit` per cent of that
-and holds one second of the plain limit, as KPL's does: what is sent above it would only come back throttled. A record
-that is larger than a second's bytes goes when the bucket is full, and is paid for afterwards.
+and holds one second of the plain limit, as KPL's does, because records above it would only come back throttled. A record
+that is larger than a second's bytes goes when the bucket is full, and the bucket is charged afterwards.
 
-An on-demand stream has no limit that could be known: it grows with what is written, and tells by its replies what is too
-much. There a bucket begins as good as unlimited; a throttled record lowers it below what was sent lately, and every second
-without one raises it again.
+The limit of an on-demand stream is not known: it grows with the load, and only replies tell what is too
+much. There a bucket begins with almost no limit. A throttled record lowers it below what was sent lately, and every
+second without one raises it again.
 
 Source: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 """
@@ -20,7 +20,7 @@ _RECORDS = 1000.0
 _BYTES = float(1 << 20)
 _MAX_SHARDS = 20_000
 _SHORTEST_WAIT_S = 0.05
-"""So that a full shard's next request holds a slice of a second, not the one record that just fits."""
+"""A part of a second, so that the next request of a full shard holds more than the one record that just fits."""
 
 # In multiples of a shard's plain limit.
 _FREE = 1000.0
@@ -39,7 +39,7 @@ class _Bucket:
         self.records, self.room = _RECORDS * held, _BYTES * held
         self.at = self.began = self.lowered = now
         self.sent = self.before = 0.0
-        """What was sent since `began`, and per second before that, in multiples of the plain limit."""
+        """The amount sent since `began`, and per second before that, in multiples of the plain limit."""
 
 
 class ShardLimiter:
@@ -57,13 +57,13 @@ class ShardLimiter:
         self._follows = False
 
     def follow(self, replies: bool) -> None:
-        """Chooses what bounds the stream: the service's replies (on demand), or the limit of a shard (provisioned)."""
+        """Chooses the bound of the stream: the service's replies (on demand), or the limit of a shard (provisioned)."""
         if replies != self._follows:
             self._follows = replies
             self._buckets.clear()
 
     def wait_s(self, shard_id: str, size: int) -> float:
-        """0.0: send it now, it is accounted for. Else the seconds until it may be tried again."""
+        """Gives 0.0 when the record may be sent now, and counts it; else the seconds until it may be tried again."""
         now = self._clock()
         bucket = self._buckets.get(shard_id)
         if bucket is None:
@@ -96,7 +96,7 @@ class ShardLimiter:
             bucket.began, bucket.sent = now, 0.0
 
     def throttled(self, shard_id: str) -> None:
-        """Takes note that the service has throttled this shard; matters only where replies are followed."""
+        """Takes note that the service has throttled this shard. It matters only where replies are the bound."""
         bucket = self._buckets.get(shard_id)
         now = self._clock()
         if bucket is None or not self._follows or now - bucket.lowered < _LOWERED_EVERY_S:

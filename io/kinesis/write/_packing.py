@@ -1,10 +1,10 @@
-"""`Packer` makes Kinesis records of events; `PacketQueue` says which of them may go next.
+"""`Packer` makes Kinesis records of events; `PacketQueue` decides which of them may go next.
 
 Invariants.
 - Every event ends in exactly one packet, or is refused for its size.
 - The user records of one packet go to one shard, by the map it was packed with.
-- Packets of one lane stand in the order of their events. A lane is what keeps an order: the shard with
-  aggregation (the packets of a shard may share keys), the partition key without.
+- Packets of one lane keep the order of their events. The lane is the shard with aggregation, because packets of a shard
+  may share keys. Without aggregation it is the partition key.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ __all__ = ["Packer", "Packet", "PacketQueue", "cut"]
 _MAX_KEY_BYTES = 1024
 """A partition key has at most 256 characters of at most 4 bytes."""
 _MAX_COMPANY = 500
-"""Records of one PutRecords."""
+"""The most records of one PutRecords."""
 _MAX_HASHES = 100_000
 _GAP = "key "  # no shard's id has a space
 
@@ -30,15 +30,15 @@ class Packet:
     """One Kinesis record on its way.
 
     Attributes:
-        entry: what PutRecords gets.
+        entry: the record for PutRecords.
         size: bytes that count against its limits.
         members: indices of the events in it.
-        hash_key: where it goes.
+        hash_key: the hash key that decides where it goes.
         spread: the lowest and highest hash key of its user records.
         shard_id: the shard it is predicted to go to; empty while the map has none for it.
         lane: packets of one lane keep their order; None where there is none to keep.
         attempts: how often it was sent.
-        company: so many records, itself included, may be in a request that it travels in.
+        company: the most records, itself included, of a request that it is in.
     """
 
     __slots__ = ("attempts", "company", "entry", "hash_key", "lane", "members", "shard_id", "size", "spread")
@@ -93,12 +93,12 @@ class Packer:
         aggregate: bool,
         max_record: int = MAX_RECORD,
     ) -> tuple[list[Packet], list[int]]:
-        """Packets of these events, and the positions in `indices` of those too large for any record.
+        """Gives packets of these events, and the positions in `indices` of events too large for any record.
 
         Args:
-            indices: which events, for `Packet.members`.
-            datas: the bytes of each.
-            keys: the partition key of each; None when all take `-`, or random ones.
+            indices: the events' indices, for `Packet.members`.
+            datas: the events' bytes.
+            keys: the events' partition keys; None when all take `-`, or random ones.
             shards: the map to pack by; None where no map tells, so that there is neither a shard nor an order.
             aggregate: whether user records are packed together.
             max_record: bytes of one record, its partition key counted.
@@ -196,7 +196,7 @@ class Packer:
         self, indices: Sequence[int], datas: Sequence[bytes], keys: Sequence[str], shards: ShardMap | None
     ) -> list[Packet]:
         numbers: dict[str, int] = {}
-        # A dictionary that numbers its keys as they come: the cheapest pass over the events there is.
+        # A dictionary that numbers its keys as they come is the cheapest pass over the events.
         key_of = [numbers.setdefault(key, len(numbers)) for key in keys]
         distinct = list(numbers)
         hashes = list(map(self._hash, distinct))
@@ -207,7 +207,7 @@ class Packer:
                 groups.append(names.setdefault(_GAP, 0))
                 continue
             shard = shards.find(hash_key)
-            # Where the map has a gap nobody knows the shard: each key keeps to itself.
+            # Where the map has a gap nobody knows the shard, so each key gets packets of its own.
             groups.append(names.setdefault(shard.shard_id if shard else f"{_GAP}{key}", len(names)))
         lanes = list(names)
         packets: list[Packet] = []
@@ -237,8 +237,8 @@ class Packer:
 class PacketQueue:
     """Keeps the packets of one batch that are not in the stream yet. For one thread.
 
-    A packet is ready, or waits for a time, or stands behind another one of its lane; when it is taken it is nobody's
-    until `wait` brings it back or `done` lets the next one of its lane go.
+    A packet is ready, or waits for a time, or stands behind another one of its lane. A packet that is taken is not in the
+    queue until `wait` brings it back, or `done` lets the next one of its lane go.
     """
 
     def __init__(self) -> None:
@@ -263,13 +263,13 @@ class PacketQueue:
                 lane.append(packet)
 
     def take(self, now: float) -> list[Packet]:
-        """Takes what is ready, and what has waited long enough."""
+        """Takes the packets that are ready or have waited long enough."""
         taken = self._ready + [packet for at, packet in self._waiting if at <= now]
         self._ready, self._waiting = [], [(at, packet) for at, packet in self._waiting if at > now]
         return taken
 
     def wait(self, packets: Iterable[Packet], until: float) -> None:
-        """Brings back packets that were taken; they are ready again at that time."""
+        """Brings back packets that were taken. They are ready again at that time."""
         self._waiting += [(until, packet) for packet in packets]
 
     def done(self, packet: Packet) -> None:
@@ -282,7 +282,7 @@ class PacketQueue:
                 self._lanes.pop(packet.lane, None)
 
     def replace(self, packet: Packet, packets: list[Packet]) -> None:
-        """Puts packets in the place of one that was taken: they are next in its lane."""
+        """Puts packets in the place of one that was taken. They are next in its lane."""
         if packet.lane is None:
             self._ready += packets
             return
@@ -293,11 +293,11 @@ class PacketQueue:
 
     @property
     def next_at(self) -> float:
-        """When the first of those that wait is ready."""
+        """The time when the first waiting packet is ready."""
         return min(at for at, _ in self._waiting)
 
     def unsent(self) -> list[Packet]:
-        """Gives all that is not taken."""
+        """Gives all packets that are not taken."""
         behind = [packet for lane in self._lanes.values() for packet in lane]
         return [*self._ready, *(packet for _, packet in self._waiting), *behind]
 
@@ -312,7 +312,7 @@ def _always(key: str) -> Iterator[str]:
 
 
 def cut(packets: Sequence[Packet], max_count: int, max_size: int) -> list[list[Packet]]:
-    """Packets as requests of at most so many records and bytes (partition keys counted), in order."""
+    """Cuts packets into requests of at most that many records and bytes (partition keys counted), in order."""
     requests: list[list[Packet]] = []
     count = limit = size_left = 0
     for packet in packets:

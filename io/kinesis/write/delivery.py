@@ -3,18 +3,18 @@
 Problem. PutRecords may take some records and refuse others, Kinesis throttles by shard, shards split and
 merge in between, and nothing may be lost, put into the wrong shard, or put before an earlier one of its key.
 
-Plan. Whatever may be sent now (due, admitted by the rate limit, first of its lane) is cut into requests,
-which are sent at the same time; all are gathered; what was refused waits for its back-off, alone. Nothing is
-in flight between rounds, so packing anew by a new shard map is safe.
+Plan. The packets that may be sent now (due, admitted by the rate limit, first of their lane) are cut into requests,
+which are sent at the same time. When all replies are there, refused packets wait alone for their back-off. Nothing is
+in flight between rounds, so packets can safely be packed again by a new shard map.
 
 Invariants.
-- It ends when each event is in the stream or refused for good (too large, invalid, expired, throttled with
-  `fail_if_throttled`). What no retry cures ends the job where the options name the stream, and then nothing counts as
-  written; where events name it, the events that are not in it are refused.
-- One packet of a lane is in flight at a time (see `_packing`): a refused record can't be overtaken.
-- One bad record costs only itself: a request that is called invalid is cut in halves until that record is alone.
+- A delivery ends when each event is in the stream or refused for good (too large, invalid, expired, throttled with
+  `fail_if_throttled`). An error that no retry cures ends the job where the options name the stream, and then nothing
+  counts as written. Where events name the stream, the events that are not in it are refused.
+- One packet of a lane is in flight at a time (see `_packing`), so a refused record can't be overtaken.
+- A bad record costs only itself: a request that is called invalid is cut in halves until that record is alone.
 - An aggregated record that landed in a shard which doesn't own all its user records is sent again from its
-  user records: a KCL consumer drops such a record whole. The map that tells is read again, before anything is
+  user records: a KCL consumer drops such a record whole. The map is read again, before anything is
   accepted, whenever a reply shows a record where the map did not expect it.
 """
 
@@ -41,7 +41,7 @@ _LOGGER = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 _MAX_MISSES = 3
-"""So often aggregated records may land where the map says they can't; then they go plain, which is always right."""
+"""How often aggregated records may land where the map says they can't. Then they go plain, which is always right."""
 _EXPIRED = "Expired"
 _NO_STREAM = "NoStream"
 _TERMINAL = DENIED_CODES | EXPIRED_CODES | {"ResourceNotFoundException"}
@@ -67,16 +67,16 @@ class _Ended(Exception):
 def deliver(
     stream: TargetStream, datas: Sequence[bytes], keys: Sequence[str] | None, waited_ms: float = 0.0
 ) -> list[Refusal]:
-    """Puts events into a stream; returns when all are there, with those that were refused for good.
+    """Puts events into a stream. Returns those that were refused for good, when all others are in the stream.
 
     Args:
         stream: where they go.
         datas: the events' bytes.
         keys: the partition key of each; None when all take `-`, or random ones.
-        waited_ms: how long they have waited for this call, for the metric BufferingTime.
+        waited_ms: milliseconds that they have waited for this call, for the metric BufferingTime.
 
     Raises:
-        PenstockError: what no retry cures (a permission, a stream that is gone), or a stop that took too long.
+        PenstockError: no retry helps (a missing permission, a stream that is gone), or a stop took too long.
     """
     if not datas:
         return []
@@ -153,7 +153,7 @@ class _Delivery:
         return packets
 
     def _catch_up(self) -> None:
-        """Takes up a newer shard map: what isn't sent yet is packed anew where packing depends on it."""
+        """Takes a newer shard map, and packs unsent events again where packing depends on it."""
         self._shards.take_newest()
         if self._packed_by == self._shards.map.version:
             return
@@ -172,7 +172,7 @@ class _Delivery:
             packet.shard_id = shard.shard_id if shard else ""
 
     def _admit(self) -> list[Packet]:
-        """What is due and within the rate limit; the rest waits."""
+        """Gives the packets that are due and within the rate limit. The others wait."""
         stream = self._stream
         now = stream.clock()
         admitted = []
@@ -193,7 +193,7 @@ class _Delivery:
         self._stream.sleep(min(max(self._queue.next_at - self._stream.clock(), 0.001), 0.5))
 
     def _map(self, load: Callable[[], ShardMap]) -> ShardMap:
-        """Gives a shard map, for as long as it takes; raises what no retry cures, and when the events expire."""
+        """Gives a shard map, and tries for as long as it takes. Raises what no retry cures, and when the events expire."""
         for wait_s in delays(_FIRST_WAIT_S, _LONGEST_WAIT_S):
             try:
                 return load()
@@ -236,7 +236,7 @@ class _Delivery:
         self._count_expired(ended.error, None, len(rest))
 
     def _end(self, error: PenstockError, failure: CallFailed | None) -> NoReturn:
-        """Ends the job, or only the events of a stream that they name themselves."""
+        """Ends the job; where events name the stream themselves, refuses them instead."""
         stream = self._stream
         if stream.refused is None or failure is None or failure.ours:
             raise error
@@ -250,7 +250,7 @@ class _Delivery:
         stream = self._stream
         started = stream.clock()
         self._attempts += 1
-        # The last one on this thread: a batch of one request never changes threads.
+        # The last request runs on this thread, so a batch of one request never changes threads.
         others = [stream.submit(self._send, request) for request in requests[:-1]]
         own = stream.run(self._send, requests[-1])
         outcomes = [*(future.result() for future in others), own]
@@ -292,7 +292,7 @@ class _Delivery:
             stream.recorder.requested(stream.name, stream.clock() - started, users, sizes)
 
     def _record_failed(self, packet: Packet, result: PutResult, ends: list[CallFailed]) -> list[Packet]:
-        """Gives what of a refused record is to be tried again; what no retry cures goes to `ends`."""
+        """Gives the packets of a refused record to try again. An error that no retry cures goes to `ends`."""
         code = result.error_code or "InternalFailure"
         self._count_error(code, packet)
         throttled = code in THROTTLED_CODES
@@ -308,7 +308,7 @@ class _Delivery:
     def _call_failed(
         self, request: list[Packet], failure: CallFailed, ends: list[CallFailed]
     ) -> list[Packet]:
-        """Gives what of a failed call is to be tried again; what no retry cures goes to `ends`."""
+        """Gives the packets of a failed call to try again. An error that no retry cures goes to `ends`."""
         stream = self._stream
         for packet in request:
             self._count_error(failure.code, packet, failure.reason)
@@ -328,7 +328,7 @@ class _Delivery:
         return [packet for packet in request if not self._expired(packet, now)]
 
     def _halve(self, request: list[Packet], failure: CallFailed) -> None:
-        """Looks for the record that makes a request invalid: at once, in requests of half as many records."""
+        """Looks at once for the record that makes a request invalid, in requests of half as many records."""
         if len(request) > 1:
             for packet in request:
                 packet.company = (len(request) + 1) // 2
@@ -354,7 +354,7 @@ class _Delivery:
         self._patience.log_retries(len(failed))
 
     def _settle(self, landed: list[Packet], results: list[PutResult], sent_at: float) -> None:
-        """Accepts the records that lie where all their user records may be read; the others are sent again."""
+        """Accepts the records that lie where all their user records may be read. The others are sent again."""
         lost = self._shards.lost(landed, results)
         anew = set(map(id, lost))
         by_shard: dict[tuple[str, int], list[Packet]] = {}
@@ -384,6 +384,6 @@ class _Delivery:
         for packet in lost:
             self._count_error("WrongShard", packet)
         self._misses += 1
-        # All that is unsent goes with them, so that the order within a key stays.
+        # All unsent packets go with them, so that the order within a key stays.
         self._queue.wait(lost, 0.0)
         self._packed_by = -1

@@ -1,4 +1,4 @@
-"""`ShardView` is the shard map as one delivery sees it: it predicts shards, and judges where records landed.
+"""`ShardView` is the shard map of one delivery: it predicts shards, and judges where records landed.
 
 Problem. A KCL consumer drops an aggregated record when the hash of one of its user records lies outside the range of the
 shard that it was read from. A map that was right when the records were packed may be wrong when they land: shards are
@@ -9,8 +9,8 @@ or the number is not one of the shard that the map knows, the map is read again 
 record is accepted when the shard's range holds all its user records.
 
 Sequence numbers tell the shard's incarnation in their first 38 bits (the time at which the shard was made). The service
-doesn't promise that, so it is only a reason to read the map: where it never fits, it is not looked at again. What needs
-no such hint is said in `TargetStream.map_to_begin_with`.
+doesn't promise that, so it is only a reason to read the map. Where it never fits, it is not looked at again.
+`TargetStream.map_to_begin_with` covers the cases without such a hint.
 
 Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-kpl-consumer-deaggregation.html; KCL's
 SequenceNumberValidator (186 bits); kinesalite's db/index.js.
@@ -34,11 +34,11 @@ _Odd = tuple[Packet, PutResult]
 
 
 class ShardView:
-    """The map that one delivery goes by. For one thread.
+    """The shard map that one delivery uses. For one thread.
 
     Args:
         stream: the stream.
-        patiently: gives what a function gives that reads the map, for as long as it takes.
+        patiently: calls a function that reads the map, until it succeeds.
     """
 
     def __init__(self, stream: TargetStream, patiently: Callable[[Callable[[], ShardMap]], ShardMap]) -> None:
@@ -47,11 +47,11 @@ class ShardView:
         self.map = patiently(stream.map_to_begin_with)
 
     def take_newest(self) -> None:
-        """Takes up the map that others have read meanwhile."""
+        """Takes the map that others have read meanwhile."""
         self.map = self._stream.shards.current()
 
     def lost(self, packets: list[Packet], results: list[PutResult]) -> list[Packet]:
-        """Gives those of the records that were taken which a consumer would drop; reads the map again where it must."""
+        """Gives the taken records that a consumer would drop. Reads the map again where it must."""
         if self._stream.facts.keys_by_service:
             return []
         before = self.map
@@ -69,26 +69,26 @@ class ShardView:
         judged = zip(packets, results, strict=True) if self.map is not before else odd
         lost = {id(packet): packet for packet, result in judged if not self._holds(packet, result)}
         if not all(self._explains(*each) for each in odd):
-            # No map tells where records go when the service chooses, since a moment ago perhaps.
+            # The service chooses the shards, perhaps only since a moment ago, so no map tells where records go.
             self._stream.ask_again()
         return list(lost.values())
 
     def _holds(self, packet: Packet, result: PutResult) -> bool:
-        """Whether a consumer takes the record where it lies: it drops aggregated ones outside of their shard."""
+        """Whether a consumer takes the record where it lies. It drops aggregated records outside their shard."""
         if len(packet.members) == 1:
             return True
         low, high = packet.spread
         shard = self.map.get(result.shard_id or "")
-        # A shard that the map doesn't know yet holds what has one key: the service put it there by its hash.
+        # The service put a record with one key there by its hash, so it is right in a shard that the map doesn't know yet.
         return low == high if shard is None else shard.start <= low and high <= shard.end
 
     def _is_another(self, shard_id: str, result: PutResult) -> bool:
-        """Whether the number tells that this is not the shard that the map knows by that id."""
+        """Whether the number shows that this is not the shard that the map knows by that id."""
         shard = self.map.get(shard_id)
         return shard is not None and not _is_of(result, shard)
 
     def _learn(self, odd: list[_Odd]) -> None:
-        """Reads the map again until it tells why these records are where they are; a few times, as the list may lag."""
+        """Reads the map again, a few times at most as ListShards may lag, until it explains where these records are."""
         stream = self._stream
         mixed = any(packet.spread[0] != packet.spread[1] for packet, _ in odd)
         if not mixed and not stream.may_read_map():
@@ -110,7 +110,7 @@ class ShardView:
 
 
 def _is_of(result: PutResult, shard: Shard) -> bool:
-    """Tells whether a sequence number may be one of that very shard, by the time at which the shard was made."""
+    """Tells whether a sequence number can be of exactly that shard, by the time at which the shard was made."""
     try:
         number, first = int(result.sequence_number or ""), int(shard.starting_sequence_number)
     except ValueError:

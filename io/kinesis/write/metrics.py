@@ -1,7 +1,7 @@
 """`Recorder` sums up what the Kinesis write does, as KPL's metrics, until somebody takes them.
 
-A metric's value is a statistic set, by the metric's name and, where it has one, its shard or error code. Adding costs a
-microsecond and waits for nobody but another adder. `series_of` turns what was taken into the series of CloudWatch, with
+A metric's value is a statistic set, kept by the metric's name and, where it has one, its shard or error code. Adding
+costs a microsecond, and waits only for another adder. `series_of` turns what was taken into the series of CloudWatch, with
 KPL's names, levels and dimensions.
 
 Source: https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-kpl.html
@@ -25,7 +25,7 @@ COUNTS = (
     "RetriesPerRecord",
     "UserRecordsPut",
 )
-"""What `Recorder.take_counts` may give."""
+"""The names that `Recorder.take_counts` may give."""
 
 _SUMMARY = frozenset(
     {
@@ -41,13 +41,13 @@ _SUMMARY = frozenset(
 
 _REQUEST = "kinesis_put_records"
 _MAX_SERIES = 50_000
-"""Names times streams and shards; beyond it further ones are summed under no stream and no shard."""
+"""The most series (names times streams and shards). Further ones are summed under no stream and no shard."""
 _MAX_PENDING = 1000
-"""Streams of which it is known how many user records are on their way."""
+"""The most streams whose user records on their way are counted."""
 
 
 class Metric(NamedTuple):
-    """Which series: KPL's name, the stream, and the shard or error code where the metric has one."""
+    """Names a series: KPL's name, the stream, and the shard or error code where the metric has one."""
 
     name: str
     stream: str
@@ -64,7 +64,7 @@ class Landed(NamedTuple):
         users: the user records in each.
         sizes: the bytes of each.
         retries: how often they had been refused before.
-        buffered_ms: from the oldest event's arrival until they were sent.
+        buffered_ms: milliseconds from the oldest event's arrival until they were sent.
     """
 
     stream: str
@@ -113,7 +113,7 @@ class Recorder:
             found.extend(values)
 
     def _bounded(self, metric: Metric) -> Statistics:
-        """A new series, or where there are too many the one that all further ones of that name share."""
+        """Gives a new series; where there are too many, the one that all further ones of that name share."""
         if len(self._series) >= _MAX_SERIES:
             metric = Metric(metric.name, "")
         return self._series.setdefault(metric, Statistics.none())
@@ -145,7 +145,7 @@ class Recorder:
         self.count(PutRecords=1)
 
     def failed(self, stream: str, shard_id: str | None, code: str, users: int, words: str = "") -> None:
-        """Counts a Kinesis record that was not taken, with so many user records in it; `words` as in `Meters.retried`."""
+        """Counts a Kinesis record that was not taken, with its user records; `words` as in `Meters.retried`."""
         METERS.retried(_REQUEST, code, users, words)
         self.add("ErrorsByCode", stream, 1, shard_id=shard_id, error_code=code)
         self.add("AllErrors", stream, 1, shard_id=shard_id)
@@ -158,25 +158,25 @@ class Recorder:
                 self._counts[name] += count
 
     def take_counts(self) -> dict[str, int]:
-        """The plain counts since the last time."""
+        """Gives the plain counts since the last time."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return {name: count for name, count in counts.items() if count}
 
     def pending(self, stream: str, change: int) -> None:
-        """So many user records more (or fewer) are on their way."""
+        """Counts user records that are on their way: so many more, or fewer."""
         with self._lock:
             count = self._pending.get(stream, 0) + change
             if count or len(self._pending) < _MAX_PENDING:
                 self._pending[stream] = count
             else:
-                # Events may name any number of streams: those that nothing is on its way to are forgotten then.
+                # Events may name any number of streams, so streams that nothing is on its way to are forgotten.
                 self._pending = {
                     name: left for name, left in self._pending.items() if left and name != stream
                 }
 
     def take(self) -> dict[Metric, Statistics]:
-        """Everything since the last time, and the user records that are pending now; starts anew."""
+        """Gives everything since the last time, and the user records that are pending now. Then it starts from zero."""
         with self._lock:
             series, self._series = self._series, {}
             for stream, count in self._pending.items():
@@ -194,7 +194,7 @@ def series_of(taken: Mapping[Metric, Statistics], level: str, granularity: str) 
     """Gives what was taken as series of CloudWatch: each metric once per dimension that it has.
 
     Args:
-        taken: what `Recorder.take` gave.
+        taken: the result of `Recorder.take`.
         level: `summary` leaves the detailed metrics out; `detailed` and `cloudwatch` keep all.
         granularity: the finest dimension: `global`, `stream` or `shard`.
     """

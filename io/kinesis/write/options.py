@@ -1,4 +1,4 @@
-"""`KinesisWriteOptions` are the options of the Kinesis write, by the names and with the defaults that users know."""
+"""`KinesisWriteOptions` holds the options of the Kinesis write, with the names and the defaults of Logstash's plugin."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ _MAX_REQUEST = 10 << 20
 
 @dataclasses.dataclass(frozen=True)
 class KinesisWriteOptions:
-    """Writing to Kinesis."""
+    """How events are written to Kinesis."""
 
     stream_name: str = option(
         help="Stream to write to: its name or ARN, or a pattern of either (logs-%{field}, %{+yyyy.MM.dd}) that "
@@ -135,7 +135,7 @@ class KinesisWriteOptions:
         return self.keep_order and not self.randomized_partition_key
 
     def metrics_aws(self, aws: AwsOptions) -> AwsOptions:
-        """Who we are for CloudWatch: the job's own identity unless the options name another."""
+        """The identity for CloudWatch: the job's own, unless the options name another one."""
         changes: dict[str, str | None] = {}
         if self.metrics_access_key:
             changes = {

@@ -1,4 +1,4 @@
-"""`write_policy` is the IAM policy that the Kinesis write needs: one source for help, check, docs and tests."""
+"""`write_policy` gives the IAM policy of the Kinesis write, for `--help`, `penstock check`, the docs and the tests alike."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def _statements(stream_arn: str, namespace: str | None) -> list[Statement]:
 
 
 def write_policy(stream_arn: str = _STREAM, *, namespace: str = "KinesisProducerLibrary") -> dict[str, Any]:
-    """The policy for an unencrypted stream and metrics in CloudWatch.
+    """Gives the policy for an unencrypted stream and metrics in CloudWatch.
 
     Args:
         stream_arn: the stream; a pattern where events name their stream.
@@ -36,10 +36,10 @@ def write_policy(stream_arn: str = _STREAM, *, namespace: str = "KinesisProducer
 def write_statements(
     options: KinesisWriteOptions, arns: Arns, key_arn: str | None = None
 ) -> tuple[Statement, ...]:
-    """What exactly these options need.
+    """Gives the statements that exactly these options need.
 
     Args:
-        options: see there. Metrics under an identity of their own aren't the job's concern.
+        options: the write's options. Metrics under an identity of their own need nothing here.
         arns: how the account's resources are named.
         key_arn: the customer's key that encrypts the stream.
     """
@@ -59,4 +59,4 @@ WRITE_HELP = f"""IAM policy of the Kinesis write:
 Further: kms:GenerateDataKey on the key of a stream that is encrypted with a customer's KMS key; sts:AssumeRole on
 --role_arn and --metrics_role_arn. With --metrics_level none the statement Metrics is not needed. See docs/iam.md;
 `penstock check` with these options tries it all, and with --policy prints what just these options need."""
-"""What `--help` of a job that writes to Kinesis ends with."""
+"""The last part of `--help` of a job that writes to Kinesis."""

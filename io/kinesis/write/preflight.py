@@ -1,4 +1,4 @@
-"""The preflight of the Kinesis write tries the stream, its shards and the metrics before the pipeline runs."""
+"""`preflight` tries the stream of the Kinesis write, its shards and the metrics before the pipeline runs."""
 
 from penstock.io.aws.account_preflight import (
     CREDENTIALS,
@@ -21,7 +21,7 @@ __all__ = ["require_writable", "write_trials"]
 
 PUT = "kinesis:PutRecords"
 _BEYOND = str(1 << 128)
-"""Hash keys end one below."""
+"""The number of hash keys; the last one is one less."""
 
 
 def require_writable(options: KinesisWriteOptions, aws: AwsOptions) -> None:
@@ -30,7 +30,7 @@ def require_writable(options: KinesisWriteOptions, aws: AwsOptions) -> None:
     A stream name that events fill in can only be checked for credentials.
 
     Raises:
-        OptionError: an option names what can't be (a profile, a region, an address).
+        OptionError: an option names a profile, region or address that can't be.
         AccessDenied: no credentials, or they lack kinesis:DescribeStreamSummary or kinesis:ListShards.
         NotFound: there is no such stream.
         Unreachable: nobody answers at the endpoint.
@@ -41,7 +41,7 @@ def require_writable(options: KinesisWriteOptions, aws: AwsOptions) -> None:
 
 
 def write_trials(options: KinesisWriteOptions, account: AwsAccount) -> list[Trial]:
-    """Stream, shards, PutRecords, the stream's key, and metrics; `identity_trials` come before them."""
+    """Gives the trials of stream, shards, PutRecords, the stream's key and metrics. `identity_trials` come before them."""
     statements = write_statements(options, account.arns)
     name = StreamName(options.stream_name).literal
     trials: list[Trial] = []
@@ -79,7 +79,7 @@ def _unknown_stream() -> Finding:
 
 
 def put_probe(stream: StreamTrials) -> Finding:
-    """Whether PutRecords is denied, by a record that no shard can take."""
+    """Tries PutRecords with a record that no shard can take, to see whether it is denied."""
     record = {"Data": b"", "PartitionKey": MADE_UP, "ExplicitHashKey": _BEYOND}
     return stream.account.probe(
         "kinesis",

@@ -1,14 +1,14 @@
-"""`PartitionKeys` and `StreamName` say where an event goes: which partition key it gets, and which stream.
+"""`PartitionKeys` and `StreamName` decide where an event goes: its partition key, and its stream.
 
 The partition key is one of these:
 - `event_partition_keys`: the value of the first of these fields that is present and not empty.
 - `randomized_partition_key`: a random key. With aggregation, all events of one aggregated record share one
-  fresh random key: the load spreads over the shards all the same, the record goes where any shard map
-  says, and no event carries a key of its own (a key per event would cost 38 bytes and one MD5 each).
+  fresh random key. So the load spreads over the shards, the record goes where any shard map
+  says, and no event carries a key of its own (which would cost 38 bytes and one MD5 per event).
 - a function of the event, in Python.
-- else `-`, as users know it.
+- else `-`.
 
-Only when a field is needed is an event parsed, and what was parsed is dropped at once.
+An event is parsed only when a field is needed, and the parsed document is dropped at once.
 """
 
 import random
@@ -27,10 +27,10 @@ from penstock.transforms.reference import Reference, compile_reference
 __all__ = ["DEFAULT_KEY", "MAX_KEY", "PartitionKeys", "StreamName", "random_keys"]
 
 DEFAULT_KEY = "-"
-"""The key where nothing else gives one: all such events share a shard, in order."""
+"""The key of events that get no other. All such events share a shard, in order."""
 
 MAX_KEY = 256
-"""UTF-16 units of a partition key, as the service counts them (PutRecords); what is longer is cut."""
+"""The most UTF-16 units of a partition key, as PutRecords counts them. A longer key is cut."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 _ARN = re.compile(r"arn:aws[\w-]*:kinesis:[\w-]+:\d{12}:stream/[a-zA-Z0-9_.-]{1,128}")
@@ -49,7 +49,7 @@ def random_keys() -> Iterator[str]:
 
 
 def _cut(key: str) -> str:
-    """The key in at most `MAX_KEY` UTF-16 units, without half a character at its end."""
+    """Cuts the key to `MAX_KEY` UTF-16 units, without half a character at its end."""
     if len(key) <= MAX_KEY // 2 or (len(key) <= MAX_KEY and key.isascii()):
         return key
     return key.encode("utf-16-le", "surrogatepass")[: 2 * MAX_KEY].decode("utf-16-le", "ignore")
@@ -61,7 +61,7 @@ class PartitionKeys:
     Args:
         fields: `event_partition_keys`, as `a.b` or `[a][b]`.
         randomized: whether keys are random.
-        function: event -> key, instead of both; an empty key becomes `-`.
+        function: gives the key of an event, in the place of both; an empty key becomes `-`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class PartitionKeys:
         return [self._usual(event) or self._from_fields(event) for event in events]
 
     def _usual(self, event: Event) -> str:
-        """The first field where it is a string, as it nearly always is; empty for all else. Half the cost."""
+        """Gives the first field where it is a string, as it nearly always is; else "". It costs half of the general way."""
         try:
             value: Any = orjson.loads(event.data) if event.document is None else event.document
             for name in self._paths[0]:
@@ -123,7 +123,7 @@ class PartitionKeys:
 
 
 class StreamName:
-    """What `--stream_name` says: a name, an ARN, or a pattern of either that each event fills in.
+    """The value of `--stream_name`: a name, an ARN, or a pattern of either that each event fills in.
 
     Attributes:
         literal: the stream for all events, or None where each event names its own.

@@ -1,6 +1,6 @@
 """`WriteToKinesis` writes the batches of a Beam chain to a stream.
 
-A batch is written whole before it is handed on: `WriteToKinesis` -> `WriteDeadLetters` -> `Acknowledge`. Clients,
+A whole batch is written before it is handed on: `WriteToKinesis` -> `WriteDeadLetters` -> `Acknowledge`. Clients,
 connections, shard maps and threads belong to the process (`penstock.io.chain.live_objects`), not to the DoFn, of which
 runners make a new one for nearly every bundle.
 """
@@ -48,7 +48,7 @@ class WriteToKinesis(beam.PTransform):
 
     Unit of parallelism: the batch; its requests are in flight at the same time (`max_connections`).
     Delivery guarantee: at least once; a batch is handed on when all of it is in the stream or refused.
-    After a restart, whatever was not acknowledged is written again.
+    After a restart, events that were not acknowledged are written again.
     Refused events (larger than the stream takes, invalid, expired, throttled with `fail_if_throttled`, without a
     stream that takes them where the name comes from a field) become dead letters of the batch.
     IAM: kinesis:DescribeStreamSummary, kinesis:ListShards, kinesis:PutRecords on the stream; with a customer's KMS key

@@ -1,4 +1,4 @@
-"""`TargetStream` holds what all deliveries to one stream share; `Patience` says how long one of them goes on trying."""
+"""`TargetStream` holds what all deliveries to one stream share; `Patience` decides how long one of them goes on trying."""
 
 import concurrent.futures
 import logging
@@ -38,15 +38,15 @@ class TargetStream:
         client: makes the calls.
         session: says who we are, for messages about refused permissions.
         shards: the stream's shard map.
-        facts: what the stream is.
+        facts: the stream's facts.
         options: the write's options.
-        refused: is told why the stream takes nothing, and how many events that costs, where events name the stream: then
-            its refusal is theirs, and not the end of the job.
+        refused: given where events name the stream: then a refusal is theirs, and not the end of the job. It is called
+            with why the stream takes nothing, and how many events that costs.
         pool: runs requests side by side.
         recorder: counts what happens.
-        stopping: is set when the job stops: from then on `options.stop_timeout` runs.
+        stopping: set when the job stops; `options.stop_timeout` runs from then on.
         clock: gives monotonic seconds.
-        sleep: waits so many seconds.
+        sleep: waits that many seconds.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TargetStream:
         self.options = options
         self.refused = refused
         self.reached = False
-        """Whether its shards could be listed once."""
+        """Whether the shards could be listed once."""
         self.trusts_numbers = True
         """Whether sequence numbers tell a shard's incarnation (see `landing`)."""
         self._pool = pool
@@ -90,7 +90,7 @@ class TargetStream:
         )
         self.limiter = ShardLimiter(options.rate_limit, clock)
         self.facts = StreamFacts(StreamIdentity(stream_arn(name, session.options.region), 0))
-        # Where streams share the connections, none of them may take all.
+        # Streams share the connections, so none of them may take all.
         share = max(1, options.max_connections // 4)
         self._slots = None if refused is None else threading.BoundedSemaphore(share)
         self._wrote_at: float | None = None
@@ -108,9 +108,11 @@ class TargetStream:
         return stream_arn(self.name, self.session.options.region)
 
     def map_to_begin_with(self) -> ShardMap:
-        """Gives the map for a new batch. After a pause it is read again: the stream may have been made anew meanwhile.
+        """Gives the map for a new batch.
 
-        To delete and to make a stream takes the service longer than `_PAUSE_S`, and nothing can be put in between.
+        After a pause it reads the map again: the stream may have been made again meanwhile.
+
+        The service needs longer than `_PAUSE_S` to delete and make a stream, and takes no records meanwhile.
 
         Raises:
             PenstockError: the first map could not be loaded.
@@ -126,12 +128,12 @@ class TargetStream:
         return found
 
     def take_facts(self, facts: StreamFacts) -> None:
-        """Goes by these facts from now on, and says what they change for the user."""
+        """Uses these facts from now on, and logs what they change for the user."""
         before, self.facts = self.facts, facts
         if facts == before:
             return
         if before.identity.created_ms not in (0, facts.identity.created_ms):
-            self._wrote_at = -_PAUSE_S  # made anew: what is known of its shards is another stream's
+            self._wrote_at = -_PAUSE_S  # the stream was made again: the known shards are another stream's
         with self.lock:
             self.limiter.follow(facts.mode == "ON_DEMAND")
         if facts.keys_by_service and not before.keys_by_service:
@@ -140,7 +142,7 @@ class TargetStream:
             _LOGGER.info("%s takes records of up to %d KiB", self.words, facts.max_record_kib)
 
     def ask_again(self) -> None:
-        """Asks the service again what the stream is, because its replies don't fit what is known; once per second."""
+        """Asks for the facts again, because replies don't fit the known ones; at most once per second."""
         self.take_facts(self._live_facts.refresh(1.0))
 
     def _say_auto(self) -> None:
@@ -163,7 +165,7 @@ class TargetStream:
         return not self.facts.keys_by_service if chosen is None else chosen
 
     def may_read_map(self) -> bool:
-        """Whether the map may be read again for what only makes it less exact: once per second."""
+        """Whether the map may be read again where it is only less exact: once per second."""
         return self._rarely_read.due()
 
     def wrote(self) -> None:
@@ -191,7 +193,7 @@ class TargetStream:
             self._slots.release()
 
     def log_retries(self, errors: Counter[str], waiting: int, kinds: Iterable[str]) -> None:
-        """Says what is being tried again: each kind of error at once, and then at most once per minute."""
+        """Logs what is tried again: each kind of error at once, and then at most once per minute."""
         due = [kind for kind in kinds if self._rarely.due(kind)]
         if due:
             told = ", ".join(f"{code} x{count}" for code, count in errors.most_common(5))
@@ -221,12 +223,12 @@ class Patience:
         self._new: set[str] = set()
 
     def count(self, error: str) -> None:
-        """Takes note of one more error, in a word or two."""
+        """Counts one more error, named in a word or two."""
         self._errors[error] += 1
         self._new.add(error)
 
     def log_retries(self, waiting: int) -> None:
-        """Says, not too often, what is being tried again."""
+        """Logs, not too often, what is tried again."""
         self._stream.log_retries(self._errors, waiting, self._new)
         self._new = set()
 
@@ -236,7 +238,7 @@ class Patience:
         return bool(ttl) and (now - self.started) * 1000 >= ttl
 
     def expiry(self) -> str:
-        """Why events have expired, for their letters."""
+        """Gives the reason why events have expired, for their letters."""
         return f"not written within --record_ttl {self._stream.options.record_ttl} ms ({self._told()})"
 
     def check_stop(self) -> None:

@@ -1,4 +1,4 @@
-"""`KinesisWriter` writes a process' batches: it groups events by stream, and makes letters of those that are refused.
+"""`KinesisWriter` writes the batches of a process: it groups events by stream, and makes letters of refused ones.
 
 Delivery guarantee: at least once. `write` returns only when each event is in its stream or refused for good; a request
 whose reply was lost is sent again (see `delivery`).
@@ -39,11 +39,11 @@ _REFUSED_EVERY_S = 3600.0
 _MOST_TOLD = 20
 _LOOK_FOR_STOP_S = 0.5
 _TELLING = 1000
-"""Events that tell whether a field for the partition key is there at all."""
+"""Events after which it is known whether a field for the partition key is there at all."""
 _MAX_AT_ONCE = 64
-"""Streams that one batch is written to at the same time."""
+"""The most streams that one batch is written to at the same time."""
 _MAX_STREAMS = 1000
-"""Streams that one process keeps shard maps for, where events name their stream."""
+"""The most streams that one process keeps shard maps of, where events name their stream."""
 
 
 class KinesisWriter:
@@ -92,7 +92,7 @@ class KinesisWriter:
     def room(self, events: int) -> Iterator[None]:
         """Counts `events` as pending while the block runs, and first waits until `max_pending_records` lets them in.
 
-        One batch is always let in, however large it is; a stop lets all in, so that nobody waits for a sick stream twice.
+        One batch is always let in, however large it is. A stop lets all in, so that no batch waits twice for a sick stream.
         """
         with self._room:
             while (
@@ -112,10 +112,10 @@ class KinesisWriter:
     def write(
         self, events: Sequence[Event], keys: PartitionKeys, waited_ms: float = 0.0
     ) -> tuple[list[DeadLetter], int]:
-        """Writes events; gives the dead letters of those that were refused, and the bytes of all.
+        """Writes events. Gives the dead letters of refused ones, and the bytes of all.
 
         Raises:
-            PenstockError: what no retry cures; nothing counts as written then.
+            PenstockError: no retry helps. Then nothing counts as written.
         """
         events, datas, letters = _payloads(events)
         if letters and not events:
@@ -143,7 +143,7 @@ class KinesisWriter:
                 waited_ms,
             )
             if not target.reached:
-                with self._lock:  # a name that is no stream's takes no other one's place
+                with self._lock:  # a name without a stream takes no other stream's place
                     self._streams.pop(stream, None)
             return [_letter(events[indices[refusal.at]], refusal) for refusal in refusals]
 
@@ -152,7 +152,7 @@ class KinesisWriter:
         return letters, size
 
     def _look_for_keys(self, chosen: list[str], keys: PartitionKeys) -> None:
-        """Says once that no event has had a field for its partition key, so that all of them go to one shard."""
+        """Logs once that no event has had a field for its partition key, so that all of them go to one shard."""
         self._without_keys += len(chosen)
         if any(key != DEFAULT_KEY for key in chosen):
             self._keys_seen = True
@@ -165,7 +165,7 @@ class KinesisWriter:
             )  # fmt: skip
 
     def _say_refused(self, stream: str, error: PenstockError, count: int) -> None:
-        """Says, once per hour for each stream and kind of refusal, that events which name it become dead letters.
+        """Logs that events of a stream become dead letters, once per hour for each stream and kind of refusal.
 
         At most `_MOST_TOLD` such lines per minute: events may name any number of streams.
         """
@@ -196,7 +196,7 @@ class KinesisWriter:
                     LiveFacts(
                         lambda: describe_stream(session, stream),
                         StreamFacts(StreamIdentity(stream_arn(stream, session.options.region), 0)),
-                        # The service answers 20 such calls per second, to all of the account.
+                        # The service answers 20 such calls per second for the whole account.
                         every_s=lambda: _FACTS_EVERY_S * max(1.0, len(self._streams) / 200),
                     ),
                     self.options,
@@ -220,7 +220,7 @@ def _side_by_side(
 ) -> list[list[DeadLetter]]:
     """Sends each stream's events at the same time, so that a slow stream doesn't delay the others of the batch.
 
-    The threads are this batch's own: a stream that takes nothing holds up the batches that have events of it, no other.
+    The threads belong to this batch. So a stream that takes nothing holds up only batches with events for it.
     """
     named = [(stream, indices) for stream, indices in groups.items() if stream is not None]
     if len(named) < 2:
@@ -229,12 +229,12 @@ def _side_by_side(
         min(len(named), _MAX_AT_ONCE), thread_name_prefix="penstock-stream"
     ) as pool:
         futures = [pool.submit(send, *each) for each in named]
-    # Each has ended: the first failure is raised when the others can do no more.
+    # All have ended, so the first failure can be raised.
     return [future.result() for future in futures]
 
 
 def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOptions) -> MetricsUploader:
-    """Makes the uploader of what `recorder` sums up, by the options' level, granularity, namespace and delay."""
+    """Makes the uploader of `recorder`'s sums, by the options' level, granularity, namespace and delay."""
     return MetricsUploader(
         lambda: series_of(recorder.take(), options.metrics_level, options.metrics_granularity),
         lambda: AwsSession(options.metrics_aws(aws)),
@@ -246,7 +246,7 @@ def uploader_of(recorder: Recorder, options: KinesisWriteOptions, aws: AwsOption
 
 
 def _payloads(events: Sequence[Event]) -> tuple[Sequence[Event], list[bytes], list[DeadLetter]]:
-    """The events that can be written, their bytes, and the letters of those that filters gave what JSON cannot hold."""
+    """Gives the events that can be written, their bytes, and letters for events with values that JSON can't hold."""
     try:
         return events, [payload_of(event) if event.changed else event.data for event in events], []
     except TypeError:  # an integer beyond 64 bits, a lone surrogate

@@ -1,4 +1,4 @@
-"""The rules of leases, without a call to anybody. Pure.
+"""`io/kinesis/lease/rules` holds the rules of leases. Pure.
 
 - `_rows`: one row of the table, in KCL's format.    - `_ownership`: whether a row is this stream's.
 - `_graph`: the stream's family tree.                - `_plan`: which leases to take.

@@ -1,21 +1,21 @@
-"""The family tree of a stream tells which shards there are to read, in which order, and from where.
+"""`_graph` knows the family tree of a stream: which shards there are to read, in which order, and from where.
 
 Problem. A split makes two children of a shard, a merge one child of two parents. Records with one partition key
 are in order only if a child is read after all its parents.
 
 Invariants.
 - A shard is readable only when each of its parents is finished.
-- A shard that was read, or will be, hands on to its children in full: they start at TRIM_HORIZON, whatever
-  the starting point says. The starting point is for shards without any such ancestor.
-- A shard is never begun again because its lease is gone: KCL deletes the lease of a finished shard once all
-  children have got somewhere, so a child's progress proves that the parents are finished.
+- The children of a shard that was read, or will be, are read in full: they start at TRIM_HORIZON, whatever
+  the starting point says. The starting point is for shards without such an ancestor.
+- A shard is never read again because its lease is gone. KCL deletes the lease of a finished shard once all
+  children have made progress, so a child's progress proves that the parents are finished.
 
 Plan. Two functions of (shards listed by the stream, positions in the lease table): which leases are missing
 (`missing_leases`, parents first), and whether a shard may be read (`is_readable`). LATEST gives leases to open
 shards only: a closed one has no latest record to wait for.
 
-Refused: leases only for shards whose parents are finished (as KCL 2.3 and later); with all of them in the
-table from the start a new worker sees what is left to do.
+Refused: leases only for shards whose parents are finished (as in KCL 2.3 and later). With all leases in the
+table from the start, a new worker sees what is left to do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ class ShardNode(Protocol):
 
 
 def parents_first(shards: Mapping[str, ShardNode]) -> list[str]:
-    """The shards' ids, each behind its parents; otherwise by id."""
+    """Gives the shards' ids, each behind its parents, else in the order of ids."""
     done: dict[str, None] = {}
     for root in sorted(shards):
         stack = [root]
@@ -58,7 +58,7 @@ def parents_first(shards: Mapping[str, ShardNode]) -> list[str]:
 def is_finished(
     shard_id: str, shards: Mapping[str, ShardNode], positions: Mapping[str, Position], initial: Position
 ) -> bool:
-    """Whether nothing of that shard is left to read, as far as its children are concerned.
+    """Whether nothing of that shard is left to read, so that its children may be read.
 
     Args:
         shard_id: a parent that some shard names.
@@ -76,7 +76,7 @@ def is_finished(
 
 
 def _passed(shard_id: str, shards: Mapping[str, ShardNode], positions: Mapping[str, Position]) -> bool:
-    """Whether a descendant has got somewhere, which proves that this shard, without a lease, was read to its end."""
+    """Whether a descendant has made progress, which proves that this shard, without a lease, was read to its end."""
     generation = {shard_id}
     for _ in range(len(shards)):
         generation = {child.shard_id for child in shards.values() if not generation.isdisjoint(child.parents)}
@@ -95,7 +95,7 @@ def is_readable(
     initial: Position,
     lease_parents: Iterable[str] = (),
 ) -> bool:
-    """Whether all parents of a shard are finished; `lease_parents` are those that its lease names."""
+    """Whether all parents of a shard are finished; `lease_parents` are the parents that its lease names."""
     shard = shards.get(shard_id)
     parents = {*lease_parents, *(shard.parents if shard is not None else ())}
     return all(is_finished(parent, shards, positions, initial) for parent in parents)
@@ -104,9 +104,9 @@ def is_readable(
 def missing_leases(
     shards: Mapping[str, ShardNode], positions: Mapping[str, Position], initial: Position
 ) -> dict[str, Position]:
-    """The leases to make, with the position each starts from; parents first.
+    """Gives the leases to make, each with the position that it starts from; parents first.
 
-    Parents come first so that nobody can meet a child's lease without its parent's, and take the parent for
+    Parents come first, so that nobody can see a child's lease without its parent's, and think that the parent is
     finished.
     """
     known = dict(positions)
@@ -120,7 +120,7 @@ def missing_leases(
             continue
         heirs = [parent for parent in shards[shard_id].parents if parent in known or parent in passed]
         if heirs:
-            # A parent that itself still waits for a time hands that time on; any other hands on in full.
+            # The child of a parent that still waits for a time starts at that time; any other child is read in full.
             waits = all(known.get(parent) == AT_TIMESTAMP for parent in heirs)
             start = AT_TIMESTAMP if waits else TRIM_HORIZON
         elif initial == LATEST and shards[shard_id].closed:

@@ -1,7 +1,7 @@
 """`trouble_with` tells whether a row of the lease table is this stream's, and fits what the stream says of itself.
 
 Problem. A lease row is named by its shard alone, and every stream has a `shardId-000000000000`. Two streams with one
-table, or a stream that was deleted and made anew, would take each other's checkpoints for their own: events are lost
+table, or a stream that was deleted and made again, would use each other's checkpoints, and events would be lost
 in silence.
 
 Rules.
@@ -10,8 +10,8 @@ Rules.
 - KCL's rows, and those of our earlier versions, carry neither. Such a row is adopted when it can be this stream's: the
   shard is listed, or so old that it isn't any more, or a child of a listed one; hash keys agree; the checkpoint lies
   among the shard's sequence numbers.
-- An open shard whose row says SHARD_END would never be read. The row may be right while ListShards lags: then the
-  children that our own row names are not listed with other parents.
+- An open shard whose row says SHARD_END would never be read. The row may be right while ListShards lags. Then our own
+  row names children, and none of them is listed with other parents.
 
 Each trouble is one line: which row, why, and what to do.
 """
@@ -36,7 +36,7 @@ _RESET = "start once with --reset_checkpoints (it reads from the initial positio
 
 
 class Kind(enum.Enum):
-    """What is wrong with a row."""
+    """The kinds of fault that a row can have."""
 
     FOREIGN = "of another stream"
     EARLIER = "of an earlier stream of this name"
@@ -59,7 +59,7 @@ def _number(shard_id: str) -> int | None:
 
 
 def passed_retention(shard_id: str, listed: Iterable[str]) -> bool:
-    """Whether a shard that is not listed was listed once: its number is below one that is."""
+    """Whether a shard that is not listed was listed once, because its number is below a listed one."""
     number = _number(shard_id)
     others = [other for other in map(_number, listed) if other is not None]
     return number is not None and bool(others) and number < max(others)
@@ -68,7 +68,7 @@ def passed_retention(shard_id: str, listed: Iterable[str]) -> bool:
 def trouble_with(
     lease: Lease, shards: Mapping[str, Shard], ours: StreamIdentity, table: str
 ) -> Trouble | None:
-    """What keeps a row from being used for this stream; None when nothing does.
+    """Gives the reason why a row can't be used for this stream; None when there is none.
 
     Args:
         lease: the row.
@@ -133,7 +133,7 @@ def _misfit(lease: Lease, shards: Mapping[str, Shard]) -> str | None:
 
 
 def _listing_lags(lease: Lease, shards: Mapping[str, Shard]) -> bool:
-    """Whether the row may know more than the listing: it is ours, and nothing listed contradicts its children."""
+    """Whether the row may be newer than the listing: it is ours, and no listed shard contradicts its children."""
     if lease.stream is None or not lease.children:
         return False
     listed = [shards[child] for child in lease.children if child in shards]
@@ -143,7 +143,7 @@ def _listing_lags(lease: Lease, shards: Mapping[str, Shard]) -> bool:
 def sort_rows(
     rows: Rows, shards: Mapping[str, Shard], ours: StreamIdentity, table: str
 ) -> tuple[list[Lease], dict[str, Trouble]]:
-    """The leases of this stream that can be used, and what is wrong with each other row, by its key."""
+    """Gives the leases of this stream that can be used, and what is wrong with each other row, by key."""
     good: list[Lease] = []
     troubles: dict[str, Trouble] = {}
     for lease in rows.leases:
@@ -169,5 +169,5 @@ def _broken(broken: BrokenRow, ours: StreamIdentity, table: str) -> Trouble:
 
 
 def may_reset(key: str, arn: str | None, ours: StreamIdentity) -> bool:
-    """Whether `--reset_checkpoints` deletes a row: any that doesn't say that it is another stream's."""
+    """Whether `--reset_checkpoints` deletes a row: it deletes all but those that say they are another stream's."""
     return _foreign_key(key) is None and (arn is None or arn == ours.arn)

@@ -1,7 +1,7 @@
 """`choose` tells which leases a worker should take.
 
-Problem. Workers see only the table. Each decides alone, and together they must end up with shares that differ by
-one at most, soon after one came, went or died.
+Problem. Workers see only the table, and each decides alone. Soon after a worker came, went or died, their shares must
+differ by one at most.
 
 Rules.
 - A lease is free when it has no owner, when its owner is known to be gone, or when its counter has stood still
@@ -11,7 +11,7 @@ Rules.
   difference, so that a newcomer is served quickly and two workers never steal back and forth.
 - Only leases that can be read now count; a finished shard, or a child that waits, is work for nobody.
 
-Source: KCL's LeaseTaker has the same rules but for the last: it steals one at a time by default.
+Source: KCL's LeaseTaker has the same rules, except that it steals one lease at a time by default.
 """
 
 import collections
@@ -33,7 +33,7 @@ class _Sighting:
 
 
 class LeaseWatch:
-    """What one worker has learned from looking at the table again and again.
+    """Keeps what one worker has learned from the table over time.
 
     Args:
         failover_s: a counter that stands still for so long means that the owner is gone.
@@ -57,7 +57,7 @@ class LeaseWatch:
         self._seen = seen
 
     def free(self, leases: Iterable[Lease], now: float) -> list[Lease]:
-        """Those that anybody may take."""
+        """Gives the leases that anybody may take."""
         gone: dict[str, bool] = {}
         found = []
         for lease in leases:
@@ -71,7 +71,7 @@ class LeaseWatch:
         return found
 
     def is_alive(self, lease: Lease) -> bool:
-        """Whether its owner was seen at work: the counter has moved while we looked."""
+        """Whether the owner was seen at work: the counter has moved while we looked."""
         sighting = self._seen.get(lease.shard_id)
         return lease.owner is not None and sighting is not None and sighting.alive
 
@@ -82,10 +82,10 @@ def choose(
     me: str,
     shuffle: Callable[[list[Lease]], None] = random.shuffle,
 ) -> list[Lease]:
-    """The leases that `me` should try to take now, free ones or another worker's.
+    """Gives the leases that `me` should try to take now, free ones or another worker's.
 
     Args:
-        leases: all that can be read now.
+        leases: all leases whose shards can be read now.
         free: those of them that anybody may take.
         me: our name.
         shuffle: workers that choose at the same moment should not all choose the same.

@@ -48,7 +48,7 @@ class Lease:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "Lease | None":
-        """The lease in a row of the table; None for a row that is none (KCL 3 keeps others there).
+        """Reads the lease in a row of the table; None for another kind of row (KCL 3 keeps some there).
 
         Raises:
             ValueError: the row is a lease, but can't be read; the text says why.
@@ -87,7 +87,7 @@ class Lease:
         )
 
     def to_item(self) -> dict[str, Any]:
-        """The row, as KCL 2.x writes it."""
+        """Gives the row as KCL 2.x writes it."""
         item: dict[str, Any] = {
             "leaseKey": {"S": self.shard_id},
             "leaseCounter": {"N": str(self.counter)},
@@ -113,7 +113,7 @@ class Lease:
             item["penstockReadUntilMillis"] = {"N": str(self.read_until_ms)}
         return item
 
-    # What a worker may do with a lease: each returns the row that its write would leave behind.
+    # What a worker may do with a lease. Each function returns the row that its write leaves behind.
 
     def renewed(
         self,
@@ -121,7 +121,7 @@ class Lease:
         children: tuple[str, ...] = (),
         read_until_ms: int | None = None,
     ) -> "Lease":
-        """A sign of life and, where given, a checkpoint and the time until which all is delivered."""
+        """Gives the row with a sign of life and, where given, a checkpoint and the time until which all is delivered."""
         until = self.read_until_ms if read_until_ms is None else read_until_ms
         if position is None:
             return dataclasses.replace(self, counter=self.counter + 1, read_until_ms=until)
@@ -135,7 +135,7 @@ class Lease:
         )
 
     def taken_by(self, owner: str, stream: StreamIdentity | None = None) -> "Lease":
-        """Owned by `owner` from now on, and marked as a row of `stream`."""
+        """Gives the row with `owner` as its owner, marked as a row of `stream`."""
         switches = self.owner_switches + (self.owner is not None and self.owner != owner)
         return dataclasses.replace(
             self,
@@ -146,12 +146,12 @@ class Lease:
         )
 
     def released(self) -> "Lease":
-        """Free for anybody at once, with no waiting for a sign of life that won't come."""
+        """Gives the row without an owner, so that others need not wait until it is stale."""
         return dataclasses.replace(self, counter=self.counter + 1, owner=None)
 
 
 def _get(item: Mapping[str, Any], name: str, kind: str, default: Any) -> Any:
-    """An attribute of that type; `ValueError` where it has another one."""
+    """Gives an attribute of that type. Raises `ValueError` where it has another one."""
     if name not in item:
         return default
     value = item[name]
@@ -188,8 +188,8 @@ class Rows(NamedTuple):
     """All rows of the table.
 
     Attributes:
-        leases: those that can be read, whoever's they are.
-        broken: leases that can't.
+        leases: the leases that can be read, of any stream.
+        broken: the leases that can't.
         kcl3: whether there are rows by which KCL 3 assigns leases to its workers.
     """
 
@@ -199,7 +199,7 @@ class Rows(NamedTuple):
 
 
 def unchanged(lease: Lease, values: dict[str, Any]) -> str:
-    """The condition that a row is as we saw it; its values are added to `values`."""
+    """Gives the condition that a row is as we saw it, and adds its values to `values`."""
     values[":seenCounter"] = {"N": str(lease.counter)}
     if lease.owner is None:
         return "leaseCounter = :seenCounter AND attribute_not_exists(leaseOwner)"
@@ -208,7 +208,7 @@ def unchanged(lease: Lease, values: dict[str, Any]) -> str:
 
 
 def update_of(old: Lease, new: Lease) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Expression, names and values that turn one row into the other, touching only what differs."""
+    """Gives the expression, names and values that turn one row into the other, and touch only what differs."""
     before, after = old.to_item(), new.to_item()
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     removed = [name for name in before if name not in after]

@@ -1,7 +1,7 @@
 """`find_unread` names every shard of the stream that nobody reads, and why.
 
-What counts is the stream, not the table: a shard without a usable row is unread too. A child that waits for its
-parents is not named while those are read: its turn comes.
+It goes by the stream, not by the table: a shard without a usable row is unread too. A child that waits for its
+parents is not named while those are read, because its turn comes.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ def find_unread(
     is_served: Callable[[Lease], bool],
     is_readable: Callable[[str], bool],
 ) -> dict[str, str]:
-    """The reason per shard that nobody reads.
+    """Gives the reason for each shard that nobody reads.
 
     Args:
-        shards: what the stream lists, by id.
+        shards: the shards that the stream lists, by id.
         leases: the rows that can be used, by shard id.
         troubles: what is wrong with other rows, by key.
         is_served: whether we hold a lease, or a worker seen alive does.
@@ -46,7 +46,7 @@ def find_unread(
             )
             unread[shard_id] = f"shard {shard_id} is read by nobody: its lease {owner}"
     for shard_id, lease in leases.items():
-        # Not listed any more, and not finished: it has passed its retention, and its reader will say so.
+        # It is not listed any more, and not finished: it has passed its retention, and its reader will log that.
         if shard_id not in shards and lease.position != SHARD_END and not is_served(lease):
             unread[shard_id] = f"shard {shard_id} is not listed any more, and its lease is not finished"
     return unread
