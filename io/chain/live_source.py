@@ -126,11 +126,7 @@ class LiveSource:
     # -- producers -------------------------------------------------------------------------------------
 
     def offer(self, chunk: Chunk, *, give_up: Callable[[], bool] | None = None) -> bool:
-        """Queues a chunk, and waits for room first.
-
-        Returns:
-            Whether the chunk was taken. False after a stop or `give_up()`: the caller drops the chunk.
-        """
+        """Queues a chunk when there is room. Returns False after a stop or `give_up()`; the caller then drops the chunk."""
         events, size = len(chunk.events), chunk.size
         with self._changed:
             while not self.stopping and not self._has_room(events, size):
@@ -210,11 +206,7 @@ class LiveSource:
         )
 
     def requeue(self) -> int:
-        """Puts all that is handed out back in front, in order, because a bundle failed.
-
-        Returns:
-            How many chunks went back.
-        """
+        """Puts all that is handed out back in front, in order, because a bundle failed. Returns how many chunks."""
         with self._changed:
             chunks = list(self._handed_out.values())
             self._handed_out.clear()
