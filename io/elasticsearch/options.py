@@ -27,7 +27,7 @@ _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 @dataclasses.dataclass(frozen=True)
 class ElasticsearchOptions:
-    """Writing to Elasticsearch."""
+    """How events are written to Elasticsearch."""
 
     hosts: list[str] = option(
         ["localhost:9200"],
@@ -55,7 +55,8 @@ class ElasticsearchOptions:
         "makes one, and a replay duplicates; else a text with %{field}.",
     )
     keep_metadata: bool = option(
-        False, help="Store a Beat's @metadata too; else it serves ids and references only, as in Logstash."
+        False,
+        help="Store a Beat's @metadata too. Otherwise it is only used for ids and references, as in Logstash.",
     )
     routing: str | None = option(None, help="Routing value, %{field} allowed.")
     version: str | None = option(None, help="Document version, usually %{field}; needs --version_type.")
@@ -76,7 +77,9 @@ class ElasticsearchOptions:
     api_key: str | None = option(None, help="API key, as id:key or in its encoded form.", secret=True)
     cloud_id: str | None = option(None, help="Elastic Cloud id, instead of --hosts.")
     custom_headers: dict[str, str] = option({}, help="Further HTTP headers.", secret=True)
-    path: str | None = option(None, help="Path before every request's, when Elasticsearch is behind a proxy.")
+    path: str | None = option(
+        None, help="Path in front of every request's path, when Elasticsearch is behind a proxy."
+    )
     proxy: str | None = option(None, help="URL of an HTTP proxy.", secret=True)
     parameters: dict[str, str] = option({}, help="Further query parameters of the bulk.")
     ssl_enabled: bool | None = option(None, help="TLS for hosts without a scheme.")
@@ -173,7 +176,7 @@ class ElasticsearchOptions:
 
     @property
     def needs_documents(self) -> bool:
-        """Whether the sink reads decoded events, so that it pays to keep them."""
+        """Whether the sink reads decoded events, so that keeping them saves work."""
         texts = (self.target, self.action, self.document_id, self.routing, self.version, self.pipeline)
         return self.script is not None or any(
             compile_reference(text).needs_document for text in texts if text
@@ -193,7 +196,7 @@ class ElasticsearchOptions:
 
     @property
     def authenticates(self) -> bool:
-        """Whether requests say who we are."""
+        """Whether requests carry credentials."""
         named = any(name.lower() == "authorization" for name in self.custom_headers)
         return bool(self.user or self.api_key or named)
 
@@ -225,7 +228,7 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
     elif (
         options.ca_trusted_fingerprint
         and options.ssl_certificate_authorities
-        and not (options.proxy or "").startswith("https:")  # for whose certificate the authorities stand
+        and not (options.proxy or "").startswith("https:")  # the authorities are for its certificate
     ):
         message = "--ca_trusted_fingerprint is the only anchor, so --ssl_certificate_authorities would not count: give one."
     elif not options.hosts and not options.cloud_id:

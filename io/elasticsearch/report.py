@@ -10,7 +10,7 @@ from penstock.transforms.batch import DeadLetter
 __all__ = ["REQUEST", "Report"]
 
 REQUEST = "elasticsearch_bulk"
-"""What the meters call a bulk."""
+"""The name of a bulk in the meters."""
 
 _DOCUMENTS = METERS.counter(
     "penstock_elasticsearch_documents_total",
@@ -21,11 +21,11 @@ _DOCUMENTS = METERS.counter(
 
 @dataclasses.dataclass
 class Report:
-    """What became of a batch's events.
+    """Holds what became of a batch's events.
 
     Attributes:
-        letters: the refused ones.
-        ways_out: what lifts a block or a denial, by the letter's reason that ends with it.
+        letters: the letters of refused events.
+        ways_out: letter's reason -> what lifts the block or the denial; the reason ends with it.
         written: documents written in this call.
         replayed: documents that were there already.
         bulks: requests sent.

@@ -1,6 +1,6 @@
-"""`WriteToElasticsearch` writes batches of decoded events into the index that their owner meant.
+"""`WriteToElasticsearch` writes batches of decoded events into the index that the options name.
 
-The DoFn is light; connections, threads and what was learnt about the cluster (`BulkWriter`) belong to the process.
+The DoFn is cheap to make. Connections, threads and knowledge of the cluster (`BulkWriter`) belong to the process.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ NAMESPACE = "elasticsearch"
 
 
 class WriteToElasticsearch(beam.PTransform):
-    """Writes events to Elasticsearch, and gives their batches with what was refused.
+    """Writes events to Elasticsearch, and gives their batches, with refused events as dead letters.
 
     Takes `EventBatch`es, or any elements: dicts, rows, and texts, of which one that begins with `{` is read as JSON and any
     other becomes a `message` (see `penstock.io.elements.FromElements`).
@@ -41,13 +41,13 @@ class WriteToElasticsearch(beam.PTransform):
         pipeline | beam.Create([{"user": "ann"}]) | WriteToElasticsearch(hosts="localhost:9200", index="users")
 
     Raises:
-        OptionError: an argument is unknown, or has a value that can't be.
+        OptionError: an argument is unknown, or its value is not allowed.
 
-    Unit of parallelism: a batch, cut into bulks that are under way at the same time.
+    Unit of parallelism: the batch. It is cut into bulks that are under way at the same time.
 
     Delivery guarantee: at least once; exactly once in the index where events have a deterministic id
-    (`--document_id auto`, see `penstock.transforms.identity`) and meet themselves in the same index: a 409 on create
-    is then a replay. What repeats after a restart is every batch that was not acknowledged.
+    (`--document_id auto`, see `penstock.transforms.identity`) and a repeated event goes to the same index: a 409 on
+    create then means a replay. After a restart, every batch that was not acknowledged is repeated.
 
     Metrics (namespace `elasticsearch`): counters `documents`, `replays`, `refused`, `bulks`, `bytes`,
     `retries_<status>` (`retries_no_answer`); distribution `latency_ms` of a request.
@@ -117,6 +117,6 @@ class _WriteDoFn(beam.DoFn):
 
 
 def _key(options: ElasticsearchOptions) -> str:
-    """The same for equal options, also where secrets differ; without showing them."""
+    """Gives a key that is equal for equal options, secrets included, and does not show them."""
     fields = {name: getattr(options, name) for name in options.__dataclass_fields__}
     return f"{NAMESPACE}:{hashlib.sha256(repr(fields).encode()).hexdigest()[:16]}"

@@ -1,18 +1,19 @@
 """`BulkWriter` writes one batch in bulks, several at the same time, and returns when it knows what became of every document.
 
-Problem. Elasticsearch may accept, refuse, defer or lose any part of a bulk, and the whole of it; nothing may be
-lost, nothing that it refuses for good may hold up the rest.
+Problem. Elasticsearch may accept, refuse, defer or lose any part of a bulk, or all of it. No document may be
+lost, and none that is refused for good may hold up the others.
 
-Plan. Rounds. A round sends its bulks at the same time and gathers all replies. Documents that may work later, and
-bulks without a reply, form the next round after a wait (exponential, with jitter); a bulk that was too large
-(413), that Elasticsearch could not read (400), or that something in between denies (403) goes again at once in two
-halves, down to the one document that is to blame. It ends when every document is written, or refused with a reason.
+Plan. The writer works in rounds. A round sends its bulks at the same time and gathers all replies. Documents that
+may work later, and bulks without a reply, form the next round after a wait (exponential, with jitter); a bulk that
+was too large (413), that Elasticsearch could not read (400), or that something in between denies (403) goes again at
+once in two halves, down to the one document that is to blame. The write ends when every document is written, or
+refused with a reason.
 
 Invariants.
 - Nothing is given up because of time, with two exceptions: an index that refuses every document
   (`_blocked`), and a stop: after `stop_timeout` the batch fails, unacknowledged.
-- Only what failed is sent again. What had no reply is sent again too: its id makes that harmless.
-- Log lines: the first retry, then at most one per minute; the first refusal of each kind, likewise.
+- Only failed documents are sent again, and those without a reply; the id makes that harmless.
+- The log has the first retry, and then at most one line per minute; the same for refusals of one kind.
 """
 
 import concurrent.futures
@@ -47,7 +48,7 @@ __all__ = ["BulkWriter", "Report"]
 
 _LOGGER = logging.getLogger(__name__)
 _STARTING_S = 60.0
-_MAX_DENIED_IN_A_ROW = 32  # bulks that are halved; more would be a storm of small ones
+_MAX_DENIED_IN_A_ROW = 32  # bulks that may be halved; more would be a storm of small ones
 _MIN_BULK_BYTES = 64 << 10
 
 
@@ -63,7 +64,7 @@ class BulkWriter:
     """Writes batches to one cluster; shared by all DoFn instances of a process.
 
     Args:
-        options: see there.
+        options: the options of the sink.
         stopping: set when the job is to stop.
         client: sends the bulks; by default one made from the options.
         clock: monotonic seconds.
@@ -101,16 +102,16 @@ class BulkWriter:
         self._refused_since: float | None = None
 
     def close(self) -> None:
-        """Waits for what is under way and closes the connections."""
+        """Waits for requests under way, and closes the connections."""
         self._pool.shutdown()
         self._client.close()
 
     def write(self, events: list[Event]) -> Report:
-        """Writes `events`; when it returns, each is in Elasticsearch or has a letter in the report.
+        """Writes `events`. When it returns, each is in Elasticsearch or has a letter in the report.
 
         Raises:
             AccessDenied: credentials or privileges don't suffice.
-            PeerError: what answers isn't an Elasticsearch that takes bulks.
+            PeerError: the peer isn't an Elasticsearch that takes bulks.
             StopTimeout: the job stops, and Elasticsearch didn't accept everything in time.
         """
         report = Report()
@@ -131,12 +132,12 @@ class BulkWriter:
         return report
 
     def _bulks(self, events: list[Event], report: Report) -> list[Bulk]:
-        """All documents; events that none can be made of get their letter."""
+        """Makes all bulks. Events that can't become a document get a letter."""
         max_count, max_bytes = self._options.bulk_max_count, self._max_bytes
         try:
             return self._maker.bulks(events, max_count, max_bytes)
         except (ValueError, TypeError):
-            pass  # the slower way tells of which event
+            pass  # the slower way finds the event
         made: list[Event] = []
         documents: list[bytes] = []
         for event in events:
@@ -150,7 +151,7 @@ class BulkWriter:
         return _bulk.cut(made, documents, max_count, max_bytes)
 
     def _send(self, bulks: list[Bulk], report: Report) -> Iterable["_Reply"]:
-        alone = len(bulks) == 1  # a trickle's bulk needs no thread
+        alone = len(bulks) == 1  # a single bulk needs no thread
         replies = [self._post(bulks[0])] if alone else list(self._pool.map(self._post, bulks))
         report.bulks += len(bulks)
         for reply in replies:
@@ -202,7 +203,7 @@ class BulkWriter:
     def _restarts(self, status: int) -> bool:
         """Whether a 401 may be that of a node that has not read its users yet, as after a restart.
 
-        Credentials that have worked before are believed in for a minute.
+        Credentials that have worked before are trusted for a minute.
         """
         if status != 401 or not self._worked:
             return False
@@ -212,7 +213,7 @@ class BulkWriter:
         return now < self._refused_since + _STARTING_S
 
     def _accepted(self, bulk: Bulk) -> None:
-        """All documents were written: the first one's index accepts, and so do refusing ones that are among them."""
+        """Takes note that all documents were written: the first one's index accepts, and so do refusing ones among them."""
         self._blocked.accepted(_bulk.index_of(bulk.body))
         for index in self._blocked.refusing[:_MAX_DENIED_IN_A_ROW]:
             if index and f'"_index":{quote(index)}'.encode() in bulk.body:
@@ -256,7 +257,7 @@ class BulkWriter:
             next_round.partly.append((bulk, again, list(refusing.values())))
 
     def _settle_blocked(self, report: Report, next_round: "_Round") -> None:
-        """Decides on the documents of indices that refuse everything, once the whole round's answers are known."""
+        """Decides on the documents of indices that refuse everything, when all answers of the round are known."""
         for bulk, again, refusing in next_round.partly:
             positions = list(again)
             for found in refusing:
@@ -282,7 +283,7 @@ class BulkWriter:
                 next_round.later.append(bulk.only(sorted(positions)))
 
     def _denied(self, bulk: Bulk, reply: "_Reply", next_round: "_Round") -> None:
-        """A bulk that is denied as a whole, perhaps by a proxy that dislikes one of its documents."""
+        """Handles a bulk that is denied as a whole, perhaps by a proxy that refuses one of its documents."""
         now = self._clock()
         if now > self._denied_at + 2 * self._options.blocked_index_timeout + _STARTING_S:
             self._blocked.forget(WHOLE)
@@ -326,7 +327,7 @@ class BulkWriter:
         return explain(status, reply, self._options, self._client.where, doing)
 
     def _wait(self, seconds: float, documents: int) -> None:
-        """Waits before the next round; on a stop, no longer than `stop_timeout` in all."""
+        """Waits before the next round. After a stop, it waits no longer than `stop_timeout` in all."""
         if not self._stopping.wait(seconds):
             return
         now = self._clock()
@@ -341,7 +342,7 @@ class BulkWriter:
         self._sleep(min(1.0, seconds, self._stop_deadline - now))
 
     def _log(self, text: str, kind: str = "retry") -> None:
-        """One line, then none of that kind for a minute."""
+        """Logs one line, then none of that kind for a minute."""
         if self._rarely.due(kind):
             _LOGGER.warning("Elasticsearch at %s: trying again: %s", self._client.where, text)
 
@@ -351,7 +352,7 @@ class BulkWriter:
         counts = Counter(letter.error for letter in letters if letter.error not in silenced)
         for kind in [kind for kind in counts if self._rarely.due(f"refused {kind}")][:10]:
             first = next(letter for letter in letters if letter.error == kind)
-            hint = report.ways_out.get(first.reason, "")  # our own words: nothing in them is a value
+            hint = report.ways_out.get(first.reason, "")  # our own words, so nothing in them is a value
             reason = without_values(first.reason.removesuffix(sentences(hint)))
             _LOGGER.warning(
                 "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s: %s",
@@ -362,7 +363,7 @@ class BulkWriter:
 
 @dataclasses.dataclass
 class _Refusing:
-    """The documents of a bulk whose index refuses everything, and what it says."""
+    """The documents of a bulk whose index refuses everything, and the reason."""
 
     index: str
     item: _bulk.Item
@@ -372,7 +373,7 @@ class _Refusing:
 
 @dataclasses.dataclass
 class _Round:
-    """What the next round sends: at once, after a wait, or parts of bulks, once it is known which."""
+    """The bulks of the next round: to send at once, after a wait, or parts of bulks that are yet to be decided."""
 
     at_once: list[Bulk] = dataclasses.field(default_factory=list)
     later: list[Bulk] = dataclasses.field(default_factory=list)
@@ -380,7 +381,7 @@ class _Round:
 
 
 class _Reply(NamedTuple):
-    """What came back for one bulk: HTTP status (0: no reply, then `failure` says why) and body."""
+    """The reply to one bulk: its HTTP status (0: no reply, and `failure` says why) and its body."""
 
     status: int
     body: bytes

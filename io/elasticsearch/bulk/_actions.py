@@ -1,8 +1,8 @@
-"""`_actions` turns events into bulks: per event one action line, and one line with the source. Pure.
+"""`_actions` turns events into bulks: each event has an action line, and a line with the source. Pure.
 
 The options are compiled once. In the common case (create or index, one index or one per day, nothing but index and id)
-a line costs one look-up of the day's prefix, and the kernel (`_native_bulk.c`) writes it straight into the body;
-everything else goes through `_general`.
+a line costs one look-up of the day's prefix, and the kernel (`_native_bulk.c`) writes it directly into the body.
+All other cases go through `_general`.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _kernel = native.load(
 
 
 class DocumentMaker:
-    """Makes the documents of events, as a bulk's body holds them: the action's line, and the source's where it has one."""
+    """Makes the documents of events for a bulk's body: the action line, and the source line where the action has one."""
 
     def __init__(self, options: ElasticsearchOptions) -> None:
         self._options = options
@@ -52,18 +52,18 @@ class DocumentMaker:
         self._cut: Callable[[bytes], bytes] = bytes if options.keep_metadata else self._cutter
         self._learnt = None if options.keep_metadata else self._cutter.learnt
         self._fast = self._simple and self._takes_event_id and self._index.by_day
-        # How the action lines begin: of all events, or of those of a day ("2026-11-22T").
+        # The beginnings of action lines: for all events, or for those of a day ("2026-11-22T").
         self._always = ""
         self._days: dict[str, str] = {}
         if self._fast and self._index.constant is not None:
             self._always = self._prefix(self._index.constant) + _ID
 
     def bulks(self, events: list[Event], max_count: int, max_bytes: int) -> list[Bulk]:
-        """The bulks that carry `events`: at most `max_count` documents and `max_bytes` bytes; a longer one goes alone.
+        """Makes bulks of `events`, of at most `max_count` documents and `max_bytes` bytes. A longer document goes alone.
 
         Raises:
-            ValueError: a reference names a field that an event lacks, or gives something that cannot be.
-            TypeError: a changed document holds what JSON cannot.
+            ValueError: a reference names a field that an event lacks, or gives a value that is not allowed.
+            TypeError: a changed document holds a value that JSON can't.
         """
         if _kernel is None or not self._fast:
             return cut(events, self.documents(events), max_count, max_bytes)
@@ -79,7 +79,7 @@ class DocumentMaker:
         return bulks
 
     def documents(self, events: list[Event]) -> list[bytes]:
-        """The document of each event; raises as `bulks` does."""
+        """Makes the document of each event. Raises as `bulks` does."""
         if not self._fast:
             return [self.document(event) for event in events]
         documents: list[bytes] = []
@@ -87,14 +87,14 @@ class DocumentMaker:
         start, end, learnt = self._learnt[0] if self._learnt else (0, 0, b"\0")
         for event in events:
             timestamp, name = event.timestamp, event.id
-            # What nearly every event needs, without a call.
+            # Nearly every event needs only this, without a call.
             prefix = always or (days.get(timestamp[:11]) if timestamp and timestamp[-1] == "Z" else None)
             source = event.data
             if prefix is None or name is None or event.changed or event.stamped or _NEWLINE in source:
                 documents.append(self.document(event))
                 continue
             head = f"{prefix}{quote(name)}}}}}\n".encode()
-            # As the cutter would do it, without the call and a copy.
+            # The cutter's work, without its call and a copy.
             if source.startswith(learnt, start) and _BRACE not in source[1:start]:
                 documents.append(b"".join((head, source[:start], source[end:], b"\n")))
             else:
@@ -102,7 +102,7 @@ class DocumentMaker:
         return documents
 
     def document(self, event: Event) -> bytes:
-        """One event's line or lines, newlines included; raises as `bulks` does."""
+        """Makes one event's line or lines, newlines included. Raises as `bulks` does."""
         if not self._simple:
             return self._general(event)
         prefix = self._prefix(self._index(event))
@@ -114,7 +114,7 @@ class DocumentMaker:
         return b"%b%b\n" % (head.encode(), self._payload(event))
 
     def _prefix(self, index: str) -> str:
-        """The beginning of the action lines that name `index`, remembered."""
+        """Gives the beginning of the action lines that name `index`, and remembers it."""
         prefix = self._prefixes.get(index)
         if prefix is None:
             if len(self._prefixes) >= _MAX_REMEMBERED:
@@ -124,7 +124,7 @@ class DocumentMaker:
         return prefix
 
     def _payload(self, event: Event) -> bytes:
-        """The event as one line, without `@metadata` unless that is kept."""
+        """Gives the event as one line, without `@metadata` unless that is kept."""
         return self._cut(payload_of(event))
 
     def _general(self, event: Event) -> bytes:

@@ -1,17 +1,17 @@
-"""`Blocked` remembers which indices refuse every document, and decides how long they are waited for. Pure.
+"""`Blocked` remembers which indices refuse every document, and decides how long to wait for them. Pure.
 
-Problem. An index may be closed, read-only, or denied to us, while all others accept. Its events must not stop theirs, and
-must not be given up when somebody is about to lift the block.
+Problem. An index may be closed, read-only, or denied to us, while all others accept. Its events must not stop other
+events, and must not be given up when somebody is about to lift the block.
 
 Rules.
-- While another index accepts, a refusing one is waited for at most `wait_s` seconds; then its events are given up, until
+- While another index accepts, we wait at most `wait_s` seconds for a refusing one. Then its events are given up, until
   it accepts again. Each later batch tries it once.
 - Where events choose their index, the same holds while none accepts, if the cause is the index's own (blocked, closed,
-  denied): nothing is tried behind a batch that waits, so nothing could ever accept.
-- Else an index is waited for without end while no other accepts: the cluster is the reason (its disks are full), or there
-  is no other index.
-- A constant index that is denied, and bulks that are denied as a whole where all else that was tried is denied too, are
-  not waited for: that ends the job.
+  denied). Nothing is tried behind a batch that waits, so no other index could ever accept.
+- In all other cases we wait without end while no other index accepts: the cluster is the reason (its disks are full), or
+  there is no other index.
+- A denied constant index ends the job. So do bulks that are denied as a whole, where everything else that was tried is
+  denied too.
 - An index counts as accepting when its last answer was an acceptance, not longer ago than `wait_s` and ten minutes.
 """
 
@@ -25,7 +25,7 @@ from penstock.io.elasticsearch.bulk._reasons import Cause
 __all__ = ["WHOLE", "Blocked", "Verdict", "way_out"]
 
 WHOLE = ""
-"""In the place of an index: bulks that are denied as a whole."""
+"""Stands in the place of an index, for bulks that are denied as a whole."""
 
 _RECENT_S = 600.0
 _MAX_INDICES = 10_000
@@ -66,7 +66,7 @@ class Blocked:
     """The indices of one cluster, by how they answered last. Safe from any thread.
 
     Args:
-        wait_s: see above.
+        wait_s: seconds to wait, as the rules above say.
         varies: whether events choose their index, so that there may be others than those that were tried.
         clock: monotonic seconds.
     """
@@ -90,7 +90,7 @@ class Blocked:
                 self._list()
 
     def refused(self, index: str, error: Cause | None, *, denied: bool) -> Verdict:
-        """Takes note that the index refused a document as it would any other, and says what to do with it."""
+        """Takes note that the index refused a document, as it would refuse any. Gives what to do with the document."""
         now = self._clock()
         with self._lock:
             state = self._state(index)
@@ -115,13 +115,13 @@ class Blocked:
             return Verdict.GIVE_UP if now - state.refusing_since >= self._wait_s else Verdict.WAIT
 
     def how_long(self, verdict: Verdict) -> str:
-        """How long a document is waited for, in a sentence."""
+        """Says in a sentence how long a document waits."""
         if verdict is Verdict.WAIT_ON:
             return "They are waited for until it accepts."
         return f"They are waited for at most {self._wait_s:g} s (--blocked_index_timeout), then they go to the dead letters."
 
     def forget(self, index: str) -> None:
-        """Takes the index as never tried."""
+        """Forgets the index, as if it was never tried."""
         with self._lock:
             self._states.pop(index, None)
             self._list()
@@ -147,7 +147,7 @@ class Blocked:
 
 
 def way_out(index: str, error: Cause | None) -> str:
-    """What lifts the block, in a sentence."""
+    """Says in a sentence what lifts the block."""
     return next(
         (text.format(index=index or "the index") for told, text in _WAYS_OUT if _says(error, (told,))), ""
     )

@@ -1,12 +1,12 @@
 """`_bulk` cuts documents into bulk bodies, and reads bulk replies. Pure.
 
-Problem. One `_bulk` request carries many documents; its reply says of each, in the same order, what became of it.
-A reply that says too little must never pass for success.
+Problem. One `_bulk` request carries many documents. Its reply says, in the same order, what became of each.
+A reply that says too little must never count as success.
 
 Invariants.
 - A body is never longer than the bounds, unless a single document is.
 - A document is one line: its own bytes, in which a raw newline has become a space (`payload_of`).
-- Every document sent gets exactly one outcome; a reply with another number of items is an error for all.
+- Every document sent gets exactly one outcome. A reply with another number of items is an error for all.
 
 Source: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk
 """
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 FILTER_PATH = "errors,items.*.status,items.*.failure_store,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
-"""Leaves out what we don't read, and keeps every item, so that positions stay (a bare `items.*.error` would not)."""
+"""Leaves out what we don't read, but keeps every item, so that positions stay. `items.*.error` alone would not."""
 
 _DELETE = b'{"delete"'  # the one action without a source
 _INDEX = re.compile(rb'\{"\w+":\{"_index":("(?:[^"\\]|\\.)*")')
@@ -40,11 +40,11 @@ _FAILURE_STORE = b'"failure_store":"used"'
 
 @dataclasses.dataclass(slots=True)
 class Bulk:
-    """Documents that travel in one request.
+    """The documents of one request.
 
     Attributes:
-        events: what they were made from.
-        body: the request's body: of each event the action line and, where the action has one, the source line.
+        events: the events that they were made from.
+        body: the request's body: for each event the action line and, where the action has one, the source line.
         attempts: how often it has been sent.
     """
 
@@ -53,26 +53,26 @@ class Bulk:
     attempts: int = 0
 
     def documents(self) -> list[bytes]:
-        """The body in parts: each event's line or lines, newlines included."""
+        """Gives the body in parts: each event's line or lines, newlines included."""
         lines = iter(self.body.split(b"\n")[:-1])
         return [
             head + b"\n" if head.startswith(_DELETE) else b"%b\n%b\n" % (head, next(lines)) for head in lines
         ]
 
     def halves(self) -> "list[Bulk]":
-        """The same documents in two bulks; only for more than one."""
+        """Gives the same documents in two bulks. It needs more than one document."""
         middle = len(self.events) // 2
         return [self.only(range(middle)), self.only(range(middle, len(self.events)))]
 
     def only(self, positions: Sequence[int]) -> "Bulk":
-        """The documents at those positions."""
+        """Gives a bulk of the documents at those positions."""
         documents = self.documents()
         body = b"".join([documents[i] for i in positions])
         return Bulk([self.events[i] for i in positions], body, self.attempts)
 
 
 def cut(events: list[Event], documents: list[bytes], max_count: int, max_bytes: int) -> list[Bulk]:
-    """Bulks of at most `max_count` documents and `max_bytes` bytes; a longer document goes alone."""
+    """Makes bulks of at most `max_count` documents and `max_bytes` bytes; a longer document goes alone."""
     bulks: list[Bulk] = []
     start = size = 0
     for position, length in enumerate(map(len, documents)):
@@ -86,7 +86,7 @@ def cut(events: list[Event], documents: list[bytes], max_count: int, max_bytes: 
 
 
 class Item(msgspec.Struct, gc=False):
-    """What a reply says of one document."""
+    """The part of a reply about one document."""
 
     status: int
     error: Cause | None = None
@@ -99,19 +99,19 @@ class _Reply(msgspec.Struct, gc=False):
 
 
 class BadReply(ValueError):
-    """A reply that isn't one, or that doesn't speak of every document sent."""
+    """The reply is no bulk reply, or it does not have every document that was sent."""
 
 
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
 def read_reply(reply: bytes, expected: int) -> list[Item] | None:
-    """What the reply to a bulk of `expected` documents says of each, in order; None: all were written.
+    """Reads the reply to a bulk of `expected` documents: one item per document, in order. None: all were written.
 
     Raises:
-        BadReply: it isn't a bulk reply, or has another number of items.
+        BadReply: the reply isn't a bulk reply, or has another number of items.
     """
-    # Only our own FILTER_PATH's fields are in it, so nothing but an item's status can look like one.
+    # It has only the fields of our FILTER_PATH, so nothing but an item's status can look like one.
     if (
         b'"errors":false' in reply[:40]
         and reply.count(b'"status":20') == expected == reply.count(b'"status":')
@@ -133,6 +133,6 @@ def read_reply(reply: bytes, expected: int) -> list[Item] | None:
 
 
 def index_of(document: bytes) -> str:
-    """The index that an action line names; empty for what is none."""
+    """Gives the index that an action line names; "" where there is none."""
     found = _INDEX.match(document)
     return msgspec.json.decode(found[1], type=str) if found else ""

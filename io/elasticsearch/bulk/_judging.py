@@ -1,7 +1,8 @@
-"""`_judging` says what became of each document of a bulk, by its status and error. Pure.
+"""`_judging` decides what became of each document of a bulk, by its status and error. Pure.
 
-Outcomes: written; replayed (409 on create of our own id: it is there already); retry (it may work later); refused (it
-never will); blocked or denied (no document of this index will, until somebody lifts the block or grants the privilege).
+The outcomes are: written; replayed (409 on create of our own id: it is there already); retry (it may work later); refused
+(it never works); blocked or denied (no document of this index works, until somebody lifts the block or grants the
+privilege).
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ class Outcome(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """How statuses are judged.
+    """The rules by which statuses are judged.
 
     Attributes:
         own_ids: whether a 409 on create means that this very event is there already.
@@ -59,26 +60,26 @@ GOING_AWAY = frozenset(
         "node_not_connected_exception",
     }
 )
-"""Errors of a shard or node that ends or begins; they come with 500, as lasting ones do (a failing pipeline)."""
+"""Errors of a shard or node that starts or stops. They come with 500, as permanent errors do (a failing pipeline)."""
 
 
 def judge(item: Item, action: bytes, policy: Policy) -> Outcome:
-    """What became of a document.
+    """Decides what became of a document.
 
     Args:
         item: its part of the reply.
-        action: the action line, or what begins with it.
-        policy: see there.
+        action: the action line, or bytes that begin with it.
+        policy: the rules.
     """
     status = item.status
     if 200 <= status < 300 or (status == 404 and item.error is None):
-        # 404 without an error: deleted already. What the mapping refused may lie in the stream's failure store.
+        # 404 without an error: deleted already. A document that the mapping refused may lie in the stream's failure store.
         return Outcome.REFUSED if item.failure_store == "used" else Outcome.WRITTEN
     if status == 409:
         if policy.versioned or (policy.own_ids and action.startswith(b'{"create"')):
             return Outcome.REPLAYED
         if action.startswith(b'{"update"') and status not in policy.dead_letter_codes:
-            return Outcome.RETRY  # another writer was faster; it is read and changed anew
+            return Outcome.RETRY  # another writer was faster, so it is read and changed again
         return Outcome.REFUSED
     if status in policy.dead_letter_codes:
         return Outcome.REFUSED
@@ -90,7 +91,7 @@ def judge(item: Item, action: bytes, policy: Policy) -> Outcome:
 
 
 def refused(bulk: Bulk, position: int, item: Item, hint: str = "") -> DeadLetter:
-    """The letter of a document that is given up."""
+    """Makes the letter of a document that is given up."""
     error = item.error
     if error is None and item.failure_store:
         error = Cause("failure_store", "the mapping refused it; it lies in the data stream's failure store")
@@ -100,9 +101,9 @@ def refused(bulk: Bulk, position: int, item: Item, hint: str = "") -> DeadLetter
 
 
 def without_overtaken(again: list[int], items: list[Item], documents: list[bytes]) -> list[int]:
-    """The positions of `again` that no later action on the same document has made needless.
+    """Gives the positions of `again` without those that a later action on the same document has overtaken.
 
-    Written after it, an older version would stand where the newer one does.
+    Written after it, the older version would replace the newer one.
     """
     heads = [document[: document.index(b"\n")] for document in documents]
     last = {

@@ -1,11 +1,13 @@
-"""`_metadata` leaves a Beat's `@metadata` out of what is stored, as Logstash does, without serialising the event anew. Pure.
+"""`_metadata` leaves a Beat's `@metadata` out of what is stored, as Logstash does, without serialising the event again.
+
+Pure.
 
 Beats write `{"@timestamp":"...","@metadata":{...},`: the same bytes at the same place in every event of one version.
-Place and bytes are learnt once and cut out of the later events; ids and references have been made from the whole
+Place and bytes are learnt once, and cut out of the later events. Ids and references were made from the whole
 event before.
 
-Invariant: what is cut is the top level's own key. Before it stands one `{` only, the event's, and the cut begins with
-a comma, behind which a quote can only open a key. Anything else goes the slow way, which takes the top level apart
+Invariant. Only a key of the top level is cut. There is only one `{` before it, the event's, and the cut begins with
+a comma, after which a quote can only open a key. All other events go the slow way, which takes the top level apart
 and leaves every other value's bytes as they are.
 """
 
@@ -24,14 +26,14 @@ _quote = msgspec.json.Encoder().encode
 
 
 class MetadataCutter:
-    """Call it with an event's bytes; it remembers what the `@metadata` of the Beats look like."""
+    """Cuts `@metadata` out of an event's bytes when it is called, and remembers what that of the Beats looks like."""
 
     def __init__(self) -> None:
         self.learnt: list[tuple[int, int, bytes]] = []
         """Begin, end, and the bytes between: the newest first. Always this list, for those who cut by themselves."""
 
     def __call__(self, data: bytes) -> bytes:
-        """The same JSON object without its `@metadata`; bytes that are no JSON object stay as they are."""
+        """Gives the same JSON object without its `@metadata`. Bytes that are no JSON object stay as they are."""
         for start, end, learnt in self.learnt:
             if data.startswith(learnt, start) and _BRACE not in data[1:start]:
                 return data[:start] + data[end:]
@@ -49,7 +51,7 @@ class MetadataCutter:
         start = data.find(learnt)
         end = start + len(learnt)
         if start > 0 and _BRACE not in data[1:start] and data[end : end + 1] in b",}":
-            # An object's end is its own; another value's bytes may begin a longer one.
+            # The end of an object is clear; the bytes of another value may be the beginning of a longer one.
             if data[end - 1 : end] == b"}" and len(learnt) <= _MAX_LEARNT_BYTES:
                 self.learnt[:] = [(start, end, learnt), *self.learnt[: _MAX_LEARNT - 1]]
             return data[:start] + data[end:]

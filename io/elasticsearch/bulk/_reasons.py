@@ -8,10 +8,10 @@ import msgspec
 __all__ = ["MAX_REASON", "Cause", "reason_of", "sentences", "shortened", "without_values"]
 
 MAX_REASON = 1000
-"""Characters of Elasticsearch's reason that are kept, of its head and its tail: a whole mapping may stand between."""
+"""Characters that are kept of Elasticsearch's reason, from its head and its tail. It may hold a whole mapping."""
 
 _MAX_CAUSES = 20
-_QUOTED = re.compile(r"""(?<![\w=])(?:'.*'|".*")""")  # to the last quote: a value may hold quotes itself
+_QUOTED = re.compile(r"""(?<![\w=])(?:'.*'|".*")""")  # up to the last quote, because a value may hold quotes
 _VALUE = re.compile(r"(?i)\b(value|date field|date|string|text)(:? ?)(\[[^\]]*\]|\([^)]*\))")
 
 
@@ -24,7 +24,7 @@ class Cause(msgspec.Struct, gc=False):
 
 
 def reason_of(error: Cause | None) -> str:
-    """Elasticsearch's reason in one line, with its causes, of which the innermost mostly is the telling one."""
+    """Gives Elasticsearch's reason in one line, with its causes. The innermost cause mostly tells most."""
     parts: list[str] = []
     for cause in _causes(error):
         part = " ".join((cause.reason or cause.type).split())
@@ -42,7 +42,7 @@ def _causes(error: Cause | None) -> Iterator[Cause]:
 
 
 def shortened(text: str, limit: int = MAX_REASON) -> str:
-    """The text in one line, of at most `limit` characters: its head and its tail, where Elasticsearch names the cause."""
+    """Gives the text in one line of at most `limit` characters: its head, and its tail, which names the cause."""
     line = " ".join(text.split())
     if len(line) <= limit:
         return line
@@ -51,10 +51,10 @@ def shortened(text: str, limit: int = MAX_REASON) -> str:
 
 
 def sentences(*texts: str) -> str:
-    """The texts that aren't empty, each with one full stop."""
+    """Joins the texts that aren't empty, each with one full stop."""
     return " ".join(f"{text.rstrip(' .;')}." for text in texts if text)
 
 
 def without_values(reason: str, limit: int = 300) -> str:
-    """A reason as a log may have it: what may be a value of the event (quoted, or named a value) is left out."""
+    """Gives a reason that a log may hold, without what may be a value of the event (quoted, or called a value)."""
     return shortened(_VALUE.sub(r"\1\2[...]", _QUOTED.sub("'...'", reason)), limit)

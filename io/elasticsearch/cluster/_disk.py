@@ -2,7 +2,7 @@
 
 Beyond `low` a node takes no new shards, beyond `high` shards move away, beyond `flood_stage` every index with a shard
 there becomes read-only. A watermark is a share of the disk that may be used (`85%`, `0.85`) or bytes that must stay
-free (`100gb`); of a share, `max_headroom` bounds the bytes that must stay free.
+free (`100gb`). For a share, `max_headroom` bounds the bytes that must stay free.
 
 Source: https://www.elastic.co/docs/reference/elasticsearch/configuration-reference/cluster-level-shard-allocation-routing-settings
 """
@@ -25,7 +25,7 @@ def _bytes(text: str) -> float | None:
 
 
 def must_stay_free(watermark: str, headroom: str | None, total: float) -> float | None:
-    """Bytes of a disk of `total` bytes that must stay free; None where the setting can't be read."""
+    """Gives the bytes that must stay free on a disk of `total` bytes; None where the setting can't be read."""
     absolute = _bytes(watermark)
     if absolute is not None:
         return absolute
@@ -39,7 +39,7 @@ def must_stay_free(watermark: str, headroom: str | None, total: float) -> float 
 
 
 def fullest(stats: Any, settings: Any) -> Finding:
-    """What to say of the disks.
+    """Gives the finding on the fullest disk.
 
     Args:
         stats: the reply of `_nodes/stats/fs`.

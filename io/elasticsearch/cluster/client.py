@@ -1,8 +1,8 @@
 """`client` sends requests to Elasticsearch and explains its errors; no other file talks to it.
 
 The official client's transport (`elastic_transport`) keeps the nodes and leaves out dead ones for a while. Requests go
-through it with bytes on both sides: the client above it would parse and serialise again what we have ready (15-21 CPU-s
-per million events against 1). It never tries again by itself: retries are the writer's, which counts them and backs off.
+through it with bytes on both sides. The official client above it would parse and serialise our bytes again (15-21 CPU-s
+per million events against 1). It never tries again by itself: the writer retries, counts and backs off.
 
 Bulks are the same in versions 8 and 9 of the REST API, so our requests name no version.
 """
@@ -51,18 +51,18 @@ _HINTS = (
     ("the reply is encoded", "Check --hosts and --path: is that Elasticsearch?"),
     ("", "Check --hosts and that it runs."),
 )
-"""What to do, by what is said (a pattern) of a connection that failed."""
+"""A pattern of the text of a failed connection -> what to do."""
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
 
 
 class NoAnswer(Exception):
-    """No reply: refused, reset, timed out. The text says which, without the body."""
+    """There is no reply: refused, reset or timed out. The text says which, without the body."""
 
 
 class _AsTheyAre(Serializer):
-    """Bodies are bytes on both sides; the caller knows what they mean."""
+    """Leaves bodies as bytes on both sides; the caller knows what they mean."""
 
     def dumps(self, data: bytes) -> bytes:
         return data
@@ -80,7 +80,7 @@ class Client:
     """Sends requests to the cluster that the options name. Safe from any thread; opens nothing until it is used.
 
     Args:
-        options: see there.
+        options: the options of the sink.
         connections: requests that may be under way to one node at the same time.
     """
 
@@ -92,7 +92,7 @@ class Client:
             self._bulk_headers["content-encoding"] = "gzip"
         parameters = {**options.parameters, "filter_path": FILTER_PATH}
         self._bulk_target = "/_bulk?" + urlencode(parameters, safe=",*")
-        # One line per minute is ours to write; the library would write one for every try.
+        # We log one line per minute; the library would log one for every try.
         for name in ("node_pool", "transport"):
             logging.getLogger(f"elastic_transport.{name}").setLevel(logging.ERROR)
         found = nodes(options, connections or options.max_bulks_in_flight + 1)
@@ -109,7 +109,7 @@ class Client:
         self._sniffer = Sniffer(self._transport, options.sniffing_delay, options.timeout)
 
     def bulk(self, body: bytes) -> tuple[int, bytes]:
-        """Sends one bulk body; status and reply, whatever they are.
+        """Sends one bulk body. Gives status and reply, whatever they are.
 
         Raises:
             NoAnswer: there is no reply; whether Elasticsearch wrote anything is unknown.
@@ -119,7 +119,7 @@ class Client:
         return self._perform("POST", self._bulk_target, body, self._bulk_headers)
 
     def call(self, method: str, target: str, document: Any = None) -> tuple[int, Any]:
-        """A rare call; status and decoded reply (text where it is no JSON). Raises `NoAnswer`."""
+        """Makes a rare call. Gives status and decoded reply (text where it is no JSON). Raises `NoAnswer`."""
         headers, body = self._headers, None
         if document is not None:
             headers, body = {**headers, "content-type": _JSON}, orjson.dumps(document)
@@ -151,27 +151,27 @@ class Client:
 
 
 def _redirect(location: str | None) -> str:
-    """Where a reply sends us, without what may be a secret in it."""
+    """Says where a reply sends us, without possible secrets."""
     parts = urlsplit(location or "")
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
     return f"it redirects to {shortened(place, 200) or 'nowhere'}. Give that address by --hosts and --path"
 
 
 def compress(body: bytes, level: int) -> bytes:
-    """`body` as gzip; up to level 3 by isal, which costs a fifth of zlib's time at its level 1."""
+    """Gives `body` as gzip; up to level 3 by isal, which costs a fifth of zlib's time at its level 1."""
     if level <= 3:
         return bytes(igzip.compress(body, compresslevel=min(level, 3)))
     return zlib.compress(body, level, wbits=31)
 
 
 def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, doing: str) -> PeerError:
-    """An HTTP status that ends the job, as one of our errors.
+    """Turns an HTTP status that ends the job into one of our errors.
 
     Args:
         status: the HTTP status.
         reply: the decoded reply.
-        options: for the names of the options to look at.
-        where: the nodes.
+        options: tell which options to look at.
+        where: the nodes, in words.
         doing: what we were doing, as in "cannot {doing}".
     """
     reason = reason_in(reply) or "no reason given"
@@ -195,7 +195,7 @@ def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, 
 
 
 def reason_in(reply: Any) -> str:
-    """The reason in a decoded reply, in one line: Elasticsearch's, or that of AWS or a proxy; empty without one."""
+    """Gives the reason in a decoded reply, in one line: Elasticsearch's, or that of AWS or a proxy; "" without one."""
     found = reply
     if isinstance(reply, dict):
         found = next((reply[name] for name in ("error", "Message", "message") if reply.get(name)), "")
@@ -205,18 +205,18 @@ def reason_in(reply: Any) -> str:
 
 
 def cause_in(reply: Any) -> Cause:
-    """The error in a decoded reply, with its causes; of a peer that isn't Elasticsearch what it says."""
+    """Gives the error in a decoded reply, with its causes; of another peer its text."""
     error = reply.get("error") if isinstance(reply, dict) else None
     if isinstance(error, dict):
         try:
             return msgspec.convert(error, Cause)
         except msgspec.ValidationError:
-            pass  # nonsense, of which something may be told
+            pass  # nonsense, which may still hold a text
     return Cause("", reason_in(reply) or None)
 
 
 def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:
-    """No reply, as one of our errors."""
+    """Turns a missing reply into one of our errors."""
     hint = next(hint for told, hint in _HINTS if re.search(told, str(error)))
     return Unreachable(f"cannot {doing}: no answer from Elasticsearch at {where} ({error}). {hint}")
 

@@ -1,10 +1,10 @@
-"""`node_class` makes what sends requests to one node: kept connections, one deadline, one bound on the reply.
+"""`node_class` makes the class that sends requests to one node: kept connections, one deadline, one bound on the reply.
 
-In the place of elastic_transport's own node, for three reasons:
+It takes the place of elastic_transport's own node for three reasons:
 - TLS: a pinned certificate is verified as `Trust` says, directly and through `--proxy` alike.
-- Time: a request's time-out is a total. Each step gets what is left of it, so a server that sends one byte now and then
+- Time: a request's time-out is a total. Each step gets what is left of it. So a server that sends one byte now and then
   can't hold a request for ever.
-- Size: a reply is read up to `--max_reply_bytes`, inflated.
+- Size: a reply is read up to `--max_reply_bytes`, counted after inflating.
 """
 
 import http.client
@@ -32,11 +32,11 @@ from penstock.io.replies import ReplyTooLarge, read_bounded
 __all__ = ["node_class"]
 
 _request = threading.local()
-"""Of the request that this thread is sending: `until`, its deadline in monotonic seconds."""
+"""The request that this thread sends: `until` is its deadline in monotonic seconds."""
 
 
 def _left() -> float:
-    """Seconds that are left for this thread's request. Raises `TimeoutError` when there are none."""
+    """Gives the seconds that are left for this thread's request. Raises `TimeoutError` when there are none."""
     left: float = _request.until - time.monotonic()
     if left <= 0:
         message = "timed out"
@@ -45,7 +45,7 @@ def _left() -> float:
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's file whose every read has what is left of the request's time."""
+    """A socket's file. Each read may take the rest of the request's time."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -65,7 +65,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """As much of a socket as `http.client` wants for a reply."""
+    """The part of a socket that `http.client` needs for a reply."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -98,7 +98,7 @@ class _TlsConnection(HTTPSConnection):
 
     def connect(self) -> None:
         self.timeout = _left()
-        if self.proxy_is_forwarding:  # its TLS is the proxy's own
+        if self.proxy_is_forwarding:  # its TLS is that of the proxy
             super().connect()
             return
         if self.trust.context is None:
@@ -107,14 +107,14 @@ class _TlsConnection(HTTPSConnection):
             self._connect_with(context, None if context.check_hostname else False)
 
     def _presented(self) -> list[bytes]:
-        """The chain that the server presents, of a connection over which nothing is sent."""
+        """Gives the chain that the server presents, from a connection over which nothing is sent."""
         host, port, headers = self._tunnel_host, self._tunnel_port, dict(getattr(self, "_tunnel_headers", {}))
         scheme = getattr(self, "_tunnel_scheme", None) or "http"
         self._connect_with(unverified(), False)
         try:
             return _chain(self.sock)
         finally:
-            self.close()  # forgets the tunnel too
+            self.close()  # this forgets the tunnel too
             if host is not None:
                 self.set_tunnel(host, port, headers, scheme)
 
@@ -130,7 +130,7 @@ class _TlsConnection(HTTPSConnection):
 
 
 def _chain(sock: Any) -> list[bytes]:
-    """The certificates that a peer has sent, in DER form."""
+    """Gives the certificates that a peer has sent, in DER form."""
     if hasattr(sock, "get_unverified_chain"):  # Python 3.13
         return list(sock.get_unverified_chain())
     layer = getattr(sock, "_sslobj", None) or sock.sslobj._sslobj  # a socket, or TLS inside of TLS
@@ -180,7 +180,7 @@ class _PooledNode(BaseNode):
         headers: HttpHeaders | None = None,
         request_timeout: Any = DEFAULT,
     ) -> Answer:
-        """Sends one request; its status, headers and body."""
+        """Sends one request. Gives its status, headers and body."""
         seconds = self.options.timeout if request_timeout is DEFAULT else request_timeout
         started = time.monotonic()
         _request.until = started + seconds
@@ -205,7 +205,7 @@ class _PooledNode(BaseNode):
             method,
             target,
             body=body or None,
-            # Spelt like the proxy manager's own `Accept: */*`, which would go out beside ours.
+            # It is spelt like the proxy manager's own `Accept: */*`, which would be sent beside ours.
             headers={name.title(): value for name, value in sent.items()},
             retries=False,
             redirect=False,
@@ -217,7 +217,7 @@ class _PooledNode(BaseNode):
             limit, encoding = self.options.max_reply_bytes, response.headers.get("content-encoding")
             data = read_bounded(lambda size: response.read(size, decode_content=False), limit, encoding)
         except BaseException:
-            response.close()  # what is left of the reply is of no use, nor is its connection
+            response.close()  # the rest of the reply is of no use, and neither is its connection
             raise
         response.release_conn()
         return response.status, HttpHeaders(response.headers), data
@@ -228,7 +228,7 @@ class _PooledNode(BaseNode):
 
 
 def _translated(error: Exception) -> Exception:
-    """A failure as elastic_transport tells it."""
+    """Turns a failure into one of elastic_transport's errors."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, (TimeoutError, ReadTimeoutError)):

@@ -13,7 +13,7 @@ __all__ = ["headers", "nodes"]
 
 
 def headers(options: ElasticsearchOptions) -> dict[str, str]:
-    """What every request carries, the client's own too: credentials, and the user's headers."""
+    """Gives the headers of every request, also of the client's own ones: credentials, and the user's headers."""
     made = {"user-agent": "penstock"}
     if options.api_key:
         key = options.api_key
@@ -26,7 +26,7 @@ def headers(options: ElasticsearchOptions) -> dict[str, str]:
 
 
 def nodes(options: ElasticsearchOptions, connections: int) -> list[NodeConfig]:
-    """Where to connect to, and how. Raises `OptionError` for a cloud id that isn't one."""
+    """Gives the nodes to connect to. Raises `OptionError` for a wrong cloud id."""
     urls = options.urls
     if options.cloud_id:
         try:

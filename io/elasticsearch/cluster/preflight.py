@@ -1,6 +1,6 @@
-"""The preflight of Elasticsearch looks at version, privileges and disks before the start; `penstock check` asks for more.
+"""`preflight` tries Elasticsearch's version, privileges and disks before the start; `penstock check` tries more.
 
-Every trial is a few reading requests of its own; none changes anything. The template is installed by `prepare`.
+Every trial makes a few requests that only read. The template is installed by `prepare`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried
 __all__ = ["needed_role", "prepare", "require_cluster", "trials"]
 
 SUPPORTED = ("8", "9")
-"""Major versions that `compatible-with=8` speaks to."""
+"""Major versions that understand `compatible-with=8`."""
 
 SERVER = "Elasticsearch"
 PRIVILEGES = "Elasticsearch privileges"
@@ -30,12 +30,12 @@ def require_cluster(options: ElasticsearchOptions) -> str:
     """Makes sure that the cluster answers, is a version we speak to, and lets us write; installs the template.
 
     Returns:
-        The server's version; empty where it is not told to us.
+        The server's version; "" where the server does not tell it.
 
     Raises:
         Unreachable: no node answers.
         AccessDenied: the credentials are refused, or lack a privilege; the text names it.
-        PeerError: something else answers, or a version that we don't speak to.
+        PeerError: something else answers, or a version that is not supported.
     """
     cluster = _Cluster(options)
     require_quick(cluster.trials())
@@ -44,7 +44,7 @@ def require_cluster(options: ElasticsearchOptions) -> str:
 
 
 def trials(options: ElasticsearchOptions) -> list[Trial]:
-    """Version and privileges (quick), template, pipeline, health, disks, write blocks."""
+    """Gives the trials of version and privileges (quick), template, pipeline, health, disks and write blocks."""
     return _Cluster(options).trials()
 
 
@@ -52,7 +52,7 @@ def prepare(options: ElasticsearchOptions) -> None:
     """Installs the index template where the options ask for it.
 
     Raises:
-        PenstockError: it can't be.
+        PenstockError: it can't be installed.
     """
     if options.manage_template or options.template:
         with _connected(options, "install the index template") as client:
@@ -60,7 +60,7 @@ def prepare(options: ElasticsearchOptions) -> None:
 
 
 def needed_role(options: ElasticsearchOptions) -> dict[str, Any]:
-    """The least role for these options, as `PUT _security/role/NAME` takes it."""
+    """Gives the least role for these options, as `PUT _security/role/NAME` takes it."""
     cluster = []
     if options.manage_template or options.template:
         cluster.append("manage_index_templates")
@@ -96,7 +96,7 @@ def _connected(options: ElasticsearchOptions, doing: str) -> Iterator[Client]:
 
 
 class _Cluster:
-    """The trials of one cluster; `version` is known after the first."""
+    """Holds the trials of one cluster; `version` is known after the first."""
 
     def __init__(self, options: ElasticsearchOptions) -> None:
         self.version = ""
@@ -247,14 +247,14 @@ class _Cluster:
 
 
 def _drops(definition: Any) -> bool:
-    """Whether a drop processor stands anywhere in a pipeline's definition."""
+    """Whether a pipeline's definition has a drop processor anywhere."""
     if isinstance(definition, dict):
         return "drop" in definition or any(map(_drops, definition.values()))
     return isinstance(definition, list) and any(map(_drops, definition))
 
 
 def _lacking(wanted: dict[str, Any], reply: dict[str, Any], who: str, where: str) -> Finding:
-    """What the reply of `_has_privileges` says is missing, as a line and as a role."""
+    """Gives the privileges that the reply of `_has_privileges` says are missing, as a line and as a role."""
     role: dict[str, Any] = {"cluster": [], "indices": []}
     told = []
     for each in wanted["indices"]:
@@ -292,4 +292,4 @@ def _version(client: Client, options: ElasticsearchOptions) -> str:
 
 
 def _is_other_product(reply: Any) -> bool:
-    return "distribution" in reply.get("version", {})  # OpenSearch names itself there
+    return "distribution" in reply.get("version", {})  # OpenSearch has its name there

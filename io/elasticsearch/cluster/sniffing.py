@@ -1,8 +1,8 @@
 """`Sniffer` finds the cluster's other nodes and adds them to the pool (`--sniffing`).
 
 It asks one node per `--sniffing_delay`, before a request is sent. A node that does not answer, or answers nonsense,
-costs nothing but this one question: the request goes to the nodes that are known, and the next question comes after the
-next delay. A found node takes over TLS, credentials and path of the node that named it. Nodes whose only role is
+costs only this one question: the request goes to the known nodes, and the next question comes after the
+next delay. A found node has the TLS, credentials and path of the node that named it. Nodes whose only role is
 `master` take no bulks, and are left out.
 """
 
@@ -48,7 +48,7 @@ class Sniffer:
         self._due_at = clock()
 
     def look(self) -> None:
-        """Asks for the nodes if that is due; whoever comes meanwhile does not wait."""
+        """Asks for the nodes if that is due. Other threads do not wait meanwhile."""
         if self._clock() < self._due_at or not self._lock.acquire(blocking=False):
             return
         try:
@@ -72,7 +72,7 @@ class Sniffer:
 
 
 def found_nodes(body: bytes) -> list[tuple[str, int]]:
-    """Host and port of each node that takes bulks, of a reply to `_nodes/_all/http`; what makes no sense is left out."""
+    """Gives host and port of each node that takes bulks, from a reply to `_nodes/_all/http`. Leaves out nonsense."""
     try:
         nodes = orjson.loads(body)["nodes"].values()
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -86,7 +86,7 @@ def found_nodes(body: bytes) -> list[tuple[str, int]]:
 
 
 def _place(node: dict[str, Any]) -> tuple[str, int] | None:
-    """The address that a node publishes: `10.0.0.2:9200`, `[::1]:9200`, or `name/10.0.0.2:9200`."""
+    """Reads the address that a node publishes: `10.0.0.2:9200`, `[::1]:9200`, or `name/10.0.0.2:9200`."""
     http = node.get("http")
     address = http.get("publish_address") if isinstance(http, dict) else None
     if not isinstance(address, str):

@@ -1,11 +1,11 @@
 """`template` makes the composable index template that we ship, and installs it on request (`--manage_template`).
 
-It fits what Filebeat sends (ECS): text that people search is `text`, every other string a keyword, numbers and dates
-by their ECS names, no guessing of dates in strings. `@metadata` is kept in the source, not indexed. Only field types
-that every distribution has are used.
+It fits what Filebeat sends (ECS): text that people search is `text`, and every other string a keyword. Numbers and dates
+have their ECS names, and no string is guessed to be a date. `@metadata` is kept in the source, not indexed. The template
+uses only field types that every distribution has.
 
-A template of the same name that is there already stays, unless `--template_overwrite`. An ILM policy is named in
-it only where the server has ILM.
+An existing template of the same name stays, unless `--template_overwrite`. The template names an ILM policy only where
+the server has ILM.
 """
 
 import logging
@@ -69,10 +69,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
 
 
 def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[str, Any]:
-    """The body of `PUT _index_template`, for the index or data stream that the options write to.
+    """Makes the body of `PUT _index_template`, for the index or data stream that the options write to.
 
     Args:
-        options: see there; `template` names a file to take instead of ours.
+        options: the options of the sink; `template` names a file to take instead of ours.
         ilm: whether the server has ILM.
 
     Raises:
@@ -105,7 +105,7 @@ def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[
 
 
 def install(client: Client, options: ElasticsearchOptions) -> bool:
-    """Installs the template unless one of its name is there; whether it did.
+    """Installs the template unless one of its name is there. Returns whether it did.
 
     Raises:
         AccessDenied: the privilege is missing (`manage_index_templates`, and for ILM `read_ilm`).
@@ -134,7 +134,7 @@ def install(client: Client, options: ElasticsearchOptions) -> bool:
 
 
 def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
-    """Whether the template is to name the policy of `--ilm_policy`: it is asked for, and the server has ILM.
+    """Whether the template names the policy of `--ilm_policy`: it is asked for, and the server has ILM.
 
     Raises:
         AccessDenied: the privilege `read_ilm` is missing.
@@ -157,7 +157,7 @@ def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
 
 
 def _begin_rollover(client: Client, options: ElasticsearchOptions, alias: str) -> None:
-    """Makes the first index behind the rollover alias, unless the alias is there."""
+    """Makes the first index of the rollover alias, unless the alias is there."""
     status, _ = client.call("HEAD", f"/_alias/{alias}")
     if status == 200:
         return

@@ -1,13 +1,13 @@
-"""`Trust` decides which server is believed: by authorities, or by one certificate that is pinned.
+"""`Trust` decides which servers we trust: by authorities, or by one certificate that is pinned.
 
 A pinned certificate (`--ca_trusted_fingerprint`) is taken from the chain that a server presents, in a handshake in which
-nothing is sent. Anybody can present it, so that proves nothing yet. It then is the only anchor: each connection over
-which a request goes has to verify its whole chain against it, and the host's name. The fingerprint fixes the
-certificate to the bit, so it is looked for once, whoever presents it.
+nothing is sent. Anybody can present it, so that proves nothing yet. From then on it is the only anchor: each connection
+for a request verifies its whole chain against it, and the host's name. The fingerprint fixes every bit of the
+certificate, so it is looked for once, whoever presents it.
 
 - An authority, an intermediate and the server's own certificate can be pinned alike.
-- `--ssl_certificate_authorities` alone are trusted where they are given; else the system's and certifi's.
-- The proxy's own TLS is verified by the same authorities, never by the pin, which is the cluster's.
+- Where `--ssl_certificate_authorities` are given, only they are trusted; else the system's and certifi's.
+- The proxy's own TLS is verified by the same authorities, never by the pin, which is for the cluster.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class Trust:
     """The TLS contexts of one cluster. Safe from any thread.
 
     Args:
-        options: see there.
+        options: the options of the sink.
     """
 
     def __init__(self, options: ElasticsearchOptions) -> None:
@@ -38,14 +38,14 @@ class Trust:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """What a connection to a node verifies with; None while the pinned certificate has not been seen."""
+        """The context that verifies a node; None while the pinned certificate has not been seen."""
         return self._context
 
     def learn(self, chain: Iterable[bytes]) -> None:
         """Looks for the pinned certificate among those that a server presents, in DER form.
 
         Raises:
-            ssl.SSLCertVerificationError: it is not there.
+            ssl.SSLCertVerificationError: it is not among them.
         """
         found = next((each for each in chain if hashlib.sha256(each).digest() == self._pin), None)
         if found is None:
@@ -59,7 +59,7 @@ class Trust:
                 self._context = self._finished(context)
 
     def for_proxy(self) -> ssl.SSLContext:
-        """What the connection to an https proxy verifies with."""
+        """The context that verifies an https proxy."""
         context = self._by_authorities()
         if self._options.ssl_verification_mode != "none":
             context.check_hostname = True
@@ -85,7 +85,7 @@ class Trust:
 
 
 def unverified() -> ssl.SSLContext:
-    """For the handshake in which nothing is sent: it shows the server's chain, whatever that is."""
+    """The context of the handshake in which nothing is sent: it accepts any chain, to see it."""
     context = _bare()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
