@@ -1,6 +1,7 @@
 """Grok where the shared cases do not reach: every pattern's fields, the engine's syntax, matches that never end."""
 
 import copy
+import itertools
 import json
 import pathlib
 import random
@@ -20,6 +21,7 @@ from penstock.transforms.logstash.filters.patterns._expand import (
     compile_grok,
     expand,
     pieces_of,
+    quick_match,
     read_patterns,
     to_float,
     to_integer,
@@ -292,6 +294,25 @@ def test_what_runs_without_a_clock_ends_on_hostile_texts(expression):
                     text = valid[:cut] + fragment * KNOWN_LENGTH
                     for search in (compiled.search, *pieces_of(compiled.text)):
                         search(text[:KNOWN_LENGTH], timeout=5)  # raises TimeoutError
+                    quick_match(compiled.text)(text[:KNOWN_LENGTH])
+
+
+def test_the_quick_match_is_the_match_at_the_start():
+    chance, matched = random.Random(5), 0
+    for expression, ecs, valid in itertools.product(sorted(KNOWN_TO_END), (False, True), VALID):
+        compiled = compile_grok(expression, pattern_set(ecs=ecs))
+        for _ in range(40):
+            at = chance.randrange(len(valid) + 1)
+            piece = chance.choice(["x", "%", "(", "7", "a.b@c.d ", "::1 ", "\n", "é", ""])
+            line = valid[:at] + piece + valid[at + chance.randint(0, 3) :]
+            found, quick = compiled.search(line), quick_match(compiled.text)(line)
+            if found is None or found.start():
+                assert quick is None, line
+            else:
+                matched += 1
+                assert quick is not None, line
+                assert (quick.span(), quick.groups()) == (found.span(), found.groups()), line
+    assert matched > 100
 
 
 FIELDS = [

@@ -1,16 +1,19 @@
 """`_grok_store` puts what a grok match captured into the event: a new field is set, one that is there becomes an array.
 
 Nearly every capture goes into a field that isn't there, below objects that are there or can be made. For these the
-captures of an expression become one Python function: each object on the way is looked up once for an event, whatever
-the number of fields below it. All else goes by references, which know the rules. The function's text holds nothing of
-a configuration but keys as literals (`repr`).
+captures of an expression become one Python function. Where an event holds nothing at the top that a capture names, whole
+objects are made at once. Else each object on the way is looked up once for an event, whatever the number of fields below
+it. All else goes by references, which know the rules. The function's text holds nothing of a configuration but keys as
+literals (`repr`).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.filters.patterns._expand import to_integer
 from penstock.transforms.logstash.language._references import Nested, Reference
+from penstock.transforms.logstash.source import MAX_DEPTH
 
 Groups = tuple[Any, ...]
 Store = Callable[[LogEvent, Groups], None]
@@ -21,6 +24,10 @@ Capture = tuple[int, Reference, bool, Callable[[str], Any] | None]
 def store_of(captures: Sequence[Capture], *, keep_empty: bool) -> Store:
     """What stores the groups of a match, in the order of `captures`."""
     return _Writer(keep_empty).function(captures)
+
+
+_Tree = dict[str, Any]
+"""Captures by the keys of their fields: an expression for the value and one for whether it is stored, or another tree."""
 
 
 class _Writer:
@@ -38,6 +45,13 @@ class _Writer:
         head = ["def store(event, groups):", " document = event.document", " stored = False"]
         forget = "".join(f"{name} = " for name in self._objects.values()) + "None"
         lines = [line.replace(_FORGET, forget) for line in self._lines]
+        tree = self._tree(captures)
+        if tree:
+            head.append(f" if {' and '.join(f'{key!r} not in document' for key in tree)}:")
+            self._lines = []
+            self._fresh(tree, "document", "  ", 0)
+            head += ["  size = len(document)", *self._lines]
+            head += ["  if len(document) != size: event.changed = True", "  return"]
         text = "\n".join(
             [*head, f" {forget}" if self._objects else "", *lines, " if stored: event.changed = True"]
         )
@@ -72,6 +86,39 @@ class _Writer:
             f"   {slow}",
         ]
 
+    def _tree(self, captures: Sequence[Capture]) -> _Tree | None:
+        """The captures as a tree; None where one is not plain, or two of them meet."""
+        tree: _Tree = {}
+        for number, (group, field, _, convert) in enumerate(captures):
+            if not _is_paved(field):
+                return None
+            node = tree
+            for key in field.path[:-1]:
+                node = node.setdefault(key, {})
+                if type(node) is not dict:
+                    return None
+            if field.path[-1] in node:
+                return None
+            value = f"groups[{group}]"
+            stored = value if convert is None else f"{value} is not None"
+            if convert is not None:
+                made = f"convert{number}(value)"
+                if convert is to_integer:  # one call less for nearly all of them
+                    made = f"int(value) if value.isdecimal() and value.isascii() and len(value) < 4300 else {made}"
+                value = f"(None if (value := {value}) is None else {made})"
+            node[field.path[-1]] = (value, "True" if self._keep_empty else stored)
+        return tree
+
+    def _fresh(self, tree: _Tree, into: str, indent: str, depth: int) -> None:
+        """Writes the lines that store a tree in a new object, or in a document that holds none of its keys."""
+        for key, node in tree.items():
+            conditions, literal = _conditions(node), _literal(node)
+            self._lines.append(f"{indent}if {' and '.join(conditions)}: {into}[{key!r}] = {literal}")
+            if type(node) is dict and len(conditions) > 1:
+                self._lines += [f"{indent}else:", f"{indent} n{depth} = {{}}"]
+                self._fresh(node, f"n{depth}", indent + " ", depth + 1)
+                self._lines.append(f"{indent} if n{depth}: {into}[{key!r}] = n{depth}")
+
     def _object(self, path: tuple[str, ...], indent: str) -> str:
         """The variable with the object at `path`; writes the lines that look it up."""
         if not path:
@@ -88,6 +135,20 @@ class _Writer:
         return name
 
 
+def _conditions(node: Any) -> list[str]:
+    """When all captures of a tree are stored."""
+    if type(node) is tuple:
+        return [node[1]]
+    return [condition for inner in node.values() for condition in _conditions(inner)]
+
+
+def _literal(node: Any) -> str:
+    """A tree of which everything is stored, as an expression."""
+    if type(node) is tuple:
+        return str(node[0])
+    return f"{{{', '.join(f'{key!r}: {_literal(inner)}' for key, inner in node.items())}}}"
+
+
 _FORGET = "forget()"
 """Stands for what forgets the objects, as a field that is replaced may have been one."""
 
@@ -95,7 +156,9 @@ _SPECIAL = ("tags", "@timestamp", "@metadata")
 
 
 def _is_paved(field: Reference) -> bool:
-    """Whether plain objects lead to the field, and it takes any value."""
+    """Whether plain objects lead to the field, not too many of them, and it takes any value."""
+    if len(field.path) > MAX_DEPTH:
+        return False
     if type(field) is Reference:
         return field.path[0] not in _SPECIAL
     numbers = any(key.lstrip("+-").isdigit() for key in field.path)
