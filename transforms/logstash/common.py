@@ -76,6 +76,9 @@ def add_tag(tag: Template) -> tuple[Step, Lines]:
         "if type(tags) is list:",
         f" tags.append({text_of(tag, source)})",
         " changed = True",
+        "elif tags is None:",
+        f" document['tags'] = [{text_of(tag, source)}]",
+        " changed = True",
         f"else: {source.bind(add)}(event)",
     )
 

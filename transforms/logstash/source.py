@@ -9,14 +9,14 @@ that change the document set `changed`, a local name: twenty times `event.change
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
-from penstock.transforms.logstash.language._references import Nested, Reference
+from penstock.transforms.logstash.language._references import Nested, Reference, Tags
 from penstock.transforms.logstash.language._sprintf import Template
 
-__all__ = ["Source", "is_there", "plain_key", "put", "take", "text_of", "value_of"]
+__all__ = ["Source", "is_there", "put", "take", "text_of", "value_of"]
 
 MAX_DEPTH = 15
 """Beyond this many levels a branch is a function of its own: Python's parser takes 100."""
@@ -66,7 +66,12 @@ class Source:
         return found
 
 
-def plain_key(reference: Reference) -> str | None:
+def _read_key(reference: Reference) -> str | None:
+    """The key of a field at the document's top that is read like any other, as a literal; else None."""
+    return repr(reference.path[0]) if type(reference) is Reference or type(reference) is Tags else None
+
+
+def _plain_key(reference: Reference) -> str | None:
     """The key of a field at the document's top that has no rules of its own, as a literal; else None."""
     return repr(reference.path[0]) if type(reference) is Reference else None
 
@@ -83,7 +88,7 @@ def _parent_of(field: Nested) -> str:
 
 def value_of(field: Reference, source: Source) -> str:
     """An expression for a field's value, or `MISSING`."""
-    key = plain_key(field)
+    key = _read_key(field)
     if key is not None:
         return f"document.get({key}, MISSING)"
     get = f"{source.bind(field.get)}(event)"
@@ -95,13 +100,13 @@ def value_of(field: Reference, source: Source) -> str:
 
 def is_there(field: Reference, source: Source) -> str:
     """An expression that is true where a field is there, a null too."""
-    key = plain_key(field)
+    key = _read_key(field)
     return f"{key} in document" if key is not None else f"{value_of(field, source)} is not MISSING"
 
 
 def put(field: Reference, source: Source, value: str) -> list[str]:
     """Lines that set a field to the value of a variable, and note the change."""
-    key = plain_key(field)
+    key = _plain_key(field)
     if key is not None:
         return [f"document[{key}] = {value}", "changed = True"]
     call = f"{source.bind(field.set)}(event, {value})"
@@ -119,22 +124,27 @@ def put(field: Reference, source: Source, value: str) -> list[str]:
     return [*lines, f"else: {call}"]
 
 
-def take(field: Reference, source: Source) -> list[str]:
-    """Lines that remove a field, and set `value` to what it held or to `MISSING`."""
-    key = plain_key(field)
-    noted = "if value is not MISSING: changed = True"
+def take(field: Reference, source: Source, then: Sequence[str] = ()) -> list[str]:
+    """Lines that remove a field; where it was there, `value` is what it held in the lines `then`."""
+    removed = f"(value := {source.bind(field.remove)}(event)) is not MISSING"
+    lines = [f" {line}" for line in then] or [" pass"]
+    key = _plain_key(field)
     if key is not None:
-        return [f"value = document.pop({key}, MISSING)", noted]
-    call = f"value = {source.bind(field.remove)}(event)"
+        return [f"if {key} in document:", *_popped("document", key, then), *lines]
     if type(field) is not Nested:
-        return [call]
-    popped = f" value = parent.pop({field.path[-1]!r}, MISSING)"
+        return [f"if {removed}:", *lines]
+    last = repr(field.path[-1])
     return [
         f"if {_parent_of(field)}:",
-        popped,
-        f" {noted}",
-        f"else: {call} if type(parent) is list else MISSING",
+        f" if {last} in parent:",
+        *(f" {line}" for line in (*_popped("parent", last, then), *lines)),
+        f"elif type(parent) is list and {removed}:",
+        *lines,
     ]
+
+
+def _popped(held: str, key: str, then: Sequence[str]) -> list[str]:
+    return [f" value = {held}.pop({key})" if then else f" del {held}[{key}]", " changed = True"]
 
 
 def text_of(template: Template, source: Source) -> str:

@@ -7,7 +7,7 @@ import pytest
 from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.language._oniguruma import compile_ruby
 from penstock.transforms.logstash.language.ruby import _watched
-from penstock.transforms.logstash.language.ruby._watched import watched
+from penstock.transforms.logstash.language.ruby._watched import literal_search, watched
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,31 @@ def test_an_expression_that_would_take_the_memory_is_refused(expression):
 def test_long_lists_of_small_repetitions_are_none_of_these():
     address = r"(?:[0-9A-Fa-f]{1,4}:){7}(?:[0-9]{1,3}\.){3}[0-9]+"
     compile_filters(f"filter {{ if [a] =~ /^(?:{'|'.join([address] * 100)})+$/ {{ drop {{ }} }} }}")
+
+
+LITERALS = [r"a\.b", "a/b", r"a\/b", "a", "a'b", 'a"b', "é", " ", "a\nb", r"a\\b"]
+LINES = [
+    "", "a", "ab", "a.b", "xa.b", "a.by", "x\na.b", "a.b\nx", "x\na.b\ny", "a.b\n", "\na.b", "aXb", "a/b", "a\n.b", "a'b",
+    'a"b', "é", "a\nb", "a\\b", "a\n\nb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", ["", "^", r"\A"])
+@pytest.mark.parametrize("end", ["", "$", r"\z"])
+def test_a_pattern_of_literals_is_looked_for_as_a_text(start, end):
+    asked = 0
+    for pattern in [f"{start}{literal}{end}" for literal in LITERALS]:
+        if (expression := literal_search(pattern)) is None:
+            continue
+        for value in LINES:
+            found = compile_ruby(pattern).search(value) is not None
+            assert bool(eval(expression, {"value": value})) == found, (pattern, value)
+            asked += 1
+    assert bool(asked) != bool(start and end)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"a\d", "a.b", "a|b", "(a)", r"\n", "a{2}", "^$", "", r"\bx", r"a\_b", "[a]", "a+"]
+)
+def test_what_is_no_literal_is_an_expression(pattern):
+    assert literal_search(pattern) is None

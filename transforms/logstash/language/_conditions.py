@@ -28,7 +28,7 @@ from penstock.transforms.logstash.language._tree import (
     Pattern,
     Places,
 )
-from penstock.transforms.logstash.language.ruby._watched import watched
+from penstock.transforms.logstash.language.ruby._watched import literal_search, watched
 from penstock.transforms.logstash.source import Source, value_of
 
 if TYPE_CHECKING:
@@ -204,10 +204,11 @@ class _Compiler:
         if not isinstance(left, Reference):
             found = _constant(isinstance(left, str) and search(left) is not None)
         else:
-            field = left
+            field, literally = left, literal_search(tree.right.text)
             found = Condition(
                 lambda source: (
-                    f"(type(value := {value_of(field, source)}) is str and {source.bind(search)}(value) is not None)"
+                    f"(type(value := {value_of(field, source)}) is str "
+                    f"and ({literally or f'{source.bind(search)}(value) is not None'}))"
                 )
             )
         return found if tree.operator == "=~" else _not(found)

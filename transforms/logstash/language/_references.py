@@ -148,7 +148,7 @@ class _Timestamp(Reference):
         event.document["@timestamp"] = value
 
 
-class _Tags(Reference):
+class Tags(Reference):
     """`tags`."""
 
     __slots__ = ()
@@ -286,7 +286,7 @@ def _kind(value: Any) -> str:
     return "null" if value is None else names.get(type(value), "a text")
 
 
-_KINDS: dict[str, type[Reference]] = {"@timestamp": _Timestamp, "tags": _Tags, "@metadata": _Metadata}
+_KINDS: dict[str, type[Reference]] = {"@timestamp": _Timestamp, "tags": Tags, "@metadata": _Metadata}
 _known: dict[str, Reference] = {}
 _MAX_KNOWN = 10_000
 

@@ -40,12 +40,7 @@ def rename(step: Step, old: Template, new: Reference | None) -> Lines:
         return always(step)
     field, target = reference_or_bad(old.constant), new
 
-    def lines(source: Source) -> None:
-        source.line(*take(field, source), "if value is not MISSING:")
-        with source.deeper():
-            source.line(*put(target, source, "value"))
-
-    return lines
+    return lambda source: source.line(*take(field, source, put(target, source, "value")))
 
 
 def replace(step: Step, field: Reference, value: Template, *, present: bool = False) -> Lines:

@@ -17,7 +17,8 @@ _BRACKETS = (("(", ")"), ("[", "]"), ("<", ">"))
 _FAST_LENGTH = 1 << 15
 """Beyond, an opening bracket that nothing closes, many times over, costs too long without a limit of time."""
 
-Pairs = Iterable[Sequence[str | None]]
+Pairs = Iterable[Sequence[str | None]] | dict[str, str]
+"""Each a key and candidates for its value; where no key comes twice and no value is empty, maybe as one dictionary."""
 
 
 class Splitters(NamedTuple):
@@ -122,7 +123,9 @@ def _cutter(split: Splitters, find: Callable[[str], Pairs]) -> Callable[[str], P
     def cut(text: str) -> Pairs:
         if usual(text):
             parts = text.replace(value, field).split(field)
-            return list(zip(parts[::2], parts[1::2], strict=True))
+            keys, values = parts[::2], parts[1::2]
+            pairs = dict(zip(keys, values, strict=True))
+            return pairs if len(pairs) == len(keys) else list(zip(keys, values, strict=True))
         if unusual(text) or text.startswith(value) or text.endswith(value):
             return find(text)
         for edge in edges:

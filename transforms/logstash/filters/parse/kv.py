@@ -128,10 +128,10 @@ class Kv(Filter):
             if not holds(text):
                 return pairs
             scanned = scan(text)
-            if not pairs and type(scanned) is list and scanned and len(scanned[0]) == 2:  # keys and values
-                made = dict(scanned)
-                if len(made) == len(scanned) and "" not in made.values():
-                    return made
+            if type(scanned) is dict:
+                if not pairs:
+                    return scanned
+                scanned = scanned.items()
             for found in scanned:
                 if len(found) == 2:
                     key, value = found
@@ -152,7 +152,8 @@ class Kv(Filter):
             only = {template.render(event) for template in include}
             without = {template.render(event) for template in exclude}
             before = prefix.render(event) if prefix is not None else ""
-            for key, *candidates in scan(text):
+            scanned = scan(text)
+            for key, *candidates in scanned.items() if type(scanned) is dict else scanned:
                 value: Any = next(filter(None, candidates), "")
                 if not value and not keep_empty:
                     continue
@@ -215,22 +216,17 @@ class Kv(Filter):
         return change
 
 
-_SPECIAL = frozenset(("tags", "@timestamp", "@metadata"))
-
-
 def _set_all(event: LogEvent, pairs: dict[str, Any]) -> None:
     """Sets each pair as a field; a key is a reference."""
     document = event.document
     keys = "".join(pairs)
-    if "[" not in keys and "]" not in keys and _SPECIAL.isdisjoint(pairs):
+    special = "tags" in pairs or "@timestamp" in pairs or "@metadata" in pairs
+    if not special and "[" not in keys and "]" not in keys:
         document.update(pairs)
         event.changed = True
         return
     for key, value in pairs.items():
-        if "[" in key or "]" in key or key in _SPECIAL:
-            reference_of(key).set(event, value)
-        else:
-            document[key] = value
+        reference_of(key).set(event, value)
     event.changed = True
 
 

@@ -26,6 +26,9 @@ _SIMPLE = re.compile(
 )
 
 
+_LITERAL = re.compile(r"(\^|\\A)?((?:[^\\.^$*+?{}\[\]()|]|\\[^\w\s])+)(\$|\\z)?", re.ASCII)
+
+
 class Watched(NamedTuple):
     """A compiled expression.
 
@@ -61,6 +64,24 @@ def watched(pattern: str) -> Watched:
         return str(sub(made, text) if len(text) < LONG else sub(made, text, timeout=LIMIT_S))
 
     return Watched(search_watched, sub_watched, names)
+
+
+def literal_search(pattern: str) -> str | None:
+    """A Python expression for whether a text called `value` holds a pattern of nothing but literals; else None."""
+    found = _LITERAL.fullmatch(pattern)
+    if found is None:
+        return None
+    start, end = found[1], found[3]
+    text = re.sub(r"\\(.)", r"\1", found[2])
+    behind, before = repr(f"\n{text}"), repr(f"{text}\n")
+    expressions = {
+        (None, None): f"{text!r} in value",
+        ("^", None): f"value.startswith({text!r}) or {behind} in value",
+        ("\\A", None): f"value.startswith({text!r})",
+        (None, "$"): f"value.endswith({text!r}) or {before} in value",
+        (None, "\\z"): f"value.endswith({text!r})",
+    }
+    return expressions.get((start, end))
 
 
 def _simple(pattern: str) -> Callable[[str], Any] | None:
