@@ -1,10 +1,10 @@
-"""S3: the bounded read of a backfill.
+"""`io/s3` is the bounded read of a backfill.
 
 - `options`, `origin`: every option; objects, units of work and where events came from.
-- `_selection`, `listing`: which objects.               - `objects`: the only file that reads buckets and files.
-- `formats`: what an object's bytes hold, one file per format (pure).
+- `_selection`, `listing`: which objects are read.      - `objects`: the only file that reads buckets and files.
+- `formats`: read the formats of objects, one file per format (pure).
 - `reading`, `source`: units of work into batches.      - `units`: units noted, shared, counted and paced.
-- `estimate`: what a dry run tells.                     - `preflight`, `policy`: what is tried before the start; IAM.
+- `preflight`, `policy`: what is tried before the start, and the permissions it needs.
 """
 
 from penstock.io.s3.listing import Stores, list_objects

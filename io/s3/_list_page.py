@@ -1,7 +1,7 @@
 """`take_contents` reads the keys out of a page of a listing, for which a general XML parser takes four times as long. Pure.
 
-S3 writes each entry in one fixed order; what does not look so (another store's order, a namespace prefix) is left to
-the general parser.
+S3 writes each entry in one fixed order. The general parser reads all others (another store's order, a namespace
+prefix).
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
@@ -18,7 +18,7 @@ _ENTRY = re.compile(
 
 
 def take_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Takes the entries out of a reply before botocore parses what is left; for its event `before-parse`."""
+    """Takes the entries out of a reply, in botocore's event `before-parse`. Then botocore parses the rest."""
     body = response_dict["body"]
     if response_dict["status_code"] != 200 or not isinstance(body, bytes):
         return
@@ -43,5 +43,5 @@ def take_contents(response_dict: dict[str, Any], customized_response_dict: dict[
 
 
 def _plain(text: str) -> str:
-    """Without XML's entities; botocore takes the URL encoding off later."""
+    """Replaces XML's entities. Botocore decodes the URL encoding later."""
     return html.unescape(text) if "&" in text else text

@@ -1,10 +1,10 @@
-"""`list_objects` goes from `--input` and `--input_manifest` to the objects that are to be read, one after another.
+"""`list_objects` gives the objects that `--input` and `--input_manifest` name, one after another.
 
-Plan. A listing may hold millions of keys, so it is a stream: nothing is kept but the page at hand. Where `--from` and `--to`
-say which days are meant, folders are listed first, and only those whose date fits are looked into; which level the dates
-stand on is found by a look down one branch. An object that two inputs name is read for the first of them.
+Plan. A listing may hold millions of keys, so it is a stream: only the current page is kept. Where `--from` and `--to`
+name days, folders are listed first, and only those whose date fits are looked into. A look down one branch finds
+the level of the dates. An object that two inputs name is read for the first of them.
 
-What Spark, Hadoop, Delta and Iceberg keep for themselves is left out, and said (see `_selection.hidden`).
+The files that Spark, Hadoop, Delta and Iceberg keep for themselves are left out, and logged (see `_selection.hidden`).
 """
 
 import logging
@@ -29,7 +29,7 @@ _SAY_EVERY_S = 10.0
 
 
 class Stores:
-    """Buckets and local files: the one that an object, or a URL, belongs to.
+    """Gives the store of an object: its bucket, or the local files.
 
     Args:
         options: how buckets are read.
@@ -46,7 +46,7 @@ class Stores:
         self._lock = threading.Lock()
 
     def of(self, bucket: str) -> S3Objects | LocalFiles:
-        """The store of a bucket; of local files for an empty name."""
+        """Gives the store of a bucket; for an empty name, that of local files."""
         if not bucket:
             return self._local
         with self._lock:
@@ -61,14 +61,14 @@ class Stores:
             return self._remote
 
     def close(self) -> None:
-        """Nothing is held between reads."""
+        """Does nothing, because nothing is held between reads."""
 
 
 def list_objects(options: S3ReadOptions, stores: Stores) -> Iterator[S3Object]:
-    """What is to be read, in the order of the inputs and keys. Ends early when the job is stopping.
+    """Gives the objects to read, in the order of inputs and keys. Ends early when the job is stopping.
 
     Raises:
-        PenstockError: an input that can't be listed, or in which there is nothing.
+        PenstockError: an input can't be listed, or is empty.
     """
     wanted = selector(options)
     told = _Told()
@@ -123,23 +123,23 @@ class _Input:
         self._matches: Callable[[str], bool] = matches if self._bucket else (lambda key: True)
 
     def fits(self, found: S3Object) -> bool:
-        """Whether a listed object is meant, hidden or not."""
+        """Whether the input means a listed object, hidden or not."""
         return self._matches(found.key)
 
     def take(self, found: S3Object) -> bool:
-        """Remembers a local file, which no pattern tells to be this input's; gives True."""
+        """Remembers a local file, because no pattern tells later that it was this input's. Gives True."""
         if not self._bucket:
             self._given.add(found.key)
         return True
 
     def hides(self, found: S3Object) -> bool:
-        """Whether it is left out as hidden."""
+        """Whether the object is left out as hidden."""
         return not self._options.include_hidden and hidden(
             found.key, self._prefix if self._bucket else self._folder
         )
 
     def means(self, found: S3Object) -> bool:
-        """Whether this input has given an object that another one gives too; of local files, never."""
+        """Whether this input has given an object that another one gives too. Never for local files."""
         return (
             bool(self._bucket) and found.bucket == self._bucket and self.fits(found) and not self.hides(found)
         )
@@ -165,13 +165,13 @@ class _Input:
 def _within(
     store: S3Objects, bucket: str, prefix: str, after: str, times: tuple[int | None, int | None]
 ) -> Iterator[S3Object]:
-    """What a prefix holds, without the folders whose date is out of the range."""
+    """Gives the objects of a prefix, without the folders whose date is out of the range."""
     levels = _levels_to_dates(store, bucket, prefix, after)
     yield from _descend(store, bucket, prefix, after, times, levels)
 
 
 def _levels_to_dates(store: S3Objects, bucket: str, prefix: str, after: str) -> int:
-    """How many levels below `prefix` folders name a date, by a look down the last branch; 0 where none does."""
+    """Gives the number of levels below `prefix` whose folders name a date, from the last branch; 0 where none does."""
     for depth in range(1, _DEEPEST + 1):
         level = store.level(bucket, prefix, after)
         if level is None or not level[0]:
@@ -201,7 +201,7 @@ def _descend(
 
 
 class _Told:
-    """Says how far a long listing is, and what was left out."""
+    """Logs how far a long listing is, and what was left out."""
 
     def __init__(self) -> None:
         self._often = Rarely(_SAY_EVERY_S)

@@ -1,12 +1,12 @@
 """`objects_of_list` reads `--input_manifest`: a list of the objects that are to be read.
 
-| what it is | known by |
+| kind of list | recognised by |
 |---|---|
-| a line for each object: its URL, or JSON with bucket, key and, if a certain one is meant, version | nothing else fits |
+| a line for each object: its URL, or JSON with bucket, key and optionally version | nothing else fits |
 | an S3 Inventory in Parquet, ORC or CSV | its `manifest.json`; or a file of it (not CSV), with the columns `bucket`, `key` |
 
-Each object of a list is looked up (HEAD), several at a time, in the order of the list; an inventory says already what a
-HEAD would. An object that isn't there any more is not the end: it is read as a letter that says so.
+Each object of a list is looked up (HEAD), several at a time, in the order of the list. An inventory already holds what a
+HEAD would tell. An object that isn't there any more does not end the job: it becomes a letter that says so.
 """
 
 import codecs
@@ -34,7 +34,7 @@ from penstock.io.s3.streams import ObjectStream, SeekableObject
 __all__ = ["objects_of_list"]
 
 _LOOKUPS = 8
-"""HEADs under way at the same time: what the client keeps connections for."""
+"""HEADs under way at the same time: the number of connections that the client keeps."""
 _MAX_INVENTORY_BYTES = 64 << 20
 _HEAD = 64 << 10
 
@@ -44,10 +44,10 @@ Named = tuple[str, str, str | None]
 
 
 def objects_of_list(url: str, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
-    """The objects that the list at `url` names, in its order.
+    """Gives the objects that the list at `url` names, in its order.
 
     Args:
-        url: of the list.
+        url: the list's URL.
         store_of: gives the store of a bucket.
 
     Raises:
@@ -104,7 +104,7 @@ def _names(url: str, lines: Iterator[str]) -> Iterator[Named]:
 
 
 def _looked_up(names: Iterator[Named], store_of: Callable[[str], Store]) -> Iterator[S3Object]:
-    """The objects of these names, several looked up at a time; what isn't there carries its failure along."""
+    """Gives the objects of these names, and looks several up at a time. A missing one carries its failure."""
     waiting: deque[concurrent.futures.Future[S3Object]] = deque()
     with concurrent.futures.ThreadPoolExecutor(_LOOKUPS, "s3-head") as pool:
         try:
@@ -135,7 +135,7 @@ def _look_up(name: Named, store: Store) -> S3Object:
 
 
 def _inventory(url: str, head: bytes, stream: ObjectStream) -> dict[str, Any] | None:
-    """The `manifest.json` of an inventory; None for anything else."""
+    """Reads the `manifest.json` of an inventory; None for any other list."""
     if not head.lstrip().startswith(b"{") or b'"fileFormat"' not in head:
         return None
     text = head
@@ -175,7 +175,7 @@ def _inventory_files(
 
 
 def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, Any]]:
-    """The rows of a gzipped CSV file: no header, keys in URL encoding, the columns as `manifest.json` names them."""
+    """Reads the rows of a gzipped CSV file: no header, keys in URL encoding, the columns as `manifest.json` names them."""
     names = [_CSV_NAMES.get(name.strip(), name.strip()) for name in schema.split(",")]
     stream = ObjectStream(store, found)
     head = stream.read(_HEAD)
@@ -198,7 +198,7 @@ def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, 
 
 
 def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
-    """The objects that a Parquet or ORC file of an inventory lists: the latest versions, without markers of deletion."""
+    """Gives the objects in a Parquet or ORC file of an inventory: the latest versions, without markers of deletion."""
     is_orc = file.read(3) == b"ORC"
     file.seek(0)
     try:

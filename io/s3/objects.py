@@ -1,8 +1,8 @@
-"""`S3Objects` and `LocalFiles` give the bytes and listings of buckets and local folders, behind one face.
+"""`S3Objects` and `LocalFiles` give the bytes and listings of buckets and local folders, behind one interface.
 
-What a call can meet, and what becomes of it:
-- the object is gone, overwritten, or archived to Glacier: `ObjectFailure`, which costs that object only;
-- credentials or permissions don't suffice, the bucket isn't there, the region is wrong: one clear error.
+Errors of a call:
+- The object is gone, overwritten, or archived to Glacier: `ObjectFailure`, which costs only that object.
+- Credentials or permissions don't suffice, the bucket isn't there, the region is wrong: one clear error ends the job.
 """
 
 import base64
@@ -48,11 +48,11 @@ _FAILURES = {
 
 
 class S3Objects:
-    """Buckets.
+    """Reads and writes objects of buckets.
 
     Args:
         aws: who we are.
-        request_payer: whether we pay.
+        request_payer: whether we pay for requests.
         sse_customer_key: base64 of an SSE-C key.
         stopping: set when the job stops, so that no retry outlives it.
     """
@@ -81,7 +81,7 @@ class S3Objects:
     def level(
         self, bucket: str, prefix: str, start_after: str = ""
     ) -> tuple[list[str], list[S3Object]] | None:
-        """The folders right behind `prefix`, and the objects beside them; None where they fill more than a page."""
+        """Gives the folders directly below `prefix`, and the objects beside them; None where they fill more than a page."""
         arguments = self._page_arguments(bucket, prefix, start_after)
         page = sensible_page(self._list_page, **arguments, Delimiter="/")
         if page.get("IsTruncated"):
@@ -90,9 +90,9 @@ class S3Objects:
         return [each["Prefix"] for each in page.get("CommonPrefixes", ())], objects
 
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[S3Object]:
-        """All objects whose key begins with `prefix` and comes behind `start_after`, in the order of their keys.
+        """Gives all objects whose key begins with `prefix` and comes behind `start_after`, in the order of their keys.
 
-        A page at a time: memory does not grow with the listing.
+        It asks for one page at a time, so memory does not grow with the listing.
         """
         arguments = self._page_arguments(bucket, prefix, start_after)
         for found in listed(self._list_page, **arguments):
@@ -115,7 +115,7 @@ class S3Objects:
         return page
 
     def stat(self, bucket: str, key: str, version: str | None = None) -> S3Object:
-        """One object by its name; raises `ObjectFailure` when it isn't there."""
+        """Gives one object by its name. Raises `ObjectFailure` when it isn't there."""
         arguments = {"VersionId": version} if version else {}
         try:
             found = self._call("head_object", Bucket=bucket, Key=key, **arguments, **self._payer, **self._key)
@@ -127,7 +127,7 @@ class S3Objects:
         )  # fmt: skip
 
     def get(self, found: S3Object, start: int, end: int | None) -> tuple[Any, str | None]:
-        """The body from `start` to before `end`, and the version id it has."""
+        """Gives the body from `start` to before `end`, and its version id."""
         arguments: dict[str, Any] = {"VersionId": found.version} if found.version else {}
         if start or end is not None:
             arguments["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -158,9 +158,9 @@ class S3Objects:
         return reply["Body"], reply.get("VersionId")
 
     def put_new(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:
-        """Writes an object whole, unless there is one of that name; gives whether it wrote.
+        """Writes a whole object, unless there is one of that name. Gives whether it wrote.
 
-        A store that knows no conditional writes says so (501) or ignores the condition; then it is written over.
+        A store without conditional writes says so (501) or ignores the condition. Then the object is written over.
         """
         condition = {} if self._unconditional else {"IfNoneMatch": "*"}
         try:
@@ -223,7 +223,7 @@ class S3Objects:
 
 
 def _listed_object(bucket: str, found: dict[str, Any]) -> S3Object | None:
-    """An entry of a listing; None for what consoles show as a folder."""
+    """Reads an entry of a listing; None for an entry that consoles show as a folder."""
     key, size = found["Key"], int(found["Size"])
     if key.endswith("/") and not size:
         return None
@@ -244,22 +244,22 @@ def _region_of(error: Exception) -> str:
 
 
 class LocalFiles:
-    """Files of this machine, as objects without a bucket."""
+    """Reads files of this machine, as objects without a bucket."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
 
     @staticmethod
     def full_prefix(path: str) -> str:
-        """What the full paths of the files that a path or glob names begin with, up to its last folder."""
+        """Gives the beginning of the full paths of a path's or glob's files, up to its last folder."""
         literal = path if os.path.isdir(path) else path.partition("*")[0].partition("?")[0].partition("[")[0]
         full = os.path.abspath(literal) if literal else os.getcwd()
         folder = os.path.isdir(path) or literal.endswith("/") or not literal
         return f"{full.rstrip('/')}/" if folder else full
 
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[S3Object]:
-        """The files that a path or glob names; of a folder, all below it."""
-        # First as it stands: a file's own name may hold what a glob has.
+        """Gives the files that a path or glob names; for a folder, all files below it."""
+        # Literally first: a file's own name may hold the characters of a glob.
         paths = [prefix] if os.path.lexists(prefix) else sorted(glob.glob(prefix, recursive=True))
         for path in paths:
             if os.path.isdir(path):
@@ -271,7 +271,7 @@ class LocalFiles:
                 yield self.stat("", path)
 
     def stat(self, bucket: str, key: str, version: str | None = None) -> S3Object:
-        """One file; raises `ObjectFailure` when it isn't there."""
+        """Gives one file. Raises `ObjectFailure` when it isn't there."""
         try:
             found = os.stat(key)
         except OSError as error:
@@ -284,7 +284,7 @@ class LocalFiles:
         return S3Object("", path, found.st_size, etag, found.st_mtime_ns // 1_000_000)
 
     def get(self, found: S3Object, start: int, end: int | None) -> tuple[Any, str | None]:
-        """The file from `start` to before `end`; raises `ObjectFailure` when it is gone or another."""
+        """Gives the file from `start` to before `end`. Raises `ObjectFailure` when it is gone or has changed."""
         if self.stat("", found.key).etag != found.etag:
             raise ObjectFailure(_CHANGED, "the file changed after it was listed")
         try:

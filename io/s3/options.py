@@ -17,7 +17,7 @@ _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
 
 @dataclasses.dataclass(frozen=True)
 class S3ReadOptions:
-    """Reading from S3 (or from local files)."""
+    """What is read from S3 (or from local files), and how."""
 
     input: list[str] = option(
         [],

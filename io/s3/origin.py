@@ -1,10 +1,10 @@
-"""`S3Object`, `WorkUnit` and `S3Record` are an object as it was listed, a piece of it, and the origin of its events.
+"""`S3Object` is an object as it was listed, `WorkUnit` a part of it, and `S3Record` the origin of its events.
 
 Identity. An event of an object is named by bucket, key, ETag and its row. The ETag names the contents: it is known
-from the listing, it is the same for every part of an object that is read in parts, and another as soon as the
+from the listing, it is the same for every part of an object, and it changes when the
 object is overwritten. (A version id would do the same, but a listing doesn't tell it, and buckets without versions
-have none; it is kept for the dead letters.) Encrypting an object anew, or copying it, may change its ETag: its
-events are then others.
+have none. It is kept for the dead letters.) To encrypt an object again, or to copy it, may change its ETag. Its
+events then count as new ones.
 
 What the row counts (`counts`) depends on the object alone, never on how it was split, so ids stay the same:
 - `line`: lines from 0, of compressed objects and those below `MIN_SPLIT_BYTES`;
@@ -20,7 +20,7 @@ import msgspec
 __all__ = ["MIN_SPLIT_BYTES", "S3Object", "S3Record", "WorkUnit"]
 
 MIN_SPLIT_BYTES = 16 << 20
-"""Smaller objects are never split. A constant, because what the rows of an object count depends on it."""
+"""Smaller objects are never split. It must stay constant, because it decides what the rows of an object count."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class S3Object:
         etag: the ETag without quotes; of a local file, its size and time of change.
         modified_ms: when it was last modified, in milliseconds since 1970.
         version: its version id, where the input manifest named one.
-        failure: why it can't be read, as kind and reason, where that was found before its turn.
+        failure: why it can't be read (kind and reason), where that was found before its turn.
     """
 
     bucket: str
@@ -47,13 +47,13 @@ class S3Object:
 
     @property
     def url(self) -> str:
-        """As a user writes it."""
+        """The object's URL, as a user writes it."""
         return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkUnit:
-    """What one worker reads at a time: a whole object, or a part of it.
+    """The unit that one worker reads at a time: a whole object, or a part of it.
 
     Attributes:
         object: the object.
@@ -61,7 +61,7 @@ class WorkUnit:
         of: how many parts there are.
         start: where the part starts: a byte, or a row group of a Parquet file.
         end: where the next one starts; None for the object's end.
-        format: what planning found, so that it isn't found again; empty when it didn't look.
+        format: the format that planning found; empty when it didn't look.
     """
 
     object: S3Object
@@ -84,7 +84,7 @@ class S3Record(msgspec.Struct, gc=False, frozen=True):
         bucket: empty for a local file.
         key: its key, or path.
         etag: names the contents.
-        arrived_ms: when the object was last modified: it dates events that have no time of their own.
+        arrived_ms: when the object was last modified, which is the time of events that have none.
         counts: what an event's index counts.
         version: the object's version id, where the bucket has versions.
     """
@@ -97,11 +97,11 @@ class S3Record(msgspec.Struct, gc=False, frozen=True):
     version: str | None = None
 
     def position(self) -> bytes:
-        """Bucket, key and ETag: names these contents for ever, whoever reads them."""
+        """Bucket, key and ETag. They name these contents for ever, whoever reads them."""
         return f"s3://{self.bucket}/{self.key}\0{self.etag}".encode(errors="surrogatepass")
 
     def describe(self) -> dict[str, str | int]:
-        """The origin in words; `index` beside it in a dead letter counts what `counts` says."""
+        """Gives the origin in words. The `index` beside it in a dead letter counts what `counts` says."""
         words: dict[str, str | int] = {"bucket": self.bucket, "key": self.key, "etag": self.etag}
         if self.version:
             words["version"] = self.version

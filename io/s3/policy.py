@@ -1,4 +1,4 @@
-"""`read_statements` gives the IAM statements of the S3 read: one source for `penstock check`, the docs and the tests."""
+"""`read_statements` gives the IAM statements of the S3 read, for `penstock check`, the docs and the tests alike."""
 
 from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.s3._selection import literal_prefix
@@ -10,7 +10,7 @@ _NOTED_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable", "dynamodb:Scan
 
 
 def read_statements(options: S3ReadOptions, arns: Arns) -> tuple[Statement, ...]:
-    """What exactly these options need; nothing for local files. Objects that a list names may be anywhere in it."""
+    """Gives the statements that exactly these options need; none for local files."""
     made: list[Statement] = []
     versions = ["s3:GetObject", "s3:GetObjectVersion"] if options.input_manifest else "s3:GetObject"
     for url in options.input:

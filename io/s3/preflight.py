@@ -18,11 +18,11 @@ __all__ = ["put_trial", "read_trials"]
 
 
 def read_trials(options: S3ReadOptions, account: AwsAccount) -> list[Trial]:
-    """For each input: the listing's first page, and a byte of its first object; then lists and manifest.
+    """Gives trials for each input (the listing's first page, a byte of its first object), then for lists and manifest.
 
     Args:
-        options: see there.
-        account: who we are; not asked for local files.
+        options: the options of the read.
+        account: who we are; not used for local files.
     """
     statements = read_statements(options, account.arns)
     trials: list[Trial] = []
@@ -75,7 +75,7 @@ def _input_trials(
 
 
 def _of(statements: tuple[Statement, ...], bucket: str, *names: str) -> tuple[Statement, ...]:
-    """The statements of those names on that bucket."""
+    """Gives the statements of those names on that bucket."""
     return tuple(
         each
         for each in statements
@@ -149,7 +149,7 @@ def _manifest_trials(url: str, account: AwsAccount, statements: tuple[Statement,
 def put_trial(
     account: AwsAccount, bucket: str, prefix: str, option: str, statements: tuple[Statement, ...], after: str
 ) -> Trial:
-    """Whether objects may be put under a prefix (empty, or with its slash): by a part of an upload that isn't there."""
+    """Tries whether objects may be put under a prefix (empty, or with its slash): puts a part of an upload that isn't there."""
     key = f"{prefix}{MADE_UP}"
 
     def run() -> Finding:

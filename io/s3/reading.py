@@ -1,12 +1,12 @@
 """`UnitReader` reads one unit of work: it finds out what the bytes are, and makes events of them.
 
-Strategy. The first bytes decide, never the name: compression first, then the form. What is damaged, gone or
-overwritten costs that object only: what came before is delivered, and one dead letter says the rest.
+Strategy. The first bytes decide, never the name: compression first, then the form. An object that is damaged, gone or
+overwritten costs only itself: the events before the fault are delivered, and one dead letter tells the rest.
 
-| what comes | what becomes of it |
+| the object | the result |
 |---|---|
 | an empty object | no event; finished |
-| compressed data or an array cut short, or corrupt | what stands before it, then a dead letter `DamagedObject` |
+| compressed data or an array cut short, or corrupt | the events before it, then a dead letter `DamagedObject` |
 | Parquet, Avro or ORC cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
 | deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
 | a zip or tar archive, UTF-16, gzip in gzip, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
@@ -44,13 +44,13 @@ _LINE_START = 64
 _FIRST_LINES = 100
 _UNDECODABLE = "UndecodableLines"
 _FEW_LINES = 10
-"""Of an object with fewer lines, each line that can't be decoded is a letter, which can be replayed."""
+"""An object with fewer lines has a letter for each line that can't be decoded; letters can be replayed."""
 
 
 def plan(found: S3Object, options: S3ReadOptions, store: Store) -> list[WorkUnit]:
-    """The parts in which an object is read: one, unless it is large and its format allows more.
+    """Gives the parts in which an object is read: one, unless it is large and its format allows more.
 
-    What can't be looked at now is one part: reading it says why.
+    An object that can't be looked at now is one part; reading it says why.
     """
     if found.size <= options.split_bytes:
         return [WorkUnit(found)]
@@ -77,17 +77,17 @@ def plan(found: S3Object, options: S3ReadOptions, store: Store) -> list[WorkUnit
 
 
 class UnitReader:
-    """One unit of work as pieces (events, and letters for what can't be read).
+    """Gives one unit of work in pieces (events, and letters for what can't be read).
 
     Args:
-        unit: what to read.
-        options: how.
-        store: where it is.
-        layouts: of files whose rows are events of another peer.
-        decoder: makes what lines will be decoded with: an object of another format is one letter then, not one per line.
+        unit: the unit to read.
+        options: how it is read.
+        store: the object's store.
+        layouts: layouts of files whose rows are events of another peer.
+        decoder: makes the decoder of lines. An object of another format is then one letter, not one per line.
 
     Attributes:
-        finished: whether, after the last piece, the unit is done with for good.
+        finished: after the last piece, whether the unit need never be read again.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class UnitReader:
 
     @property
     def bytes_read(self) -> int:
-        """About how many of the unit's bytes are read."""
+        """About how many bytes of the unit are read."""
         if self._stream is None:
             return self.unit.size if self.finished else 0
         return max(0, self._stream.position - (self.unit.start if self.unit.of > 1 else 0))
@@ -121,10 +121,10 @@ class UnitReader:
         return S3Record(found.bucket, found.key, found.etag, found.modified_ms, counts, version)
 
     def pieces(self) -> Generator[Piece, None, None]:
-        """All pieces, in order.
+        """Gives all pieces, in order.
 
         Raises:
-            PenstockError: what concerns more than this object.
+            PenstockError: an error concerns more than this object.
         """
         try:
             for piece in self._read():
@@ -139,7 +139,7 @@ class UnitReader:
             yield [], [self._letter(failure.kind, failure.reason)]
         except PenstockError:
             raise
-        except Exception as error:  # whatever a library makes of these bytes costs this object only
+        except Exception as error:  # any error of a library over these bytes costs only this object
             _LOGGER.debug("reading %s failed", self.unit.object.url, exc_info=True)
             words = " ".join(str(error).split())
             reason = f"{self._form} cannot be read: {type(error).__name__}: {words}"
@@ -187,7 +187,7 @@ class UnitReader:
                 yield from self._read_text(content, form)
 
     def _read_text(self, content: Iterator[bytes], form: str) -> Iterator[Piece]:
-        """Decompressed text: only now its form can be seen, unless it was given."""
+        """Reads decompressed text. Only now its form can be seen, unless it was given."""
         limit = self._options.max_line_bytes
         first = next(content, b"")
         content = itertools.chain([first], content)
@@ -224,7 +224,7 @@ class UnitReader:
         return self._decodable(pieces) if layout is None else layout.events_of_lines(pieces)
 
     def _decodable(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """The pieces; none of them where not one of the first lines can be decoded: that is another format."""
+        """Gives the pieces; none where not one of the first lines can be decoded, because that is another format."""
         if self._decoder is None:
             yield from pieces
             return
@@ -290,7 +290,7 @@ class UnitReader:
 
 
 def _form(head: bytes, wanted: str) -> str:
-    """The form that content begins with: `parquet`, `avro`, `orc`, or a text form, which compression may still hide."""
+    """Gives the form that content begins with: `parquet`, `avro`, `orc`, or a text form, which compression may still hide."""
     if wanted != "auto":
         return wanted
     if head.startswith(_parquet.MAGIC):
@@ -312,7 +312,7 @@ def _text_form(head: bytes) -> str:
 
 
 def _fill(stream: ObjectStream, size: int) -> bytes:
-    """The first `size` bytes, or all there are."""
+    """Reads the first `size` bytes, or all there are."""
     head = b""
     while len(head) < size and (more := stream.read(size - len(head))):
         head += more

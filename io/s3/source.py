@@ -1,14 +1,14 @@
 """`ReadFromS3` begins a backfill's chain (`FinishUnits` ends it).
 
-Graph: objects (packed, a thousand an element) -> plan units -> Reshuffle -> read -> transforms -> sink -> dead letters ->
-`FinishUnits`. From the read on it is one fused chain of `EventBatch`es, as in the live jobs; but the source can be
+Graph: objects (packed, a thousand per element) -> plan units -> Reshuffle -> read -> transforms -> sink -> dead letters ->
+`FinishUnits`. From the read on it is one fused chain of `EventBatch`es, as in the live jobs. But the source can be
 read again, so nothing is acknowledged: a batch's receipt names the units that end in it, and `FinishUnits` notes
-them once everything before is written.
+them when all their events are written.
 
 Small objects share batches: the reader holds events back until a batch is full or the bundle ends.
 
-Several processes of one machine don't go through a runner's Reshuffle: whoever starts them plans the units
-once, and each process takes one after another from a file (`claims`), by the same chain.
+Several processes of one machine need no Reshuffle of a runner: the job that starts them plans the units
+once, and each process takes one after another from a file (`claims`), in the same chain.
 """
 
 import contextlib
@@ -93,16 +93,16 @@ class ReadFromS3(beam.PTransform):
     """Reads objects as `EventBatch`es, once each; a bounded source.
 
     Args:
-        objects: what to read (`penstock.io.s3.list_objects`).
-        options: how.
+        objects: the objects to read (`penstock.io.s3.list_objects`).
+        options: how they are read.
         aws: who we are.
-        finished: what earlier runs have done.
-        folder: where progress is told; empty for nowhere.
+        finished: the units that earlier runs finished.
+        folder: where progress is written; empty for nowhere.
         rate: events per second in each process; 0 for no limit.
-        layouts: of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
-        decoder: makes what the lines are decoded with behind this step; an object none of whose first 100 lines can be
-            decoded is then one dead letter instead of one per line.
-        claims: a file of units that other processes take from too (`plan_units` makes them); then no `objects`.
+        layouts: layouts of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
+        decoder: makes the decoder of the lines behind this step. When none of an object's first 100 lines can be
+            decoded, the object is one dead letter instead of one per line.
+        claims: a file of units that other processes take from too (`plan_units` makes them), in the place of `objects`.
 
     Unit of parallelism: an object, or a part of a large one (`split_bytes`).
 
@@ -161,10 +161,10 @@ class ReadFromS3(beam.PTransform):
 def plan_units(
     objects: Listed, options: S3ReadOptions, stores: Stores, finished: Finished
 ) -> Iterator[WorkUnit]:
-    """The units that are left to read, large ones first; ends early when the job is stopping.
+    """Gives the units that are left to read, large ones first. Ends early when the job is stopping.
 
     Raises:
-        PenstockError: what concerns more than one object.
+        PenstockError: an error concerns more than one object.
     """
     for found in objects:
         if LIVE.stopping.is_set():
@@ -214,7 +214,7 @@ class _ReadDoFn(beam.DoFn):
         self._held = _Held()
 
     def setup(self) -> None:
-        calm_garbage_collector()  # here and not in the job: other runners read elsewhere
+        calm_garbage_collector()  # here and not in the job, because other runners read in other processes
 
     def start_bundle(self) -> None:
         self._held = _Held()
@@ -258,7 +258,7 @@ class _ReadDoFn(beam.DoFn):
 
 
 class _Held:
-    """Events that are read and not yet handed on, and the units that end among them."""
+    """Holds events that are read and not yet handed on, and the units that end among them."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -277,7 +277,7 @@ class _Held:
         )
 
     def is_full(self, options: S3ReadOptions) -> bool:
-        # Nearly full is full: joining two lists costs more than a slightly smaller batch.
+        # Nearly full counts as full: to join two lists costs more than a slightly smaller batch.
         return (
             len(self.events) * 4 >= options.max_batch_events * 3
             or self._bytes * 4 >= options.max_batch_bytes * 3
@@ -285,14 +285,14 @@ class _Held:
         )
 
     def batch(self) -> EventBatch:
-        """What is held, and holds nothing any more."""
+        """Gives the held events as a batch, and is empty then."""
         made = EventBatch(UnitsReceipt(self.units), self.events, self.letters, size=self._bytes)
         self.__init__()  # type: ignore[misc]
         return made
 
 
 def _parts(events: list[Event], count: int, size: int) -> Iterator[tuple[list[Event], int]]:
-    """The events in lists within both bounds, each with its bytes; an event that is larger goes alone."""
+    """Gives the events in lists within both bounds, each with its bytes. A larger event goes alone."""
     total = sum([len(event.data) for event in events])
     if len(events) <= count and total <= size:
         yield events, total

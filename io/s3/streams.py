@@ -1,7 +1,7 @@
 """`ObjectStream` and `SeekableObject` give an object's bytes, and go on where a broken connection stopped them.
 
-A connection that breaks, a 5xx and a throttle are tried again from the next byte on, with the same ETag: so an object that
-was overwritten meanwhile is never read half old, half new.
+After a broken connection, a 5xx or a throttle, the read is tried again from the next byte, with the same ETag. So an object
+that was overwritten meanwhile is never read half old, half new.
 """
 
 import io
@@ -40,18 +40,18 @@ _BROKEN = (
 
 
 class Store(Protocol):
-    """Where an object's bytes come from."""
+    """Gives an object's bytes."""
 
     @property
     def stopping(self) -> threading.Event:
-        """Set when the job stops."""
+        """An event that is set when the job stops."""
 
     def get(self, found: S3Object, start: int, end: int | None) -> tuple[Any, str | None]:
-        """The body from `start` to before `end`, and the version id it has."""
+        """Gives the body from `start` to before `end`, and its version id."""
 
 
 class ObjectStream:
-    """An object's bytes, one after another; goes on where it stopped when the connection breaks.
+    """Reads an object's bytes in order, and goes on where it stopped when the connection breaks.
 
     Args:
         store: where the object is.
@@ -73,10 +73,10 @@ class ObjectStream:
         self.version = found.version
 
     def read(self, size: int = 1 << 20, /) -> bytes:
-        """Up to `size` bytes; none at the end.
+        """Gives up to `size` bytes; none at the end.
 
         Raises:
-            ObjectFailure: the object is gone, or another one.
+            ObjectFailure: the object is gone, or was overwritten.
             PenstockError: access denied, or S3 can't be reached.
         """
         if self.position >= self._end or not size:
@@ -109,21 +109,21 @@ class ObjectStream:
         raise Unreachable(message)
 
     def close(self) -> None:
-        """Lets go of the connection; a later read opens another."""
+        """Closes the connection. A later read opens another one."""
         if self._body is not None:
             self._body.close()
             self._body = None
 
 
 class SeekableObject(io.RawIOBase):
-    """An object as a file that can be sought in, a request for each stretch; for Parquet."""
+    """Makes a seekable file of an object, with one request per stretch. Parquet needs it."""
 
     def __init__(self, store: Store, found: S3Object) -> None:
         self._store = store
         self._object = found
         self._position = 0
         self.failure: Exception | None = None
-        """What broke the last read: Arrow passes on only its text."""
+        """The error of the last read, because Arrow passes on only its text."""
 
     def readable(self) -> bool:
         """Yes."""
@@ -134,7 +134,7 @@ class SeekableObject(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Where the next read begins."""
+        """Gives the place where the next read begins."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -144,7 +144,7 @@ class SeekableObject(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        """Exactly `size` bytes, unless the end is nearer."""
+        """Gives exactly `size` bytes, unless the end is nearer."""
         end = self._object.size if size < 0 else min(self._position + size, self._object.size)
         stream = ObjectStream(self._store, self._object, self._position, end)
         parts = []

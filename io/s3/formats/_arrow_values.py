@@ -4,8 +4,8 @@ Arrow's own conversion fails on nanoseconds inside of lists and structs, on maps
 that Python does not know; and it writes times of the year 20000 as nonsense. So nested columns are taken apart here:
 - times, at any depth, are text in UTC with the digits that the column has;
 - a map whose keys are text, numbers or times is an object; another one is a list of `{"key": ..., "value": ...}`;
-- what has no right form in JSON (text that is not UTF-8, a year beyond 1 to 9999) raises `ValueError`: whoever asks again
-  row by row finds the row that it stands in.
+- a value without a right form in JSON (text that is not UTF-8, a year beyond 1 to 9999) raises `ValueError`. The caller then
+  asks row by row, and finds the row.
 """
 
 import datetime
@@ -24,10 +24,10 @@ _END_S = 253_402_300_800
 
 
 def times_as_text(column: Any) -> Any:
-    """A column of times as ISO 8601 in UTC; by Arrow, which is faster and keeps nanoseconds.
+    """Gives a column of times as ISO 8601 in UTC. Arrow does it, which is faster and keeps nanoseconds.
 
     Raises:
-        ValueError: a time outside of the years 1 to 9999.
+        ValueError: a time is outside of the years 1 to 9999.
     """
     unit = column.type.unit
     plain = column.cast(pa.timestamp(unit))  # a zone only says how to show it: the values are UTC
@@ -41,11 +41,10 @@ def times_as_text(column: Any) -> Any:
 
 
 def python_values(column: Any) -> list[Any]:
-    """A column's values, in order.
+    """Gives a column's values, in order.
 
     Raises:
-        ValueError: a value that has no right form in JSON.
-        pyarrow.ArrowException: likewise.
+        ValueError, pyarrow.ArrowException: a value has no right form in JSON.
     """
     kind, types = column.type, pa.types
     if isinstance(column, pa.ChunkedArray):

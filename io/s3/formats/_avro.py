@@ -37,10 +37,10 @@ __all__ = ["MAGIC", "read_blocks"]
 
 _ROW_BITS = 20
 _ROWS = 2000
-"""Rows of a piece at most."""
+"""The most rows of a piece."""
 _LOOK = 64 << 10
 _ITEMS = 1 << 16
-"""Items of arrays that take no bytes (nulls, empty records) in what is decoded at once."""
+"""The most items without bytes (nulls, empty records) of arrays that are decoded at once."""
 
 
 class _Counting(BinaryDecoder):
@@ -61,7 +61,7 @@ _read_py.BinaryDecoder = _Counting  # type: ignore[attr-defined]
 
 
 class _Buffered:
-    """A stream that can be looked into: what `find` passes over is gone, the rest is read."""
+    """A stream that can be searched: bytes before the found marker are gone, the rest is read."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -97,18 +97,18 @@ def read_blocks(
     origin: S3Record,
     layouts: Sequence[Layout] = (),
 ) -> Iterator[Piece]:
-    """The rows of the blocks that belong to a part, as events.
+    """Gives the rows of the blocks that belong to a part, as events.
 
     Args:
         open_at: a function from an offset to a stream (`read(size)`) of the object from there.
         start: where the part begins; 0 for the file's beginning.
         end: where the next part begins; None for the last.
         columns: top-level fields to keep; empty for all.
-        origin: of its events, unless a layout gives them another.
-        layouts: those that are known.
+        origin: the origin of its events, unless a layout gives them another.
+        layouts: the known layouts.
 
     Raises:
-        Damaged: cut short or corrupt; the blocks before were yielded.
+        Damaged: the file is cut short or corrupt. The blocks before were yielded.
     """
     stream: Any = open_at(0)
     header = read_header(stream)
@@ -178,10 +178,10 @@ def _row_by_row(
     origin: S3Record,
     columns: Sequence[str],
 ) -> Iterator[Piece]:
-    """What is left of a block in which a row could not be read, from the row `done` on.
+    """Gives the rest of a block in which a row could not be read, from the row `done` on.
 
-    Rows behind a bad one are believed only where all rows together, as they are stored, take exactly the block's bytes:
-    else a length is wrong somewhere, and what looks like rows is none.
+    Rows behind a bad one are taken only where all rows together, as they are stored, take exactly the block's bytes.
+    Otherwise a length is wrong somewhere, and the bytes are no rows.
     """
     data = io.BytesIO(block.data)
     first = block.offset << _ROW_BITS
@@ -263,7 +263,7 @@ def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:
 
 
 def _as_stored(schema: Any) -> Any:
-    """The same schema, whose values are read as they are stored: no dates of numbers, no text of bytes."""
+    """Gives the same schema without logical types: values are read as they are stored."""
     if isinstance(schema, list):
         return [_as_stored(each) for each in schema]
     if not isinstance(schema, dict):

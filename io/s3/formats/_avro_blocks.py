@@ -1,4 +1,4 @@
-"""`Container` takes an Avro object container file apart: its header, and its blocks with compression taken off.
+"""`Container` takes an Avro object container file apart: its header, and its decompressed blocks.
 
 Problem. fastavro inflates whatever a block holds and believes every number in it: 600 KB became 1.9 GB, a file of 116 bytes
 that claims 50 million rows 5.4 GB, and a deeply nested schema a crash. So the frame of the file is read here, where all is
@@ -36,7 +36,7 @@ BLOCK_LIMIT = 128 << 20
 SCHEMA_DEPTH = 200
 """Brackets; fastavro recurses in C for each, and real schemas stay below 50."""
 _ROWS_WITHOUT_BYTES = 1 << 16
-"""Rows of a block that takes no bytes: a schema of nulls."""
+"""The most rows of a block without bytes (a schema of nulls)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Header:
     """The beginning of a file.
 
     Attributes:
-        metadata: as it stands there.
+        metadata: the file's metadata.
         sync: the marker behind each block.
         size: bytes.
     """
@@ -80,8 +80,8 @@ class Block:
     Attributes:
         offset: where it begins in the file.
         rows: how many it holds.
-        data: their bytes; empty where `damage` says why they can't be had.
-        damage: see there.
+        data: the rows' bytes; empty where there is damage.
+        damage: why the rows can't be read; empty when they can.
     """
 
     offset: int
@@ -91,7 +91,7 @@ class Block:
 
 
 class _Exact:
-    """Reads exactly so many bytes, and counts them."""
+    """Reads exactly as many bytes as asked for, and counts them."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
@@ -111,7 +111,7 @@ class _Exact:
         return data
 
     def number(self) -> int:
-        """A zigzag varint."""
+        """Reads a zigzag varint."""
         value = shift = 0
         while True:
             (byte,) = self.read(1)
@@ -124,7 +124,7 @@ class _Exact:
                 raise Damaged(message)
 
     def sized(self, limit: int) -> bytes:
-        """Bytes behind their length."""
+        """Reads bytes that stand behind their length."""
         size = self.number()
         if not 0 <= size <= limit:
             message = f"the Avro file claims {size} bytes at byte {self.position}, at most {limit} are read"
@@ -133,10 +133,10 @@ class _Exact:
 
 
 def read_header(stream: Reader) -> Header:
-    """The header at the beginning of `stream`.
+    """Reads the header at the beginning of `stream`.
 
     Raises:
-        Damaged: there is none, or it is beyond the bounds.
+        Damaged: there is no header, or it is beyond the bounds.
     """
     exact = _Exact(stream)
     if exact.read(len(MAGIC)) != MAGIC:
@@ -171,12 +171,12 @@ def _depth(schema: bytes) -> int:
 
 
 class Container:
-    """The blocks of a stream that stands behind the header, or behind a sync marker.
+    """Gives the blocks of a stream that begins behind the header, or behind a sync marker.
 
     Args:
-        header: of the file.
-        stream: the rest.
-        offset: where that begins in the file.
+        header: the file's header.
+        stream: the rest of the file.
+        offset: where the stream begins in the file.
     """
 
     def __init__(self, header: Header, stream: Reader, offset: int) -> None:
@@ -190,7 +190,7 @@ class Container:
         self._offset = offset
 
     def blocks(self, end: int | None) -> Iterator[Block]:
-        """The blocks that begin before `end`, or all, in order.
+        """Gives the blocks that begin before `end`, or all, in order.
 
         Raises:
             Damaged: the frame is broken.
@@ -221,22 +221,22 @@ class Container:
 
 
 class Feed:
-    """A file without compression, as fastavro reads it: the header, then each block that is put in."""
+    """Acts as a file without compression for fastavro: it has the header, then each block that is put in."""
 
     def __init__(self, header: Header) -> None:
         self._file = io.BytesIO(header.uncompressed())
         self._sync = header.sync
 
     def put(self, block: Block) -> None:
-        """The next block."""
+        """Puts in the next block."""
         self._file = io.BytesIO(_varint(block.rows) + _sized(block.data) + self._sync)
 
     def read(self, size: int = -1, /) -> bytes:
-        """As a file's."""
+        """Reads as a file does."""
         return self._file.read(size)
 
     def tell(self) -> int:
-        """Fastavro notes it for each block."""
+        """Gives the position, which fastavro notes for each block."""
         return 0
 
 

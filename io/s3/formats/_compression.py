@@ -1,7 +1,7 @@
-"""`blocks` takes compression off a stream of bytes, by its content, in bounded blocks.
+"""`blocks` decompresses a stream of bytes, by its content, in bounded blocks.
 
-Problem. Names lie (`.gz` that isn't, gzip without `.gz`); a small object may hold gigabytes of zeros; an upload may
-have been cut short. What came out before the damage is good and must be delivered.
+Problem. Names lie (a `.gz` that is no gzip, gzip without `.gz`), a small object may hold gigabytes of zeros, and an upload
+may have been cut short. The bytes before the damage are good, and must be delivered.
 
 Invariants.
 - A block is at most `BLOCK` bytes, whatever the compressed bytes say.
@@ -22,10 +22,10 @@ from isal import igzip_lib
 __all__ = ["BLOCK", "XZ_MEMORY", "Damaged", "Reader", "Unsupported", "blocks", "detect"]
 
 BLOCK = 1 << 20
-"""Bytes of a block at most: about what one batch of events takes."""
+"""The most bytes of a block: about one batch of events."""
 
 XZ_MEMORY = 256 << 20
-"""What an xz stream may ask for: its own level -9 takes 65 MiB; without a bound 390 KB asked for 2.7 GB."""
+"""The memory that an xz stream may ask for: its own level -9 takes 65 MiB; without a bound 390 KB asked for 2.7 GB."""
 
 _INPUT = 256 << 10
 
@@ -44,16 +44,16 @@ class Damaged(ValueError):
 
 
 class Unsupported(Damaged):
-    """The bytes are something else than what is read here; the text says what, and what to do."""
+    """The bytes have a format that is not read here; the text says which, and what to do."""
 
     kind = "UnsupportedFormat"
 
 
 class Reader(Protocol):
-    """Where bytes come from."""
+    """Gives bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Gives at most `size` bytes; none at the end."""
 
 
 class _Decompressor(Protocol):
@@ -64,7 +64,7 @@ class _Decompressor(Protocol):
 
 
 def detect(head: bytes) -> str:
-    """The compression that content begins with: `gzip`, `zstd`, `bzip2`, `xz`, or `none`."""
+    """Gives the compression that content begins with: `gzip`, `zstd`, `bzip2`, `xz`, or `none`."""
     for magic, name in _MAGIC:
         if head.startswith(magic) and (name != "bzip2" or _is_bzip2(head)):
             return name
@@ -79,7 +79,7 @@ def _is_bzip2(head: bytes) -> bool:
 
 
 def blocks(source: Reader, head: bytes, compression: str) -> Iterator[bytes]:
-    """The content of `head` and all that `source` still has, decompressed.
+    """Gives the content of `head` and of the rest of `source`, decompressed.
 
     Args:
         source: the rest of the bytes.

@@ -5,12 +5,12 @@ Problem. Such files can't be read line by line, and a whole one may not fit into
 Plan. Guess where the last whole element of the buffer ends (before the last `},{`, or before the array's end), and let
 msgspec take what stands before apart; it fails when the guess was wrong or the JSON is bad. Then the slow way: look
 for brackets outside of strings, count how deep they are, and cut an element's bytes out when it ends. One step of
-the regular expression goes from bracket to bracket. What is cut out is parsed later, like any other record.
+the regular expression goes from bracket to bracket. An element is parsed later, like any other record.
 
 Invariants.
-- An element's bytes stay as they came. What stands between elements and is no object or array (a number, a
-  string) is handed on too: the decoder refuses it with its place.
-- What follows the array's end is told, not dropped in silence: a second array, or a second `"Records"`.
+- An element's bytes stay as they came. Elements that are no object or array (a number, a
+  string) are handed on too: the decoder refuses them with their place.
+- Data behind the array's end is reported, not dropped in silence: a second array, or a second `"Records"`.
 - Memory: a block and one element of at most the limit, beyond which the rest can't be read.
 """
 
@@ -44,7 +44,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def read_array(
     blocks: Iterable[bytes], origin: S3Record, max_element_bytes: int, *, records: bool
 ) -> Iterator[Piece]:
-    """The array's elements, numbered from 0.
+    """Gives the array's elements, numbered from 0.
 
     Args:
         blocks: the content.
@@ -82,7 +82,7 @@ def read_array(
             return  # an empty object
         message = 'no array of "Records"' if records else "no JSON array"
         raise Damaged(message)
-    # What was guessed to be the last whole element need not have been.
+    # The guess at the last whole element may have been wrong.
     events, buffer = scanner.scan_slowly(buffer)
     yield events, []
     if scanner.ended:
@@ -116,7 +116,7 @@ def _check_rest(blocks: Iterable[bytes], count: int, *, records: bool) -> None:
 
 
 def _guesses(buffer: bytes) -> Iterator[tuple[int, int | None]]:
-    """Where the last whole element may end, and where the next one begins (None: the array ends there)."""
+    """Gives places where the last whole element may end, and where the next one begins (None: the array ends there)."""
     if buffer[-64:].rstrip(b" \t\r\n}").endswith(b"]"):
         yield buffer.rindex(b"]"), None
     last = buffer.rfind(b"},{")
@@ -128,7 +128,7 @@ def _guesses(buffer: bytes) -> Iterator[tuple[int, int | None]]:
 
 
 class _Scanner:
-    """Where the scan stands: always between two elements when `scan` returns, since a cut one stays in the buffer."""
+    """Scans elements. When `scan` returns, it is always between two elements; a cut one stays in the buffer."""
 
     def __init__(self, origin: S3Record, max_element_bytes: int) -> None:
         self._origin = origin
@@ -138,7 +138,7 @@ class _Scanner:
         self.ended = False
 
     def scan(self, buffer: bytes) -> tuple[list[Event], bytes]:
-        """The elements that end in `buffer`, and the rest of it."""
+        """Gives the elements that end in `buffer`, and the rest of it."""
         if self._resume == (0, 0):
             buffer = buffer.lstrip(b", \t\r\n")
             for end, rest in _guesses(buffer):
@@ -154,7 +154,7 @@ class _Scanner:
         return self.scan_slowly(buffer)
 
     def scan_slowly(self, buffer: bytes) -> tuple[list[Event], bytes]:
-        """Likewise, bracket by bracket."""
+        """Does the same bracket by bracket."""
         events: list[Event] = []
         position, depth = self._resume
         element = 0  # where the element, or the gap before it, begins
@@ -184,14 +184,14 @@ class _Scanner:
         return events, buffer[keep:]
 
     def _gap(self, gap: bytes, append: object) -> None:
-        """Between elements only a comma may stand; anything else there is an element of another kind."""
+        """Looks at the gap between elements. Anything but a comma is an element of another kind."""
         if gap.strip(b", \t\r\n"):
             for found in _SCALAR.finditer(gap):
                 append(Event(found[0], self._origin, self.count))  # type: ignore[operator]
                 self.count += 1
 
     def too_long(self, buffer: bytes) -> DeadLetter:
-        """The letter for an element beyond the limit."""
+        """Makes the letter for an element beyond the limit."""
         event = Event(buffer[:KEPT_OF_TOO_LONG], self._origin, self.count)
         reason = f"an element of more than {self._limit} bytes (--max_line_bytes); it and the rest of the array are not read"
         return DeadLetter(event, "ElementTooLong", reason, "s3")

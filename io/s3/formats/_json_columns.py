@@ -29,12 +29,12 @@ _ESCAPES = (
     ("\b", "\\b"),
     ("\f", "\\f"),
 )
-"""The backslash first: the others bring backslashes along."""
+"""The backslash comes first, because the other escapes add backslashes."""
 _SPACE = 0x20
 
 
 def json_rows(batch: Any) -> list[bytes] | None:
-    """The rows of a record batch as JSON objects, in order; None where only the slower way knows how."""
+    """Gives the rows of a record batch as JSON objects, in order; None where only the slower way can."""
     names = batch.schema.names
     if not names or len(set(names)) < len(names):
         return None
@@ -65,7 +65,7 @@ def json_rows(batch: Any) -> list[bytes] | None:
 
 
 def _tokens(column: Any) -> tuple[Any, bool]:
-    """A column as JSON tokens (None for types that aren't ours), and whether quotes belong around each."""
+    """Gives a column as JSON tokens (None for other types), and whether quotes belong around each."""
     types, kind = pa.types, column.type
     if types.is_string(kind):
         return _escaped(column), True
@@ -82,7 +82,7 @@ def _tokens(column: Any) -> tuple[Any, bool]:
 
 
 def _escaped(column: Any) -> Any:
-    """A column of text as it stands between quotes in JSON; None where that takes more than short escapes."""
+    """Escapes a column of text for JSON; None where that takes more than short escapes."""
     column.validate(full=True)
     text = _text(column)
     if not text:
@@ -96,13 +96,13 @@ def _escaped(column: Any) -> Any:
 
 
 def _has_controls(text: bytes) -> bool:
-    """Whether control characters are in it; it must not be empty."""
+    """Whether a text, which must not be empty, has control characters."""
     smallest = pc.min(pa.Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])).as_py()
     return bool(smallest < _SPACE)
 
 
 def _text(column: Any) -> bytes:
-    """All text of a column, one value after another."""
+    """Gives all text of a column, one value after another."""
     _, offsets, data = column.buffers()
     if data is None or not len(column):
         return b""

@@ -1,7 +1,8 @@
-"""A layout gives the rows of certain files another meaning: what they hold are events of another peer.
+"""`Layout` gives the rows of certain files another meaning: they hold events of another peer.
 
-The formats know bytes, lines, columns and blocks. Whoever writes files whose rows are events (the archive of a stream) plugs
-a `Layout` in: it recognises its files by their metadata or by how their lines begin, and makes the events.
+The formats know bytes, lines, columns and blocks. A package that writes files whose rows are events (the archive of a
+stream) plugs in a `Layout`. It recognises its files by their metadata or by the beginning of their lines, and makes the
+events.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ _OUR_LINES = b'{"penstock_'
 
 
 class Layout(Protocol):
-    """What knows certain files again, and makes events of their rows. It must be picklable."""
+    """Recognises certain files, and makes events of their rows. It must be picklable."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -24,25 +25,25 @@ class Layout(Protocol):
 
     @property
     def line_start(self) -> bytes:
-        """How every line of a text file of this layout begins."""
+        """The beginning of every line of a text file of this layout."""
 
     def is_in(self, names: Iterable[str], metadata: Mapping[str, str]) -> bool:
         """Whether a Parquet or Avro file with these columns and this metadata is of this layout."""
 
     def events_of_columns(self, columns: Sequence[Sequence[Any]]) -> list[Event]:
-        """The events of rows, from the values of `columns`; times are whole milliseconds or datetimes."""
+        """Makes the events of rows from the values of `columns`; times are whole milliseconds or datetimes."""
 
     def events_of_lines(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """The events of lines; a line that is none of the layout is a dead letter."""
+        """Makes the events of lines. A line of another form is a dead letter."""
 
 
 def layout_of_table(
     layouts: Sequence[Layout], names: Sequence[str], metadata: Mapping[str, str]
 ) -> Layout | None:
-    """The layout of a Parquet or Avro file; None for rows that are documents.
+    """Gives the layout of a Parquet or Avro file; None for rows that are documents.
 
     Raises:
-        Damaged: a file of ours whose layout nobody plugged in; its rows would become documents that mean nothing.
+        Damaged: it is a file of ours whose layout was not plugged in. Its rows would become documents without meaning.
     """
     for layout in layouts:
         if layout.is_in(names, metadata):
@@ -54,7 +55,10 @@ def layout_of_table(
 
 
 def layout_of_lines(layouts: Sequence[Layout], head: bytes) -> Layout | None:
-    """The layout of text that begins with `head`; None for lines that are records. Raises as `layout_of_table` does."""
+    """Gives the layout of text that begins with `head`; None for lines that are records.
+
+    Raises as `layout_of_table` does.
+    """
     for layout in layouts:
         if head.startswith(layout.line_start):
             return layout

@@ -16,7 +16,7 @@ from penstock.transforms.batch import DeadLetter, Event
 __all__ = ["KEPT_OF_TOO_LONG", "Piece", "read_lines", "read_part"]
 
 Piece = tuple[list[Event], list[DeadLetter]]
-"""What a reader gives: events, and letters for what it could not read."""
+"""The result of a reader: events, and letters for what it could not read."""
 
 KEPT_OF_TOO_LONG = 64 << 10
 """Bytes of a line beyond the limit that its dead letter keeps."""
@@ -25,7 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -> Iterator[Piece]:
-    """The lines of a whole object, numbered from 0; blank ones are counted, and left out.
+    """Gives the lines of a whole object, numbered from 0; blank ones are counted, and left out.
 
     Args:
         blocks: the content.
@@ -67,7 +67,7 @@ def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -
 def read_part(
     blocks: Iterable[bytes], start: int, end: int | None, origin: S3Record, max_line_bytes: int
 ) -> Iterator[Piece]:
-    """The lines that begin in a part of an uncompressed object, with the offset of their first byte.
+    """Gives the lines that begin in a part of an uncompressed object, with the offset of their first byte.
 
     Args:
         blocks: the object's content from `max(0, start - 1)` on; read no further than needed.

@@ -4,8 +4,8 @@ Plan. Arrow's data set scanner hands out `ROWS` rows at a time, so that a stripe
 reads 128 KiB here and there: `_Blocks` makes requests of 1 MiB of them and holds the newest. Rows become events as those
 of Parquet do, so that types and ids follow the same rules.
 
-An ORC file is one unit of work: Arrow's scanner can't begin at a stripe. What can't be read ends the file with one letter
-that says from which row on; Arrow reads a little ahead, so some thousand good rows before it may be among them. A
+An ORC file is one unit of work, because Arrow's scanner can't begin at a stripe. A fault ends the file with one letter
+that says from which row on. Arrow reads a little ahead, so some thousand good rows before it may be among them. A
 timestamp outside of 1677 to 2262, which Arrow has no form for, does the same: the letter says to leave its column out.
 """
 
@@ -38,7 +38,7 @@ def is_orc(head: bytes) -> bool:
 
 
 def count_rows(file: Any) -> int:
-    """How many rows the footer promises. Raises `Damaged` when there is none."""
+    """Gives the number of rows that the footer promises. Raises `Damaged` when there is none."""
     try:
         return int(pyarrow.orc.ORCFile(pa.PythonFile(file, "r")).nrows)
     except ERRORS as error:
@@ -46,15 +46,15 @@ def count_rows(file: Any) -> int:
 
 
 def read_orc(file: Any, columns: Sequence[str], origin: S3Record) -> Iterator[Piece]:
-    """The rows of a file as events.
+    """Gives the rows of a file as events.
 
     Args:
         file: the object, seekable.
         columns: top-level names to read (of `a.b`, all of `a`); empty for all.
-        origin: of its events.
+        origin: the origin of its events.
 
     Raises:
-        Damaged: cut short or corrupt; what could be read was yielded.
+        Damaged: the file is cut short or corrupt. The readable rows were yielded before.
     """
     row = 0
     try:
@@ -77,12 +77,12 @@ def read_orc(file: Any, columns: Sequence[str], origin: S3Record) -> Iterator[Pi
 
 
 def names_of(file: Any) -> list[str]:
-    """The columns of a file. Raises what Arrow raises."""
+    """Gives the columns of a file. Raises what Arrow raises."""
     return list(_fragment(file).physical_schema.names)
 
 
 def batches(file: Any, columns: list[str]) -> Iterator[Any]:
-    """These columns of a file, as record batches. Raises what Arrow raises."""
+    """Gives these columns of a file, as record batches. Raises what Arrow raises."""
     return _batches(_fragment(file), columns)
 
 
@@ -105,7 +105,7 @@ def _damaged(error: Exception, row: int = 0) -> Damaged:
 
 
 class _Blocks(io.RawIOBase):
-    """A file that is read in large blocks, of which the newest are held."""
+    """Reads a file in large blocks, and holds the newest of them."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

@@ -39,7 +39,7 @@ _NS_RANGE_US = 2**63 // 1000 - 1
 
 
 def _open(file: Any, unit: str = "us") -> Any:
-    """The file; `unit` is what INT96 timestamps become."""
+    """Opens the file; INT96 timestamps become `unit`."""
     try:
         return pq.ParquetFile(
             pa.PythonFile(file, "r"), buffer_size=_BUFFER, pre_buffer=False, coerce_int96_timestamp_unit=unit
@@ -54,12 +54,12 @@ def _damaged(error: Exception) -> Damaged:
 
 
 def count_rows(file: Any) -> int:
-    """How many rows the footer promises. Raises `Damaged` when there is none."""
+    """Gives the number of rows that the footer promises. Raises `Damaged` when there is none."""
     return int(_open(file).metadata.num_rows)
 
 
 def plan_row_groups(file: Any, split_bytes: int) -> list[tuple[int, int]]:
-    """Ranges of row groups, each of about `split_bytes` of compressed data, at least one row group.
+    """Gives ranges of row groups, each of about `split_bytes` of compressed data, at least one row group.
 
     Raises:
         Damaged: the file has no readable footer.
@@ -86,18 +86,18 @@ def read_row_groups(
     origin: S3Record,
     layouts: Sequence[Layout] = (),
 ) -> Iterator[Piece]:
-    """The rows of the row groups from `start` to before `end`, as events.
+    """Gives the rows of the row groups from `start` to before `end`, as events.
 
     Args:
         file: the object, seekable.
         start: the first row group.
         end: behind the last one; None for the end.
         columns: names to read (`a.b` for a field of a struct); empty for all.
-        origin: of its events, unless a layout gives them another.
-        layouts: those that are known.
+        origin: the origin of its events, unless a layout gives them another.
+        layouts: the known layouts.
 
     Raises:
-        Damaged: cut short or corrupt; what could be read was yielded.
+        Damaged: the file is cut short or corrupt. The readable rows were yielded before.
     """
     parquet = _open(file)
     metadata, schema = parquet.metadata, parquet.schema_arrow
@@ -167,7 +167,7 @@ class _Groups:
 
 
 def _int96(parquet: Any, tops: list[str]) -> list[str]:
-    """The top-level columns of INT96 that are read."""
+    """Gives the top-level columns of INT96 that are read."""
     leaves = [parquet.schema.column(number) for number in range(len(parquet.schema))]
     return [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in tops]
 

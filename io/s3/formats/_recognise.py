@@ -1,4 +1,4 @@
-"""`_recognise` tells what bytes are that no format here reads, so that a letter names it, not a decoder's failure. Pure.
+"""`_recognise` names formats that are not read here, so that a letter names the format, not a decoder's failure. Pure.
 
 Source: the formats' own specifications, as file(1) knows them.
 """
@@ -48,7 +48,7 @@ _PLAIN = ": --codec plain keeps each line as text"
 
 
 def unreadable(head: bytes) -> str:
-    """What an object is that begins with `head` and can't be read, and the way out; empty where nothing says so."""
+    """Says what an unreadable object is that begins with `head`, and the way out; "" where it is not known."""
     for magic, what, way_out in _MAGIC:
         if head.startswith(magic):
             return _told(what, way_out)
@@ -65,7 +65,7 @@ def _told(what: str, way_out: str) -> str:
 
 
 def looks_like(lines: Sequence[bytes]) -> str:
-    """What lines look like that could not be decoded, and which option reads them; says so where nothing is known."""
+    """Says what undecodable lines look like, and which option reads them, or that nothing is known."""
     first = lines[0]
     told = hint(first) or hint(b"\n".join(lines[:3]))
     if told:

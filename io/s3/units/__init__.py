@@ -1,5 +1,5 @@
-"""Units of work of a backfill: which are finished, which are taken, and how far all are.
+"""`io/s3/units` holds a backfill's units of work: which are finished, which are taken, and how far all are.
 
-- `manifest`: what is finished.    - `claims`: who works on what.    - `tally`: progress.
+- `manifest`: finished units.    - `claims`: shares units among processes.    - `tally`: progress.
 - `finish`: the chain's end.    - `throttle`: keeps a rate.
 """

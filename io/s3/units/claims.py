@@ -1,8 +1,8 @@
 """`Claims` holds units of work that several processes of this machine share: each takes the next free one.
 
-One file: first the place of the next unit, then the units, each behind its length. Whoever takes one holds the file's
-lock (flock) meanwhile, so a unit goes to one process, a process that dies holds nobody up, and memory doesn't grow with
-the number of units. What a dead process had taken is not given to another: the job fails, and its next run reads it.
+The file holds the place of the next unit, then the units, each behind its length. A process that takes one holds the
+file's lock (flock) meanwhile. So a unit goes to one process, a process that dies holds nobody up, and memory doesn't grow
+with the number of units. Units of a dead process are not given to another: the job fails, and its next run reads them.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ _LENGTH = struct.Struct("<I")
 
 
 class Claims:
-    """The units of a file that `write` made. One thread of a process at a time.
+    """Takes units from a file that `write` made. For one thread of a process at a time.
 
     Args:
         path: the file; open until `close`.
@@ -32,7 +32,7 @@ class Claims:
 
     @staticmethod
     def write(path: Path, units: Iterable[WorkUnit]) -> int:
-        """Makes the file, for its owner only; returns how many units it holds."""
+        """Makes the file, readable by its owner only. Returns how many units it holds."""
         count = 0
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(_PLACE.pack(_PLACE.size))
@@ -43,7 +43,7 @@ class Claims:
         return count
 
     def take(self) -> WorkUnit | None:
-        """The next unit, which is the caller's now; None when there is none left."""
+        """Takes the next unit, which belongs to the caller from now on; None when there is none left."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             (place,) = _PLACE.unpack(os.pread(self._file, _PLACE.size, 0))
@@ -58,5 +58,5 @@ class Claims:
         return unit
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         os.close(self._file)

@@ -22,20 +22,22 @@ __all__ = ["Estimate", "estimate"]
 _SAMPLES = 5
 _HEAD = 4 << 10
 _ENOUGH_EVENTS = 10_000
-_ENOUGH_BYTES = 1 << 20  # a decompressor reads ahead: over less, the ratio would be that of its buffer
+_ENOUGH_BYTES = (
+    1 << 20
+)  # a decompressor reads ahead, so over fewer bytes the ratio would be that of its buffer
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a listing comes to.
+    """The estimate of a listing.
 
     Attributes:
         objects: how many there are.
         bytes: their sizes' sum.
         events: about how many records they hold; None where no sample could be read.
-        sampled: how many objects that was found from.
+        sampled: how many objects the estimate is made from.
         requests_s: about how long the requests for the objects take, several at a time, in seconds.
-        odd: of the objects sampled, the URL of each that can't be read, and why.
+        odd: URL and reason of each sampled object that can't be read.
     """
 
     objects: int
@@ -56,7 +58,7 @@ def estimate(
     """Looks at the beginnings of up to five objects, spread over the listing; arguments as of `ReadFromS3`.
 
     Raises:
-        PenstockError: what reading them would raise too, so that a dry run shows it.
+        PenstockError: the job would raise it too, so a dry run shows it.
     """
     step = max(1, len(objects.samples) // _SAMPLES)
     events = size = sampled = 0
@@ -82,7 +84,7 @@ def _sample(
     layouts: Sequence[Layout],
     decoder: Callable[[], Decoder] | None,
 ) -> tuple[int, int, float, list[DeadLetter]]:
-    """Records, the stored bytes that they took, seconds until the first byte came, and letters."""
+    """Gives the records, their stored bytes, the seconds until the first byte, and letters."""
     store = stores.of(found.bucket)
     began = time.monotonic()
     try:

@@ -1,7 +1,7 @@
 """`FinishUnits` ends a backfill's chain, and notes what is finished.
 
-A batch's receipt names the units of work that end in it. Once the batch has come through the sink and the dead letters,
-they are in the manifest; whoever is killed before reads them again.
+A batch's receipt names the units of work that end in it. When the batch has passed the sink and the dead letters,
+they are noted in the manifest. After a kill before that, they are read again.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class UnitsReceipt(msgspec.Struct, gc=False):
     """Names the units of work that end in a batch.
 
     Attributes:
-        units: of each, its id and its object's URL.
+        units: id and object's URL of each unit.
     """
 
     units: list[tuple[str, str]]
@@ -48,8 +48,8 @@ class FinishUnits(beam.PTransform):
 
     Args:
         manifest: the URL of the manifest; None for none.
-        aws: who we are, for it.
-        folder: where progress is told.
+        aws: who we are, for the manifest.
+        folder: where progress is written.
     """
 
     step_kind = StepKind(acknowledges="units")

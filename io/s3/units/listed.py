@@ -1,7 +1,9 @@
 """`Listed` keeps the objects of a listing on disk, and gives them largest first; memory stays flat for millions.
 
-Problem. The largest objects should be begun first, so that none is read alone when all others are done; but sorting needs
-the whole listing. Plan. A file for each power of two of size: within a file the order is that of the listing.
+Problem. The largest objects should be read first, so that none is read alone when all others are done. But sorting needs
+the whole listing.
+
+Plan. There is a file for each power of two of size. Within a file the order is that of the listing.
 """
 
 import pickle
@@ -16,16 +18,16 @@ from penstock.io.s3.origin import S3Object
 __all__ = ["PACKED", "Listed"]
 
 PACKED = 1000
-"""Objects that are written, and handed on, together."""
+"""How many objects are written, and handed on, together."""
 _SAMPLES = 64
 _LENGTH = struct.Struct("<I")
 
 
 class Listed:
-    """Objects, counted while they come.
+    """Keeps objects on disk, and counts them while they come.
 
     Args:
-        objects: the listing; read to its end.
+        objects: the listing, which is read to its end.
 
     Attributes:
         count: how many there are.
@@ -66,7 +68,7 @@ class Listed:
         file.write(_LENGTH.pack(len(packed)) + packed)
 
     def packs(self) -> Iterator[list[S3Object]]:
-        """The objects in lists, largest first."""
+        """Gives the objects in lists, largest first."""
         for order in sorted({*self._files, *self._held}, reverse=True):
             file = self._files.get(order)
             if file is not None:
@@ -81,6 +83,6 @@ class Listed:
             yield from pack
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Closes the files."""
         for file in self._files.values():
             file.close()

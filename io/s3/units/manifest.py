@@ -1,8 +1,8 @@
-"""A `Manifest` keeps which units of work are finished: it makes a backfill resumable.
+"""`Manifest` keeps which units of work are finished, so that a backfill can be resumed.
 
-A unit is noted after its last event is in Elasticsearch, or in the dead letters; whoever was killed before that
-reads it again, and the document ids make it harmless. The name of an entry holds the object's URL and ETag in a
-hash, and which part of how many it is: an object that is overwritten, or split another way, is read again.
+A unit is noted after its last event is in Elasticsearch, or in the dead letters. A job that was killed before
+reads it again, and the document ids make that harmless. The name of an entry holds the object's URL and ETag in a
+hash, and which part of how many it is. So an object that is overwritten, or split another way, is read again.
 
 - `file:///path`: JSON lines, appended by all processes of a machine, on disk before the next unit.
 - `s3://bucket/prefix`: an empty object for each unit, named by it.
@@ -48,22 +48,22 @@ def is_last_part(identity: str) -> bool:
 
 
 class Manifest(Protocol):
-    """Where finished units are noted."""
+    """Notes finished units."""
 
     where: str
 
     def read(self) -> Iterator[str]:
-        """The ids of all units noted."""
+        """Gives the ids of all noted units."""
 
     def add(self, identity: str, url: str) -> None:
         """Notes a unit for good, or raises a `PenstockError`."""
 
     def close(self) -> None:
-        """Lets go of what is held."""
+        """Closes files and connections."""
 
 
 class Finished:
-    """What was finished by earlier runs.
+    """Knows which units earlier runs finished.
 
     Args:
         identities: ids of units.
@@ -76,7 +76,7 @@ class Finished:
             self._parts.setdefault(name, set()).add(part)
 
     def parts(self, found: S3Object) -> frozenset[str]:
-        """The finished parts of an object, as `NUMBER-OF`."""
+        """Gives the finished parts of an object, as `NUMBER-OF`."""
         return frozenset(self._parts.get(object_id(found), ()))
 
     def whole(self, found: S3Object) -> bool:
@@ -89,12 +89,12 @@ class Finished:
 
 
 def open_manifest(url: str, aws: AwsOptions, *, look_only: bool = False) -> Manifest:
-    """The manifest that `--manifest` names (checked by the options).
+    """Opens the manifest that `--manifest` names (the options have checked the URL).
 
     Args:
-        url: see there.
+        url: the manifest's URL.
         aws: who we are.
-        look_only: make no file and no table where there is none; then only `read` may be called.
+        look_only: whether to make no file and no table. Then only `read` may be called.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "file":
@@ -122,7 +122,7 @@ class _FileManifest:
                 try:
                     yield str(orjson.loads(line)["unit"])
                 except (orjson.JSONDecodeError, KeyError, TypeError):
-                    continue  # a line cut short when the process was killed: that unit is read again
+                    continue  # the process was killed while it wrote this line, so that unit is read again
 
     def add(self, identity: str, url: str) -> None:
         line = orjson.dumps({"unit": identity, "url": url, "finished": int(time.time())}) + b"\n"
@@ -199,7 +199,7 @@ class _TableManifest(_AwsManifest):
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
     def _is_there(self) -> bool:
-        """Whether the table is there, made now if it may be."""
+        """Whether the table is there. Makes it, where that is allowed."""
         key = [{"AttributeName": "unit", "KeyType": "HASH"}]
         try:
             table = self._call("DescribeTable", "describe_table", TableName=self._table)["Table"]

@@ -1,8 +1,8 @@
-"""`ReadAhead` fetches the next small objects while one is read, so that a request's latency is not paid for each.
+"""`ReadAhead` fetches the next small objects while one is read, so that the process does not wait for each request.
 
 A process reads its units one after another; a million objects of 10 KB at 30 ms each would take eight hours of waiting. So
-units are taken some ahead, and the bytes of small ones fetched by a few threads. What a fetch meets is met again, and
-handled, when the unit's turn comes: the first read gets its error, the next one asks S3 itself.
+some units are taken ahead, and a few threads fetch the bytes of small ones. An error of a fetch is handled when the
+unit's turn comes: the first read gets the error, the next one asks S3 itself.
 
 Memory: `_AHEAD_BYTES`, and the object that is read.
 """
@@ -20,16 +20,16 @@ from penstock.io.s3.streams import Store
 __all__ = ["AHEAD_OBJECTS", "ReadAhead"]
 
 AHEAD_OBJECTS = 8
-"""GETs under way at the same time, in each process: what the client keeps connections for."""
+"""GETs under way at the same time in each process: the number of connections that the client keeps."""
 _AHEAD_BYTES = 32 << 20
 _SMALL_BYTES = 4 << 20
-"""A larger object is worth its request's latency, and is read as a stream."""
+"""Bytes. A larger object is read as a stream: the wait for its request counts little."""
 
 Fetched = tuple[bytes, str | None]
 
 
 class ReadAhead:
-    """What is fetched, for the units of this process.
+    """Fetches ahead for the units of this process.
 
     Args:
         store_of: gives the store of a bucket.
@@ -41,7 +41,7 @@ class ReadAhead:
         self._fetches: dict[S3Object, concurrent.futures.Future[Fetched]] = {}
 
     def units(self, take: Callable[[], WorkUnit | None]) -> Iterator[WorkUnit]:
-        """The units that `take` gives until it gives None, taken some ahead of their turn."""
+        """Gives the units of `take` until it gives None. Some are taken ahead of their turn."""
         waiting: deque[WorkUnit] = deque()
         held = 0
         more = True
@@ -61,7 +61,7 @@ class ReadAhead:
                 held -= size
 
     def _fetch(self, unit: WorkUnit) -> int:
-        """Begins to fetch a small object; gives the bytes that it will take."""
+        """Begins to fetch a small object. Gives the bytes that it will take."""
         found = unit.object
         if not found.bucket or unit.of > 1 or not 0 < found.size <= _SMALL_BYTES or found in self._fetches:
             return 0
@@ -69,7 +69,7 @@ class ReadAhead:
         return found.size
 
     def store_of(self, found: S3Object) -> Store:
-        """Where to read an object from: what was fetched of it, or its own store."""
+        """Gives the store to read an object from: its fetched bytes, or its own store."""
         store = self._store_of(found.bucket)
         fetch = self._fetches.pop(found, None)
         return store if fetch is None else _FetchedStore(store, fetch)

@@ -1,8 +1,8 @@
-"""The tally tells what a backfill has done until now: every process of this machine writes its share into a folder.
+"""`Tally` shows what a backfill has done until now: every process of this machine writes its sums into a folder.
 
-Runners tell their counters only at the end, and not after a failure; a person wants to see them meanwhile. Each worker
-process writes its sums to a file of its own, at most twice a second; the job's process adds them up. Where the folder
-isn't there (a worker on another machine), nothing is told, and only the runner's counters count.
+Runners show their counters only at the end, and not after a failure, but a person wants to see them meanwhile. Each
+worker process writes its sums to a file of its own, at most twice per second, and the job's process adds them up. Where
+the folder isn't there (a worker on another machine), only the runner's counters show progress.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ _EVERY_S = 0.5
 
 @dataclasses.dataclass
 class Counts:
-    """Sums.
+    """The sums of one process, or of all.
 
     Attributes:
         units: units of work that are finished.
         objects: those of them that are a whole object, or the last part of one.
-        bytes: of objects, as they are stored, about.
+        bytes: about the stored bytes of objects that are read.
         read: records read.
         delivered: events that the sink has taken (replays among them).
         refused: events in the dead letters.
@@ -44,7 +44,7 @@ class Tally:
     """The sums of this process.
 
     Args:
-        folder: where they are told; empty for nowhere.
+        folder: where the sums are written; empty for nowhere.
     """
 
     def __init__(self, folder: str) -> None:
@@ -54,7 +54,7 @@ class Tally:
         self._told = 0.0
 
     def add(self, **counts: int) -> None:
-        """Adds to the sums, and tells them when it is time."""
+        """Adds to the sums, and writes them when it is time."""
         with self._lock:
             for name, count in counts.items():
                 setattr(self._counts, name, getattr(self._counts, name) + count)
@@ -74,13 +74,13 @@ class Tally:
             pass  # a display must not end the work
 
     def close(self) -> None:
-        """Tells the sums a last time."""
+        """Writes the sums a last time."""
         with self._lock:
             self._tell()
 
 
 def read_counts(folder: Path) -> Counts:
-    """The sums of all processes."""
+    """Reads the sums of all processes."""
     total = Counts()
     for file in folder.glob("*.json"):
         try:

@@ -1,4 +1,4 @@
-"""`Throttle` keeps a rate: a bucket of tokens that may go into debt, so that a batch larger than it passes too."""
+"""`Throttle` keeps a rate. Its bucket of tokens may go below zero, so that a batch larger than the bucket passes too."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ __all__ = ["Throttle"]
 
 
 class Throttle:
-    """Lets at most `rate` events per second pass over any longer while; in bursts of one second's worth, or one batch.
+    """Lets at most `rate` events per second pass on average, in bursts of one second's events or one batch.
 
     Args:
         rate: events per second.
-        wait: waits seconds; True when there is no more need to.
+        wait: waits that many seconds. Returns True when the job stops, so that nobody needs to wait.
         clock: monotonic seconds.
     """
 
@@ -36,4 +36,4 @@ class Throttle:
             self._wait(pause)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: nothing is held."""
