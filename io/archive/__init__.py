@@ -1,8 +1,8 @@
-"""The archive of a stream in S3: what `kinesis-to-s3` writes, and what a backfill needs to read it back.
+"""`io/archive` is the archive of a stream in S3: what `kinesis-to-s3` writes, and how a backfill reads it back.
 
 - `sink`: `WriteToArchive`.    - `source`: the read whose lease table alone says where to go on.
 - `files`: a file as bytes, and its name.    - `_rows`: the rows, and the layout that a backfill plugs in.
-- `options`, `preflight`: the options; what is tried before the start, and what IAM must allow.
+- `options`, `preflight`: the options, what is tried before the start, and the permissions it needs.
 """
 
 from penstock.io.archive._rows import LAYOUT

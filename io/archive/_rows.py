@@ -1,8 +1,8 @@
-"""`LAYOUT` is the archive's rows: what `kinesis-to-s3` writes, and how a backfill knows it again.
+"""`LAYOUT` is the layout of the archive's rows: `kinesis-to-s3` writes them, and a backfill recognises them.
 
 A row is one record of the stream (a user record where several were aggregated): its original bytes and the
 position that names it. So a backfill gives its events the origin that they had on the live path, and with it
-the same document id. The names of the columns are a format that stays: `VERSION` changes with them.
+the same document id. The names of the columns are a stored format, and `VERSION` changes with them.
 """
 
 import base64
@@ -43,10 +43,10 @@ COLUMNS = (
     "arrived_ms",
     "data",
 )
-"""In this order in every format; `arrived_ms` is milliseconds since 1970."""
+"""The columns, in this order in every format; `arrived_ms` is milliseconds since 1970."""
 
 JSON_START = b'{"penstock_archive":1,'
-"""How every line of a JSON lines archive begins; in it, bytes that aren't UTF-8 stand in `data_base64`."""
+"""The beginning of every line of a JSON lines archive. Bytes that aren't UTF-8 stand in `data_base64`."""
 
 AVRO_SCHEMA: dict[str, Any] = {
     "type": "record",
@@ -66,7 +66,7 @@ AVRO_SCHEMA: dict[str, Any] = {
 
 
 def row_of(event: Event) -> tuple[Any, ...]:
-    """The event's values, in the order of `COLUMNS`."""
+    """Gives the event's values, in the order of `COLUMNS`."""
     origin: KinesisRecord = event.origin  # type: ignore[assignment]
     return (
         origin.stream, origin.shard_id, origin.sequence_number, event.index, origin.user_records,
@@ -90,7 +90,7 @@ _read = msgspec.json.Decoder(_Line).decode
 
 
 def json_line(event: Event) -> bytes:
-    """The event as a line of a JSON lines archive, with its line end."""
+    """Gives the event as a line of a JSON lines archive, with its line end."""
     values = dict(zip(COLUMNS, row_of(event), strict=True))
     try:
         values["data"] = event.data.decode()
@@ -111,7 +111,7 @@ class ArchiveLayout:
         return metadata.get(MARK) == VERSION and set(COLUMNS) <= set(names)
 
     def events_of_columns(self, columns: Sequence[Sequence[Any]]) -> list[Event]:
-        """Events from the columns' values; rows that follow one another and are of one record share its origin."""
+        """Makes events of the columns' values. Rows of one record that follow each other share its origin."""
         streams, shards, numbers, indices, counts, keys, times, payloads = columns
         if times and isinstance(times[0], datetime.datetime):
             times = [round(time.timestamp() * 1000) for time in times]
@@ -128,7 +128,7 @@ class ArchiveLayout:
         return events
 
     def events_of_lines(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """What the lines of a JSON lines archive hold; a line that isn't one of its own is a dead letter."""
+        """Makes events of the lines of a JSON lines archive. Any other line is a dead letter."""
         origin: KinesisRecord | None = None
         for lines, letters in pieces:
             events: list[Event] = []

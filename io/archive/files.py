@@ -1,7 +1,7 @@
 """`encode` makes a file of the archive, and `name_of` its name.
 
-The name holds the positions of the first and the last record: files of one name hold the same records, whoever wrote them,
-and a file never replaces one that holds more. (Until version 0.1.0 it held the first alone.)
+The name holds the positions of the first and the last record. So files of one name hold the same records, whoever wrote
+them, and a file never replaces one that holds more. (Until version 0.1.0 it held only the first position.)
 """
 
 import datetime
@@ -46,12 +46,12 @@ _SUFFIXES = {
 
 
 def hour_of(event: Event) -> int:
-    """The hour in which the record reached the stream, in hours since 1970, UTC."""
+    """Gives the hour in which the record reached the stream, in hours since 1970, UTC."""
     return event.origin.arrived_ms // 3_600_000
 
 
 def name_of(prefix: str, first: Event, last: Event, kind: str, compression: str) -> str:
-    """A file's key: `PREFIX/dt=YYYY-MM-DD/hour=HH/STREAM-SHARD-SEQUENCE-SUB_SEQUENCE-SUB.SUFFIX`, first and last."""
+    """Gives a file's key: `PREFIX/dt=YYYY-MM-DD/hour=HH/STREAM-SHARD-SEQUENCE-SUB_SEQUENCE-SUB.SUFFIX`, first and last."""
     origin: KinesisRecord = first.origin  # type: ignore[assignment]
     end: KinesisRecord = last.origin  # type: ignore[assignment]
     hour = datetime.datetime.fromtimestamp(hour_of(first) * 3600, datetime.UTC)
@@ -62,10 +62,10 @@ def name_of(prefix: str, first: Event, last: Event, kind: str, compression: str)
 
 
 def encode(events: Sequence[Event], kind: str, compression: str) -> bytes:
-    """The file's bytes.
+    """Makes the file's bytes.
 
     Args:
-        events: of Kinesis records, in order.
+        events: the events of Kinesis records, in order.
         kind: `parquet`, `avro` or `json`.
         compression: `zstd` or `gzip`.
     """

@@ -11,7 +11,7 @@ __all__ = ["ArchiveOptions"]
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveOptions:
-    """The archive in S3."""
+    """Where and how the archive is written."""
 
     archive: str = option(help="Where the archive is written: s3://bucket/prefix.")
     archive_format: str = option(
@@ -20,7 +20,9 @@ class ArchiveOptions:
         help="Parquet is the smallest and the fastest to backfill; json (lines) is read by everything.",
     )
     archive_compression: str = option(
-        "zstd", choices=("zstd", "gzip"), help="Of all three formats; in Avro, gzip is its deflate."
+        "zstd",
+        choices=("zstd", "gzip"),
+        help="Compression, of all three formats; in Avro, gzip means its deflate.",
     )
     roll_bytes: int = option(
         64 << 20,

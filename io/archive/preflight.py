@@ -11,7 +11,7 @@ __all__ = ["archive_statements", "archive_trials"]
 
 
 def archive_statements(options: ArchiveOptions, arns: Arns) -> tuple[Statement, ...]:
-    """What exactly the archive needs, besides what reading the stream needs."""
+    """Gives the statements that exactly the archive needs, besides those of reading the stream."""
     bucket, prefix = options.place
     return (
         statement("FindArchive", "s3:ListBucket", arns.bucket(bucket)),
@@ -20,7 +20,7 @@ def archive_statements(options: ArchiveOptions, arns: Arns) -> tuple[Statement, 
 
 
 def archive_trials(options: ArchiveOptions, account: AwsAccount) -> list[Trial]:
-    """The bucket (quick), and whether files may be put there."""
+    """Gives the trials of the bucket (quick), and of whether files may be put there."""
     bucket, prefix = options.place
     statements = archive_statements(options, account.arns)
     name = f"s3:ListBucket of {bucket}"

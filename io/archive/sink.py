@@ -1,20 +1,20 @@
 """`WriteToArchive` writes a stream's records to files in S3, and acknowledges them only after the upload.
 
-Problem. Files should be large, batches are small: the write ends long after `process` has returned.
+Problem. Files should be large, but batches are small. So the write ends long after `process` has returned.
 
-Plan. The sink takes a batch's tokens over; nothing behind it acknowledges. Records wait by shard and by the hour in
+Plan. The sink takes over a batch's tokens, and no step behind it acknowledges. Records wait by shard and by the hour in
 which they arrived. A shard's records are sealed when they are large enough or old enough, when the source has
-no room left, or on a stop; then encoded, uploaded, acknowledged, and the shard's checkpoint is stored at once.
+no room left, or on a stop. Then they are encoded, uploaded and acknowledged, and the shard's checkpoint is stored at once.
 
 Invariants.
 - A file is named by its first and its last record, and is never written over: files of one name hold the same records.
 - A shard's sealed groups are uploaded one after another, the next one only after the checkpoint of the last is stored.
-  What is read again after a kill may stand in two files; a backfill tells by its position that it is the same.
-- A group belongs to one lease. When the lease is lost, its chunks are handed out no more: the group is dropped at once,
-  between two attempts of an upload too, since the new owner reads all this from the checkpoint.
+  A record that is read again after a kill may stand in two files; a backfill sees by its position that it is the same.
+- A group belongs to one lease. When the lease is lost, its chunks are no longer handed out. The group is dropped at once,
+  also between two attempts of an upload, because the new owner reads all this from the checkpoint.
 - A token is acknowledged once, after every file that holds events of its chunk.
-- A bundle that failed is handed out again whole: whoever holds one of its tokens forgets what is not sealed.
-- Memory: what the source has handed out, which its `max_pending_*` bound; the job raises them to three files.
+- A bundle that failed is handed out again as a whole. So a shard that holds one of its tokens forgets its unsealed records.
+- Memory: the events that the source has handed out. Its `max_pending_*` bound them; the job raises these to three files.
 
 Refused: acknowledging in `process` with files on local disk (a lost machine loses them); Beam's own file sinks
 (they write at a window's end through a shuffle, which the acknowledgement can't pass).
@@ -60,7 +60,7 @@ class WriteToArchive(beam.PTransform):
     """Writes records to files under `dt=YYYY-MM-DD/hour=HH/`; the last step of its chain, in place of `Acknowledge`.
 
     Args:
-        options: see there.
+        options: the archive's options.
         aws: who we are.
 
     Unit of parallelism: the shard; uploads run `upload_threads` at a time.
@@ -135,10 +135,10 @@ class _Shard:
 
 
 class Archive:
-    """Files that are being filled or uploaded; shared by all DoFn instances of a process.
+    """Fills and uploads files. All DoFn instances of a process share it.
 
     Args:
-        options: see there.
+        options: the archive's options.
         live: the source, which acknowledges.
         put: writes an object (name, bytes) unless it is there; gives whether it wrote.
         clock: monotonic seconds.
@@ -171,7 +171,7 @@ class Archive:
         self._timer.start()
 
     def append(self, events: list[Event], tokens: list[int]) -> None:
-        """Takes a batch's events and its receipt's tokens over.
+        """Takes over a batch's events and its receipt's tokens.
 
         Raises:
             PenstockError: an upload failed for good.
@@ -193,7 +193,7 @@ class Archive:
             for token, shard_id in shards.items():
                 shard = self._shards.get(shard_id)
                 if shard is None or shard.open is None:
-                    idle.append(token)  # a stretch without events: there is nothing to upload for it
+                    idle.append(token)  # a stretch without events needs no upload
                 else:
                     shard.open.tokens.append(token)
                     self._held.add(token)
@@ -202,7 +202,7 @@ class Archive:
             self._live.acknowledge(idle)
 
     def flush(self) -> None:
-        """Uploads and acknowledges all that is held; returns when that is done.
+        """Uploads and acknowledges all that is held, and returns then.
 
         Raises:
             PenstockError: an upload failed for good, or not all was uploaded within `stop_timeout`.
@@ -223,7 +223,7 @@ class Archive:
                 raise StopTimeout(message)
 
     def close(self) -> None:
-        """Ends the threads; what is not uploaded is not acknowledged and comes again."""
+        """Ends the threads. Records that are not uploaded are not acknowledged and come again."""
         self._closing.set()
         self._pool.shutdown(cancel_futures=True)
         if self._timer.is_alive():
@@ -268,7 +268,7 @@ class Archive:
         self._seal(lambda group: now - group.begun >= self._options.roll_seconds)
 
     def _seal_ended(self) -> None:
-        """A shard's end is not waited for `roll_seconds`: its children are read only after its last checkpoint."""
+        """Seals the records of ended shards at once: their children are read only after their last checkpoint."""
         if self._live.all_handed_out:
             ended = {
                 shard_id

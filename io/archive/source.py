@@ -1,8 +1,8 @@
 """`ReadForArchive` reads a stream for the archive: the lease table alone says where to go on.
 
 The archive acknowledges after an upload, long after the batch has left the chain. A runner that keeps positions of
-its own would take them for done when the batch was processed; so this source tells the runner no position and
-takes none from it. A reader that comes back finds everything as it was: batches that the archive holds stay
+its own would count them as done when the batch was processed. So this source tells the runner no position and
+takes none from it. A new reader finds everything as it was: batches that the archive holds stay
 handed out.
 """
 
@@ -24,40 +24,40 @@ from penstock.io.options import display_data_of
 __all__ = ["LeaseOnlyKinesis", "ReadForArchive", "require_archive_read"]
 
 _LIVE_APPLICATION = "logstash"
-"""Under this name live jobs ran by default."""
+"""The name that live jobs had by default."""
 
 
 class LeaseOnlyKinesis(KinesisLive):
-    """A `KinesisLive` whose only memory is the lease table; arguments as there."""
+    """A `KinesisLive` that goes only by the lease table; it has the same arguments."""
 
     def __init__(self, key: str, options: KinesisReadOptions, aws: AwsOptions, **further: Any) -> None:
         super().__init__(key, options, aws, **further)
         self._begun = False
         self.before_close: Callable[[], None] | None = None
-        """Called before the last checkpoints are written: the archive uploads what it holds."""
+        """Called before the last checkpoints are written, so that the archive uploads what it holds."""
         self.trouble = ""
-        """Why nothing can be uploaded at present, for `/readyz`."""
+        """The reason why nothing can be uploaded at present, for `/readyz`."""
 
     def resume(self, position: Any) -> None:
-        """A reader starts: the first one opens the shards, the others find them open."""
+        """Lets a reader start. The first one opens the shards, the others find them open."""
         if not self._begun:
             self._begun = True
             super().resume(None)
 
     def position(self) -> Any:
-        """None: the runner must not keep what isn't uploaded."""
+        """None, because the runner must keep no position of events that are not uploaded."""
         return None
 
     def idle_for(self, seconds: float) -> bool:
-        """Whether nothing has come for that long; what waits for its upload is uploaded by the stop."""
+        """Whether nothing has come for that long. Records that wait for their upload don't count: the stop uploads them."""
         return self.ready and self.all_handed_out and time.monotonic() - self.last_activity >= seconds
 
     def unread(self) -> list[str]:
-        """Also what is read and can't be archived."""
+        """Gives the lines of `KinesisLive`, and why read records can't be archived."""
         return [*super().unread(), *([self.trouble] if self.trouble else [])]
 
     def close(self) -> None:
-        """Lets the archive finish, then as `KinesisLive`."""
+        """Lets the archive finish, then closes as `KinesisLive` does."""
         self.stop()
         if self.before_close is not None:
             self.before_close()
@@ -65,7 +65,7 @@ class LeaseOnlyKinesis(KinesisLive):
 
 
 def require_archive_read(options: KinesisReadOptions) -> None:
-    """Raises `OptionError` for what an archive can't live with: no lease table, or somebody else's."""
+    """Raises `OptionError` when there is no lease table, or when it is that of the live job."""
     if options.checkpoints == "none":
         message = (
             "--checkpoints none: the archive knows from the lease table alone what is uploaded. Leave it out."

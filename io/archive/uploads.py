@@ -1,8 +1,8 @@
 """`Uploads` writes groups of records as files, patiently, and only while their lease is held.
 
 The lease is looked at before each attempt, and once more before anything is acknowledged: a worker that was frozen, or
-waited for S3, may have lost its shard meanwhile. Then what it holds is the new owner's to write. No file is written over:
-one of the same name holds the same records (see `name_of`).
+waited for S3, may have lost its shard meanwhile. Then the new owner writes these records. No file is written over,
+because one of the same name holds the same records (see `name_of`).
 """
 
 import logging
@@ -25,7 +25,7 @@ __all__ = ["Group", "LeaseLost", "Uploads", "put_file"]
 _LOGGER = logging.getLogger(__name__)
 _CHECKPOINT_TIMEOUT_S = 30.0
 _TROUBLE_AFTER_S = 15.0
-"""A shorter SlowDown is no news."""
+"""Seconds. A shorter SlowDown is not reported."""
 _CONTENT_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "avro": "application/avro",
@@ -34,7 +34,7 @@ _CONTENT_TYPES = {
 
 
 def put_file(objects: S3Objects, options: ArchiveOptions, name: str, body: bytes) -> bool:
-    """Writes a file unless it is there, and measures it; gives whether it wrote."""
+    """Writes a file unless it is there, and measures that. Gives whether it wrote."""
     began = time.monotonic()
     try:
         return objects.put_new(options.place[0], name, body, _CONTENT_TYPES[options.archive_format])
@@ -65,7 +65,7 @@ class Uploads:
     """Uploads the groups of an archive; its methods run in threads of a pool, one group of a shard at a time.
 
     Args:
-        options: see there.
+        options: the archive's options.
         live: the source, which acknowledges.
         put: writes an object (name, bytes) unless it is there; gives whether it wrote.
         clock: monotonic seconds.
@@ -87,11 +87,11 @@ class Uploads:
         self._closing = closing
 
     def upload(self, shard_id: str, group: Group) -> int:
-        """Uploads a group, acknowledges it, and has the checkpoint stored; gives how many files it wrote.
+        """Uploads a group, acknowledges it, and has the checkpoint stored. Gives how many files it wrote.
 
         Raises:
-            LeaseLost: meanwhile; nothing is acknowledged.
-            PenstockError: it can't be uploaded.
+            LeaseLost: the lease was lost meanwhile. Nothing is acknowledged.
+            PenstockError: the group can't be uploaded.
         """
         files = 0
         options = self._options
@@ -119,7 +119,7 @@ class Uploads:
             raise LeaseLost
 
     def _put_patiently(self, name: str, body: bytes, group: Group) -> bool:
-        """Tries until it works, as long as the lease is ours; on a stop, no longer than `stop_timeout`."""
+        """Tries until it works, as long as the lease is ours; after a stop, no longer than `stop_timeout`."""
         waits = delays(0.5, 30.0)
         began = self._clock()
         told = False

@@ -1,8 +1,8 @@
-"""`dead_letters` keeps refused events, and reads them back.
+"""`io/dead_letters` keeps refused events, and reads them back.
 
-- `sink`: `WriteDeadLetters`, and which store a URL means.    - `_letters`: a letter as a JSON line.
+- `sink`: `WriteDeadLetters`, and the stores by URL.    - `_letters`: a letter as a JSON line.
 - `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
-- `_parts`: letters longer than their store takes.      - `preflight`: whether letters could be kept.
+- `_parts`: letters longer than their store takes.      - `preflight`: tries whether letters can be kept.
 """
 
 from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event

@@ -1,4 +1,4 @@
-"""`_letters` writes a letter as one JSON line, which holds all that it takes to send the event again. Pure.
+"""`_letters` writes a letter as one JSON line, which holds all that is needed to send the event again. Pure.
 
 Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
 people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the
@@ -45,7 +45,7 @@ def encode(letter: DeadLetter, now: float | None = None) -> bytes:
     if event.filters is not None:
         line["filters"] = event.filters
     elif event.changed:
-        with contextlib.suppress(TypeError):  # that it can't be JSON is why it was refused
+        with contextlib.suppress(TypeError):  # it was refused because it can't be JSON
             line["document"] = payload_of(event).decode()
     try:
         line["data"] = event.data.decode()
@@ -60,38 +60,38 @@ def encode(letter: DeadLetter, now: float | None = None) -> bytes:
 
 
 def lines_of(letter: DeadLetter, limit: int) -> list[bytes]:
-    """One letter as lines of at most `limit` bytes, newlines included: one, or its parts."""
+    """Gives one letter as lines of at most `limit` bytes, newlines included: one line, or its parts."""
     return parts_of(encode(letter), limit)
 
 
 def has_event(letter: DeadLetter) -> bool:
     """Whether a letter holds an event that can be sent again.
 
-    What the reading of an S3 object refused (a damaged object, a row, a line that is too long) is no whole event: it
-    has to be read again from S3.
+    A part of an S3 object that could not be read (a damaged object, a row, a line that is too long) is no whole event.
+    It has to be read again from S3.
     """
     return letter.stage != "s3"
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplayedOrigin:
-    """The origin of an event that comes back from a letter: what the letter says of the first one."""
+    """The origin of an event that comes back from a letter: the first origin, as the letter tells it."""
 
     first: bytes | None
     arrived_ms: int
     words: tuple[tuple[str, str | int], ...]
 
     def position(self) -> bytes | None:
-        """The position at which the event stood first."""
+        """The position that the event had first."""
         return self.first
 
     def describe(self) -> dict[str, str | int]:
-        """The first origin in words."""
+        """Gives the first origin in words."""
         return dict(self.words)
 
 
 def decode(line: bytes) -> DeadLetter:
-    """The letter that `encode` wrote.
+    """Reads the letter that `encode` wrote.
 
     Raises:
         ValueError: the line is no letter.
@@ -126,7 +126,7 @@ def decode(line: bytes) -> DeadLetter:
 
 
 def letter_id(letter: DeadLetter) -> str:
-    """The same for the same event refused by the same step again, so that a store with ids keeps it once."""
+    """Gives an id that is equal when the same step refuses the same event again. So a store with ids keeps it once."""
     event = letter.event
     where = event.origin.position() or orjson.dumps(event.origin.describe(), option=orjson.OPT_SORT_KEYS)
     text = b"%b\0%d\0%d\0%b\0%b" % (where, event.index, event.part, letter.stage.encode(), event.data)

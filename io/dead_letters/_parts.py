@@ -14,13 +14,13 @@ __all__ = ["Joiner", "parts_of"]
 
 _SHOWN = ("@timestamp", "stage", "error", "reason", "status", "attempts", "id", "origin")
 _OVERHEAD = 8 << 10
-"""More than what is shown of a letter, and the names, take up."""
+"""An upper bound of the bytes of a part's shown fields and names."""
 
 _MAX_HELD = 512 << 20
 
 
 def parts_of(line: bytes, limit: int) -> list[bytes]:
-    """Gives the lines, each with its newline and of at most `limit` bytes, that a letter's line becomes."""
+    """Cuts a letter's line into lines of at most `limit` bytes, each with its newline."""
     if len(line) <= limit:
         return [line]
     shown = {name: value for name, value in orjson.loads(line).items() if name in _SHOWN}
@@ -45,19 +45,19 @@ def parts_of(line: bytes, limit: int) -> list[bytes]:
 
 
 class Joiner:
-    """Takes lines and gives letters' lines; holds the parts of letters that aren't whole yet, in bounds."""
+    """Takes lines and gives letters' lines. Holds the parts of incomplete letters, within bounds."""
 
     def __init__(self) -> None:
         self._held: dict[str, dict[int, bytes]] = {}
         self._size = 0
         self.lost = 0
-        """Parts that were given up, because too much was held."""
+        """How many parts were given up, because too much was held."""
 
     def take(self, line: bytes) -> bytes | None:
         """Gives the line itself when it is no part, the whole letter with its last part, else None.
 
         Raises:
-            ValueError: a part that makes no sense.
+            ValueError: a part makes no sense.
         """
         if b'"piece":' not in line:
             return line
@@ -92,5 +92,5 @@ class Joiner:
 
     @property
     def left(self) -> int:
-        """Parts whose other parts have not come."""
+        """How many parts lack their other parts."""
         return self.lost + sum(map(len, self._held.values()))

@@ -1,9 +1,9 @@
 """`FileStore` keeps letters in a file of JSON lines, and rotates it: `file:///path`.
 
 Letters are appended under a lock on the file, and are on disk (fsync) before the batch goes on, so several processes may
-share it. A disk that fills up, or a kill, leaves half a line: what comes next begins a line of its own. Beyond
-`ROTATE_BYTES` the file is renamed (`path.20261122T132838.181...`), a new one begun; another process notices at its next
-letter that its file has another name now. No file is ever deleted here. Files that something else has compressed by gzip
+share it. A full disk, or a kill, leaves half a line; the next letter begins a line of its own. Beyond
+`ROTATE_BYTES` the file is renamed (`path.20261122T132838.181...`) and a new one begun. Another process notices at its next
+letter that its file has another name now. No file is ever deleted here. Files that another program has compressed by gzip
 are read too.
 """
 
@@ -32,10 +32,10 @@ __all__ = ["ROTATE_BYTES", "FileStore", "lines_in"]
 _LOGGER = logging.getLogger(__name__)
 
 ROTATE_BYTES = 128 << 20
-"""A file that an editor still opens."""
+"""Bytes of a file that an editor can still open."""
 
 MAX_LETTER_BYTES = 16 << 20
-"""A longer letter is kept in parts."""
+"""Bytes. A longer letter is kept in parts."""
 
 _MAX_LINE_BYTES = 64 << 20
 _GZIP = b"\x1f\x8b"
@@ -45,7 +45,7 @@ class FileStore:
     """One append-only file.
 
     Args:
-        path: where it is; missing folders are made.
+        path: the file's path; missing folders are made.
         rotate_bytes: a file that has grown beyond it is renamed.
     """
 
@@ -61,7 +61,7 @@ class FileStore:
 
         Raises:
             OptionError: the file can't be opened.
-            DeliveryError: it can't be written.
+            DeliveryError: the file can't be written.
         """
         lines = b"".join([line for letter in letters for line in lines_of(letter, MAX_LETTER_BYTES)])
         with self._lock:
@@ -93,7 +93,7 @@ class FileStore:
         os.fsync(file)
 
     def _open_current(self) -> int:
-        """The file as it is named now: a new one when ours is full, or when somebody else has rotated or removed it."""
+        """Opens the file of that name: a new one when ours is full, or when somebody else has rotated or removed it."""
         if self._file is not None:
             if not self._is_old(self._file):
                 return self._file
@@ -123,7 +123,7 @@ class FileStore:
             return False
         now = time.time_ns()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9))
-        # The name is nobody else's: a rename onto a file that another process has just made would lose it.
+        # The name must be unique: a rename onto a file that another process has just made would lose that file.
         target = f"{self._path}.{stamp}.{now % 10**9:09d}-{uuid.uuid4().hex[:8]}"
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             os.rename(self._path, target)
@@ -136,7 +136,10 @@ class FileStore:
             self._file = None
 
     def read(self) -> Iterator[bytes]:
-        """All lines, those of rotated files first; a line that is cut off or absurdly long raises `ValueError` later."""
+        """Gives all lines, those of rotated files first.
+
+        A line that is cut off, or far too long, is no letter for its reader.
+        """
         older = sorted(self._path.parent.glob(f"{glob.escape(self._path.name)}.*"))
         for path in (*older, *([self._path] if self._path.exists() else ())):
             try:
@@ -148,9 +151,9 @@ class FileStore:
 
 
 def lines_in(file: io.BufferedReader, where: str) -> Iterator[bytes]:
-    """The lines of a file of letters, compressed by gzip or not.
+    """Gives the lines of a file of letters, compressed by gzip or not.
 
-    Damaged gzip is named by the log, and gives a last line that is no letter: so a replay goes on, and counts it as wrong.
+    Damaged gzip is logged, and gives a last line that is no letter. So a replay goes on, and counts it as wrong.
     """
     lines: IO[bytes] = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file  # type: ignore[assignment]
     try:

@@ -1,4 +1,4 @@
-"""The preflight of dead letters looks whether `--dead_letters` can keep refused events. It writes nothing."""
+"""`preflight` tries whether `--dead_letters` can keep refused events. It writes nothing."""
 
 import dataclasses
 import os
@@ -29,7 +29,7 @@ STORE = "dead letters"
 
 
 def keep_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
-    """What AWS must allow, so that letters can be kept; nothing for files and Elasticsearch."""
+    """Gives the statements that keeping letters needs; none for files and Elasticsearch."""
     scheme, name, prefix = place_of(url)
     if scheme == "s3":
         return (
@@ -41,7 +41,7 @@ def keep_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
 
 
 def _letters_options(url: str, cluster: ElasticsearchOptions | None) -> ElasticsearchOptions | None:
-    """The options under which letters are written into the job's cluster; None where they aren't."""
+    """Gives the options by which letters are written into the job's cluster; None where they aren't."""
     scheme, name, _ = place_of(url)
     if scheme != "elasticsearch" or cluster is None:
         return None
@@ -52,7 +52,7 @@ def _letters_options(url: str, cluster: ElasticsearchOptions | None) -> Elastics
 
 
 def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
-    """The roles that writing events needs, and where they are in the same cluster, keeping letters."""
+    """Gives the roles for writing events, and for keeping letters where they are in the same cluster."""
     letters = _letters_options(url, cluster)
     return [needed_role(each) for each in (cluster, letters) if each is not None]
 
@@ -60,13 +60,13 @@ def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
 def trials(
     url: str, account: AwsAccount | None, cluster: ElasticsearchOptions | None, option: str = "--dead_letters"
 ) -> list[Trial]:
-    """What keeping letters needs.
+    """Gives the trials of keeping letters.
 
     Args:
-        url: of the store.
-        account: who we are in AWS, where the job has a word in it.
+        url: the store's URL.
+        account: who we are in AWS; None for a job without AWS.
         cluster: the job's Elasticsearch, where it has one.
-        option: the one that names the store.
+        option: the option that names the store.
     """
     scheme, name, prefix = place_of(url)
     if scheme == "file":
@@ -97,7 +97,7 @@ def trials(
 
 
 def replay_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
-    """What AWS must allow, so that the letters in a store can be read."""
+    """Gives the statements that reading the letters of a store needs."""
     scheme, name, _ = place_of(url)
     if scheme == "s3":
         return s3_read_statements(S3ReadOptions([url]), arns)
@@ -107,7 +107,7 @@ def replay_statements(url: str, arns: Arns) -> tuple[Statement, ...]:
 
 
 def replay_trials(url: str, account: AwsAccount, cluster: ElasticsearchOptions | None) -> list[Trial]:
-    """What reading the letters in a store needs; arguments as of `trials`."""
+    """Gives the trials of reading the letters of a store; arguments as of `trials`."""
     scheme, name, _ = place_of(url)
     if scheme == "s3":
         return s3_read_trials(S3ReadOptions([url]), account)

@@ -1,8 +1,8 @@
 """`WriteDeadLetters` keeps what the earlier steps of the chain refused, in the store that a URL names.
 
 A letter holds the event's original bytes, the reason, who refused it, and where it came from. It is stored before
-the batch goes on to `Acknowledge`; if it can't be, the batch fails and nothing of it is acknowledged, so
-a refused event is never lost between the two.
+the batch goes on to `Acknowledge`. If it can't be stored, the batch fails and nothing of it is acknowledged. So
+a refused event is never lost between the two steps.
 
 - `_letters`: a letter as a JSON line, and back (pure).     - `file_store`: `file:///path`.
 - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
@@ -55,7 +55,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class Store(Protocol):
-    """Where letters are kept."""
+    """Keeps letters."""
 
     where: str
 
@@ -63,10 +63,10 @@ class Store(Protocol):
         """Stores letters for good, or raises a `PenstockError`."""
 
     def read(self) -> Iterator[bytes]:
-        """All letters, as lines."""
+        """Gives all letters, as lines."""
 
     def close(self) -> None:
-        """Lets go of connections."""
+        """Closes connections."""
 
 
 def require_store_url(url: str) -> None:
@@ -75,7 +75,10 @@ def require_store_url(url: str) -> None:
 
 
 def place_of(url: str) -> tuple[str, str, str]:
-    """Scheme, name (path, index, bucket, stream) and prefix of a store's URL; raises `OptionError` where it is none."""
+    """Gives scheme, name (path, index, bucket, stream) and prefix of a store's URL.
+
+    Raises `OptionError` where it is none.
+    """
     parts = urlsplit(url)
     scheme, rest = parts.scheme, parts.path
     if scheme == "file" and parts.netloc in ("", "localhost") and rest.startswith("/") and rest.strip("/"):
@@ -95,7 +98,7 @@ def place_of(url: str) -> tuple[str, str, str]:
 def open_store(
     url: str, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
 ) -> Store:
-    """The store that `url` names.
+    """Opens the store that `url` names.
 
     Args:
         url: see `WriteDeadLetters`.
@@ -127,7 +130,7 @@ class LetterReader:
     """Reads the letters of a store.
 
     Attributes:
-        wrong: lines that are no letters, or parts of a letter whose other parts are missing; known at the end.
+        wrong: at the end, how many lines are no letters, or parts of a letter whose other parts are missing.
     """
 
     def __init__(self, store: Store) -> None:
@@ -155,7 +158,7 @@ class LetterReader:
 
 
 def read_letters(store: Store) -> Iterator[DeadLetter]:
-    """The letters of a store; lines that are none are counted, told once, and left out."""
+    """Gives the letters of a store. Other lines are counted, logged once, and left out."""
     return iter(LetterReader(store))
 
 
@@ -179,7 +182,7 @@ class WriteDeadLetters(beam.PTransform):
         OptionError: no such kind of store, or the options for it are missing.
 
     Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch and S3
-    over the first ones; elsewhere `origin` and `id` tell such twins.
+    over the first ones; elsewhere they stand twice, and `origin` and `id` show that.
 
     Metrics (namespace `dead_letters`): counter `kept`.
     """
@@ -221,7 +224,7 @@ class _WriteDeadLettersDoFn(beam.DoFn):
 
 
 class _Keeper:
-    """A store, and the one log line per minute about what went there."""
+    """Keeps letters in a store, and logs one line per minute about them."""
 
     def __init__(self, settings: _Settings) -> None:
         self._store = open_store(settings.url, settings.elasticsearch, settings.aws)

@@ -32,10 +32,10 @@ __all__ = ["ElasticsearchStore", "KinesisStore", "S3Store"]
 
 _PAGE = 100
 _MAX_DOCUMENT_BYTES = 512 << 10
-"""So that a page of a search stays below `--max_reply_bytes`."""
+"""Hits per page of a search, so that a page stays below `--max_reply_bytes`."""
 
 _MAX_RECORD_BYTES = 1_000_000
-"""Below 1 MiB with the partition key, what each stream takes."""
+"""Bytes of a record: below 1 MiB with the partition key, which every stream takes."""
 
 
 class ElasticsearchStore:
@@ -146,7 +146,7 @@ class S3Store:
         return self._session.call_explained("s3", method, operation, arn, doing, **arguments)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: nothing is held."""
 
 
 class KinesisStore:
@@ -178,7 +178,7 @@ class KinesisStore:
                 raise StopTimeout(message)
 
     def read(self) -> Iterator[bytes]:
-        """All letters that are in the stream now."""
+        """Gives all letters that are in the stream now."""
         shards: list[str] = []
         token: dict[str, str] = {"StreamName": self._stream}
         while token:
@@ -214,7 +214,7 @@ class KinesisStore:
 
 
 def _fault(operation: str, arguments: dict[str, Any], reply: dict[str, Any]) -> str:
-    """What is wrong with a reply of Kinesis; where it lacks more than is looked at here, a `KeyError`."""
+    """Says what is wrong with a reply of Kinesis; "" when nothing is. Other missing fields raise `KeyError`."""
     if operation == "GetShardIterator":
         return "" if reply["ShardIterator"] else "the reply has no iterator"
     if operation == "ListShards":
@@ -249,7 +249,7 @@ class _Body(io.RawIOBase):
 
 
 def _groups(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """At most 500 records and 4 MB a request (the limits: 500, and 5 MB with the keys)."""
+    """Gives records in groups of at most 500 records and 4 MB (the limits are 500, and 5 MB with the keys)."""
     group: list[dict[str, Any]] = []
     size = 0
     for record in records:

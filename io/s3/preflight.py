@@ -149,7 +149,7 @@ def _manifest_trials(url: str, account: AwsAccount, statements: tuple[Statement,
 def put_trial(
     account: AwsAccount, bucket: str, prefix: str, option: str, statements: tuple[Statement, ...], after: str
 ) -> Trial:
-    """Tries whether objects may be put under a prefix (empty, or with its slash): puts a part of an upload that isn't there."""
+    """Tries whether objects may be put under a prefix (empty, or with its slash). It puts a part of a missing upload."""
     key = f"{prefix}{MADE_UP}"
 
     def run() -> Finding:

@@ -290,7 +290,7 @@ class UnitReader:
 
 
 def _form(head: bytes, wanted: str) -> str:
-    """Gives the form that content begins with: `parquet`, `avro`, `orc`, or a text form, which compression may still hide."""
+    """Gives the form that content begins with: `parquet`, `avro`, `orc`, or a text form. Compression may still hide it."""
     if wanted != "auto":
         return wanted
     if head.startswith(_parquet.MAGIC):
