@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from penstock.transforms.batch import Event
 from penstock.transforms.codecs._json_values import NotJson
 from penstock.transforms.identity import SourceIds
 from penstock.transforms.time import timestamps
@@ -35,6 +36,9 @@ DATA, CONTROL = "DATA_MESSAGE", "CONTROL_MESSAGE"
 
 
 _NOTHING = msgspec.Raw()
+_BEFORE_TIME, _BEFORE_MESSAGE, _BEFORE_ID = b'{"@timestamp":"', b'","message":', b',"event":{"id":"'
+_MESSAGE_AT = len(_BEFORE_TIME) + len("2026-11-22T13:28:38.181Z") + len(_BEFORE_MESSAGE)
+_QUOTE = ord('"')
 
 
 class _LogEvent(msgspec.Struct, gc=False):
@@ -88,15 +92,16 @@ class CloudWatchLogs:
     def __init__(self, *, message_json: bool = False) -> None:
         self._message_json = message_json
 
-    def parts(self, text: bytes) -> list[tuple[bytes, str, str]] | None:
-        """Gives one (JSON, id, `@timestamp`) per log event of one record; None for a control message.
+    def events(self, text: bytes, place: Event, first: int) -> list[Event] | None:
+        """Gives the events of one record, at `place`, their parts numbered from `first`; None for a control message.
 
         Raises:
             NotJson: the text is no record of a subscription.
         """
         try:
             record = _read(text)
-            text.decode()
+            if not text.isascii():
+                text.decode()
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             message = f"no record of a CloudWatch Logs subscription: {error}"
             raise NotJson(message) from None
@@ -109,27 +114,26 @@ class CloudWatchLogs:
             raise NotJson(message)
         shared = self._shared(record)
         names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
-        found: list[tuple[bytes, str, str]] = []
-        second, beginning = -1, ""
-        for event in record.log_events:
+        id_of, origin, index = names.id_of, place.origin, place.index
+        found: list[Event] = []
+        second, begin = -1, ""
+        for number, event in enumerate(record.log_events, first):
             at, milliseconds = divmod(event.timestamp, 1000)
             if at != second:
-                second, beginning = at, _second(at)
-            timestamp = f"{beginning}{milliseconds:03d}Z"
-            name = names.id_of(event.id, timestamp)
+                second, begin = at, _second(at)
+            timestamp = f"{begin}{milliseconds:03d}Z"
+            name = event.id
             if self._message_json or event.extracted is not _NOTHING:
-                found.append((self._document(event, timestamp, shared), name, timestamp))
-                continue
-            written = bytes(event.message)
-            if written[:1] != b'"':
-                message = "a CloudWatch Logs event whose message is no text"
-                raise NotJson(message)
-            found.append((
-                b'{"@timestamp":"%b","message":%b%b%b' % (
-                    timestamp.encode(), written,
-                    b',"event":{"id":%b}' % orjson.dumps(event.id), shared,
-                ), name, timestamp,
-            ))  # fmt: skip
+                data = self._document(event, timestamp, shared)
+            else:
+                written = name.encode() if name.isalnum() and name.isascii() else orjson.dumps(name)[1:-1]
+                data = b"".join((
+                    _BEFORE_TIME, timestamp.encode(), _BEFORE_MESSAGE, event.message, _BEFORE_ID, written, shared,
+                ))  # fmt: skip
+                if data[_MESSAGE_AT] != _QUOTE:
+                    message = "a CloudWatch Logs event whose message is no text"
+                    raise NotJson(message)
+            found.append(Event(data, origin, index, number, id_of(name, timestamp), timestamp))
         return found
 
     def _shared(self, record: _Record) -> bytes:
@@ -144,7 +148,7 @@ class CloudWatchLogs:
             },
             "cloud": {"provider": "aws", "account": {"id": record.owner}},
         }
-        return b"," + orjson.dumps(document)[1:]
+        return b'"},' + orjson.dumps(document)[1:]
 
     def _document(self, event: _LogEvent, timestamp: str, shared: bytes) -> bytes:
         """The JSON of an event that has more than text."""
@@ -153,7 +157,7 @@ class CloudWatchLogs:
         if self._message_json and isinstance(text, str) and text.lstrip().startswith("{"):
             with contextlib.suppress(orjson.JSONDecodeError):  # a text that begins with a brace stays a text
                 inner = orjson.loads(text)
-        document: dict[str, Any] = orjson.loads(b"{" + shared[1:])
+        document: dict[str, Any] = orjson.loads(b"{" + shared[3:])
         if inner is None:
             document["message"] = text
         if event.extracted is not _NOTHING:

@@ -21,7 +21,7 @@ from penstock.transforms.batch import DeadLetter, Document, Event
 from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs, looks_like
 from penstock.transforms.codecs._hints import hint
 from penstock.transforms.codecs._inflate import inflate
-from penstock.transforms.codecs._json_values import cut, text_of
+from penstock.transforms.codecs._json_values import NotJson, cut, cut_exactly, text_of
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.lines._columns import ColumnReader
 from penstock.transforms.codecs.lines._multiline import Multiline
@@ -93,6 +93,11 @@ class CodecDecoder:
             position: str | None = None
             try:
                 text = inflate(event.data, self._max_bytes, self._max_ratio)
+                if isinstance(self._codec, CloudWatchParts):
+                    made_here, refused = self._codec.decode(text, event, keep=self._keep_documents)
+                    decoded += made_here
+                    letters += [self._letter(event, part) for part in refused]
+                    continue
                 for number, data, name, timestamp, error in self._codec.parts(text, event):
                     if error is not None:
                         letters.append(self._letter(event, Part(number, data, error=error)))
@@ -125,22 +130,38 @@ class CloudWatchParts:
         self._reader = CloudWatchLogs(message_json=message_json)
         self._control_messages = Metrics.counter("decode", "control_messages")
 
-    def parts(self, text: bytes, event: Event) -> Iterator[Part]:
-        """Gives one part per log event."""
-        number = 0
-        for value in cut(text_of(text)):
-            try:
-                found = self._reader.parts(value)
-            except ValueError as error:
-                yield Part(number, value, error=error)
-                number += 1
-                continue
-            if found is None:
-                self._control_messages.inc()
-                continue
-            for data, name, timestamp in found:
-                yield Part(number, data, name, timestamp)
-                number += 1
+    def decode(self, text: bytes, event: Event, *, keep: bool) -> tuple[list[Event], list[Part]]:
+        """Gives one event per log event, and a part for each record that is none."""
+        events: list[Event] = []
+        refused: list[Part] = []
+        text = text_of(text)
+        try:
+            self._read(text, event, events)  # the usual: one record
+        except NotJson:
+            for value in self._values(text):
+                number = len(events) + len(refused)
+                try:
+                    self._read(value, event, events, number)
+                except NotJson as error:
+                    refused.append(Part(number, value, error=error))
+        if keep:
+            for made in events:
+                made.document = orjson.loads(made.data)
+        return events, refused
+
+    def _read(self, value: bytes, event: Event, events: list[Event], number: int = 0) -> None:
+        found = self._reader.events(value, event, event.part + number)
+        if found is None:
+            self._control_messages.inc()
+        else:
+            events += found
+
+    def _values(self, text: bytes) -> list[bytes]:
+        """The records in a text; a message may hold what looks like the end of one and the beginning of the next."""
+        try:
+            return list(cut_exactly(text))
+        except NotJson:
+            return cut(text) or [text]
 
 
 class AutoDecoder:

@@ -167,6 +167,17 @@ def test_cloudwatch_logs_in_every_wrapping():
         )
 
 
+def test_messages_may_look_like_the_end_of_a_record():
+    one, two = samples.subscription("[main] [worker] {}{}", '{"a":1}\n{"b":2}'), samples.subscription("]}{[")
+    for record in (one + two, one + b"\n" + two):
+        documents, letters = decode(record, codec="cloudwatch_logs")
+        assert not letters
+        assert [d["message"] for d in documents] == ["[main] [worker] {}{}", '{"a":1}\n{"b":2}', "]}{["]
+    documents, (letter,) = decode(one + b'{"other":1}' + two, codec="cloudwatch_logs")
+    assert len(documents) == 3
+    assert (letter.event.data, letter.event.part) == (b'{"other":1}', 2)
+
+
 def test_a_message_that_is_json_is_laid_over_the_event():
     record = samples.subscription('{"level":"warn","@timestamp":"x","cloud":1}', "{not json}", "text")
     documents, letters = decode(record, codec="cloudwatch_logs", codec_message_json=True)
