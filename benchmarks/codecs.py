@@ -8,9 +8,11 @@ samples of our tests, repeated with other numbers.
 """
 
 import gzip
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,17 +28,22 @@ from tests.unit.codecs import samples
 
 EVENTS = 40_000
 PER_RECORD = 100
+BATCH = 2000
+FRONT_FIELDS = samples.CLOUDFRONT.splitlines()[1].decode().removeprefix("#Fields:").split()
 ORIGIN = ToyOrigin(b"position")
 
 
-def decoded(codec: str, records: list[bytes], count: int) -> Callable[[], float]:
+def decoded(codec: str, records: list[bytes], count: int, **options: Any) -> Callable[[], float]:
     """A contender: the codec over these records, which hold `count` events."""
-    decoder = DecodeOptions(codec=codec).decoder(keep_documents=False)
+    decoder = DecodeOptions(codec=codec, **options).decoder(keep_documents=False)
+
+    batch = max(1, BATCH * len(records) // count)
 
     def work() -> int:
         found = 0
-        for index, record in enumerate(records):
-            events, letters = decoder.decode([Event(record, ORIGIN, index)])
+        for first in range(0, len(records), batch):
+            given = [Event(each, ORIGIN, n) for n, each in enumerate(records[first : first + batch], first)]
+            events, letters = decoder.decode(given)
             assert not letters
             found += len(events)
         assert found == count
@@ -56,6 +63,17 @@ def floor(work: Callable[[bytes], object], records: list[bytes], count: int) -> 
     return lambda: cpu_per_million(run)
 
 
+def varied_text(chance: random.Random) -> str:
+    """A line as a service logs a request, where half of the characters are ids, times and sizes."""
+    number, octet = chance.randrange, lambda: chance.randrange(256)
+    return (
+        f"2026-11-22T13:28:{number(60):02d}.{number(10**6):06d}Z INFO request={chance.randbytes(16).hex()} "
+        f"trace=Root=1-{chance.randbytes(4).hex()}-{chance.randbytes(12).hex()} client=10.{octet()}.{octet()}.{octet()} "
+        f"path=/api/orders/{number(10**9)}/items status={chance.choice((200, 201, 404, 500))} bytes={number(10**5)} "
+        f"duration_ms={chance.random() * 900:.3f} user={chance.randbytes(8).hex()} agent=Mozilla/5.0"
+    )
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     records = EVENTS // PER_RECORD
@@ -67,13 +85,24 @@ def main() -> None:
         gzip.compress(samples.subscription(*(text.format(n * PER_RECORD + m) for m in range(PER_RECORD))), 6)
         for n in range(records)
     ]
-    table = {
-        "floor: gunzip, orjson.loads per record": floor(
-            lambda z: orjson.loads(gzip.decompress(z)), logs, EVENTS
-        ),
-        "cloudwatch_logs": decoded("cloudwatch_logs", logs, EVENTS),
-    }
-    print_table("CloudWatch Logs, gzip, 100 events of 290 bytes per record", rounds(table, count))
+    chance = random.Random(24)
+    varied = [
+        gzip.compress(samples.subscription(*(varied_text(chance) for _ in range(PER_RECORD))), 6)
+        for _ in range(records)
+    ]
+    for what, each in (
+        ("messages all but the same", logs),
+        ("messages with ids and times of their own", varied),
+    ):
+        table = {
+            "floor: gunzip, orjson.loads per record": floor(
+                lambda z: orjson.loads(gzip.decompress(z)), each, EVENTS
+            ),
+            "cloudwatch_logs": decoded("cloudwatch_logs", each, EVENTS),
+        }
+        size = sum(map(len, each)) / EVENTS
+        title = f"CloudWatch Logs, 100 events of about 290 bytes per record ({size:.0f} in gzip), {what}"
+        print_table(title, rounds(table, count))
     one = b'{"@timestamp":"2026-11-22T13:28:38.181Z","message":"%s","n":%d}'
     objects = [[one % (b"x" * 280, n * PER_RECORD + m) for m in range(PER_RECORD)] for n in range(records)]
     lines, joined = [b"\n".join(each) for each in objects], [b"".join(each) for each in objects]
@@ -83,21 +112,32 @@ def main() -> None:
         ),
         "json, newline-delimited": decoded("json", lines, EVENTS),
         "json, without a separator": decoded("json", joined, EVENTS),
+        "auto, newline-delimited": decoded("auto", lines, EVENTS),
     }
     print_table("JSON, 100 objects of 350 bytes per record", rounds(table, count))
-    for codec, sample in (
-        ("vpcflow", samples.VPC),
-        ("alb", samples.ALB),
-        ("elb", samples.ELB),
-        ("s3access", samples.S3_ACCESS),
-        ("cloudfront_realtime", samples.REALTIME),
+    columns = {"codec_fields": ["name", "count:int", "note", "ok:bool"]}
+    for codec, sample, options in (
+        ("vpcflow", samples.VPC, {}),
+        ("alb", samples.ALB, {}),
+        ("nlb", samples.NLB, {}),
+        ("elb", samples.ELB, {}),
+        ("s3access", samples.S3_ACCESS, {}),
+        ("cloudfront", samples.CLOUDFRONT.splitlines()[2], {"codec_fields": FRONT_FIELDS}),
+        ("cloudfront_realtime", samples.REALTIME, {}),
+        ("csv", b'anna,17,"a, quoted note of some length",true', columns),
+        ("tsv", b"anna\t17\ta note of some length\ttrue", columns),
+        ("lines", b"x" * 100, {}),
+        ("lines, joined by a pattern", b"x" * 100, {"codec_multiline": r"^\s"}),
     ):
         texts = [b"\n".join([sample] * PER_RECORD)] * records
         table = {
             "floor: str.split per line": floor(
                 lambda record: [line.split() for line in record.decode().split("\n")], texts, EVENTS
             ),
-            codec: decoded(codec, texts, EVENTS),
+            codec: decoded(codec.partition(",")[0], texts, EVENTS, **options),
+            f"{codec}, a record per line": decoded(
+                codec.partition(",")[0], [sample] * EVENTS, EVENTS, **options
+            ),
         }
         print_table(f"{codec}, lines of {len(sample)} bytes", rounds(table, count))
 

@@ -131,12 +131,16 @@ class SourceIds:
     Args:
         kind: which source, so that two sources' names never meet.
         names: what the names of all these events have in front (an account, a log group).
+
+    Attributes:
+        hashed_first: what is hashed before an event's name, for `_native_cloudwatch.c`, which makes the usual ids.
     """
 
     def __init__(self, kind: str, names: tuple[str, ...]) -> None:
         # Lengths before the names: no two lists of names are one text, whatever characters they hold.
         text = "".join(f"{len(name)}:{name}" for name in (kind, *names))
-        self._hasher = blake2b(b"source\0" + text.encode(errors="surrogatepass"), digest_size=16)
+        self.hashed_first = b"source\0" + text.encode(errors="surrogatepass")
+        self._hasher = blake2b(self.hashed_first, digest_size=16)
 
     def id_of(self, name: str, timestamp: str) -> str:
         """The id of the event called `name`; its time gives the prefix that all ids have."""

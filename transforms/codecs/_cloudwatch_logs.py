@@ -13,7 +13,8 @@ A record is (once it is inflated) one JSON object that holds many log events of 
 | `logGroup`, `logStream`, `subscriptionFilters` | `aws.cloudwatch.log_group`, `log_stream`, `subscription_filters` |
 | `extractedFields` | `aws.cloudwatch.extracted_fields` |
 
-The event's bytes are written once, as the JSON that is stored: what all events of a record share is one piece of text.
+The event's bytes are written once, as the JSON that is stored: a message is copied as it stands, and what all events of a
+record share is one piece of text. The kernel (`_native_cloudwatch.c`) makes the usual events, with their ids.
 A CONTROL_MESSAGE (CloudWatch tries the way with it) holds no event, and is counted.
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
@@ -28,6 +29,7 @@ import orjson
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs._json_values import NotJson
 from penstock.transforms.identity import SourceIds
+from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
 
 __all__ = ["CloudWatchLogs", "looks_like"]
@@ -81,6 +83,12 @@ def looks_like(text: bytes) -> bool:
     return told.message_type in (DATA, CONTROL) and bytes(told.log_events).startswith(b"[")
 
 
+_kernel = native.load(
+    "penstock.transforms.codecs._native_cloudwatch",
+    lambda kernel: kernel.make_events([], _LogEvent, _NOTHING, Event, None, 0, 0, b"", b""),
+)
+
+
 class CloudWatchLogs:
     """Reads records of a subscription.
 
@@ -114,10 +122,29 @@ class CloudWatchLogs:
             raise NotJson(message)
         shared = self._shared(record)
         names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
+        if _kernel is not None and not self._message_json:
+            made: list[Event] | None = _kernel.make_events(
+                record.log_events,
+                _LogEvent,
+                _NOTHING,
+                Event,
+                place.origin,
+                place.index,
+                first,
+                names.hashed_first,
+                shared,
+            )
+            if made is not None:
+                return made
+        return self._events_in_python(record.log_events, place, first, names, shared)
+
+    def _events_in_python(
+        self, log_events: list[_LogEvent], place: Event, first: int, names: SourceIds, shared: bytes
+    ) -> list[Event]:
         id_of, origin, index = names.id_of, place.origin, place.index
         found: list[Event] = []
         second, begin = -1, ""
-        for number, event in enumerate(record.log_events, first):
+        for number, event in enumerate(log_events, first):
             at, milliseconds = divmod(event.timestamp, 1000)
             if at != second:
                 second, begin = at, _second(at)
@@ -163,7 +190,8 @@ class CloudWatchLogs:
         if event.extracted is not _NOTHING:
             document["aws"]["cloudwatch"]["extracted_fields"] = orjson.loads(bytes(event.extracted))
         document["event"] = {"id": event.id}
-        return orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
+        # A copy: what orjson gives keeps the kilobyte that it was written into.
+        return b"%b" % orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
 
 
 def _second(seconds: int) -> str:

@@ -29,6 +29,8 @@ _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
+_FIRST_BYTES = frozenset({_GZIP[:1], _ZSTD[:1], _ZLIB[0][:1]})
+
 _ERRORS: Any = (isal_zlib.error, zstd.ZstdError)
 
 
@@ -47,6 +49,8 @@ def inflate(data: bytes, max_bytes: int, max_ratio: int) -> bytes:
     Raises:
         CannotInflate: the bytes are damaged, go beyond a bound, or are compressed more than three times.
     """
+    if data[:1] not in _FIRST_BYTES:
+        return data
     limit = min(max_bytes, max(_FREE_RATIO_BYTES, max_ratio * len(data)))
     content = data
     for _ in range(MAX_LAYERS):

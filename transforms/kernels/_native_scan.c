@@ -9,19 +9,14 @@ The last origin's hash and the last minute's prefix are remembered within a call
 
 #include "_native_event_slots.h"
 
-#include "_native_blake2b.h"
+#include "_native_ids.h"
 #include "_native_json_walk.h"
 
-#define HASH_CHARS 22     /* 128 bits in base64 without padding */
 #define LINE_ID_CHARS 29  /* version, six of time, hash */
 #define MAX_SUFFIX 9      /* of a rule 4 id, in hexadecimal; longer ones are hashed */
 #define MAX_ID_CHARS (1 + HASH_CHARS + MAX_SUFFIX)
 #define MAX_HASHED 1024   /* reader, path, offset and time */
 #define MAX_TIME_CHARS 64
-#define VERSION '1'
-
-static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-static const char sorted_alphabet[] = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
 /* What is remembered from one event of a batch to the next. */
 typedef struct {
@@ -31,18 +26,6 @@ typedef struct {
     uint8_t minute[16]; /* "2026-11-22T13:28" */
     char prefix[5];
 } Memory;
-
-static void hash_text(const uint8_t *data, size_t size, char text[HASH_CHARS])
-{
-    uint8_t digest[18] = {0};
-    blake2b_128(data, size, digest);
-    char *out = text;
-    for (int i = 0; i < 18; i += 3) {
-        unsigned bits = (unsigned)digest[i] << 16 | (unsigned)digest[i + 1] << 8 | digest[i + 2];
-        for (int shift = 18; shift >= 0 && out < text + HASH_CHARS; shift -= 6)
-            *out++ = base64url[bits >> shift & 63];
-    }
-}
 
 /* Appends a string as it reads without its simple escapes; NULL when it doesn't fit or holds others. */
 static uint8_t *append_text(uint8_t *out, const uint8_t *limit, const Text *text)

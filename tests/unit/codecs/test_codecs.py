@@ -273,6 +273,11 @@ def test_csv_by_header_and_by_given_columns():
         {"@timestamp": ARRIVED, "name": "anna", "n": "1", "note": 'a, "quoted" note'},
         {"@timestamp": ARRIVED, "name": "bert", "n": "two"},
     ]
+    assert decode(b",,", codec="csv", codec_fields=["a", "b"]) == (
+        [{"@timestamp": ARRIVED, "more": [""]}],
+        [],
+    )
+    assert decode(b",", codec="csv", codec_fields=["a", "b"]) == ([{"@timestamp": ARRIVED}], [])
     (document, other), letters = decode(
         b"anna\t1\ttrue\t4\nbert\tx\t\t", codec="tsv", codec_fields=["name", "n:int", "ok:bool"]
     )

@@ -4,52 +4,9 @@ One declaration per format; `_separated` reads them all. Names are the documente
 end, so a line of an older or newer version is read by the same declaration.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 from penstock.transforms.codecs.lines._separated import LineFormat
-from penstock.transforms.time import timestamps
 
 __all__ = ["FORMATS"]
-
-
-def _iso_text(text: str) -> str:
-    if text[19:20] == "." and text[-1] == "Z" and len(text) > 23:  # the usual, whose second was read already
-        return f"{_iso_second(text[:19])}{text[19:23]}Z"
-    return timestamps.to_text(timestamps.parse(text))
-
-
-@functools.lru_cache(8192)
-def _iso_second(text: str) -> str:
-    return timestamps.to_text(timestamps.parse(text))[:19]
-
-
-@functools.lru_cache(8192)
-def _seconds_text(seconds: float) -> str:
-    return timestamps.to_text(timestamps.from_ms(seconds * 1000))
-
-
-def _iso(field: str) -> Callable[[dict[str, Any]], str | None]:
-    def time_of(found: dict[str, Any]) -> str | None:
-        text = found.get(field)
-        return None if text is None else _iso_text(text)
-
-    return time_of
-
-
-def _seconds(field: str) -> Callable[[dict[str, Any]], str | None]:
-    def time_of(found: dict[str, Any]) -> str | None:
-        seconds = found.get(field)
-        return None if seconds is None else _seconds_text(seconds)
-
-    return time_of
-
-
-def _date_and_time(found: dict[str, Any]) -> str | None:
-    if "date" not in found or "time" not in found:
-        return None
-    return _iso_text(f"{found['date']}T{found['time']}Z")
 
 
 def _fields(text: str) -> tuple[tuple[str, str], ...]:
@@ -80,7 +37,7 @@ FORMATS: dict[str, LineFormat] = {
                 "ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn ecs-task-id reject-reason"
             ),
             "space",
-            _seconds("start"),
+            ("epoch", "start"),
             "https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html",
             header="first",
             required=14,
@@ -96,7 +53,7 @@ FORMATS: dict[str, LineFormat] = {
                 "classification_reason conn_trace_id transformed_host transformed_uri request_transform_status"
             ),
             "quoted",
-            _iso("time"),
+            ("iso", "time"),
             "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html",
             required=17,
         ),
@@ -109,7 +66,7 @@ FORMATS: dict[str, LineFormat] = {
                 "alpn_be_protocol alpn_client_preference_list tls_connection_creation_time"
             ),
             "quoted",
-            _iso("time"),
+            ("iso", "time"),
             "https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-access-logs.html",
             required=11,
         ),
@@ -122,7 +79,7 @@ FORMATS: dict[str, LineFormat] = {
                 "ssl_protocol"
             ),
             "quoted",
-            _iso("time"),
+            ("iso", "time"),
             "https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/access-log-collection.html",
             required=12,
         ),
@@ -137,7 +94,7 @@ FORMATS: dict[str, LineFormat] = {
                 "sc-content-type=unquoted sc-content-len=int sc-range-start=int sc-range-end=int"
             ),
             "tab",
-            _date_and_time,
+            ("date and time", "date", "time"),
             "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html",
             header="directive",
             required=10,
@@ -156,7 +113,7 @@ FORMATS: dict[str, LineFormat] = {
                 "origin-lbl=float asn=int"
             ),
             "tab",
-            _seconds("timestamp"),
+            ("epoch", "timestamp"),
             "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/real-time-logs.html",
             required=2,
         ),
@@ -169,7 +126,7 @@ FORMATS: dict[str, LineFormat] = {
                 "access_point_arn acl_required source_region"
             ),
             "quoted",
-            lambda found: found.get("time"),
+            ("bracket", "time"),
             "https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html",
             required=15,
         ),

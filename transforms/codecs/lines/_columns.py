@@ -1,7 +1,7 @@
 """`_columns` reads comma- or tab-separated lines whose columns are named by a header or by the user. Pure.
 
-`csv` of the standard library cuts the line (its core is C); this file names and types the values. A column is `name` or
-`name:kind` with the kinds `text`, `int`, `float` and `bool`; a value that isn't of its kind stays text under
+`csv` of the standard library cuts a line with quotes (its core is C); this file names and types the values. A column is
+`name` or `name:kind` with the kinds `text`, `int`, `float` and `bool`; a value that isn't of its kind stays text under
 `NAME_text`. An empty value is left out. More values than columns: they are kept in `more`.
 
 A quoted value with a line break in it can't be read from lines: the line is refused, by name.
@@ -56,6 +56,8 @@ class ColumnReader:
         Raises:
             FieldError: a quote that doesn't end on this line.
         """
+        if '"' not in line:
+            return line.split(self._separator)
         try:
             return next(csv.reader([line], delimiter=self._separator, strict=True), [])
         except csv.Error as error:

@@ -8,6 +8,9 @@ compiles it once. What the engine knows of the formats' habits:
 - fields missing at the end are left out; fields that a service has added at the end since are kept in `more`;
 - a header names the fields: of AWS' own (`#Fields:`, the first line of a VPC flow log object) or given by the user.
 
+The kernel (`_native_lines.c`) writes the usual line as JSON at once, without an object for a field; what it doesn't
+know, the reader here decides. Both say the same.
+
 A field that isn't of its type is kept as the text that it is, under its name with `_text` behind it, so that one odd
 value costs neither the line nor the index's mapping.
 """
@@ -21,6 +24,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
+
+from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
 
 __all__ = ["KINDS", "FieldError", "LineFormat", "LineReader", "name_of"]
@@ -42,7 +48,7 @@ class LineFormat:
         name: the codec's name; the fields stand under `aws.NAME`, so that no name of theirs meets one of ECS.
         fields: (name as documented, kind) in order; kinds are those of `KINDS`.
         separator: `space`, `quoted` (spaces, and fields in quotes or brackets), or `tab`.
-        time: from the fields read to `@timestamp`; None where the line has no time.
+        clock: how the line tells its time (a key of `_CLOCKS`), and in which fields.
         header: how lines announce their fields: `directive` (`#Fields: a b c`), `first` (a first line of names), or none.
         required: how many fields a line has at least to be of this format.
         aliases: a user's or header's name -> the documented one.
@@ -52,10 +58,16 @@ class LineFormat:
     name: str
     fields: tuple[tuple[str, str], ...]
     separator: str
-    time: Callable[[dict[str, Any]], str | None]
+    clock: tuple[str, ...]
     source: str
     header: str = ""
     required: int = 1
+
+    def time(self, found: dict[str, Any]) -> str | None:
+        """Gives `@timestamp` from the fields of a line; None where it has none. Raises `ValueError` for what is no time."""
+        kind, *names = self.clock
+        texts = [found.get(name) for name in names]
+        return None if None in texts else _CLOCKS[kind](*texts)
 
 
 def name_of(documented: str) -> str:
@@ -93,13 +105,36 @@ def _bracket_time(text: str) -> str:
     return timestamps.to_text(datetime.datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z"))
 
 
+def _iso(text: str) -> str:
+    if text[19:20] == "." and text[-1] == "Z" and len(text) > 23:  # the usual, whose second was read already
+        return f"{_iso_second(text[:19])}{text[19:23]}Z"
+    return timestamps.to_text(timestamps.parse(text))
+
+
+@_remembered
+def _iso_second(text: str) -> str:
+    return timestamps.to_text(timestamps.parse(text))[:19]
+
+
+@_remembered
+def _epoch(seconds: float) -> str:
+    return timestamps.to_text(timestamps.from_ms(seconds * 1000))
+
+
+_CLOCKS: dict[str, Callable[..., str]] = {
+    "iso": _iso,
+    "epoch": _epoch,
+    "date and time": lambda date, time: _iso(f"{date}T{time}Z"),
+    "bracket": lambda read_already: read_already,
+}
+
 KINDS: dict[str, Callable[[str], Any]] = {
     "text": str,
     "int": int,
     "float": float,
+    "ip": _ip,
     "endpoint": _endpoint,
     "request": _request,
-    "ip": _ip,
     "unquoted": unquote,
     "time": _bracket_time,
     "list": lambda text: text.split(","),
@@ -137,6 +172,24 @@ class LineReader:
         self._typed = [(name, KINDS[kinds[name]]) for name in names if kinds.get(name, "text") != "text"]
         self._required = 1 if columns else form.required
         self._split = _SPLITS[form.separator]
+        self._known = self._for_kernel(kinds) if _kernel is not None else None
+
+    def _for_kernel(self, kinds: dict[str, str]) -> tuple[Any, ...] | None:
+        """The arguments behind the line of the kernel's `read_line`; None where the columns hold no time."""
+        form = self.form
+        if any(name not in self._names for name in form.clock[1:]):
+            return None
+        order = tuple(
+            (orjson.dumps(name) + b":", _KIND_NUMBERS.index(kinds.get(name, "text"))) for name in self._names
+        )
+        head = b'{"@timestamp":"%b","aws":{"%b":{' % (b" " * 24, form.name.encode())
+        first, *second = map(self._names.index, form.clock[1:])
+        clock = (list(_CLOCKS).index(form.clock[0]), first, *(second or [-1]))
+        return order, list(_SPLITS).index(form.separator), self._required, head, clock
+
+    def document(self, line: bytes) -> tuple[bytes, str] | None:
+        """Gives the JSON and the time of the usual line; None where `read` must decide."""
+        return _kernel.read_line(line, *self._known) if _kernel is not None and self._known else None
 
     def read(self, line: str) -> dict[str, Any]:
         """Gives the fields of a line, typed, without those that have no value.
@@ -188,6 +241,13 @@ def _split_quoted(line: str) -> list[str]:
 
 _SPLITS: dict[str, Callable[[str], list[str]]] = {
     "space": _split_spaces,
-    "tab": _split_tabs,
     "quoted": _split_quoted,
+    "tab": _split_tabs,
 }
+
+# The kernel counts kinds, separators and clocks in these orders.
+_KIND_NUMBERS = tuple(KINDS)
+_kernel = native.load(
+    "penstock.transforms.codecs.lines._native_lines",
+    lambda kernel: kernel.read_line(b"", (), 0, 0, bytes(64), (0, 0, -1)),
+)
