@@ -12,7 +12,8 @@ splits = st.sampled_from([(" ", "="), ("&", "="), (" ,", "=:"), ("&", ":"), ("="
 
 
 def flat(pairs):
-    return [(key, next(filter(None, values), "")) for key, *values in pairs]
+    listed = pairs.items() if type(pairs) is dict else pairs
+    return [(key, next(filter(None, values), "")) for key, *values in listed]
 
 
 @given(texts, splits, st.booleans(), st.booleans())
