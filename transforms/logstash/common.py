@@ -93,7 +93,7 @@ def remove_tag(tag: Template) -> tuple[Step, Lines]:
         gone = tag.render(event)
         held = tags if type(tags) is list else [tags]
         kept = [each for each in held if each != gone]
-        if len(kept) != len(held):
+        if kept != tags:
             event.document["tags"] = kept
             event.changed = True
 

@@ -8,6 +8,16 @@ import orjson
 from penstock.transforms.logstash.language._times import Timestamp
 
 
+def downcase(text: str) -> str:
+    """A text in small letters; Ruby's small sigma is the same at the end of a word."""
+    return text.replace("\u03a3", "\u03c3").lower()
+
+
+def capitalize(text: str) -> str:
+    """A text with a capital at its start and small letters behind."""
+    return text.replace("\u03a3", "\u03c3").capitalize()
+
+
 def java_text(value: Any) -> str:
     """A scalar as Java's `toString` writes it: `2.0`, `1.0E20`, `true`."""
     if isinstance(value, str):

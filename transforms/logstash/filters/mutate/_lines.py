@@ -18,8 +18,8 @@ Lines = Callable[[Source], None]
 
 CASE_METHODS: Mapping[str, str] = {
     "uppercase": "upper()",
-    "capitalize": "capitalize()",
-    "lowercase": "lower()",
+    "capitalize": "replace('\u03a3', '\u03c3').capitalize()",
+    "lowercase": "replace('\u03a3', '\u03c3').lower()",  # Ruby's small sigma is the same at the end of a word
 }
 
 

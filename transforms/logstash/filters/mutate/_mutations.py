@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.language._references import Reference, reference_of, reference_or_bad
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.language._ruby import capitalize, downcase, ruby_text
 from penstock.transforms.logstash.language._sprintf import Template
 
 Step = Callable[[LogEvent], object]
@@ -33,7 +33,7 @@ def rename(old: Template, new: Template) -> Step:
     if old.constant is None or new.constant is None:
 
         def rename_named(event: LogEvent) -> None:
-            source, target = reference_of(old.render(event)), reference_of(new.render(event))
+            source, target = reference_of(old.render(event)), reference_or_bad(new.render(event))
             value = source.remove(event)
             if value is not MISSING:
                 target.set(event, value)
@@ -68,8 +68,8 @@ def replace(field: Reference, value: Template) -> Step:
 
 CASES: Mapping[str, Callable[[str], str]] = {
     "uppercase": str.upper,
-    "capitalize": str.capitalize,
-    "lowercase": str.lower,
+    "capitalize": capitalize,
+    "lowercase": downcase,
 }
 
 
@@ -138,12 +138,14 @@ def ruby_split(text: str, separator: Any) -> list[str]:
 
 def join(field: Reference, separator: Any) -> Step:
     """Makes a text of an array."""
-    between = ruby_text(separator)
 
     def step(event: LogEvent) -> None:
         value = field.get(event)
         if type(value) is list:
-            field.set(event, _joined(value, between))
+            if value and not isinstance(separator, str):
+                message = f"join: {separator!r} is no text"
+                raise TypeError(message)
+            field.set(event, _joined(value, str(separator)))
 
     return step
 
@@ -155,15 +157,22 @@ def _joined(values: list[Any], between: str) -> str:
 
 
 def merge(field: Reference, sources: list[Reference]) -> Step:
-    """Appends fields to a field; two objects become one, and an object with anything else is left alone."""
+    """Appends fields to a field; two objects become one, and an object with anything else is left alone.
+
+    Logstash reads the field once: what was no array takes each source for itself, so that the last one stays.
+    """
 
     def step(event: LogEvent) -> None:
+        held = _or_none(field.get(event))
         for source in sources:
-            held, added = _or_none(field.get(event)), _or_none(source.get(event))
+            added = _or_none(source.get(event))
             if type(held) is dict and type(added) is dict:
-                field.set(event, {**held, **deep_copy(added)})
+                held = {**held, **deep_copy(added)}
+                field.set(event, held)
             elif type(held) is not dict and type(added) is not dict:
-                field.set(event, [*_as_array(held), *deep_copy(_as_array(added))])
+                made = [*_as_array(held), *deep_copy(_as_array(added))]
+                field.set(event, made)
+                held = made if type(held) is list else held
 
     return step
 

@@ -137,6 +137,9 @@ class Mutate(Filter):
         made: list[_Operation] = []
         for name, pattern, replacement in zip(given[::3], given[1::3], given[2::3], strict=True):
             field = self.reference(name)
+            if not isinstance(pattern, str):
+                message = f"the expression {pattern!r} must stand in quotes"
+                raise self.refuse(message, "gsub")
             try:
                 step = gsub(field, pattern, self.template(pattern), self.template(replacement))
                 made.append((step, gsub_lines(step, field, pattern, self.template(replacement))))

@@ -218,6 +218,7 @@ _INTEGER = re.compile(
     r"|(?:0[dD])?([1-9]\d*(?:_\d+)*|0))\s*",
     re.ASCII,
 )
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,200}")
 _FLOAT = re.compile(r"\s*[+-]?(?:\d+(?:_\d+)*)?(?:\.\d+(?:_\d+)*)?(?:[eE][+-]?\d+(?:_\d+)*)?\s*", re.ASCII)
 
 
@@ -234,6 +235,8 @@ def to_integer(value: str | None) -> Any:
 
 def to_float(value: str | None) -> Any:
     """Ruby's `Float()`; a text that is none stays."""
+    if value is not None and _HEXADECIMAL.fullmatch(value):
+        return float(int(value, 16))
     if value is None or _FLOAT.fullmatch(value) is None:
         return value
     try:

@@ -9,15 +9,15 @@ from penstock.transforms.logstash.filters.parse._kv_scan import Splitters, compi
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby
 from penstock.transforms.logstash.language._references import reference_of
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.language._ruby import capitalize, downcase, ruby_text
 
 __all__ = ["Kv"]
 
 Change = Callable[[str], str]
 _TRANSFORMS: dict[str, Change] = {
-    "lowercase": str.lower,
+    "lowercase": downcase,
     "uppercase": str.upper,
-    "capitalize": lambda text: text[:1].upper() + text[1:].lower(),
+    "capitalize": capitalize,
 }
 _MAX_DEPTH = 100
 """How deep `recursive` goes; a value ends up smaller each time, so only hostile texts come near."""
