@@ -123,7 +123,7 @@ def test_every_shipped_pattern_finds_what_joni_finds():
     for patterns in (pattern_set(ecs=False), pattern_set(ecs=True)):
         for name in patterns:
             pattern = expand(f"%{{{name}}}", patterns)
-            for _ in range(3):
+            for _ in range(2):
                 line = chance.choice(lines)
                 cut = chance.randrange(len(line))
                 if chance.random() < 0.5:
