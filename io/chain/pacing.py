@@ -33,10 +33,16 @@ class Pacing:
     Attributes:
         block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
         max_read_time_s: a busy reader ends its bundle after this many seconds.
+        finalizes: events are acknowledged at the end of a bundle, so a bundle must not wait for room.
     """
 
     block_s: float
     max_read_time_s: float
+    finalizes: bool = False
+
+    def finalizing(self) -> "Pacing":
+        """For a read that Beam's bundle finalization acknowledges: a bundle lasts 5 s at most."""
+        return Pacing(self.block_s, min(self.max_read_time_s, 5.0), finalizes=True)
 
     @classmethod
     def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":

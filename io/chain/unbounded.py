@@ -60,6 +60,8 @@ _VERSION = 1
 """The version of the stored JSON. A later release understands earlier versions."""
 
 _POLL_INTERVAL_S = 0.05
+_COMMIT_S = 0.25
+"""How long a bundle whose end acknowledges events waits for more of them."""
 
 
 def _stored(encoded: bytes | str, what: str) -> dict[str, Any]:
@@ -250,13 +252,17 @@ class _BatchReader(UnboundedReader):
         self._batch = None
         alone = len(LIVE.sources) == len(self._live.keys)
         if alone or time.monotonic() - self._begun < 3 * TURN_S:
-            self._batch = self._live.take(
-                self._pacing.block_s if alone else min(TURN_S, self._pacing.block_s)
-            )
+            self._batch = self._live.take(self._patience_s(alone))
         if self._batch is None and self._live.failure is not None:
             LIVE.fail(self._live.failure)
             raise without_traceback(self._live.failure)
         return self._batch is not None
+
+    def _patience_s(self, alone: bool) -> float:
+        """How long to wait for the next batch."""
+        if self._pacing.finalizes and self._live.pending_events:
+            return _COMMIT_S
+        return self._pacing.block_s if alone else min(TURN_S, self._pacing.block_s)
 
     def get_current(self) -> EventBatch | None:
         return self._batch

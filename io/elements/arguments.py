@@ -39,9 +39,9 @@ def options_of(step: str, given: Mapping[str, Any], *parts: Any, **also: str) ->
         if part is _class(part):
             made.append(_make(step, part, names, mine))
         elif mine:
-            names = ", ".join(mine)
+            shown = ", ".join(mine)
             message = (
-                f"{step}: {names} stand in {type(part).__name__} already; give keywords or options, not both."
+                f"{step}: {shown} stand in {type(part).__name__} already; give keywords or options, not both."
             )
             raise OptionError(message)
         else:

@@ -1,5 +1,6 @@
 """`ReadFromKinesis` gives the events of a stream, in batches. Its checkpoints never pass an event that isn't delivered."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,13 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.pacing import runner_of
 from penstock.io.chain.source_status import ShardStatus
 from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
-from penstock.io.elements import options_of
+from penstock.io.elements import GiveElements, Output, options_of
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.live_stream import KinesisLive
+from penstock.io.kinesis.read.rewinding import RewindingKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
@@ -23,15 +26,21 @@ __all__ = ["ReadFromKinesis", "read_shards"]
 
 
 class ReadFromKinesis(beam.PTransform):
-    """Reads every shard of a stream, takes KPL's aggregated records apart, and gives `EventBatch`es.
+    """Reads every shard of a stream, takes KPL's aggregated records apart, and gives `EventBatch`es, or elements.
 
-    Put `Acknowledge` last in the same chain: only what it has seen is checkpointed.
+    Batches: put `Acknowledge` last in the same chain: only what it has seen is checkpointed. Elements (`output`): any
+    transform may follow; what a committed bundle held is checkpointed, by Beam's bundle finalization.
 
     Args:
         options: what to read; or the same as keywords: `stream_name`, `application_name`, `region`, and every other field
             of `KinesisReadOptions` and `AwsOptions`.
         aws: who we are; or as keywords. Without credentials the standard chain finds them.
         pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
+        output: `dict`, `bytes`, `row` or a NamedTuple class: gives elements instead of batches, see
+            `penstock.io.elements.GiveElements`.
+
+    Example:
+        pipeline | ReadFromKinesis(stream_name="logs", application_name="show", output="dict") | beam.Map(print)
 
     Unit of parallelism: the shard. One process reads all shards whose leases it holds at the same time. Several
     jobs with one `application_name`, and the splits of one job (`read_splits`), share them.
@@ -39,6 +48,11 @@ class ReadFromKinesis(beam.PTransform):
     Delivery guarantee: at least once. After a crash, what was read since the last checkpoint
     (`checkpoint_interval_seconds`) is read again, with the same `position()` and index, so a sink that derives
     its ids from them writes it once. Records of one partition key come in order.
+
+    With `output` it is at least once as far as the runner keeps what it has committed. Flink and Prism: after a failure the
+    runner's position or the lease counts, whichever is smaller, so that what was committed behind the last checkpoint is
+    read again. DirectRunner: a kill loses what a window or a GroupByKey held, as the runner keeps it in memory only, and
+    repeats at most the last bundle (5 s).
 
     IAM actions: kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords; dynamodb:DescribeTable,
     CreateTable, Scan, GetItem, PutItem, UpdateItem, DeleteItem; kms:Decrypt for an encrypted stream.
@@ -50,9 +64,11 @@ class ReadFromKinesis(beam.PTransform):
         aws: AwsOptions | None = None,
         *,
         pacing: Pacing | None = None,
+        output: Output | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__()
+        self._give = None if output is None else GiveElements(output)
         options, aws = options_of(
             "ReadFromKinesis",
             arguments,
@@ -68,8 +84,16 @@ class ReadFromKinesis(beam.PTransform):
         return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        make = functools.partial(_connect, self._options, self._aws)
-        return read_shards(begin, self._options, make, self._pacing)
+        if self._give is None:
+            make = functools.partial(_connect, self._options, self._aws)
+            return read_shards(begin, self._options, make, self._pacing)
+        if self._options.read_splits > 1:
+            message = "ReadFromKinesis: output and read_splits exclude each other: such a read is one split."
+            raise OptionError(message)
+        pacing = (self._pacing or Pacing.of(runner_of(begin.pipeline))).finalizing()
+        options = dataclasses.replace(self._options, read_splits=1)
+        rewinding = functools.partial(_connect_rewinding, options, self._aws)
+        return read_shards(begin, options, rewinding, pacing) | "Give" >> self._give
 
 
 def read_shards(
@@ -94,6 +118,10 @@ def read_shards(
 
 def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisLive:
     return KinesisLive(key, options, aws)
+
+
+def _connect_rewinding(options: KinesisReadOptions, aws: AwsOptions, key: str) -> RewindingKinesis:
+    return RewindingKinesis(key, options, aws)
 
 
 _SHOWN: dict[str, set[str]] = {}
