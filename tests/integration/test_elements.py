@@ -1,6 +1,10 @@
 """Elements of any pipeline into real servers: Elasticsearch, and Kinesis as moto has it."""
 
+import contextlib
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -10,6 +14,9 @@ from local.demo import evidence
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import WriteToElasticsearch
 from penstock.io.kinesis import WriteToKinesis
+from tests.tools.pipeline import wait_until
+
+ELEMENTS_JOB = Path(__file__).parents[1] / "tools" / "elements_job.py"
 
 
 def test_dicts_into_kinesis(aws, unique_name):
@@ -85,3 +92,52 @@ def found(elasticsearch, index: str) -> list[dict]:
     client.indices.refresh(index=index)
     hits = client.search(index=index, size=100)["hits"]["hits"]
     return sorted((hit["_source"] for hit in hits), key=json.dumps)
+
+
+def test_a_read_of_elements_loses_nothing_when_it_is_killed(aws, unique_name, tmp_path: Path):
+    kinesis = aws.client("kinesis")
+    kinesis.create_stream(StreamName=unique_name, ShardCount=2)
+    file = tmp_path / "elements"
+
+    def put(numbers: range) -> None:
+        records = [{"Data": b"%d" % n, "PartitionKey": str(n)} for n in numbers]
+        kinesis.put_records(StreamName=unique_name, Records=records)
+
+    def seen() -> set[int]:
+        return {int(line) for line in file.read_bytes().split()} if file.exists() else set()
+
+    def checkpoints() -> set[str]:
+        items = aws.client("dynamodb").scan(TableName=unique_name)["Items"]
+        return {item["checkpoint"]["S"] for item in items}
+
+    @contextlib.contextmanager
+    def job() -> Iterator[subprocess.Popen[bytes]]:
+        command = [
+            sys.executable,
+            "-P",
+            str(ELEMENTS_JOB),
+            str(file),
+            unique_name,
+            unique_name,
+            aws.endpoint_url,
+        ]
+        with (tmp_path / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    put(range(300))
+    with job():
+        wait_until(lambda: seen() == set(range(300)), "the first elements")
+        wait_until(lambda: "TRIM_HORIZON" not in checkpoints(), "a checkpoint of each shard")
+        put(range(300, 400))
+        wait_until(lambda: max(seen()) > 300, "some of the next elements")
+    put(range(400, 500))
+    with job():
+        wait_until(lambda: seen() == set(range(500)), "all elements")
+    lines = file.read_bytes().split()
+    # What was committed before the kill is not read again: only the last bundle is.
+    assert len([line for line in lines if int(line) < 300]) == 300

@@ -49,16 +49,20 @@ class RewindingKinesis(KinesisLive):
                 super().resume(None)
                 return
         with self._changed:
-            back = {shard: marks.get(shard.shard_id, self._opened[shard.shard_id]) for shard in self._held()}
-            gone_back = {shard: mark for shard, mark in back.items() if mark < shard.progress.mark}
-            for shard, mark in gone_back.items():
-                self._restored[shard.shard_id] = mark
-                shard.progress.lost = True
-                self._shard_closed(shard)
-        if not gone_back:
+            held = {shard.shard_id: shard for shard in self._held()}
+            now = self._marks | {shard_id: shard.progress.mark for shard_id, shard in held.items()}
+            back = {shard_id: marks.get(shard_id, start) for shard_id, start in self._opened.items()}
+            back = {shard_id: mark for shard_id, mark in back.items() if mark < now.get(shard_id, mark)}
+            for shard_id, mark in back.items():
+                self._restored[shard_id] = mark
+                self._marks.pop(shard_id, None)
+                if shard_id in held:
+                    held[shard_id].progress.lost = True
+                    self._shard_closed(held[shard_id])
+        if not back:
             return
-        _LOGGER.warning("%s: the runner has gone back; %d shards are opened anew", self.key, len(gone_back))
-        self._reopen_ended(marks)
+        _LOGGER.warning("%s: the runner has gone back; %d shards are opened anew", self.key, len(back))
+        self._reopen_ended(back)
         self.requeue()
         self._wake.set()
 
@@ -79,11 +83,11 @@ class RewindingKinesis(KinesisLive):
 
     def _reopen_ended(self, marks: dict[str, Position]) -> None:
         """Leases that say a shard is done, where the runner has not done it."""
-        if not any(mark.is_record for mark in marks.values()):
+        if not marks:
             return
         for lease in self._store.scan():
-            mark = marks.get(lease.shard_id)
-            if lease.position == SHARD_END and mark is not None and mark.is_record:
+            mark = marks.get(lease.shard_id, SHARD_END)
+            if lease.position == SHARD_END and mark < SHARD_END:
                 back = dataclasses.replace(lease, position=mark, owner=None, counter=lease.counter + 1)
                 try:
                     self._store.replace(lease, back)
