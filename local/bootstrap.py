@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -84,15 +85,33 @@ def run(command: list[str]) -> None:
         sys.exit(f"run_local.sh: setting up .venv failed.{hint} The end of {LOG}:\n{tail.rstrip()}")
 
 
+def needs_no_packages(arguments: list[str]) -> bool:
+    """Whether the command only tells something, or ends what another one started: nothing is installed for that."""
+    return arguments[:1] in (["down"], ["status"]) or any(
+        each in ("-h", "--help", "help") for each in arguments[:2]
+    )
+
+
 def main() -> None:
     """Installs if needed, then becomes `local/__main__.py` in the environment's Python."""
+    if needs_no_packages(sys.argv[1:]) and not complete():
+        python = VENV / "bin" / "python"
+        if sys.argv[1] in ("down", "status") and not python.exists():
+            print("run_local.sh: nothing runs; nothing was ever started from here")
+            return
+        # With the environment that there is, an older one too, or none.
+        start(str(python) if python.exists() else sys.executable)
     if not complete():
         with (ROOT / ".venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not complete():
                 LOG.unlink(missing_ok=True)
                 install()
-    python = str(VENV / "bin" / "python")
+    start(str(VENV / "bin" / "python"))
+
+
+def start(python: str) -> NoReturn:
+    """Becomes `local/__main__.py` in that Python."""
     os.execv(python, [python, "-P", str(ROOT / "local" / "__main__.py"), *sys.argv[1:]])
 
 

@@ -53,7 +53,7 @@ Environment:
 def main() -> int:
     """Runs the command line; returns its exit code (2 for a wrong one, 130 after Ctrl-C)."""
     arguments = sys.argv[1:]
-    if arguments[:1] in (["-h"], ["--help"], ["help"]):
+    if any(each in ("-h", "--help", "help") for each in arguments[:2]):
         sys.stdout.write(HELP)
         return 0
     command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "demo"

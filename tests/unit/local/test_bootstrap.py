@@ -1,6 +1,14 @@
 """When the environment is set up again."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from local import bootstrap
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_kernel_that_changed_is_built_anew(tmp_path, monkeypatch):
@@ -16,3 +24,23 @@ def test_a_kernel_that_changed_is_built_anew(tmp_path, monkeypatch):
         (tmp_path / name).write_text("2")
         assert bootstrap.stamp() not in stamps
         stamps.append(bootstrap.stamp())
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("--help", "usage: ./run_local.sh"),
+        ("test --help", "usage: ./run_local.sh"),
+        ("down", "nothing runs"),
+        ("status", "nothing runs"),
+    ],
+)
+def test_what_needs_no_packages_installs_none(command, said, tmp_path):
+    shutil.copytree(ROOT / "local", tmp_path / "local")
+    shutil.copy(ROOT / "run_local.sh", tmp_path)
+    done = subprocess.run(
+        [tmp_path / "run_local.sh", *command.split()], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
+    assert not (tmp_path / ".venv").exists()
