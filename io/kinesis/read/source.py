@@ -11,7 +11,7 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.pacing import runner_of
+from penstock.io.chain.pacing import PacingOptions, runner_of
 from penstock.io.chain.source_status import ShardStatus
 from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
 from penstock.io.elements import GiveElements, Output, options_of
@@ -49,9 +49,8 @@ class ReadFromKinesis(beam.PTransform):
     (`checkpoint_interval_seconds`) is read again, with the same `position()` and index, so a sink that derives
     its ids from them writes it once. Records of one partition key come in order.
 
-    With `output` it is at least once as far as the runner keeps what it has committed. Flink and Prism: after a failure the
-    runner's position or the lease counts, whichever is smaller, so that what was committed behind the last checkpoint is
-    read again. DirectRunner: a kill loses what a window or a GroupByKey held, as the runner keeps it in memory only, and
+    With `output` it is at least once as far as the runner keeps what it has committed. Where a restored runner's position and
+    the lease differ, the smaller one counts, so that nothing is left out. DirectRunner: a kill loses what a window or a GroupByKey held, as the runner keeps it in memory only, and
     repeats at most the last bundle (5 s).
 
     IAM actions: kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords; dynamodb:DescribeTable,
@@ -90,7 +89,8 @@ class ReadFromKinesis(beam.PTransform):
         if self._options.read_splits > 1:
             message = "ReadFromKinesis: output and read_splits exclude each other: such a read is one split."
             raise OptionError(message)
-        pacing = (self._pacing or Pacing.of(runner_of(begin.pipeline))).finalizing()
+        read_time_s = begin.pipeline.options.view_as(PacingOptions).max_read_time_seconds
+        pacing = (self._pacing or Pacing.of(runner_of(begin.pipeline), read_time_s)).finalizing()
         options = dataclasses.replace(self._options, read_splits=1)
         rewinding = functools.partial(_connect_rewinding, options, self._aws)
         return read_shards(begin, options, rewinding, pacing) | "Give" >> self._give
