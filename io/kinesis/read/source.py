@@ -49,9 +49,9 @@ class ReadFromKinesis(beam.PTransform):
     (`checkpoint_interval_seconds`) is read again, with the same `position()` and index, so a sink that derives
     its ids from them writes it once. Records of one partition key come in order.
 
-    With `output` it is at least once as far as the runner keeps what it has committed. Where a restored runner's position and
-    the lease differ, the smaller one counts, so that nothing is left out. DirectRunner: a kill loses what a window or a GroupByKey held, as the runner keeps it in memory only, and
-    repeats at most the last bundle (5 s).
+    With `output` it is at least once as far as the runner keeps what it has committed. Where a restored runner's position
+    and the lease differ, the smaller one counts, so that nothing is left out. DirectRunner: a kill loses what a window or
+    a GroupByKey held, as the runner keeps it in memory only, and repeats at most the last bundle (5 s).
 
     IAM actions: kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords; dynamodb:DescribeTable,
     CreateTable, Scan, GetItem, PutItem, UpdateItem, DeleteItem; kms:Decrypt for an encrypted stream.
