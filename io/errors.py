@@ -9,6 +9,7 @@
     |  |- Unreachable                 no connection to the peer within its limits
     |- ProtocolError                  a peer broke its protocol: that connection ends, nothing else
     |- StateError                     a savepoint's position can't be used: another version, or another source
+    |- WrongRelease                   a worker has another version than the job was submitted with
     |- DeliveryError                  an event could be neither written nor set aside; the job must end
     |  |- StopTimeout                 a stop came before it was written: it is read or sent again (exit code 0)
 
@@ -36,6 +37,7 @@ __all__ = [
     "StateError",
     "StopTimeout",
     "Unreachable",
+    "WrongRelease",
     "without_traceback",
 ]
 
@@ -83,6 +85,10 @@ class ProtocolError(PenstockError):
 
 class StateError(PenstockError):
     """What a runner has stored for us can't be used. The text says whose it is and what to do."""
+
+
+class WrongRelease(PenstockError):
+    """A worker has another penstock than the one that the job was submitted with."""
 
 
 class DeliveryError(PenstockError):

@@ -14,7 +14,7 @@ from penstock.io.errors import OptionError
 
 __all__ = ["beam_options", "require_known", "with_underscores"]
 
-_FLINKS_OWN = ("FlinkRunnerOptions", "FlinkStreamingOptions")
+_FLINKS_OWN = ("FlinkRunnerOptions", "FlinkStreamingOptions", "SubmissionOptions")
 """Classes of options that only Flink takes; on another runner they would do nothing."""
 
 

@@ -1,22 +1,27 @@
 """`penstock status --flink ADDRESS [JOB]` shows the jobs of a Flink cluster, and stops one with a savepoint.
 
-A line per job: its state, its tasks, and why Flink last started it again. JOB is an id, the beginning of one, or a name.
+A line per job: its state, its tasks, how far it is, and why Flink last started it again. JOB is an id, the beginning of one,
+or a name. To rescale a job, stop it, and submit it with the savepoint and another --parallelism.
 Exit codes: 0 all that is shown runs or has ended well, 1 something doesn't, or could not be asked; 2 wrong arguments.
 """
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Sequence
 
 from penstock.io.errors import NotFound, PeerError, PenstockError
-from penstock.pipelines.console.logs import printable
+from penstock.pipelines.console.logs import LogOptions, printable, set_up_logging
 from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, FlinkJob, address_of
+from penstock.pipelines.run.remote.flink_progress import look
+from penstock.pipelines.run.remote.telling import tell
 
 __all__ = ["main"]
 
 _PATIENCE_S = 120.0
 _LOOK_S = 0.5
+_PROGRESS_S = 10.0
 _WELL = ("FINISHED", "CANCELED", "SUSPENDED")
 
 
@@ -35,13 +40,19 @@ def main(argv: Sequence[str]) -> int:
         "--stop", nargs="?", const="", metavar="FOLDER",
         help="stop JOB with a savepoint, in FOLDER or where the cluster keeps them; prints how to resume it",
     )  # fmt: skip
+    parser.add_argument(
+        "--follow", action="store_true",
+        help="tell of JOB, until it ends or Ctrl-C, how far it is, and when and why Flink starts it again",
+    )  # fmt: skip
     given = parser.parse_args(list(argv))
-    if given.stop is not None and given.job is None:
-        parser.error("--stop needs a JOB")
+    if (given.stop is not None or given.follow) and given.job is None:
+        parser.error("--stop and --follow need a JOB")
     cluster = FlinkCluster(address_of(given.flink))
     try:
         if given.stop is not None:
             return _stop(cluster, _one(cluster, given.job), given.stop or None)
+        if given.follow:
+            return _follow(cluster, _one(cluster, given.job))
         return _show(cluster, given.job, ended=given.all)
     except PenstockError as error:
         sys.stderr.write(f"penstock status: {error}\n")
@@ -62,6 +73,8 @@ def _show(cluster: FlinkCluster, wanted: str | None, *, ended: bool) -> int:
         well = well and (job.runs or job.state in _WELL)
         tasks = ", ".join(f"{count} {state.lower()}" for state, count in job.tasks.items() if count)
         sys.stdout.write(f"{job.id}  {job.state:10}  {printable(job.name)}  ({tasks or 'no tasks'})\n")
+        if job.state == "RUNNING":
+            sys.stdout.write(f"  {look(cluster, job.id).describe()}\n")
         for at, cause in cluster.failures(job.id)[:1]:
             when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at / 1000))
             sys.stdout.write(f"  {when}: {printable(cause)}\n")
@@ -75,6 +88,15 @@ def _one(cluster: FlinkCluster, wanted: str) -> FlinkJob:
         message = f"Flink at {cluster.url} knows no job {wanted}. Without JOB all are shown."
         raise NotFound(message)
     return min(found, key=lambda job: job.state in ENDED)
+
+
+def _follow(cluster: FlinkCluster, job: FlinkJob) -> int:
+    set_up_logging(LogOptions())
+    try:
+        state = tell(cluster, job.id, printable(job.name), threading.Event().wait, progress_s=_PROGRESS_S)
+    except KeyboardInterrupt:
+        return 0
+    return 0 if state in _WELL else 1
 
 
 def _stop(cluster: FlinkCluster, job: FlinkJob, folder: str | None) -> int:

@@ -41,6 +41,7 @@ from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.errors import StateError, without_traceback
 from penstock.io.garbage_collector import calm_garbage_collector
+from penstock.io.release import require_release, this_release
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind
 
@@ -224,8 +225,10 @@ class _ReadDoFn(_ReadFromUnboundedSourceDoFn):
             max_read_time_seconds=plan.pacing.max_read_time_s,
         )
         self._plan = plan
+        self._release = this_release()
 
     def setup(self) -> None:
+        require_release(self._release)
         _PLANS[self._plan.key] = self._plan
         calm_garbage_collector()
         super().setup()

@@ -31,6 +31,7 @@ from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.io.options import display_data_of
+from penstock.io.release import require_release, this_release
 from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.options import S3ReadOptions
@@ -212,8 +213,10 @@ class _ReadDoFn(beam.DoFn):
         self._records = Metrics.counter("s3", "records")
         self._incomplete = Metrics.counter("s3", "incomplete")
         self._held = _Held()
+        self._release = this_release()
 
     def setup(self) -> None:
+        require_release(self._release)
         calm_garbage_collector()  # here and not in the job, because other runners read in other processes
 
     def start_bundle(self) -> None:

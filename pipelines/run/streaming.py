@@ -24,7 +24,8 @@ from penstock.io.options import option
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
-from penstock.pipelines.run.remote.following import Submission, stay
+from penstock.pipelines.run.remote.following import Submission
+from penstock.pipelines.run.remote.loopback import ends_with_us, stay
 from penstock.pipelines.run.runners import settle
 from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
 
@@ -113,7 +114,7 @@ def run_streaming(
             return submission.run_streaming(pipeline)
         watch.start()
         calm_garbage_collector()
-        with shown(name, job, pipeline, place.runner):
+        with ends_with_us(options), shown(name, job, pipeline, place.runner):
             result = pipeline.run()
             if isinstance(runner, str):
                 stay(result)

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of
 from penstock.io.kinesis.write.metrics import COUNTS
@@ -105,6 +105,10 @@ class _WriteToKinesisDoFn(beam.DoFn):
         self._counters = {name: Metrics.counter("kinesis_write", name) for name in COUNTS}
         # The repr leaves secrets out; the access key tells two identities apart.
         self._key = f"kinesis_write:{options!r}:{aws!r}"
+
+    def setup(self) -> None:
+        # On a worker without credentials this is told at its start, and not with the first event.
+        AwsSession(self._aws).credentials()
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         if not batch.events:

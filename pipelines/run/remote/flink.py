@@ -7,17 +7,20 @@ import dataclasses
 import json
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
 from penstock.io.errors import PeerError, Unreachable
+from penstock.pipelines.run.remote._causes import root_cause, with_advice
 
-__all__ = ["ENDED", "FlinkCluster", "FlinkJob", "address_of", "root_cause"]
+__all__ = ["ENDED", "FlinkCluster", "FlinkJob", "address_of"]
 
 ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 _TIMEOUT_S = 10.0
 _MAX_REPLY = 4 << 20
-_MAX_CAUSE = 400
+_METRICS_A_CALL = 16
+"""A name may have 200 characters, and Flink's server takes a line of 4096."""
 
 
 def address_of(master: str) -> str:
@@ -87,7 +90,33 @@ class FlinkCluster:
         """Why Flink has started the job again, or given it up: when (ms since 1970) and the cause; the newest first."""
         found = self._call(f"/jobs/{job_id}/exceptions?maxExceptions=5")
         entries = found.get("exceptionHistory", {}).get("entries", [])
-        return [(int(each["timestamp"]), root_cause(str(each["stacktrace"]))) for each in entries]
+        return [
+            (int(each["timestamp"]), with_advice(root_cause(str(each["stacktrace"])))) for each in entries
+        ]
+
+    def began_ms(self, job_id: str) -> int:
+        """Since when (ms since 1970) the job is running, or since when it runs again."""
+        return int(self._call(f"/jobs/{job_id}")["timestamps"]["RUNNING"])
+
+    def checkpointed_ms(self, job_id: str) -> int:
+        """When (ms since 1970) the last checkpoint was complete; 0: none is."""
+        latest = self._call(f"/jobs/{job_id}/checkpoints")["latest"]["completed"] or {}
+        return int(latest.get("latest_ack_timestamp", 0))
+
+    def metrics(self, job_id: str, wanted: re.Pattern[str]) -> dict[str, tuple[float, float]]:
+        """Sum and maximum over all subtasks, of each metric whose name (without its step) matches in full."""
+        found: dict[str, tuple[float, float]] = {}
+        for task in self._call(f"/jobs/{job_id}")["vertices"]:
+            path = f"/jobs/{job_id}/vertices/{task['id']}/subtasks/metrics"
+            ids = [str(each["id"]) for each in self._call(path)]
+            ids = [each for each in ids if wanted.fullmatch(each.rpartition(".")[2])]
+            for start in range(0, len(ids), _METRICS_A_CALL):
+                some = urllib.parse.quote(",".join(ids[start : start + _METRICS_A_CALL]))
+                for each in self._call(f"{path}?get={some}&agg=sum,max"):
+                    name = str(each["id"]).rpartition(".")[2]
+                    before, most = found.get(name, (0.0, 0.0))
+                    found[name] = (before + each["sum"], max(most, each["max"]))
+        return found
 
     def cancel(self, job_id: str) -> None:
         """Ends a job at once."""
@@ -130,19 +159,3 @@ class FlinkCluster:
 
 def _counted(tasks: dict[str, Any]) -> dict[str, int]:
     return {name.upper(): int(count) for name, count in tasks.items() if name != "total"}
-
-
-def root_cause(stack_trace: str) -> str:
-    """The last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
-    cause, python = "", False
-    for line in stack_trace.splitlines():
-        if line.startswith(("\tat ", "\t... ", "  ", "    ")) or not line.strip():
-            continue
-        if "Traceback (most recent call last)" in line:
-            python = True
-            continue
-        if line.startswith("Caused by: "):
-            cause, python = line.removeprefix("Caused by: "), "Traceback (most recent call last)" in line
-        elif python or not cause:
-            cause = line
-    return " ".join(cause.split())[:_MAX_CAUSE]

@@ -11,7 +11,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-__all__ = ["FlinkStreamingOptions"]
+__all__ = ["FlinkStreamingOptions", "SubmissionOptions"]
 
 _WHOLE = (
     "checkpointing_interval",
@@ -86,3 +86,16 @@ class FlinkStreamingOptions(PipelineOptions):
             add(name, nargs="?", const="true")
         for name in _TEXTS:
             add(name)
+
+
+class SubmissionOptions(PipelineOptions):
+    """How long whoever submits waits for the cluster."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument(
+            "--start_timeout_seconds",
+            type=float,
+            default=60.0,
+            help="Seconds until all tasks of a job must run, once Flink knows it; else it is cancelled there.",
+        )

@@ -4,16 +4,15 @@ Problem. What Beam calls submitted may still be translated by a job server that 
 workers can't start, or for which there is no slot, is called running, and says nothing where it was submitted.
 
 Plan. A Flink whose address is known is asked itself (`flink`): before, whether it is there and fits; then, until it shows
-the job and all of its tasks running; then, now and then, whether it has started the job again, and why. A job whose
-workers are in this process stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.
+the job and all of its tasks running, and a checkpoint or some seconds have shown that they stay so; then, how it goes
+(`telling`). What waiting would not mend, such as a module that the workers don't have, ends the waiting at once.
 """
 
 import contextlib
 import logging
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from apache_beam.options.pipeline_options import (
@@ -26,23 +25,26 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineState
 
-from penstock.io.chain.live_objects import LIVE
-from penstock.io.errors import OptionError, PeerError, Unreachable
+from penstock.io.errors import OptionError, PeerError
 from penstock.pipelines.run.early_stop import STOP_SIGNALS, StoppedEarly, disarm
+from penstock.pipelines.run.remote._causes import is_hopeless
 from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, FlinkJob, address_of
+from penstock.pipelines.run.remote.flink_options import SubmissionOptions
+from penstock.pipelines.run.remote.job_server import flink_version_of
+from penstock.pipelines.run.remote.telling import told
 
-__all__ = ["Submission", "stay"]
+__all__ = ["Submission"]
 
 _LOGGER = logging.getLogger("penstock")
 
 _CANCELLED = "JobCancellationException"
-_LAST_BUNDLE_S = 3.0
 _TRANSLATED_S = 300.0
 """So long the job server may take until the cluster knows the job; 15 s is usual, more on a busy machine."""
-_RUNS_S = 60.0
-"""So long all tasks of the job may take until they run, once the cluster knows it."""
+_CANCELLED_S = 60.0
+_STAYS_S = 20.0
+_BATCH_STAYS_S = 5.0
+"""So long all tasks run without a failure until the job is said to run, where no checkpoint shows it before."""
 _LOOK_S = 0.5
-_FOLLOW_S = 2.0
 _ENDED_STATES = (PipelineState.DONE, PipelineState.FAILED, PipelineState.CANCELLED)
 
 
@@ -74,6 +76,7 @@ class Submission:
                 "sees too) or --flink_submit_uber_jar, or leave --no_wait_until_finish out."
             )
             raise OptionError(message)
+        self._runs_s = options.view_as(SubmissionOptions).start_timeout_seconds
         self._known: set[str] = set()
         if self._cluster is not None:
             self._fit(self._cluster, flink)
@@ -81,12 +84,13 @@ class Submission:
 
     def _fit(self, cluster: FlinkCluster, flink: FlinkRunnerOptions) -> None:
         found = cluster.overview()
-        version = ".".join(str(found.get("flink-version", "")).split(".")[:2])
-        if version and not flink.flink_job_server_jar and version != flink.flink_version:
-            message = (
-                f"--flink_version={flink.flink_version}: the cluster at {cluster.url} is Flink {found['flink-version']}. "
-                f"Give --flink_version={version}."
-            )
+        version = _minor(found.get("flink-version", ""))
+        jar = flink.flink_job_server_jar
+        ours = (_minor(flink_version_of(jar)) if jar else "") or flink.flink_version
+        if version and version != ours:
+            named = f"--flink_job_server_jar={jar} is for Flink {ours}" if jar else f"--flink_version={ours}"
+            remedy = f"Name a jar for Flink {version}." if jar else f"Give --flink_version={version}."
+            message = f"{named}: the cluster at {cluster.url} is Flink {found['flink-version']}. {remedy}"
             raise OptionError(message)
         free, slots = int(found.get("slots-available", 0)), int(found.get("slots-total", 0))
         if slots and free < flink.parallelism:
@@ -107,11 +111,11 @@ class Submission:
             PeerError: it doesn't run within a minute, with the reason.
         """
         with _interrupted_by_signals():
-            result, job = self._hand_over(pipeline)
+            result, job = self._hand_over(pipeline, _STAYS_S)
             if not self._wait:
                 return 0
             try:
-                with self._told(job):
+                with told(self._cluster, job, self._name):
                     result.wait_until_finish()
             except KeyboardInterrupt:
                 return self._leave(job)
@@ -152,11 +156,11 @@ class Submission:
             PeerError: it doesn't run within a minute, with the reason.
         """
         with _interrupted_by_signals():
-            result, job = self._hand_over(pipeline)
+            result, job = self._hand_over(pipeline, _BATCH_STAYS_S)
             if not self._wait:
                 return result, False
             try:
-                with self._told(job):
+                with told(self._cluster, job, self._name):
                     result.wait_until_finish()
             except KeyboardInterrupt:
                 _LOGGER.info("stopping: %s is cancelled in the cluster", self._name)
@@ -178,7 +182,7 @@ class Submission:
         try:
             if self._cluster is not None:
                 self._cluster.cancel(job)
-                deadline = time.monotonic() + _RUNS_S
+                deadline = time.monotonic() + _CANCELLED_S
                 while self._cluster.job(job).state not in ENDED and time.monotonic() < deadline:
                     time.sleep(_LOOK_S)
             else:
@@ -188,7 +192,7 @@ class Submission:
 
     # -- arriving --------------------------------------------------------------------------------------
 
-    def _hand_over(self, pipeline: Any) -> tuple[Any, str]:
+    def _hand_over(self, pipeline: Any, stays_s: float) -> tuple[Any, str]:
         """Runs the pipeline and waits until the job runs; returns what the runner gave, and the cluster's id of the job."""
         result = None
         try:
@@ -197,7 +201,7 @@ class Submission:
                 job = self._arrive_at_job_server(result)
                 _LOGGER.info("%s: submitted as %s", self._name, job)
             else:
-                job = self._arrive_at(self._cluster, result)
+                job = self._arrive_at(self._cluster, result, stays_s)
                 _LOGGER.info("%s: submitted; Flink at %s runs it as %s", self._name, self._cluster.url, job)
         except PeerError:
             self._give_up(result)
@@ -210,44 +214,59 @@ class Submission:
             raise StoppedEarly from None
         return result, job
 
-    def _arrive_at(self, cluster: FlinkCluster, result: Any) -> str:
-        deadline = time.monotonic() + _TRANSLATED_S
-        seen = False
-        waiting_told = False
+    def _arrive_at(self, cluster: FlinkCluster, result: Any, stays_s: float) -> str:
+        deadline, seen, slots_told = time.monotonic() + _TRANSLATED_S, False, False
+        runs_until: float | None = None
         while True:
             found = self._ours(cluster)
-            if found is not None and not seen:
-                seen, deadline = True, time.monotonic() + _RUNS_S
-            if found is not None and found.runs:
-                return found.id
-            if found is not None and found.state in ("FAILED", "CANCELED"):
-                message = f"{self._name} {found.state.lower()} in the cluster ({found.id}): {self._cause(cluster, found)}"
-                raise PeerError(message)
-            if found is None and result.state in (PipelineState.FAILED, PipelineState.CANCELLED):
-                result.wait_until_finish()  # raises the job server's words
-            if found is not None and found.waits_for_slots and not waiting_told:
-                waiting_told = time.monotonic() > deadline - _RUNS_S + 10
-                if waiting_told:
+            now = time.monotonic()
+            if found is None:
+                if result.state in (PipelineState.FAILED, PipelineState.CANCELLED):
+                    result.wait_until_finish()  # raises the job server's words
+            else:
+                if not seen:
+                    seen, deadline = True, now + self._runs_s
+                self._require_hope(cluster, found)
+                runs_until = (runs_until or now + stays_s) if found.runs else None
+                if runs_until is not None and (now >= runs_until or self._works(cluster, found)):
+                    return found.id
+                if found.waits_for_slots and not slots_told and now > deadline - self._runs_s * 5 / 6:
+                    slots_told = True
                     _LOGGER.warning("%s: %s", self._name, self._without_slots(cluster, found))
-            if time.monotonic() >= deadline:
+            if now >= deadline and runs_until is None:
                 message = f"{self._name} does not run in the cluster: {self._why_not(cluster, found)} It was cancelled."
                 raise PeerError(message)
             time.sleep(_LOOK_S)
+
+    def _works(self, cluster: FlinkCluster, found: FlinkJob) -> bool:
+        """Whether something has ended well: the job, or a checkpoint since it began to run."""
+        return found.state == "FINISHED" or cluster.checkpointed_ms(found.id) > cluster.began_ms(found.id)
+
+    def _require_hope(self, cluster: FlinkCluster, found: FlinkJob) -> None:
+        causes = [cause for _, cause in cluster.failures(found.id)]
+        cause = causes[0] if causes else ""
+        if found.state in ("FAILED", "CANCELED"):
+            message = f"{self._name} {found.state.lower()} in the cluster ({found.id}): {cause}"
+            raise PeerError(message)
+        if is_hopeless(causes):
+            message = f"{self._name} can't run in the cluster: {cause}. It was cancelled."
+            raise PeerError(message)
 
     def _why_not(self, cluster: FlinkCluster, found: FlinkJob | None) -> str:
         if found is None:
             return f"Flink at {cluster.url} does not know the job {_TRANSLATED_S:g} s after it was submitted."
         cause = self._cause(cluster, found)
-        if not cause and found.waits_for_slots:
+        if "NoResourceAvailable" in cause or (found.waits_for_slots and not cause):
             return self._without_slots(cluster, found)
-        return f"it is {found.state} after {_RUNS_S:g} s, {found.tasks}: {cause or 'Flink tells no reason'}."
+        tasks = ", ".join(f"{count} {state.lower()}" for state, count in found.tasks.items() if count)
+        return f"it is {found.state} after {self._runs_s:g} s ({tasks}): {cause or 'Flink tells no reason'}."
 
     def _without_slots(self, cluster: FlinkCluster, found: FlinkJob) -> str:
         overview = cluster.overview()
         waiting = found.tasks.get("SCHEDULED", 0) + found.tasks.get("CREATED", 0)
         return (
-            f"{waiting} tasks wait for a slot; Flink at {cluster.url} has {overview.get('slots-available', 0)} free of "
-            f"{overview.get('slots-total', 0)}. Add task managers, or give a smaller --parallelism."
+            f"{waiting or 'all'} tasks wait for a slot; Flink at {cluster.url} has {overview.get('slots-available', 0)} "
+            f"free of {overview.get('slots-total', 0)}. Add task managers, or give a smaller --parallelism."
         )
 
     def _cause(self, cluster: FlinkCluster, found: FlinkJob) -> str:
@@ -279,40 +298,9 @@ class Submission:
             elif result is not None:
                 result.cancel()
 
-    # -- following -------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _told(self, job: str) -> Iterator[None]:
-        """Within the block changes of the job's state are logged, and why Flink has started it again."""
-        if self._cluster is None:
-            yield
-            return
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._tell, args=(self._cluster, job, ended.wait), name="penstock-follow", daemon=True
-        )
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join(_FOLLOW_S)
-
-    def _tell(self, cluster: FlinkCluster, job: str, ended: Callable[[float], bool]) -> None:
-        state, told = "RUNNING", 0
-        while not ended(_FOLLOW_S):
-            try:
-                found = cluster.job(job)
-                for at, cause in reversed(cluster.failures(job)):
-                    if at > told:
-                        told = at
-                        _LOGGER.warning("%s: Flink starts it again, or gives it up: %s", self._name, cause)
-                now = "waits for slots" if found.state == "RUNNING" and found.waits_for_slots else found.state
-            except (Unreachable, PeerError) as error:
-                now = f"unknown: {error}"
-            if now != state:
-                state = now
-                _LOGGER.info("%s: %s", self._name, now)
+def _minor(version: Any) -> str:
+    return ".".join(str(version).split(".")[:2])
 
 
 def _staged_here(options: PipelineOptions) -> str:
@@ -351,34 +339,3 @@ def _interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def stay(result: Any) -> None:
-    """Waits for a job whose workers are in this process, and ends it after a clean stop of the sources.
-
-    Args:
-        result: what the runner gave.
-
-    Raises:
-        RuntimeError: the job failed, with the runner's words.
-    """
-    ended = threading.Event()
-    cancelled = threading.Event()
-
-    def cancel() -> None:
-        LIVE.stopping.wait()
-        while not all(source.drained and source.settled for source in LIVE.sources):
-            time.sleep(0.1)
-        # Prism ends by itself, now that there is nothing more to read.
-        if not ended.wait(_LAST_BUNDLE_S):
-            cancelled.set()
-            result.cancel()
-
-    threading.Thread(target=cancel, name="penstock-cancel", daemon=True).start()
-    try:
-        result.wait_until_finish()
-    except RuntimeError:
-        if not cancelled.is_set():
-            raise
-    finally:
-        ended.set()

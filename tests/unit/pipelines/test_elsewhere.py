@@ -10,7 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
-from penstock.pipelines.run.remote.following import Submission, stay
+from penstock.pipelines.run.remote.following import Submission
+from penstock.pipelines.run.remote.loopback import stay
 
 
 class Result:

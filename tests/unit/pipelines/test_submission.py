@@ -4,8 +4,11 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import signal
 import threading
+import time
+import urllib.parse
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,8 +16,9 @@ from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError, Unreachable
 from penstock.pipelines.__main__ import main
-from penstock.pipelines.run.remote import following
-from penstock.pipelines.run.remote.flink import root_cause
+from penstock.pipelines.run.remote import following, telling
+from penstock.pipelines.run.remote._causes import is_hopeless, root_cause
+from penstock.pipelines.run.remote.flink import FlinkCluster
 from penstock.pipelines.run.remote.following import Submission
 
 SDK_ERROR = """java.lang.Exception: it failed
@@ -52,6 +56,7 @@ class FakeFlink:
         self.version, self.slots = "1.19.3", (2, 2)
         self.jobs = {"old": ("toy", "RUNNING", {"running": 1})}
         self.trace = ""
+        self.checkpointed_ms, self.metrics = 3000, {}
         self.asked = []
         fake = self
 
@@ -105,6 +110,18 @@ class FakeFlink:
                 ]
             }
         job = path.split("/")[2].partition("?")[0]
+        if path.endswith("/checkpoints"):
+            completed = {"latest_ack_timestamp": self.checkpointed_ms} if self.checkpointed_ms else None
+            return {"latest": {"completed": completed}}
+        if "/subtasks/metrics" in path:
+            wanted = path.partition("?get=")[2].partition("&")[0]
+            values = self.metrics.items()
+            if not wanted:
+                return [{"id": name} for name, _ in values]
+            names = urllib.parse.unquote(wanted).split(",")
+            return [
+                {"id": name, "sum": total, "max": most} for name, (total, most) in values if name in names
+            ]
         if "exceptions" in path:
             entries = [{"timestamp": 1, "stacktrace": self.trace}] if self.trace else []
             return {"exceptionHistory": {"entries": entries}}
@@ -113,7 +130,10 @@ class FakeFlink:
         if "savepoints" in path:
             return {"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/savepoint-1"}}
         name, state, tasks = self.jobs[job]
-        return {"jid": job, "name": name, "state": state, "status-counts": tasks}
+        return {
+            "jid": job, "name": name, "state": state, "status-counts": tasks,
+            "timestamps": {"RUNNING": 1000}, "vertices": [{"id": "v1"}],
+        }  # fmt: skip
 
 
 class Result:
@@ -145,9 +165,10 @@ class Pipeline:
 @pytest.fixture
 def flink(monkeypatch):
     monkeypatch.setattr(following, "_TRANSLATED_S", 1.0)
-    monkeypatch.setattr(following, "_RUNS_S", 1.0)
+    monkeypatch.setattr(following, "_STAYS_S", 0.5)
+    monkeypatch.setattr(following, "_BATCH_STAYS_S", 0.5)
     monkeypatch.setattr(following, "_LOOK_S", 0.05)
-    monkeypatch.setattr(following, "_FOLLOW_S", 0.05)
+    monkeypatch.setattr(telling, "_LOOK_S", 0.05)
     made = FakeFlink()
     yield made
     made.server.shutdown()
@@ -160,6 +181,7 @@ def submission(flink, *further):
         "--flink_version=1.19",
         f"--flink_master={flink.address}",
         "--job_name=toy",
+        "--start_timeout_seconds=1",
     ]
     return Submission("toy", PipelineOptions([*arguments, *further]))
 
@@ -178,12 +200,22 @@ def test_a_job_that_is_handed_over_runs_in_the_cluster_and_has_its_id_there(flin
     [
         ((), "", "does not know the job 1 s after it was submitted. It was cancelled."),
         (("toy", "RUNNING", {"scheduled": 2}), "", "2 tasks wait for a slot; Flink at .* has 2 free of 2"),
-        (("toy", "RESTARTING", {"canceled": 2}), SDK_ERROR, "ModuleNotFoundError: No module named 'helpers'"),
         (
-            ("toy", "FAILED", {"failed": 1}),
+            ("toy", "RESTARTING", {"canceled": 2}),
             NO_SLOTS,
-            "toy failed in the cluster .*NoResourceAvailableException",
+            "all tasks wait for a slot; Flink at .* has 2 free of 2",
         ),
+        (
+            ("toy", "RESTARTING", {"canceled": 2}),
+            "java.io.IOException: gone",
+            "RESTARTING after 1 s .*: .*gone",
+        ),
+        (
+            ("toy", "RUNNING", {"running": 2}),
+            SDK_ERROR,
+            r"can't run .* No module named 'helpers'. Bring what the job's code imports by --setup_file",
+        ),
+        (("toy", "FAILED", {"failed": 1}), "java.io.IOException: gone", "toy failed in the cluster .*gone"),
     ],
 )
 def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trace, words):
@@ -192,6 +224,22 @@ def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trac
         submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *shown))
     assert "cancel old" not in flink.asked
     assert not shown or flink.asked == ["cancel new"]
+
+
+def test_tasks_that_run_must_stay_so_or_show_a_checkpoint(flink):
+    flink.checkpointed_ms = 0
+    began = time.monotonic()
+    assert submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *RUNS)) == 0
+    assert time.monotonic() - began >= 0.5
+
+
+def test_what_may_mend_is_waited_for_and_what_cannot_is_not():
+    gone, denied = "java.io.IOException: gone", "penstock.io.errors.AccessDenied: no"
+    assert not is_hopeless([])
+    assert not is_hopeless([gone] * 5)
+    assert not is_hopeless([denied] * 2)
+    assert is_hopeless([denied] * 3)
+    assert is_hopeless(["penstock.io.errors.WrongRelease: this worker has penstock 1", gone])
 
 
 def test_restarts_are_told_with_their_cause_until_the_waiting_ends(flink, caplog):
@@ -215,6 +263,29 @@ def test_restarts_are_told_with_their_cause_until_the_waiting_ends(flink, caplog
     )
     assert "goes on in the cluster as new" in caplog.text
     assert flink.asked == []
+
+
+def test_rate_and_lag_are_told_while_somebody_listens(flink, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    moment = time.time() - 5
+    flink.metrics = {
+        "[5]{a.b}.acknowledge_events": (1000, 600),
+        "[5]{a.b}.kinesis_durable_until_ms_shardId-0": (1e15, moment * 1000),
+        "[5]{a.b}.kinesis_durable_until_ms_shardId-1": (1e15, (moment + 2) * 1000),
+        "numRecordsIn": (7, 7),
+    }
+    listened = iter([False] * 3 + [True])
+    assert (
+        telling.tell(
+            FlinkCluster(f"http://{flink.address}"), "old", "toy", lambda s: next(listened), progress_s=0
+        )
+        == "RUNNING"
+    )
+    lines = [record.message for record in caplog.records]
+    assert len(lines) == 3
+    assert re.fullmatch(
+        r"toy: 1,000 events, 0/s in the last \S+ s, (5|6)\.\d s behind, last checkpoint .* s ago", lines[2]
+    )
 
 
 def test_a_ctrl_c_cancels_a_batch_job_in_the_cluster(flink):
@@ -263,12 +334,17 @@ def test_too_few_slots_are_told_and_a_cluster_that_is_not_there_is_an_error(flin
 # -- penstock status -------------------------------------------------------------------------------------
 
 
+NOTHING = "  0 events, 0/s in the last N s, last checkpoint N s ago"
+
+
 def test_the_status_of_a_cluster_is_a_line_per_job_with_the_last_cause(flink, capsys):
     flink.jobs = {"a1": ("toy", "RUNNING", {"running": 2}), "b2": ("gone", "FAILED", {"failed": 1})}
     assert main(["status", "--flink", flink.address]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    said = re.sub(r"[\d,]{6,}", "N", capsys.readouterr().out)
+    assert said.splitlines() == [
         f"Flink 1.19.3 at http://{flink.address}: 2 of 2 slots free",
         "a1  RUNNING     toy  (2 running)",
+        NOTHING,
     ]
     flink.jobs["a1"], flink.trace = ("toy", "RESTARTING", {"canceled": 2}), SDK_ERROR
     assert main(["status", "--flink", flink.address, "toy"]) == 1
