@@ -20,7 +20,7 @@ _ADVICE = (
         "Bring what the job's code imports by --setup_file or --extra_package",
     ),
     (
-        r"java\.net\.(Connect|UnknownHost)Exception|UNAVAILABLE",
+        r"(Connect|UnknownHost)Exception|UNAVAILABLE",
         "Is the worker pool at --environment_config up, as seen from the task managers?",
     ),
     (r"[Cc]redential", "The workers need credentials of their own: those of this process stay here"),
@@ -54,7 +54,17 @@ def root_cause(stack_trace: str) -> str:
             python = True
             continue
         if line.startswith("Caused by: "):
-            cause, python = line.removeprefix("Caused by: "), "Traceback (most recent call last)" in line
+            outer, cause = cause, line.removeprefix("Caused by: ")
+            python = "Traceback (most recent call last)" in line
+            if _says_more(outer, cause):
+                cause = outer
         elif python or not cause:
             cause = line
     return " ".join(cause.split())[:_MAX_CAUSE]
+
+
+def _says_more(outer: str, inner: str) -> bool:
+    """Whether the outer cause holds the inner one's text with an address or a program's name besides."""
+    text = inner.partition(": ")[2]
+    at = outer.rfind(text) if text else -1
+    return at >= 0 and (at + len(text) < len(outer) or "Cannot run program" in outer)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +14,8 @@ from apache_beam.runners.runner import PipelineState
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import stay
+from tests.tools.fake_flink import FakeFlink
+from tests.tools.pipeline import wait_until
 
 
 class Result:
@@ -107,6 +111,12 @@ class Endless(Result):
 
 
 @pytest.fixture
+def fake_flink():
+    with FakeFlink() as made:
+        yield made
+
+
+@pytest.fixture
 def source():
     LIVE.close()
     made = LiveSource("a", max_pending_events=10, max_pending_bytes=1000)
@@ -131,3 +141,29 @@ def test_a_job_that_fails_here_raises(source):
     with pytest.raises(RuntimeError, match="no more slots"):
         stay(Endless(fails=True))
     LIVE.stop()  # lets the thread that waits for a stop go
+
+
+SUBMITTER = """
+import os, signal, sys
+from apache_beam.options.pipeline_options import PipelineOptions
+from penstock.pipelines.run.remote.loopback import ends_with_us
+options = PipelineOptions(["--runner=FlinkRunner", f"--flink_master={sys.argv[1]}", "--job_name=toy"])
+with ends_with_us(options):
+    print("in", flush=True)
+    sys.stdin.readline()
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("end", "asked"), [("killed", ["cancel new"]), ("well", [])])
+def test_a_job_with_workers_in_a_killed_process_ends_in_the_cluster(fake_flink, end, asked):
+    command = [sys.executable, "-P", "-c", SUBMITTER, fake_flink.address, end]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as submitter:
+        assert submitter.stdout.readline() == "in\n"
+        fake_flink.jobs["new"] = ("toy", "RUNNING", {"running": 2})
+        fake_flink.jobs["other"] = ("else", "RUNNING", {"running": 2})
+        submitter.communicate("go\n")
+    if asked:
+        wait_until(lambda: fake_flink.asked, "the job's end")
+    assert fake_flink.asked == asked

@@ -1,14 +1,11 @@
 """A job on its way to a Flink: whoever submits hears from the cluster itself whether it runs, and if not, why."""
 
 import contextlib
-import http.server
-import json
 import os
 import re
 import signal
 import threading
 import time
-import urllib.parse
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -20,6 +17,7 @@ from penstock.pipelines.run.remote import following, telling
 from penstock.pipelines.run.remote._causes import is_hopeless, root_cause
 from penstock.pipelines.run.remote.flink import FlinkCluster
 from penstock.pipelines.run.remote.following import Submission
+from tests.tools.fake_flink import FakeFlink
 
 SDK_ERROR = """java.lang.Exception: it failed
 \tat org.apache.flink.x.y(Z.java:1)
@@ -31,6 +29,7 @@ ModuleNotFoundError: No module named 'helpers'
 \tat org.apache.beam.z(Q.java:2)
 \t... 3 more
 """
+CAUSED = "a.B: x\nCaused by: {}\nCaused by: "
 NO_SLOTS = """org.apache.flink.runtime.JobException: Recovery is suppressed
 \tat a.b(C.java:1)
 Caused by: org.apache.flink.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.
@@ -42,98 +41,22 @@ Caused by: org.apache.flink.scheduler.NoResourceAvailableException: Could not ac
     [
         (SDK_ERROR, "ModuleNotFoundError: No module named 'helpers'"),
         (NO_SLOTS, NO_SLOTS.strip().rpartition("Caused by: ")[2]),
+        (
+            CAUSED.format("io.netty.AnnotatedConnectException: failed: Connection refused: /127.0.0.1:1")
+            + "java.net.ConnectException: failed: Connection refused\n",
+            "io.netty.AnnotatedConnectException: failed: Connection refused: /127.0.0.1:1",
+        ),
+        (
+            CAUSED.format('java.io.IOException: Cannot run program "boot": error=2, No such file')
+            + "java.io.IOException: error=2, No such file\n",
+            'java.io.IOException: Cannot run program "boot": error=2, No such file',
+        ),
+        ("a.B: a.C: no\nCaused by: a.C: no\n", "a.C: no"),
         ("", ""),
     ],
 )
 def test_the_cause_is_one_line(trace, cause):
     assert root_cause(trace) == cause
-
-
-class FakeFlink:
-    """A job manager's REST API. `jobs`: id -> name, state, tasks; `asked`: what was changed."""
-
-    def __init__(self):
-        self.version, self.slots = "1.19.3", (2, 2)
-        self.jobs = {"old": ("toy", "RUNNING", {"running": 1})}
-        self.trace = ""
-        self.checkpointed_ms, self.metrics = 3000, {}
-        self.asked = []
-        fake = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                body = json.dumps(fake.reply(self.path)).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_PATCH(self):
-                job = self.path.rpartition("/")[2]
-                name, _, tasks = fake.jobs[job]
-                fake.jobs[job] = (name, "CANCELED", tasks)
-                fake.asked.append(f"cancel {job}")
-                self.do_GET()
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                fake.asked.append(f"stop {self.path.split('/')[2]}")
-                self.do_GET()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        self.address = f"127.0.0.1:{self.server.server_port}"
-
-    def reply(self, path):
-        if path == "/overview":
-            free, total = self.slots
-            return {
-                "flink-version": self.version,
-                "slots-available": free,
-                "slots-total": total,
-                "taskmanagers": 1,
-            }
-        if path == "/jobs/overview":
-            return {
-                "jobs": [
-                    {
-                        "jid": job,
-                        "name": name,
-                        "state": state,
-                        "tasks": {"total": 9, **tasks},
-                        "start-time": at,
-                    }
-                    for at, (job, (name, state, tasks)) in enumerate(self.jobs.items())
-                ]
-            }
-        job = path.split("/")[2].partition("?")[0]
-        if path.endswith("/checkpoints"):
-            completed = {"latest_ack_timestamp": self.checkpointed_ms} if self.checkpointed_ms else None
-            return {"latest": {"completed": completed}}
-        if "/subtasks/metrics" in path:
-            wanted = path.partition("?get=")[2].partition("&")[0]
-            values = self.metrics.items()
-            if not wanted:
-                return [{"id": name} for name, _ in values]
-            names = urllib.parse.unquote(wanted).split(",")
-            return [
-                {"id": name, "sum": total, "max": most} for name, (total, most) in values if name in names
-            ]
-        if "exceptions" in path:
-            entries = [{"timestamp": 1, "stacktrace": self.trace}] if self.trace else []
-            return {"exceptionHistory": {"entries": entries}}
-        if path.endswith("/stop"):
-            return {"request-id": "r1"}
-        if "savepoints" in path:
-            return {"status": {"id": "COMPLETED"}, "operation": {"location": "s3://b/savepoint-1"}}
-        name, state, tasks = self.jobs[job]
-        return {
-            "jid": job, "name": name, "state": state, "status-counts": tasks,
-            "timestamps": {"RUNNING": 1000}, "vertices": [{"id": "v1"}],
-        }  # fmt: skip
 
 
 class Result:
@@ -169,10 +92,8 @@ def flink(monkeypatch):
     monkeypatch.setattr(following, "_BATCH_STAYS_S", 0.5)
     monkeypatch.setattr(following, "_LOOK_S", 0.05)
     monkeypatch.setattr(telling, "_LOOK_S", 0.05)
-    made = FakeFlink()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with FakeFlink() as made:
+        yield made
 
 
 def submission(flink, *further):
