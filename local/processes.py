@@ -6,6 +6,9 @@ and start time, so that `down` never ends a stranger who got a recycled pid.
 
 Whatever is started is remembered here, and a signal that comes between the start and the remembering waits:
 an interrupted command ends everything, whatever it was doing (`end_all`).
+
+The tests start processes in many ways, and their workers may be killed before they clean up. So a run of tests has a
+mark in its environment, which whatever it starts inherits, in a session of its own or not; `end_marked` ends all of that.
 """
 
 import contextlib
@@ -26,8 +29,11 @@ __all__ = [
     "Terminated",
     "clean_up_on_signals",
     "end_all",
+    "end_marked",
+    "marked",
     "release_all",
     "started_at",
+    "uninterrupted",
 ]
 
 TAIL_LINES = 15
@@ -62,7 +68,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
+    """A signal that comes meanwhile takes effect behind it."""
     global _held, _waiting
     _held = True
     try:
@@ -83,6 +90,25 @@ def end_all() -> None:
 def release_all() -> None:
     """What was started may go on when we end."""
     _started.clear()
+
+
+def marked(variable: str, value: str) -> list[int]:
+    """The processes, but us, that were started with this in their environment. None where there is no /proc."""
+    mark, found = f"{variable}={value}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def end_marked(variable: str, value: str) -> None:
+    """Kills whatever was started with this in its environment, and what that starts meanwhile, until none is left."""
+    while pids := marked(variable, value):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def started_at(pid: int) -> str | None:
@@ -173,7 +199,7 @@ class Process(Handle):
         identity: dict[str, Any] = {}
         if user is not None:
             identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-        with _uninterrupted(), log.open("wb") as output:
+        with uninterrupted(), log.open("wb") as output:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

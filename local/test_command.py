@@ -1,20 +1,25 @@
 """`test_command` is `./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from local.processes import Terminated
+from local.processes import Terminated, end_marked, uninterrupted
 
 __all__ = ["run"]
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_S = 30.0
+STEP = "PENSTOCK_TEST_STEP"
+"""Marks what a step starts, in the environment."""
 WITH_KERNELS = (
     *(
         "tests/unit/kinesis",
@@ -83,17 +88,26 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _call(command: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Runs a step; when we are interrupted, so is it, and we wait until it has ended its servers."""
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}) as step:
-        try:
-            return step.wait()
-        except KeyboardInterrupt as reason:
-            # subprocess.call would kill it after a quarter of a second, and its servers would stay. A Ctrl-C has
-            # reached it by itself.
-            if isinstance(reason, Terminated):
-                step.send_signal(signal.SIGTERM)
-            try:
-                step.wait(INTERRUPTED_S)
-            except (KeyboardInterrupt, subprocess.TimeoutExpired):
-                step.kill()
-            raise
+    """Runs a step in a temporary folder of its own; however it ends, what it started ends, and the folder goes."""
+    folder = tempfile.mkdtemp(prefix="penstock-")
+    Path(folder).chmod(0o755)  # for servers that run as another user
+    own = {STEP: folder, "TMPDIR": folder, "PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir()}
+    try:
+        return _wait(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables, **own}))
+    finally:
+        with uninterrupted():
+            end_marked(STEP, folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(step: "subprocess.Popen[bytes]") -> int:
+    """The step's exit code. When we are interrupted, so is it, and it gets time to end its servers in order."""
+    try:
+        return step.wait()
+    except KeyboardInterrupt as reason:
+        # subprocess.call would kill it after a quarter of a second. A Ctrl-C has reached it by itself.
+        if isinstance(reason, Terminated):
+            step.send_signal(signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            step.wait(INTERRUPTED_S)
+        raise

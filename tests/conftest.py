@@ -35,12 +35,20 @@ _SLOW_FOLDERS = ("integration", "upstream")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The run's own folder, made by the controller and inherited by its workers."""
+    """The run's own folder, made by the controller and inherited by its workers and whatever they start.
+
+    Temporary files lie in it and go with it (jobs that are killed leave some); pytest's `tmp_path` stays to be looked at.
+    """
     if hasattr(config, "workerinput"):
         return
-    folder = Path(tempfile.mkdtemp(prefix="penstock-tests-"))
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = Path(tempfile.mkdtemp(prefix="tests-"))
     folder.chmod(0o755)  # Elasticsearch runs as another user when we are root
     os.environ[servers.FOLDER_VARIABLE] = str(folder)
+    temporary = folder / "t"  # a short name: sockets may lie in it
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     # A time-out's SIGTERM must clean up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _terminated)
 

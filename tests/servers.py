@@ -1,9 +1,9 @@
 """The run's servers: one of each for all pytest-xdist workers, private ones for tests that hurt them.
 
 Plan. The controller makes a folder for the run and tells it by an environment variable. Whoever first needs
-a shared server starts it under a file lock and leaves its address there; the others read it. Every server,
-private ones too, leaves pid and start time there, so that the controller ends them all when the workers
-are gone, even if a worker crashed.
+a shared server starts it under a file lock and leaves its address there; the others read it. The same variable
+marks whatever the workers start, and what that starts: the controller ends all of it when the workers are gone,
+even if one was killed in the middle of a test. Where there is no /proc to tell, servers leave pid and start time.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from elasticsearch import Elasticsearch
 
 from local.flink.cache import find_flink
 from local.flink.cluster import FlinkCluster
-from local.processes import Handle, Process
+from local.processes import Handle, Process, end_marked
 from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
 from local.servers.elasticsearch_server import ElasticsearchServer, answers
@@ -173,4 +173,5 @@ def end_all() -> None:
     for file in folder.glob("*.process"):
         kept = json.loads(file.read_text())
         Handle(kept["name"], kept["pid"], kept["started"]).kill()
+    end_marked(FOLDER_VARIABLE, str(folder))
     shutil.rmtree(folder, ignore_errors=True)
