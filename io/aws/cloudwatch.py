@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from penstock.io.aws.session import AwsSession, explain
 from penstock.io.errors import AccessDenied, PenstockError
@@ -150,7 +149,7 @@ class MetricsUploader:
             try:
                 self._merge(self._take())
                 self._send()
-            except (BotoCoreError, ClientError, ResponseParserError, PenstockError) as error:
+            except (BotoCoreError, ClientError, PenstockError) as error:
                 self._failed(error)
             except Exception:
                 # A bug here must not become a job without metrics for ever, nor one that ends.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from penstock.io.aws.sense import sensible
+from penstock.io.errors import PeerError
 
 __all__ = ["listed", "sensible_page"]
 
@@ -23,7 +24,11 @@ def listed(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterat
         yield from page.get("Contents", ())
         if not page["IsTruncated"]:
             return
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+        after, token = token, {"ContinuationToken": page["NextContinuationToken"]}
+        if token == after:
+            where = f"s3://{arguments['Bucket']}/{arguments.get('Prefix', '')}"
+            message = f"cannot list {where}: its pages go in a circle. Check --endpoint_url."
+            raise PeerError(message)
 
 
 def sensible_page(list_page: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:

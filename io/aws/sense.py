@@ -1,20 +1,40 @@
 """`sensible` asks AWS again when a reply of status 200 is not what the API promises, and says what is wrong in the end.
 
-Such replies come from proxies, sign-on pages and emulators: botocore reads HTML or an empty body as a reply without fields.
+Such replies come from proxies, sign-on pages and emulators: botocore reads HTML or an empty body as a reply without
+fields, or its parser ends in an error of Python's, which `promised` turns into a `BadReply`.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from botocore.exceptions import BotoCoreError
+from botocore.parsers import ResponseParserError
 
 from penstock.io.backoff import delays
 from penstock.io.errors import PeerError, PenstockError
 
-__all__ = ["NONSENSE", "sensible", "stored"]
+__all__ = ["NONSENSE", "BadReply", "promised", "sensible", "stored"]
 
 _TRIES = 5
-NONSENSE = (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+NONSENSE = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError)
 """What reading a reply may end in that is not what the API promises, in botocore's parser or in ours."""
+
+
+class BadReply(BotoCoreError):
+    """A reply that is not what the API promises. Never the parser's own words: they may quote a payload."""
+
+    fmt = "the reply is not what the API promises"
+
+
+@contextlib.contextmanager
+def promised() -> Iterator[None]:
+    """Turns what botocore's parser may end in into a `BadReply`."""
+    try:
+        yield
+    except (ResponseParserError, *NONSENSE) as error:
+        raise BadReply from error
 
 
 def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -> Any:
@@ -22,7 +42,7 @@ def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -
 
     Args:
         call: makes the call, and raises what the caller wants raised.
-        fault: says what is wrong with a reply; "" when nothing is.
+        fault: says what is wrong with a reply; "" when nothing is. It may raise one of `NONSENSE`.
         doing: what we were doing, as in "cannot {doing}".
 
     Raises:
@@ -35,9 +55,11 @@ def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -
             found = fault(reply)
             if not found:
                 return reply
-        except PenstockError:
-            raise
-        except NONSENSE as error:
+        except PenstockError as error:
+            if not isinstance(error.__cause__, BadReply):
+                raise
+            found = str(error.__cause__)
+        except (BadReply, *NONSENSE) as error:
             found = f"the reply is not what the API promises ({type(error).__name__})"
         if attempt < _TRIES - 1:
             time.sleep(next(waits))

@@ -33,12 +33,12 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotocoreConnectionError,
 )
-from botocore.parsers import ResponseParserError
 
 from penstock.io.aws.bounded import bound_replies
+from penstock.io.aws.bucket_region import ask_once
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
-from penstock.io.aws.sense import NONSENSE
+from penstock.io.aws.sense import BadReply, promised
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option, require_address
 from penstock.io.replies import max_reply_bytes
@@ -188,6 +188,7 @@ class AwsSession:
                 arguments = self._client_arguments(retries=retries, max_connections=max_connections)
                 try:
                     made = self._session.create_client(service, **arguments)
+                    made = ask_once(made) if service == "s3" else made
                     self._clients[key] = bound_replies(made, self.options.max_reply_bytes)
                 except (ValueError, BotoCoreError) as error:
                     message = (
@@ -207,13 +208,14 @@ class AwsSession:
 
         Raises:
             AccessDenied: the standard chain finds no credentials.
-            BotoCoreError, ClientError: as botocore raises them (see `explain`).
+            BotoCoreError, ClientError: as botocore raises them (see `explain`); `BadReply` where its parser gives up.
         """
         credentials = self.credentials()
 
         def call() -> Any:
             client = self.client(service) if retries else self.client(service, retries=False)
-            return getattr(client, method)(**arguments)
+            with promised():
+                return getattr(client, method)(**arguments)
 
         try:
             return call()
@@ -233,7 +235,7 @@ class AwsSession:
         """
         try:
             return self.call(service, method, **arguments)
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError) as error:
             raise explain(error, self, operation, resource, doing) from error
 
     def credentials(self) -> Credentials:
@@ -269,8 +271,9 @@ class AwsSession:
         Sts:GetCallerIdentity needs no permission.
         """
         try:
-            return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
-        except (BotoCoreError, ClientError, PenstockError, ResponseParserError, *NONSENSE):
+            with promised():
+                return str(self.client("sts", retries=False).get_caller_identity()["Arn"])
+        except (BotoCoreError, ClientError, PenstockError):
             return "the job's principal"
 
 
@@ -310,6 +313,8 @@ def explain(
     if isinstance(error, (BotocoreConnectionError, HTTPClientError)):
         found = no_answer(error, _endpoint(session))
         return Unreachable(f"cannot {doing}: {found.words}. {found.cure}")
+    if isinstance(error, BadReply):
+        return PeerError(f"cannot {doing}: {error}. Check --endpoint_url, and proxies in between.")
     return PeerError(f"cannot {doing}: {type(error).__name__}: {error}"[:600])
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from penstock.io.aws.sense import promised
 from penstock.io.aws.session import AwsSession
+from penstock.io.errors import PeerError
 
 __all__ = ["make_table", "scanned"]
 
@@ -38,7 +40,8 @@ def make_table(session: AwsSession, name: str, key: str) -> None:
         if error.response.get("Error", {}).get("Code") != "ResourceInUseException":
             raise
     waiter = session.client("dynamodb").get_waiter("table_exists")
-    waiter.wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": _SECONDS})
+    with promised():
+        waiter.wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": _SECONDS})
 
 
 def scanned(scan_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -54,4 +57,7 @@ def scanned(scan_page: Callable[..., dict[str, Any]], **arguments: Any) -> Itera
         yield from page["Items"]
         if not page.get("LastEvaluatedKey"):
             return
-        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        after, start = start, {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        if start == after:
+            message = "cannot read the table: its pages go in a circle. Check --endpoint_url."
+            raise PeerError(message)

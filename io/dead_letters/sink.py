@@ -122,7 +122,7 @@ def open_store(
         message = f"--dead_letters {url}: this job has no AWS options; use another kind of store."
         raise OptionError(message)
     if scheme == "s3":
-        return stores.S3Store(name, prefix, aws)
+        return stores.S3Store(name, prefix, aws, LIVE.stopping)
     return stores.KinesisStore(name, aws, LIVE.stopping)
 
 

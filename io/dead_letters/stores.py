@@ -1,6 +1,6 @@
 """`stores` keeps letters in Elasticsearch, S3 or Kinesis, for jobs whose machines come and go.
 
-Each store writes before `append` returns, and raises `DeliveryError` when it can't: then the batch isn't
+Each store writes before `append` returns, and tries until it can or the job stops. When it raises, the batch isn't
 acknowledged. Clients are made when a store is first used, by the process that uses it.
 """
 
@@ -8,15 +8,15 @@ import dataclasses
 import functools
 import hashlib
 import io
+import logging
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import orjson
 
-from penstock.io.aws.listing import listed
-from penstock.io.aws.sense import sensible, stored
+from penstock.io.aws.sense import sensible
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import letter_id, lines_of
@@ -25,10 +25,16 @@ from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachab
 from penstock.io.elasticsearch.cluster.client import explain as explain_status
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import DeliveryError, PeerError, StopTimeout
+from penstock.io.errors import AccessDenied, DeliveryError, NotFound, PeerError, StopTimeout
+from penstock.io.meters import METERS
+from penstock.io.s3.objects import ObjectFailure, S3Objects
+from penstock.io.s3.streams import ObjectStream
 from penstock.transforms.batch import DeadLetter, Event
 
 __all__ = ["ElasticsearchStore", "KinesisStore", "S3Store"]
+
+_LOGGER = logging.getLogger(__name__)
+_Reply = TypeVar("_Reply")
 
 _PAGE = 100
 _MAX_DOCUMENT_BYTES = 512 << 10
@@ -116,34 +122,31 @@ class S3Store:
     same day adds nothing.
     """
 
-    def __init__(self, bucket: str, prefix: str, options: AwsOptions) -> None:
+    def __init__(self, bucket: str, prefix: str, options: AwsOptions, stopping: threading.Event) -> None:
         self.where = f"s3://{bucket}/{prefix}"
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._session = AwsSession(options)
+        self._stopping = stopping
+        self._objects = S3Objects(options, stopping=stopping)
 
     def append(self, letters: list[DeadLetter]) -> None:
-        """Stores letters for good. Raises `PeerError` when it can't."""
+        """Stores letters for good, however long it takes. Raises a `PenstockError` when that never works, or on a stop."""
         name = hashlib.blake2b("".join(map(letter_id, letters)).encode(), digest_size=16).hexdigest()
-        day = time.strftime("%Y/%m/%d", time.gmtime())
+        key = f"{self._prefix}{time.strftime('%Y/%m/%d', time.gmtime())}/{name}.jsonl"
         body = b"".join([line for letter in letters for line in lines_of(letter, MAX_LETTER_BYTES)])
-        what = {"Bucket": self._bucket, "Key": f"{self._prefix}{day}/{name}.jsonl", "Body": body}
-        doing = f"store dead letters in {self.where}"
-        sensible(lambda: self._call("PutObject", "put_object", **what), stored, doing)
+        put = functools.partial(self._objects.put_new, self._bucket, key, body, "application/x-ndjson")
+        _patiently(put, len(letters), self.where, self._stopping)
 
     def read(self) -> Iterator[bytes]:
         """All letters, as lines, in the order of their keys."""
-        list_page = functools.partial(self._call, "ListBucket", "list_objects_v2")
-        for found in listed(list_page, Bucket=self._bucket, Prefix=self._prefix):
-            if found["Key"].endswith((".jsonl", ".jsonl.gz")):
-                body = self._call("GetObject", "get_object", Bucket=self._bucket, Key=found["Key"])["Body"]
-                where = f"s3://{self._bucket}/{found['Key']}"
-                yield from lines_in(io.BufferedReader(_Body(body)), where)
-
-    def _call(self, operation: str, method: str, **arguments: Any) -> Any:
-        arn = f"arn:aws:s3:::{self._bucket}/{self._prefix}* (--dead_letters)"
-        doing = f"use the dead letters in {self.where}"
-        return self._session.call_explained("s3", method, operation, arn, doing, **arguments)
+        for found in self._objects.list(self._bucket, self._prefix):
+            if found.key.endswith((".jsonl", ".jsonl.gz")):
+                body = _Body(ObjectStream(self._objects, found))
+                try:
+                    yield from lines_in(io.BufferedReader(body), found.url)
+                except ObjectFailure as failure:
+                    message = f"cannot read the dead letters in {found.url}: {failure.reason}."
+                    raise PeerError(message) from failure
 
     def close(self) -> None:
         """Does nothing: nothing is held."""
@@ -159,7 +162,7 @@ class KinesisStore:
         self._stopping = stopping
 
     def append(self, letters: list[DeadLetter]) -> None:
-        """Stores letters for good. Raises `DeliveryError` or `PeerError` when it can't."""
+        """Stores letters for good, however long it takes. Raises a `PenstockError` when that never works, or on a stop."""
         records = [
             {"Data": line, "PartitionKey": letter_id(letter)}
             for letter in letters
@@ -169,13 +172,13 @@ class KinesisStore:
         while records:
             failed: list[dict[str, Any]] = []
             for group in _groups(records):
-                reply = self._call("PutRecords", "put_records", Records=group)
+                put = functools.partial(self._call, "PutRecords", "put_records", Records=group)
+                reply = _patiently(put, len(letters), self.where, self._stopping)
                 pairs = zip(group, reply["Records"], strict=True)
                 failed += [record for record, result in pairs if result.get("ErrorCode")]
             records = failed
             if records and self._stopping.wait(next(waits)):
-                message = f"{len(records)} refused events were not stored in {self.where} before the stop; they come again."
-                raise StopTimeout(message)
+                raise _stopped(len(letters), self.where)
 
     def read(self) -> Iterator[bytes]:
         """Gives all letters that are in the stream now."""
@@ -218,6 +221,8 @@ def _fault(operation: str, arguments: dict[str, Any], reply: dict[str, Any]) -> 
     if operation == "GetShardIterator":
         return "" if reply["ShardIterator"] else "the reply has no iterator"
     if operation == "ListShards":
+        if arguments.get("NextToken") and reply.get("NextToken") == arguments["NextToken"]:
+            return "the pages of shards go in a circle"
         return "" if all(shard["ShardId"] for shard in reply["Shards"]) else "a shard has no id"
     records = reply["Records"]
     if operation == "GetRecords":
@@ -229,14 +234,37 @@ def _fault(operation: str, arguments: dict[str, Any], reply: dict[str, Any]) -> 
     return ""
 
 
+def _patiently(put: Callable[[], _Reply], letters: int, where: str, stopping: threading.Event) -> _Reply:
+    """Tries until the store takes it, or the job stops; what is refused for a permission, a name or a region is raised."""
+    waits = delays(0.5, 30.0)
+    told = False
+    while True:
+        try:
+            return put()
+        except (AccessDenied, NotFound):
+            raise
+        except PeerError as error:
+            METERS.retried("dead_letters", type(error).__name__, letters, str(error))
+            if not told:
+                told = True
+                _LOGGER.warning("%d refused events wait for %s: %s; trying again", letters, where, error)
+            if stopping.is_set() or stopping.wait(next(waits)):
+                raise _stopped(letters, where) from error
+
+
+def _stopped(letters: int, where: str) -> StopTimeout:
+    message = f"{letters} refused events were not stored in {where} before the stop; they come again."
+    return StopTimeout(message)
+
+
 def _numbered(name: str, number: int) -> str:
     return f"{name}-{number}" if number else name
 
 
 class _Body(io.RawIOBase):
-    """An object's body as a file."""
+    """An object's bytes as a file."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: ObjectStream) -> None:
         self._body = body
 
     def readable(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.io.aws.bucket_region import REDIRECTED
 from penstock.io.aws.listing import listed, sensible_page
 from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
@@ -24,6 +25,9 @@ from penstock.io.s3._list_page import take_contents
 from penstock.io.s3.origin import S3Object
 
 __all__ = ["LocalFiles", "ObjectFailure", "S3Objects"]
+
+
+_HEAD = {"ContentLength", "ETag", "LastModified"}
 
 
 class ObjectFailure(Exception):
@@ -118,7 +122,13 @@ class S3Objects:
         """Gives one object by its name. Raises `ObjectFailure` when it isn't there."""
         arguments = {"VersionId": version} if version else {}
         try:
-            found = self._call("head_object", Bucket=bucket, Key=key, **arguments, **self._payer, **self._key)
+            found = sensible(
+                lambda: self._call(
+                    "head_object", Bucket=bucket, Key=key, **arguments, **self._payer, **self._key
+                ),
+                lambda reply: "" if reply.keys() >= _HEAD else "the reply lacks its size, ETag or date",
+                f"read s3://{bucket}/{key}",
+            )
         except (BotoCoreError, ClientError) as error:
             raise self._failure(error, bucket, key) from error
         return S3Object(
@@ -198,15 +208,12 @@ class S3Objects:
         code = _code(error)
         if code in ("NoSuchBucket", "404"):
             return NotFound(f"cannot {verb} {where}: there is no bucket {bucket}. Check its name.")
-        if code in (
-            "PermanentRedirect",
-            "AuthorizationHeaderMalformed",
-            "IllegalLocationConstraintException",
-            "301",
-        ):
+        if code in REDIRECTED:
             region = _region_of(error)
-            hint = f" It is in {region}." if region else ""
-            message = f"cannot {verb} {where}: the bucket is not in {self.session.options.region}.{hint} Give --region."
+            found = f"It is in {region}. Give --region." if region else "Check --region and --endpoint_url."
+            message = (
+                f"cannot {verb} {where}: the bucket is not in {self.session.options.region} ({code}). {found}"
+            )
             return OptionError(message)
         if code == "403":
             message = (

@@ -7,6 +7,7 @@ next delay. A found node has the TLS, credentials and path of the node that name
 """
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Sniffer:
 
     Args:
         transport: asks, and holds the pool of nodes.
-        delay_s: seconds between two questions.
+        delay_s: seconds between two questions; each time with 20 % jitter.
         timeout_s: seconds until a question is given up; never more than 5.
         clock: gives seconds.
     """
@@ -52,7 +53,7 @@ class Sniffer:
         if self._clock() < self._due_at or not self._lock.acquire(blocking=False):
             return
         try:
-            self._due_at = self._clock() + self._delay_s
+            self._due_at = self._clock() + self._delay_s * random.uniform(0.8, 1.2)
             pool = self._transport.node_pool
             for config in self._ask():
                 if len(pool) < _MAX_NODES:

@@ -8,9 +8,11 @@ they are.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from penstock.io.errors import PenstockError, StateError
+from penstock.io.backoff import delays
+from penstock.io.errors import PenstockError, StateError, without_traceback
 from penstock.io.kinesis.lease.rules._ownership import passed_retention
 from penstock.io.kinesis.positions import StreamIdentity, stream_name_of
 from penstock.io.kinesis.shard_map import Shard
@@ -25,6 +27,10 @@ _DESCRIBED_S = 60.0
 """Seconds within which a change of the stream's strategy is noticed."""
 _FRESH_S = 1.0
 """Seconds for which one listing answers every question. So 1,000 shards that end at once cost one call."""
+_PAUSES_S = (1.0, 5.0)
+"""The first bound and the last of the pauses after a call that failed. Until they are over, whoever asks gets its error."""
+
+_Answer = TypeVar("_Answer")
 
 
 class StreamView:
@@ -55,6 +61,8 @@ class StreamView:
         self._described_at = -_DESCRIBED_S
         self._heirs: dict[str, Shard] = {}
         self._listed_at: float | None = None
+        self._listing = _Asked(clock)
+        self._describing = _Asked(clock)
 
     @property
     def identity(self) -> StreamIdentity:
@@ -75,7 +83,7 @@ class StreamView:
         """
         if self.facts is not None and self._clock() - self._described_at < max_age_s:
             return
-        facts = self._describe()
+        facts = self._describing.ask(self._describe, at_once=not max_age_s)
         self._described_at = self._clock()
         if self.facts is not None and facts.identity != self.facts.identity:
             message = (
@@ -99,7 +107,8 @@ class StreamView:
             now = self._clock()
             if self._listed_at is not None and now - self._listed_at < max_age_s:
                 return
-            listed = {shard.shard_id: shard for shard in self._list_shards()}
+            found = self._listing.ask(self._list_shards, at_once=not max_age_s)
+            listed = {shard.shard_id: shard for shard in found}
             self._listed_at = now
             for shard_id in self._heirs.keys() & listed.keys():
                 del self._heirs[shard_id]
@@ -169,3 +178,26 @@ class StreamView:
                 return False
             at = max(at, child.end + 1)
         return at > shard.end
+
+
+class _Asked:
+    """A call that many threads want made: while it fails, it is made once per pause, for all of them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failed: tuple[float, PenstockError] | None = None
+        self._pauses: Iterator[float] | None = None
+
+    def ask(self, call: Callable[[], _Answer], *, at_once: bool) -> _Answer:
+        """Makes the call; raises the last one's error until its pause is over, unless who asks has a pause of its own."""
+        failed = self._failed
+        if failed is not None and not at_once and self._clock() < failed[0]:
+            raise without_traceback(failed[1])
+        try:
+            answer = call()
+        except PenstockError as error:
+            self._pauses = self._pauses or delays(*_PAUSES_S)
+            self._failed = self._clock() + next(self._pauses), without_traceback(error)
+            raise
+        self._failed = self._pauses = None
+        return answer

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.io.aws.sense import NONSENSE
+from penstock.io.aws.sense import NONSENSE, sensible
 from penstock.io.aws.session import AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
 from penstock.io.errors import NotFound, OptionError, PenstockError
@@ -88,24 +88,23 @@ class LeaseTable(LeaseStore):
             ):
                 raise LeaseLost from cause
             raise
-        except NONSENSE as error:
-            raise not_promised(doing) from error
 
     def _resource(self) -> str:
         return f"table {self.name} (--application_name)"
 
     def exists(self) -> bool:
         """Whether the table is there and ready for use."""
+        doing = f"look up the lease table {self.name}"
         try:
-            described = self._call("DescribeTable", "describe_table", f"look up the lease table {self.name}")
+            described = sensible(
+                lambda: self._call("DescribeTable", "describe_table", doing), _lacks_table, doing
+            )
         except NotFound:
             return False
-        table = described["Table"]
-        keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
-        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        keys, types, status = _table_of(described)
         if keys != [("leaseKey", "HASH")] or types.get("leaseKey") != "S":
             raise self._not_ours()
-        return bool(table["TableStatus"] in ("ACTIVE", "UPDATING"))
+        return status in ("ACTIVE", "UPDATING")
 
     def create_if_missing(self) -> None:
         """Makes the table, billed on demand, and waits up to two minutes until it can be used."""
@@ -221,6 +220,19 @@ class LeaseTable(LeaseStore):
         except LeaseLost:
             return False
         return True
+
+
+def _table_of(described: dict[str, Any]) -> tuple[list[tuple[str, str]], dict[str, str], str]:
+    """Keys, types of attributes, and status, of a reply to DescribeTable."""
+    table = described["Table"]
+    keys = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    return keys, types, str(table["TableStatus"])
+
+
+def _lacks_table(described: dict[str, Any]) -> str:
+    """What is wrong with a reply to DescribeTable."""
+    return "" if _table_of(described)[0] else "the reply names no key"
 
 
 class MemoryLeases(LeaseStore):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 
 from penstock.io.aws.session import AwsSession
+from penstock.io.backoff import delays
 from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import ShardStatus
 from penstock.io.errors import AccessDenied, NotFound, PenstockError, StateError
@@ -33,7 +34,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _NOT_NOW_S = 0.25
 _NO_ROOM_S = 0.05
-_MISSING_S = 1.0
+_MISSING_S = (1.0, 10.0)
+"""The first bound and the last of the pauses while the stream doesn't tell whether a shard is gone."""
 _NOTE_EVERY_MS = 60_000
 
 
@@ -119,6 +121,7 @@ class LiveShard(HeldShard):
     def __init__(self, context: ReadContext, lease: Lease, shard: Shard | None, start: Position) -> None:
         super().__init__(lease, start, context.lock)
         self._context = context
+        self._missing_pauses = delays(*_MISSING_S)
         facts = context.view.facts
         started_s = context.options.initial_timestamp
         if lease.started_ms is not None and start != AT_TIMESTAMP:
@@ -221,7 +224,7 @@ class LiveShard(HeldShard):
             context.source.fail(error)
             return None
         except PenstockError:
-            return _MISSING_S  # a temporary fault
+            return next(self._missing_pauses)  # a temporary fault
         if pause is None:
             reader.finished = True
             context.source.fail(failure.explain(context.session, str(reader), f"read {reader}"))
@@ -230,7 +233,7 @@ class LiveShard(HeldShard):
     def _missing(self) -> float | None:
         """Decides what it means that the service doesn't know the shard: its retention is over, or the stream is gone."""
         if not self._context.view.has_passed_retention(self.shard_id):
-            return _MISSING_S
+            return next(self._missing_pauses)
         _LOGGER.warning("%s has passed its retention; taking it for finished", self.reader)
         self.reader.finished = True
         self._finish()

@@ -374,7 +374,7 @@ class ShardReader:
             return next(self._backoff)
         if failure.code == "ExpiredIteratorException":
             self._iterator = None
-            return 0.0
+            return next(self._backoff)
         if failure.code == "InvalidArgumentException" and self._refusals < 3:
             self._refusals += 1
             if failure.operation == "GetShardIterator" and self._position.is_record:

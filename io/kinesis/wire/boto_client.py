@@ -4,9 +4,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
-from botocore.parsers import ResponseParserError
 
-from penstock.io.aws.sense import NONSENSE
+from penstock.io.aws.sense import NONSENSE, BadReply, promised
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire.calls import (
     CallFailed,
@@ -51,15 +50,10 @@ class BotoClient:
                 record["ExplicitHashKey"] = explicit_hash_key
             records.append(record)
         reply = self._call("PutRecords", "put_records", {**stream_argument(stream), "Records": records})
-        results = [
-            PutResult(
-                each.get("SequenceNumber"),
-                each.get("ShardId"),
-                each.get("ErrorCode"),
-                each.get("ErrorMessage"),
-            )
-            for each in reply["Records"]
-        ]
+        try:
+            results = [_result_of(each) for each in reply["Records"]]
+        except NONSENSE as error:
+            raise bad_reply(operation="PutRecords", what="the reply is not what the API promises") from error
         if len(results) != len(entries):
             raise bad_reply(operation="PutRecords", what="the reply has another number of records")
         return PutRecordsReply(results)
@@ -94,7 +88,8 @@ class BotoClient:
     def _send(self, operation: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
         client = self._session.client("kinesis", retries=False, max_connections=self._max_connections)
         try:
-            reply: dict[str, Any] = getattr(client, method)(**request)
+            with promised():
+                reply: dict[str, Any] = getattr(client, method)(**request)
         except ClientError as error:
             if error.operation_name != operation:
                 raise not_signed(operation, error, self._session) from error
@@ -104,14 +99,23 @@ class BotoClient:
             raise CallFailed(operation, code, text, status) from error
         except (BotocoreConnectionError, HTTPClientError) as error:
             raise unanswered(operation, error, client.meta.endpoint_url) from error
+        except BadReply as error:
+            raise bad_reply(operation=operation, what=str(error)) from error
         except BotoCoreError as error:
             raise not_signed(operation, error, self._session) from error
-        except (ResponseParserError, *NONSENSE) as error:
-            raise bad_reply(operation=operation, what="the reply is not what the API promises") from error
         return reply
 
     def close(self) -> None:
         """Does nothing, because boto's clients belong to the session."""
+
+
+def _result_of(result: dict[str, Any]) -> PutResult:
+    return PutResult(
+        result.get("SequenceNumber"),
+        result.get("ShardId"),
+        result.get("ErrorCode"),
+        result.get("ErrorMessage"),
+    )
 
 
 def _reply_of(reply: dict[str, Any]) -> GetRecordsReply:

@@ -11,6 +11,7 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from penstock.io.aws.error_codes import BAD_KEY_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
+from penstock.io.aws.sense import NONSENSE, BadReply
 from penstock.io.aws.session import AwsSession, explain, explain_code
 from penstock.io.errors import PeerError, PenstockError, Unreachable
 
@@ -289,7 +290,7 @@ def not_signed(operation: str, error: Exception, session: AwsSession) -> CallFai
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         if status >= 500 or code in THROTTLED_CODES:
             return CallFailed(operation, code, text, status)
-    elif isinstance(error, (BotocoreConnectionError, HTTPClientError, CredentialRetrievalError)):
+    elif isinstance(error, (BotocoreConnectionError, HTTPClientError, CredentialRetrievalError, BadReply)):
         return CallFailed(operation, "CredentialsUnavailable", text, None)
     cause = explain(error, session, operation, "", "get AWS credentials")
     # The source of a role may have expired: the caller renews it, as it renews the call's own credentials.

@@ -18,6 +18,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import normalize_url_path
 
+from penstock.io.aws.sense import promised
 from penstock.io.aws.session import AwsSession
 from penstock.io.kinesis.wire._get_reply import decode_get_records
 from penstock.io.kinesis.wire._signature import Keys, Signer
@@ -159,7 +160,8 @@ class ThinClient:
     ) -> _Decoded:
         try:
             # Frozen: keys and token of one moment, whatever another thread refreshes meanwhile.
-            frozen = credentials.get_frozen_credentials()
+            with promised():
+                frozen = credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
             raise not_signed(operation, error, self._session) from error
         keys = Keys(frozen.access_key, frozen.secret_key, frozen.token)

@@ -43,6 +43,8 @@ _LONGEST_WAIT_S = 5.0
 _MAX_MISSES = 3
 """How often aggregated records may land where the map says they can't. Then they go plain, which is always right."""
 _EXPIRED = "Expired"
+_NOT_STORED = "NoSequenceNumber"
+"""Neither an error nor a sequence number: nothing says that the record is in the stream."""
 _NO_STREAM = "NoStream"
 _TERMINAL = DENIED_CODES | EXPIRED_CODES | {"ResourceNotFoundException"}
 
@@ -263,7 +265,7 @@ class _Delivery:
                 failed += self._call_failed(request, outcome, ends)
                 continue
             for packet, result in zip(request, outcome.records, strict=True):
-                if result.error_code is None:
+                if result.error_code is None and result.sequence_number:
                     landed.append(packet)
                     results.append(result)
                 else:
@@ -293,7 +295,7 @@ class _Delivery:
 
     def _record_failed(self, packet: Packet, result: PutResult, ends: list[CallFailed]) -> list[Packet]:
         """Gives the packets of a refused record to try again. An error that no retry cures goes to `ends`."""
-        code = result.error_code or "InternalFailure"
+        code = result.error_code or _NOT_STORED
         self._count_error(code, packet)
         throttled = code in THROTTLED_CODES
         if throttled:

@@ -18,6 +18,7 @@ SequenceNumberValidator (186 bits); kinesalite's db/index.js.
 
 from collections.abc import Callable
 
+from penstock.io.backoff import delays
 from penstock.io.kinesis.shard_map import Shard, ShardMap
 from penstock.io.kinesis.wire.calls import PutResult
 from penstock.io.kinesis.write._packing import Packet
@@ -25,7 +26,7 @@ from penstock.io.kinesis.write.stream import TargetStream
 
 __all__ = ["ShardView"]
 
-_FIRST_WAIT_S = 0.1
+_WAITS_S = (0.1, 1.6)
 _TRIES = 5
 _NUMBER_BITS = 186
 _BITS_BEHIND_TIME = 148
@@ -94,13 +95,14 @@ class ShardView:
         if not mixed and not stream.may_read_map():
             return
         tries = _TRIES if mixed else 1
+        waits = delays(*_WAITS_S)
         for attempt in range(tries):
             seen = self.map.version
             self.map = self._patiently(lambda seen=seen: stream.shards.refresh(seen))  # type: ignore[misc]
             if all(self._explains(*each) for each in odd):
                 break
             if attempt + 1 < tries:
-                stream.sleep(_FIRST_WAIT_S * 2**attempt)
+                stream.sleep(next(waits))
         known = [(result, self.map.get(result.shard_id or "")) for _, result in odd]
         stream.trusts_numbers = all(shard is None or _is_of(result, shard) for result, shard in known)
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import orjson
@@ -190,7 +190,12 @@ class _TableManifest(_AwsManifest):
     def read(self) -> Iterator[str]:
         if not self._is_there():
             return
-        scan_page = functools.partial(self._call, "Scan", "scan", TableName=self._table)
+
+        def scan_page(**given: Any) -> Any:
+            return self._sensible(
+                "Scan", "scan", lambda page: [each["unit"]["S"] for each in page["Items"]], **given
+            )
+
         for item in scanned(scan_page, ProjectionExpression="#u", ExpressionAttributeNames={"#u": "unit"}):
             yield item["unit"]["S"]
 
@@ -198,12 +203,24 @@ class _TableManifest(_AwsManifest):
         item = {"unit": {"S": identity}, "url": {"S": url}, "finished": {"N": str(int(time.time()))}}
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
+    def _sensible(self, operation: str, method: str, look: Callable[[Any], object], **given: Any) -> Any:
+        """A reply that holds what `look` looks at."""
+
+        def fault(reply: Any) -> str:
+            look(reply)
+            return ""
+
+        call = functools.partial(self._call, operation, method, TableName=self._table, **given)
+        return sensible(call, fault, f"use the manifest {self.where}")
+
     def _is_there(self) -> bool:
         """Whether the table is there. Makes it, where that is allowed."""
         key = [{"AttributeName": "unit", "KeyType": "HASH"}]
         try:
-            table = self._call("DescribeTable", "describe_table", TableName=self._table)["Table"]
-            if table["KeySchema"] != key:
+            found = self._sensible(
+                "DescribeTable", "describe_table", lambda reply: reply["Table"]["KeySchema"]
+            )
+            if found["Table"]["KeySchema"] != key:
                 message = f"--manifest: the table {self._table} is no manifest (its key is not unit). Give another name."
                 raise OptionError(message)
         except NotFound:

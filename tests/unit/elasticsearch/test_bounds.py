@@ -18,10 +18,8 @@ from penstock.io.elasticsearch.bulk._bulk import BadReply, read_reply
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, reason_in
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.sniffing import found_nodes
-from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import DeliveryError, PeerError, Unreachable
+from penstock.io.errors import Unreachable
 from penstock.io.replies import ReplyTooLarge, read_bounded
-from tests.tools.events import event
 from tests.tools.tls_http import Raw, closing
 
 LIMIT = 1 << 20
@@ -184,65 +182,3 @@ def _small(value):
     except (TypeError, orjson.JSONEncodeError):
         return False
     return True
-
-
-class _Clock:
-    """Passes as fast as it is waited for; after 30 seconds the job is stopped."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def wait(self, seconds):
-        self.now += seconds
-        return self.now >= 30
-
-    def is_set(self):
-        return self.now >= 30
-
-
-@pytest.mark.parametrize(
-    ("answer", "takes_s", "least", "most"),
-    [
-        ((500, b""), 0.0, 4, 40),
-        ((503, b"{}"), 0.0, 4, 40),
-        ((429, b'{"error":{"type":"circuit_breaking_exception"}}'), 0.0, 4, 40),
-        ((200, b"{}"), 0.0, 4, 40),
-        ((200, b'{"errors":true,"items":[{"create":{"status":429}}]}'), 0.0, 4, 40),
-        (NoAnswer("Connection refused"), 0.0, 4, 40),
-        (NoAnswer("timed out"), 60.0, 1, 2),
-        ((307, b"{}"), 0.0, 1, 1),
-        ((404, b"{}"), 0.0, 1, 1),
-    ],
-    ids=["500", "503", "throttled", "nonsense", "throttled document", "closed", "hanging", "307", "404"],
-)  # fmt: skip
-def test_requests_in_thirty_seconds(answer, takes_s, least, most):
-    clock, sent = _Clock(), []
-
-    class Peer:
-        where = "http://fake:9200"
-
-        def bulk(self, body):
-            sent.append(clock.now)
-            clock.now += takes_s
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        def close(self):
-            pass
-
-    writer = BulkWriter(
-        ElasticsearchOptions(stop_timeout=0), clock, client=Peer(), clock=lambda: clock.now, sleep=clock.wait
-    )
-    with pytest.raises((DeliveryError, PeerError)):
-        writer.write([_event()])
-    assert least <= len(sent) <= most
-    gaps = [later - earlier for earlier, later in itertools.pairwise(sent)]
-    assert len(set(gaps)) == len(gaps), "jitter: no two waits are the same"
-    writer.close()
-
-
-def _event():
-    one = event(b"{}")
-    one.id, one.timestamp = "i", "2026-11-28T00:00:00Z"
-    return one
