@@ -11,7 +11,7 @@ from botocore.exceptions import ConnectionError as BotocoreConnectionError
 
 from penstock.io.aws.error_codes import BAD_KEY_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
-from penstock.io.aws.sense import NONSENSE, BadReply
+from penstock.io.aws.sense import BadReply
 from penstock.io.aws.session import AwsSession, explain, explain_code
 from penstock.io.errors import PeerError, PenstockError, Unreachable
 
