@@ -26,6 +26,7 @@ the whole event for rule 2 (twice the cost, and a processor's running number wou
 
 import datetime
 from binascii import b2a_base64
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import orjson
@@ -40,10 +41,12 @@ __all__ = [
     "document_id",
     "hash_of",
     "hashed_position_id",
+    "hashed_position_ids",
     "is_from_beat",
     "position_id",
 ]
 
+_SUFFIX = 9
 MAX_ID_BYTES = 512
 """Elasticsearch refuses longer ids (`id is too long, must be no longer than 512 bytes`)."""
 
@@ -162,8 +165,19 @@ def hash_of(position: bytes) -> str:
 
 def hashed_position_id(position: str, event: Event) -> str:
     """Rule 4 with the position already hashed (`hash_of`)."""
-    suffix = f"{event.index:x}_{event.part:x}" if event.part else f"{event.index:x}"
-    if len(suffix) > 9:
+    return _named(position, f"{event.index:x}_{event.part:x}" if event.part else f"{event.index:x}")
+
+
+def hashed_position_ids(position: str, numbers: Sequence[int]) -> list[str]:
+    """The same for many events of ascending numbers, each the only one of its payload."""
+    if numbers and numbers[-1] >> 4 * _SUFFIX:
+        return [_named(position, f"{number:x}") for number in numbers]
+    start = _VERSION + position
+    return [f"{start}{number:x}" for number in numbers]
+
+
+def _named(position: str, suffix: str) -> str:
+    if len(suffix) > _SUFFIX:
         return _VERSION + position[:6] + _hash(f"{position}{suffix}".encode())
     return f"{_VERSION}{position}{suffix}"
 

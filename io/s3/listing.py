@@ -41,7 +41,7 @@ class Stores:
         self._options = options
         self._aws = aws
         self._stopping = stopping
-        self._local = LocalFiles()
+        self._local = LocalFiles(stopping)
         self._remote: S3Objects | None = None
         self._lock = threading.Lock()
 

@@ -17,19 +17,18 @@ import itertools
 import json
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from penstock.io.errors import NotFound, OptionError
-from penstock.io.s3.formats import _orc
 from penstock.io.s3.formats._compression import Damaged, blocks, detect
+from penstock.io.s3.formats._recognise import PARQUET, is_orc
+from penstock.io.s3.formats._rows import Columns
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
 from penstock.io.s3.options import split_url
 from penstock.io.s3.origin import S3Object
-from penstock.io.s3.streams import ObjectStream, SeekableObject
+from penstock.io.s3.streams import ObjectStream
+from penstock.io.s3.tables.reading import TableReader
 
 __all__ = ["objects_of_list"]
 
@@ -59,9 +58,9 @@ def objects_of_list(url: str, store_of: Callable[[str], Store]) -> Iterator[S3Ob
         found = store.stat(bucket, key)
         stream = ObjectStream(store, found)
         head = stream.read(_HEAD)
-        if head.startswith(b"PAR1") or _orc.is_orc(head):
+        if head.startswith(PARQUET) or is_orc(head):
             stream.close()
-            yield from _inventory_rows(url, SeekableObject(store, found), store_of)
+            yield from _inventory_rows(url, store, found, store_of)
         elif (inventory := _inventory(url, head, stream)) is not None:
             yield from _inventory_files(url, inventory, store_of)
         else:
@@ -171,7 +170,7 @@ def _inventory_files(
         if inventory["fileFormat"] == "CSV":
             yield from _objects_of_rows(_csv_rows(str(inventory["fileSchema"]), store, found), store_of)
         else:
-            yield from _inventory_rows(found.url, SeekableObject(store, found), store_of)
+            yield from _inventory_rows(found.url, store, found, store_of)
 
 
 def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, Any]]:
@@ -197,29 +196,30 @@ def _csv_rows(schema: str, store: Store, found: S3Object) -> Iterator[dict[str, 
     stream.close()
 
 
-def _inventory_rows(url: str, file: Any, store_of: Callable[[str], Store]) -> Iterator[S3Object]:
+def _inventory_rows(
+    url: str, store: Store, found: S3Object, store_of: Callable[[str], Store]
+) -> Iterator[S3Object]:
     """Gives the objects in a Parquet or ORC file of an inventory: the latest versions, without markers of deletion."""
-    is_orc = file.read(3) == b"ORC"
-    file.seek(0)
-    try:
-        parquet = None if is_orc else pq.ParquetFile(pa.PythonFile(file, "r"), pre_buffer=False)
-        names = set(_orc.names_of(file) if parquet is None else parquet.schema_arrow.names)
-        if not {"bucket", "key"} <= names:
-            form = "an ORC" if parquet is None else "a Parquet"
-            message = f"--input_manifest {url}: {form} file without the columns bucket and key."
+    stream = ObjectStream(store, found, 0, len(PARQUET))
+    form = "parquet" if stream.read() == PARQUET else "orc"
+    stream.close()
+    columns: list[str] = []
+
+    def choose(names: Sequence[str], _: dict[str, str]) -> Sequence[str]:
+        columns[:] = [name for name in _COLUMNS if name in names]
+        if not {"bucket", "key"} <= set(columns):
+            article = "an ORC" if form == "orc" else "a Parquet"
+            message = f"--input_manifest {url}: {article} file without the columns bucket and key."
             raise OptionError(message)
-        columns = [name for name in _COLUMNS if name in names]
-        if parquet is None:
-            batches = _orc.batches(file, columns)
+        return columns
+
+    for rows in TableReader(store, found).rows(form, 0, None, (), b"", choose):
+        if isinstance(rows, Columns):
+            values = zip(*rows.values(), strict=True)
+            yield from _objects_of_rows((dict(zip(columns, row, strict=True)) for row in values), store_of)
         else:
-            batches = parquet.iter_batches(batch_size=1000, columns=columns, use_threads=False)
-        for batch in batches:
-            yield from _objects_of_rows(batch.to_pylist(), store_of)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        message = (
-            f"--input_manifest {url}: the inventory can't be read ({' '.join(str(error).split())[:200]})."
-        )
-        raise OptionError(message) from error
+            for _, _, reason in rows.letters:
+                raise Damaged(reason)
 
 
 _CSV_NAMES = {
@@ -252,6 +252,8 @@ def _objects_of_rows(rows: Iterable[dict[str, Any]], store_of: Callable[[str], S
         if size is None or not etag or modified is None:
             unknown.append((row["bucket"], row["key"], None))
             continue
+        if isinstance(modified, str):
+            modified = datetime.datetime.fromisoformat(modified)
         if isinstance(modified, datetime.datetime):
             modified = round(modified.replace(tzinfo=modified.tzinfo or datetime.UTC).timestamp() * 1000)
         yield S3Object(row["bucket"], row["key"], int(size), str(etag).strip('"'), int(modified))

@@ -251,10 +251,14 @@ def _region_of(error: Exception) -> str:
 
 
 class LocalFiles:
-    """Reads files of this machine, as objects without a bucket."""
+    """Reads files of this machine, as objects without a bucket.
 
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
+    Args:
+        stopping: set when the job stops.
+    """
+
+    def __init__(self, stopping: threading.Event | None = None) -> None:
+        self.stopping = stopping or threading.Event()
 
     @staticmethod
     def full_prefix(path: str) -> str:

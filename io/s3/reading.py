@@ -22,18 +22,21 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from penstock.io.errors import PenstockError
-from penstock.io.s3.formats import _avro, _orc, _parquet
 from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
-from penstock.io.s3.formats._layouts import Layout, layout_of_lines
+from penstock.io.s3.formats._layouts import Layout, layout_of_lines, layout_of_table
 from penstock.io.s3.formats._lines import Piece, read_lines, read_part
-from penstock.io.s3.formats._recognise import looks_like, unreadable
+from penstock.io.s3.formats._recognise import AVRO, PARQUET, is_orc, looks_like, unreadable
+from penstock.io.s3.formats._rows import Columns, piece_of
 from penstock.io.s3.objects import ObjectFailure
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import MIN_SPLIT_BYTES, S3Object, S3Record, WorkUnit
-from penstock.io.s3.streams import ObjectStream, SeekableObject, Store
+from penstock.io.s3.streams import ObjectStream, Store
+from penstock.io.s3.tables.process import Stopped
+from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import Decoder
+from penstock.transforms.identity import hash_of
 
 __all__ = ["UnitReader", "plan"]
 
@@ -60,7 +63,7 @@ def plan(found: S3Object, options: S3ReadOptions, store: Store) -> list[WorkUnit
         stream.close()
         form = _form(head, options.format)
         if form == "parquet":
-            groups = _parquet.plan_row_groups(SeekableObject(store, found), options.split_bytes)
+            groups = TableReader(store, found).row_groups(options.split_bytes)
             return [WorkUnit(found, n, len(groups), *group, form) for n, group in enumerate(groups)]
     except PenstockError:
         raise
@@ -105,6 +108,7 @@ class UnitReader:
         self._layouts = layouts
         self._decoder = decoder
         self._stream: ObjectStream | None = None
+        self._table: TableReader | None = None
         self._origin = self._record("line", unit.object.version)
         self._next = 0
         self._form = "the object"
@@ -112,9 +116,10 @@ class UnitReader:
     @property
     def bytes_read(self) -> int:
         """About how many bytes of the unit are read."""
-        if self._stream is None:
-            return self.unit.size if self.finished else 0
-        return max(0, self._stream.position - (self.unit.start if self.unit.of > 1 else 0))
+        if self.finished and self._stream is None:
+            return self.unit.size
+        position = self._stream.position if self._stream else self._table.position if self._table else 0
+        return max(0, position - (self.unit.start if self.unit.of > 1 else 0))
 
     def _record(self, counts: str, version: str | None) -> S3Record:
         found = self.unit.object
@@ -137,6 +142,8 @@ class UnitReader:
             yield [], [self._letter(error.kind, str(error))]
         except ObjectFailure as failure:
             yield [], [self._letter(failure.kind, failure.reason)]
+        except Stopped:
+            return
         except PenstockError:
             raise
         except Exception as error:  # any error of a library over these bytes costs only this object
@@ -165,16 +172,11 @@ class UnitReader:
         form = unit.format or _form(head, options.format)
         self._form = f"the object, read as {form},"
         self._origin = self._record("line", stream.version)
-        if form == "parquet":
+        if form in ("parquet", "orc", "avro"):
             stream.close()
             self._stream = None
-            yield from self._read_parquet(stream.version)
-        elif form == "orc":
-            stream.close()
-            self._stream = None
-            yield from self._read_orc(stream.version)
-        elif form == "avro":
-            yield from self._read_avro()
+            self._origin = self._record("block row" if form == "avro" else "row", stream.version)
+            yield from self._read_table(form)
         else:
             compression = detect(head)
             content = blocks(stream, head, compression)
@@ -191,7 +193,7 @@ class UnitReader:
         limit = self._options.max_line_bytes
         first = next(content, b"")
         content = itertools.chain([first], content)
-        if first.startswith((_parquet.MAGIC, _avro.MAGIC)) or _orc.is_orc(first):
+        if first.startswith((PARQUET, AVRO)) or is_orc(first):
             message = "a Parquet, Avro or ORC file that was compressed again: decompress it first"
             raise Unsupported(message)
         if (inner := detect(first)) != "none":
@@ -249,55 +251,35 @@ class UnitReader:
         )
         raise ObjectFailure(_UNDECODABLE, reason)
 
-    def _read_parquet(self, version: str | None) -> Iterator[Piece]:
-        unit = self.unit
-        file = SeekableObject(self._store, unit.object)
-        self._origin = self._record("row", version)
+    def _read_table(self, form: str) -> Iterator[Piece]:
+        unit, origin = self.unit, self._origin
+        layout: Layout | None = None
+
+        def choose(names: Sequence[str], marks: dict[str, str]) -> Sequence[str] | None:
+            nonlocal layout
+            layout = layout_of_table(self._layouts, names, marks)
+            return None if layout is None else layout.columns
+
+        position = origin.position()
+        hashed = hash_of(position)
+        table = self._table = TableReader(self._store, unit.object)
         end = unit.end if unit.of > 1 else None
-        try:
-            yield from _parquet.read_row_groups(
-                file, unit.start, end, self._options.columns, self._origin, self._layouts
-            )
-        except Damaged:
-            if file.failure is not None:
-                raise file.failure from None
-            raise
-
-    def _read_orc(self, version: str | None) -> Iterator[Piece]:
-        file = SeekableObject(self._store, self.unit.object)
-        self._origin = self._record("row", version)
-        try:
-            yield from _orc.read_orc(file, self._options.columns, self._origin)
-        except Damaged:
-            if file.failure is not None:
-                raise file.failure from None
-            raise
-
-    def _read_avro(self) -> Iterator[Piece]:
-        unit = self.unit
-
-        def open_at(offset: int) -> ObjectStream:
-            if self._stream is not None:
-                self._stream.close()
-            self._stream = ObjectStream(self._store, unit.object, offset)
-            return self._stream
-
-        version = self._stream.version if self._stream else None
-        self._origin = self._record("block row", version)
-        yield from _avro.read_blocks(
-            open_at, unit.start, unit.end, self._options.columns, self._origin, self._layouts
-        )
+        for rows in table.rows(form, unit.start, end, self._options.columns, position, choose):
+            if not isinstance(rows, Columns):
+                yield piece_of(rows, origin, hashed)
+            elif layout is not None:
+                yield layout.events_of_columns(rows.values()), []
 
 
 def _form(head: bytes, wanted: str) -> str:
     """Gives the form that content begins with: `parquet`, `avro`, `orc`, or a text form. Compression may still hide it."""
     if wanted != "auto":
         return wanted
-    if head.startswith(_parquet.MAGIC):
+    if head.startswith(PARQUET):
         return "parquet"
-    if head.startswith(_avro.MAGIC):
+    if head.startswith(AVRO):
         return "avro"
-    if _orc.is_orc(head):
+    if is_orc(head):
         return "orc"
     return "lines" if detect(head) != "none" else _text_form(head)
 

@@ -247,6 +247,8 @@ class _ReadDoFn(beam.DoFn):
                 told = max(told, now)
                 if LIVE.stopping.is_set():
                     return
+        if LIVE.stopping.is_set() and not reader.finished:
+            return
         tally.add(bytes=max(0, unit.size - told))
         if reader.finished:
             self._units.inc()

@@ -1,12 +1,10 @@
-"""`ObjectStream` and `SeekableObject` give an object's bytes, and go on where a broken connection stopped them.
+"""`ObjectStream` gives an object's bytes, and goes on where a broken connection stopped them.
 
 After a broken connection, a 5xx or a throttle, the read is tried again from the next byte, with the same ETag. So an object
 that was overwritten meanwhile is never read half old, half new.
 """
 
-import io
 import logging
-import os
 import threading
 from typing import Any, Protocol
 
@@ -22,10 +20,9 @@ from penstock.io.errors import (
     Unreachable,
     without_traceback,
 )
-from penstock.io.s3.objects import ObjectFailure
 from penstock.io.s3.origin import S3Object
 
-__all__ = ["ObjectStream", "SeekableObject", "Store"]
+__all__ = ["ObjectStream", "Store"]
 
 _LOGGER = logging.getLogger(__name__)
 _TRIES = 8
@@ -113,49 +110,3 @@ class ObjectStream:
         if self._body is not None:
             self._body.close()
             self._body = None
-
-
-class SeekableObject(io.RawIOBase):
-    """Makes a seekable file of an object, with one request per stretch. Parquet needs it."""
-
-    def __init__(self, store: Store, found: S3Object) -> None:
-        self._store = store
-        self._object = found
-        self._position = 0
-        self.failure: Exception | None = None
-        """The error of the last read, because Arrow passes on only its text."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Gives the place where the next read begins."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Sets where the next read begins."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._object.size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Gives exactly `size` bytes, unless the end is nearer."""
-        end = self._object.size if size < 0 else min(self._position + size, self._object.size)
-        stream = ObjectStream(self._store, self._object, self._position, end)
-        parts = []
-        try:
-            while part := stream.read(8 << 20):
-                parts.append(part)
-        except (PenstockError, ObjectFailure) as error:
-            self.failure = without_traceback(error)
-            message = "the object cannot be read any more"
-            raise OSError(message) from error
-        finally:
-            stream.close()
-        self._position = stream.position
-        return b"".join(parts)

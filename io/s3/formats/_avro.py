@@ -25,15 +25,11 @@ from fastavro import _read_py
 from fastavro.io.binary_decoder import BinaryDecoder
 from fastavro.read import LOGICAL_READERS
 
-from penstock.io.s3.formats._avro_blocks import MAGIC, SYNC_BYTES, Block, Container, Feed, read_header
+from penstock.io.s3.formats._avro_blocks import SYNC_BYTES, Block, Container, Feed, read_header
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._layouts import Layout, layout_of_table
-from penstock.io.s3.formats._lines import Piece
-from penstock.io.s3.formats._rows import RowMaker
-from penstock.io.s3.origin import S3Record
-from penstock.transforms.batch import DeadLetter, Event
+from penstock.io.s3.formats._rows import Choose, Columns, RowMaker, Rows
 
-__all__ = ["MAGIC", "read_blocks"]
+__all__ = ["read_blocks"]
 
 _ROW_BITS = 20
 _ROWS = 2000
@@ -90,22 +86,17 @@ class _Buffered:
 
 
 def read_blocks(
-    open_at: Any,
-    start: int,
-    end: int | None,
-    columns: Sequence[str],
-    origin: S3Record,
-    layouts: Sequence[Layout] = (),
-) -> Iterator[Piece]:
-    """Gives the rows of the blocks that belong to a part, as events.
+    open_at: Any, start: int, end: int | None, columns: Sequence[str], position: bytes, choose: Choose
+) -> Iterator[Rows | Columns]:
+    """Gives the rows of the blocks that belong to a part.
 
     Args:
         open_at: a function from an offset to a stream (`read(size)`) of the object from there.
         start: where the part begins; 0 for the file's beginning.
         end: where the next part begins; None for the last.
         columns: top-level fields to keep; empty for all.
-        origin: the origin of its events, unless a layout gives them another.
-        layouts: the known layouts.
+        position: names the object for ever.
+        choose: says whether, and which, columns are wanted as such.
 
     Raises:
         Damaged: the file is cut short or corrupt. The blocks before were yielded.
@@ -132,21 +123,23 @@ def read_blocks(
     fields = _fields(schema)
     names = [field["name"] for field in fields]
     marks = {key: value.decode(errors="replace") for key, value in header.metadata.items()}
-    layout = layout_of_table(layouts, names, marks)
+    chosen = choose(names, marks)
     maker = RowMaker(
-        origin, names, simple=bool(fields) and all(_is_simple(field["type"]) for field in fields)
+        position, names, simple=bool(fields) and all(_is_simple(field["type"]) for field in fields)
     )
     for block in Container(header, stream, base).blocks(end):
         number = block.offset << _ROW_BITS
         if block.damage:
             reason = f"the Avro block at byte {block.offset} is not read: {block.damage}"
-            yield [], [_letter(origin, number, "DamagedObject", reason)]
+            yield _letter(number, "DamagedObject", reason)
             continue
         feed.put(block)
         rows = iter(next(file))
         while True:
             try:
                 found: list[Any] = list(itertools.islice(rows, _ROWS))
+            except MemoryError:
+                raise
             except Exception:  # a value that Python has no form for, or bytes that are no rows
                 yield from _row_by_row(
                     block,
@@ -155,16 +148,15 @@ def read_blocks(
                     schema,
                     plain,
                     maker,
-                    origin,
                     columns,
                 )
                 break
             if not found:
                 break
-            if layout is not None:
-                yield layout.events_of_columns([[row[name] for row in found] for name in layout.columns]), []
+            if chosen is not None:
+                yield Columns([([row[name] for row in found], None) for name in chosen])
             else:
-                yield maker.events(_documents(found, columns), number)
+                yield maker.rows(_documents(found, columns), range(number, number + len(found)))
             number += len(found)
 
 
@@ -175,9 +167,8 @@ def _row_by_row(
     schema: Any,
     plain: Any,
     maker: RowMaker,
-    origin: S3Record,
     columns: Sequence[str],
-) -> Iterator[Piece]:
+) -> Iterator[Rows]:
     """Gives the rest of a block in which a row could not be read, from the row `done` on.
 
     Rows behind a bad one are taken only where all rows together, as they are stored, take exactly the block's bytes.
@@ -195,14 +186,14 @@ def _row_by_row(
             where = f"row {row} of the Avro block at byte {block.offset}"
             if not sound:
                 reason = f"{where} and what follows it in the block cannot be read: {words}"
-                yield [], [_letter(origin, first + row, "DamagedObject", reason)]
+                yield _letter(first + row, "DamagedObject", reason)
                 return
             data.seek(begin)
             library.schemaless_reader(data, plain, None)
-            yield [], [_letter(origin, first + row, "UnreadableValue", f"{where}: {words}")]
+            yield _letter(first + row, "UnreadableValue", f"{where}: {words}")
             continue
         if row >= done:
-            yield maker.events(_documents([found], columns), first + row)
+            yield maker.rows(_documents([found], columns), (first + row,))
 
 
 def _is_sound(block: Block, library: Any, plain: Any) -> bool:
@@ -258,8 +249,8 @@ def _takes_nothing(schema: Any, empty: set[str]) -> bool:
     return schema.get("size") == 0 or _takes_nothing(schema.get("type"), empty)
 
 
-def _letter(origin: S3Record, index: int, kind: str, reason: str) -> DeadLetter:
-    return DeadLetter(Event(b"", origin, index), kind, reason[:300], "s3")
+def _letter(number: int, kind: str, reason: str) -> Rows:
+    return Rows(letters=[(number, kind, reason[:300])])
 
 
 def _as_stored(schema: Any) -> Any:

@@ -26,10 +26,10 @@ import lz4.block
 from backports import zstd
 
 from penstock.io.s3.formats._compression import XZ_MEMORY, Damaged, Reader
+from penstock.io.s3.formats._recognise import AVRO
 
-__all__ = ["MAGIC", "SYNC_BYTES", "Block", "Container", "Feed", "Header", "read_header"]
+__all__ = ["SYNC_BYTES", "Block", "Container", "Feed", "Header", "read_header"]
 
-MAGIC = b"Obj\x01"
 SYNC_BYTES = 16
 HEADER_LIMIT = 16 << 20
 BLOCK_LIMIT = 128 << 20
@@ -70,7 +70,7 @@ class Header:
         """The same header for blocks without compression."""
         pairs = self.metadata | {"avro.codec": b"null"}
         text = b"".join(_sized(key.encode()) + _sized(value) for key, value in pairs.items())
-        return MAGIC + _varint(len(pairs)) + text + b"\0" + self.sync
+        return AVRO + _varint(len(pairs)) + text + b"\0" + self.sync
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ def read_header(stream: Reader) -> Header:
         Damaged: there is no header, or it is beyond the bounds.
     """
     exact = _Exact(stream)
-    if exact.read(len(MAGIC)) != MAGIC:
+    if exact.read(len(AVRO)) != AVRO:
         message = "the Avro file has no header"
         raise Damaged(message)
     metadata: dict[str, bytes] = {}

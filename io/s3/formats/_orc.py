@@ -18,23 +18,24 @@ import pyarrow as pa
 import pyarrow.dataset as pd
 import pyarrow.orc
 
+from penstock.io.s3.formats._arrow_values import python_values
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._lines import Piece
-from penstock.io.s3.formats._rows import ERRORS, RowMaker, batch_piece, is_simple, words_of
-from penstock.io.s3.origin import S3Record
+from penstock.io.s3.formats._rows import (
+    ERRORS,
+    Choose,
+    Columns,
+    RowMaker,
+    Rows,
+    is_simple,
+    rows_of_batch,
+    words_of,
+)
 
-__all__ = ["batches", "count_rows", "is_orc", "names_of", "read_orc"]
+__all__ = ["count_rows", "read_orc"]
 
 ROWS = 2000
-_MAGIC = b"ORC"
-_TEXT = bytes(range(9))
 _BLOCK = 1 << 20
 _BLOCKS = 32
-
-
-def is_orc(head: bytes) -> bool:
-    """Whether an object that begins with `head` is an ORC file; a line may begin with ORC too, but holds no controls."""
-    return head.startswith(_MAGIC) and any(code in head for code in _TEXT)
 
 
 def count_rows(file: Any) -> int:
@@ -45,13 +46,14 @@ def count_rows(file: Any) -> int:
         raise _damaged(error) from error
 
 
-def read_orc(file: Any, columns: Sequence[str], origin: S3Record) -> Iterator[Piece]:
-    """Gives the rows of a file as events.
+def read_orc(file: Any, columns: Sequence[str], position: bytes, choose: Choose) -> Iterator[Rows | Columns]:
+    """Gives the rows of a file.
 
     Args:
         file: the object, seekable.
         columns: top-level names to read (of `a.b`, all of `a`); empty for all.
-        origin: the origin of its events.
+        position: names the object for ever.
+        choose: says whether, and which, columns are wanted as such.
 
     Raises:
         Damaged: the file is cut short or corrupt. The readable rows were yielded before.
@@ -60,30 +62,24 @@ def read_orc(file: Any, columns: Sequence[str], origin: S3Record) -> Iterator[Pi
     try:
         fragment = _fragment(file)
         schema = fragment.physical_schema
-        tops = {name.partition(".")[0] for name in columns}
+        chosen = choose(schema.names, {})
+        tops = {name.partition(".")[0] for name in (columns if chosen is None else chosen)}
         kept = [field for field in schema if not tops or field.name in tops]
         names = [field.name for field in kept]
         if twice := [name for name in names if names.count(name) > 1]:
             message = f"the ORC file has two columns of the name {twice[0][:100]}. Give --columns without it"
             raise Damaged(message)
-        maker = RowMaker(origin, names, simple=all(is_simple(field.type) for field in kept))
+        maker = RowMaker(position, names, simple=all(is_simple(field.type) for field in kept))
         for batch in _batches(fragment, names):
-            yield batch_piece(batch, maker, row, origin)
+            if chosen is not None:
+                yield Columns([(python_values(batch.column(name)), None) for name in chosen])
+            else:
+                yield rows_of_batch(batch, maker, row)
             row += batch.num_rows
-    except Damaged:
+    except (Damaged, MemoryError):
         raise
     except ERRORS as error:
         raise _damaged(error, row) from error
-
-
-def names_of(file: Any) -> list[str]:
-    """Gives the columns of a file. Raises what Arrow raises."""
-    return list(_fragment(file).physical_schema.names)
-
-
-def batches(file: Any, columns: list[str]) -> Iterator[Any]:
-    """Gives these columns of a file, as record batches. Raises what Arrow raises."""
-    return _batches(_fragment(file), columns)
 
 
 def _fragment(file: Any) -> Any:

@@ -24,16 +24,22 @@ import pyarrow.parquet as pq
 
 from penstock.io.s3.formats._arrow_values import python_values, times_as_text
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._layouts import Layout, layout_of_table
-from penstock.io.s3.formats._lines import Piece
-from penstock.io.s3.formats._rows import ERRORS, RowMaker, batch_piece, is_simple, words_of
-from penstock.io.s3.origin import S3Record
-from penstock.transforms.batch import DeadLetter, Event
+from penstock.io.s3.formats._rows import (
+    ERRORS,
+    Choose,
+    Columns,
+    RowMaker,
+    Rows,
+    is_simple,
+    rows_of_batch,
+    words_of,
+)
 
-__all__ = ["MAGIC", "count_rows", "plan_row_groups", "read_row_groups"]
+__all__ = ["count_rows", "plan_row_groups", "read_row_groups"]
 
-MAGIC = b"PAR1"
 ROWS = 2000
+_BATCH_BYTES = 32 << 20
+"""What the rows of a batch may come to by the row group's own account; fewer rows then."""
 _BUFFER = 4 << 20
 _NS_RANGE_US = 2**63 // 1000 - 1
 
@@ -79,22 +85,17 @@ def plan_row_groups(file: Any, split_bytes: int) -> list[tuple[int, int]]:
 
 
 def read_row_groups(
-    file: Any,
-    start: int,
-    end: int | None,
-    columns: Sequence[str],
-    origin: S3Record,
-    layouts: Sequence[Layout] = (),
-) -> Iterator[Piece]:
-    """Gives the rows of the row groups from `start` to before `end`, as events.
+    file: Any, start: int, end: int | None, columns: Sequence[str], position: bytes, choose: Choose
+) -> Iterator[Rows | Columns]:
+    """Gives the rows of the row groups from `start` to before `end`.
 
     Args:
         file: the object, seekable.
         start: the first row group.
         end: behind the last one; None for the end.
         columns: names to read (`a.b` for a field of a struct); empty for all.
-        origin: the origin of its events, unless a layout gives them another.
-        layouts: the known layouts.
+        position: names the object for ever.
+        choose: says whether, and which, columns are wanted as such.
 
     Raises:
         Damaged: the file is cut short or corrupt. The readable rows were yielded before.
@@ -106,39 +107,49 @@ def read_row_groups(
         key.decode(errors="replace"): text.decode(errors="replace")
         for key, text in (schema.metadata or {}).items()
     }
-    layout = layout_of_table(layouts, schema.names, marks)
+    chosen = choose(schema.names, marks)
     wanted = [name for name in columns if name.partition(".")[0] in schema.names] if columns else None
-    if layout is not None:
-        wanted = list(layout.columns)
+    if chosen is not None:
+        wanted = list(chosen)
     tops = [name.partition(".")[0] for name in (schema.names if wanted is None else wanted)]
     kept = [field for field in schema if field.name in tops]
     if len({field.name for field in kept}) < len(kept):
         twice = next(name for name in schema.names if name in tops and schema.names.count(name) > 1)
         message = f"the Parquet file has two columns of the name {twice[:100]}. Give --columns without it"
         raise Damaged(message)
-    maker = RowMaker(origin, schema.names, simple=all(is_simple(field.type) for field in kept))
+    maker = RowMaker(position, schema.names, simple=all(is_simple(field.type) for field in kept))
     groups = _Groups(file, parquet, wanted, _int96(parquet, tops))
     row = sum(metadata.row_group(number).num_rows for number in range(start))
     for number in range(start, end):
-        position = row
+        at = row
         try:
             for batch in groups.batches(number):
-                if layout is not None:
-                    yield (
-                        layout.events_of_columns(
-                            [python_values(batch.column(name)) for name in wanted or ()]
-                        ),
-                        [],
-                    )
+                if chosen is not None:
+                    yield Columns([_runs(batch.column(name)) for name in chosen])
                 else:
-                    yield batch_piece(batch, maker, position, origin)
-                position += batch.num_rows
+                    yield rows_of_batch(batch, maker, at)
+                at += batch.num_rows
+        except MemoryError:  # one of Arrow's too
+            raise
         except ERRORS as error:
-            if getattr(file, "failure", None) is not None:
-                raise _damaged(error) from error
-            reason = f"row group {number} of the Parquet file cannot be read from row {position} on: {words_of(error)}"
-            yield [], [DeadLetter(Event(b"", origin, position), "DamagedObject", reason[:300], "s3")]
+            reason = (
+                f"row group {number} of the Parquet file cannot be read from row {at} on: {words_of(error)}"
+            )
+            yield Rows(letters=[(at, "DamagedObject", reason[:300])])
         row += metadata.row_group(number).num_rows
+
+
+def _runs(column: Any) -> tuple[list[Any], list[int] | None]:
+    """Gives a column's values; where they mostly repeat, each run once, with its length."""
+    types, kind = pa.types, column.type
+    if len(column) and (types.is_string(kind) or types.is_integer(kind)):
+        encoded = pc.run_end_encode(column)
+        ends = encoded.run_ends.to_pylist()
+        if len(ends) * 2 <= len(column):
+            return python_values(encoded.values), [
+                end - begin for begin, end in zip([0, *ends], ends, strict=False)
+            ]
+    return python_values(column), None
 
 
 class _Groups:
@@ -163,7 +174,10 @@ class _Groups:
             yield batch
 
     def _read(self, parquet: Any, number: int, columns: list[str] | None) -> Any:
-        return parquet.iter_batches(batch_size=ROWS, row_groups=[number], columns=columns, use_threads=False)
+        group = parquet.metadata.row_group(number)
+        each = max(1, group.total_byte_size // max(1, group.num_rows))
+        rows = max(1, min(ROWS, _BATCH_BYTES // each))
+        return parquet.iter_batches(batch_size=rows, row_groups=[number], columns=columns, use_threads=False)
 
 
 def _int96(parquet: Any, tops: list[str]) -> list[str]:

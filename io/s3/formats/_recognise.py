@@ -9,7 +9,12 @@ from collections.abc import Sequence
 
 from penstock.transforms.codecs._hints import hint
 
-__all__ = ["looks_like", "unreadable"]
+__all__ = ["AVRO", "PARQUET", "is_orc", "looks_like", "unreadable"]
+
+PARQUET = b"PAR1"
+AVRO = b"Obj\x01"
+_ORC = b"ORC"
+_TEXT = bytes(range(9))
 
 _UNPACK = "unpack it first"
 _DECOMPRESS = "decompress it first, or compress it with gzip, zstd, bzip2 or xz"
@@ -45,6 +50,11 @@ _SEPARATORS = ((b",", "CSV: --codec csv"), (b"\t", "tab-separated values: --code
 _MORE_SEPARATORS = ((b";", "values between semicolons"), (b"|", "values between pipes"))
 _KEY_VALUE = re.compile(rb'[\w.-]+=("[^"]*"|\S*)( |$)')
 _PLAIN = ": --codec plain keeps each line as text"
+
+
+def is_orc(head: bytes) -> bool:
+    """Whether an object that begins with `head` is an ORC file; a line may begin with ORC too, but holds no controls."""
+    return head.startswith(_ORC) and any(code in head for code in _TEXT)
 
 
 def unreadable(head: bytes) -> str:

@@ -1,12 +1,16 @@
-"""`RowMaker` writes a row of a typed file as one JSON object, the way Elasticsearch expects its values.
+"""`RowMaker` writes rows of a typed file as JSON objects, the way Elasticsearch expects their values.
 
 Times become ISO 8601 in UTC, dates `YYYY-MM-DD`, decimals text (a float would lose digits), bytes text where they are
 UTF-8 and base64 where they aren't, NaN and infinity null, maps objects.
+
+Rows travel as `Rows` (or, of a file with a layout, as `Columns`) from the process that reads the file to the one that
+wants events: plain values only, and no id that `piece_of` finds as cheaply.
 """
 
 import base64
 import datetime
 import decimal
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,10 +24,28 @@ from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._lines import Piece
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.identity import document_id, hash_of, hashed_position_id, is_from_beat
+from penstock.transforms.identity import (
+    document_id,
+    hash_of,
+    hashed_position_id,
+    hashed_position_ids,
+    is_from_beat,
+)
 from penstock.transforms.time import timestamps
 
-__all__ = ["ERRORS", "TIME", "RowMaker", "batch_piece", "is_simple", "row_to_json", "words_of"]
+__all__ = [
+    "ERRORS",
+    "TIME",
+    "Choose",
+    "Columns",
+    "RowMaker",
+    "Rows",
+    "is_simple",
+    "piece_of",
+    "row_to_json",
+    "rows_of_batch",
+    "words_of",
+]
 
 TIME = "@timestamp"
 ERRORS = (pa.ArrowException, OSError, ValueError, EOFError)
@@ -35,19 +57,96 @@ _simply = msgspec.json.Encoder().encode
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
-class RowMaker:
-    """Makes decoded events of rows, with document id and time, so that no decoder parses them again.
+Choose = Callable[[Sequence[str], dict[str, str]], Sequence[str] | None]
+"""From a file's columns and metadata: the columns whose values are wanted; None where its rows are documents."""
+
+Refused = tuple[int, str, str]
+"""What can't be read: the row's number, the kind of failure and the reason."""
+
+
+class Rows(msgspec.Struct, array_like=True, tag="rows", gc=False):
+    """Holds rows as documents.
+
+    Attributes:
+        texts: the documents.
+        first: the number of the first.
+        numbers: of each, where they don't follow one another.
+        ids: of each, where a row's values may give it one.
+        times: of each, where there is such a column.
+        letters: what could not be read.
+    """
+
+    texts: list[bytes] = []
+    first: int = 0
+    numbers: list[int] | None = None
+    ids: list[str | None] | None = None
+    times: list[str | None] | None = None
+    letters: list[Refused] = []
+
+
+class Columns(msgspec.Struct, array_like=True, tag="columns", gc=False):
+    """Holds rows as values of the chosen columns: for each column its values, and how often each follows itself."""
+
+    runs: list[tuple[list[Any], list[int] | None]]
+
+    def values(self) -> list[list[Any]]:
+        """Gives the values of each column, one per row."""
+        repeat = itertools.repeat
+        return [
+            values if counts is None else list(itertools.chain.from_iterable(map(repeat, values, counts)))
+            for values, counts in self.runs
+        ]
+
+
+def piece_of(rows: Rows, origin: S3Record, position: str) -> Piece:
+    """Makes events of rows.
 
     Args:
+        rows: the rows.
         origin: the origin of the events.
+        position: the origin's, hashed (`hash_of`).
+    """
+    numbers = range(rows.first, rows.first + len(rows.texts)) if rows.numbers is None else rows.numbers
+    ids = hashed_position_ids(position, numbers) if rows.ids is None else rows.ids
+    events = [
+        Event(text, origin, number, 0, given)
+        for text, number, given in zip(rows.texts, numbers, ids, strict=True)
+    ]
+    if rows.times is not None:
+        for event, time in zip(events, rows.times, strict=True):
+            event.timestamp = time
+    letters = [
+        DeadLetter(Event(b"", origin, number), kind, reason, "s3") for number, kind, reason in rows.letters
+    ]
+    return events, letters
+
+
+class _Position(msgspec.Struct, gc=False, frozen=True):
+    """Stands for an origin of which only its position is known."""
+
+    text: bytes
+    arrived_ms: int = 0
+
+    def position(self) -> bytes:
+        return self.text
+
+    def describe(self) -> dict[str, str | int]:
+        return {}
+
+
+class RowMaker:
+    """Makes documents of rows, with their ids and times, so that no decoder parses them again.
+
+    Args:
+        position: the position of their origin.
         names: the columns.
         simple: whether they hold nothing but text, whole numbers of 64 bits, floats, booleans and nulls: then
             msgspec writes them, at a third of the cost (0.35 us per row of six columns against 1.0).
     """
 
-    def __init__(self, origin: S3Record, names: Iterable[str], *, simple: bool = False) -> None:
-        self._origin = origin
-        self._prefix = hash_of(origin.position())
+    def __init__(self, position: bytes, names: Iterable[str], *, simple: bool = False) -> None:
+        self._origin = _Position(position)
+        self._prefix = hash_of(position)
         names = set(names)
         # What a Beat says of itself stands in objects.
         self._may_be_from_beat = not simple and not names.isdisjoint(_BEAT_FIELDS)
@@ -55,54 +154,62 @@ class RowMaker:
         self._has_time = TIME in names
         self._encode: Callable[[dict[str, Any]], bytes] = _simply if simple else row_to_json
 
-    def events(self, rows: Iterable[dict[str, Any]], first: int) -> Piece:
-        """Gives the rows as events, numbered from `first`, and letters for those that have no JSON form."""
-        events: list[Event] = []
-        letters: list[DeadLetter] = []
-        append, encode, origin = events.append, self._encode, self._origin
-        for index, row in enumerate(rows, first):
+    def rows(
+        self, rows: Iterable[dict[str, Any]], numbers: Sequence[int], refused: Iterable[Refused] = ()
+    ) -> Rows:
+        """Gives the rows of these numbers, those `refused` before, and a refusal for each that has no JSON form."""
+        texts: list[bytes] = []
+        kept: list[int] = []
+        ids: list[str | None] | None = [] if self._may_be_from_beat else None
+        times: list[str | None] | None = [] if self._has_time else None
+        letters = list(refused)
+        encode = self._encode
+        for number, row in zip(numbers, rows, strict=True):
             try:
-                event = Event(encode(row), origin, index)
-                self._identify(event, row)
+                text = encode(row)
+                given = None if ids is None else self._id(row, number)
+                time = None if times is None else _time(row)
             except (TypeError, ValueError, OverflowError) as error:
-                reason = f"the row has no form in JSON: {error}"[:300]
-                letters.append(DeadLetter(Event(b"", origin, index), "UnreadableValue", reason, "s3"))
-            else:
-                append(event)
-        return events, letters
+                letters.append((number, "UnreadableValue", f"the row has no form in JSON: {error}"[:300]))
+                continue
+            texts.append(text)
+            kept.append(number)
+            if ids is not None:
+                ids.append(given)
+            if times is not None:
+                times.append(time)
+        if not letters:
+            return Rows(texts, numbers[0] if numbers else 0, None, ids, times)
+        return Rows(texts, 0, kept, ids, times, sorted(letters))
 
     @property
     def takes_json(self) -> bool:
-        """Whether `events_of_json` knows the ids of these rows without their values."""
+        """Whether `rows_of_json` knows the ids of these rows without their values."""
         return not self._may_be_from_beat
 
-    def events_of_json(self, texts: Iterable[bytes], first: int, times: Sequence[Any] | None) -> list[Event]:
-        """Makes events of rows that are JSON already, numbered from `first`.
+    def rows_of_json(self, texts: list[bytes], first: int, times: Sequence[Any] | None) -> Rows:
+        """Gives rows that are JSON already.
 
         Args:
             texts: the rows.
             first: the number of the first.
             times: the values of `@timestamp`, where there is such a column.
         """
-        origin, prefix = self._origin, self._prefix
-        events = [Event(text, origin, index) for index, text in enumerate(texts, first)]
-        for event in events:
-            event.id = hashed_position_id(prefix, event)
-        if times is not None:
-            for event, time in zip(events, times, strict=True):
-                event.timestamp = timestamps.of_value(time)
-        return events
+        known = None if times is None else [timestamps.of_value(time) for time in times]
+        return Rows(texts, first, None, None, known)
 
-    def _identify(self, event: Event, row: dict[str, Any]) -> None:
-        if self._may_be_from_beat and (self._may_give_id or is_from_beat(row)):
-            event.id = document_id(event, row)
-        else:
-            event.id = hashed_position_id(self._prefix, event)
-        if self._has_time:
-            time = row.get(TIME)
-            if isinstance(time, datetime.datetime):
-                time = timestamps.to_text(time if time.tzinfo else time.replace(tzinfo=datetime.UTC))
-            event.timestamp = timestamps.of_value(time)
+    def _id(self, row: dict[str, Any], number: int) -> str | None:
+        event = Event(b"", self._origin, number)
+        if self._may_give_id or is_from_beat(row):
+            return document_id(event, row)
+        return hashed_position_id(self._prefix, event)
+
+
+def _time(row: dict[str, Any]) -> str | None:
+    time = row.get(TIME)
+    if isinstance(time, datetime.datetime):
+        time = timestamps.to_text(time if time.tzinfo else time.replace(tzinfo=datetime.UTC))
+    return timestamps.of_value(time)
 
 
 def row_to_json(row: dict[str, Any]) -> bytes:
@@ -132,24 +239,26 @@ def _other(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def batch_piece(batch: Any, maker: RowMaker, row: int, origin: S3Record) -> Piece:
-    """Gives the rows of a batch as events, numbered from `row`, and a letter for each row that has no right form."""
+def rows_of_batch(batch: Any, maker: RowMaker, first: int) -> Rows:
+    """Gives the rows of a batch, numbered from `first`, and a refusal for each row that has no right form."""
     if maker.takes_json and (texts := json_rows(batch)) is not None:
         times = python_values(batch.column(TIME)) if TIME in batch.schema.names else None
-        return maker.events_of_json(texts, row, times), []
+        return maker.rows_of_json(texts, first, times)
     names = batch.schema.names
     try:
         columns = [python_values(column) for column in batch.columns]
     except ERRORS:
-        return _row_by_row(batch, maker, row, origin)
+        return _row_by_row(batch, maker, first)
     rows = zip(*columns, strict=True) if names else [()] * batch.num_rows
-    return maker.events((dict(zip(names, values)) for values in rows), row)  # noqa: B905  equally many
+    documents = (dict(zip(names, values)) for values in rows)  # noqa: B905  equally many
+    return maker.rows(documents, range(first, first + batch.num_rows))
 
 
-def _row_by_row(batch: Any, maker: RowMaker, first: int, origin: S3Record) -> Piece:
+def _row_by_row(batch: Any, maker: RowMaker, first: int) -> Rows:
     """Finds the rows because of which the batch could not be read."""
-    events: list[Event] = []
-    letters: list[DeadLetter] = []
+    refused: list[Refused] = []
+    numbers: list[int] = []
+    documents: list[dict[str, Any]] = []
     for row in range(batch.num_rows):
         document = {}
         try:
@@ -157,13 +266,11 @@ def _row_by_row(batch: Any, maker: RowMaker, first: int, origin: S3Record) -> Pi
                 (document[name],) = python_values(column.slice(row, 1))
         except ERRORS as error:
             reason = f"row {first + row}, column {name[:100]}: {words_of(error)}"
-            letter = DeadLetter(Event(b"", origin, first + row), "UnreadableValue", reason[:300], "s3")
-            letters.append(letter)
+            refused.append((first + row, "UnreadableValue", reason[:300]))
         else:
-            found, refused = maker.events([document], first + row)
-            events += found
-            letters += refused
-    return events, letters
+            numbers.append(first + row)
+            documents.append(document)
+    return maker.rows(documents, numbers, refused)
 
 
 def words_of(error: Exception) -> str:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from penstock.io.errors import PenstockError
-from penstock.io.s3.formats import _orc, _parquet
 from penstock.io.s3.formats._layouts import Layout
+from penstock.io.s3.formats._recognise import PARQUET, is_orc
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader
-from penstock.io.s3.streams import ObjectStream, SeekableObject
+from penstock.io.s3.streams import ObjectStream
+from penstock.io.s3.tables.reading import TableReader
 from penstock.io.s3.units.listed import Listed
 from penstock.io.s3.units.read_ahead import AHEAD_OBJECTS
 from penstock.transforms.batch import DeadLetter
@@ -92,9 +93,9 @@ def _sample(
         head = stream.read(_HEAD)
         latency = time.monotonic() - began
         stream.close()
-        counter = _parquet if head.startswith(_parquet.MAGIC) else _orc if _orc.is_orc(head) else None
-        if counter is not None:
-            return counter.count_rows(SeekableObject(store, found)), found.size, latency, []
+        form = "parquet" if head.startswith(PARQUET) else "orc" if is_orc(head) else ""
+        if form:
+            return TableReader(store, found).count(form), found.size, latency, []
     except PenstockError:
         raise
     except Exception:  # the letter below says why

@@ -53,15 +53,16 @@ def array_of(items):
     }
 
 
+TOO_LARGE = "more than 134217728 bytes inflated"
 DEEP = b'{"type":"array","items":' * 50_000 + b'"int"' + b"}" * 50_000
 
 
 @pytest.mark.parametrize(
     ("content", "error", "what"),
     [
-        (file_of(STRING, 1, deflated(4 << 20), "deflate"), "DamagedObject", "more than 1048576 bytes inflated"),
-        (file_of(STRING, 1, b"\xff\xff\xff\x7f" + b"x" * 20, "snappy"), "DamagedObject", "more than 1048576 bytes inflated"),
-        (file_of(STRING, 1, b"\xff\xff\xff\x7f" + b"x" * 20, "lz4"), "DamagedObject", "more than 1048576 bytes inflated"),
+        (file_of(STRING, 1, deflated(130 << 20), "deflate"), "DamagedObject", TOO_LARGE),
+        (file_of(STRING, 1, b"\xff\xff\xff\x7f" + b"x" * 20, "snappy"), "DamagedObject", TOO_LARGE),
+        (file_of(STRING, 1, b"\xff\xff\xff\x7f" + b"x" * 20, "lz4"), "DamagedObject", TOO_LARGE),
         (file_of(NOTHING, 50_000_000, b""), "DamagedObject", "it claims 50000000 rows in 0 bytes"),
         (file_of(STRING, 2**40, b"\x02a"), "DamagedObject", "it claims 1099511627776 rows in 2 bytes"),
         (header(STRING) + b"\x02" + _avro_blocks._varint(2**40), "DamagedObject", "claims 1099511627776 bytes"),
@@ -74,8 +75,7 @@ DEEP = b'{"type":"array","items":' * 50_000 + b'"int"' + b"}" * 50_000
     ids=["deflate", "snappy", "lz4", "rows of nothing", "rows", "size", "schema", "header", "recursion",
         "nulls", "empty records"],
 )  # fmt: skip
-def test_what_an_avro_file_claims_is_checked_first(read, monkeypatch, content, error, what):
-    monkeypatch.setattr(_avro_blocks, "BLOCK_LIMIT", 1 << 20)
+def test_what_an_avro_file_claims_is_checked_first(read, content, error, what):
     documents, letters, reader = read(content)
     assert documents == []
     ((kind, reason),) = letters

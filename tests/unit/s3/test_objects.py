@@ -14,7 +14,7 @@ from penstock.io.s3.objects import ObjectFailure, S3Objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
-from penstock.io.s3.streams import ObjectStream, SeekableObject
+from penstock.io.s3.streams import ObjectStream
 from penstock.io.s3.units.manifest import Finished, is_last_part, object_id, open_manifest, unit_id
 from tests.unit.s3.conftest import BUCKET
 
@@ -136,19 +136,6 @@ def test_requester_pays_and_customer_keys_are_sent(s3, monkeypatch):
     assert [each["RequestPayer"] for each in seen] == ["requester"] * 2
     assert seen[1]["SSECustomerKey"] == key
     assert seen[1]["IfMatch"] == '"e"'
-
-
-def test_a_seekable_object_reads_ranges(s3, store):
-    content = bytes(range(200))
-    s3.put_object(Bucket=BUCKET, Key="a", Body=content)
-    file = SeekableObject(store, next(store.list(BUCKET, "")))
-    file.seek(-10, 2)
-    assert file.read(4) == content[190:194]
-    assert file.tell() == 194
-    file.seek(5)
-    assert file.read(3) == content[5:8]
-    assert file.read() == content[8:]
-    assert file.read(1) == b""
 
 
 @pytest.mark.parametrize("url", ["file://{folder}/deep/manifest", f"s3://{BUCKET}/done", "dynamodb:finished"])

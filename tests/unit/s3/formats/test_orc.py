@@ -11,6 +11,7 @@ import pytest
 from pyarrow import orc
 
 from penstock.io.s3.formats import _orc
+from penstock.io.s3.formats._recognise import is_orc
 
 TABLE = pa.table(
     {
@@ -65,7 +66,7 @@ def test_what_is_cut_short_is_one_letter(read, content, rows, told):
 
 
 def test_a_line_may_begin_like_orc():
-    assert not _orc.is_orc(b"ORCHARD,apple\n")
+    assert not is_orc(b"ORCHARD,apple\n")
 
 
 def test_rows_before_the_damage_are_read(read):

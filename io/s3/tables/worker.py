@@ -1,0 +1,223 @@
+"""`worker` is the program of the process that reads Parquet, ORC and Avro: it gets tasks over a socket, and sends rows.
+
+Strategy. The libraries that read these formats are written in C, and a file can bring them down: a schema nested deep enough
+overflows the stack. So they run here, where a crash costs the object. This process has nothing to lose: no credentials,
+no network, no file that it may write; the bytes of the object come from the reader, one stretch after another.
+
+Bounds. Beyond what it takes to start, `MEMORY_BYTES` of address space: what needs more fails as one letter. Should memory
+run out for all, the kernel ends this process before the reader. It writes a row's bytes only when the reader takes them.
+
+Life. It ends when the reader closes the socket, and at once when the reader's process ends, even in the middle of C code:
+the kernel then sends SIGIO for standard input, a pipe into which nobody writes.
+"""
+
+import contextlib
+import fcntl
+import gc
+import io
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from penstock.io.s3.formats import _avro, _orc, _parquet
+from penstock.io.s3.formats._compression import Damaged
+from penstock.io.s3.formats._rows import Columns, Rows
+from penstock.io.s3.tables._messages import (
+    LENGTH,
+    PART_BYTES,
+    Done,
+    Failed,
+    FromWorker,
+    Read,
+    Table,
+    Task,
+    Wanted,
+    parts_of,
+)
+
+__all__ = ["MEMORY_BYTES", "main"]
+
+MEMORY_BYTES = 2 << 30
+_AVRO_READS = 1 << 20
+_LOG_BYTES = 1 << 20
+_FIRST_VICTIM = "1000"
+_encoder = msgspec.msgpack.Encoder()
+_read_task = msgspec.msgpack.Decoder(Task).decode
+_read_wanted = msgspec.msgpack.Decoder(Wanted).decode
+
+
+class _Channel:
+    """The socket to the reader. Its end is the end of this process."""
+
+    def __init__(self, number: int) -> None:
+        self._socket = socket.socket(fileno=number)
+        self._buffer = bytearray(PART_BYTES)
+
+    def send(self, message: FromWorker) -> None:
+        _encoder.encode_into(message, self._buffer, LENGTH.size)
+        LENGTH.pack_into(self._buffer, 0, len(self._buffer) - LENGTH.size)
+        try:
+            self._socket.sendall(self._buffer)
+        except OSError:
+            os._exit(0)
+
+    def receive(self) -> bytes:
+        (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
+        return self._exactly(size)
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            try:
+                part = self._socket.recv(size, socket.MSG_WAITALL)
+            except OSError:
+                part = b""
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def bytes_of(self, offset: int, size: int) -> bytes:
+        """Bytes of the object."""
+        self.send(Read(offset, size))
+        parts = []
+        while size > 0:
+            parts.append(self.receive())
+            size -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _File(io.RawIOBase):
+    """The object as a file that can be sought in."""
+
+    def __init__(self, channel: _Channel, size: int) -> None:
+        self._channel = channel
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(0, self._size - self._position)
+        size = left if size < 0 else min(size, left)
+        data = self._channel.bytes_of(self._position, size) if size else b""
+        self._position += size
+        return data
+
+
+class _Stream:
+    """The object from an offset on, asked for ahead."""
+
+    def __init__(self, channel: _Channel, size: int, offset: int) -> None:
+        self._channel = channel
+        self._size = size
+        self._next = offset
+        self._held = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        if not self._held:
+            ask = min(_AVRO_READS, self._size - self._next)
+            if ask <= 0:
+                return b""
+            self._held = memoryview(self._channel.bytes_of(self._next, ask))
+            self._next += ask
+        data = bytes(self._held[:size])
+        self._held = self._held[size:]
+        return data
+
+
+def _done(task: Task, channel: _Channel) -> Iterator[Rows | Columns | Done]:
+    def choose(names: Any, marks: dict[str, str]) -> list[str] | None:
+        channel.send(Table(list(names), marks))
+        return _read_wanted(channel.receive()).columns
+
+    file = _File(channel, task.size)
+    if task.what == "count":
+        yield Done([[(_orc if task.form == "orc" else _parquet).count_rows(file)]])
+    elif task.what == "plan":
+        yield Done([list(group) for group in _parquet.plan_row_groups(file, task.split_bytes)])
+    else:
+        arguments = (task.start, task.end, task.columns, task.position, choose)
+        if task.form == "parquet":
+            yield from _parquet.read_row_groups(file, *arguments)
+        elif task.form == "orc":
+            yield from _orc.read_orc(file, *arguments[2:])
+        else:
+            yield from _avro.read_blocks(lambda at: _Stream(channel, task.size, at), *arguments)
+        yield Done()
+
+
+def _serve(channel: _Channel, work: Callable[[Task, _Channel], Iterator[Rows | Columns | Done]]) -> None:
+    """One task."""
+    task = _read_task(channel.receive())
+    try:
+        for message in work(task, channel):
+            for part in parts_of(message) if isinstance(message, Rows) else (message,):
+                channel.send(part)
+    except Damaged as error:
+        channel.send(Failed(error.kind, str(error)))
+    except MemoryError:
+        channel.send(Failed("UnreadableObject", f"it takes more than {MEMORY_BYTES >> 20} MiB of memory"))
+    except Exception as error:  # whatever a library makes of these bytes
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        channel.send(Failed("UnreadableObject", words.encode(errors="replace").decode()))
+
+
+def _end_with_the_reader() -> None:
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([0], [], [], 0)[0]:  # it has ended already
+        os._exit(0)
+
+
+def _bound() -> None:
+    with contextlib.suppress(OSError, ValueError):  # where there is no /proc
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        _lower(resource.RLIMIT_AS, used + MEMORY_BYTES)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(_FIRST_VICTIM)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, _LOG_BYTES)
+
+
+def _lower(which: int, limit: int) -> None:
+    _, hard = resource.getrlimit(which)
+    most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def main() -> None:
+    """Serves tasks until the reader goes."""
+    channel = _Channel(int(sys.argv[1]))
+    _end_with_the_reader()
+    _bound()
+    gc.freeze()
+    channel.send(Done())
+    while True:
+        _serve(channel, _done)
+
+
+if __name__ == "__main__":
+    main()
