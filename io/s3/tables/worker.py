@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,13 +55,30 @@ _read_wanted = msgspec.msgpack.Decoder(Wanted).decode
 
 
 class _Channel:
-    """The socket to the reader. Its end is the end of this process."""
+    """The socket to the reader. Its end is the end of this process.
+
+    Arrow reads ahead in threads of its own, so a question and its answer hold a lock, and a task that is over
+    (`task` counts them) asks no more.
+    """
 
     def __init__(self, number: int) -> None:
         self._socket = socket.socket(fileno=number)
         self._buffer = bytearray(PART_BYTES)
+        self._lock = threading.Lock()
+        self.task = 0
 
     def send(self, message: FromWorker) -> None:
+        """Sends a message."""
+        with self._lock:
+            self._send(message)
+
+    def end(self, message: Done | Failed) -> None:
+        """Sends the last message of a task."""
+        with self._lock:
+            self.task += 1
+            self._send(message)
+
+    def _send(self, message: FromWorker) -> None:
         _encoder.encode_into(message, self._buffer, LENGTH.size)
         LENGTH.pack_into(self._buffer, 0, len(self._buffer) - LENGTH.size)
         try:
@@ -69,6 +87,7 @@ class _Channel:
             os._exit(0)
 
     def receive(self) -> bytes:
+        """Gives the next frame; only for whoever has asked for it."""
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
         return self._exactly(size)
 
@@ -85,13 +104,23 @@ class _Channel:
             size -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def bytes_of(self, offset: int, size: int) -> bytes:
-        """Bytes of the object."""
-        self.send(Read(offset, size))
+    def wanted(self, table: Table) -> list[str] | None:
+        """Gives the columns that are wanted of a table."""
+        with self._lock:
+            self._send(table)
+            return _read_wanted(self.receive()).columns
+
+    def bytes_of(self, task: int, offset: int, size: int) -> bytes:
+        """Gives bytes of the task's object."""
         parts = []
-        while size > 0:
-            parts.append(self.receive())
-            size -= len(parts[-1])
+        with self._lock:
+            if task != self.task:
+                message = "the task is over"
+                raise OSError(message)
+            self._send(Read(offset, size))
+            while size > 0:
+                parts.append(self.receive())
+                size -= len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -100,6 +129,7 @@ class _File(io.RawIOBase):
 
     def __init__(self, channel: _Channel, size: int) -> None:
         self._channel = channel
+        self._task = channel.task
         self._size = size
         self._position = 0
 
@@ -120,7 +150,7 @@ class _File(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         left = max(0, self._size - self._position)
         size = left if size < 0 else min(size, left)
-        data = self._channel.bytes_of(self._position, size) if size else b""
+        data = self._channel.bytes_of(self._task, self._position, size) if size else b""
         self._position += size
         return data
 
@@ -130,6 +160,7 @@ class _Stream:
 
     def __init__(self, channel: _Channel, size: int, offset: int) -> None:
         self._channel = channel
+        self._task = channel.task
         self._size = size
         self._next = offset
         self._held = memoryview(b"")
@@ -139,7 +170,7 @@ class _Stream:
             ask = min(_AVRO_READS, self._size - self._next)
             if ask <= 0:
                 return b""
-            self._held = memoryview(self._channel.bytes_of(self._next, ask))
+            self._held = memoryview(self._channel.bytes_of(self._task, self._next, ask))
             self._next += ask
         data = bytes(self._held[:size])
         self._held = self._held[size:]
@@ -148,8 +179,7 @@ class _Stream:
 
 def _done(task: Task, channel: _Channel) -> Iterator[Rows | Columns | Done]:
     def choose(names: Any, marks: dict[str, str]) -> list[str] | None:
-        channel.send(Table(list(names), marks))
-        return _read_wanted(channel.receive()).columns
+        return channel.wanted(Table(list(names), marks))
 
     file = _File(channel, task.size)
     if task.what == "count":
@@ -164,23 +194,27 @@ def _done(task: Task, channel: _Channel) -> Iterator[Rows | Columns | Done]:
             yield from _orc.read_orc(file, *arguments[2:])
         else:
             yield from _avro.read_blocks(lambda at: _Stream(channel, task.size, at), *arguments)
-        yield Done()
 
 
 def _serve(channel: _Channel, work: Callable[[Task, _Channel], Iterator[Rows | Columns | Done]]) -> None:
-    """One task."""
+    """Serves one task."""
     task = _read_task(channel.receive())
+    end: Done | Failed = Done()
     try:
         for message in work(task, channel):
-            for part in parts_of(message) if isinstance(message, Rows) else (message,):
-                channel.send(part)
+            if isinstance(message, Done):
+                end = message
+            else:
+                for part in parts_of(message) if isinstance(message, Rows) else (message,):
+                    channel.send(part)
     except Damaged as error:
-        channel.send(Failed(error.kind, str(error)))
+        end = Failed(error.kind, str(error))
     except MemoryError:
-        channel.send(Failed("UnreadableObject", f"it takes more than {MEMORY_BYTES >> 20} MiB of memory"))
+        end = Failed("UnreadableObject", f"it takes more than {MEMORY_BYTES >> 20} MiB of memory")
     except Exception as error:  # whatever a library makes of these bytes
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        channel.send(Failed("UnreadableObject", words.encode(errors="replace").decode()))
+        end = Failed("UnreadableObject", words.encode(errors="replace").decode())
+    channel.end(end)
 
 
 def _end_with_the_reader() -> None:
