@@ -303,7 +303,7 @@ def test_the_quick_match_is_the_match_at_the_start():
         compiled = compile_grok(expression, pattern_set(ecs=ecs))
         for _ in range(40):
             at = chance.randrange(len(valid) + 1)
-            piece = chance.choice(["x", "%", "(", "7", "a.b@c.d ", "::1 ", "\n", "é", ""])
+            piece = chance.choice(["x", "%", "(", "7", "a.b@c.d ", "::1 ", "\n", "é", "", '"', '" "', '" x'])
             line = valid[:at] + piece + valid[at + chance.randint(0, 3) :]
             found, quick = compiled.search(line), quick_match(compiled.text)(line)
             if found is None or found.start():

@@ -129,13 +129,21 @@ _LOCAL_PART = (
 )
 
 
+_QUOTED = r'"(?:\-|(.*?))" "(?:\-|(.*?))"'
+_QUOTED_QUICKLY = r'"(?:\-|([^"]*+(?:"(?! ")[^"]*+)*+))" "(?:\-|([^"]*+))"'
+
+
 @functools.lru_cache(maxsize=32)
 def quick_match(text: str) -> Callable[[str], "re.Match[str] | None"]:
     """What finds the same at the start of a text, by `re`, which cannot be stopped: for expressions that always end soon.
 
-    What stands before an `@` holds none, so it need not be tried shorter (`(?>`).
+    What stands before an `@` holds none, so it need not be tried shorter (`(?>`). What ends at the first quote may be
+    looked for as what holds none.
     """
     translated = translate(text, dot_all=True).text.replace(f"(?:{_LOCAL_PART})@", f"(?>{_LOCAL_PART})@")
+    closing = len(translated) - len(translated.rstrip(")"))
+    if translated.endswith(_QUOTED + ")" * closing):
+        translated = translated[: -len(_QUOTED) - closing] + _QUOTED_QUICKLY + ")" * closing
     return re.compile(translated, re.DOTALL | re.MULTILINE).match
 
 
