@@ -10,7 +10,7 @@ from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.language._references import Reference, reference_of
 from penstock.transforms.logstash.language._ruby import pairs_of
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.source import Source, is_there, put, take, text_of
+from penstock.transforms.logstash.source import Source, is_absent, put_absent, take, text_of
 
 __all__ = ["Lines", "Step", "add_field", "add_tag", "remove_field", "remove_tag"]
 
@@ -43,10 +43,10 @@ def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
 
     def lines(source: Source) -> None:
         source.line(
-            f"if {is_there(known, source)}: {source.bind(add)}(event)",
-            "else:",
-            f" made = {text_of(value, source)}",
-            *(f" {line}" for line in put(known, source, "made")),
+            f"made = {text_of(value, source)}",
+            f"if {is_absent(known, source)}:",
+            *(f" {line}" for line in put_absent(known, source, "made")),
+            f"else: {source.bind(add)}(event)",
         )
 
     return add, lines

@@ -16,7 +16,7 @@ from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.language._references import Nested, Reference, Tags
 from penstock.transforms.logstash.language._sprintf import Template
 
-__all__ = ["Source", "is_there", "put", "take", "text_of", "value_of"]
+__all__ = ["Source", "is_absent", "is_there", "put", "put_absent", "take", "text_of", "value_of"]
 
 MAX_DEPTH = 15
 """Beyond this many levels a branch is a function of its own: Python's parser takes 100."""
@@ -102,6 +102,22 @@ def is_there(field: Reference, source: Source) -> str:
     """An expression that is true where a field is there, a null too."""
     key = _read_key(field)
     return f"{key} in document" if key is not None else f"{value_of(field, source)} is not MISSING"
+
+
+def is_absent(field: Reference, source: Source) -> str:
+    """An expression that is true where a field is not there and `put_absent` can set it; it may be false for others."""
+    key = _plain_key(field)
+    if key is not None:
+        return f"{key} not in document"
+    if type(field) is not Nested or field.path[0] == "tags":
+        return "False"
+    return f"{_parent_of(field)} and {field.path[-1]!r} not in parent"
+
+
+def put_absent(field: Reference, source: Source, value: str) -> list[str]:
+    """Lines that set a field where `is_absent` is true, and note the change."""
+    held = "parent" if type(field) is Nested else "document"
+    return [f"{held}[{field.path[-1]!r}] = {value}", "changed = True"]
 
 
 def put(field: Reference, source: Source, value: str) -> list[str]:
