@@ -28,4 +28,5 @@ def best_of(runs: list[str]) -> tuple[str, ...]:
     if not runs or max(map(len, runs)) < 2:
         return tuple(runs[:1])
     longest = sorted(range(len(runs)), key=lambda at: -len(runs[at]))[:_MAX_LITERALS]
-    return tuple(runs[at] for at in sorted(longest) if len(runs[at]) > 1)
+    last = len(runs) - 1  # one character will do there: it tells a line that was cut off
+    return tuple(runs[at] for at in sorted({*longest, last}) if len(runs[at]) > 1 or at == last)
