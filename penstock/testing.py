@@ -1,6 +1,6 @@
-"""Transforms are tried in memory here: events go in as bytes or dicts, and documents come out.
+"""`testing` tries transforms in memory: events go in as bytes or dicts, and documents come out.
 
-It is for examples and for tests of pipelines of one's own. Nothing is acknowledged, and no peer is needed.
+It is for examples, and for tests of your own pipelines. Nothing is acknowledged, and no peer is needed.
 """
 
 import itertools
@@ -22,14 +22,14 @@ _CAME_OUT: dict[int, list[Any]] = {}
 
 
 def through(step: beam.PTransform, *events: bytes | Document) -> list[Any]:
-    """What comes out of a transform for these events.
+    """Gives the output of a transform for these events.
 
     Args:
         step: takes batches and gives batches.
         events: payloads as they come, or documents.
 
     Returns:
-        The documents, in order; for each event that was refused a text `stage: error: reason` behind them. What is no
+        The documents, in order; behind them a text `stage: error: reason` for each refused event. An output that is no
         batch (`AsElements` gives none) is returned as it is.
 
     Example:
@@ -72,7 +72,7 @@ class _Origin:
 
 class _NoReceipt:
     def acknowledge(self) -> None:
-        """Nobody waits for it."""
+        """Does nothing, because nobody waits for it."""
 
 
 class _Collect(beam.DoFn):

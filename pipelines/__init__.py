@@ -1,7 +1,7 @@
 """`pipelines` wires the jobs and runs them.
 
 - `jobs`: one file per job, which wires a read, transforms, sinks and `Acknowledge`.    - `run`: how a job runs.
-- `console`: what a person sees on stderr.    - `status`: the page.    - `check`, `beam_yaml`, `command_line`.
+- `console`: stderr, for a person.    - `status`: the page.    - `check`, `beam_yaml`, `command_line`.
 """
 
 import logging

@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        # Before the job had begun (importing Beam takes seconds) or while its peers were tried.
+        # It came before the job had begun (importing Beam takes seconds), or while its peers were tried.
         sys.stderr.write("penstock: interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has seen enough (`| head`); the interpreter would complain once more at its end.
+        # The reader of our output has closed it (`| head`). The interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -74,7 +74,7 @@ def _status(arguments: list[str]) -> int:
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "status": _status}
-"""What is no job."""
+"""Handles a first argument that is no job."""
 
 
 def _no_such_job(name: str) -> int:
@@ -91,7 +91,7 @@ def _usage() -> str:
         "usage: penstock JOB [options]\n       penstock check JOB [options]\n"
         "       penstock status --flink ADDRESS [JOB]\n\n"
         f"{jobs}\n\n"
-        "penstock JOB --help lists a job's options; penstock check JOB tries beforehand what it will need;\n"
+        "penstock JOB --help lists a job's options; penstock check JOB tries everything that it will need;\n"
         "penstock status shows what runs on a Flink cluster, and stops a job there with a savepoint.\n"
     )
 

@@ -1,6 +1,6 @@
-"""`beam_arguments` makes Beam's options of a command line, and refuses what no runner of ours takes.
+"""`beam_arguments` makes Beam's options from a command line, and refuses those that no supported runner takes.
 
-Beam itself drops what nobody knows with a warning, and a mistyped limit or address silently falls back to its default. A
+Beam itself drops an unknown option with a warning, so a mistyped limit or address silently keeps its default. A
 hyphen in an option's name is an underscore.
 """
 
@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def with_underscores(arguments: Iterable[str]) -> list[str]:
-    """The same arguments, with the hyphens inside of options' names as underscores."""
+    """Gives the same arguments, with underscores for the hyphens in options' names."""
     return [_with_underscores(each) for each in arguments]
 
 
@@ -36,10 +36,10 @@ def _with_underscores(argument: str) -> str:
 
 
 def beam_options(arguments: Sequence[str]) -> Any:
-    """Beam's `PipelineOptions`.
+    """Makes Beam's `PipelineOptions`.
 
     Raises:
-        OptionError: no runner of ours takes one of them, or its value is wrong.
+        OptionError: no supported runner takes one of them, or its value is wrong.
     """
     from apache_beam.options.pipeline_options import PipelineOptions  # slow import
 
@@ -52,8 +52,8 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
     """Raises `OptionError` for an argument that neither Beam nor the chosen runner takes.
 
     Args:
-        arguments: what is left for Beam, with underscores.
-        ours: flags that are known besides, for a hint.
+        arguments: the arguments left for Beam, with underscores.
+        ours: our own flags, for a hint.
         runner: the runner that is chosen, where it is not among the arguments.
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import

@@ -45,7 +45,7 @@ def read_from_kinesis(**config: Any) -> PTransform:
 
 
 def read_from_all(reads: list[dict[str, Any]]) -> PTransform:
-    """Several endless reads as one: each with its `type` (without `penstock.`) and its `config`."""
+    """Makes one read of several endless ones: each with its `type` (without `penstock.`) and its `config`."""
     known = {"ReadFromBeats": read_from_beats, "ReadFromKinesis": read_from_kinesis}
     made = []
     for each in reads:
@@ -83,7 +83,7 @@ def write_to_elasticsearch(**config: Any) -> PTransform:
 
 
 def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
-    """Besides the URL, the options of the store that it names: Elasticsearch's, or AWS'."""
+    """Takes the URL, and the options of the store that it names: Elasticsearch's, or AWS'."""
     if dead_letters.startswith("elasticsearch:"):
         (cluster,) = _options("WriteDeadLetters", config, ElasticsearchOptions)
         return WriteDeadLetters(dead_letters, elasticsearch=cluster)
@@ -92,7 +92,7 @@ def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
 
 
 def decode_objects(**config: Any) -> PTransform:
-    """The decoder that `codec` names; rows of Parquet and Avro files pass it."""
+    """Makes the decoder that `codec` names. Rows of Parquet and Avro files pass it."""
     (options,) = _options("DecodeObjects", config, DecodeOptions)
     return options.step()
 
@@ -114,7 +114,7 @@ def flat_map_events(function: str, stage: str = "flat_map") -> PTransform:
 
 
 def _options(name: str, config: dict[str, Any], *classes: type) -> list[Any]:
-    """Instances of option dataclasses from a step's `config`, checked as a command line is."""
+    """Makes instances of option dataclasses from a step's `config`, with the checks of a command line."""
     fields = {flag_of(field)[2:]: field for cls in classes for field in dataclasses.fields(cls)}
     for key in config:
         if key not in fields:
@@ -196,14 +196,14 @@ _FACTORIES: dict[str, Callable[..., PTransform]] = {
 
 _FIRST: tuple[Any, ...] = (read_from_all, read_from_beats, read_from_kinesis, read_from_s3)
 for _read in _FIRST:
-    _read._yaml_requires_inputs = False  # else only names that begin with Read may begin
+    _read._yaml_requires_inputs = False  # otherwise only names that begin with Read may be the first step
 
 TRANSFORMS = {f"penstock.{name}": factory for name, factory in _FACTORIES.items()}
-"""Beam YAML's type -> what makes the transform from a step's config."""
+"""Beam YAML's type -> the factory that makes the transform from a step's config."""
 
 
 def provider_file() -> str:
-    """Text for Beam's own YAML command, which knows these types only when a pipeline's `providers` include it."""
+    """Gives the provider file. Beam's own YAML command knows these types only when a pipeline's `providers` include it."""
     places = "".join(
         f"    {name}: {factory.__module__}.{factory.__qualname__}\n" for name, factory in TRANSFORMS.items()
     )

@@ -1,7 +1,7 @@
 """`penstock check JOB [options of the job]` tries what the job will need, changes nothing, and says what is missing.
 
-One line for each thing that was tried. Behind them stands what to add where something is denied: one IAM policy and
-one Elasticsearch role, ready to paste. `--policy` and `--role` only print what these options need at the least.
+One line for each thing that was tried. Behind them, where something is denied, comes what to add: one IAM policy and
+one Elasticsearch role, ready to paste. `--policy` and `--role` only print the least that these options need.
 
 Exit codes: 0 nothing failed (something may not have been tried), 1 something failed, 2 wrong options.
 """
@@ -35,7 +35,7 @@ _MARKS = {
     Mark.FAILED: ("FAIL", "31"),
     Mark.NOT_TRIED: ("--  ", "2"),
 }
-"""What stands before a line, which says it all, and its colour on a terminal (ECMA-48)."""
+"""The mark in front of a line, and its colour on a terminal (ECMA-48)."""
 
 _LEGEND = "-- is what could not be tried without changing something, or not proven"
 _REST = "what was not tried may be denied too; all that these options need is printed by"
@@ -43,7 +43,7 @@ _REST = "what was not tried may be denied too; all that these options need is pr
 
 @dataclasses.dataclass(frozen=True)
 class CheckOptions:
-    """What `penstock check` takes besides the options of the job."""
+    """The options of `penstock check` besides those of the job."""
 
     policy: bool = option(False, help="Print the least IAM policy for these options, and try nothing.")
     role: bool = option(False, help="Print the least Elasticsearch role for these options, and try nothing.")
@@ -51,7 +51,7 @@ class CheckOptions:
 
 
 def main(job: Job, argv: Sequence[str]) -> int:
-    """Tries what one job needs, given its options and `CheckOptions`; returns the exit code."""
+    """Tries what one job needs, given its options and `CheckOptions`. Returns the exit code."""
     if job.requirements is None:
         sys.stderr.write(
             f"penstock check: {job.name} can't be checked as a whole: its file may hold any step. Check the jobs that "
@@ -68,7 +68,7 @@ def main(job: Job, argv: Sequence[str]) -> int:
         return _print_policy(needed)
     if options.role:
         return _print_role(job.name, needed)
-    if isinstance(shared, StatusOptions):  # every job's
+    if isinstance(shared, StatusOptions):  # every job has them
         needed = dataclasses.replace(needed, trials=[*needed.trials, *page_trials(shared)])
     if options.json:
         found = list(try_all(needed.trials))
@@ -119,7 +119,7 @@ def _document(job: str, needed: Requirements, found: list[tuple[Trial, Finding]]
 
 
 def _to_add(needed: Requirements, found: Iterable[tuple[Trial, Finding]]) -> dict[str, Any]:
-    """What is missing: `policy` for IAM, `role` for Elasticsearch; each only where something is."""
+    """Gives what is missing: `policy` for IAM, `role` for Elasticsearch; each only where something is missing."""
     findings = [finding for _, finding in found]
     to_add: dict[str, Any] = {}
     statements = [each for finding in findings for each in finding.statements]
@@ -132,7 +132,7 @@ def _to_add(needed: Requirements, found: Iterable[tuple[Trial, Finding]]) -> dic
 
 
 def _with_account(statements: Iterable[Statement], account: AwsAccount) -> list[Statement]:
-    """Statements that were made before anybody knew the account's number, now that it may be known."""
+    """Puts the account's number into statements that were made before it was known."""
     number = account.arns.account
     return merged(
         {**each, "Resource": each["Resource"].replace(":ACCOUNT:", f":{number}:")} for each in statements
@@ -155,7 +155,7 @@ def _one_role(roles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _print_policy(needed: Requirements) -> int:
-    """The IAM policy; AWS is asked only for the account's number and the stream's key, if it answers."""
+    """Prints the IAM policy. AWS is asked only for the account's number and the stream's key, if it answers."""
     statements: Sequence[Statement] = ()
     notes: list[str] = []
     if needed.account is None:
@@ -184,7 +184,7 @@ def _print_role(job: str, needed: Requirements) -> int:
 
 
 def _ask(account: AwsAccount, stream: str | None, notes: list[str]) -> str | None:
-    """The customer's key of the stream, if AWS tells it; fetches the account's number on the way."""
+    """Asks for the customer's key of the stream, and for the account's number."""
     try:
         account.session.credentials()
         _ = account.identity

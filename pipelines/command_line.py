@@ -1,7 +1,7 @@
-"""`command_line` makes a command line of option dataclasses, and options of a command line.
+"""`command_line` makes a command line from option dataclasses, and their instances from a command line.
 
 A job names the dataclasses that it needs; their fields (`penstock.io.options.option`) become flags, grouped
-by component. What we don't know goes to Beam, and what Beam doesn't know either is an error with the
+by component. Unknown options go to Beam. An option that Beam doesn't know either is an error with the
 nearest name that exists. A wrong option is one line on stderr and exit code 2, never a traceback.
 """
 
@@ -29,7 +29,7 @@ _ENVIRONMENT_PREFIX = "PENSTOCK_"
 
 @dataclasses.dataclass(frozen=True)
 class CommandLine:
-    """What a job was called with.
+    """The parsed command line of a job.
 
     Attributes:
         options: the instances, by their class.
@@ -40,13 +40,13 @@ class CommandLine:
     beam: list[str]
 
     def get(self, cls: type[T]) -> T:
-        """The options of one component."""
+        """Gives the options of one component."""
         return self.options[cls]  # type: ignore[no-any-return]
 
 
 class _Parser(argparse.ArgumentParser):
     json = False
-    """Whether errors are told as JSON."""
+    """Whether errors are written as JSON."""
 
     def error(self, message: str) -> NoReturn:
         last_words(
@@ -65,7 +65,7 @@ def parse(
     """Parses a job's command line.
 
     Args:
-        program: what the user typed, for messages.
+        program: the program as the user typed it, for messages.
         description: for `--help`.
         classes: option dataclasses; a flag that two of them declare is given to both.
         argv: the arguments; the process's own by default.
@@ -104,12 +104,12 @@ def parse(
 
 
 def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
-    """One component's options from values that no command line has read, such as a step's config in Beam YAML.
+    """Makes one component's options from values without a command line, such as a step's config in Beam YAML.
 
     Args:
         cls: the option dataclass.
-        given: flag without its dashes -> value, as text or as a Python value; None and an empty text count as not given,
-            other components' flags are passed over.
+        given: flag without its dashes -> value, as text or as a Python value. None and an empty text count as not given;
+            other components' flags are ignored.
 
     Raises:
         OptionError: a value does not fit, or a required one is missing.
@@ -124,7 +124,7 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
 
 
 def _made(cls: type[T], values: dict[str, Any]) -> T:
-    """The component's options. `penstock.transforms` knows no errors of ours: it refuses a wrong value by `ValueError`."""
+    """Makes the component's options. `penstock.transforms` refuses a wrong value by `ValueError`, not by `OptionError`."""
     try:
         return cls(**values)
     except ValueError as error:
@@ -132,7 +132,7 @@ def _made(cls: type[T], values: dict[str, Any]) -> T:
 
 
 def _read(flag: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> Any:
-    """A value as its option's type has it; raises `OptionError` naming the flag."""
+    """Gives a value in its option's type. Raises `OptionError`, which names the flag."""
     convert, repeated = _converter(hint)
     try:
         if repeated and isinstance(value, (list, tuple)):
@@ -149,7 +149,7 @@ def _read(flag: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> 
 
 
 def _text(value: Any) -> str:
-    """A Python value as one types it."""
+    """Gives a Python value as one types it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -206,7 +206,7 @@ def _help(field: "dataclasses.Field[Any]", flag: str) -> str:
 
 
 def _converter(hint: Any) -> tuple[Callable[[str], Any], bool]:
-    """How to read one value of that type, and whether the flag may be repeated."""
+    """Gives how to read one value of that type, and whether the flag may be repeated."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
     origin = typing.get_origin(hint)
@@ -259,7 +259,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 class _Extend(argparse.Action):
-    """Collects values of a repeated flag; one value may also hold several, separated by commas."""
+    """Collects the values of a repeated flag. One value may also hold several, separated by commas."""
 
     def __init__(self, *, convert: Callable[[str], Any], **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -278,7 +278,7 @@ class _Extend(argparse.Action):
 
 
 def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, str]:
-    """The values, or pairs, that one text holds."""
+    """Gives the values, or pairs, that one text holds."""
     if convert is not _pairs:
         parts = [part.strip().replace("\\,", ",") for part in re.split(r"(?<!\\),", text)]
         return [convert(part) for part in parts if part]

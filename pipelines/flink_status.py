@@ -82,7 +82,7 @@ def _show(cluster: FlinkCluster, wanted: str | None, *, ended: bool) -> int:
 
 
 def _one(cluster: FlinkCluster, wanted: str) -> FlinkJob:
-    """The newest job of that name or id; one that has not ended comes first."""
+    """Gives the newest job of that name or id, first among those that have not ended."""
     found = [job for job in cluster.jobs() if job.id.startswith(wanted) or job.name == wanted]
     if not found:
         message = f"Flink at {cluster.url} knows no job {wanted}. Without JOB all are shown."

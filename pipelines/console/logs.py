@@ -3,8 +3,8 @@
 - Every line is bounded, and no text of a peer can begin a line of its own or move the cursor: control characters
   are replaced.
 - JSON has the names of the Elastic Common Schema's logging, so Filebeat ships it as it is (`ndjson` parser).
-- Never a traceback for what a user did; `--log_level debug` shows those of our own bugs. A thread that dies says so
-  in one line like everything else.
+- A user's mistake never gives a traceback; `--log_level debug` shows those of our own bugs. A thread that dies says so
+  in one line.
 
 Source: https://www.elastic.co/docs/reference/ecs/logging/intro (@timestamp, log.level, message, log.logger, error.*).
 """
@@ -42,12 +42,12 @@ _MAX_TRACE = 6000
 FIGURES = "penstock_figures"
 """The attribute of a record (`extra`) that holds numbers for a machine; in JSON they are `penstock.NAME`."""
 MAX_LINE_BYTES = 16 << 10
-"""What container runtimes pass on in one piece."""
+"""Bytes that container runtimes pass on in one piece."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LogOptions:
-    """What is logged."""
+    """How much is logged, and in which form."""
 
     log_level: str = option(
         "info", help="How much is logged to stderr.", choices=("debug", "info", "warning", "error")
@@ -88,13 +88,13 @@ def last_words(name: str, text: str, exit_code: int, *, json: bool | None = None
 
 
 def last_line(name: str, text: str, exit_code: int, *, json: bool | None = None) -> str:
-    """The line that says why a job ends, with its newline.
+    """Gives the line that says why a job ends, with its newline.
 
     Args:
-        name: the job's.
+        name: the job's name.
         text: what happened, where, what to do.
-        exit_code: what the process ends with.
-        json: whether as JSON; None: as the log is written.
+        exit_code: the exit code of the process.
+        json: whether to write JSON; None: as the log is written.
     """
     if writes_json() if json is None else json:
         return _line({"level": "error", "message": f"{name}: {_clean(text)}", "process.exit_code": exit_code})
@@ -105,7 +105,7 @@ def tell(text: str, **figures: int | float | str) -> None:
     """Says how a job went, whatever the log level.
 
     Args:
-        text: lines for a person; the first of them says it in short.
+        text: lines for a person; the first one is a summary.
         figures: the same for a machine; in JSON they are `penstock.NAME`.
     """
     if writes_json():
@@ -116,15 +116,15 @@ def tell(text: str, **figures: int | float | str) -> None:
 
 
 def printable(text: str, instead: str = " ") -> str:
-    """The text with `instead` for what isn't printable: a peer's words must not move the cursor."""
+    """Gives the text with `instead` for unprintable characters: a peer's words must not move the cursor."""
     if text.isprintable():
         return text
-    # A lone surrogate isn't printable either: what comes out can be written as UTF-8.
+    # A lone surrogate isn't printable either, so the result can be written as UTF-8.
     return "".join(each if each.isprintable() else instead for each in text)
 
 
 def writes_json() -> bool:
-    """Whether the log is one of objects."""
+    """Whether the log is written as JSON."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
 
 
@@ -135,16 +135,16 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
-        """The line, without what isn't printable."""
+        """Gives the line, without unprintable characters."""
         record.message = _clean(record.message)
         return super().formatMessage(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object, at most `MAX_LINE_BYTES` long with its newline."""
+    """Writes one JSON object, at most `MAX_LINE_BYTES` long with its newline."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object, without its newline."""
+        """Gives the object, without its newline."""
         fields: dict[str, Any] = {
             "time": record.created,
             "level": record.levelname.lower(),
@@ -184,7 +184,7 @@ def _now() -> float:
 
 
 def _clean(text: str) -> str:
-    """One line of printable characters, of bounded length."""
+    """Makes one line of printable characters, of bounded length."""
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}... ({len(text) - _MAX_MESSAGE} more characters)"
     return printable(text)
@@ -193,7 +193,7 @@ def _clean(text: str) -> str:
 def _is_for_a_person(record: logging.LogRecord) -> bool:
     """Keeps out the tracebacks that Beam logs for a failure which we report in one line."""
     if record.name.partition(".")[0] == "penstock":
-        # A traceback of ours tells of a bug, unless a peer or the user is to blame: then the line says it all.
+        # A traceback of ours shows a bug, unless a peer or the user is to blame. Then the line says it all.
         if record.exc_info and isinstance(record.exc_info[1], PenstockError):
             record.exc_info = None
         return True

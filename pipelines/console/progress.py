@@ -21,12 +21,12 @@ _LOG_EVERY_S = 30.0
 
 @dataclasses.dataclass
 class Workload:
-    """What the job is about to do, for its display.
+    """The work that the job will do, for its display.
 
     Attributes:
-        objects: how many are to be read.
-        bytes: their sizes' sum.
-        done_before: how many earlier runs have finished.
+        objects: how many objects are to be read.
+        bytes: the sum of their sizes.
+        done_before: how many objects earlier runs have finished.
     """
 
     objects: int = 0
@@ -38,12 +38,12 @@ class Display:
     """Shows progress from a thread.
 
     Args:
-        folder: where the processes of the job tell their sums.
-        work: what they are to do.
+        folder: where the processes of the job write their sums.
+        work: the work that they will do.
         kind: `display`, `log`, `none`, or `auto` (see `--progress`).
 
     Attributes:
-        seconds: how long it was shown, once it has ended.
+        seconds: at the end, how long it was shown.
     """
 
     def __init__(self, folder: Path, work: Workload, kind: str) -> None:
@@ -59,16 +59,16 @@ class Display:
         self.seconds = 0.0
 
     def start(self) -> None:
-        """The job begins now."""
+        """Takes note that the job begins now."""
         self._started = time.monotonic()
         self._thread.start()
 
     def progress(self) -> Progress:
-        """How far the job was when it was looked at last."""
+        """Gives how far the job was at the last look."""
         return self._progress
 
     def end(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         self.seconds = time.monotonic() - self._started
         self._ended.set()
         self._thread.join()
@@ -94,7 +94,7 @@ class Display:
         return min(1.0, found.bytes / self._work.bytes) if self._work.bytes else 1.0
 
     def line(self, found: Counts, now: float) -> str:
-        """Units, bytes, events, rate and time left."""
+        """Gives the line: units, bytes, events, rate and time left."""
         self._recent.append((now, found.delivered, found.bytes))
         self._recent = [each for each in self._recent if now - each[0] <= 20.0] or self._recent[-1:]
         began, events, size = self._recent[0]
@@ -110,7 +110,7 @@ class Display:
 
 
 def size_text(count: float) -> str:
-    """Bytes for a person."""
+    """Writes a number of bytes for a person."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -119,7 +119,7 @@ def size_text(count: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds for a person."""
+    """Writes seconds for a person."""
     whole = round(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60
     if hours:

@@ -1,11 +1,11 @@
 """`terminal_line` rewrites one line at the bottom of a terminal, which other output does not tear.
 
-Problem. Log lines, last words and Beam's warnings all go to stderr, from any thread, while the line stands there.
+Problem. Log lines, last words and Beam's warnings all go to stderr, from any thread, while the line is shown.
 
-Plan. While the line is shown, stderr is ours: what is written to it erases the line first, and puts it back once the
+Plan. While the line is shown, stderr is ours: a write to it erases the line first, and puts it back when the
 writer is at the beginning of a line again. Handlers of the log that hold the old stderr get ours, until the end.
 
-Where stderr is no terminal, nothing of this is used (see `takes_a_line`): there a log line per minute says the same.
+Where stderr is no terminal, nothing of this is used (see `takes_a_line`). There a log line per minute says the same.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ def takes_a_line(stream: TextIO) -> bool:
 
 
 def colours(stream: TextIO) -> bool:
-    """Whether colours are welcome there (https://no-color.org)."""
+    """Whether colours are wanted there (https://no-color.org)."""
     return takes_a_line(stream) and not os.environ.get("NO_COLOR")
 
 
@@ -59,7 +59,7 @@ class TerminalLine:
                 self._shown = True
 
     def clear(self) -> None:
-        """Takes the line away until it is shown again."""
+        """Removes the line until it is shown again."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._line = ""
             self._erase()
@@ -93,7 +93,7 @@ class TerminalLine:
         return len(text)
 
     def flush(self) -> None:
-        """Passes on what is buffered."""
+        """Passes on the buffered text."""
         with self._lock:
             self._stream.flush()
 
@@ -102,7 +102,7 @@ class TerminalLine:
 
     @contextlib.contextmanager
     def instead_of_stderr(self) -> Iterator["TerminalLine"]:
-        """All that goes to stderr goes through this line until the block ends."""
+        """Makes everything that goes to stderr pass this line until the block ends."""
         before = sys.stderr
         handlers = [
             each

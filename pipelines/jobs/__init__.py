@@ -16,13 +16,13 @@ JOBS = {
     "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
     "kinesis-to-s3": "Archives a Kinesis stream in S3: every record's bytes and position.",
     "replay-dead-letters": "Sends refused events again, to Elasticsearch or Kinesis.",
-    "run-yaml": "Runs a pipeline of yours, written in Beam YAML with these connectors.",
+    "run-yaml": "Runs your own pipeline, written in Beam YAML with these connectors.",
     "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",
 }
-"""Name of a job -> what `penstock --help` says of it."""
+"""Name of a job -> its line in `penstock --help`."""
 
 
 def find_job(name: str) -> "Job":
-    """The job of that name, which must be one of `JOBS`."""
+    """Gives the job of that name, which must be one of `JOBS`."""
     job: Job = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").JOB
     return job

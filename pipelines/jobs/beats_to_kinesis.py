@@ -19,12 +19,12 @@ NAME = "beats-to-kinesis"
 
 
 def _requirements(line: CommandLine) -> Requirements:
-    """What the job needs of its peers."""
+    """Gives what the job needs of its peers."""
     sink, account = line.get(kinesis.KinesisWriteOptions), AwsAccount(line.get(AwsOptions))
     url = line.get(JobOptions).dead_letter_url(NAME)
     return Requirements(
         [
-            # Elsewhere the port and the files are those of other machines.
+            # On a cluster the port and the files are those of other machines.
             *([] if runs_elsewhere(line.beam) else beats.trials(line.get(beats.BeatsOptions))),
             *identity_trials(account),
             *kinesis.write_trials(sink, account),

@@ -19,7 +19,7 @@ NAME = "kinesis-to-elasticsearch"
 
 
 def _requirements(line: CommandLine) -> Requirements:
-    """What the job needs of its peers."""
+    """Gives what the job needs of its peers."""
     source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
     sink, url = line.get(elasticsearch.ElasticsearchOptions), line.get(JobOptions).dead_letter_url(NAME)
     return Requirements(

@@ -16,11 +16,11 @@ __all__ = ["JOB"]
 
 NAME = "kinesis-to-s3"
 _EVENT_BYTES = 600
-"""What an event costs in memory beside its payload, about: small ones are bounded by their number."""
+"""About the bytes of memory that an event costs besides its payload. So small events are bounded by their number."""
 
 
 def _requirements(line: CommandLine) -> Requirements:
-    """What the job needs of its peers."""
+    """Gives what the job needs of its peers."""
     source, account = line.get(kinesis.KinesisReadOptions), AwsAccount(line.get(AwsOptions))
     options = line.get(archive.ArchiveOptions)
     return Requirements(
@@ -63,7 +63,7 @@ def _refuse_dead_letters(job: JobOptions) -> None:
 
 
 def _roomy(source: kinesis.KinesisReadOptions, options: archive.ArchiveOptions) -> kinesis.KinesisReadOptions:
-    """What a file holds is not acknowledged: the bounds on that must have room for three."""
+    """Raises the bounds on unacknowledged events to three files, because the records of a file are not acknowledged."""
     room = 3 * options.roll_bytes
     return dataclasses.replace(
         source,

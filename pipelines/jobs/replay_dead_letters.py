@@ -1,8 +1,8 @@
 """`replay-dead-letters` sends refused events again, from their store to Elasticsearch or Kinesis.
 
-No Beam here: letters are few, and a plain loop can say at its end what became of each. An event that is sent again
-has its first bytes, id and date, so what stands in the index already is a replay. The letters stay where they
-are; what is refused again goes to another store, with the new reason.
+This job does not use Beam: letters are few, and a plain loop can say at its end what became of each. An event that is
+sent again has its first bytes, id and date, so one that is in the index already is a replay. The letters stay where they
+are. An event that is refused again goes to another store, with the new reason.
 """
 
 import argparse
@@ -49,19 +49,20 @@ STOPPED = 3
 _LOGGER = logging.getLogger("penstock")
 
 Send = Callable[[list[Event]], list[DeadLetter]]
-"""Sends events, all of them, and returns the letters of those that are refused again."""
+"""A function that sends all events, and returns the letters of those that are refused again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReplayOptions(LogOptions):
-    """What is sent again, and where to."""
+    """Which events are sent again, and where to."""
 
     dead_letters: str = option(
         help="The store: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream."
     )
     to: str = option("elasticsearch", help="Where to send the events.", choices=("elasticsearch", "kinesis"))
     refused_again: str = option(
-        "", help="Store for what is refused again. Without it, ./dead_letters/replay-dead-letters.jsonl."
+        "",
+        help="Store for events that are refused again. Without it, ./dead_letters/replay-dead-letters.jsonl.",
     )
     errors: list[str] = option([], help="Only letters of these errors, such as document_parsing_exception.")
 
@@ -74,12 +75,12 @@ class ReplayOptions(LogOptions):
 
     @property
     def again(self) -> str:
-        """The URL of the store for what is refused again."""
+        """The URL of the store for events that are refused again."""
         return self.refused_again or f"file://{Path('dead_letters').absolute()}/{NAME}.jsonl"
 
 
 def _option_classes(argv: Sequence[str]) -> tuple[type, ...]:
-    """The options, by component; those of the sink that `--to` names."""
+    """Gives the option classes, with those of the sink that `--to` names."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--to")
     if early.parse_known_args(argv)[0].to == "kinesis":
@@ -88,7 +89,7 @@ def _option_classes(argv: Sequence[str]) -> tuple[type, ...]:
 
 
 def _requirements(line: CommandLine) -> Requirements:
-    """What the replay needs of its peers; of AWS nothing where letters and sink are elsewhere."""
+    """Gives what the replay needs of its peers; nothing of AWS where letters and sink are elsewhere."""
     options, account = line.get(ReplayOptions), AwsAccount(line.get(AwsOptions))
     stream = line.options.get(kinesis.KinesisWriteOptions)
     cluster = line.options.get(ElasticsearchOptions)
@@ -135,7 +136,7 @@ class _Later:
 
 @dataclasses.dataclass
 class _Counts:
-    """What became of the letters."""
+    """Counts what became of the letters."""
 
     sent: int = 0
     refused: int = 0
@@ -143,7 +144,7 @@ class _Counts:
     kinds: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def text(self, again: str, wrong: int) -> str:
-        """The last words of a replay."""
+        """Gives the last words of a replay."""
         kept = f" and kept in {again}" if self.refused else ""
         lines = [f"{self.sent} dead letters sent again, {self.refused} of them refused again{kept}"]
         lines += [f"  {count} x {kind}" for kind, count in self.kinds.items()]
@@ -181,16 +182,16 @@ def _replay(letters: Iterator[DeadLetter], send: Send, again: _Later, counts: _C
 
 
 def _is_nested(letter: DeadLetter) -> bool:
-    """Whether the event is an array that stood as one element in a record's array.
+    """Whether the event is an array that was one element of a record's array.
 
-    Decoded by itself it would be taken for a record of several events, whose ids are those of the elements beside it.
+    Decoded alone, it would count as a record of several events, with the ids of the elements beside it.
     """
     refused = letter.stage == "decode" and letter.error in ("ValueError", "NotAnObject")
     return refused and letter.event.data.lstrip()[:1] == b"["
 
 
 class _Filters:
-    """Runs the filters that letters name; a letter whose filters aren't at hand ends the replay before it is sent."""
+    """Runs the filters that letters name; a letter whose filters are missing ends the replay before it is sent."""
 
     def __init__(self, options: FilterOptions) -> None:
         try:
@@ -220,7 +221,7 @@ class _Filters:
     def apply(
         self, events: list[Event], marked: set[tuple[int, int]]
     ) -> tuple[list[Event], list[DeadLetter]]:
-        """The events with those at the places of `marked` filtered."""
+        """Gives the events, of which those at the places of `marked` have passed the filters."""
         if self._run is None or not marked:
             return events, []
         kept, letters = [], []
@@ -228,7 +229,7 @@ class _Filters:
             if (id(event.origin), event.index) not in marked:
                 kept.append(event)
                 continue
-            event.filters = None  # they pass again, from their bytes
+            event.filters = None  # they pass the filters again, from their bytes
             made, refused, _ = apply(self._run, [event], "logstash_filters")
             kept += made
             letters += refused
@@ -236,7 +237,7 @@ class _Filters:
 
 
 def _places(events: list[Event]) -> set[tuple[int, int]]:
-    """Where events stand whose letters name filters; decoding makes them anew, and keeps their places."""
+    """Gives the places of events whose letters name filters. Decoding makes new events in the same places."""
     return {(id(event.origin), event.index) for event in events if event.filters is not None}
 
 
@@ -262,7 +263,7 @@ def _to_elasticsearch(line: CommandLine) -> Send:
 
 
 def sender(decode: DecodeOptions, filters: _Filters, writer: BulkWriter, *, keep_documents: bool) -> Send:
-    """What decodes events, unless that was done before they were refused, and writes them."""
+    """Makes the function that decodes events, unless they were decoded before they were refused, and writes them."""
     decoder, stamp = decode.decoder(keep_documents=keep_documents), decode.stamper()
 
     def send(events: list[Event]) -> list[DeadLetter]:
@@ -333,7 +334,7 @@ JOB = _Replay(
     name=NAME,
     description=(
         "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
-        "--to kinesis to a stream. The letters stay in their store; what is refused again goes to --refused_again."
+        "--to kinesis to a stream. The letters stay in their store; events that are refused again go to --refused_again."
     ),
     epilog="exit codes: 0 all accepted; 1 failed, or some refused again or left out; 2 wrong options; 3 stopped too early",
     option_classes=_option_classes,

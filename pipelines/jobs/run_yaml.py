@@ -1,7 +1,7 @@
-"""`run-yaml` runs a pipeline that is written in Beam YAML, with our transforms known, as the other jobs are run.
+"""`run-yaml` runs a pipeline that is written in Beam YAML, in the way of the other jobs, and knows our transforms.
 
-Beam's own command (`python -m apache_beam.yaml.main`) runs such a file too, once it includes the provider file. What
-is better here: a clean stop on SIGTERM and Ctrl-C, `--stop_when_idle`, one line for a failure, and the runner we chose.
+Beam's own command (`python -m apache_beam.yaml.main`) runs such a file too, once it includes the provider file. This
+job adds a clean stop on SIGTERM and Ctrl-C, `--stop_when_idle`, one line for a failure, and the runner we chose.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ _MISSING = "Beam's YAML needs more packages: pip install 'penstock[yaml]'."
 
 @dataclasses.dataclass(frozen=True)
 class YamlOptions:
-    """The pipeline in YAML."""
+    """Which pipeline in YAML is run."""
 
     yaml_pipeline_file: str = option("", help="The file that holds the pipeline.")
-    jinja_variables: dict[str, str] = option({}, help="What stands for {{ NAME }} in the file.")
+    jinja_variables: dict[str, str] = option({}, help="Values for {{ NAME }} in the file.")
     provider_file: bool = option(False, help="Print the provider file for Beam's own YAML command, and end.")
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class YamlOptions:
 
 
 def _load(path: Path, variables: dict[str, str]) -> dict[str, Any]:
-    """The file's content; the lines of its parts are kept for Beam's messages."""
+    """Reads the file, and keeps the lines of its parts for Beam's messages."""
     try:
         from apache_beam.yaml import yaml_transform
     except ImportError as error:
@@ -64,7 +64,7 @@ def _load(path: Path, variables: dict[str, str]) -> dict[str, Any]:
 
 
 def _arguments(spec: Mapping[str, Any]) -> list[str]:
-    """The file's `options`, as a command line; what is on the real one comes later and counts more."""
+    """Gives the file's `options` as a command line. The real one comes later, so its options win."""
     options = {name: value for name, value in (spec.get("options") or {}).items() if name[:2] != "__"}
     arguments = []
     for name, value in options.items():
@@ -91,14 +91,14 @@ def _build(pipeline: Any, spec: dict[str, Any], options: YamlOptions) -> None:
     except Exception as error:
         if isinstance(error, PenstockError):
             raise
-        # Beam says where, and its first line says what; a whole schema may follow.
+        # Beam says where, and the first line of its text says what. A whole schema may follow.
         text = str(error).strip().partition("\n")[0]
         message = f"{options.yaml_pipeline_file}: {text[:500]}"
         raise OptionError(message) from error
 
 
 def _is_about_the_pipeline(record: logging.LogRecord) -> bool:
-    """Not the packages for machine learning that Beam looks for whenever it reads a YAML file."""
+    """Whether a message is about the pipeline, not about the machine learning packages that Beam always looks for."""
     return not record.getMessage().startswith("Could not load ML transform module")
 
 

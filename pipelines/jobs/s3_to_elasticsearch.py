@@ -26,13 +26,13 @@ __all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
 _WHOLE = 1 << 62
-"""No object is as large: a header at its beginning names the fields of all its lines, so it isn't read in parts."""
+"""Larger than any object. An object with a header isn't read in parts, because the header names the fields of all lines."""
 _SHOWN = 20
 _ASSUMED_RATE = 50_000
 
 
 def _requirements(line: CommandLine) -> Requirements:
-    """What the job needs of its peers; of AWS nothing where all that it reads and writes is local."""
+    """Gives what the job needs of its peers; nothing of AWS where all that it reads and writes is local."""
     source, account = line.get(s3.S3ReadOptions), AwsAccount(line.get(AwsOptions))
     sink, url = (
         line.get(elasticsearch.ElasticsearchOptions),
@@ -72,7 +72,7 @@ class _Backfill:
         return s3.Stores(self._source, self._aws, LIVE.stopping)
 
     def prepare(self) -> Workload | None:
-        """Lists what is to be read, and looks at the peers."""
+        """Lists the objects to read, and tries the peers."""
         source, stores = self._source, self._stores
         if source.manifest:
             manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
@@ -101,7 +101,7 @@ class _Backfill:
         s3.Claims.write(claims, s3.plan_units(self._todo, self._source, self._stores, self._finished))
 
     def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
-        """The graph, from the objects that were listed, or from the units that are shared."""
+        """Builds the graph, from the listed objects or from the shared units."""
         source, sink, job = self._source, self._sink, self.options
         keep = sink.needs_documents or source.include_object_properties
         read = s3.ReadFromS3(
@@ -135,7 +135,7 @@ class _Backfill:
 def _show(
     todo: s3.Listed, work: Workload, source: s3.S3ReadOptions, stores: s3.Stores, decode: DecodeOptions
 ) -> None:
-    """What a dry run prints: the objects, and what they come to."""
+    """Prints what a dry run shows: the objects, and the estimate."""
     out = sys.stdout.write
     for each in todo.first[:_SHOWN]:
         out(f"{each.size:>16,}  {each.url}\n")

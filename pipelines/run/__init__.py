@@ -1,6 +1,6 @@
 """`run` takes a job from its start to its exit code: runner, signals, worker processes, last words.
 
-- `job`, `chain`, `requirements`: how a job is declared.    - `runners`: what a runner needs set.
+- `job`, `chain`, `requirements`: how a job is declared.    - `runners`: sets the options of a runner.
 - `streaming`, `batch`: the two kinds of run.    - `lifecycle`, `early_stop`: around every run.
 - `worker_processes`, `worker`: several processes of one machine.    - `remote`: a runner that is another process.
 """

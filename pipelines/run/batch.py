@@ -1,9 +1,9 @@
-"""`run_batch` runs a batch job: it lists, runs with a display, reports, and tells by its exit code how it went.
+"""`run_batch` runs a batch job: it lists, runs with a display, reports, and gives the exit code.
 
-- A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: what was read is written, nothing more is
-  read, and what is finished is in the manifest. A second signal ends the process at once.
-- A person at a terminal sees one line that is rewritten; a log file gets a line now and then.
-- With `--workers N` the units of work are done by N processes like this one (`worker_processes`), each with the whole graph.
+- A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: events that were read are written, nothing more is
+  read, and finished units are in the manifest. A second signal ends the process at once.
+- A person at a terminal sees one line that is rewritten. A log file gets a line now and then.
+- With `--workers N`, N processes like this one do the units of work (`worker_processes`), each with the whole graph.
 - Exit codes: 0 all read and nothing refused (with `--allow_dead_letters`: or refused and kept); 1 failed, or some
   events were refused; 2 wrong options; 3 stopped before the end.
 """
@@ -46,7 +46,7 @@ STOPPED = 3
 
 @dataclasses.dataclass(frozen=True)
 class BatchJobOptions(StatusOptions, LogOptions):
-    """The batch job itself."""
+    """What every batch job does with refused events, and how it runs."""
 
     dead_letters: str = option(
         "",
@@ -80,12 +80,12 @@ class BatchJobOptions(StatusOptions, LogOptions):
 
 
 class Batch(Protocol):
-    """What one batch job is, for whoever runs it."""
+    """The parts of a batch job that `run_batch` calls."""
 
     options: BatchJobOptions
 
     def prepare(self) -> Workload | None:
-        """Checks and lists; None: there is nothing to run. Raises `PenstockError` for what would not work."""
+        """Tries and lists. Returns None when there is nothing to run. Raises `PenstockError` where the job would fail."""
 
     def share(self, claims: Path) -> None:
         """Writes the units of work to a file that worker processes take them from; after `prepare`."""
@@ -94,9 +94,9 @@ class Batch(Protocol):
         """Puts the graph on a pipeline.
 
         Args:
-            pipeline: where to.
-            folder: where progress is told.
-            claims: the file with the units of work; None: this process does what `prepare` found.
+            pipeline: the pipeline.
+            folder: where progress is written.
+            claims: the file with the units of work; None: this process does all that `prepare` found.
         """
 
 
@@ -107,8 +107,8 @@ def run_batch(
 
     Args:
         name: the job's name.
-        batch: what it does.
-        beam_arguments: what is left for Beam's own options.
+        batch: the job.
+        beam_arguments: the arguments left for Beam's own options.
         argv: its command line, for worker processes.
         stop_timeout: seconds that its sink goes on writing after a stop.
     """
@@ -153,7 +153,7 @@ def run_batch(
             LIVE.close()
             found = read_counts(Path(folder))
         except BaseException as error:
-            ends.close()  # what the workers have said comes before our last words
+            ends.close()  # the workers' lines come before our last words
             code = report(name, error, too_late=STOPPED)
             _tell_what_is_done(read_counts(Path(folder)))
             return code
@@ -175,11 +175,11 @@ def _submit(name: str, job: BatchJobOptions, work: Workload, pipeline: Any, subm
 def run_worker(
     batch: Batch, beam_arguments: Sequence[str], folder: Path, go: threading.Event
 ) -> dict[str, int]:
-    """Runs a worker process's share of a batch job, once it may; returns its counters.
+    """Runs a worker process's share of a batch job, once it may. Returns its counters.
 
     Args:
-        batch: what the job does.
-        beam_arguments: what is left for Beam's own options.
+        batch: the job.
+        beam_arguments: the arguments left for Beam's own options.
         folder: shared with the job's own process.
         go: set when there is something to do.
     """
@@ -197,7 +197,7 @@ def run_worker(
 def _options_and_place(
     name: str, job: BatchJobOptions, beam_arguments: Sequence[str]
 ) -> tuple[PipelineOptions, Place]:
-    """Beam's options, complete for their runner, and where it runs; raises `OptionError` for what doesn't go together."""
+    """Gives Beam's options, complete for their runner, and where it runs. Raises `OptionError` for a wrong combination."""
     options = beam_options(beam_arguments)
     options.view_as(SetupOptions).save_main_session = False
     place = settle(options, name, streaming=False)
@@ -220,7 +220,7 @@ def _run(pipeline: Any) -> dict[str, int]:
 
 
 def _counters(result: Any) -> dict[str, int]:
-    """The runner's counters, where it has them: `namespace/name` to sum."""
+    """Gives the runner's counters, where it has them: `namespace/name` to sum."""
     sums: dict[str, int] = {}
     try:
         for each in result.metrics().query()["counters"]:

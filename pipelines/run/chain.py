@@ -1,6 +1,6 @@
 """`chain` builds a chain of steps from its parts: a read, any steps, a sink, dead letters, the acknowledgement.
 
-Every step has a label; runners store it in savepoints, so it stays what it is from release to release.
+Every step has a label. Runners store it in savepoints, so it never changes.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from penstock.io.chain.acknowledge import Acknowledge
 __all__ = ["Step", "connect", "live_chain"]
 
 Step = tuple[str, PTransform]
-"""A label, and the transform that bears it."""
+"""A label and its transform."""
 
 
 def live_chain(*steps: Step, dead_letters: PTransform) -> list[Step]:
-    """The whole chain of an endless job: what is refused is kept, and only then the source may tell its peer.
+    """Gives the whole chain of an endless job: refused events are kept, and only then the source may tell its peer.
 
     Args:
-        steps: the read, whatever changes events, and the sinks, in order.
-        dead_letters: keeps what they refuse.
+        steps: the read, the steps that change events, and the sinks, in order.
+        dead_letters: keeps the events that they refuse.
     """
     return [*steps, ("WriteDeadLetters", dead_letters), ("Acknowledge", Acknowledge())]
 
 
 def connect(start: Any, steps: Sequence[Step]) -> Any:
-    """Puts the steps one behind the other on a pipeline (or on what another step gives), and returns what comes out."""
+    """Puts the steps in a row on a pipeline (or on the output of another step), and returns the output of the last."""
     for label, transform in steps:
         start = start | label >> transform
     return start

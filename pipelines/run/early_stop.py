@@ -1,7 +1,7 @@
-"""`early_stop` ends a job that is told to stop before it reads: with one line and exit code 0, and not by the signal.
+"""`early_stop` ends a job that is told to stop before it reads: with one line and exit code 0, not by the signal.
 
-Importing Beam and trying peers takes seconds, in which a service manager may change its mind. From the run on, signals
-belong to `lifecycle.Watch`, which calls `disarm`. This module imports nothing, so that it is there before Beam is.
+To import Beam and to try peers takes seconds, in which a service manager may send a stop. From the run on, signals
+belong to `lifecycle.Watch`, which calls `disarm`. This module imports nothing, so that it works before Beam is imported.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ __all__ = ["STOPPED_EARLY", "STOP_SIGNALS", "StoppedEarly", "disarm", "early_sto
 
 STOPPED_EARLY = "stopped before it ran; nothing was read."
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""What asks for a stop besides Ctrl-C. A terminal that is closed sends SIGHUP; `nohup` has it ignored, and so it stays."""
+"""The signals that ask for a stop besides Ctrl-C. A closed terminal sends SIGHUP; under `nohup` it stays ignored."""
 
 _armed: list[bool] = []
 
 
 class StoppedEarly(BaseException):
-    """A signal came before the job ran. It passes by whatever catches an `Exception`."""
+    """A signal came before the job ran. A handler of `Exception` does not catch it."""
 
 
 @contextlib.contextmanager
 def early_stop() -> Iterator[None]:
-    """Within the block a stop raises `StoppedEarly` in the main thread, until `disarm` is called."""
+    """Makes a stop within the block raise `StoppedEarly` in the main thread, until `disarm` is called."""
 
     def stop(number: int, frame: Any) -> None:
         if _armed:
@@ -42,5 +42,5 @@ def early_stop() -> Iterator[None]:
 
 
 def disarm() -> None:
-    """The job runs, or has run: from now on a signal raises nothing."""
+    """Makes signals raise nothing from now on, because the job runs or has run."""
     _armed.clear()

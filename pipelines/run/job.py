@@ -1,7 +1,7 @@
-"""`Job` declares one job of the command line: its name, its options, what it needs of its peers, what it builds.
+"""`Job` declares one job of the command line: its name, its options, its needs, and the chain that it builds.
 
 A job's module declares it as `JOB`; `penstock.pipelines.jobs.find_job` is the only place that looks one up by name.
-Whoever else has a chain to run (a configuration file, a test) builds it from parts with `penstock.pipelines.run.chain`.
+Other chains (of a configuration file, a test) are built from parts with `penstock.pipelines.run.chain`.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ __all__ = ["BatchJob", "Job", "StreamingJob"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job(ABC):
-    """What every job declares.
+    """The declaration that every job has.
 
     Attributes:
-        name: as typed on the command line.
+        name: its name on the command line.
         description: for `penstock NAME --help`.
-        epilog: text behind the options there.
+        epilog: text behind the options in that help.
         option_classes: gives the option dataclasses for the arguments (some depend on others).
-        requirements: gives what the job needs of its peers; None where nobody can tell beforehand.
+        requirements: gives what the job needs of its peers; None where that is not known before the run.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Job(ABC):
     requirements: Callable[[CommandLine], Requirements] | None
 
     def parse(self, argv: Sequence[str]) -> CommandLine:
-        """The options of a command line; ends the program for a wrong one, as `command_line.parse` does."""
+        """Gives the options of a command line. Ends the program for a wrong one, as `command_line.parse` does."""
         return parse(f"penstock {self.name}", self.description, self.option_classes(argv), argv, self.epilog)
 
     def main(self, argv: Sequence[str] | None = None) -> int:
@@ -48,10 +48,10 @@ class Job(ABC):
 
     @abstractmethod
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:
-        """Runs the job with its command line, parsed and as it was typed, and returns the exit code."""
+        """Runs the job and returns the exit code; the command line comes parsed, and as it was typed."""
 
     def require_quick(self, line: CommandLine) -> None:
-        """Tries what is quickly tried of the job's needs; raises the first failure."""
+        """Makes the quick trials of the job's needs. Raises the first failure."""
         if self.requirements is not None:
             require_quick(self.requirements(line).trials)
 
@@ -61,9 +61,9 @@ class StreamingJob(Job):
     """A job that runs until it is stopped.
 
     Attributes:
-        build: gives the steps. It comes first, so that options which contradict each other are refused before any peer
+        build: gives the steps. It is called first, so that contradictory options are refused before any peer
             is asked.
-        prepare: makes peers ready, such as a lease table; it comes after the quick trials.
+        prepare: prepares peers, such as a lease table. It is called after the quick trials.
     """
 
     build: Callable[[CommandLine], Sequence[Step]]

@@ -29,7 +29,7 @@ _LOGGER = logging.getLogger("penstock")
 
 _LOOK_MS = 100
 _GRACE_S = 10.0
-"""So long a sink may still take for what it has in hand, once a stop has lasted too long. Compose kills after 45 s."""
+"""Seconds that a sink may take for its present batch once a stop has lasted too long. Compose kills after 45 s."""
 _CLOSE_S = 3.0
 
 INTERRUPTED = 130
@@ -37,7 +37,7 @@ INTERRUPTED = 130
 
 
 def choose_runner(options: PipelineOptions) -> Any:
-    """What runs the pipeline: the FnApiRunner for DirectRunner and by default, else the runner that the user named.
+    """Gives the runner: the FnApiRunner for DirectRunner and by default, else the one that the user named.
 
     Raises:
         OptionError: Beam has no runner of that name.
@@ -59,22 +59,22 @@ def choose_runner(options: PipelineOptions) -> Any:
 
 
 def say_kernels() -> None:
-    """Says in one line whether the job works without C kernels, and how to get them."""
+    """Logs in one line whether the job works without C kernels, and how to get them."""
     advice = native.advice()
     if advice:
         _LOGGER.info("%s", advice)
 
 
 def report(name: str, error: BaseException, *, too_late: int = 0) -> int:
-    """Says in one line why the job failed, lets go of its peers, and returns its exit code.
+    """Says in one line why the job failed, closes its connections, and returns its exit code.
 
     Args:
-        name: the job's.
-        error: what the run raised.
+        name: the job's name.
+        error: the exception of the run.
         too_late: the exit code where the sinks did not end a stop in time.
     """
-    code, text = explain_failure(error, too_late=too_late)  # first: what closes forgets why
-    # What was acknowledged until the failure still becomes a checkpoint or an ACK.
+    code, text = explain_failure(error, too_late=too_late)  # first, because closing forgets the reason
+    # Events acknowledged before the failure still become a checkpoint or an ACK.
     LIVE.close()
     if text:
         last_words(name, text, code)
@@ -82,7 +82,7 @@ def report(name: str, error: BaseException, *, too_late: int = 0) -> int:
 
 
 def explain_failure(error: BaseException, *, too_late: int = 0) -> tuple[int, str]:
-    """The exit code that a failure means, and a line that says what it was; none if it has been said already."""
+    """Gives the exit code of a failure, and the line that explains it; no line if it was written already."""
     failure = LIVE.failure or error
     if isinstance(failure, StopTimeout):
         return too_late, str(failure)
@@ -103,14 +103,14 @@ class Watch:
     """A thread that turns signals into a clean stop, bounds that stop, says when a source is ready, and stops an idle job.
 
     The interpreter itself writes a signal's number to our pipe the moment it comes (`set_wakeup_fd`). A handler
-    in Python would wait for the main thread, which may just have begun to block for half a minute (in one
+    in Python would wait for the main thread, which may block for half a minute at that time (in one
     of six stops the job hung for 30 s), and could deadlock by taking a lock that the interrupted code holds.
 
     Args:
-        name: the job's, for its last words.
-        stop_timeout_s: so long what was read is still written after a stop; then what waits is left, and what a sink has
-            in hand gets `_GRACE_S` more.
-        stop_when_idle_s: after so many idle seconds the job stops by itself; 0: never.
+        name: the job's name, for its last words.
+        stop_timeout_s: seconds after a stop in which events that were read are still written. Then waiting ones are left,
+            and a sink gets `_GRACE_S` more for its present batch.
+        stop_when_idle_s: idle seconds after which the job stops by itself; 0: never.
         too_late: the exit code of a stop that the sinks did not end in time.
     """
 
@@ -118,7 +118,7 @@ class Watch:
         self, name: str, stop_timeout_s: float, *, stop_when_idle_s: float = 0.0, too_late: int = 0
     ) -> None:
         self.left_events = 0
-        """So many events waited when the stop had lasted too long, and were left."""
+        """How many events waited when the stop had lasted too long, and were left."""
         self._name = name
         self._stop_timeout_s = stop_timeout_s
         self._stop_when_idle_s = stop_when_idle_s
@@ -135,18 +135,18 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="penstock-watch", daemon=True)
 
     def start(self) -> None:
-        """From now on signals are ours; call it in the main thread."""
+        """Takes over the signals. Call it in the main thread."""
         self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         given = (signal.SIGINT, *STOP_SIGNALS)
         self._numbers = tuple(each for each in given if signal.getsignal(each) is not signal.SIG_IGN)
         for number in self._numbers:
-            # A handler must be there, else the signal's default would end us.
+            # There must be a handler, else the signal's default would end us.
             self._previous[number] = signal.signal(number, lambda number, frame: None)
         disarm()
         self._thread.start()
 
     def end(self) -> None:
-        """Signals are as they were before."""
+        """Gives the signals back as they were before."""
         self._ended.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
@@ -163,7 +163,7 @@ class Watch:
         LIVE.stop()
 
     def _end_process(self, text: str, code: int) -> None:
-        # Not through sys.stderr, whose lock the thread that hangs may hold.
+        # Not through sys.stderr, because the thread that hangs may hold its lock.
         os.write(2, last_line(self._name, text, code).encode())
         os._exit(code)
 
@@ -206,7 +206,7 @@ class Watch:
             )
         if late_s >= _GRACE_S:
             closing = threading.Thread(target=LIVE.close, name="penstock-close", daemon=True)
-            closing.start()  # what was acknowledged still becomes a checkpoint
+            closing.start()  # acknowledged events still become a checkpoint
             closing.join(_CLOSE_S)
             text = (
                 f"the stop took longer than --stop_timeout ({self._stop_timeout_s:g} s) and was cut off; what was not "

@@ -13,14 +13,14 @@ __all__ = ["Requirements"]
 
 @dataclasses.dataclass(frozen=True)
 class Requirements:
-    """What one job with its options needs.
+    """The needs of one job with its options.
 
     Attributes:
-        trials: in the order in which they are tried.
+        trials: its trials, in their order.
         account: who the job is in AWS; None where it uses nothing there.
         stream: the stream whose key a policy must name, by name or ARN; None where there is none.
-        statements: what IAM must allow, for the account's names and the ARN of the stream's key.
-        roles: what Elasticsearch must allow, as its roles.
+        statements: gives the IAM statements for the account's names and the ARN of the stream's key.
+        roles: the Elasticsearch roles.
     """
 
     trials: Sequence[Trial]

@@ -1,10 +1,10 @@
-"""`runners` sets what a runner needs where the user left it open, and refuses what would lose or stall events.
+"""`runners` sets the options that a runner needs and the user left open, and refuses those that would lose or stall events.
 
-The graph is one and the same on every runner. What differs is how long a reader holds its bundle (`Pacing`, in the
-source), and a few options of the runner itself. They are settled here before the pipeline is built, and told in
+The graph is the same on every runner. Only two things differ: how long a reader holds its bundle (`Pacing`, in the
+source), and a few options of the runner itself. They are settled here before the pipeline is built, and logged in
 one line at the start. The figures behind them are in docs/flink.md.
 
-Refused rather than warned of: a job that seems to run, and doesn't, is the one failure that nobody notices.
+A bad option is refused, not only warned of: nobody notices a job that seems to run, and doesn't.
 """
 
 import dataclasses
@@ -34,10 +34,10 @@ _LOGGER = logging.getLogger("penstock")
 
 CHECKPOINTING_INTERVAL_MS = 10_000
 MAX_BUNDLE_TIME_MS = 5
-"""Flink hands a bundle's outcome on, and begins the next one, when it looks at its clock: every so many ms."""
+"""Milliseconds after which Flink looks at its clock; only then it hands on a bundle's outcome and begins the next."""
 
 READ_TIME_S = 10
-"""Beam's Flink runner adds some 2 KB to the job's state with each bundle of a reader, for ever (beam#27648)."""
+"""Seconds. Beam's Flink runner adds about 2 KB to the job's state with each bundle of a reader, for ever (beam#27648)."""
 
 LONGEST_BUNDLE_TIME_MS = 200
 LONGEST_READ_TIME_S = 60
@@ -47,11 +47,11 @@ _LOCAL_MASTERS = ("[local]", "[auto]")
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a pipeline runs.
+    """The place where a pipeline runs.
 
     Attributes:
-        runner: what the user calls it.
-        elsewhere: other processes than this one read and write, so signals here stop nothing there.
+        runner: the runner by the user's name for it.
+        elsewhere: whether other processes read and write, so that signals here stop nothing there.
         pacing: how long its readers hold a bundle.
         chosen: the options that we chose, as one types them.
     """
@@ -62,7 +62,7 @@ class Place:
     chosen: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For the log: the runner, and what was chosen for it."""
+        """Says for the log which runner it is, and what was chosen for it."""
         pacing = self.pacing
         runner = "Beam's FnApiRunner (DirectRunner)" if is_in_memory(self.runner) else self.runner
         chosen = f", with {' '.join(self.chosen)}" if self.chosen else ""
@@ -74,7 +74,7 @@ def settle(options: PipelineOptions, name: str, *, streaming: bool) -> Place:
 
     Args:
         options: changed in place.
-        name: of the job; shown by the runner.
+        name: the job's name, which the runner shows.
         streaming: whether the job is endless.
 
     Raises:
@@ -121,20 +121,20 @@ def _elsewhere(options: PipelineOptions) -> bool:
     runner = (options.view_as(StandardOptions).runner or "DirectRunner").rpartition(".")[2].lower()
     environment = options.view_as(PortableOptions).environment_type
     master = options.view_as(FlinkRunnerOptions).flink_master
-    # Prism, and a Flink that Beam starts itself, run their workers in this process unless told otherwise.
+    # Prism, and a Flink that Beam starts itself, run their workers in this process by default.
     local = is_in_memory(runner) or "prism" in runner or ("flink" in runner and master in _LOCAL_MASTERS)
     return environment != "LOOPBACK" and not (local and not environment)
 
 
 class _Settling:
-    """Sets options that are not set, and keeps what was set."""
+    """Sets options that are not set, and notes them."""
 
     def __init__(self, options: PipelineOptions) -> None:
         self._options = options
         self.chosen: list[str] = []
 
     def choose(self, view: type[PipelineOptions], option: str, value: Any, *, unset: Any = None) -> Any:
-        """The option's value, which is `value` if it wasn't set."""
+        """Gives the option's value, which becomes `value` if it wasn't set."""
         viewed = self._options.view_as(view)
         given = getattr(viewed, option)
         if given != unset:
@@ -201,7 +201,7 @@ def _refuse(options: PipelineOptions) -> None:
 
 
 def _require_environment(options: PipelineOptions, runner: str, settling: _Settling) -> None:
-    """Where the Python code runs. Beam's default, its standard image, has no penstock: the job would never start."""
+    """Sets where the Python code runs. Beam's default image has no penstock, so the job would never start."""
     portable = options.view_as(PortableOptions)
     master = options.view_as(FlinkRunnerOptions).flink_master
     local = "flink" in runner.lower() and master in _LOCAL_MASTERS

@@ -1,9 +1,9 @@
-"""`streaming` runs an endless job: what comes before, the run itself, the clean stop, the last words.
+"""`streaming` runs an endless job: the trials before, the run itself, the clean stop, the last words.
 
-- What needs no runner is tried first, because a runner reports a failing source or sink late and at length.
-- SIGINT and SIGTERM ask for a clean stop: sources let nothing more in, what was read is written and
-  acknowledged, positions are stored, exit code 0. A second signal ends the process at once.
-- What a batch job does too (runner, log, signals, last words) is in `lifecycle`.
+- Trials that need no runner come first, because a runner reports a failing source or sink late and at length.
+- SIGINT and SIGTERM ask for a clean stop: sources let nothing more in, events that were read are written and
+  acknowledged, positions are stored, and the exit code is 0. A second signal ends the process at once.
+- The parts that a batch job has too (runner, log, signals, last words) are in `lifecycle`.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ _LOGGER = logging.getLogger("penstock")
 
 @dataclasses.dataclass(frozen=True)
 class JobOptions(StatusOptions, LogOptions):
-    """The job itself."""
+    """What every endless job does with refused events, and when it stops."""
 
     dead_letters: str = option(
         "",
@@ -83,13 +83,14 @@ def run_streaming(
     Args:
         name: the job's name, for messages.
         job: options of the job itself.
-        beam_arguments: what is left for Beam's own options.
-        before: called in this order before the pipeline is built; each raises `PenstockError` for what would not work.
+        beam_arguments: the arguments left for Beam's own options.
+        before: functions called in this order before the pipeline is built. Each raises `PenstockError` where the
+            job would fail.
         build: puts the graph on a pipeline.
-        stop_timeout: seconds that a step of its own needs for a stop, where those are more than the job's.
+        stop_timeout: seconds that one of its steps needs for a stop, where that is more than the job's.
 
     Returns:
-        0 after a clean stop, 1 after a failure, 2 for an option that only these calls could refuse.
+        0 after a clean stop, 1 after a failure, 2 for a wrong option that only these calls can find.
     """
     set_up_logging(job)
     raise_file_limit()

@@ -1,12 +1,12 @@
 """`worker` is one worker process of a batch job: `python -m penstock.pipelines.run.worker JOB FOLDER NUMBER [options]`.
 
-Not for people: `worker_processes` starts it and says what it hears on its standard input. It builds the job's graph while
-the job's own process lists what there is to read, and then takes units of work until there are none.
+It is not for people: `worker_processes` starts it and talks to it by its standard input. It builds the job's graph while
+the job's own process lists the objects, and then takes units of work until there are none.
 """
 
 import signal
 
-# Stops come by standard input. What a service manager sends to all processes of the job must not end us halfway.
+# Stops come by standard input. A signal that a service manager sends to all processes must not end us halfway.
 for _number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(_number, signal.SIG_IGN)
 
@@ -27,7 +27,7 @@ __all__ = ["main"]
 
 
 def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
-    """Runs one worker; returns its exit code, which is the job's if it fails."""
+    """Runs one worker. Returns its exit code, which is the job's if it fails."""
     go = threading.Event()
     threading.Thread(target=_listen, args=(go,), name="penstock-lifeline", daemon=True).start()
     outcome: dict[str, object]
@@ -51,7 +51,7 @@ def _listen(go: threading.Event) -> None:
         elif word == STOP:
             LIVE.stop()
             go.set()
-    os._exit(1)  # the job's process is gone, killed perhaps: nobody would note what we finish
+    os._exit(1)  # the job's process is gone (killed, perhaps), so nobody would note what we finish
 
 
 if __name__ == "__main__":

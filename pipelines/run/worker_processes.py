@@ -1,14 +1,15 @@
 """`worker_processes` starts the worker processes of a batch job, watches them, and leaves none behind.
 
-Problem. Two processes should do twice as much as one. Beam's own worker processes did 1.4 times: a core
-idled a fifth of its time between their gRPC threads.
+Problem. Two processes should do twice as much as one. Beam's own worker processes did 1.4 times as much: a core
+was idle for a fifth of the time between their gRPC threads.
 
-Plan. Each worker (`worker`) runs the job's whole graph in memory, as a job with one process does; what they share is a file
-of units to take from. We talk to a worker by its standard input: `GO`, `STOP`; its end says that we are gone, and the
-worker ends at once. It talks to us by its log lines, which go to our stderr, and by a file when it ends: its counters or
-its failure. No port is opened.
+Plan. Each worker (`worker`) runs the job's whole graph in memory, as a job with one process does. They share a file,
+from which they take units. We talk to a worker by its standard input (`GO`, `STOP`). When that is closed, we are gone, and
+the worker ends at once. It talks to us by its log lines, which go to our stderr, and by a file when it ends: its counters
+or its failure. No port is opened.
 
-A worker that fails or dies fails the job: the others stop cleanly first. What it had taken is read by the next run.
+When a worker fails or dies, the job fails, after the others have stopped cleanly. The next run reads the units of
+that worker.
 """
 
 import contextlib
@@ -32,17 +33,17 @@ __all__ = ["GO", "STOP", "WorkerProcesses", "claims_file", "outcome_file"]
 GO, STOP = b"g", b"s"
 _LOOK_EVERY_S = 0.1
 _PATIENCE_S = 60.0
-"""So long, after one worker has failed, the others may take to write what they have read."""
+"""Seconds that the others may take, after one worker has failed, to write what they have read."""
 _LONGEST_LINE = 64 << 10
 
 
 def claims_file(folder: Path) -> Path:
-    """Where the units of work are that they take from."""
+    """Gives the file of the units of work."""
     return folder / "claims"
 
 
 def outcome_file(folder: Path, number: int) -> Path:
-    """Where a worker says how it ended."""
+    """Gives the file in which a worker says how it ended."""
     return folder / f"worker-{number}.outcome"
 
 
@@ -50,10 +51,10 @@ class WorkerProcesses:
     """Several processes that run one job together.
 
     Args:
-        job: its name.
-        argv: its command line.
-        count: how many.
-        folder: shared with them; ours alone.
+        job: the job's name.
+        argv: the job's command line.
+        count: how many processes.
+        folder: a folder for this run, shared with them.
 
     Attributes:
         claims: the file that they take units of work from.
@@ -64,12 +65,12 @@ class WorkerProcesses:
         self._workers = [_Worker(job, argv, number, folder) for number in range(count)]
 
     def go(self) -> None:
-        """They may begin: the units are there."""
+        """Lets them begin, because the units are there."""
         for worker in self._workers:
             worker.tell(GO)
 
     def wait(self) -> dict[str, int]:
-        """Returns the sums of their counters when all have ended well; passes a stop on to them.
+        """Returns the sums of their counters when all have ended well. Passes a stop on to them.
 
         Raises:
             PenstockError: one has failed, or was killed.
@@ -94,13 +95,13 @@ class WorkerProcesses:
         return sums
 
     def end(self) -> None:
-        """Ends what still runs, and passes on what it has said."""
+        """Ends those that still run, and passes on their log lines."""
         for worker in self._workers:
             worker.end()
 
 
 class _Worker:
-    """One of them."""
+    """One worker process."""
 
     def __init__(self, job: str, argv: Sequence[str], number: int, folder: Path) -> None:
         self._number = number
@@ -122,7 +123,7 @@ class _Worker:
             stdin=lifeline,
             stdout=subprocess.DEVNULL,
             stderr=says,
-            start_new_session=True,  # Ctrl-C at the terminal is for us: we tell them
+            start_new_session=True,  # Ctrl-C at the terminal is for us, and we tell the workers
         )
         os.close(lifeline)
         os.close(says)
@@ -139,7 +140,7 @@ class _Worker:
         return self.process.poll() is None
 
     def counters(self) -> dict[str, int]:
-        """What it counted; none if it still runs. Raises `PenstockError` if it failed."""
+        """Gives its counters; none if it still runs. Raises `PenstockError` if it failed."""
         code = self.process.returncode
         if code is None:
             return {}
@@ -173,7 +174,7 @@ class _Worker:
 
 
 def _pass_on(said: int) -> None:
-    """A worker's log lines, to whatever stands for our stderr now."""
+    """Passes a worker's log lines to our present stderr."""
     with open(said, "rb") as lines:
         while line := lines.readline(_LONGEST_LINE):
             sys.stderr.write(line.decode(errors="replace"))

@@ -1,11 +1,11 @@
 """`status` shows a running job: a page, numbers for Prometheus, whether it is live and keeps up.
 
-- `options`: --status_port and its like.               - `steps`: the pipeline's real steps, each with a meter.
-- `monitor`: looks once per second.                    - `picture`: what it saw last; `history`: the last hour.
+- `options`: --status_port and others.                - `steps`: the pipeline's real steps, each with a meter.
+- `monitor`: looks once per second.                    - `picture`: the last look; `history`: the last hour.
 - `report`: the picture as the page's JSON.            - `metrics`: the picture in Prometheus' text format.
 - `readiness`: whether the job keeps up.               - `words`: the picture in a line.
-- `page`: one HTML page, and the server for whoever may look.
-- `showing`: all of it around a run.
+- `page`: one HTML page, and its server.
+- `showing`: starts and ends all of it around a run.
 """
 
 from penstock.pipelines.status.monitor import Monitor

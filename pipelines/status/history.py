@@ -1,6 +1,6 @@
-"""The history keeps the last hour as points, in bounded memory: the page draws it.
+"""`History` keeps the last hour as points, in bounded memory; the page draws it.
 
-All series have a point for each moment, None where there is nothing to say. A series that turns up later is None before.
+All series have a point for each moment; None where there is no value. A series that begins later has None before.
 """
 
 import itertools
@@ -16,7 +16,7 @@ MAX_SERIES = 32
 
 
 class History:
-    """Points of some series; not safe from several threads.
+    """Keeps the points of some series. Not safe from several threads.
 
     Args:
         points: how many are kept.
@@ -30,7 +30,7 @@ class History:
         """The number of the newest point, from 1; 0 before the first."""
 
     def add(self, at: float, values: Mapping[str, float | None]) -> None:
-        """A point of every series; `at` is in seconds since 1970. Series beyond `MAX_SERIES` are left out."""
+        """Adds a point of every series; `at` is in seconds since 1970. Series beyond `MAX_SERIES` are left out."""
         for name in values:
             if name not in self._series and len(self._series) < MAX_SERIES:
                 self._series[name] = deque([None] * len(self._times), maxlen=self._points)
@@ -40,7 +40,7 @@ class History:
         self.last += 1
 
     def since(self, number: int) -> dict[str, Any]:
-        """The points after the one of that number: `{"last": N, "every_s": 5, "times": [...], "series": {name: [...]}}`."""
+        """Gives the points after that number: `{"last": N, "every_s": 5, "times": [...], "series": {name: [...]}}`."""
         wanted = (
             min(max(0, self.last - number), len(self._times)) if number <= self.last else len(self._times)
         )
@@ -57,5 +57,5 @@ class History:
 
 
 def _short(value: float | None) -> float | None:
-    """Three digits are more than a chart shows, and a quarter of the bytes."""
+    """Cuts a number to three digits: a chart shows no more, and they take a quarter of the bytes."""
     return None if value is None else float(f"{value:.3g}")

@@ -1,7 +1,7 @@
 """`metrics` writes all numbers of a job in Prometheus' text format.
 
-Every series of `METERS`, and what is gathered from the live sources at this moment. Labels are steps, sources, shards, kinds
-of requests and errors, all bounded; a client's address is none, or each connection would leave a series behind.
+It writes every series of `METERS`, and the present numbers of the live sources. Labels are steps, sources, shards, kinds
+of requests and errors, all bounded. A client's address is no label, because each connection would leave a series behind.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -22,7 +22,7 @@ Rows = Iterable[tuple[Sequence[str], float]]
 
 
 def metrics_text(job: JobFacts, picture: Picture) -> bytes:
-    """The answer to /metrics."""
+    """Makes the answer to /metrics."""
     text = _Text()
     _about_the_job(text, job, picture)
     _about_sources(text, picture.sources)

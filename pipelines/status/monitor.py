@@ -1,7 +1,7 @@
 """`monitor` looks at the job once per second and keeps what it saw; page, scraper and terminal only read that.
 
-So that looking costs the data nothing: however many ask, the numbers are gathered once a second by one thread, which takes
-no lock for longer than it takes to copy a few counters, and the page's JSON is made once and served as it is.
+So looking costs the data nothing, however many ask: one thread gathers the numbers once per second, and holds
+no lock for longer than the copy of a few counters. The page's JSON is made once and served as it is.
 
 Rates are over the last ten seconds, percentiles over the last minute.
 """
@@ -36,7 +36,7 @@ MAX_ANSWERS = 20
 
 
 class _Warnings(logging.Handler):
-    """Keeps the last warnings: they are made for people, are said once a minute at most, and hold no payload."""
+    """Keeps the last warnings. They are made for people, come at most once per minute, and hold no payload."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -47,16 +47,16 @@ class _Warnings(logging.Handler):
 
 
 class Monitor:
-    """One thread that looks.
+    """Runs one thread that looks at the job.
 
     Args:
         job: the job's name.
-        runner: what runs it, in words.
-        steps: of its graph.
-        max_lag_s: beyond that it does not keep up, in seconds.
-        ends: whether it ends by itself, and reads without a live source.
-        progress: how far it is; for a job that ends by itself.
-        every_s: how often to look, in seconds; less often where nobody but the log wants to know.
+        runner: the runner, in words.
+        steps: the steps of its graph.
+        max_lag_s: the lag in seconds beyond which the job does not keep up.
+        ends: whether the job ends by itself, and reads without a live source.
+        progress: gives how far a job is that ends by itself.
+        every_s: seconds between two looks; more where only the log needs them.
         clock: monotonic seconds.
         wall: seconds since 1970.
     """
@@ -98,16 +98,16 @@ class Monitor:
         self._answers_at: Picture | None = None
 
     def listen(self, listener: Callable[[Picture], None]) -> None:
-        """`listener` is called with each new picture, in the monitor's thread; call this before `start`."""
+        """Calls `listener` with each new picture, in the monitor's thread. Call this before `start`."""
         self._listeners.append(listener)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Starts the thread."""
         logging.getLogger("penstock").addHandler(self._warnings)
         self._thread.start()
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Ends the thread."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(5.0)
@@ -121,7 +121,7 @@ class Monitor:
                 for listener in self._listeners:
                     listener(self.picture)
             except Exception as error:
-                # The numbers stand still then; the data must not.
+                # Then the numbers stand still, but the data must not.
                 _LOGGER.log(
                     logging.DEBUG if told else logging.WARNING,
                     "looking at the job failed (%s: %s); its status is not up to date", type(error).__name__, error,
@@ -132,7 +132,7 @@ class Monitor:
         """Gathers everything, and adds to the history when it is time."""
         sources = [source.status() for source in LIVE.sources]
         stopping = LIVE.stopping.is_set()
-        # At the end the sources are closed one by one; what they have done stays.
+        # At the end the sources are closed one by one. Their totals stay.
         self._sources = sources or self._sources
         progress = self._progress() if self._progress is not None else None
         waits = waiting_steps()
@@ -208,19 +208,19 @@ class Monitor:
     # -- for the server's threads ----------------------------------------------------------------------
 
     def status_json(self, since: int) -> bytes:
-        """What the page polls: everything as it stands, and the history's points after number `since`."""
+        """Gives the JSON that the page polls: the present state, and the history's points after number `since`."""
         with self._lock:
             now = self._once("status", 0, lambda: orjson.dumps(document.of(self.job, self.picture)))
             history = self._once("history", since, lambda: orjson.dumps(self.history.since(since)))
             return now[:-1] + b',"history":' + history + b"}"
 
     def metrics(self) -> bytes:
-        """All numbers in Prometheus' text format."""
+        """Gives all numbers in Prometheus' text format."""
         with self._lock:
             return self._once("metrics", 0, lambda: metrics_text(self.job, self.picture))
 
     def _once(self, kind: str, since: int, make: Callable[[], bytes]) -> bytes:
-        """An answer, made once for each picture, however many ask for it; called under the lock."""
+        """Gives an answer, and makes it once per picture, however many ask for it. Called under the lock."""
         if self._answers_at is not self.picture or len(self._answers) > MAX_ANSWERS:
             self._answers_at = self.picture
             self._answers.clear()

@@ -1,4 +1,4 @@
-"""`options` declares the options of the status page, which every job has."""
+"""`options` declares the options of the status page; every job has them."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ __all__ = ["StatusOptions"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StatusOptions:
-    """The status page."""
+    """Where the status page is served, and when the job counts as ready."""
 
     status_port: int | None = option(
         None,

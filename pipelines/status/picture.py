@@ -13,14 +13,14 @@ __all__ = ["JobFacts", "Picture", "Progress", "Sample", "Warned", "release"]
 
 @dataclasses.dataclass
 class JobFacts:
-    """What stays the same while a job runs.
+    """The facts that stay the same while a job runs.
 
     Attributes:
-        name: the job's.
-        runner: what runs it, in words.
-        steps: of its graph.
+        name: the job's name.
+        runner: the runner, in words.
+        steps: the steps of its graph.
         started_at: seconds since 1970.
-        version: of penstock.
+        version: penstock's version.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Progress(NamedTuple):
     """How far a job is that ends by itself.
 
     Attributes:
-        share: what is done of the whole, 0 to 1.
+        share: the part that is done, 0 to 1.
         text: the same in words.
-        read: events read by all its processes; `written` and `bytes` likewise.
+        read: events read by all its processes. `written` and `bytes` are also of all processes.
     """
 
     share: float
@@ -72,7 +72,7 @@ class Sample:
     delivery: dict[str, Reading]
 
     def delivered_since(self, earlier: "Sample") -> Reading:
-        """The times of delivery that have come since an earlier sample, of all sources."""
+        """Gives the delivery times of all sources since an earlier sample."""
         return Reading.sum_of(
             [each.since(earlier.delivery.get(name)) for name, each in self.delivery.items()]
         )
@@ -80,15 +80,15 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """What the monitor saw when it looked last.
+    """The job as the monitor saw it last.
 
     Attributes:
         at: seconds since 1970.
-        sources: live sources as they stand.
+        sources: the status of each live source.
         reasons: why the job isn't ready; empty when it is.
         now: the newest sample; `recent` the one of ten seconds before, `minute` of a minute before.
         letters: the last dead letters; `warnings` the last warnings; newest first both.
-        progress: of a job that ends by itself.
+        progress: how far a job is that ends by itself.
     """
 
     at: float
@@ -102,7 +102,7 @@ class Picture:
     progress: Progress | None
 
     def rate(self, name: str) -> float:
-        """A counter's change a second, over the last ten seconds."""
+        """Gives a counter's change per second, over the last ten seconds."""
         passed = self.now.at - self.recent.at
         change = self.now.numbers.get(name, 0.0) - self.recent.numbers.get(name, 0.0)
         return max(0.0, change / passed) if passed > 0 else 0.0

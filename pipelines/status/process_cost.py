@@ -1,4 +1,4 @@
-"""`process_cost` tells what this process costs: CPU time and memory."""
+"""`process_cost` measures what this process costs: CPU time and memory."""
 
 import os
 import resource
@@ -7,7 +7,7 @@ __all__ = ["process_numbers"]
 
 
 def process_numbers() -> dict[str, float]:
-    """CPU seconds used (`cpu_s`) and memory resident now (`resident_bytes`; at its height where that isn't told)."""
+    """Gives CPU seconds (`cpu_s`) and resident memory (`resident_bytes`; its peak where the present value isn't known)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     try:
         with open("/proc/self/statm") as file:

@@ -8,7 +8,7 @@ from penstock.io.chain.source_status import ShardStatus, SourceStatus
 __all__ = ["Trouble", "reasons_against"]
 
 UNANSWERED_S = 10.0
-"""A step that has waited so long for a peer that does not answer at all is not connected."""
+"""Seconds. A step that waits longer for a peer that does not answer at all is not connected."""
 _UNANSWERED = ("no_answer", "ConnectionError")
 _LAST_MINUTE_S = 60.0
 _MOST_UNREAD = 10
@@ -16,7 +16,7 @@ _MOST_UNREAD = 10
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """Why something that a peer was sent, or asked for, had to be tried again last.
+    """Why a request to a peer had to be tried again last.
 
     Attributes:
         request: which kind of request, in words.
@@ -44,7 +44,7 @@ def reasons_against(
     waits: Mapping[str, float],
     troubles: Sequence[Trouble],
 ) -> list[str]:
-    """Why the job is not ready, most telling first; empty when it is.
+    """Gives the reasons why the job is not ready, the most important first; none when it is.
 
     Args:
         sources: its live sources; a batch job has none.
@@ -52,8 +52,8 @@ def reasons_against(
         stopping: whether it was asked to stop.
         failure: why it ends; empty if it doesn't.
         max_lag_s: it keeps up while nothing waits longer, in seconds.
-        waits: steps that are in the middle of a call, and for how long, in seconds.
-        troubles: the last of each kind of request.
+        waits: step -> seconds for which its present call has lasted.
+        troubles: the last trouble of each kind of request.
     """
     reasons = [f"failed: {failure}"] if failure else []
     reasons += [f"failed: {source.failure}" for source in sources if source.failure and not failure]

@@ -1,4 +1,4 @@
-"""`report` makes one JSON document of all that the page shows: numbers and words, no markup; long lists are cut."""
+"""`report` makes one JSON document of everything that the page shows: numbers and words, no markup. It cuts long lists."""
 
 from collections import Counter
 from typing import Any
@@ -24,12 +24,12 @@ _TITLES = {
 
 
 def title_of(request: str) -> str:
-    """A kind of request in words."""
+    """Gives a kind of request in words."""
     return _TITLES.get(request, request.replace("_", " "))
 
 
 def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
-    """The document.
+    """Makes the document.
 
     Keys: `job`, `totals`, `steps`, `sources` (with `shards` or `clients`), `requests`, `dead_letters`, `warnings`.
     """
@@ -75,7 +75,7 @@ def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
 
 
 def _step(steps: list[Step], step: Step, picture: Picture) -> dict[str, Any]:
-    """A step's numbers; a source's own are those of its live source, a source's bytes what it took in."""
+    """Gives a step's numbers. Those of a source come from its live source; its bytes are those taken in."""
     name, numbers, rate = step.name, picture.now.numbers, picture.rate
     is_source = not step.after
     is_last = not any(name in other.after for other in steps)

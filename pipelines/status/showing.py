@@ -1,4 +1,4 @@
-"""`showing` begins and ends, around the run, all that shows a job."""
+"""`showing` starts and ends everything that shows a job, around its run."""
 
 import contextlib
 import logging
@@ -46,10 +46,10 @@ def shown(
 
     Args:
         job: its name.
-        options: of the status page.
-        pipeline: built, and not yet running; its steps are metered from now on.
-        runner: what will run it, in this process.
-        progress: how far a job is that ends by itself, and writes its own lines.
+        options: the options of the status page.
+        pipeline: the pipeline before it runs; its steps are metered from now on.
+        runner: the runner, which runs it in this process.
+        progress: gives how far a job is that ends by itself, and writes its own lines.
 
     Raises:
         OptionError: the page can't be served there.

@@ -1,15 +1,15 @@
 """`steps` gives each step of a pipeline, as its author wrote them, a meter.
 
-Problem. A runner tells what its steps have done when a bundle ends; ours last up to an hour. The page wants the real graph
-of whatever job runs, not a drawing made for each.
+Problem. A runner tells what its steps have done when a bundle ends, and our bundles last up to an hour. The page needs the
+real graph of any job, not a drawing made for each.
 
-Plan. `steps_of` walks the pipeline that is about to run. What was applied to its root is a step, whatever it consists
-of. Each DoFn in it that takes one element and nothing else is replaced by one that passes elements through and counts what
-is an `EventBatch`. It counts a batch, not its events: 6 us a step and batch. A call may last for hours, while its peer
-is down: `waiting_steps` counts the time of those that are going on.
+Plan. `steps_of` walks the pipeline that is about to run. Each transform that was applied to its root is a step. In a
+step, each DoFn that takes one element and nothing else is replaced by one that passes elements through and counts
+`EventBatch`es. It counts per batch, not per event: 6 us per step and batch. A call may last for hours while its peer
+is down: `waiting_steps` counts the time of calls that are going on.
 
-Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). The events of
-a live source are known from the source itself.
+Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). A live source
+counts its events itself.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class StepTotals:
-    """What a step has done since the process started; see the meters of the same names."""
+    """The totals of a step since the process started; see the meters of the same names."""
 
     events_in: float
     events_out: float
@@ -73,7 +73,7 @@ class StepTotals:
 
 
 def step_totals(name: str) -> StepTotals:
-    """The totals of one step."""
+    """Gives the totals of one step."""
     families = (_IN, _OUT, _BYTES, _REFUSED, _BATCHES, _BUSY, _FAILURES)
     return StepTotals(*(family.of(name).value for family in families))
 
@@ -107,7 +107,7 @@ def _ended(call: _Call, busy: Counter) -> None:
 
 
 def waiting_steps() -> dict[str, float]:
-    """How long the longest call of each step has lasted that is going on, in seconds; until now it counts as busy."""
+    """Gives the seconds that the longest running call of each step has lasted. That time counts as busy."""
     found: dict[str, float] = {}
     with _CALLS_LOCK:
         now = time.perf_counter()
@@ -119,7 +119,7 @@ def waiting_steps() -> dict[str, float]:
 
 
 def steps_of(pipeline: Any) -> list[Step]:
-    """The pipeline's steps in the order of their making; from now on their DoFns count.
+    """Gives the pipeline's steps in the order in which they were made. From now on their DoFns count.
 
     Call it once, after the graph is built and before it runs.
     """
@@ -162,7 +162,7 @@ class _Steps(PipelineVisitor):
 
 
 def _step_name(node: Any) -> str:
-    """The label of what was applied to the pipeline itself, of which the node is a part."""
+    """Gives the label of the step that the node is a part of."""
     while node.parent is not None and node.parent.parent is not None:
         node = node.parent
     return node.full_label if node.parent is not None else ""
@@ -182,13 +182,13 @@ def _takes_one_element(fn: beam.DoFn) -> bool:
 
 
 class MeteredDoFn(beam.DoFn):
-    """Another DoFn, and what goes through it.
+    """Wraps another DoFn, and counts what goes through it.
 
     Args:
         inner: does the work.
         step: the label under which it counts.
-        first: whether what comes in here came into the step.
-        last: whether what goes out here leaves the step.
+        first: whether its input is the step's input.
+        last: whether its output is the step's output.
     """
 
     def __init__(self, inner: beam.DoFn, step: str, *, first: bool = True, last: bool = True) -> None:
@@ -196,13 +196,13 @@ class MeteredDoFn(beam.DoFn):
         self._step = step
         self._first = first
         self._last = last
-        # Beam has set these on the inner one when it was applied, and asks the outer one for them.
+        # Beam has set these on the inner DoFn when it was applied, and asks the outer one for them.
         for name in ("input_batch_converter", "output_batch_converter"):
             if name in vars(inner):
                 setattr(self, name, getattr(inner, name))
 
     def display_data(self) -> dict[str, Any]:
-        """What the inner one shows."""
+        """Shows what the inner one shows."""
         return dict(self._inner.display_data())
 
     def setup(self) -> None:
@@ -218,7 +218,7 @@ class MeteredDoFn(beam.DoFn):
         self._inner.teardown()
 
     def process(self, element: Any) -> Iterator[Any]:
-        """As the inner one; counts the element and what becomes of it."""
+        """As the inner one. Counts the element and the outputs."""
         letters = 0
         if isinstance(element, EventBatch):
             letters = len(element.dead_letters)
@@ -229,11 +229,11 @@ class MeteredDoFn(beam.DoFn):
         yield from self._counted(lambda: self._inner.process(element), letters)
 
     def finish_bundle(self) -> Iterator[Any]:
-        """As the inner one; counts what it hands on."""
+        """As the inner one. Counts the outputs."""
         yield from self._counted(self._inner.finish_bundle, 0)
 
     def _counted(self, call: Any, letters: int) -> Iterator[Any]:
-        """What `call` gives; only the time until the next output is the step's, not what happens to it downstream."""
+        """Gives the outputs of `call`. Only the time until the next output counts, not the time of later steps."""
         busy: Counter = _BUSY.of(self._step)
         now = _began(self._step)
         try:

@@ -17,7 +17,7 @@ _YELLOW = "33"
 def line_of(job: str, picture: Picture) -> str:
     """`beats-to-kinesis  in 3,012/s  out 3,008/s  lag 0.2 s  waiting 812`.
 
-    What is wrong, if anything is, must not be what a narrow terminal cuts off: it stands earlier, and the name goes.
+    A narrow terminal must not cut off what is wrong. So that comes first, in the place of the name.
     """
     totals = picture.now.numbers
     words = [] if picture.reasons else [job]
@@ -31,7 +31,7 @@ def line_of(job: str, picture: Picture) -> str:
 
 
 def show_on(line: TerminalLine, job: str) -> Callable[[Picture], None]:
-    """A listener that rewrites the line."""
+    """Gives a listener that rewrites the line."""
 
     def show(picture: Picture) -> None:
         line.show(line_of(job, picture), _YELLOW if picture.reasons else "")
@@ -40,7 +40,7 @@ def show_on(line: TerminalLine, job: str) -> Callable[[Picture], None]:
 
 
 class MinuteLog:
-    """A listener that logs a line per minute. An idle minute is said once; then it stays quiet until something comes.
+    """A listener that logs a line per minute. After the line of an idle minute it stays quiet until events come.
 
     Args:
         job: the job's name.

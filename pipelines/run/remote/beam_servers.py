@@ -1,13 +1,13 @@
 """`beam_servers` restrains what Beam starts beside a submitted job: ports stay on this machine, signals are ours.
 
 Problem. With `--environment_type=LOOPBACK`, which Prism and a Flink of Beam's own are given, a runner asks this process for
-workers, and with `--flink_submit_uber_jar` it takes artifacts: by gRPC ports on all interfaces, without a password or TLS.
-And on SIGINT Beam ends the runner that it has started, before what was read is written; at a terminal the
-runner, being of our process group, gets the Ctrl-C even by itself.
+workers, and with `--flink_submit_uber_jar` it takes artifacts. Both use gRPC ports on all interfaces, without a password or
+TLS. And on SIGINT Beam ends the runner that it has started, before the events that were read are written. At a terminal the
+runner gets the Ctrl-C itself, because it is in our process group.
 
-Plan. Who connects to those ports does so by `localhost` anyway, so they are opened there. SIGINT stays ours
-(`lifecycle.Watch`), and the runner gets a session of its own; Beam ends it when this process ends, and Linux does where this
-one is killed. Beam has no options for any of it: the modules that it looks these things up in are replaced in its own.
+Plan. Peers connect to those ports by `localhost` anyway, so the ports are opened there only. SIGINT stays ours
+(`lifecycle.Watch`), and the runner gets a session of its own. Beam ends it when this process ends; where this process is
+killed, Linux does. Beam has no options for any of this, so functions in the modules that it uses are replaced.
 """
 
 import functools
@@ -26,7 +26,7 @@ _END_WITH_PARENT = (
 
 
 def restrain_servers() -> None:
-    """From now on, what Beam starts in this process keeps to this machine and leaves signals alone."""
+    """Makes servers that Beam starts in this process keep to this machine, and leave signals alone."""
     from apache_beam.runners.portability import abstract_job_service, job_server
     from apache_beam.runners.worker import worker_pool_main
     from apache_beam.utils import subprocess_server

@@ -24,7 +24,7 @@ _METRICS_A_CALL = 16
 
 
 def address_of(master: str) -> str:
-    """The REST address that `--flink_master` names; empty where Beam starts a Flink of its own."""
+    """Gives the REST address that `--flink_master` names; "" where Beam starts a Flink of its own."""
     master = master.strip().rstrip("/")
     if master.startswith("[") and not master.startswith("[::"):
         return ""
@@ -36,8 +36,8 @@ class FlinkJob:
     """A job as the cluster shows it.
 
     Attributes:
-        id: Flink's.
-        name: as it was submitted.
+        id: Flink's id of the job.
+        name: the name by which it was submitted.
         state: `CREATED`, `RUNNING`, `RESTARTING`, `FAILED`, ...
         tasks: state of a task -> how many.
     """
@@ -72,22 +72,22 @@ class FlinkCluster:
         self.url = url
 
     def overview(self) -> dict[str, Any]:
-        """`slots-total`, `slots-available`, `taskmanagers`, `flink-version`, and further numbers."""
+        """Gives `slots-total`, `slots-available`, `taskmanagers`, `flink-version`, and further numbers."""
         found: dict[str, Any] = self._call("/overview")
         return found
 
     def jobs(self) -> list[FlinkJob]:
-        """All jobs that the cluster knows, the newest first."""
+        """Gives all jobs that the cluster knows, the newest first."""
         found = sorted(self._call("/jobs/overview")["jobs"], key=lambda job: -int(job["start-time"]))
         return [FlinkJob(job["jid"], job["name"], job["state"], _counted(job["tasks"])) for job in found]
 
     def job(self, job_id: str) -> FlinkJob:
-        """One job."""
+        """Gives one job."""
         found = self._call(f"/jobs/{job_id}")
         return FlinkJob(found["jid"], found["name"], found["state"], _counted(found["status-counts"]))
 
     def failures(self, job_id: str) -> list[tuple[int, str]]:
-        """Why Flink has started the job again, or given it up: when (ms since 1970) and the cause; the newest first."""
+        """Gives when (ms since 1970) and why Flink has restarted the job, or given it up; the newest first."""
         found = self._call(f"/jobs/{job_id}/exceptions?maxExceptions=5")
         entries = found.get("exceptionHistory", {}).get("entries", [])
         return [
@@ -123,12 +123,12 @@ class FlinkCluster:
         self._call(f"/jobs/{job_id}", method="PATCH")
 
     def stop(self, job_id: str, folder: str | None = None) -> str:
-        """Begins to stop a job with a savepoint; returns the request's id, for `savepoint`."""
+        """Begins to stop a job with a savepoint. Returns the request's id, for `savepoint`."""
         body = {"drain": False, **({"targetDirectory": folder} if folder else {})}
         return str(self._call(f"/jobs/{job_id}/stop", body)["request-id"])
 
     def savepoint(self, job_id: str, request: str) -> str:
-        """Where the savepoint lies; empty while it is being written. Raises `PeerError` when it failed."""
+        """Gives the place of the savepoint; "" while it is being written. Raises `PeerError` when it failed."""
         reply = self._call(f"/jobs/{job_id}/savepoints/{request}")
         if reply["status"]["id"] != "COMPLETED":
             return ""
@@ -159,3 +159,22 @@ class FlinkCluster:
 
 def _counted(tasks: dict[str, Any]) -> dict[str, int]:
     return {name.upper(): int(count) for name, count in tasks.items() if name != "total"}
+<<<<<<< HEAD
+=======
+
+
+def root_cause(stack_trace: str) -> str:
+    """Gives the last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
+    cause, python = "", False
+    for line in stack_trace.splitlines():
+        if line.startswith(("\tat ", "\t... ", "  ", "    ")) or not line.strip():
+            continue
+        if "Traceback (most recent call last)" in line:
+            python = True
+            continue
+        if line.startswith("Caused by: "):
+            cause, python = line.removeprefix("Caused by: "), "Traceback (most recent call last)" in line
+        elif python or not cause:
+            cause = line
+    return " ".join(cause.split())[:_MAX_CAUSE]
+>>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))

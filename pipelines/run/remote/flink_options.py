@@ -1,6 +1,6 @@
-"""`flink_options` declares the options of Flink's job server, which Beam in Python learns of only from a running one.
+"""`flink_options` declares the options of Flink's job server, which Beam in Python learns only from a running one.
 
-So they are known before anything is submitted: a mistyped one is refused, and a right one isn't called unparseable.
+So they are known before a job is submitted: a mistyped option is refused, and a right one isn't called unparseable.
 
 Source: the interfaces FlinkPipelineOptions, PortablePipelineOptions and their like of Beam 2.70's job server (`javap`).
 """
@@ -72,7 +72,7 @@ _TEXTS = (
 
 
 class FlinkStreamingOptions(PipelineOptions):
-    """Options of Flink's job server, by the names that it has for them."""
+    """Options of Flink's job server, by its own names."""
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:

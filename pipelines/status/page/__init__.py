@@ -1,1 +1,1 @@
-"""`page` holds the status page: style, script and markup, which `render` puts together, and the `server` of it."""
+"""`page` holds the status page: style, script and markup, which `render` puts together, and its `server`."""

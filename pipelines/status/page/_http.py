@@ -2,7 +2,7 @@
 
 - Only GET and HEAD; nothing here changes anything.
 - The Host header must be a plain address, `localhost`, or a name from --status_names: a rebound name is none of them.
-- What a browser marks as asked by another site is refused, but for a link that leads to the page.
+- A request that a browser marks as coming from another site is refused, except a link to the page.
 """
 
 import dataclasses
@@ -41,13 +41,13 @@ class Request:
     headers: tuple[tuple[str, str], ...]
 
     def all(self, name: str) -> list[str]:
-        """The values of a header."""
+        """Gives the values of a header."""
         return [value for each, value in self.headers if each == name]
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What is sent back."""
+    """The answer to a request."""
 
     status: int
     body: bytes
@@ -55,7 +55,7 @@ class Answer:
     policy: str = POLICY
 
     def encode(self, *, head_only: bool = False) -> bytes:
-        """The answer's bytes."""
+        """Gives the answer's bytes."""
         allow = "Allow: GET, HEAD\r\n" if self.status == 405 else ""
         head = (
             f"HTTP/1.1 {self.status} {_PHRASES[self.status]}\r\nServer: penstock\r\n"
@@ -66,13 +66,13 @@ class Answer:
 
 
 def end_of_head(received: bytes | bytearray) -> int:
-    """How many bytes the head has, with the empty line behind it; 0 while that hasn't come."""
+    """Gives the bytes of the head, with the empty line behind it; 0 while that hasn't come."""
     ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := received.find(mark)) >= 0]
     return min(ends, default=0)
 
 
 def read_head(head: bytes) -> Request | Answer:
-    """The request, or the refusal of what is none."""
+    """Reads the request; for anything else gives a refusal."""
     first, *lines = head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
     words = first.split(" ")
     if len(words) != 3 or not words[1].startswith("/") or not words[2].startswith("HTTP/"):
@@ -97,10 +97,10 @@ def read_head(head: bytes) -> Request | Answer:
 
 
 def refusal_of(request: Request, names: set[str]) -> Answer | None:
-    """Why this request gets no answer; None where it gets one.
+    """Gives the refusal of a request; None where it is answered.
 
     Args:
-        request: what was asked.
+        request: the request.
         names: the host names that are ours, in lower case.
     """
     hosts = request.all("host")
@@ -109,14 +109,14 @@ def refusal_of(request: Request, names: set[str]) -> Answer | None:
         return Answer(421, f"This job does not answer to the name {told}; see --status_names.\n".encode())
     site = next(iter(request.all("sec-fetch-site")), "none")
     mode = next(iter(request.all("sec-fetch-mode")), "")
-    # A link from elsewhere may lead to the page; nothing of it may be fetched from there.
+    # Another site may link to the page, but may fetch nothing of it.
     if site not in ("none", "same-origin") and (request.path != "/" or mode != "navigate"):
         return Answer(403, b"Not for other sites.\n")
     return None
 
 
 def is_ours(host: str, names: set[str]) -> bool:
-    """Whether a Host header names us: an address, or one of our names; with or without a port."""
+    """Whether a Host header names us: an address or one of our names, with or without a port."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:

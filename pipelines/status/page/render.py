@@ -21,10 +21,10 @@ _SCRIPT = _read("page.js")
 PAGE = (
     _read("page.html").replace("/* STYLE */", _STYLE, 1).replace("/* SCRIPT */", _SCRIPT, 1).encode()
 )  # fmt: skip
-"""The document."""
+"""The whole page."""
 
 PAGE_POLICY = (
     f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Its Content-Security-Policy: this style and script, JSON of this origin, and nothing else."""
+"""The page's Content-Security-Policy: this style and script, JSON of this origin, and nothing else."""

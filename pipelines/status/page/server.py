@@ -1,15 +1,15 @@
-"""`server` serves the status page: read-only, to whoever may reach the port, and to no web site.
+"""`server` serves the status page: read-only, to everybody who may reach the port, and to no web site.
 
-Problem. A page on loopback can be reached by every web site that the same person looks at: by a form, an image, or a name
-of its own that it points to 127.0.0.1 (DNS rebinding). And whoever asks, however often or slowly, must cost the
+Problem. Every web site that the same person looks at can reach a page on loopback: by a form, an image, or a name
+of its own that points to 127.0.0.1 (DNS rebinding). And requests, however many or slow, must cost the
 data nothing, and must not keep a liveness probe from its answer.
 
 Plan and invariants.
-- One thread serves all connections without ever waiting for one of them. Who may ask what is decided in `_http`.
+- One thread serves all connections, and never waits for one of them. `_http` decides who may ask for what.
 - No CORS header, so scripts of other origins can't read an answer. `nosniff`, no framing, no referrer, and a policy that
   lets the page load nothing but this origin's JSON.
-- At most `MAX_CONNECTIONS` at a time: one more takes the place of the one that has said least and been there longest. So a
-  whole request is answered whatever else is open. One request per connection, its head within `MAX_HEAD` bytes, all of it
+- At most `MAX_CONNECTIONS` at a time: one more takes the place of the one that has sent least and is oldest. So a
+  whole request is always answered. One request per connection, its head within `MAX_HEAD` bytes, all of it
   within `PATIENCE_S` seconds.
 - At most `MAX_PER_SECOND` connections are taken per second; further ones wait in the listener's queue.
 - When the process has no file descriptor left, one that was kept aside serves a connection at a time; and where not even
@@ -54,7 +54,7 @@ class StatusServer:
     """The server and its thread.
 
     Args:
-        monitor: answers.
+        monitor: gives the answers.
         host: address to listen on.
         port: 0 for any free one.
         names: host names that may stand in a request, besides localhost and addresses.
@@ -63,7 +63,7 @@ class StatusServer:
         address: host and port that it listens on.
 
     Raises:
-        OptionError: the port is taken, or the address is none of this machine.
+        OptionError: the port is taken, or the address is not one of this machine.
         AccessDenied: this user may not listen on that port.
     """
 
@@ -87,7 +87,7 @@ class StatusServer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The page's address."""
         host, port = self.address
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
@@ -101,7 +101,7 @@ class StatusServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answers no more; returns within a second, whoever is connected."""
+        """Ends the server. Returns within a second, whoever is connected."""
         os.write(self._wake, b"x")
         if self._thread.is_alive():
             self._thread.join(5.0)
@@ -175,7 +175,7 @@ class StatusServer:
         self._serve(connection)
 
     def _accepted(self) -> socket.socket:
-        """The next connection; with the descriptor that was kept aside where there is no other."""
+        """Gives the next connection, with the reserved descriptor where there is no other."""
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
@@ -196,7 +196,7 @@ class StatusServer:
                 connection.answer = connection.answer[connection.sock.send(connection.answer) :]
             if not connection.answer:
                 connection.sock.shutdown(socket.SHUT_WR)
-                with contextlib.suppress(OSError):  # what nobody reads would make the close a reset
+                with contextlib.suppress(OSError):  # unread bytes would turn the close into a reset
                     connection.sock.recv(1 << 16)
                 self._close(connection)
         except BlockingIOError:
@@ -209,7 +209,7 @@ class StatusServer:
             self._close(connection)
 
     def _read(self, connection: "_Connection") -> bool:
-        """Reads on; whether there is an answer now."""
+        """Reads on. Returns whether there is an answer now."""
         received = connection.sock.recv(MAX_HEAD + 1)
         connection.head += received
         end = end_of_head(connection.head)
@@ -261,7 +261,7 @@ class _Connection:
 
 
 def page_trials(options: StatusOptions) -> list[Trial]:
-    """Whether the page could be served where the options say; nothing where they ask for none."""
+    """Gives the trial of whether the page can be served; none where the options ask for no page."""
     host, port = options.status_host, options.status_port
     if port is None:
         return []
@@ -274,7 +274,7 @@ def page_trials(options: StatusOptions) -> list[Trial]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has the port, and does not listen yet; errors as `StatusServer` raises them."""
+    """Makes a socket that has the port, and does not listen yet. Raises as `StatusServer` does."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -296,6 +296,6 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _since(query: str) -> int:
-    """The number of the last point that the page has; 0 for anything that is none."""
+    """Reads the number of the last point that the page has; 0 for anything else."""
     value = query.removeprefix("since=")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else 0
