@@ -159,22 +159,3 @@ class FlinkCluster:
 
 def _counted(tasks: dict[str, Any]) -> dict[str, int]:
     return {name.upper(): int(count) for name, count in tasks.items() if name != "total"}
-<<<<<<< HEAD
-=======
-
-
-def root_cause(stack_trace: str) -> str:
-    """Gives the last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
-    cause, python = "", False
-    for line in stack_trace.splitlines():
-        if line.startswith(("\tat ", "\t... ", "  ", "    ")) or not line.strip():
-            continue
-        if "Traceback (most recent call last)" in line:
-            python = True
-            continue
-        if line.startswith("Caused by: "):
-            cause, python = line.removeprefix("Caused by: "), "Traceback (most recent call last)" in line
-        elif python or not cause:
-            cause = line
-    return " ".join(cause.split())[:_MAX_CAUSE]
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))

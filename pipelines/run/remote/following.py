@@ -3,15 +3,9 @@
 Problem. When Beam calls a job submitted, a job server may still translate it, which is our child and dies with us. A job
 whose workers can't start, or for which there is no slot, is called running, and shows no error where it was submitted.
 
-<<<<<<< HEAD
 Plan. A Flink whose address is known is asked itself (`flink`): before, whether it is there and fits; then, until it shows
 the job and all of its tasks running, and a checkpoint or some seconds have shown that they stay so; then, how it goes
 (`telling`). What waiting would not mend, such as a module that the workers don't have, ends the waiting at once.
-=======
-Plan. A Flink whose address is known is asked directly (`flink`). Before: whether it is there and fits. Then: until it shows
-the job and all of its tasks running. After that, from time to time: whether it has restarted the job, and why. A job whose
-workers are in this process stops with it (`stay`): Flink itself would wait for ever, since it never ends its own sources.
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))
 """
 
 import contextlib
@@ -45,17 +39,11 @@ _LOGGER = logging.getLogger("penstock")
 
 _CANCELLED = "JobCancellationException"
 _TRANSLATED_S = 300.0
-<<<<<<< HEAD
 """So long the job server may take until the cluster knows the job; 15 s is usual, more on a busy machine."""
 _CANCELLED_S = 60.0
 _STAYS_S = 20.0
 _BATCH_STAYS_S = 5.0
 """So long all tasks run without a failure until the job is said to run, where no checkpoint shows it before."""
-=======
-"""Seconds that the job server may take until the cluster knows the job; 15 is usual, more on a busy machine."""
-_RUNS_S = 60.0
-"""Seconds that all tasks of the job may take until they run, once the cluster knows it."""
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))
 _LOOK_S = 0.5
 _ENDED_STATES = (PipelineState.DONE, PipelineState.FAILED, PipelineState.CANCELLED)
 
@@ -204,13 +192,8 @@ class Submission:
 
     # -- arriving --------------------------------------------------------------------------------------
 
-<<<<<<< HEAD
     def _hand_over(self, pipeline: Any, stays_s: float) -> tuple[Any, str]:
         """Runs the pipeline and waits until the job runs; returns what the runner gave, and the cluster's id of the job."""
-=======
-    def _hand_over(self, pipeline: Any) -> tuple[Any, str]:
-        """Runs the pipeline and waits until the job runs. Returns the runner's result, and the cluster's id of the job."""
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))
         result = None
         try:
             result = pipeline.run()
@@ -316,43 +299,8 @@ class Submission:
                 result.cancel()
 
 
-<<<<<<< HEAD
 def _minor(version: Any) -> str:
     return ".".join(str(version).split(".")[:2])
-=======
-    @contextlib.contextmanager
-    def _told(self, job: str) -> Iterator[None]:
-        """Logs, within the block, changes of the job's state, and why Flink has restarted it."""
-        if self._cluster is None:
-            yield
-            return
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._tell, args=(self._cluster, job, ended.wait), name="penstock-follow", daemon=True
-        )
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join(_FOLLOW_S)
-
-    def _tell(self, cluster: FlinkCluster, job: str, ended: Callable[[float], bool]) -> None:
-        state, told = "RUNNING", 0
-        while not ended(_FOLLOW_S):
-            try:
-                found = cluster.job(job)
-                for at, cause in reversed(cluster.failures(job)):
-                    if at > told:
-                        told = at
-                        _LOGGER.warning("%s: Flink starts it again, or gives it up: %s", self._name, cause)
-                now = "waits for slots" if found.state == "RUNNING" and found.waits_for_slots else found.state
-            except (Unreachable, PeerError) as error:
-                now = f"unknown: {error}"
-            if now != state:
-                state = now
-                _LOGGER.info("%s: %s", self._name, now)
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))
 
 
 def _staged_here(options: PipelineOptions) -> str:
@@ -391,37 +339,3 @@ def _interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-<<<<<<< HEAD
-=======
-
-
-def stay(result: Any) -> None:
-    """Waits for a job whose workers are in this process, and ends it after a clean stop of the sources.
-
-    Args:
-        result: the runner's result.
-
-    Raises:
-        RuntimeError: the job failed, with the runner's words.
-    """
-    ended = threading.Event()
-    cancelled = threading.Event()
-
-    def cancel() -> None:
-        LIVE.stopping.wait()
-        while not all(source.drained and source.settled for source in LIVE.sources):
-            time.sleep(0.1)
-        # Prism ends by itself, now that there is nothing more to read.
-        if not ended.wait(_LAST_BUNDLE_S):
-            cancelled.set()
-            result.cancel()
-
-    threading.Thread(target=cancel, name="penstock-cancel", daemon=True).start()
-    try:
-        result.wait_until_finish()
-    except RuntimeError:
-        if not cancelled.is_set():
-            raise
-    finally:
-        ended.set()
->>>>>>> 79fa047 (pipelines, status page, submitting, IAM: plain English (#15))
