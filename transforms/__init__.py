@@ -1,7 +1,7 @@
-"""`transforms` knows events: what one is, and functions of event batches that decode, select, refer, identify.
+"""`transforms` knows events: it defines them, and holds functions of event batches that decode, select, refer, identify.
 
-Nothing here opens a socket or a file; `penstock.io` imports this package, never the other way round. The names
-below load when they are first used, so that whoever needs only `batch` doesn't load Beam.
+Nothing here opens a socket or a file. `penstock.io` imports this package, never the other way round. The names
+below load when they are first used, so a module that needs only `batch` doesn't load Beam.
 """
 
 import importlib

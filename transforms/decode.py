@@ -1,6 +1,6 @@
 """`DecodeJson` and `DecodePlain` make events of payload bytes.
 
-What a record may hold, and what becomes of it:
+A record may hold one of these:
 - one JSON object: one event, whose bytes stay as they came;
 - an array of objects, or objects one after another (per line, without a separator, over many lines): several events,
   each with its own bytes, told apart by `part`;
@@ -11,7 +11,7 @@ What a record may hold, and what becomes of it:
 - a key given twice: the last one counts here, and Elasticsearch refuses the document;
 - integers beyond 64 bits: kept digit by digit, unless a transform changes the event (then they become floats).
 
-An event that has an id already (a row of a Parquet or Avro file) is decoded: it passes as it is.
+An event that has an id (a row of a Parquet or Avro file) is decoded already, and passes as it is.
 """
 
 import codecs
@@ -47,7 +47,7 @@ class DecodeJson(beam.PTransform):
         on_error: what becomes of a record that cannot be decoded: `dead_letter`; `tag` (an event with the text
             in `message` and the tag `_jsonparsefailure`, as Logstash makes); `raise` (ends the job).
         max_bytes: larger records are errors.
-        max_parts: so are records that hold more events.
+        max_parts: records that hold more events are errors.
 
     Delivery guarantee: every record ends up in events or dead letters; nothing is held back.
 
@@ -128,10 +128,10 @@ class DecodePlain(beam.PTransform):
 
 
 class Decoder(Protocol):
-    """What makes events of records."""
+    """Makes events of records."""
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
-        """Gives the events, in order, and the letters of what could not be decoded."""
+        """Gives the events, in order, and the letters of parts that could not be decoded."""
 
 
 def decode_step(decoder: Decoder, stamper: Stamper | None = None) -> beam.PTransform:

@@ -1,7 +1,7 @@
 """`document_of` reads an event's content, `payload_of` passes it on.
 
-Documents are parsed late and dropped early: a job that only moves events never holds one. What changes a
-document makes a new event by `with_document`, so that an event handed out again after a failed bundle is
+Documents are parsed late and dropped early: a job that only moves events never holds one. A step that changes a
+document makes a new event by `with_document`. So an event that is handed out again after a failed bundle is
 still as it came.
 """
 
@@ -14,7 +14,7 @@ __all__ = ["document_of", "payload_of", "with_document"]
 
 
 def document_of(event: Event) -> Document:
-    """The decoded event; parsed from its bytes, and not kept, when no decoder kept it.
+    """Gives the decoded event. Where no decoder kept it, it is parsed from its bytes, and not kept.
 
     Raises:
         ValueError: the bytes are no JSON object.
@@ -31,17 +31,17 @@ def document_of(event: Event) -> Document:
 
 
 def payload_of(event: Event) -> bytes:
-    """One line of JSON, without its newline: the event's own bytes unless a transform changed it.
+    """Gives one line of JSON, without its newline: the event's own bytes unless a transform changed it.
 
-    A raw newline can stand only between the tokens of valid JSON, where a space means the same.
+    A raw newline can only be between the tokens of valid JSON, where a space means the same.
 
     Raises:
-        TypeError: a changed document holds what JSON cannot (orjson.JSONEncodeError).
+        TypeError: a changed document holds a value that JSON can't (orjson.JSONEncodeError).
     """
     if event.changed:
         try:
             return orjson.dumps(event.document, option=orjson.OPT_UTC_Z)
-        except orjson.JSONEncodeError:  # keys that are no texts, which cost every event 0.4 us to allow
+        except orjson.JSONEncodeError:  # keys that are no texts; to allow them would cost 0.4 us per event
             return orjson.dumps(event.document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
     data = event.data
     if event.stamped:
@@ -53,7 +53,7 @@ def payload_of(event: Event) -> bytes:
 
 
 def with_document(event: Event, document: Document) -> Event:
-    """The same event (bytes, origin, id and filters stay) with a changed document and that document's time."""
+    """Gives the event with a changed document and that document's time. Bytes, origin, id and filters stay."""
     timestamp = timestamps.of_value(document.get("@timestamp"))
     return Event(
         event.data, event.origin, event.index, event.part, event.id, timestamp, document,

@@ -1,8 +1,8 @@
-"""`events` applies users' own functions to events, and leads out to plain Beam (`AsElements`).
+"""`events` applies users' own functions to events, and gives plain elements for Beam (`AsElements`).
 
-Each takes batches and gives batches: no batch is dropped, duplicated or divided, so acknowledgement goes on working
-whatever a function does to the events. A function sees one decoded event (a dict) at a time. What it raises sends that
-one event to the dead letters, with its original bytes and the exception's name; the others go on.
+Each transform takes batches and gives batches. No batch is dropped, duplicated or divided, so acknowledgement works
+whatever a function does to the events. A function sees one decoded event (a dict) at a time. When it raises, that
+event goes to the dead letters, with its original bytes and the exception's name; the other events go on.
 
 Functions must be picklable (a module's function, not a lambda around a client); Beam carries them to its workers.
 """
@@ -20,7 +20,7 @@ from penstock.transforms.step_kind import StepKind
 __all__ = ["AsElements", "EventTransform", "FilterEvents", "FlatMapEvents", "MapEvents"]
 
 EventFunction = Callable[[Event], Iterable[Event]]
-"""What an event becomes: nothing, itself, or other events. It may raise anything."""
+"""A function that turns an event into nothing, itself, or other events. It may raise anything."""
 
 
 class EventTransform(beam.PTransform):
@@ -28,7 +28,7 @@ class EventTransform(beam.PTransform):
 
     Args:
         function: see `EventFunction`; it must not change the event it is given.
-        stage: what the dead letters and metrics call this step.
+        stage: the name of this step in dead letters and metrics.
         shown: its settings, for Beam's display data.
 
     Delivery guarantee: each event ends up in the batch, in its dead letters, or was dropped on purpose.
@@ -52,13 +52,13 @@ class EventTransform(beam.PTransform):
 
 
 class MapEvents(EventTransform):
-    """Replaces each event by what `function` makes of it.
+    """Replaces each event by the result of `function`.
 
     Args:
         function: takes the decoded event (a dict, which it may change) and returns the new one.
         stage: what the dead letters and metrics call this step.
 
-    The id stays that of the event as it came; `@timestamp` is read anew.
+    The id stays that of the event as it came. `@timestamp` is read again.
 
     Example:
         >>> from penstock.testing import through
@@ -72,7 +72,7 @@ class MapEvents(EventTransform):
 
 
 class FilterEvents(EventTransform):
-    """Keeps the events for which `predicate` is true; the others are done with, and acknowledged.
+    """Keeps the events for which `predicate` is true. The others are dropped, and acknowledged.
 
     Args:
         predicate: takes the decoded event; must not change it.
@@ -90,14 +90,14 @@ class FilterEvents(EventTransform):
 
 
 class FlatMapEvents(EventTransform):
-    """Replaces each event by as many as `function` makes of it.
+    """Replaces each event by the events that `function` makes of it.
 
     Args:
         function: takes the decoded event and returns new ones.
         stage: what the dead letters and metrics call this step.
 
-    The first takes the event's id; the others that id, a hyphen and their number, from 1, so a replay meets itself
-    as long as the function is deterministic.
+    The first one takes the event's id; the others take that id, a hyphen and their number, from 1. So a replay gets the
+    same ids, as long as the function is deterministic.
 
     Example:
         >>> from penstock.testing import through
@@ -113,10 +113,10 @@ class FlatMapEvents(EventTransform):
 class AsElements(beam.PTransform):
     """A plain PCollection of decoded events (dicts), for stock Beam transforms.
 
-    **This leaves the world of acknowledgement.** A branch made by it is no part of the chain that ends in
-    `Acknowledge`: its elements may be lost when the job is killed while the chain beside it is acknowledged, and
-    what it costs is an element for each event (about 9 us instead of 2.4). Use it for counts and samples beside
-    the main chain, or in a batch job, where the runner itself starts again what failed. Events that cannot be decoded
+    **Nothing behind it is acknowledged.** A branch made by it is no part of the chain that ends in
+    `Acknowledge`: its elements may be lost when the job is killed, while the main chain is acknowledged. It costs
+    one element per event (about 9 us instead of 2.4). Use it for counts and samples beside
+    the main chain, or in a batch job, where the runner repeats failed work. Events that cannot be decoded
     are left out and counted (`as_elements/skipped`).
 
     Example:
@@ -133,7 +133,7 @@ class AsElements(beam.PTransform):
 
 
 def _name(function: Callable[..., object]) -> str:
-    """A function's name, for a person."""
+    """Gives a function's name, for a person."""
     return str(getattr(function, "__qualname__", type(function).__name__))
 
 
@@ -156,7 +156,7 @@ class _EventDoFn(beam.DoFn):
 def apply(
     function: EventFunction, events: list[Event], stage: str
 ) -> tuple[list[Event], list[DeadLetter], int]:
-    """The events that `function` makes, the letters of those where it raised, and how many became nothing."""
+    """Gives the events that `function` makes, letters of those where it raised, and how many became nothing."""
     made: list[Event] = []
     letters: list[DeadLetter] = []
     dropped = 0

@@ -1,4 +1,4 @@
-"""`fields` follows paths into a decoded event: `a.b`, `[a][b]`, `a`; one notation for every option and transform.
+"""`fields` follows paths into a decoded event: `a.b`, `[a][b]`, `a`. Every option and transform uses this notation.
 
 A dotted name is looked up as nested objects first and, where there are none, as a key that holds the dots
 itself (`{"log.level": ...}` is common in ECS loggers). A number in a path picks an element of an array.
@@ -15,13 +15,13 @@ Path = tuple[str, ...]
 """A parsed path: the keys from the outermost inwards."""
 
 MISSING: Any = object()
-"""What `get` gives for a field that isn't there, unless told otherwise; None is a value of its own."""
+"""The default result of `get` for a field that isn't there. None is a value of its own."""
 
 _BRACKETS = re.compile(r"(?:\[[^\[\],]+\])+")
 
 
 def parse_path(text: str) -> Path:
-    """`[a][b]`, `a.b` or `a` as a path.
+    """Parses `[a][b]`, `a.b` or `a` into a path.
 
     Raises:
         ValueError: the text is empty, has an empty key, or unbalanced brackets.
@@ -39,7 +39,7 @@ def parse_path(text: str) -> Path:
 
 
 def get(document: Document, path: Path, default: Any = MISSING) -> Any:
-    """The value at `path`, or `default` where there is none."""
+    """Gives the value at `path`, or `default` where there is none."""
     value: Any = document
     for key in path:
         if isinstance(value, dict):
@@ -57,7 +57,7 @@ def put(document: Document, path: Path, value: Any) -> None:
     """Sets the value at `path`, making objects on the way.
 
     Raises:
-        ValueError: something on the way is there and is no object.
+        ValueError: a value on the way is no object.
     """
     if len(path) > 1 and ".".join(path) in document:
         document[".".join(path)] = value
@@ -72,9 +72,9 @@ def put(document: Document, path: Path, value: Any) -> None:
 
 
 def remove(document: Document, path: Path) -> Any:
-    """Takes the field at `path` out and returns its value; `MISSING` where there was none.
+    """Removes the field at `path` and returns its value; `MISSING` where there was none.
 
-    Objects that become empty by it go too, as far as they lie on the path.
+    Objects on the path that become empty are removed too.
     """
     parents: list[tuple[Document, str]] = []
     inner: Any = document

@@ -1,8 +1,8 @@
-"""`document_id` names a document: the same for an event however often it is sent, another for every other event.
+"""`document_id` gives a document's id: the same each time that an event is sent, another for every other event.
 
 Problem. A kill between a write and its acknowledgement makes the sender send again. The event then stands twice
-in the stream, at two positions, and a Beat encodes a map anew on each try, in another key order: neither the
-position nor the bytes tell that it is the same event. What a Beat read where and when does.
+in the stream, at two positions, and a Beat encodes a map again on each try, in another key order. So neither the
+position nor the bytes show that it is the same event. But the place and the time of the Beat's reading do.
 
 Rule, version 1 (the id's first character; it changes with the rule, because stored ids must stay what they are):
 1. `@metadata._id`, when the Beat set one, as it is (at most 512 bytes, Elasticsearch's bound; else as below).
@@ -16,9 +16,10 @@ Rule, version 1 (the id's first character; it changes with the rule, because sto
 Form: `1`, six characters of time, 22 of a 128-bit BLAKE2b hash, base64url: 29 bytes. The time (that of reading,
 in seconds; rule 4 has the hash of the record's position instead, and the index at the end) gives neighbouring events
 a common prefix, as Elasticsearch's own ids have it: look-ups skip segments of other times. In small indices (100,000
-events) `benchmarks/elasticsearch_write.py ids` showed no gain beyond its noise, and 11 bytes more an event on disk.
+events) `benchmarks/elasticsearch_write.py ids` showed no gain beyond its noise, and 11 bytes more per event on disk.
 
-Of the usual events `_native_scan.c` makes the ids (rules 2 and 4), byte for byte the same: what changes here changes there.
+`_native_scan.c` makes the ids of the usual events (rules 2 and 4), byte for byte the same. A change here must be
+made there too.
 
 Refused: the position alone (a window sent again would stand in the index twice); the bytes (key order); a hash of
 the whole event for rule 2 (twice the cost, and a processor's running number would make a replay look new).
@@ -53,7 +54,7 @@ MAX_ID_BYTES = 512
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _VERSION = "1"
 
-# Sorted, unlike base64's own order: ids of later events sort behind those of earlier ones.
+# Sorted, unlike base64's own order, so that ids of later events sort behind those of earlier ones.
 _ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 _SECONDS = {f"{second:02d}": _ALPHABET[second] for second in range(60)}
 _MINUTES: dict[str, str] = {}
@@ -63,7 +64,7 @@ _MAX_FILES = 10_000
 
 
 def document_id(event: Event, document: Document) -> str | None:
-    """The id of `event`, decoded as `document` and not yet changed by any transform.
+    """Gives the id of `event`, decoded as `document` and not yet changed by any transform.
 
     Returns:
         At most 32 ASCII characters (rule 1: at most 512 bytes); None where nothing tells the event from its equals.
@@ -106,7 +107,7 @@ def beat_line_id(reader: str, path: str, offset: int, timestamp: str) -> str | N
         return None
     hasher = known.copy()
     hasher.update(f"{offset} {timestamp}".encode())
-    # As `_time_prefix` and `_hash` would do it; two calls less in what every event passes.
+    # It does the work of `_time_prefix` and `_hash` with two calls less, because every event passes here.
     minute = _MINUTES.get(timestamp[:16]) or _minute(timestamp[:16])
     digest = b2a_base64(hasher.digest())[:22].translate(_URLSAFE).decode()
     return f"{_VERSION}{minute}{_SECONDS.get(timestamp[17:19], '-')}{digest}"
@@ -123,30 +124,30 @@ def _file(reader: str, path: str) -> blake2b | None:
 
 
 def position_id(event: Event) -> str | None:
-    """Rule 4: the id from where the event stood, or None where its origin has no position."""
+    """Rule 4: gives the id of the event's position; None where its origin has no position."""
     position = event.origin.position()
     return None if position is None else hashed_position_id(_hash(position), event)
 
 
 class SourceIds:
-    """Ids of events that their source has named already, as CloudWatch Logs does.
+    """Makes ids of events that their source has named already, as CloudWatch Logs does.
 
     Args:
-        kind: which source, so that two sources' names never meet.
-        names: what the names of all these events have in front (an account, a log group).
+        kind: the kind of source, so that names of two sources never clash.
+        names: the part in front of the names of all these events (an account, a log group).
 
     Attributes:
-        hashed_first: what is hashed before an event's name, for `_native_cloudwatch.c`, which makes the usual ids.
+        hashed_first: the bytes hashed before an event's name, for `_native_cloudwatch.c`, which makes the usual ids.
     """
 
     def __init__(self, kind: str, names: tuple[str, ...]) -> None:
-        # Lengths before the names: no two lists of names are one text, whatever characters they hold.
+        # Lengths come before the names, so two lists of names never give the same text.
         text = "".join(f"{len(name)}:{name}" for name in (kind, *names))
         self.hashed_first = b"source\0" + text.encode(errors="surrogatepass")
         self._hasher = blake2b(self.hashed_first, digest_size=16)
 
     def id_of(self, name: str, timestamp: str) -> str:
-        """The id of the event called `name`; its time gives the prefix that all ids have."""
+        """Gives the id of the event called `name`. Its time gives the prefix that all ids have."""
         hasher = self._hasher.copy()
         hasher.update(name.encode(errors="surrogatepass"))
         digest = b2a_base64(hasher.digest())[:22].translate(_URLSAFE).decode()
@@ -154,12 +155,12 @@ class SourceIds:
 
 
 def content_id(content: bytes, timestamp: str | None) -> str:
-    """The id of everything with this content; the time written in it gives the prefix that all ids have."""
+    """Gives the id of this content. The time written in it gives the prefix that all ids have."""
     return _VERSION + _time_prefix(timestamp) + _hash(b"content\0" + content)
 
 
 def hash_of(position: bytes) -> str:
-    """The part of a rule 4 id that all events of one position share."""
+    """Gives the part of a rule 4 id that all events of one position share."""
     return _hash(position)
 
 
@@ -213,7 +214,7 @@ def _hash(data: bytes) -> str:
 
 
 def _time_prefix(timestamp: str | None) -> str:
-    """Six characters that rise with the time written in `timestamp`, whatever its zone; the same for no time."""
+    """Gives six characters that rise with the time in `timestamp`, whatever its zone; constant ones without a time."""
     if timestamp is None:
         return "------"
     minute = _MINUTES.get(timestamp[:16]) or _minute(timestamp[:16])
@@ -221,7 +222,7 @@ def _time_prefix(timestamp: str | None) -> str:
 
 
 def _minute(text: str) -> str:
-    """Five characters for `2026-11-22T13:28`, remembered."""
+    """Gives five characters for `2026-11-22T13:28`, and remembers them."""
     try:
         number = int(datetime.datetime.fromisoformat(text + "+00:00").timestamp()) // 60 & 0x3FFFFFFF
     except ValueError:

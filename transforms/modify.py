@@ -1,7 +1,7 @@
 """`modify` holds the changes that people need between read and write, each a PTransform on event batches.
 
 Paths are written `a.b`, `[a][b]` or `a` (`penstock.transforms.fields`). A transform that changes a document
-makes the sink serialise that event anew; `Fingerprint` into the id and `DropEvents` leave the bytes alone.
+makes the sink serialise that event again; `Fingerprint` into the id and `DropEvents` leave the bytes alone.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class AddFields(EventTransform):
 
     Args:
         values: path -> value; a text may hold references (`%{host.name}-%{+YYYY}`).
-        overwrite: whether fields that are there already are replaced; else they stay.
+        overwrite: whether existing fields are replaced; else they stay.
 
     Example:
         >>> from penstock.testing import through
@@ -60,7 +60,7 @@ class AddFields(EventTransform):
 
 
 class RenameFields(EventTransform):
-    """Gives fields other paths; a field that isn't there is no error, what stood at the new path is replaced.
+    """Gives fields other paths. A missing field is no error; a field at the new path is replaced.
 
     Args:
         names: old path -> new path.
@@ -99,7 +99,7 @@ class MoveFields(EventTransform):
 
 
 class RemoveFields(EventTransform):
-    """Removes fields, and objects that become empty by it; one that isn't there is no error.
+    """Removes fields, and objects that become empty by that. A missing field is no error.
 
     Args:
         paths: the fields.
@@ -120,12 +120,12 @@ class SetTimestamp(EventTransform):
     """Sets `@timestamp` from another field.
 
     Args:
-        field: where the time stands.
+        field: the field with the time.
         formats: tried in order: `ISO8601`, `UNIX` (seconds), `UNIX_MS`, or a pattern such as `dd/MMM/yyyy:HH:mm:ss Z`
             in the letters of Logstash's date filter. A pattern without a year takes the year that puts the time
             nearest to the event's arrival.
         timezone: the IANA zone of times that name none.
-        target: where the time goes.
+        target: the field that takes the time.
 
     A field that is missing, or fits no format, sends the event to the dead letters.
 
@@ -157,7 +157,7 @@ class Fingerprint(EventTransform):
     """Makes a hash of some fields the document id, so that equal events are one document.
 
     Args:
-        paths: the fields; those that are missing count as missing, all missing is an error.
+        paths: the fields; a missing field counts as missing, but if all are missing, that is an error.
         target: a field that takes the hash instead of the id.
         digest_size: bytes of the BLAKE2b hash, 8 to 64.
 
@@ -189,7 +189,7 @@ class ParseJson(EventTransform):
     Args:
         source: the field that holds the text.
         target: the field that takes the result; without it an object's fields go to the event's top level.
-        remove_source: whether the text is removed then.
+        remove_source: whether the text is removed after decoding.
 
     Example:
         >>> from penstock.testing import through
@@ -208,10 +208,10 @@ class DropEvents(EventTransform):
     """Drops events by the content of one field; for other conditions see `FilterEvents`.
 
     Args:
-        field: where to look; without further arguments an event is dropped when the field is there.
-        values: drop when it holds one of these.
-        matching: drop when its text contains this regular expression.
-        unless: drop when the condition is false instead.
+        field: the field to look at. Without further arguments an event is dropped when the field is there.
+        values: the event is dropped when the field holds one of these.
+        matching: the event is dropped when this regular expression is found in the field's text.
+        unless: whether to drop when the condition is false instead.
 
     Example:
         >>> from penstock.testing import through
@@ -238,7 +238,7 @@ class DropEvents(EventTransform):
 
 
 def _texts(paths: Iterable[fields.Path]) -> str:
-    """Paths, for a person."""
+    """Writes paths for a person."""
     return ", ".join(".".join(map(str, path)) for path in paths)
 
 
@@ -298,7 +298,7 @@ class _Timestamp(_Step):
         self._parse: Callable[[Any, int], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_parse": None}  # the compiled parsers don't pickle
+        return {**self.__dict__, "_parse": None}  # compiled parsers can't be pickled
 
     def change(self, document: Document, event: Event) -> Document:
         if self._parse is None:
@@ -324,7 +324,7 @@ class _Fingerprint:
         if all(value is fields.MISSING for value in found):
             message = "none of the fingerprint's fields is there"
             raise MissingField(message)
-        # A missing field is an empty list around nothing, so it differs from null and from every value.
+        # A missing field is an empty list, so it differs from null and from every value.
         text = orjson.dumps(
             [[] if value is fields.MISSING else [value] for value in found], option=orjson.OPT_SORT_KEYS
         )

@@ -1,4 +1,4 @@
-"""`option` declares a field of a dataclass as an option: every fact about an option stands in one place.
+"""`option` declares a field of a dataclass as an option, so that every fact about an option is in one place.
 
 The command line (`penstock.pipelines.command_line`), the docs and the error messages read them from the field's metadata.
 """
@@ -18,14 +18,14 @@ def option(
     choices: Sequence[str] | None = None,
     secret: bool = False,
 ) -> Any:
-    """A dataclass field that is an option.
+    """Makes a dataclass field that is an option.
 
     Args:
         default: its default; without one the option is required.
         help: what it does, in a sentence, with unit and trade-off.
-        flag: its name on the command line where that isn't the field's (`beats_port` for `port`).
-        choices: the values allowed.
-        secret: kept out of `repr`, logs and messages.
+        flag: its name on the command line, where that isn't the field's name (`beats_port` for `port`).
+        choices: the allowed values.
+        secret: whether it is kept out of `repr`, logs and messages.
     """
     metadata = {"help": help, "flag": flag, "choices": choices, "secret": secret}
     if isinstance(default, (list, dict)):
@@ -37,5 +37,5 @@ def option(
 
 
 def flag_of(field: "dataclasses.Field[Any]") -> str:
-    """The option's name as a user types it, with the dashes."""
+    """Gives the option's name as a user types it, with the dashes."""
     return "--" + (field.metadata.get("flag") or field.name)

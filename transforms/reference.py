@@ -1,12 +1,12 @@
-"""`reference` compiles `%{field}`, `%{[a][b]}` and `%{+YYYY.MM.dd}` into a function of an event, as Logstash means them.
+"""`reference` compiles `%{field}`, `%{[a][b]}` and `%{+YYYY.MM.dd}` into a function of an event, with Logstash's meaning.
 
 - A reference without fields needs no document, so an index name by date costs no parse.
-- A date is that of the event's `@timestamp` in UTC; where there is none, or none that can be read, that of the
-  origin's arrival, so that the same event gets the same date however often it is sent.
-- A time of the form `2026-11-22T...Z` is dated by its first ten characters without a look at the rest: this is
-  what Beats write, and the result can be remembered for a day's events.
-- A field that is missing raises `MissingField` where Logstash would leave `%{field}` in the text: an index
-  called `logs-%{service}` is nobody's intention. The event goes to the dead letters.
+- A date is that of the event's `@timestamp` in UTC. Where that is missing, or can't be read, it is that of the
+  origin's arrival, so that the same event always gets the same date.
+- The date of a time `2026-11-22T...Z` is its first ten characters, without a look at the rest. Beats write this
+  form, and the result can be remembered for a day's events.
+- A missing field raises `MissingField`. Logstash would leave `%{field}` in the text, but nobody wants an index
+  called `logs-%{service}`. The event goes to the dead letters.
 """
 
 import datetime
@@ -35,7 +35,7 @@ class Reference:
     """A compiled reference: call it with an event to get its text.
 
     Attributes:
-        text: as the user wrote it.
+        text: the reference as the user wrote it.
         constant: the result, where it is the same for every event; else None.
         needs_document: whether a call reads the decoded event.
         by_day: whether the result is the same for all events of a day (in the form `2026-11-22T...Z`).
@@ -59,11 +59,11 @@ class Reference:
         return f"Reference({self.text!r})"
 
     def __call__(self, event: Event, document: Document | None = None) -> str:
-        """The text for `event`; `document` saves the parse where the caller has one.
+        """Gives the text for `event`. `document` saves the parse where the caller has it.
 
         Raises:
             MissingField: a field isn't there.
-            ValueError: the event is needed decoded and is no JSON object.
+            ValueError: the document is needed, and the event is no JSON object.
         """
         if self.constant is not None:
             return self.constant
@@ -75,7 +75,7 @@ class Reference:
         return self._render(event, document)
 
     def remembers(self, timestamp: str) -> bool:
-        """Whether the result for that `@timestamp` is known to be that of its day."""
+        """Whether the result for that `@timestamp` is known, because it is that of its day."""
         return timestamp[10:11] == "T" and timestamp[-1] == "Z" and timestamp[:10] in self._remembered
 
     def _remember(self, event: Event, day: str) -> str:
@@ -83,7 +83,7 @@ class Reference:
         try:
             timestamps.parse(day)
         except ValueError:
-            return found  # dated by its arrival, which is not every such event's
+            return found  # its date is that of its arrival, which other such events don't share
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[day] = found
@@ -105,7 +105,7 @@ class Reference:
 
 
 def compile_reference(text: str) -> Reference:
-    """The reference that `text` is.
+    """Compiles the reference `text`.
 
     Raises:
         ValueError: a field or date pattern in it cannot be read; the text says which.
@@ -114,7 +114,7 @@ def compile_reference(text: str) -> Reference:
 
 
 def time_of(event: Event) -> datetime.datetime:
-    """When the event happened, in UTC: its `@timestamp`; where that is missing or unreadable, when it arrived."""
+    """Gives the event's time in UTC: its `@timestamp`; where that is missing or unreadable, its arrival."""
     text = event.timestamp
     if text:
         try:

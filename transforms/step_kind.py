@@ -1,4 +1,4 @@
-"""`StepKind` says what a step does to a chain, so that a chain in which one is missing can be refused before it runs."""
+"""`StepKind` says what a step does to a chain, so that a chain without a necessary step is refused before it runs."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ __all__ = ["StepKind"]
 
 @dataclasses.dataclass(frozen=True)
 class StepKind:
-    """What a transform of ours is, as its attribute `step_kind`.
+    """The kind of one of our transforms; its attribute `step_kind` holds it.
 
     Attributes:
         reads: what its batches need at the end: `live` (Acknowledge) or `units` (FinishUnits); empty: it is no read.
         gives_ids: events have document ids behind it.
-        needs_ids: events must have ids, else a second reading would store them twice.
+        needs_ids: events must have ids; otherwise a second read would store them twice.
         refuses: events may become dead letters in it.
         keeps_letters: it stores dead letters.
         acknowledges: batches of which `reads` it acknowledges.
-        leaves: what comes out of it is no batch.
+        leaves: its output is no batch.
         makes_batches: it makes batches of a runner's elements, which nobody acknowledges.
     """
 

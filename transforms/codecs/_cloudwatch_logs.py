@@ -1,4 +1,4 @@
-"""`_cloudwatch_logs` makes events of what a CloudWatch Logs subscription puts into a stream. Pure.
+"""`_cloudwatch_logs` makes events of the records of a CloudWatch Logs subscription. Pure.
 
 A record is (once it is inflated) one JSON object that holds many log events of one log stream:
 `{"messageType": "DATA_MESSAGE", "owner": ..., "logGroup": ..., "logStream": ..., "subscriptionFilters": [...],
@@ -13,9 +13,9 @@ A record is (once it is inflated) one JSON object that holds many log events of 
 | `logGroup`, `logStream`, `subscriptionFilters` | `aws.cloudwatch.log_group`, `log_stream`, `subscription_filters` |
 | `extractedFields` | `aws.cloudwatch.extracted_fields` |
 
-The event's bytes are written once, as the JSON that is stored: a message is copied as it stands, and what all events of a
-record share is one piece of text. The kernel (`_native_cloudwatch.c`) makes the usual events, with their ids.
-A CONTROL_MESSAGE (CloudWatch tries the way with it) holds no event, and is counted.
+The event's bytes are written once, as the JSON that is stored. A message is copied as it is, and the part that all events
+of a record share is one piece of text. The kernel (`_native_cloudwatch.c`) makes the usual events, with their ids.
+A CONTROL_MESSAGE (a test by CloudWatch) holds no event, and is counted.
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
 """
@@ -60,7 +60,7 @@ class _Record(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Told(msgspec.Struct, gc=False, rename="camel"):
-    """What only a subscription's record has; none of it may be missing."""
+    """The fields that only a subscription's record has; none may be missing."""
 
     message_type: str
     log_group: str
@@ -73,7 +73,7 @@ _read = msgspec.json.Decoder(_Record).decode
 
 
 def looks_like(text: bytes) -> bool:
-    """Tells whether a JSON object is a subscription's: it has what only that has, at its top level."""
+    """Tells whether a JSON object is a subscription's record, by the fields at its top level."""
     if b'"logEvents"' not in text or b'"messageType"' not in text:
         return False
     try:
@@ -94,7 +94,7 @@ class CloudWatchLogs:
 
     Args:
         message_json: whether a message that is a JSON object is decoded. Its fields come to the event's top level; where
-            both have a field, the event's own stays. `message` goes then, unless the object has one.
+            both have a field, the event's own stays. `message` is then removed, unless the object has one.
     """
 
     def __init__(self, *, message_json: bool = False) -> None:
@@ -164,7 +164,7 @@ class CloudWatchLogs:
         return found
 
     def _shared(self, record: _Record) -> bytes:
-        """What all events of a record share, as the end of their JSON."""
+        """Gives the end of the JSON that all events of a record share."""
         document: dict[str, Any] = {
             "aws": {
                 "cloudwatch": {
@@ -178,7 +178,7 @@ class CloudWatchLogs:
         return b'"},' + orjson.dumps(document)[1:]
 
     def _document(self, event: _LogEvent, timestamp: str, shared: bytes) -> bytes:
-        """The JSON of an event that has more than text."""
+        """Makes the JSON of an event that has more than text."""
         text = orjson.loads(bytes(event.message))
         inner = None
         if self._message_json and isinstance(text, str) and text.lstrip().startswith("{"):
@@ -190,12 +190,12 @@ class CloudWatchLogs:
         if event.extracted is not _NOTHING:
             document["aws"]["cloudwatch"]["extracted_fields"] = orjson.loads(bytes(event.extracted))
         document["event"] = {"id": event.id}
-        # A copy: what orjson gives keeps the kilobyte that it was written into.
+        # A copy, because the result of orjson keeps the kilobyte that it was written into.
         return b"%b" % orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
 
 
 def _second(seconds: int) -> str:
-    """A second since 1970 as text up to the point before the milliseconds."""
+    """Writes a second since 1970 as text, up to the point before the milliseconds."""
     try:
         return timestamps.to_text(timestamps.from_ms(seconds * 1000))[:-4]
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""`_hints` tells what bytes look like that a codec could not read, and which option reads them. Pure.
+"""`_hints` names the format of bytes that a codec could not read, and the option that reads them. Pure.
 
-It never decides anything: a letter's reason ends with it, for the person who looks into the dead letters.
+It never decides anything. A letter's reason ends with it, for the person who reads the dead letters.
 """
 
 import re
@@ -51,7 +51,7 @@ _HEAD = 64 << 10
 
 
 def hint(data: bytes) -> str:
-    """Gives ` (looks like ...)` for bytes that another codec reads, or that none does; else an empty text."""
+    """Gives ` (looks like ...)` for bytes of a known format; else an empty text."""
     head = data[:_HEAD]
     for looks, what in _LOOKS:
         if looks(head):

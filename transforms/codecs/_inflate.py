@@ -1,12 +1,12 @@
-"""`_inflate` takes compression off a record's bytes, by its content, within bounds. Pure.
+"""`_inflate` decompresses a record's bytes, by their content, within bounds. Pure.
 
 Problem. A record of 1 MiB may become gigabytes, may be compressed twice (CloudWatch Logs through Firehose), and may
 only look compressed: the text `x^2` begins like zlib.
 
 Invariants.
-- What comes out is never longer than `max_bytes`, nor more than `max_ratio` times what went in; both are checked while
+- The content is never longer than `max_bytes`, nor more than `max_ratio` times the record. Both are checked while
   inflating, so a bomb costs at most `max_bytes` of memory.
-- Bytes that begin like zlib and aren't are handed back as they came. gzip and zstd begin with bytes that no UTF-8 text
+- Bytes that begin like zlib but are not zlib are handed back as they came. gzip and zstd begin with bytes that no UTF-8 text
   can hold, so there a failure is damage.
 - Several gzip members or zstd frames one after another are one content.
 """
@@ -43,8 +43,8 @@ def inflate(data: bytes, max_bytes: int, max_ratio: int) -> bytes:
 
     Args:
         data: a record's bytes.
-        max_bytes: bytes of the content at most, per layer.
-        max_ratio: times the size of `data` at most, once the content is larger than 1 MiB.
+        max_bytes: the most bytes of the content, per layer.
+        max_ratio: how many times the size of `data` the content may have, when it is larger than 1 MiB.
 
     Raises:
         CannotInflate: the bytes are damaged, go beyond a bound, or are compressed more than three times.
@@ -78,7 +78,7 @@ class _TooLarge(CannotInflate):
 
 
 def _members(data: bytes, kind: str, make: Callable[[], Any], magic: bytes | None, limit: int) -> bytes:
-    """All members of one layer. `magic` begins a further one; None: there is only one."""
+    """Inflates all members of one layer. `magic` begins a further one; None: there is only one."""
     out: list[bytes] = []
     size, rest = 0, data
     while True:

@@ -1,11 +1,11 @@
 """`_json_values` cuts a text into the JSON values that it holds, each as its own bytes. Pure.
 
-What producers write: one object; an array; objects one per line; objects without anything between them (`{}{}`:
-Firehose concatenates records so); objects over many lines, one after another; any of these in UTF-16 or behind a byte
-order mark.
+Producers write one of these: one object; an array; objects one per line; objects without anything between them (`{}{}`:
+Firehose concatenates records in this way); objects over many lines, one after another; any of these in UTF-16 or
+behind a byte order mark.
 
 Plan. Values can only meet where `}` or `]` is followed by `{` or `[`, with white space at most between them. `cut` cuts
-there, and whoever parses the pieces sees whether the guess was right. It is wrong only where a string holds such a
+there, and the parser of the pieces sees whether the guess was right. It is wrong only where a string holds such a
 pair; then `cut_exactly` goes from bracket to bracket, strings whole.
 
 Invariants: nothing is dropped but white space; a piece's bytes stay as they came; the time is linear.
@@ -32,7 +32,7 @@ _raw_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class NotJson(ValueError):
-    """The text holds something that is no JSON, or JSON that ends too early; the text says where."""
+    """The text is no JSON, or ends too early. The message says where."""
 
 
 def text_of(data: bytes) -> bytes:
@@ -55,7 +55,10 @@ def text_of(data: bytes) -> bytes:
 
 
 def cut(text: bytes) -> list[bytes]:
-    """Gives what are probably the top-level objects and arrays of `text`, in order; a piece that won't parse says no."""
+    """Gives the probable top-level objects and arrays of `text`, in order.
+
+    A piece that can't be parsed shows a wrong guess.
+    """
     text = text.strip()
     pieces, start = [], 0
     for meeting in _MEETING.finditer(text):
@@ -71,7 +74,7 @@ def cut_exactly(text: bytes) -> Iterator[bytes]:
     """Gives the top-level objects and arrays of `text`, in order.
 
     Raises:
-        NotJson: something else stands before, between or behind them, or the last one is cut short.
+        NotJson: there is something else before, between or behind them, or the last one is cut short.
     """
     position = depth = start = 0
     while step := _TO_BRACKET.match(text, position):

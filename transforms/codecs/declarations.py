@@ -1,4 +1,4 @@
-"""`CODECS` declares every codec in one place: what it takes, what names its events, its limits, and what makes it.
+"""`CODECS` declares every codec in one place: its input, its output, its ids, its limits, and its decoder.
 
 The choices of `--codec`, the table in docs/codecs.md and the tests come from here.
 """
@@ -24,11 +24,11 @@ class Codec:
     """One codec.
 
     Attributes:
-        name: as `--codec` takes it.
-        takes: what a record holds, in words.
+        name: its name for `--codec`.
+        takes: the content of a record, in words.
         gives: the event, in words.
-        identity: what the document's id is made of.
-        limits: what it refuses, in words.
+        identity: the source of the document's id.
+        limits: its limits, in words.
         make: makes the decoder from the options (`DecodeOptions`) and `keep_documents`.
         source: the page that documents the format, where others made it.
         options: the options that only some codecs have, and this one takes.

@@ -1,13 +1,13 @@
 """`CodecDecoder` makes events of records by a codec, and passes on events that were decoded already.
 
-A codec cuts a record's text into events whose bytes are the JSON that is stored. So whatever comes later (a bulk, a
-dead letter, a replay) handles JSON, and only what no codec could read keeps its bytes.
+A codec cuts a record's text into events whose bytes are the JSON that is stored. So all later steps (a bulk, a
+dead letter, a replay) handle JSON. Only parts that the codec can't read keep their bytes.
 
 Invariants.
 - Ids: the source's own name where it has one (CloudWatch Logs), else the record's position and the part's number: the
   same on replay, from the archive, and from the dead letters. A letter's part goes on counting where it was.
 - A part that can't be read is one letter, with the bytes of that part; the other parts go on.
-- What carries an id was decoded before it was refused: it is JSON, whatever the codec.
+- An event with an id was decoded before it was refused, so it is JSON, whatever the codec.
 """
 
 from typing import NamedTuple, Protocol
@@ -44,9 +44,9 @@ class Codec(Protocol):
     """Cuts the text of a record into events."""
 
     def decode(self, text: bytes, place: Event) -> tuple[list[Event], list[Refused]]:
-        """Gives the events of a record that stands at `place`, and what of it can't be read.
+        """Gives the events of the record at `place`, and the parts that can't be read.
 
-        An event's bytes are the JSON that is stored. Its id is the source's own name for it, or None: its position decides.
+        An event's bytes are the JSON that is stored. Its id is the source's own name for it; None: the position decides.
 
         Raises:
             ValueError: the record as a whole can't be read.
@@ -59,7 +59,7 @@ class CodecDecoder:
     Args:
         codec: cuts records into events.
         keep_documents: whether events keep the decoded document.
-        max_bytes: a record's bytes, inflated, at most.
+        max_bytes: the most bytes of a record, inflated.
         max_ratio: how many times its size a record above 1 MiB may inflate to.
     """
 
@@ -125,7 +125,7 @@ class CloudWatchCodec:
         self._control_messages = Metrics.counter("decode", "control_messages")
 
     def decode(self, text: bytes, place: Event) -> tuple[list[Event], list[Refused]]:
-        """Gives one event per log event; a record that is none is refused."""
+        """Gives one event per log event. Any other record is refused."""
         events: list[Event] = []
         refused: list[Refused] = []
         text = text_of(text)
@@ -148,7 +148,7 @@ class CloudWatchCodec:
             events += found
 
     def _values(self, text: bytes) -> list[bytes]:
-        """The records in a text; a message may hold what looks like the end of one and the beginning of the next."""
+        """Gives the records in a text. A message may look like the end of one record and the beginning of the next."""
         try:
             return list(cut_exactly(text))
         except NotJson:
@@ -156,10 +156,10 @@ class CloudWatchCodec:
 
 
 class AutoDecoder:
-    """JSON in any row, where objects of CloudWatch Logs are told by what only they have; nothing else is guessed.
+    """Decodes JSON values one after another, and recognises objects of CloudWatch Logs. It guesses nothing else.
 
     An object is a subscription's when it has `messageType` (one of the two), `logGroup`, `logStream` and the list
-    `logEvents`, all at its top level. Whatever else is JSON stays what it is.
+    `logEvents`, all at its top level. All other JSON stays as it is.
 
     Args:
         keep_documents: whether events keep the decoded document.

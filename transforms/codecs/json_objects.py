@@ -1,6 +1,6 @@
 """`JsonDecoder` makes events of records that hold JSON; pure.
 
-What a record may hold, and what becomes of it, stands in `penstock.transforms.decode`, which makes a step of it.
+`penstock.transforms.decode`, which makes a step of it, lists what a record may hold.
 Id and time come from a scan of the bytes (`_scan.py`) where that is enough; only `keep_documents` builds every document.
 """
 
@@ -30,7 +30,7 @@ MAX_RATIO = 200
 
 
 class JsonDecoder(msgspec.Struct):
-    """What `DecodeJson` does to the events of a batch; pure. Its attributes are `DecodeJson`'s arguments."""
+    """Does the work of `DecodeJson` on the events of a batch. Pure. Its attributes are `DecodeJson`'s arguments."""
 
     keep_documents: bool = True
     source: fields.Path | None = None
@@ -43,7 +43,7 @@ class JsonDecoder(msgspec.Struct):
     expand_copy: tuple[fields.Path, ...] = ()
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
-        """The decoded events, in order, and the letters of those that could not be decoded.
+        """Gives the decoded events, in order, and the letters of those that could not be decoded.
 
         Raises:
             ValueError: the first failure, with `on_error="raise"`.
@@ -79,7 +79,7 @@ class JsonDecoder(msgspec.Struct):
         return decoded, letters
 
     def _several(self, event: Event) -> list[Event]:
-        """The events of a record that holds several objects, if a scan is enough; else none: the slow way tells."""
+        """Gives the events of a record with several objects, if a scan is enough; else none, and the slow way decides."""
         try:
             text = text_of(inflate(event.data, self.max_bytes, MAX_RATIO))
             pieces = elements(text) if text.lstrip()[:1] == b"[" else cut(text)
@@ -95,7 +95,7 @@ class JsonDecoder(msgspec.Struct):
         return [] if left else found
 
     def _one(self, part: "_Parsed | _Failure") -> Event | DeadLetter:
-        """The event that a part becomes, or the letter; raises with `on_error="raise"`."""
+        """Makes an event of a part, or a letter. Raises with `on_error="raise"`."""
         if isinstance(part, _Parsed):
             try:
                 return self._decoded(part.event, part.document)
@@ -111,7 +111,7 @@ class JsonDecoder(msgspec.Struct):
         return DeadLetter(event, type(error).__name__, str(error)[:300] + hint(event.data), "decode")
 
     def _parts(self, event: Event) -> "Iterator[_Parsed | _Failure]":
-        """What one record holds: as many parts as it has events, and one failure for what is none."""
+        """Gives the parts of one record: one per event, and a failure for each part that is no event."""
         try:
             if len(event.data) > self.max_bytes:
                 message = f"{len(event.data)} bytes, max_bytes is {self.max_bytes}"
@@ -122,12 +122,12 @@ class JsonDecoder(msgspec.Struct):
             if self.expand is not None:
                 parts = self._expanded(event, parts)
         except ValueError as error:
-            yield _Failure(event, error.with_traceback(None))  # else its frames would be held with it
+            yield _Failure(event, error.with_traceback(None))  # otherwise its frames would be kept with it
             return
         yield from parts
 
     def _values(self, event: Event, text: bytes) -> "list[_Parsed | _Failure]":
-        """The objects of one record; raises `ValueError` where it is none of what may stand in one."""
+        """Gives the objects of one record. Raises `ValueError` for anything else."""
         pieces = cut(text)
         if len(pieces) == 1 or not text:
             whole = orjson.loads(text)
@@ -154,7 +154,7 @@ class JsonDecoder(msgspec.Struct):
         return found
 
     def _each(self, event: Event, pieces: list[bytes]) -> "list[_Parsed | _Failure]":
-        """Each piece as a part of the record, numbered from the event's own part on."""
+        """Gives each piece as a part of the record, numbered from the event's own part on."""
         self._check_count(len(pieces))
         return [
             _parse(Event(piece, event.origin, event.index, event.part + number))
@@ -167,7 +167,7 @@ class JsonDecoder(msgspec.Struct):
             raise RecordTooLarge(message)
 
     def _expanded(self, event: Event, parts: "list[_Parsed | _Failure]") -> "list[_Parsed | _Failure]":
-        """One part per element of the list that `expand` names; an object without it stays as it is."""
+        """Gives one part per element of the list that `expand` names. An object without that list stays as it is."""
         found: list[_Parsed | _Failure] = []
         path = self.expand or ()
         for part in parts:
@@ -190,7 +190,7 @@ class JsonDecoder(msgspec.Struct):
                     found.append(_Failure(place, NotAnObject(message)))
                 place.data = b"%b" % orjson.dumps(
                     row
-                )  # a copy: what orjson gives keeps the kilobyte it was written into
+                )  # a copy, because the result of orjson keeps the kilobyte that it was written into
         return found
 
     def _decoded(self, event: Event, document: Document) -> Event:
@@ -214,7 +214,7 @@ class JsonDecoder(msgspec.Struct):
 
 
 def _keep_documents(events: list[Event], left: list[int]) -> list[int]:
-    """Parses what the scan has found; the positions left now: those of `left`, and what only the scan took for JSON."""
+    """Parses the scanned events. Gives the positions left: those of `left`, and events that only the scan took for JSON."""
     skipped = set(left)
     for position, event in enumerate(events):
         if position in skipped:
@@ -228,18 +228,18 @@ def _keep_documents(events: list[Event], left: list[int]) -> list[int]:
 
 
 class NotAnObject(ValueError):
-    """JSON, but no object."""
+    """The JSON is no object."""
 
 
 class RecordTooLarge(ValueError):
-    """A record beyond `max_bytes` or `max_parts`."""
+    """A record is beyond `max_bytes` or `max_parts`."""
 
 
 def parse_field(document: Document, source: fields.Path, target: fields.Path | None) -> Document:
-    """`document` with the JSON text at `source` decoded into `target`, or laid over its top level without one.
+    """Gives `document` with the JSON text at `source` decoded into `target`; without a target, laid over the top level.
 
     Raises:
-        ValueError: no text at `source`, text that isn't JSON, or no object for the top level.
+        ValueError: there is no text at `source`, it isn't JSON, or it is no object for the top level.
     """
     text = fields.get(document, source, None)
     if not isinstance(text, str):
@@ -273,7 +273,7 @@ def _parse(event: Event) -> _Parsed | _Failure:
 
 
 def _lines(text: bytes) -> list[bytes] | None:
-    """The lines of newline-delimited JSON that aren't blank, or None when `text` isn't that."""
+    """Gives the lines of newline-delimited JSON that aren't blank; None when `text` isn't that."""
     lines = [line for line in text.split(b"\n") if line and not line.isspace()]
     if not lines:
         return [] if text else None

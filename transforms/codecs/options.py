@@ -1,4 +1,4 @@
-"""`DecodeOptions` says how the bytes of a record become events: which codec, and what that codec needs to know."""
+"""`DecodeOptions` says how the bytes of a record become events: it names the codec and holds the codec's options."""
 
 import dataclasses
 import re
@@ -19,7 +19,7 @@ class DecodeOptions:
     """How a record becomes events.
 
     Raises:
-        ValueError: a value that can't be used, or an option that the codec does not take.
+        ValueError: a value is not allowed, or the codec does not take the option.
     """
 
     codec: str = option(
@@ -99,12 +99,12 @@ class DecodeOptions:
 
     @property
     def expand_path(self) -> fields.Path | None:
-        """The list of `--expand` as a path."""
+        """The path of the list of `--expand`."""
         return fields.parse_path(self.expand) if self.expand else None
 
     @property
     def expand_copy_paths(self) -> tuple[fields.Path, ...]:
-        """The fields of `--expand_copy` as paths."""
+        """The paths of the fields of `--expand_copy`."""
         return tuple(fields.parse_path(name) for name in self.expand_copy)
 
     @property
@@ -114,19 +114,19 @@ class DecodeOptions:
 
     @property
     def lacking_in_a_stream(self) -> str:
-        """What is missing where a stream is read, which has no first line that names columns; else empty."""
+        """Says what is missing where a stream is read, whose first line names no columns; "" when nothing is."""
         if self.codec not in ("csv", "tsv") or self.codec_fields:
             return ""
         return f"--codec {self.codec} needs --codec_fields name,name:int,... here: no line of a stream names the columns."
 
     def decoder(self, *, keep_documents: bool = True) -> Decoder:
-        """Gives what decodes the events of a batch."""
+        """Makes the decoder of a batch's events."""
         return CODECS[self.codec].make(self, keep_documents)
 
     def step(self, *, keep_documents: bool = True) -> beam.PTransform:
-        """Gives the same as a step of a pipeline."""
+        """Makes the same as a step of a pipeline."""
         return decode_step(self.decoder(keep_documents=keep_documents), self.stamper())
 
     def stamper(self) -> Stamper:
-        """Gives what sets the time of decoded events."""
+        """Makes the stamper, which sets the time of decoded events."""
         return Stamper(self.timestamp_field)

@@ -1,4 +1,4 @@
-"""`PlainDecoder` puts a record's text into one field, and destroys no byte of what is no text."""
+"""`PlainDecoder` puts a record's text into one field. It never changes bytes that are no text."""
 
 import base64
 
@@ -13,13 +13,13 @@ __all__ = ["PlainDecoder", "as_message"]
 
 
 class PlainDecoder(msgspec.Struct):
-    """What `DecodePlain` does to the events of a batch; pure."""
+    """Does the work of `DecodePlain` on the events of a batch. Pure."""
 
     charset: str = "utf-8"
     base64_field: str | None = None
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
-        """The events with their text in `message`, and the letters of those whose bytes are no text of the charset."""
+        """Gives the events with their text in `message`, and letters of those whose bytes are no text of the charset."""
         decoded: list[Event] = []
         letters: list[DeadLetter] = []
         for event in events:
@@ -36,7 +36,7 @@ class PlainDecoder(msgspec.Struct):
 
 
 def as_message(event: Event, text: str, tags: list[str] | None = None, field: str = "message") -> Event:
-    """Makes `event` one that holds `text` in `field`, dated by its arrival, and named by its position."""
+    """Makes `event` hold `text` in `field`, with the time of its arrival, and an id from its position."""
     timestamp = timestamps.to_text(timestamps.from_ms(event.origin.arrived_ms))
     document: Document = {"@timestamp": timestamp, field: text}
     if tags:

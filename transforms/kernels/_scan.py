@@ -2,7 +2,7 @@
 
 A scan may say only what the full decoder would say too. It gives up, and the full decoder decides, whenever
 a field has an unexpected type, a rule other than 2 or 4 applies, or the text is more than one plain JSON object.
-msgspec skips what it was not asked for without checking two things: UTF-8 inside strings (checked here), and
+msgspec skips the other fields without checking two things: UTF-8 inside strings (checked here), and
 numbers beyond a double (`1e999`: the full decoder calls that an error; here it is left to Elasticsearch, which
 refuses such a document).
 
@@ -18,7 +18,7 @@ from penstock.transforms.kernels import native
 
 __all__ = ["scan", "scan_in_python"]
 
-# `Event` must keep its fields as the kernel expects it of msgspec.
+# msgspec must keep the fields of `Event` as the kernel expects.
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 
 _kernel = native.load(
@@ -60,24 +60,24 @@ def scan(events: list[Event], max_bytes: int) -> list[int]:
     """Sets `id` and `timestamp` of the events for which a scan is enough.
 
     Args:
-        events: any; those that the full decoder must decide stay as they are.
+        events: any events; those that the full decoder must decide stay as they are.
         max_bytes: larger payloads are left to the full decoder.
 
     Returns:
-        The positions of those left, in order.
+        The positions of the events that are left, in order.
     """
     if _kernel is None:
         return scan_in_python(events, max_bytes)
     left: list[int] = _kernel.scan_batch(events, Event, max_bytes)
     if not left:
         return left
-    # The kernel knows the usual; what it leaves costs more here, but less than a document.
+    # The kernel knows the usual events; others cost more here, but less than a document.
     again = scan_in_python([events[position] for position in left], max_bytes)
     return [left[position] for position in again]
 
 
 def scan_in_python(events: list[Event], max_bytes: int) -> list[int]:
-    """What `scan` does, without the kernel."""
+    """Does the work of `scan` without the kernel."""
     positions = _Positions()
     left: list[int] = []
     for number, event in enumerate(events):
@@ -114,7 +114,7 @@ def scan_in_python(events: list[Event], max_bytes: int) -> list[int]:
 
 
 class _Positions:
-    """Rule 4; remembers the hash of the origin it saw last."""
+    """Applies rule 4, and remembers the hash of the last origin."""
 
     def __init__(self) -> None:
         self._origin: Origin | None = None

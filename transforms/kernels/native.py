@@ -1,7 +1,7 @@
-"""`native` loads the optional C kernels, and tells which are in use.
+"""`native` loads the optional C kernels, and knows which are in use.
 
 Problem. A few loops over every byte (MD5 side by side, KPL's format) cost several times more in
-Python than they must. A compiler isn't everywhere, and nothing may depend on one.
+Python than in C. Not every machine has a compiler, and nothing may depend on one.
 
 Plan. A kernel is a C module `_native_NAME`, built when the package is installed if that works. Its Python
 twin stands in the module that uses it, does the same for every input (tests/property holds them together),
@@ -29,7 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _SWITCH = "PENSTOCK_NATIVE"
 _state: dict[str, str] = {}
-"""What became of each kernel that a module asked for: empty when in use, else why not."""
+"""Kernel -> why it is not in use; empty when it is. It holds each kernel that a module asked for."""
 
 
 def load(name: str, probe: Callable[[Any], object]) -> ModuleType | None:
@@ -37,7 +37,7 @@ def load(name: str, probe: Callable[[Any], object]) -> ModuleType | None:
 
     Args:
         name: `penstock.PACKAGE._native_NAME`.
-        probe: is called with the kernel, and raises where it doesn't work here.
+        probe: called with the kernel; it raises where the kernel doesn't work here.
     """
     module, why_not = _find(name, probe)
     _state[name.rpartition("._native_")[2]] = why_not
@@ -69,7 +69,7 @@ def _find(name: str, probe: Callable[[Any], object]) -> tuple[ModuleType | None,
 
 
 def _is_stale(module: ModuleType) -> bool:
-    """Whether a source lies beside the module (an editable installation) that was changed since it was built."""
+    """Whether a source beside the module (an editable installation) was changed since the module was built."""
     built = Path(str(module.__file__))
     source = built.with_name(f"{module.__name__.rpartition('.')[2]}.c")
     try:
@@ -79,12 +79,12 @@ def _is_stale(module: ModuleType) -> bool:
 
 
 def available() -> list[str]:
-    """The names of the kernels in use, of those that were asked for until now."""
+    """Gives the names of the kernels in use, of those that were asked for until now."""
     return sorted(name for name, why_not in _state.items() if not why_not)
 
 
 def describe() -> str:
-    """For the log: which kernels are in use, and why others are not."""
+    """Says for the log which kernels are in use, and why others are not."""
     parts = []
     for name, why_not in sorted(_state.items()):
         parts.append(f"{name} in Python ({why_not})" if why_not else f"{name} native")
@@ -92,7 +92,7 @@ def describe() -> str:
 
 
 def advice() -> str:
-    """Says what a job without all kernels is missing and how to get it; empty when nothing is missing."""
+    """Says which kernels are missing and how to get them; "" when none is missing."""
     why = sorted({why_not for why_not in _state.values() if why_not})
     if not why:
         return ""

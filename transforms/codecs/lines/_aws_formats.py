@@ -1,4 +1,4 @@
-"""`_aws_formats` declares the lines that AWS services write: which fields, in which order, of which type. Pure.
+"""`_aws_formats` declares the lines of AWS services: their fields, in order, with types. Pure.
 
 One declaration per format; `_separated` reads them all. Names are the documented ones. A format's new fields come at its
 end, so a line of an older or newer version is read by the same declaration.
@@ -10,7 +10,7 @@ __all__ = ["FORMATS"]
 
 
 def _fields(text: str) -> tuple[tuple[str, str], ...]:
-    """`name name:kind` as pairs; a documented name that holds a colon itself (`client:port`) has its kind behind `=`."""
+    """Reads `name name=kind` into pairs. The kind is behind `=`, because documented names hold colons (`client:port`)."""
     pairs = []
     for word in text.split():
         name, _, kind = word.partition("=")

@@ -2,9 +2,9 @@
 
 `csv` of the standard library cuts a line with quotes (its core is C); this file names and types the values. A column is
 `name` or `name:kind` with the kinds `text`, `int`, `float` and `bool`; a value that isn't of its kind stays text under
-`NAME_text`. An empty value is left out. More values than columns: they are kept in `more`.
+`NAME_text`. An empty value is left out. Values beyond the columns are kept in `more`.
 
-A quoted value with a line break in it can't be read from lines: the line is refused, by name.
+A quoted value with a line break can't be read from lines: the line is refused, and the reason says so.
 """
 
 import csv
@@ -31,7 +31,7 @@ class ColumnReader:
         separator: one character.
 
     Raises:
-        FieldError: a kind that isn't known, a name twice, or none at all.
+        FieldError: a kind is unknown, a name stands twice, or there is none.
     """
 
     def __init__(self, columns: Sequence[str], separator: str) -> None:
@@ -54,7 +54,7 @@ class ColumnReader:
         """Cuts a line.
 
         Raises:
-            FieldError: a quote that doesn't end on this line.
+            FieldError: a quote doesn't end on this line.
         """
         if '"' not in line:
             return line.split(self._separator)

@@ -14,14 +14,14 @@ __all__ = ["Multiline"]
 
 @dataclass(frozen=True)
 class Multiline:
-    """Which lines belong together.
+    """The rule by which lines belong together.
 
     Attributes:
         pattern: a regular expression that is looked for in each line.
         negate: whether the lines without it are meant.
-        what: `previous` or `next`: to which line such a line belongs.
-        max_lines: lines of one event at most; the next one begins a new event.
-        max_bytes: bytes of one event at most, likewise.
+        what: the line that such a line belongs to, `previous` or `next`.
+        max_lines: the most lines of one event; the next line begins a new event.
+        max_bytes: the most bytes of one event, in the same way.
     """
 
     pattern: str
@@ -36,7 +36,7 @@ class Multiline:
         belongs_before = self.what == "previous"
         held: list[str] = []
         size = first = 0
-        open_end = False  # the last line held says that the next one belongs to it
+        open_end = False  # the last held line says that the next one belongs to it
         for number, line in enumerate(lines):
             belongs = (found(line) is not None) is not self.negate
             together = belongs if belongs_before else open_end
