@@ -16,7 +16,8 @@ class Listener(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
+        self.address = self._socket.getsockname()
+        self.port = self.address[1]
 
     def run(self) -> None:
         while True:
@@ -41,18 +42,40 @@ class Listener(threading.Thread):
         self.join()
 
 
-class ConnectProxy(Listener):
-    """Tunnels to 127.0.0.1:`to` whatever was asked for, as a man in the middle would, and keeps all that it can read."""
+class Relay(Listener):
+    """Passes bytes on to 127.0.0.1:`to`, as a man in the middle would, and keeps all that it can read (`read`)."""
 
-    def __init__(self, to: int, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, to: int) -> None:
         super().__init__()
         self._to = to
+        self.read = b""
+        self.start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._to), 60) as server:
+            back = threading.Thread(target=self._copy, args=(server, connection, False), daemon=True)
+            back.start()
+            self._copy(connection, server, True)
+            back.join()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, keep: bool) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                self.read += piece if keep else b""
+                sink.sendall(piece)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+class ConnectProxy(Relay):
+    """Is a proxy that tunnels to 127.0.0.1:`to` whatever was asked for."""
+
+    def __init__(self, to: int, certificate: tuple[Path, Path] | None = None) -> None:
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(*certificate)
-        self.read = b""
-        self.start()
+        super().__init__(to)
 
     @property
     def url(self) -> str:
@@ -69,19 +92,7 @@ class ConnectProxy(Listener):
             head += piece
         self.read += head
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", self._to), 60) as server:
-            back = threading.Thread(target=self._copy, args=(server, connection, False), daemon=True)
-            back.start()
-            self._copy(connection, server, True)
-            back.join()
-
-    def _copy(self, source: socket.socket, sink: socket.socket, keep: bool) -> None:
-        with contextlib.suppress(OSError):
-            while piece := source.recv(65536):
-                self.read += piece if keep else b""
-                sink.sendall(piece)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+        super().serve(connection)
 
 
 class Raw(Listener):

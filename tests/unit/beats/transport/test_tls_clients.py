@@ -10,6 +10,7 @@ import pytest
 from penstock.io.beats.server.beats_server import BeatsServer
 from tests.tools.certificates import Authority
 from tests.tools.lumberjack import Client, payloads, whole_window
+from tests.tools.tls_http import Relay
 from tests.unit.beats.transport.test_tls import TlsClient, exchange, logged
 
 Files = tuple[Path, Path] | None
@@ -71,12 +72,14 @@ def certificates(tmp_path: Path) -> Certificates:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("asked", ["required", "optional"])
+@pytest.mark.parametrize("way", ["direct", "proxy"])
 def test_who_gets_in(
     serve: Callable[..., BeatsServer],
     certificates: Certificates,
     caplog: pytest.LogCaptureFixture,
     asked: str,
     version: ssl.TLSVersion,
+    way: str,
 ) -> None:
     certificate, key = certificates.ca.issue("server")
     server = serve(
@@ -87,22 +90,27 @@ def test_who_gets_in(
         ssl_certificate_authorities=[str(certificates.ca.certificate)],
     )
     said = {}
+    relay = Relay(server.address[1])
+    address = relay.address if way == "proxy" else server.address
     for kind in KINDS:
         mine = certificates.of(kind)
         if kind not in REFUSED or (kind == "none" and asked == "optional"):
-            with TlsClient(server.address, certificates.ca, mine, maximum_version=version) as client:
+            with TlsClient(address, certificates.ca, mine, maximum_version=version) as client:
                 subject = None if mine is None else "CN=web-1,O=Example"
                 assert exchange(server, client).tls_subject == subject, kind
             continue
         caplog.clear()
         with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):  # noqa: PT012, SIM117  early or late
-            with TlsClient(server.address, certificates.ca, mine, maximum_version=version) as client:
+            with TlsClient(address, certificates.ca, mine, maximum_version=version) as client:
                 client.send(whole_window(payloads(1)))
                 client.read_ack()
         logged(caplog, "its TLS handshake failed")
         said[kind] = caplog.text
         assert REFUSED[kind] in caplog.text, kind
     assert server.take(0.1) is None, "nothing of a refused client is taken"
+    relay.close()
+    assert bool(relay.read) == (way == "proxy")
+    assert b"2W\0\0\0\1" not in relay.read, "what is in between reads no frame"
     assert "expired" not in said["without its chain"]
 
 
