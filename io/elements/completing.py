@@ -65,6 +65,9 @@ class GiveElements(beam.PTransform):
             raise OptionError(message)
         self._output = output
 
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"output": self._output if isinstance(self._output, str) else self._output.__name__}
+
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         kind, output = self._output, self._output
         if isinstance(output, str):

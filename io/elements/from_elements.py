@@ -115,6 +115,10 @@ class FromElements(beam.PTransform):
         self._bounds = (max_batch_events, max_batch_bytes)
         self.step_kind = StepKind(gives_ids=bool(ids or id_fn), refuses=True, makes_batches=True)
 
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        ids = "id_fn" if self._maker.id_fn else "content" if self._maker.by_content else "none"
+        return {"ids": ids, "max_batch_events": self._bounds[0], "max_batch_bytes": self._bounds[1]}
+
     def expand(self, elements: beam.PCollection) -> beam.PCollection:  # noqa: D102
         refuse_broken_chains(elements.pipeline)
         return elements | "FromElements" >> beam.ParDo(_GatherDoFn(self._maker, *self._bounds))

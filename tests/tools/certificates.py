@@ -13,10 +13,16 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Authority:
-    """Signs certificates and writes them to a folder; its own is signed by itself, or by `issuer`."""
+    """Signs certificates and writes them to a folder; its own is signed by itself, or by `issuer`.
 
-    def __init__(self, folder: Path, name: str = "ca", issuer: "Authority | None" = None) -> None:
+    Without `key_ids` nothing tells which key signed a certificate, so that only its signature does.
+    """
+
+    def __init__(
+        self, folder: Path, name: str = "ca", issuer: "Authority | None" = None, key_ids: bool = True
+    ) -> None:
         self._folder = folder
+        self._key_ids = key_ids
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = folder / f"{name}.pem"
@@ -84,7 +90,18 @@ class Authority:
             .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
-        if not authority:
+        if self._key_ids:  # Python 3.13 refuses chains without
+            own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+            builder = builder.add_extension(own, critical=False).add_extension(signer, critical=False)
+        if authority:
+            signs = x509.KeyUsage(
+                digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
+                key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+                decipher_only=False,
+            )  # fmt: skip
+            builder = builder.add_extension(signs, critical=True)
+        else:
             names = [x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName(host)]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())

@@ -14,8 +14,10 @@ from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.read_all import ReadFromAll
+from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.chain.unbounded import Pacing, Plan, ReadSplits
 from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.elements import FromElements, GiveElements, WithRefused
 from penstock.io.options import display_data_of, option
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
 from penstock.transforms.logstash import beam as logstash
@@ -94,7 +96,14 @@ STEPS |= {
 STEPS["logstash.LogstashFilters"] = (logstash.LogstashFilters("filter {\n}"), ("lines", "2"))
 STEPS["logstash.When"] = (logstash.When("[a] > 1", [logstash.Drop()]), ("condition", "[a] > 1"))
 STEPS["logstash.Fingerprint"] = (logstash.Fingerprint(source=["ip"], key=SECRET), ("source", "['ip']"))
-NOTHING_TO_SET = {"Acknowledge": Acknowledge(), "AsElements": AsElements()}
+STEPS["FromElements"] = (FromElements(ids="content", max_batch_events=5), ("max_batch_events", 5))
+STEPS["GiveElements"] = (GiveElements("bytes"), ("output", "bytes"))
+NOTHING_TO_SET = {
+    "Acknowledge": Acknowledge(),
+    "AsElements": AsElements(),
+    "RaiseRefused": RaiseRefused(),
+    "WithRefused": WithRefused(AsElements(), "good", "bad"),
+}
 
 
 def transforms():

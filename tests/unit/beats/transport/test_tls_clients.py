@@ -27,7 +27,7 @@ class Certificates:
         self.ca = Authority(folder / "good")
         self._middle = Authority(folder / "good", "middle", issuer=self.ca)
         self._stranger = Authority(folder / "bad", "stranger")
-        self._attacker = Authority(folder / "bad")  # it has the good one's name
+        self._attacker = Authority(folder / "bad", key_ids=False)  # it has the good one's name
 
     def _with(self, files: tuple[Path, Path], *more: Authority) -> tuple[Path, Path]:
         chain = files[0].with_suffix(".chain")
