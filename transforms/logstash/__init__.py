@@ -1,8 +1,8 @@
-"""Logstash's filters, by their names and meanings: the language, the filters, and how a chain of them is made.
+"""`logstash` holds Logstash's filters, with their names and meanings: the language, the filters, and their chains.
 
 `compile_filters(text)` makes a chain of a configuration's text; `chain.apply(event)` filters a decoded event.
-`LogstashFilters(text)`, `Grok(match=...)`, `When(condition, [...])` and their like are PTransforms on event batches.
-The names below load when they are first used: whoever only compiles filters does not load Beam.
+`LogstashFilters(text)`, `Grok(match=...)`, `When(condition, [...])` and the others are PTransforms on event batches.
+The names below load when they are first used, so code that only compiles filters does not load Beam.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The base of every filter: options declared once and checked at the start, common options, how a filter is written.
+"""`base` holds the base of every filter: options that are checked at the start, and the common options.
 
 A filter is one file in a room of `filters/` with one class, and one line in the table of `filters/__init__.py`:
 
@@ -35,7 +35,7 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
 - `emit(source)` writes the usual case as lines of the chain's function (`source.py`; mutate does); by default it is a call.
-- Whatever `work` raises costs this event only: it becomes a dead letter. Catch what Logstash catches.
+- When `work` raises, only this event becomes a dead letter. Catch the errors that Logstash catches.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ from penstock.transforms.logstash.source import Source
 __all__ = ["ECS", "UNUSED_ECS", "Filter", "Option", "Work"]
 
 Work = Callable[[LogEvent], Any]
-"""What a filter does to an event: whether it succeeded, or for filters that make events, the events that go on."""
+"""The work on an event. It returns whether it succeeded; for filters that make events, the events that go on."""
 
 
 class Filter:
@@ -95,21 +95,21 @@ class Filter:
         return self._values[option]
 
     def compile(self) -> Work:
-        """The function that does the filter's work; made once."""
+        """Makes the function that does the filter's work. Called once."""
         raise NotImplementedError
 
     def refuse(self, message: str, option: str | None = None) -> ConfigError:
-        """The error to raise for a configuration that cannot start, with the place of `option` or of the filter."""
+        """Makes the error for a configuration that cannot start, with the place of `option` or of the filter."""
         where = self._places.get(option or "") or self._where or (None, None)
         subject = self.name if option is None else f"{self.name}: {option}"
         return ConfigError(f"{subject}: {message}", *where)
 
     def reference(self, text: Any) -> Reference:
-        """The field that an option names; one that cannot be read fails when an event comes, as in Logstash."""
+        """Gives the field that an option names. A wrong name fails when an event comes, as in Logstash."""
         return reference_or_bad(text if isinstance(text, str) else str(text))
 
     def template(self, value: Any) -> Template:
-        """The function that makes an option's text for an event."""
+        """Makes the template that gives an option's text for an event."""
         return compile_template(value, self.context.now)
 
     @property
@@ -141,7 +141,7 @@ class Filter:
             write(source)
 
     def _common(self) -> Step:
-        """`add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order, as one function."""
+        """Makes one function of `add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order."""
         made: list[tuple[Step, Lines]] = []
         for name, value in self["add_field"].items():
             values = value if isinstance(value, list) else [value]

@@ -1,15 +1,16 @@
-"""Logstash's filters as PTransforms on event batches: a whole configuration, one filter each, and `When`.
+"""`beam` makes Logstash's filters PTransforms on event batches: a whole configuration, each filter, and `When`.
 
 - One decode, one encode: the first of them reads an event's bytes, the others find its document, the sink writes it.
   An event that no filter changed keeps its bytes.
-- The id is taken before the filters, so it stays the same when they change. What `split` and `clone` make takes the
-  id with the number of the piece, or the name of the copy, behind it: the same on a replay.
+- The id is made before the filters, so it stays the same when they change. The events of `split` and `clone` take the
+  id with the number of the piece, or the name of the copy, behind it. A replay gives the same ids.
 - An event whose filter raises, or whose condition cannot be decided, becomes a dead letter, and no other event with it.
 - `Event.filters` names the filters that an event's bytes have yet to pass; a letter keeps it (`filters_name`), so that
   a replay runs the same filters, never none.
 - An event without a readable `@timestamp` takes the time of its arrival.
 
-Chains are made when the pipeline is, so that a wrong option ends there, and again in each worker: they do not pickle.
+Chains are made with the pipeline, so that a wrong option shows there. They can't be pickled, so each worker makes
+them again.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def filters_name(step: Step) -> str:
-    """The name of filters that are written like `step`: a hash of what is written, not of variables' values."""
+    """Gives the name of filters that are written like `step`: a hash of their text, not of variables' values."""
     text = orjson.dumps(
         msgspec.to_builtins(msgspec.structs.replace(step, env=None)), option=orjson.OPT_SORT_KEYS
     )
@@ -79,10 +80,10 @@ class RunFilters:
     """Filters as a function from an event to events, for `EventTransform` and for a replay.
 
     Args:
-        step: what to run.
+        step: the filters to run.
 
     Raises:
-        ConfigError: it cannot start.
+        ConfigError: the configuration cannot start.
     """
 
     def __init__(self, step: Step) -> None:
@@ -96,7 +97,7 @@ class RunFilters:
         return {**self.__dict__, "_chain": None}
 
     def __call__(self, event: Event) -> Sequence[Event]:
-        """What becomes of an event; `filters` of those that changed names what their bytes have yet to pass."""
+        """Runs the filters on an event. `filters` of a changed event names the filters that its bytes have yet to pass."""
         chain = self._chain
         if chain is None:
             chain = self._chain = compile_steps([self._step])
@@ -130,7 +131,7 @@ class RunFilters:
         return [_filtered(event, made.document, _id_of(event, made, used), name) for made in found]
 
     def _name_behind(self, event: Event) -> str:
-        """The name of all filters that an event's bytes have passed, with these at the end."""
+        """Gives the name of all filters that an event's bytes have passed, with these at the end."""
         return self.name if event.filters is None else f"{event.filters}+{self.name}"
 
 
@@ -152,7 +153,7 @@ def _filtered(event: Event, document: Document, identifier: str | None, name: st
 
 
 def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | None:
-    """The id of one of several events: the first event's, with the part that it is."""
+    """Gives the id of one of several events: the first event's, with its part behind it."""
     if event.id is None:
         return None
     identifier = event.id + made.part
@@ -161,7 +162,7 @@ def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | N
 
 
 def _used(text: str, env: Mapping[str, str]) -> dict[str, str]:
-    """Those variables that a configuration names: workers need not have them, and nobody needs the others."""
+    """Gives the variables that a configuration names. Workers need not have them, and nobody needs the others."""
     return {name: env[name] for name in _VARIABLE.findall(text) if name in env}
 
 

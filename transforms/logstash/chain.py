@@ -1,8 +1,8 @@
-"""A chain of filters and branches: what `compile_filters` makes, and what one event goes through.
+"""`Chain` holds filters and branches in order; `compile_filters` makes it, and each event goes through it.
 
-An event passes step after step as long as no filter makes further events: then a step is one call. Behind `split` and
-`clone` there may be several events; then each step takes all of them, and behind an `if` the events of its true branch
-stand before the others, as in Logstash.
+As long as no filter makes further events, an event passes step after step, and a step is one call. Behind `split` and
+`clone` there may be several events. Then each step takes all of them, and behind an `if` the events of its true branch
+come before the others, as in Logstash.
 """
 
 import datetime
@@ -31,10 +31,10 @@ class Node(Protocol):
     makes_events: bool
 
     def emit(self, source: Source) -> None:
-        """Writes what happens to one event, where none becomes several, as lines of a chain's function."""
+        """Writes the work on one event as lines of a chain's function, where no event becomes several."""
 
     def many(self, events: list[LogEvent]) -> list[LogEvent]:
-        """The events that come out of `events`; cancelled ones are left out."""
+        """Gives the events that come out of `events`, without cancelled ones."""
 
 
 class Steps:
@@ -80,7 +80,7 @@ class Branches:
         self._function: Step | None = None
 
     def step(self, event: LogEvent) -> None:
-        """What happens to one event, in a function of its own."""
+        """Does the work on one event, in a function of its own."""
         if self._function is None:
             source = Source()
             self.emit(source)
@@ -123,7 +123,7 @@ def _many(nodes: Sequence[Node], events: list[LogEvent]) -> list[LogEvent]:
 
 
 def run_each(chain: "Chain", event: LogEvent) -> list[LogEvent]:
-    """What `Chain.run` does, filter by filter instead of in one function: the slow way, to hold the fast one against."""
+    """Does the work of `Chain.run` filter by filter instead of in one function. Tests compare the two."""
     return _many(chain.nodes, [event])
 
 
@@ -131,11 +131,11 @@ class Chain:
     """Filters and branches in order, ready to run.
 
     Attributes:
-        nodes: them.
-        context: what holds for all of them.
+        nodes: the filters and branches.
+        context: the settings of all of them.
         several: whether an event may become several.
-        step: what happens to one event; only where none becomes several.
-        warnings: what the author of the configuration should know.
+        step: does the work on one event; only where none becomes several.
+        warnings: lines for the author of the configuration.
     """
 
     def __init__(self, nodes: Sequence[Node], context: Context) -> None:
@@ -149,10 +149,10 @@ class Chain:
         self.warnings = tuple(context.warnings)
 
     def run(self, event: LogEvent) -> list[LogEvent]:
-        """What becomes of an event: itself, nothing, or several.
+        """Gives what an event becomes: itself, nothing, or several events.
 
         Raises:
-            Exception: whatever a filter raises, and `ConditionError`; this event is lost to the chain, no other.
+            Exception: a filter raised it, or it is a `ConditionError`. Only this event leaves the chain.
         """
         if self.several:
             return _many(self.nodes, [event])
@@ -160,16 +160,16 @@ class Chain:
         return [] if event.cancelled else [event]
 
     def event_of(self, document: dict[str, Any], origin: Origin | None = None) -> LogEvent:
-        """The event of a decoded document, which is changed with it.
+        """Makes the event of a decoded document. A change of the event changes the document.
 
         Args:
             document: the document.
-            origin: whose arrival dates an event without a readable `@timestamp`; by default the clock does.
+            origin: its arrival is the time of an event without a readable `@timestamp`; by default the clock's time is.
         """
         return event_of(document, self.context, origin)
 
     def apply(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        """What becomes of a decoded event: the documents of the events that come out, each a plain dict.
+        """Gives the documents of the events that a decoded event becomes, each a plain dict.
 
         Args:
             event: the document, `@metadata` in it when there is any; it is changed.
@@ -182,7 +182,7 @@ class Chain:
 
 
 def _plain(value: Any) -> Any:
-    """A value whose times are texts."""
+    """Gives a value with texts in the place of times."""
     if type(value) is Timestamp:
         return str(value)
     if type(value) is dict:
@@ -191,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 
 def clock(now: str | None) -> Callable[[], Timestamp]:
-    """The clock of a chain: one that stands at `now`, or the machine's."""
+    """Makes the clock of a chain: one that stands still at `now`, or the machine's."""
     if now is not None:
         fixed = datetime.datetime.fromisoformat(now)
         at = Timestamp.of_ms(int(fixed.timestamp() * 1000))

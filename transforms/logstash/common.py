@@ -1,6 +1,6 @@
-"""The options of every filter that add and remove fields and tags, each as a function of an event, and as lines.
+"""`common` makes the options of every filter that add and remove fields and tags: functions of an event, and lines.
 
-The lines are those of a chain's function (`source.py`): the usual case in place, a call for any other.
+The lines are those of a chain's function (`source.py`). They do the usual case directly, and any other by a call.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Lines = Callable[[Source], None]
 
 
 def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
-    """Adds a value to the field `name`: a field that is there becomes an array with the new value at its end."""
+    """Adds a value to the field `name`. An existing field becomes an array with the new value at its end."""
     fixed = _reference_or_none(name.constant)
 
     def add(event: LogEvent) -> None:

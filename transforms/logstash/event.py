@@ -1,4 +1,4 @@
-"""The event that filters work on: a decoded document, whether it was changed, and whether it was cancelled.
+"""`LogEvent` is the event that filters work on: a decoded document, and whether it was changed or cancelled.
 
 Filters reach its fields by references (`language/_references.py`), which note every change. A filter that works on
 `event.document` itself must set `event.changed`.
@@ -22,9 +22,9 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
 
     Attributes:
         document: its fields, `@metadata` among them when there is any.
-        changed: whether the document no longer says what it said.
-        cancelled: whether it was dropped; no filter behind sees it.
-        part: which of several events it is that were one: `-0` for the first piece of a split, `-NAME` for a copy.
+        changed: whether the document was changed.
+        cancelled: whether it was dropped; later filters don't see it.
+        part: its part, where one event became several: `-0` for the first piece of a split, `-NAME` for a copy.
     """
 
     document: dict[str, Any]
@@ -33,7 +33,7 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
     part: str = ""
 
     def get(self, reference: str) -> Any:
-        """A copy of a field's value, or None where it is missing or null."""
+        """Gives a copy of a field's value; None where it is missing or null."""
         value = reference_of(reference).get(self)
         return None if value is MISSING else deep_copy(value)
 
@@ -45,18 +45,18 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
             value: what JSON can hold, or a `datetime` (without a zone: in UTC).
 
         Raises:
-            FieldError: the name is none, or the field cannot take this value.
-            TypeError: the value is nothing that JSON can hold.
+            FieldError: the name is wrong, or the field cannot take this value.
+            TypeError: JSON cannot hold the value.
         """
         reference_of(reference).set(self, _checked(value))
 
     def remove(self, reference: str) -> Any:
-        """Removes a field; returns what it held, or None."""
+        """Removes a field. Returns its value, or None."""
         value = reference_of(reference).remove(self)
         return None if value is MISSING else value
 
     def tag(self, tag: str) -> None:
-        """Adds a tag, unless it is there: what filters do with their failure tags."""
+        """Adds a tag, unless it is there. Filters add their failure tags so."""
         tags = self.document.get("tags")
         if tags is None:
             self.document["tags"] = [tag]
@@ -71,7 +71,7 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
         self.changed = True
 
     def add_tag(self, tag: str) -> None:
-        """Adds a tag even when it is there already: what the option `add_tag` does."""
+        """Adds a tag, even when it is there already, as the option `add_tag` does."""
         tags = self.document.get("tags")
         if type(tags) is list:
             tags.append(tag)
@@ -84,7 +84,7 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
         self.cancelled = True
 
     def clone(self, part: str) -> "LogEvent":
-        """A copy that shares nothing with this one; `part` tells it from its siblings."""
+        """Gives a copy that shares nothing with this event. `part` tells it from its siblings."""
         return LogEvent(deep_copy(self.document), changed=True, part=f"{self.part}-{part}")
 
 
@@ -118,7 +118,7 @@ _UNSET = object()
 
 
 class Clock(Protocol):
-    """What dates an event that has no time of its own, and times that name no zone."""
+    """Gives the time of events that have none, and the zone of times that name none."""
 
     zone: datetime.tzinfo
 
@@ -128,12 +128,12 @@ class Clock(Protocol):
 
 
 def event_of(document: dict[str, Any], clock: Clock, origin: Origin | None = None) -> LogEvent:
-    """The event that Logstash makes of a decoded document, which it may change.
+    """Makes the event that Logstash makes of a decoded document. It may change the document.
 
     Args:
         document: as decoded from JSON.
         clock: the time now, and the zone where a time without an offset was read.
-        origin: whose arrival dates an event without a readable `@timestamp`; by default the clock does.
+        origin: its arrival is the time of an event without a readable `@timestamp`; by default the clock's time is.
     """
     event = LogEvent(document)
     tags = document.get("tags", _UNSET)

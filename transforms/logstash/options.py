@@ -1,4 +1,4 @@
-"""The options of filters: how they are declared, and which values each kind takes, as Logstash checks them at the start."""
+"""`options` declares the options of filters, and checks their values at the start, as Logstash does."""
 
 import dataclasses
 import datetime
@@ -16,7 +16,7 @@ __all__ = ["COMMON", "ECS", "Context", "Option", "Value", "check_options"]
 
 
 class Value(NamedTuple):
-    """An option's value as written, with its place in the text."""
+    """The written value of an option, with its place in the text."""
 
     value: Any
     where: tuple[int, int]

@@ -1,4 +1,4 @@
-"""The options of a job that runs a Logstash configuration's filters."""
+"""`settings` declares the options of a job that runs a Logstash configuration's filters."""
 
 import dataclasses
 from pathlib import Path
@@ -30,7 +30,7 @@ class FilterOptions:
 
     @property
     def step(self) -> Step | None:
-        """The filters, read from their file; None without one. Raises `OSError` where it cannot be read."""
+        """Makes the filters from their file; None without one. Raises `OSError` where it cannot be read."""
         if not self.filters:
             return None
         return Step(

@@ -35,10 +35,10 @@ Parser = Callable[[Any, int], datetime.datetime]
 
 
 def compile_parsers(formats: Sequence[str], timezone: str) -> Parser:
-    """A function of a value and of the event's arrival (ms since 1970) that tries `formats` in order.
+    """Makes a function of a value and of the event's arrival (ms since 1970) that tries `formats` in order.
 
     Raises:
-        ValueError: a format or the time zone is unknown; so does the function, for a value that fits none.
+        ValueError: a format or the time zone is unknown. The function raises it for a value that fits no format.
     """
     try:
         zone = zoneinfo.ZoneInfo(timezone)

@@ -1,11 +1,11 @@
 """`Stamper` gives each decoded event its `@timestamp`: from a field of its own, else the time when it arrived.
 
-Problem. Logstash gives each event one, data streams refuse an event without, and many of AWS' services write none. The
+Problem. Logstash gives each event one, data streams refuse an event without it, and many AWS services write none. The
 event must get the same time on each replay, and its bytes must stay as they came.
 
 Plan. An event that has an `@timestamp` keeps it. Any other gets that of its origin: the arrival in Kinesis, the
 modification of the object in S3, else the moment when it was read; a dead letter keeps it. The time is set beside the
-bytes (`Event.stamped`), and is put in front of the other fields when the event is written: nothing is serialised anew.
+bytes (`Event.stamped`), and is put in front of the other fields when the event is written: nothing is serialised again.
 With `--timestamp_field` the time of that field takes the place of both.
 """
 

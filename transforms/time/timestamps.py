@@ -16,10 +16,10 @@ _FRACTION = re.compile(r"([.,]\d{6})\d+")
 
 
 def parse(text: str) -> datetime.datetime:
-    """An ISO 8601 time, with any number of decimals, in UTC; without a zone it is taken as UTC.
+    """Reads an ISO 8601 time, with any number of decimals, into UTC. Without a zone it counts as UTC.
 
     Raises:
-        ValueError: it is no such time.
+        ValueError: the text is no such time.
     """
     if len(text) > 64:
         message = "a time of more than 64 characters"
@@ -31,7 +31,7 @@ def parse(text: str) -> datetime.datetime:
 
 
 def from_ms(milliseconds: float) -> datetime.datetime:
-    """Milliseconds since 1970 as a time in UTC. Raises `ValueError` outside the years 1 to 9999."""
+    """Turns milliseconds since 1970 into a time in UTC. Raises `ValueError` outside the years 1 to 9999."""
     try:
         return _EPOCH + datetime.timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -40,7 +40,7 @@ def from_ms(milliseconds: float) -> datetime.datetime:
 
 
 def to_text(moment: datetime.datetime) -> str:
-    """A time as Beats write it: `2026-11-22T13:28:38.181Z`, in UTC, milliseconds."""
+    """Writes a time as Beats do: `2026-11-22T13:28:38.181Z`, in UTC, milliseconds."""
     return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -66,7 +66,7 @@ _TOKEN = re.compile(
 
 
 def compile_format(pattern: str) -> Callable[[datetime.datetime], str]:
-    """A date pattern in Joda's and Java's letters, as used in `%{+YYYY.MM.dd}`, as a function of a time.
+    """Compiles a date pattern in Joda's and Java's letters, as used in `%{+YYYY.MM.dd}`, into a function of a time.
 
     Letters: `Y y u` year, `x` week year, `w` ISO week, `e E` day of the week, `M` month, `d` day, `D` day of
     the year, `H m s S` time, `Z` zone; text in single quotes stands for itself; `%s` alone is seconds since 1970.
@@ -109,7 +109,7 @@ def _literal(text: str) -> Callable[[datetime.datetime], str]:
 
 
 def of_value(value: Any) -> str | None:
-    """`@timestamp` as a document holds it, as text: ISO as it is, a number as milliseconds since 1970; else None."""
+    """Gives a document's `@timestamp` as text: ISO as it is, a number as milliseconds since 1970; else None."""
     if isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):

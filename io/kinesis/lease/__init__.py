@@ -1,4 +1,4 @@
-"""The lease room decides who reads which shard, and keeps how far each shard is done.
+"""`io/kinesis/lease` decides who reads which shard, and keeps how far each shard is done.
 
 - `coordinator`: takes and gives up leases.    - `renewals`: keeps them.    - `rules`: what both follow. Pure.
 - `table`: the rows in DynamoDB.    - `own_rows`: those of this stream.    - `stream_view`: the stream's shards.

@@ -37,12 +37,12 @@ _EDGE = (" ", "")
 
 
 class FieldError(ValueError):
-    """A line that isn't of its format at all; the text says why."""
+    """The line isn't of its format at all; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LineFormat:
-    """What the lines of one kind hold.
+    """Declares the lines of one format.
 
     Attributes:
         name: the codec's name; the fields stand under `aws.NAME`, so that no name of theirs meets one of ECS.
@@ -106,7 +106,9 @@ def _bracket_time(text: str) -> str:
 
 
 def _iso(text: str) -> str:
-    if text[19:20] == "." and text[-1] == "Z" and len(text) > 23:  # the usual, whose second was read already
+    if (
+        text[19:20] == "." and text[-1] == "Z" and len(text) > 23
+    ):  # the usual case: this second was read already
         return f"{_iso_second(text[:19])}{text[19:23]}Z"
     return timestamps.to_text(timestamps.parse(text))
 

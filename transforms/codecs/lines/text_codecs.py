@@ -1,7 +1,7 @@
 """`LineCodec`, `ColumnCodec` and `TextCodec` make events of records that hold lines.
 
 A line's number within its record is the number of its part, whether the line holds an event or not: so ids and letters
-stay the same whatever else stands in the record.
+stay the same, whatever else the record holds.
 """
 
 import functools
@@ -26,7 +26,7 @@ _Decoded = tuple[list[Event], list[Refused]]
 
 
 class _ByOrigin:
-    """What the header of each object said, for the newest objects; lines of one object come in order."""
+    """Keeps the header of each of the newest objects. Lines of one object come in order."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes | None, Any] = OrderedDict()
@@ -107,7 +107,7 @@ class LineCodec:
 class ColumnCodec:
     """CSV or TSV: columns named by the user, or by the first line of each object.
 
-    A stream has no first line: there, whoever builds the chain asks for names.
+    A stream has no first line, so there the columns must be named.
     """
 
     def __init__(self, columns: list[str], separator: str) -> None:
@@ -144,7 +144,7 @@ class ColumnCodec:
 
 
 class TextCodec:
-    """Lines, or what belongs together of them, as `message`."""
+    """Puts each line, or lines that belong together, into `message`."""
 
     def __init__(self, multiline: Multiline | None) -> None:
         self._join: Callable[[list[str]], Iterator[tuple[int, str]]] = (

@@ -1,4 +1,4 @@
-"""The filters by name: the table that tells in which file each one is, so that only those in use are loaded."""
+"""`filters` holds the filters: a table names each one's file, so that only those in use are loaded."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

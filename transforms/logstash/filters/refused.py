@@ -1,4 +1,4 @@
-"""Why a filter is not here, and what to do instead: what a configuration that names it is told."""
+"""`refused` says why a filter is missing here, and what to do instead."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +52,7 @@ _INSTEAD = {
 
 
 def why_refused(name: str, options: Mapping[str, Any]) -> str:
-    """What to tell whoever wrote the filter `name`, which is none of ours."""
+    """Gives the text for a configuration that names the filter `name`, which is missing here."""
     if name not in _INSTEAD:
         return f"no filter is called {name}; docs/filters.md lists those that are here"
     message = f"the filter {name} is not supported: {_INSTEAD[name]}"

@@ -1,1 +1,1 @@
-"""Logstash's configuration language, pure: its text, its references to fields, its templates and its conditions."""
+"""`language` reads Logstash's configuration language: its text, references to fields, templates and conditions. Pure."""

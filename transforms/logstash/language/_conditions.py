@@ -1,4 +1,4 @@
-"""A condition becomes an expression of an event's document, with Logstash's own truth, comparisons, precedence and faults.
+"""`_conditions` compiles a condition into an expression, with Logstash's own truth, comparisons, precedence and faults.
 
 - Missing, null, false, `""` and `"false"` are false; everything else is true.
 - `==` asks for the same type and value (`5` is neither `"5"` nor `5.0`), `<` compares numbers by value and texts by

@@ -1,4 +1,4 @@
-"""Times in UTC as texts, by Joda's letters (`%{+YYYY.MM.dd}`) and by those of java.time (`%{{yyyy-MM-dd}}`).
+"""`_date_formats` writes times in UTC by Joda's letters (`%{+YYYY.MM.dd}`) and by those of java.time (`%{{yyyy-MM-dd}}`).
 
 Both are functions of a `Timestamp`, made once for each pattern. The two sets differ: Joda's `YYYY` is the year,
 java.time's is the year of the week, with weeks as the United States count them.

@@ -1,4 +1,4 @@
-"""The two kinds of errors: a configuration that cannot start, and a field that an event does not let us reach."""
+"""`_errors` holds two kinds of errors: a configuration cannot start, or a field of an event cannot be reached."""
 
 
 class ConfigError(ValueError):
@@ -8,7 +8,7 @@ class ConfigError(ValueError):
         message: what is wrong, without the place.
         line: the line, from 1; None where there is no text (options given in Python).
         column: the column, from 1, in characters.
-        expected: what could have stood there; empty where it is no matter of syntax.
+        expected: what the syntax allows there; empty for other errors.
     """
 
     def __init__(

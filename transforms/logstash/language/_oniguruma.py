@@ -1,11 +1,11 @@
-r"""A regular expression in Ruby's syntax (Oniguruma) becomes one of the module `regex`, with the same meaning.
+r"""`_oniguruma` translates a regular expression in Ruby's syntax (Oniguruma) for the module `regex`, with its meaning.
 
 What differs: `\w \d \s \h` are ASCII while `\b` and `[[:alpha:]]` go by Unicode; `(?m)` is "dot matches LF" and
 `^ $` always are ends of lines; `\Z` stands before a final LF and `\z` at the end; a group without a name captures
 nothing as soon as one has a name; names may repeat and hold anything; `{` that begins no repetition is a character;
 `(?i)` in the middle holds for the rest of its group, alternatives included; a repetition may be repeated.
 
-Beside the text comes what every match must hold: pieces of text, in order. To look for these first is how a line that
+It also gives the pieces of text that every match must hold, in order. They are looked for first, so a line that
 does not match costs a hundredth of the engine's own failure.
 """
 

@@ -1,10 +1,10 @@
-"""The parser reads a whole configuration: sections, plugins, options, branches and conditions, with their places.
+"""`_parser` reads a whole configuration: sections, plugins, options, branches and conditions, with their places.
 
 Strategy. A recursive descent over one text, with a compiled pattern for each kind of token: it reads 10,000 lines in
 a fraction of a second, and knows at each place what could have stood there. Invariants: it raises `ConfigError` and
 nothing else, whatever the text; nothing nests deeper than `MAX_DEPTH`.
 
-A fact that surprises, kept as Logstash has it: a list of one in a condition is a field: `["a"]` asks for the field
+One surprise is kept from Logstash: a list of one in a condition is a field: `["a"]` asks for the field
 named `"a"`, quotes and all.
 """
 
@@ -41,7 +41,7 @@ def parse(text: str, *, support_escapes: bool = False) -> list[Section]:
         support_escapes: whether `\\n`, `\\t`, `\\"` and the like in texts are replaced (`config.support_escapes`).
 
     Raises:
-        ConfigError: the text is none; with line, column and what was expected.
+        ConfigError: the text is wrong; with line, column and what was expected.
     """
     return _Parser(text, support_escapes).sections()
 

@@ -1,4 +1,4 @@
-"""The reader reads a configuration's tokens, values and plugins, and knows at each place what could have stood there.
+"""`_reader` reads a configuration's tokens, values and plugins, and knows at each place what the syntax allows.
 
 Facts that surprise, kept as Logstash has them:
 - a bare word has two characters at least; a number with a leading zero is octal; `5.` is refused;

@@ -1,4 +1,4 @@
-"""A reference names a field, `name` or `[a][b]`, and gets, sets and removes it in an event.
+"""`_references` makes references: a reference names a field, `name` or `[a][b]`, and gets, sets and removes it.
 
 - A name without brackets is one key, whatever it holds: `a.b` is never a path. `[[a][b]][c]` is `[a][b][c]`.
 - A number picks an element of an array (`[l][0]`, `[l][-1]`). Below a text or a number there is nothing.
@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 
 class Fields(Protocol):
-    """What a reference works on: an event's document, and the note that it was changed."""
+    """The part of an event that a reference works on: the document, and whether it was changed."""
 
     document: dict[str, Any]
     changed: bool
@@ -105,20 +105,20 @@ class Reference:
         self._key = path[0]
 
     def get(self, event: Fields) -> Any:
-        """The field's value, or `MISSING`; it is the event's own, so copy it before you change it."""
+        """Gives the field's value, or `MISSING`. It is the event's own value, so copy it before you change it."""
         return event.document.get(self._key, MISSING)
 
     def set(self, event: Fields, value: Any) -> None:
         """Sets the field.
 
         Raises:
-            CannotSet: the event does not let it.
+            CannotSet: the event does not allow it.
         """
         event.changed = True
         event.document[self._key] = value
 
     def remove(self, event: Fields) -> Any:
-        """Removes the field; returns what it held, or `MISSING`."""
+        """Removes the field. Returns its value, or `MISSING`."""
         value = event.document.pop(self._key, MISSING)
         if value is not MISSING:
             event.changed = True
@@ -292,10 +292,10 @@ _MAX_KNOWN = 10_000
 
 
 def reference_of(text: str) -> Reference:
-    """The reference that `text` is; remembered, so that names which come from events are parsed once.
+    """Gives the reference of `text`, and remembers it, so that names from events are parsed once.
 
     Raises:
-        InvalidReference: it is none.
+        InvalidReference: the text is no reference.
     """
     found = _known.get(text)
     if found is None:
@@ -330,7 +330,7 @@ class _Bad(Reference):
 
 
 def reference_or_bad(text: str) -> Reference:
-    """The reference that `text` is, or one that raises `InvalidReference` whenever it is used."""
+    """Gives the reference of `text`, or one that raises `InvalidReference` whenever it is used."""
     try:
         return reference_of(text)
     except InvalidReference as error:

@@ -1,4 +1,4 @@
-"""Texts as Ruby and Java write them: what `to_s`, `inspect` and `String.valueOf` make of a JSON value."""
+"""`_ruby` writes a JSON value as Ruby and Java do (`to_s`, `inspect`, `String.valueOf`)."""
 
 import math
 from typing import Any

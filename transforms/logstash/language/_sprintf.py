@@ -1,4 +1,4 @@
-"""A template, `text %{field} %{+YYYY.MM.dd} %{{HH:mm}}`, becomes a function of an event.
+"""`_sprintf` compiles a template, `text %{field} %{+YYYY.MM.dd} %{{HH:mm}}`, into a function of an event.
 
 - A field that is missing or null leaves its `%{field}` in the text. An opening without its brace is text.
 - Arrays are joined with commas, objects written as JSON, numbers as Java writes them.
@@ -49,7 +49,7 @@ class Template:
 
 
 def compile_template(value: Any, now: Callable[[], str]) -> Template:
-    """The template that an option's value is; what is no text comes out as Ruby writes it.
+    """Compiles an option's value. A value that is no text is written as Ruby writes it.
 
     Args:
         value: the text.
@@ -144,7 +144,7 @@ def _field(name: str) -> Part:
     get = reference.get
     unchanged = f"%{{{name}}}"
     if reference.path == ("@version",):
-        # Every event of Logstash has one; ours may not have been given it.
+        # Every event of Logstash has one; ours may lack it.
         return Part(lambda event: _text_of(event.document.get("@version", "1"), unchanged))
 
     def render(event: "LogEvent") -> str:

@@ -1,8 +1,8 @@
-"""Variables, `${NAME}` and `${NAME:default}`, are replaced by the environment's values when a configuration starts.
+"""`_substitution` replaces variables, `${NAME}` and `${NAME:default}`, by the environment's values, once at the start.
 
-- Logstash looks twice: first for texts that are nothing but a variable, then within texts. Only what the second look
-  finds loses the quotes around it, and becomes an array when it looks like one.
-- Keys of hashes and names are left alone. In conditions only a text that is nothing but a variable is one.
+- Logstash looks twice: first for texts that are only a variable, then within texts. Only a value from the second look
+  loses the quotes around it, and becomes an array when it looks like one.
+- Keys of hashes and names stay as they are. In conditions only a text that is nothing but a variable is one.
 - Logstash's keystore is not read: put secrets into the environment.
 
 Escapes in texts are replaced only with `config.support_escapes`, when the text is parsed, before its variables.

@@ -1,4 +1,4 @@
-"""A time is a text in ISO 8601 that knows it is a time: Logstash's `Timestamp`, with nanoseconds.
+"""`_times` holds Logstash's `Timestamp`: a text in ISO 8601, with nanoseconds, that is known to be a time.
 
 It is a `str`, so JSON is written from it at once. Whoever asks for a text must ask `type(value) is str`: a time
 is none to `gsub`, `=~` or `==`.

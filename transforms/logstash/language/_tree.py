@@ -1,4 +1,4 @@
-"""`_tree` holds what a configuration's text is made of: sections of plugins and branches, each with its offset."""
+"""`_tree` holds the parts of a configuration's text: sections of plugins and branches, each with its offset."""
 
 import bisect
 import re

@@ -1,1 +1,1 @@
-"""Filters that add what they know about a value: translate, geoip, useragent and the like."""
+"""`enrich` holds filters that add facts about a value: translate, geoip, useragent and others."""

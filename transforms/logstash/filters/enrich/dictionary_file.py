@@ -100,7 +100,7 @@ class DictionaryFile:
     Args:
         path: the file.
         most_characters: see `read_dictionary`.
-        interval_s: after how many seconds the file is looked at again; 0: never.
+        interval_s: seconds after which the file is looked at again; 0: never.
         replace: whether a changed file replaces the dictionary, or is merged into it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The filter `geoip` tells place or network operator of an address, from a MaxMind database."""
+"""The filter `geoip` adds the place or the network operator of an address, from a MaxMind database."""
 
 import functools
 import ipaddress
@@ -101,7 +101,7 @@ _DEFAULTS = {
 
 
 class Geoip(Filter):
-    """Tells the place, or the operator of the network, of an address; from a database file of yours."""
+    """Adds the place, or the network operator, of an address, from your own database file."""
 
     name = "geoip"
     options = (

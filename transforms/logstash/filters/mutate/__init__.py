@@ -1,1 +1,1 @@
-"""Mutate, the filter that most configurations use, and its operations."""
+"""`mutate` holds the filter of that name, which most configurations use, and its operations."""

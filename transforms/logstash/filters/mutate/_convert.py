@@ -1,4 +1,4 @@
-"""Mutate's `convert` makes numbers, texts and booleans of values, as Logstash 8.14 and later do: no number is an error."""
+"""`_convert` is mutate's `convert`: it makes numbers, texts and booleans of values, as Logstash 8.14 and later do: no number is an error."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-r"""Mutate's `gsub` replaces what a regular expression finds, in texts and in the texts of arrays.
+r"""`_gsub` is mutate's `gsub`: it replaces the matches of a regular expression, in texts and in the texts of arrays.
 
 A replacement is interpolated first, then its `\0` to `\9`, `\k<name>`, `\&` and the like are what was found.
 """
@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[^\\.^$*+?{}\[\]()|]+")
 def gsub(
     field: Reference, written: Any, pattern: Template, replacement: Template
 ) -> Callable[[LogEvent], None]:
-    """Replaces what `pattern` finds in `field`. Raises `RubyRegexError` where it is no expression."""
+    """Replaces the matches of `pattern` in `field`. Raises `RubyRegexError` where it is no expression."""
     text = pattern.constant
     fixed = None if isinstance(written, str) and "%{" in written else _compiled(text or "")
     render = replacement.render

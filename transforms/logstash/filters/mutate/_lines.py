@@ -1,6 +1,6 @@
-"""The usual case of mutate's operations, as lines of the chain's function (`logstash/source.py`).
+"""`_lines` writes the usual case of mutate's operations as lines of the chain's function (`logstash/source.py`).
 
-Each function here writes what its namesake in `_mutations.py` does in the usual case (a text, a field whose parents are
+Each function here writes the work of its namesake in `_mutations.py` in the usual case (a text, a field whose parents are
 objects), and calls the operation itself (`step`) for any other. A name that events make is always such a call.
 """
 

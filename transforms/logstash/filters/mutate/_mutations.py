@@ -1,6 +1,6 @@
-"""The operations of mutate but `convert` and `gsub`, each made once for its fields, as a function of an event.
+"""`_mutations` makes the operations of mutate, except `convert` and `gsub`, as functions of an event.
 
-In a chain's function the usual case of each is written as lines (`_lines.py`), which call these for the others.
+In a chain's function the usual case of each is written as lines (`_lines.py`), which call these functions for the others.
 """
 
 import re
@@ -29,7 +29,7 @@ def coerce(field: Reference, value: Template) -> Step:
 
 
 def rename(old: Template, new: Template) -> Step:
-    """Moves a field; what stood at the new name is replaced."""
+    """Moves a field. A field of the new name is replaced."""
     if old.constant is None or new.constant is None:
 
         def rename_named(event: LogEvent) -> None:
@@ -51,7 +51,7 @@ def rename(old: Template, new: Template) -> Step:
 
 
 def update(field: Reference, value: Template) -> Step:
-    """Gives a field that is there a text; a null is there."""
+    """Gives an existing field a text. A null counts as existing."""
 
     def step(event: LogEvent) -> None:
         if field.get(event) is not MISSING:
@@ -159,7 +159,7 @@ def _joined(values: list[Any], between: str) -> str:
 def merge(field: Reference, sources: list[Reference]) -> Step:
     """Appends fields to a field; two objects become one, and an object with anything else is left alone.
 
-    Logstash reads the field once: what was no array takes each source for itself, so that the last one stays.
+    Logstash reads the field once. So a field that was no array takes each source alone, and the last one stays.
     """
 
     def step(event: LogEvent) -> None:

@@ -1,7 +1,7 @@
-"""Mutate changes fields: renames, replaces, converts, cuts and joins them, in an order of its own.
+"""The filter `mutate` changes fields: it renames, replaces, converts, cuts and joins them, in an order of its own.
 
-However the options are written, the operations run in the order of the table below, then the common options. The first
-error stops the rest of the block, the common options too; what was done stays, and the event gets a tag.
+In any order of the options, the operations run in the order of the table below, then the common options. The first
+error stops the rest of the block, with the common options. Changes before it stay, and the event gets a tag.
 """
 
 from collections.abc import Callable

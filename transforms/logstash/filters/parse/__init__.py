@@ -1,1 +1,1 @@
-"""Filters that read a text: grok, date, dissect, kv, json, csv and the like."""
+"""`parse` holds filters that read a text: grok, date, dissect, kv, json, csv and others."""

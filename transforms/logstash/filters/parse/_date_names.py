@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""The names of months, days, half days and eras in the languages that logs are written in.
+"""`_date_names` holds the names of months, days, half days and eras in the languages of logs.
 
 The names are those of Java 17, which has them from the CLDR (Unicode's licence): some short names end in a dot, and the
 dot belongs to them. A language is taken without its country.

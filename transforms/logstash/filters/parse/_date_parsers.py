@@ -1,4 +1,4 @@
-"""Each format of the filter `date` as a function: a value in, the moment in UTC out, or `ValueError`.
+"""`_date_parsers` makes a function of each format of the filter `date`: it turns a value into a moment in UTC.
 
 ISO8601 is joda-time's `dateTimeParser` with four forms that have a blank for the T. UNIX and UNIX_MS take numbers and
 texts of numbers. TAI64N takes 24 hexadecimal digits. Anything else is a pattern in Joda's letters (`_joda.py`).

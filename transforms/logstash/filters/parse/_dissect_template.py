@@ -1,4 +1,4 @@
-"""A template of dissect (`%{a} %{+b/2} %{?c->}`) as what its matcher needs: delimiters, and what is stored where."""
+"""`_dissect_template` parses a template of dissect (`%{a} %{+b/2} %{?c->}`) into delimiters and fields."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A pattern in Joda's letters (`dd/MMM/yyyy:HH:mm:ss Z`) becomes a function that reads a time, as joda-time's parser does.
+"""`_joda` compiles a pattern in Joda's letters (`dd/MMM/yyyy:HH:mm:ss Z`) into a reader like joda-time's parser.
 
 A number takes as many digits as its field may have, never fewer for the sake of what follows; only a year that stands
 before another number stops at its letters. Names come in three spellings (as written, all small, all capital), short or

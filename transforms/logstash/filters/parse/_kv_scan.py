@@ -1,7 +1,7 @@
-"""The scanner of `kv`: what finds KEY SPLITTER VALUE in a text, built from the splitters once.
+"""`_kv_scan` is the scanner of `kv`: it finds KEY SPLITTER VALUE in a text, and is built once from the splitters.
 
-Regular expressions as Logstash builds them, in Ruby's syntax. The usual case, splitters that are plain characters and a
-text without a backslash, runs on a simpler one of the standard library with the same meaning.
+It uses regular expressions as Logstash builds them, in Ruby's syntax. The usual case, splitters that are plain
+characters and a text without a backslash, runs on a simpler one of the standard library with the same meaning.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The shipped grok patterns: `legacy/` with flat names, `ecs/` with what the Elastic Common Schema names otherwise.
+"""`patterns` holds the shipped grok patterns: `legacy/` with flat names, `ecs/` with those that ECS names otherwise.
 
 Each file holds `NAME PATTERN` lines. The ECS set is the legacy set with the patterns of `ecs/` over it.
 """

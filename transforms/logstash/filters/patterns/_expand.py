@@ -1,4 +1,4 @@
-r"""A grok expression becomes a regular expression: references `%{NAME:field:type}` are replaced until none is left.
+r"""`_expand` turns a grok expression into a regular expression: it replaces `%{NAME:field:type}` until none is left.
 
 The grammar is jls-grok's, with its accidents: a NAME may hold `[ \ ] ^` and the backtick, what follows the field up
 to `}` counts for nothing, a backslash in a definition (`%{NAME=...}`) swallows all up to the last `}`, the name of

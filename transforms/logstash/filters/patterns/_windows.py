@@ -1,7 +1,7 @@
-"""The pieces of an expression that stand between its literals: where one is found nowhere, the whole does not match.
+"""`_windows` gives the pieces of an expression between its literals. Where one is missing, the whole does not match.
 
-An engine that tries everything needs a hundred times as long to fail on a line with one broken field as to match a good
-one, as it begins again at each place of the line. Such a piece fails at once.
+On a line with one broken field, an engine needs a hundred times as long to fail as to match a good line, because it
+begins again at each place of the line. Such a piece fails at once.
 """
 
 import itertools

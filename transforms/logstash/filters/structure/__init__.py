@@ -1,1 +1,1 @@
-"""Filters that change an event's fields and shape, and how many events there are."""
+"""`structure` holds filters that change an event's fields and shape, or the number of events."""

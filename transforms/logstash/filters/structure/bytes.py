@@ -1,4 +1,4 @@
-"""Bytes reads sizes such as `3,124.5 MB` as numbers of bytes."""
+"""The filter `bytes` reads sizes such as `3,124.5 MB` as numbers of bytes."""
 
 import re
 

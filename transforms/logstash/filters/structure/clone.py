@@ -1,4 +1,4 @@
-"""Clone makes copies of an event, beside the original."""
+"""The filter `clone` makes copies of an event, beside the original."""
 
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent

@@ -1,4 +1,4 @@
-"""De_dot takes the dots out of names of fields."""
+"""The filter `de_dot` takes the dots out of names of fields."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Drop throws events away: all of them, or a share."""
+"""The filter `drop` throws events away: all of them, or a share."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Prune removes fields by their names and by their values."""
+"""The filter `prune` removes fields by their names and by their values."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,7 @@
-"""Python runs code of whoever wrote the configuration on each event: the way out where Logstash has `ruby`.
+"""The filter `python` runs code of the configuration's author on each event; Logstash has `ruby` for that.
 
 The code is compiled once. It sees `event`, with `get`, `set`, `remove`, `tag` and `cancel`; names that `init` defines
-stay from event to event. It may do whatever this process may: it runs only where `--allow_code` says so.
+stay from event to event. It may do everything that this process may, so it runs only with `--allow_code`.
 """
 
 import ast

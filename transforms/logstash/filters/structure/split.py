@@ -1,4 +1,4 @@
-"""Split makes an event of each line of a text, or of each element of an array."""
+"""The filter `split` makes an event of each line of a text, or of each element of an array."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Throttle counts events by key and time, and succeeds for those before or behind a count.
+"""The filter `throttle` counts events by key and time, and succeeds for those before or behind a count.
 
 Its counters live in one process: with several workers each one counts what it sees.
 """

@@ -1,4 +1,4 @@
-"""Truncate cuts texts that are too long, at whole characters."""
+"""The filter `truncate` cuts texts that are too long, at whole characters."""
 
 from typing import Any
 

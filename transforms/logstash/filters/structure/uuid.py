@@ -1,4 +1,4 @@
-"""Uuid gives events a random identifier."""
+"""The filter `uuid` gives events a random identifier."""
 
 import uuid
 

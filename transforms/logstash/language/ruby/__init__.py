@@ -1,1 +1,1 @@
-"""Parts of Ruby's regular expressions: see `language/_oniguruma.py`."""
+"""`ruby` handles parts of Ruby's regular expressions, for `language/_oniguruma.py`."""

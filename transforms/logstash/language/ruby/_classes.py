@@ -1,4 +1,4 @@
-r"""Escapes and classes of characters in Ruby's regular expressions, written for the module `regex`.
+r"""`_classes` translates escapes and character classes of Ruby's regular expressions for the module `regex`.
 
 Each function takes the expression and a place in it, and returns what it made and the place behind what it read.
 `\w \d \s \h` become classes of ASCII characters. Classes nest and meet (`&&`) in both syntaxes; what means something only

@@ -1,4 +1,4 @@
-"""A frame holds what a translator knows of a group of an expression that is still open.
+"""`Frame` holds what a translator knows of an open group of an expression.
 
 `best_of` picks the texts that a match must hold, which are looked for before the engine starts.
 """

@@ -1,4 +1,4 @@
-"""An expression of a condition or of `gsub` is searched for as cheaply as its form allows, and never for long.
+"""`_watched` searches for an expression of a condition or of `gsub` as cheaply as its form allows, and never for long.
 
 - A simple one (literals, classes, no group that is repeated) goes to `re`, which finds in half of `regex`' time.
 - One that may try for ever (a repeated group, or any on a long text) is searched with a limit of `LIMIT_S` seconds, which
