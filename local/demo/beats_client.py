@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`beats_client` is a small real Beats client: it ships log files over Lumberjack, as Filebeat 7.17 does, for machines without one.
+"""`beats_client` is a small real Beats client: it ships log files over Lumberjack as Filebeat 7.17 does.
 
 Problem. Trying out, and testing, the whole path needs a client that behaves like Filebeat where it matters:
 windows in flight, patience with keep-alives, and sending again whatever was not acknowledged.

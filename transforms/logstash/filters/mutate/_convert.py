@@ -1,4 +1,4 @@
-"""`_convert` is mutate's `convert`: it makes numbers, texts and booleans of values, as Logstash 8.14 and later do: no number is an error."""
+"""`_convert` makes numbers, texts and booleans of values; as in Logstash 8.14 and later, a wrong number is an error."""
 
 import math
 import re
