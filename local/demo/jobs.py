@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.flink.cluster import FlinkCluster
@@ -25,13 +25,21 @@ class Job(Process):
         options: of the command line.
         folder: where it runs and logs.
         log_name: of its log, where one folder holds several runs of the same job.
+        environment: on top of ours.
     """
 
-    def __init__(self, name: str, options: Sequence[str], folder: Path, log_name: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        options: Sequence[str],
+        folder: Path,
+        log_name: str = "",
+        environment: Mapping[str, str] = CREDENTIALS,
+    ) -> None:
         # -P: the folder it runs in is not on its path.
         command = [sys.executable, "-P", "-m", "penstock", name, *options]
         log = folder / f"{log_name or name}.log"
-        super().__init__(name, command, log, environment=CREDENTIALS, cwd=folder)
+        super().__init__(name, command, log, environment=environment, cwd=folder)
 
     @property
     def ready(self) -> bool:
