@@ -27,7 +27,7 @@ class ArchiveOptions:
     roll_bytes: int = option(
         64 << 20,
         help="A shard's file is uploaded once it holds so many payload bytes. Larger: fewer files; all files of a "
-        "process together are held in memory, up to three times this.",
+        "process together take up to three times this in memory, and small events fill that before a file is full.",
     )
     roll_seconds: float = option(
         300.0,

@@ -14,7 +14,8 @@ Invariants.
   also between two attempts of an upload, because the new owner reads all this from the checkpoint.
 - A token is acknowledged once, after every file that holds events of its chunk.
 - A bundle that failed is handed out again as a whole. So a shard that holds one of its tokens forgets its unsealed records.
-- Memory: the events that the source has handed out. Its `max_pending_*` bound them; the job raises these to three files.
+- Memory: the events that the source has handed out. Its `max_pending_bytes` bounds them; the job raises it to three files.
+  Each upload under way takes the file's bytes and up to 64 MiB more.
 
 Refused: acknowledging in `process` with files on local disk (a lost machine loses them); Beam's own file sinks
 (they write at a window's end through a shuffle, which the acknowledgement can't pass).

@@ -42,7 +42,7 @@ class BeatsOptions:
     )
     max_pending_bytes: int = option(
         64 << 20,
-        help="The same bound in payload bytes. All unfinished frames together may hold as much, "
+        help="The same bound in bytes of memory. All unfinished frames together may hold as much, "
         "and inflated ones half of it.",
     )
     record_max_buffered_time: int = option(

@@ -4,7 +4,7 @@ import itertools
 import time
 from typing import Any
 
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import EVENT_BYTES, Event
 
 __all__ = ["Chunk"]
 
@@ -17,15 +17,28 @@ class Chunk:
 
     Args:
         events: in order; may be empty (a position that moves on without an event).
-        size: their payload's bytes, for the bound on pending bytes.
+        size: their payload's bytes.
         context: what the source needs to acknowledge it; never leaves the process.
+        arrived_ms: when the first of them arrived; now by default.
+        origin_bytes: what the events' origins take in memory, where these events alone hold them.
+
+    Attributes:
+        memory: bytes that all this takes in memory, about, for the bound on what is pending.
     """
 
-    __slots__ = ("arrived_ms", "context", "events", "size", "token")
+    __slots__ = ("arrived_ms", "context", "events", "memory", "size", "token")
 
-    def __init__(self, events: list[Event], size: int, context: Any, arrived_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        events: list[Event],
+        size: int,
+        context: Any,
+        arrived_ms: int | None = None,
+        origin_bytes: int = 0,
+    ) -> None:
         self.token = next(_TOKENS)
         self.events = events
         self.size = size
+        self.memory = size + EVENT_BYTES * len(events) + origin_bytes
         self.context = context
         self.arrived_ms = int(time.time() * 1000) if arrived_ms is None else arrived_ms

@@ -74,7 +74,7 @@ class LiveSource:
     Args:
         key: its name in the registry, the same in every process that runs the same source.
         max_pending_events: queued plus handed out; beyond it `offer` blocks.
-        max_pending_bytes: likewise, in payload bytes.
+        max_pending_bytes: likewise, in bytes of memory (`Chunk.memory`).
         max_batch_events: a batch takes chunks until it holds this many events, or `max_batch_bytes`.
         linger_s: how long `take` waits for a fuller batch once it has something, in seconds.
     """
@@ -127,9 +127,9 @@ class LiveSource:
 
     def offer(self, chunk: Chunk, *, give_up: Callable[[], bool] | None = None) -> bool:
         """Queues a chunk when there is room. Returns False after a stop or `give_up()`; the caller then drops the chunk."""
-        events, size = len(chunk.events), chunk.size
+        events, memory = len(chunk.events), chunk.memory
         with self._changed:
-            while not self.stopping and not self._has_room(events, size):
+            while not self.stopping and not self._has_room(events, memory):
                 if give_up is not None and give_up():
                     return False
                 self._changed.wait(1.0)
@@ -137,11 +137,11 @@ class LiveSource:
                 return False
             self._queue.append(chunk)
             self._queued_events += events
-            self._queued_bytes += size
+            self._queued_bytes += chunk.size
             self.pending_events += events
-            self.pending_bytes += size
+            self.pending_bytes += memory
             self.taken_in_events += events
-            self.taken_in_bytes += size
+            self.taken_in_bytes += chunk.size
             self.last_activity = time.monotonic()
             self._notify()
         return True
@@ -157,12 +157,12 @@ class LiveSource:
             while self.full and not self.stopping and not give_up():
                 self._changed.wait(1.0)
 
-    def _has_room(self, events: int, size: int) -> bool:
+    def _has_room(self, events: int, memory: int) -> bool:
         if not self._queue and not self._handed_out:
             return True
         return (
             self.pending_events + events <= self.max_pending_events
-            and self.pending_bytes + size <= self.max_pending_bytes
+            and self.pending_bytes + memory <= self.max_pending_bytes
         )
 
     # -- Beam's reader ---------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class LiveSource:
 
     def _forget_queue(self) -> None:
         self.pending_events -= self._queued_events
-        self.pending_bytes -= self._queued_bytes
+        self.pending_bytes -= sum(chunk.memory for chunk in self._queue)
         self._queued_events = self._queued_bytes = 0
         self._queue.clear()
 
@@ -269,7 +269,7 @@ class LiveSource:
                 if chunk is not None:
                     chunks.append(chunk)
                     self.pending_events -= len(chunk.events)
-                    self.pending_bytes -= chunk.size
+                    self.pending_bytes -= chunk.memory
                     self.acknowledged_events += len(chunk.events)
             self.last_activity = time.monotonic()
             self._notify()
@@ -332,7 +332,7 @@ class LiveSource:
             gone = [chunk for chunk in (*self._handed_out.values(), *self._queue) if unwanted(chunk)]
             for chunk in gone:
                 self.pending_events -= len(chunk.events)
-                self.pending_bytes -= chunk.size
+                self.pending_bytes -= chunk.memory
                 if self._handed_out.pop(chunk.token, None) is None:
                     self._queue.remove(chunk)
                     self._queued_events -= len(chunk.events)

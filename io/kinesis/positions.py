@@ -15,6 +15,7 @@ import msgspec
 __all__ = [
     "AT_TIMESTAMP",
     "LATEST",
+    "RECORD_BYTES",
     "SHARD_END",
     "TRIM_HORIZON",
     "KinesisRecord",
@@ -98,6 +99,10 @@ class StreamIdentity(NamedTuple):
 def stream_name_of(stream: str) -> str:
     """Gives the stream's name, from its name or ARN (`arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`)."""
     return stream.rpartition("/")[2] if stream.startswith("arn:") else stream
+
+
+RECORD_BYTES = 360
+"""What a `KinesisRecord` takes in memory, about, with a partition key of 32 characters (64-bit CPython 3.11)."""
 
 
 class KinesisRecord(msgspec.Struct, gc=False, frozen=True):

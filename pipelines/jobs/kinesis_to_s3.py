@@ -11,12 +11,11 @@ from penstock.pipelines.run.chain import Step
 from penstock.pipelines.run.job import StreamingJob
 from penstock.pipelines.run.requirements import Requirements
 from penstock.pipelines.run.streaming import JobOptions
+from penstock.transforms.batch import EVENT_BYTES
 
 __all__ = ["JOB"]
 
 NAME = "kinesis-to-s3"
-_EVENT_BYTES = 600
-"""About the bytes of memory that an event costs besides its payload. So small events are bounded by their number."""
 
 
 def _requirements(line: CommandLine) -> Requirements:
@@ -63,12 +62,12 @@ def _refuse_dead_letters(job: JobOptions) -> None:
 
 
 def _roomy(source: kinesis.KinesisReadOptions, options: archive.ArchiveOptions) -> kinesis.KinesisReadOptions:
-    """Raises the bounds on unacknowledged events to three files, because the records of a file are not acknowledged."""
+    """Makes room for three files in memory, because the records of a file are not acknowledged. Their number is free."""
     room = 3 * options.roll_bytes
     return dataclasses.replace(
         source,
         max_pending_bytes=max(source.max_pending_bytes, room),
-        max_pending_events=max(source.max_pending_events, room // _EVENT_BYTES),
+        max_pending_events=max(source.max_pending_events, room // EVENT_BYTES),
     )
 
 

@@ -65,8 +65,15 @@ def _about_sources(text: "_Text", sources: Sequence[SourceStatus]) -> None:
     )  # fmt: skip
     each("penstock_source_pending_events", "gauge", "Taken in, not yet durable.", "pending_events")
     each("penstock_source_pending_events_limit", "gauge", "As many may be pending.", "max_pending_events")
-    each("penstock_source_pending_bytes", "gauge", "Payload taken in, not yet durable.", "pending_bytes")
-    each("penstock_source_pending_bytes_limit", "gauge", "As much may be pending.", "max_pending_bytes")
+    each(
+        "penstock_source_pending_bytes",
+        "gauge",
+        "Memory of what is taken in and not yet durable.",
+        "pending_bytes",
+    )
+    each(
+        "penstock_source_pending_bytes_limit", "gauge", "As much memory may be pending.", "max_pending_bytes"
+    )
     each("penstock_source_lag_seconds", "gauge", "Age of the oldest event that is not durable.", "lag_s")
     text.add(
         "penstock_source_unread_shards", "gauge", "Shards of the stream that no living worker reads.", ("source",),

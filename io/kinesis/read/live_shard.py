@@ -19,7 +19,7 @@ from penstock.io.kinesis.kpl._deaggregation import HashRange
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import Lease
-from penstock.io.kinesis.positions import AT_TIMESTAMP, Position
+from penstock.io.kinesis.positions import AT_TIMESTAMP, RECORD_BYTES, Position
 from penstock.io.kinesis.read.fetching import FetchPool
 from penstock.io.kinesis.read.metrics import ReadMetrics
 from penstock.io.kinesis.read.shard_reader import Piece, ShardReader
@@ -184,7 +184,7 @@ class LiveShard(HeldShard):
             if progress.lost or self.closed:
                 return False
             stretch = progress.open(piece.end, piece.arrived_ms)
-        chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms)
+        chunk = Chunk(piece.events, piece.size, stretch, piece.arrived_ms, RECORD_BYTES * piece.records)
         if context.source.offer(chunk, give_up=lambda: not self.valid(context.clock())):
             return True
         with context.lock:

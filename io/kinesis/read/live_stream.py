@@ -9,7 +9,7 @@ only for what is durable downstream. When a reader comes back with another mark 
 bundle was lost: events in memory that are not acknowledged are handed out again. Only for a mark ahead of us (another
 process got further) the shard is opened again.
 
-Memory: `max_pending_bytes` of payload, plus one reply per fetcher (10 MiB, three times that while it is
+Memory: `max_pending_bytes`, plus one reply per fetcher (10 MiB, three times that while it is
 decoded). A reply is asked for only when there is room for about as much as the last one.
 """
 

@@ -63,12 +63,13 @@ _LATE_S = 2.0
 
 
 class Piece(NamedTuple):
-    """Consecutive events of a shard, and the position behind the last of them."""
+    """Consecutive events of a shard, of so many records, and the position behind the last of them."""
 
     events: list[Event]
     size: int
     end: Position
     arrived_ms: int
+    records: int
 
 
 Deliver = Callable[[Piece], bool]
@@ -257,7 +258,7 @@ class ShardReader:
     def _pieces(self, records: list[Record]) -> Iterator[Piece]:
         stream, shard_id = self._options.stream_name, self.shard_id
         events: list[Event] = []
-        size = arrived_ms = sub_number = 0
+        size = arrived_ms = sub_number = count = 0
         last: Record | None = None  # None: all that was read is handed on
         for resumed_sub, some, parts in self._taken_apart(records):
             for record, found in zip(some, parts, strict=True):
@@ -289,12 +290,13 @@ class ShardReader:
                 if not size:
                     arrived_ms = record_arrived_ms
                 size += len(data)
+                count += 1
                 last = record
                 if len(events) >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
-                    yield self._piece(events, size, last, sub_number, arrived_ms)
-                    events, size, last = [], 0, None
+                    yield self._piece(events, size, last, sub_number, arrived_ms, count)
+                    events, size, count, last = [], 0, 0, None
         if last is not None:  # not `if size`: a record may be empty
-            yield self._piece(events, size, last, sub_number, arrived_ms)
+            yield self._piece(events, size, last, sub_number, arrived_ms, count)
 
     def _taken_apart(
         self, records: list[Record]
@@ -319,10 +321,12 @@ class ShardReader:
             yield done_sub if resumed else None, some, found
             resumed = False
 
-    def _piece(self, events: list[Event], size: int, last: Record, sub_number: int, arrived_ms: int) -> Piece:
+    def _piece(
+        self, events: list[Event], size: int, last: Record, sub_number: int, arrived_ms: int, count: int
+    ) -> Piece:
         self.user_records += len(events)
         self.data_bytes += size
-        return Piece(events, size, Position(int(last.sequence_number), sub_number), arrived_ms)
+        return Piece(events, size, Position(int(last.sequence_number), sub_number), arrived_ms, count)
 
     def _apply_range_rule(self, events: list[Event], outside: list[int]) -> list[Event]:
         drop = self._options.out_of_range == "drop"

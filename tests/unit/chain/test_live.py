@@ -7,7 +7,7 @@ import pytest
 
 from penstock.io.chain.live_objects import Chunk, LiveSource, Registry
 from penstock.io.errors import Unreachable
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import EVENT_BYTES, Event
 
 
 class Nowhere:
@@ -60,7 +60,7 @@ def test_a_chunk_larger_than_a_batch_travels_alone():
 
 @pytest.mark.parametrize(("bound", "first"), [("max_pending_events", 60), ("max_pending_bytes", 1)])
 def test_offer_blocks_until_an_acknowledgement_makes_room(bound, first):
-    live = Recorder(**{bound: 100})
+    live = Recorder(**{bound: 100 if bound == "max_pending_events" else 61 * EVENT_BYTES})
     live.offer(chunk("a", first, size=60))
     let_in = threading.Event()
 
@@ -163,7 +163,7 @@ def test_discard_forgets_queued_and_handed_out_without_acknowledging():
     live._discard(lambda each: each.context in "ab")
     live.acknowledge(batch.receipt.tokens)
     assert live.acknowledged == []
-    assert (live.pending_events, live.pending_bytes) == (1, 10)
+    assert (live.pending_events, live.pending_bytes) == (1, 10 + EVENT_BYTES)
     assert live.take(0).events[0].data == b"0"
 
 

@@ -18,7 +18,7 @@ from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.readiness import Trouble, reasons_against
 from penstock.pipelines.status.steps import Step
 from penstock.pipelines.status.words import MinuteLog, line_of
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import EVENT_BYTES, Event
 
 
 class Clock:
@@ -34,7 +34,7 @@ class Origin:
 
 class Source(LiveSource):
     def __init__(self, key="toy", peers=()):
-        super().__init__(key, max_pending_events=100, max_pending_bytes=1000)
+        super().__init__(key, max_pending_events=100, max_pending_bytes=100_000)
         self._peers = list(peers)
 
     def peers(self):
@@ -94,7 +94,7 @@ def test_what_a_source_says(live, clock):
     monitor = Monitor("job", "r", [Step("Read"), Step("Write", ["Read"], metered=True)], clock=clock)
     document = json.loads(monitor.status_json(0))
     (told,) = document["sources"]
-    assert (told["events"], told["pending_events"], told["pending_bytes"]) == (9, 9, 90)
+    assert (told["events"], told["pending_events"], told["pending_bytes"]) == (9, 9, 90 + 9 * EVENT_BYTES)
     assert told["shards"][0] | {"shard_id": ""} == SHARD._asdict() | {"shard_id": ""}
     assert told["clients"][0] == CLIENT._asdict()
     assert document["totals"]["pending"] == 9
