@@ -1,7 +1,7 @@
 """`memory_of_events.py KIND:BYTES ...` fills sources until their bound on memory stops them, and prints how much that takes.
 
 A line per pair, from a process of its own: how much it has grown when the source is full, and the most. KIND is one of
-`beats` (events of one client), `kinesis` (each its own record), `aggregated` (twenty share one), and `archive`: plain records
+`beats` (events of one client), `kinesis` (each its own record), `aggregated` (twenty share one), `archive`: plain records
 in an archive whose uploads stand still until all is full, and then go on.
 """
 
