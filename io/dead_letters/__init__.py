@@ -1,6 +1,7 @@
 """`io/dead_letters` keeps refused events, and reads them back.
 
 - `sink`: `WriteDeadLetters`, and the stores by URL.    - `_letters`: a letter as a JSON line.
+- `gathering`: stores letters of many batches together.
 - `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
 - `_parts`: letters longer than their store takes.      - `preflight`: tries whether letters can be kept.
 """

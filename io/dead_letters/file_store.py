@@ -49,6 +49,8 @@ class FileStore:
         rotate_bytes: a file that has grown beyond it is renamed.
     """
 
+    gathers = False
+
     def __init__(self, path: Path, rotate_bytes: int = ROTATE_BYTES) -> None:
         self.where = str(path)
         self._path = path

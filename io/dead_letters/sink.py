@@ -1,11 +1,11 @@
 """`WriteDeadLetters` keeps what the earlier steps of the chain refused, in the store that a URL names.
 
 A letter holds the event's original bytes, the reason, who refused it, and where it came from. It is stored before
-the batch goes on to `Acknowledge`. If it can't be stored, the batch fails and nothing of it is acknowledged. So
+its batch is acknowledged. If it can't be stored, the batch fails and nothing of it is acknowledged. So
 a refused event is never lost between the two steps.
 
 - `_letters`: a letter as a JSON line, and back (pure).     - `file_store`: `file:///path`.
-- `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.    - `gathering`: letters of many batches.
 """
 
 import dataclasses
@@ -21,16 +21,17 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.live_objects import LIVE, LiveReceipt
 from penstock.io.chain.sinks import borrowed
 from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
 from penstock.io.dead_letters._parts import Joiner
 from penstock.io.dead_letters.file_store import FileStore
+from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
-from penstock.transforms.batch import DeadLetter, EventBatch
+from penstock.transforms.batch import DeadLetter, EventBatch, Receipt
 from penstock.transforms.step_kind import StepKind
 
 __all__ = [
@@ -55,9 +56,15 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class Store(Protocol):
-    """Keeps letters."""
+    """Keeps letters.
+
+    Attributes:
+        where: for messages.
+        gathers: whether letters of several batches are better stored together.
+    """
 
     where: str
+    gathers: bool
 
     def append(self, letters: list[DeadLetter]) -> None:
         """Stores letters for good, or raises a `PenstockError`."""
@@ -181,8 +188,10 @@ class WriteDeadLetters(beam.PTransform):
     Raises:
         OptionError: no such kind of store, or the options for it are missing.
 
-    Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch and S3
-    over the first ones; elsewhere they stand twice, and `origin` and `id` show that.
+    Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch
+    over the first ones; elsewhere they stand twice, and `origin` and `id` show that. The letters of a live source's batches go to
+    S3 together: those of two seconds, up to 4 MiB, or fewer when the source has little room left. Only then the batches are
+    acknowledged.
 
     Metrics (namespace `dead_letters`): counter `kept`.
     """
@@ -210,17 +219,28 @@ class _WriteDeadLettersDoFn(beam.DoFn):
     def __init__(self, settings: _Settings) -> None:
         self._settings = settings
         self._kept = Metrics.counter("dead_letters", "kept")
+        self._keeper: _Keeper | None = None
+        """Has letters of this bundle that are not stored yet."""
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         letters = [letter for letter in batch.dead_letters if not letter.kept]
         if letters:
             settings = self._settings
             with borrowed(f"dead_letters:{settings.url}", lambda: _Keeper(settings)) as keeper:
-                keeper.keep(letters)
+                receipt = keeper.keep(letters, batch.receipt)
+            if receipt is not batch.receipt:
+                self._keeper = keeper
+                batch = EventBatch(receipt, batch.events, batch.dead_letters, batch.timestamp_ms, batch.size)
             for letter in letters:
                 letter.kept = True
             self._kept.inc(len(letters))
         yield batch
+
+    def finish_bundle(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            with borrowed(f"dead_letters:{self._settings.url}", lambda: keeper):
+                keeper.finish()
 
 
 class _Keeper:
@@ -230,8 +250,22 @@ class _Keeper:
         self._store = open_store(settings.url, settings.elasticsearch, settings.aws)
         self._rarely = Rarely()
         self._untold: Counter[str] = Counter()
+        self._gatherer = Gatherer(self._append) if self._store.gathers else None
 
-    def keep(self, letters: list[DeadLetter]) -> None:
+    def keep(self, letters: list[DeadLetter], receipt: Receipt) -> Receipt:
+        """Stores letters, or takes their batch's receipt until they are stored; gives the one to travel on with."""
+        if self._gatherer is None or not isinstance(receipt, LiveReceipt):
+            self._append(letters)
+            return receipt
+        self._gatherer.add(letters, receipt)
+        return LiveReceipt(receipt.source, [])
+
+    def finish(self) -> None:
+        """Stores what is gathered."""
+        if self._gatherer is not None:
+            self._gatherer.flush()
+
+    def _append(self, letters: list[DeadLetter]) -> None:
         self._store.append(letters)
         METERS.kept(letters)
         self._untold.update(f"{letter.stage}: {letter.error}" for letter in letters)
@@ -243,4 +277,6 @@ class _Keeper:
             self._untold.clear()
 
     def close(self) -> None:
+        if self._gatherer is not None:
+            self._gatherer.close()
         self._store.close()

@@ -50,6 +50,8 @@ class ElasticsearchStore:
     A letter's id is made from the event and the step that refused it, so a batch that comes again adds nothing.
     """
 
+    gathers = False
+
     def __init__(self, index: str, options: ElasticsearchOptions, stopping: threading.Event) -> None:
         self.where = f"index {index}"
         self._index = index
@@ -116,11 +118,13 @@ class ElasticsearchStore:
 
 
 class S3Store:
-    """Objects of JSON lines, one per batch: `s3://bucket/prefix`.
+    """Objects of JSON lines: `s3://bucket/prefix`.
 
-    The key is `prefix/YYYY/MM/DD/HASH.jsonl`; equal letters make an equal key, so a batch that comes again on the
-    same day adds nothing.
+    The key is `prefix/YYYY/MM/DD/HASH.jsonl`. Equal letters make an equal key, so the same ones that come again together on
+    the same day add nothing.
     """
+
+    gathers = True
 
     def __init__(self, bucket: str, prefix: str, options: AwsOptions, stopping: threading.Event) -> None:
         self.where = f"s3://{bucket}/{prefix}"
@@ -154,6 +158,8 @@ class S3Store:
 
 class KinesisStore:
     """A stream, one record per letter, or per part of a letter that is longer than a record may be: `kinesis:stream`."""
+
+    gathers = False
 
     def __init__(self, stream: str, options: AwsOptions, stopping: threading.Event) -> None:
         self.where = f"stream {stream}"

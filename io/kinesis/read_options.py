@@ -132,7 +132,8 @@ class KinesisReadOptions:
         50_000, help="Most events read and not yet acknowledged. At this bound reading waits."
     )
     max_pending_bytes: int = option(
-        64 << 20, help="Most bytes of memory for events read and not yet acknowledged. At this bound reading waits."
+        64 << 20,
+        help="Most bytes of memory for events read and not yet acknowledged. At this bound reading waits.",
     )
     max_batch_events: int = option(
         4000,

@@ -13,7 +13,8 @@ from apache_beam.testing.util import assert_that
 from moto import mock_aws
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.acknowledge import Acknowledge
+from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.io.dead_letters import (
     LetterReader,
     ReplayedOrigin,
@@ -27,12 +28,14 @@ from penstock.io.dead_letters import (
 from penstock.io.dead_letters._letters import letter_id, lines_of
 from penstock.io.dead_letters._parts import Joiner
 from penstock.io.dead_letters.file_store import FileStore
+from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.errors import DeliveryError, OptionError, PeerError, PenstockError
+from penstock.io.errors import AccessDenied, DeliveryError, OptionError, PeerError, PenstockError
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
 from tests.tools.events import ARRIVED_MS, ToyOrigin, batch, event
 from tests.tools.fake_http import fake_http
+from tests.tools.pipeline import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +186,7 @@ _ON_A_SMALL_DISK = """
 import resource, sys
 from pathlib import Path
 from penstock.io.dead_letters.file_store import FileStore
+from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.errors import DeliveryError
 from penstock.transforms.batch import DeadLetter
 from tests.tools.events import event
@@ -307,6 +311,79 @@ def test_s3():
     assert sorted(letter.event.data for letter in read_letters(store)) == [b"1", b"2", b"3", b"4"]
     with pytest.raises(PenstockError, match="s3://missing"):
         open_store("s3://missing", aws=AwsOptions(access_key="x", secret_key="y")).append([_letter()])
+
+
+class _Source(LiveSource):
+    """Remembers what is acknowledged, and how many objects there were by then."""
+
+    def __init__(self, **bounds):
+        super().__init__("source", **{"max_pending_events": 1000, "max_pending_bytes": 1 << 30, **bounds})
+        self.acknowledged = []
+        LIVE.get("source", lambda: self)
+
+    def batches(self, count):
+        """Batches of one refused event each, handed out."""
+        made = []
+        for number in range(count):
+            letter = _letter(b"%d" % number)
+            assert self.offer(Chunk([letter.event], 1, number))
+            one = self.take(0)
+            made.append(one.with_events([], [letter]))
+        return made
+
+    def _acknowledged(self, chunks):
+        self.acknowledged += [chunk.context for chunk in chunks]
+
+
+@mock_aws
+def test_letters_of_many_batches_are_one_object_and_acknowledged_when_it_is_stored():
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="refused")
+    source = _Source()
+    aws = AwsOptions(access_key="x", secret_key="y")
+    with beam.Pipeline() as pipeline:
+        batches = pipeline | beam.Create(source.batches(35), reshuffle=False)
+        _ = batches | WriteDeadLetters("s3://refused/a", aws=aws) | Acknowledge()
+    assert sorted(source.acknowledged) == list(range(35))
+    assert len(s3.list_objects_v2(Bucket="refused")["Contents"]) < 18, "seconds, not batches, make objects"
+    letters = read_letters(open_store("s3://refused/a", aws=aws))
+    assert sorted(int(letter.event.data) for letter in letters) == list(range(35))
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_pending_events": 4}], ids=["time", "no room"])
+def test_gathered_letters_wait_neither_for_a_bundle_s_end_nor_for_room(bounds):
+    source, stored = _Source(**bounds), []
+
+    def keep(letters):
+        assert not set(source.acknowledged) & {int(letter.event.data) for letter in letters}
+        stored.append(letters)
+
+    gatherer = Gatherer(keep)
+    try:
+        for one in source.batches(4):
+            gatherer.add(one.dead_letters, one.receipt)
+        wait_until(lambda: source.acknowledged == [0, 1, 2, 3], "all are acknowledged", 60.0)
+        assert sum(map(len, stored)) == 4
+    finally:
+        gatherer.close()
+
+
+def test_letters_that_cannot_be_stored_end_the_job_and_acknowledge_nothing():
+    source = _Source()
+
+    def keep(letters):
+        raise AccessDenied("no")
+
+    gatherer = Gatherer(keep)
+    try:
+        (one,) = source.batches(1)
+        gatherer.add(one.dead_letters, one.receipt)
+        wait_until(lambda: source.failure is not None, "the source has failed", 60.0)
+        with pytest.raises(AccessDenied):
+            gatherer.add(one.dead_letters, one.receipt)
+        assert source.acknowledged == []
+    finally:
+        gatherer.close()
 
 
 @mock_aws
