@@ -189,9 +189,9 @@ class WriteDeadLetters(beam.PTransform):
         OptionError: no such kind of store, or the options for it are missing.
 
     Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch
-    over the first ones; elsewhere they stand twice, and `origin` and `id` show that. The letters of a live source's batches go to
-    S3 together: those of two seconds, up to 4 MiB, or fewer when the source has little room left. Only then the batches are
-    acknowledged.
+    over the first ones; elsewhere they stand twice, and `origin` and `id` show that. The letters of a live source's batches
+    go to S3 together: those of two seconds, up to 4 MiB, or fewer when the source has little room left. Only
+    then the batches are acknowledged.
 
     Metrics (namespace `dead_letters`): counter `kept`.
     """

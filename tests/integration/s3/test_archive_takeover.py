@@ -12,16 +12,16 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 import pytest
-
 from local.aws_server import CREDENTIALS, REGION
 from local.jobs import Job
+
 from penstock.io import archive
 from penstock.io.aws.session import AwsOptions
 from penstock.io.s3 import Stores, list_objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.transforms.codecs.json_objects import JsonDecoder
-from tests.integration.test_status_batch import page_of, status
+from tests.integration.status.test_status_batch import page_of, status
 from tests.tools.fake_http import fake_http
 from tests.tools.pipeline import wait_until
 
