@@ -33,6 +33,7 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 - `self.context` knows `ecs`, `timezone`, `zone`, `now()`, `allow_code` and `warn(text)`.
 - `self.matched(event)` applies the common options by hand (dissect: once for each mapping); return False then.
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
+- A filter that never drops an event sets `may_cancel` to False, which saves the question after it.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
 - `emit(source)` writes the usual case as lines of the chain's function (`source.py`; mutate does); by default it is a call.
 - When `work` raises, only this event becomes a dead letter. Catch the errors that Logstash catches.

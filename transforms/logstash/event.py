@@ -114,9 +114,6 @@ def _checked(value: Any) -> Any:
     raise TypeError(message)
 
 
-_UNSET = object()
-
-
 class Clock(Protocol):
     """Gives the time of events that have none, and the zone of times that name none."""
 
@@ -136,8 +133,7 @@ def event_of(document: dict[str, Any], clock: Clock, origin: Origin | None = Non
         origin: its arrival is the time of an event without a readable `@timestamp`; by default the clock's time is.
     """
     event = LogEvent(document)
-    tags = document.get("tags", _UNSET)
-    if tags is not _UNSET and not are_tags(tags):
+    if "tags" in document and not are_tags(tags := document["tags"]):
         document["_tags"] = tags if type(tags) is list else [tags]
         document["tags"] = ["_tagsparsefailure"]
         event.changed = True

@@ -27,6 +27,7 @@ class Useragent(Filter):
     """Tells browser, system and device from a User-Agent header."""
 
     name = "useragent"
+    may_cancel = False
     options = (
         Option(
             "source", "string", required=True, doc="the field with the header; of an array the first element"

@@ -19,6 +19,7 @@ class Date(Filter):
     """Reads a time out of a field, by the first of several formats that fits."""
 
     name = "date"
+    may_cancel = False
     options = (
         Option(
             "match",

@@ -30,6 +30,7 @@ class Dissect(Filter):
     """Cuts a text at fixed delimiters, `%{clientip} %{ident} [%{timestamp}]`, without regular expressions."""
 
     name = "dissect"
+    may_cancel = False
     options = (
         Option("mapping", "hash", doc="field => template"),
         Option("convert_datatype", "hash", doc="field => int or float"),

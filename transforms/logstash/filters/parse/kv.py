@@ -27,6 +27,7 @@ class Kv(Filter):
     """Reads pairs of keys and values out of a text."""
 
     name = "kv"
+    may_cancel = False
     options = (
         Option("source", "field_reference", "message", doc="the field to read: a text, or an array of texts"),
         Option("target", "field_reference", doc="the field to store the pairs under; it is replaced"),
