@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-INPUTS = {"beats_protocol": 2_000, "logstash_language": 20_000}
+INPUTS = {"beats_protocol": 2_000, "logstash_language": 20_000, "peer_replies": 10_000}
 PATIENCE_S = 500  # an input that takes longer hangs, on any machine
 
 
