@@ -25,7 +25,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
 from penstock.io.s3.formats._layouts import Layout, layout_of_lines, layout_of_table
-from penstock.io.s3.formats._lines import Piece, read_lines, read_part
+from penstock.io.s3.formats._lines import Piece, join_lines, read_lines, read_part
 from penstock.io.s3.formats._recognise import AVRO, PARQUET, is_orc, looks_like, unreadable
 from penstock.io.s3.formats._rows import Columns, piece_of
 from penstock.io.s3.objects import ObjectFailure
@@ -35,6 +35,7 @@ from penstock.io.s3.streams import ObjectStream, Store
 from penstock.io.s3.tables.process import Stopped
 from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.codecs.decoder import multiline_of
 from penstock.transforms.decode import Decoder
 from penstock.transforms.identity import hash_of
 
@@ -231,6 +232,8 @@ class UnitReader:
             yield from pieces
             return
         decoder = self._decoder()
+        if (rule := multiline_of(decoder)) is not None:
+            pieces = join_lines(pieces, rule)
         held: list[Piece] = []
         tried: list[bytes] = []
         for piece in pieces:

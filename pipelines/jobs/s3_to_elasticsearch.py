@@ -26,7 +26,7 @@ __all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
 _WHOLE = 1 << 62
-"""Larger than any object. An object with a header isn't read in parts, because the header names the fields of all lines."""
+"""Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 _SHOWN = 20
 _ASSUMED_RATE = 50_000
 
@@ -60,7 +60,7 @@ class _Backfill:
     def __init__(self, line: CommandLine) -> None:
         self._line = line
         self._source, self._sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
-        if line.get(DecodeOptions).headed:
+        if line.get(DecodeOptions).needs_whole_objects:
             self._source = dataclasses.replace(self._source, split_bytes=_WHOLE)
         self._aws = line.get(AwsOptions)
         self.options = line.get(BatchJobOptions)

@@ -21,9 +21,10 @@ from penstock.transforms.codecs._hints import hint
 from penstock.transforms.codecs._inflate import inflate
 from penstock.transforms.codecs._json_values import NotJson, cut, cut_exactly, text_of
 from penstock.transforms.codecs.json_objects import JsonDecoder
+from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.identity import hash_of, hashed_position_id
 
-__all__ = ["AutoDecoder", "CloudWatchCodec", "Codec", "CodecDecoder", "Refused"]
+__all__ = ["AutoDecoder", "CloudWatchCodec", "Codec", "CodecDecoder", "Refused", "multiline_of"]
 
 
 class Refused(NamedTuple):
@@ -111,6 +112,12 @@ class CodecDecoder:
         where = Event(part.data, event.origin, event.index, event.part + part.number)
         reason = f"{str(part.error)[:300]}{hint(part.data)}"
         return DeadLetter(where, type(part.error).__name__, reason, "decode")
+
+
+def multiline_of(decoder: object) -> Multiline | None:
+    """Gives the rule by which a decoder joins lines, for whoever reads the lines of an object one by one."""
+    codec = decoder._codec if isinstance(decoder, CodecDecoder) else None
+    return getattr(codec, "multiline", None)
 
 
 class CloudWatchCodec:

@@ -108,9 +108,9 @@ class DecodeOptions:
         return tuple(fields.parse_path(name) for name in self.expand_copy)
 
     @property
-    def headed(self) -> bool:
-        """Whether the first line of an object may name the fields of the others."""
-        return CODECS[self.codec].headed and not self.codec_fields
+    def needs_whole_objects(self) -> bool:
+        """Whether an object's lines are read from its first to its last, since one may say what others mean."""
+        return self.codec_multiline is not None or (CODECS[self.codec].headed and not self.codec_fields)
 
     @property
     def lacking_in_a_stream(self) -> str:

@@ -11,9 +11,10 @@ Invariants.
 from collections.abc import Iterable, Iterator
 
 from penstock.io.s3.origin import S3Record
-from penstock.transforms.batch import DeadLetter, Event
+from penstock.transforms.batch import DeadLetter, Event, Origin
+from penstock.transforms.codecs.lines._multiline import Joiner, Multiline
 
-__all__ = ["KEPT_OF_TOO_LONG", "Piece", "read_lines", "read_part"]
+__all__ = ["KEPT_OF_TOO_LONG", "Piece", "join_lines", "read_lines", "read_part"]
 
 Piece = tuple[list[Event], list[DeadLetter]]
 """The result of a reader: events, and letters for what it could not read."""
@@ -120,6 +121,29 @@ def read_part(
     last = carry.removesuffix(b"\r")
     if last and not skipping and not too_long and (end is None or offset < end):
         yield [Event(last, origin, offset)], []
+
+
+def join_lines(pieces: Iterable[Piece], rule: Multiline) -> Iterator[Piece]:
+    """Joins lines that belong together, over all blocks of an object; an event has the number of its first line.
+
+    Empty lines were left out before. What is held is bounded by the rule's own limits.
+    """
+    joiner = Joiner(rule)
+    origin: Origin | None = None
+    for lines, letters in pieces:
+        events: list[Event] = []
+        for line in lines:
+            origin = line.origin
+            # Bytes that are no UTF-8 come out as they went in; the decoder refuses them with their place.
+            if (event := joiner.add(line.index, line.data.decode(errors="surrogateescape"))) is not None:
+                events.append(_joined(event, line.origin))
+        yield events, letters
+    if origin is not None and (event := joiner.finish()) is not None:
+        yield [_joined(event, origin)], []
+
+
+def _joined(event: tuple[int, str], origin: Origin) -> Event:
+    return Event(event[1].encode(errors="surrogateescape"), origin, event[0])
 
 
 def _without_long(events: list[Event], limit: int) -> Piece:

@@ -11,7 +11,10 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.s3 import FinishUnits, ReadFromS3, Stores, list_objects
+from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import S3ReadOptions
+from penstock.io.s3.origin import WorkUnit
+from penstock.io.s3.reading import UnitReader
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.document import payload_of
 from tests.unit.codecs import samples
@@ -76,3 +79,36 @@ def test_an_object_of_each_kind(codec, tmp_path):
     # CloudWatch Logs names its events itself: both objects hold the same three of them.
     assert len(set(names)) == (3 if codec == "cloudwatch_logs" else 6)
     assert all(orjson.loads(document)["@timestamp"] for document in documents)
+
+
+TRACE = b"".join(b"2026-11-22 error %d\n  at a.b(%d)\n\tat c.d\nCaused by: x\n" % (n, n) for n in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("options", "begin"),
+    [
+        ({"codec_multiline": r"^(\s|Caused)"}, b"2026"),
+        ({"codec_multiline": r"^2026", "codec_negate": True}, b"2026"),
+        ({"codec_multiline": r"(error \d+|\)|c\.d)$", "codec_what": "next"}, b"2026"),
+    ],
+)
+@pytest.mark.parametrize("block", [7, 1000, 1 << 20])
+def test_lines_of_an_object_that_belong_together(tmp_path, monkeypatch, options, begin, block):
+    """Whatever blocks an object comes in: the same events, with the number of their first line."""
+    monkeypatch.setattr("penstock.io.s3.formats._compression.BLOCK", block)
+    (tmp_path / "trace.log").write_bytes(TRACE if block > 7 else TRACE[:2000])
+    store = LocalFiles()
+    unit = WorkUnit(store.stat("", str(tmp_path / "trace.log")))
+    decode = DecodeOptions(codec="lines", **options)
+    assert decode.needs_whole_objects
+    reader = UnitReader(unit, S3ReadOptions(input=["x"]), store, (), decode.decoder)
+    events = [event for piece in reader.pieces() for event in piece[0]]
+    assert b"\n".join(event.data for event in events) == (tmp_path / "trace.log").read_bytes().rstrip(b"\n")
+    assert all(event.data.startswith(begin) for event in events)
+    assert [event.index for event in events] == list(range(0, 4 * len(events), 4))
+    decoded, letters = decode.decoder().decode(events)
+    assert not letters
+    assert [orjson.loads(each.data)["message"].encode() for each in decoded] == [
+        event.data for event in events
+    ]
+    assert len({each.id for each in decoded}) == len(events)

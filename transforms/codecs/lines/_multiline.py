@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Multiline"]
+__all__ = ["Joiner", "Multiline"]
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,43 @@ class Multiline:
 
     def join(self, lines: list[str]) -> Iterator[tuple[int, str]]:
         """Gives (number of its first line, text) per event."""
-        found = re.compile(self.pattern).search
-        belongs_before = self.what == "previous"
-        held: list[str] = []
-        size = first = 0
-        open_end = False  # the last held line says that the next one belongs to it
+        joiner = Joiner(self)
         for number, line in enumerate(lines):
-            belongs = (found(line) is not None) is not self.negate
-            together = belongs if belongs_before else open_end
-            if held and (not together or len(held) >= self.max_lines or size + len(line) > self.max_bytes):
-                yield first, "\n".join(held)
-                held, size = [], 0
-            if not held:
-                first = number
-            held.append(line)
-            size += len(line) + 1
-            open_end = belongs
-        if held:
-            yield first, "\n".join(held)
+            if (event := joiner.add(number, line)) is not None:
+                yield event
+        if (event := joiner.finish()) is not None:
+            yield event
+
+
+class Joiner:
+    """Takes lines one after another, and gives each event once the next one begins."""
+
+    def __init__(self, rule: Multiline) -> None:
+        self._rule = rule
+        self._found = re.compile(rule.pattern).search
+        self._first = self._size = 0
+        self._held: list[str] = []
+        self._open_end = False  # the last line held says that the next one belongs to it
+
+    def add(self, number: int, line: str) -> tuple[int, str] | None:
+        """Takes a line; gives (number of its first line, text) of an event that ended before it."""
+        rule, held = self._rule, self._held
+        belongs = (self._found(line) is not None) is not rule.negate
+        together = belongs if rule.what == "previous" else self._open_end
+        self._open_end = belongs
+        ended = None
+        if held and (not together or len(held) >= rule.max_lines or self._size + len(line) > rule.max_bytes):
+            ended = self.finish()
+        if not self._held:
+            self._first = number
+        self._held.append(line)
+        self._size += len(line) + 1
+        return ended
+
+    def finish(self) -> tuple[int, str] | None:
+        """Gives the event that is held, if there is one."""
+        if not self._held:
+            return None
+        event = self._first, "\n".join(self._held)
+        self._held, self._size = [], 0
+        return event

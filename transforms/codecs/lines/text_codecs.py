@@ -144,9 +144,14 @@ class ColumnCodec:
 
 
 class TextCodec:
-    """Puts each line, or lines that belong together, into `message`."""
+    """Puts each line, or lines that belong together, into `message`.
+
+    Args:
+        multiline: which lines belong together; None: each is an event.
+    """
 
     def __init__(self, multiline: Multiline | None) -> None:
+        self.multiline = multiline
         self._join: Callable[[list[str]], Iterator[tuple[int, str]]] = (
             multiline.join if multiline else enumerate
         )
