@@ -28,6 +28,7 @@ NAME = "s3-to-elasticsearch"
 _WHOLE = 1 << 62
 """Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 _SHOWN = 20
+_PREVIEWED, _PREVIEWED_CHARS = 3, 1000
 _ASSUMED_RATE = 50_000
 
 
@@ -147,6 +148,15 @@ def _show(
     )
     for url, reason in found.odd:
         out(f"not readable: {url}: {reason}\n")
+    for url, events in found.firsts:
+        documents, reason = decode.preview(events)
+        if documents:
+            out(f"first events of {url}, as they would be stored:\n")
+        elif reason:
+            out(f"not decodable: {url}: {reason}\n")
+        for document in documents[:_PREVIEWED]:
+            text = document.decode()
+            out(f"    {text[:_PREVIEWED_CHARS]}{' ...' if len(text) > _PREVIEWED_CHARS else ''}\n")
     if found.events is None:
         out("events: not known, no object could be sampled\n")
         return

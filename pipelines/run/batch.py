@@ -55,7 +55,9 @@ class BatchJobOptions(StatusOptions, LogOptions):
     )
     allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
     dry_run: bool = option(
-        False, help="List what would be read, with counts, bytes and an estimate; read nothing."
+        False,
+        help="List what would be read, with counts, bytes, an estimate and the first events of each kind of object; "
+        "write nothing.",
     )
     workers: int = option(
         1, help="Worker processes on this machine (DirectRunner); each uses about one core and its own bulks."

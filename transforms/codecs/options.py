@@ -6,8 +6,10 @@ import re
 import apache_beam as beam
 
 from penstock.transforms import fields
+from penstock.transforms.batch import Event
 from penstock.transforms.codecs.declarations import CODECS
 from penstock.transforms.decode import Decoder, decode_step
+from penstock.transforms.document import payload_of
 from penstock.transforms.options import flag_of, option
 from penstock.transforms.time.stamping import Stamper
 
@@ -126,6 +128,13 @@ class DecodeOptions:
     def step(self, *, keep_documents: bool = True) -> beam.PTransform:
         """Makes the same as a step of a pipeline."""
         return decode_step(self.decoder(keep_documents=keep_documents), self.stamper())
+
+    def preview(self, events: list[Event]) -> tuple[list[bytes], str]:
+        """Gives the documents that these records become, and the reason of the first letter among them."""
+        text = [event for event in events if event.id is None]
+        made, letters = self.decoder(keep_documents=False).decode(text) if text else (events, [])
+        self.stamper()(made)
+        return [payload_of(each) for each in made], letters[0].reason if letters else ""
 
     def stamper(self) -> Stamper:
         """Makes the stamper, which sets the time of decoded events."""

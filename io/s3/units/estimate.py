@@ -3,6 +3,8 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from penstock.io.errors import PenstockError
 from penstock.io.s3.formats._layouts import Layout
@@ -15,12 +17,14 @@ from penstock.io.s3.streams import ObjectStream
 from penstock.io.s3.tables.reading import TableReader
 from penstock.io.s3.units.listed import Listed
 from penstock.io.s3.units.read_ahead import AHEAD_OBJECTS
-from penstock.transforms.batch import DeadLetter
+from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import Decoder
 
 __all__ = ["Estimate", "estimate"]
 
 _SAMPLES = 5
+_FIRSTS = 20
+"""Records that are kept: some are headers, or hold no event."""
 _HEAD = 4 << 10
 _ENOUGH_EVENTS = 10_000
 _ENOUGH_BYTES = (
@@ -39,6 +43,7 @@ class Estimate:
         sampled: how many objects the estimate is made from.
         requests_s: about how long the requests for the objects take, several at a time, in seconds.
         odd: URL and reason of each sampled object that can't be read.
+        firsts: URL and first events of one object of each kind, as they were read; a kind is a form and a name's end.
     """
 
     objects: int
@@ -47,6 +52,17 @@ class Estimate:
     sampled: int
     requests_s: float = 0.0
     odd: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    firsts: list[tuple[str, list[Event]]] = dataclasses.field(default_factory=list)
+
+
+class _Sample(NamedTuple):
+    """One object: its records, their stored bytes, the seconds until the first byte, letters, and its first events."""
+
+    events: int
+    read: int
+    latency_s: float
+    letters: list[DeadLetter]
+    firsts: list[Event]
 
 
 def estimate(
@@ -65,16 +81,26 @@ def estimate(
     events = size = sampled = 0
     seconds: list[float] = []
     odd: list[tuple[str, str]] = []
+    firsts: dict[tuple[object, str], tuple[str, list[Event]]] = {}
     for found in objects.samples[::step][:_SAMPLES]:
-        count, read, latency, letters = _sample(found, options, stores, layouts, decoder)
-        seconds.append(latency)
-        odd += [(found.url, letter.reason) for letter in letters[:1]]
-        if read:
-            events, size, sampled = events + count, size + read, sampled + 1
+        sample = _sample(found, options, stores, layouts, decoder)
+        seconds.append(sample.latency_s)
+        odd += [(found.url, letter.reason) for letter in sample.letters[:1]]
+        if sample.firsts:
+            form = sample.firsts[0].origin.describe().get("counts")
+            firsts.setdefault((form, PurePosixPath(found.key).suffix), (found.url, sample.firsts))
+        if sample.read:
+            events, size, sampled = events + sample.events, size + sample.read, sampled + 1
     number = round(events * objects.bytes / size) if size else None
     each_s = sum(seconds) / len(seconds) if seconds else 0.0
     return Estimate(
-        objects.count, objects.bytes, number, sampled, each_s * objects.count / AHEAD_OBJECTS, odd
+        objects.count,
+        objects.bytes,
+        number,
+        sampled,
+        each_s * objects.count / AHEAD_OBJECTS,
+        odd,
+        [*firsts.values()],
     )
 
 
@@ -84,10 +110,10 @@ def _sample(
     stores: Stores,
     layouts: Sequence[Layout],
     decoder: Callable[[], Decoder] | None,
-) -> tuple[int, int, float, list[DeadLetter]]:
-    """Gives the records, their stored bytes, the seconds until the first byte, and letters."""
+) -> _Sample:
     store = stores.of(found.bucket)
     began = time.monotonic()
+    rows = None  # as many as a footer says
     try:
         stream = ObjectStream(store, found, 0, _HEAD)
         head = stream.read(_HEAD)
@@ -95,7 +121,7 @@ def _sample(
         stream.close()
         form = "parquet" if head.startswith(PARQUET) else "orc" if is_orc(head) else ""
         if form:
-            return TableReader(store, found).count(form), found.size, latency, []
+            rows = TableReader(store, found).count(form)
     except PenstockError:
         raise
     except Exception:  # the letter below says why
@@ -103,12 +129,17 @@ def _sample(
     reader = UnitReader(WorkUnit(found), options, store, layouts, decoder)
     events = read = 0
     letters: list[DeadLetter] = []
+    firsts: list[Event] = []
     pieces = reader.pieces()
     for piece, refused in pieces:
         events += len(piece)
         letters += refused
+        firsts += piece[: _FIRSTS - len(firsts)]
         read = reader.bytes_read
+        if rows is not None and firsts:
+            events, read = rows, found.size
+            break
         if events >= _ENOUGH_EVENTS and read >= _ENOUGH_BYTES:
             break
     pieces.close()
-    return events, read, latency, letters
+    return _Sample(events, read, latency, letters, firsts)

@@ -9,6 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import _AcknowledgeDoFn
@@ -194,6 +195,38 @@ def test_a_dry_run_names_what_can_t_be_read(folder, capsys, monkeypatch):
         f"not readable: {folder}/a.zip: the object is a zip archive, which is not read: unpack it first"
         in out
     )
+
+
+def test_a_dry_run_shows_the_first_events_of_each_kind_of_object(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
+    pq.write_table(pa.table({"n": range(9)}), tmp_path / "a.parquet")
+    orc.write_table(pa.table({"n": range(9)}), tmp_path / "b.orc")
+    for name in ("c.json", "d.json"):
+        (tmp_path / name).write_bytes(
+            b'{"@timestamp":"2026-11-22T00:00:00Z","n":0}\n' * 9 + b'{"long":"%b"}' % (b"x" * 5000)
+        )
+    (tmp_path / "e.txt").write_bytes(b"no\njson\n")
+    assert (
+        s3_to_elasticsearch.JOB.main(["--input", str(tmp_path), "--dry_run", "--hosts", "127.0.0.1:9"]) == 0
+    )
+    out, _ = capsys.readouterr()
+    for name, document in (
+        ("a.parquet", '"n":2}'),
+        ("b.orc", '"n":2}'),
+        ("c.json", '"@timestamp":"2026-11-22T00:00:00Z","n":0}'),
+    ):
+        heading, shown = (
+            f"first events of {tmp_path}/{name}, as they would be stored:\n",
+            out.partition(f"/{name}, as ")[2],
+        )
+        assert heading in out
+        lines = shown.splitlines()[1:4]
+        assert all(line.startswith('    {"@timestamp":') for line in lines)
+        assert lines[2].endswith(document)
+        assert len(shown.splitlines()) < 5 or not shown.splitlines()[4].startswith("    {")
+    assert "d.json, as" not in out
+    assert f"not decodable: {tmp_path}/e.txt: " in out
+    assert "events: about " in out
 
 
 def test_nothing_to_read_is_an_error_of_one_line(tmp_path, capsys, monkeypatch):
