@@ -25,7 +25,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
 from penstock.io.s3.formats._json_array import RECORDS, read_array
 from penstock.io.s3.formats._layouts import Layout, layout_of_lines, layout_of_table
-from penstock.io.s3.formats._lines import Piece, join_lines, read_lines, read_part
+from penstock.io.s3.formats._lines import Long, Piece, join_lines, read_lines, read_part
 from penstock.io.s3.formats._recognise import AVRO, PARQUET, is_orc, looks_like, unreadable
 from penstock.io.s3.formats._rows import Columns, piece_of
 from penstock.io.s3.objects import ObjectFailure
@@ -36,6 +36,7 @@ from penstock.io.s3.tables.process import Stopped
 from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.decoder import multiline_of
+from penstock.transforms.codecs.long_records import long_records_of
 from penstock.transforms.decode import Decoder
 from penstock.transforms.identity import hash_of
 
@@ -183,9 +184,8 @@ class UnitReader:
             content = blocks(stream, head, compression)
             if form == "lines" and compression == "none" and found.size >= MIN_SPLIT_BYTES:
                 self._origin = self._record("byte", stream.version)
-                yield from self._archived(
-                    head, read_part(content, 0, None, self._origin, options.max_line_bytes)
-                )
+                pieces = read_part(content, 0, None, self._origin, options.max_line_bytes, self._long(head))
+                yield from self._archived(head, pieces)
             else:
                 yield from self._read_text(content, form)
 
@@ -205,7 +205,7 @@ class UnitReader:
         if self._options.format == "auto":
             form = _text_form(first)
         if form == "lines":
-            yield from self._archived(first, read_lines(content, self._origin, limit))
+            yield from self._archived(first, read_lines(content, self._origin, limit, self._long(first)))
             return
         self._origin = self._record("element", self._origin.version)
         yield from read_array(content, self._origin, limit, records=form == "json_records")
@@ -219,8 +219,15 @@ class UnitReader:
         stream = self._stream = ObjectStream(self._store, unit.object, begin)
         self._origin = self._record("byte", head_stream.version)
         content = iter(lambda: stream.read(BLOCK), b"")
-        pieces = read_part(content, unit.start, unit.end, self._origin, self._options.max_line_bytes)
+        limit = self._options.max_line_bytes
+        pieces = read_part(content, unit.start, unit.end, self._origin, limit, self._long(head))
         yield from self._archived(head, pieces)
+
+    def _long(self, head: bytes) -> Long | None:
+        """Gives what decodes lines that are too long to hold, where the codec can and they are records."""
+        if self._decoder is None or layout_of_lines(self._layouts, head) is not None:
+            return None
+        return long_records_of(self._decoder())
 
     def _archived(self, head: bytes, pieces: Iterator[Piece]) -> Iterator[Piece]:
         layout = layout_of_lines(self._layouts, head)

@@ -67,7 +67,7 @@ class CodecDecoder:
     def __init__(
         self, codec: Codec, *, keep_documents: bool = True, max_bytes: int = 16 << 20, max_ratio: int = 200
     ) -> None:
-        self._codec = codec
+        self.codec = codec
         self._keep_documents = keep_documents
         self._max_bytes = max_bytes
         self._max_ratio = max_ratio
@@ -89,7 +89,7 @@ class CodecDecoder:
                 continue
             try:
                 text = inflate(event.data, self._max_bytes, self._max_ratio)
-                found, refused = self._codec.decode(text, event)
+                found, refused = self.codec.decode(text, event)
             except ValueError as error:
                 letters.append(self._letter(event, Refused(0, event.data, error)))
                 continue
@@ -116,7 +116,7 @@ class CodecDecoder:
 
 def multiline_of(decoder: object) -> Multiline | None:
     """Gives the rule by which a decoder joins lines, for whoever reads the lines of an object one by one."""
-    codec = decoder._codec if isinstance(decoder, CodecDecoder) else None
+    codec = decoder.codec if isinstance(decoder, CodecDecoder) else None
     return getattr(codec, "multiline", None)
 
 

@@ -5,14 +5,16 @@ Invariants.
   a part that doesn't begin at 0 skips what stands before the first line end (it looks one byte back), and the
   last line is read beyond the part's end.
 - A line longer than the limit becomes a dead letter with its beginning; what follows it is read.
+- Where the codec knows how (`long`), a long line is decoded as its blocks come; the limit is that of a value in it.
 - Memory: a block, and one unfinished line of at most the limit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs.lines._multiline import Joiner, Multiline
+from penstock.transforms.codecs.long_records import LongRecord
 
 __all__ = ["KEPT_OF_TOO_LONG", "Piece", "join_lines", "read_lines", "read_part"]
 
@@ -22,25 +24,42 @@ Piece = tuple[list[Event], list[DeadLetter]]
 KEPT_OF_TOO_LONG = 64 << 10
 """Bytes of a line beyond the limit that its dead letter keeps."""
 
+Long = Callable[[Origin, int, int], LongRecord]
+"""Makes what decodes a line that is too long to hold, from its origin, its number, and the limit of a value."""
+
+_LONG = 1 << 20
+"""Bytes of a line that are held before it is decoded as its blocks come; ids don't depend on it."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -> Iterator[Piece]:
+def read_lines(
+    blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int, long: Long | None = None
+) -> Iterator[Piece]:
     """Gives the lines of a whole object, numbered from 0; blank ones are counted, and left out.
 
     Args:
         blocks: the content.
         origin: of its events.
         max_line_bytes: a longer line is a dead letter.
+        long: decodes such lines.
     """
     carry = b""
     number = 0
     first = True
     too_long = False
+    record: LongRecord | None = None
     for block in blocks:
         if first:
             block = block.removeprefix(_BOM)
             first = False
+        if record is not None:
+            head, line_end, block = block.partition(b"\n")
+            yield record.feed(head)
+            if not line_end:
+                continue
+            yield record.finish()
+            record, number = None, number + 1
         returns = b"\r" in block or carry.endswith(b"\r")
         lines = (carry + block).split(b"\n") if carry else block.split(b"\n")
         carry = lines.pop()
@@ -52,21 +71,33 @@ def read_lines(blocks: Iterable[bytes], origin: S3Record, max_line_bytes: int) -
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
         events = [Event(line, origin, count) for count, line in enumerate(lines, number) if line]
         if len(block) + len(carry) > max_line_bytes:
-            events, letters = _without_long(events, max_line_bytes)
+            events, letters = _without_long(events, max_line_bytes, long)
         number += len(lines)
         if too_long:
+            carry = b""
+        elif long is not None and len(carry) > min(_LONG, max_line_bytes):
+            yield events, letters
+            record = long(origin, number, max_line_bytes)
+            events, letters = record.feed(carry)
             carry = b""
         elif len(carry) > max_line_bytes:
             letters.append(_too_long(carry, origin, number, max_line_bytes))
             carry, too_long = b"", True
         yield events, letters
+    if record is not None:
+        yield record.finish()
     last = carry.removesuffix(b"\r")
     if last and not too_long:
         yield [Event(last, origin, number)], []
 
 
 def read_part(
-    blocks: Iterable[bytes], start: int, end: int | None, origin: S3Record, max_line_bytes: int
+    blocks: Iterable[bytes],
+    start: int,
+    end: int | None,
+    origin: S3Record,
+    max_line_bytes: int,
+    long: Long | None = None,
 ) -> Iterator[Piece]:
     """Gives the lines that begin in a part of an uncompressed object, with the offset of their first byte.
 
@@ -76,21 +107,33 @@ def read_part(
         end: where the next part begins; None for the last.
         origin: of its events.
         max_line_bytes: a longer line is a dead letter.
+        long: decodes such lines.
     """
+    record: LongRecord | None = None
     offset = max(0, start - 1)
     skipping = start > 0
     carry = b""
     too_long = False
     for block in blocks:
+        if record is not None:
+            head, line_end, block = block.partition(b"\n")
+            yield record.feed(head)
+            offset += len(head) + len(line_end)
+            if not line_end:
+                continue
+            yield record.finish()
+            record = None
+            if end is not None and offset >= end:
+                return
         data = carry + block if carry else block
         if skipping:
-            found = data.find(b"\n")
-            if found < 0:
+            line_end_at = data.find(b"\n")
+            if line_end_at < 0:
                 offset += len(data)
                 carry = b""
                 continue
-            data = data[found + 1 :]
-            offset += found + 1
+            data = data[line_end_at + 1 :]
+            offset += line_end_at + 1
             skipping = False
         elif offset == 0 and not carry and data.startswith(_BOM):
             data = data.removeprefix(_BOM)
@@ -106,18 +149,31 @@ def read_part(
             if too_long:
                 too_long = False
             elif len(line) > max_line_bytes:
-                letters.append(_too_long(line, origin, offset, max_line_bytes))
+                found, refused = _without_long([Event(line, origin, offset)], max_line_bytes, long)
+                events += found
+                letters += refused
             elif line and line != b"\r":
                 events.append(Event(line[:-1] if line.endswith(b"\r") else line, origin, offset))
             offset += len(line) + 1
+        begins_here = end is None or offset < end
+        if long is not None and begins_here and not too_long and len(carry) > min(_LONG, max_line_bytes):
+            yield events, letters
+            record = long(origin, offset, max_line_bytes)
+            events, letters = record.feed(carry)
+            offset += len(carry)
+            carry = b""
+            yield events, letters
+            continue
         if len(carry) > max_line_bytes or too_long:
-            if not too_long and (end is None or offset < end):
+            if not too_long and begins_here:
                 letters.append(_too_long(carry, origin, offset, max_line_bytes))
             offset += len(carry)
             carry, too_long = b"", True
         yield events, letters
         if end is not None and offset >= end:
             return
+    if record is not None:
+        yield record.finish()
     last = carry.removesuffix(b"\r")
     if last and not skipping and not too_long and (end is None or offset < end):
         yield [Event(last, origin, offset)], []
@@ -146,11 +202,20 @@ def _joined(event: tuple[int, str], origin: Origin) -> Event:
     return Event(event[1].encode(errors="surrogateescape"), origin, event[0])
 
 
-def _without_long(events: list[Event], limit: int) -> Piece:
-    letters = [
-        _too_long(event.data, event.origin, event.index, limit) for event in events if len(event.data) > limit
-    ]
-    return [event for event in events if len(event.data) <= limit], letters
+def _without_long(events: list[Event], limit: int, long: Long | None) -> Piece:
+    kept: list[Event] = []
+    letters: list[DeadLetter] = []
+    for event in events:
+        if len(event.data) <= limit:
+            kept.append(event)
+        elif long is None:
+            letters.append(_too_long(event.data, event.origin, event.index, limit))
+        else:
+            record = long(event.origin, event.index, limit)
+            for found, refused in (record.feed(event.data), record.finish()):
+                kept += found
+                letters += refused
+    return kept, letters
 
 
 def _too_long(line: bytes, origin: object, index: int, limit: int) -> DeadLetter:

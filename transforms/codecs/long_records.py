@@ -1,0 +1,119 @@
+"""`LongRecord` decodes a record that is too long to hold (a line of an object) from its blocks.
+
+Events get the parts, and so the ids, that they get where the record is decoded whole.
+"""
+
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from penstock.transforms import fields
+from penstock.transforms.batch import DeadLetter, Event, Origin
+from penstock.transforms.codecs._json_cutter import Cut, JsonCutter
+from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder
+from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, RecordTooLarge
+
+__all__ = ["LongRecord", "long_records_of"]
+
+_Decoded = tuple[list[Event], list[DeadLetter]]
+
+
+def long_records_of(decoder: object) -> "Callable[[Origin, int, int], LongRecord] | None":
+    """Gives what makes a `LongRecord` (of origin, index, bytes of a value at most); None where the codec reads no JSON."""
+    if isinstance(decoder, JsonDecoder):
+        return lambda origin, index, limit: LongRecord(
+            origin, index, limit, decoder.expand, decoder.expand_copy
+        )
+    of_json = isinstance(decoder, AutoDecoder) or (
+        isinstance(decoder, CodecDecoder) and isinstance(decoder.codec, CloudWatchCodec)
+    )
+    return LongRecord if of_json else None
+
+
+class LongRecord:
+    """Decodes one record. Call `feed` for each of its blocks, and `finish` at the end.
+
+    Args:
+        origin: of its events.
+        index: its number there.
+        max_bytes: a longer value, or element of the list, is refused.
+        expand: the list whose elements become events; None: each value is a record for the decoder behind.
+        expand_copy: outer fields that are copied into each.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        index: int,
+        max_bytes: int,
+        expand: fields.Path | None = None,
+        expand_copy: tuple[fields.Path, ...] = (),
+    ) -> None:
+        self._origin, self._index, self._part = origin, index, 0
+        self._copied = expand_copy
+        self._cutter = JsonCutter(expand, expand_copy, max_bytes)
+        self._whole = (
+            None
+            if expand is None
+            else JsonDecoder(keep_documents=False, expand=expand, expand_copy=expand_copy)
+        )
+        self._element = JsonDecoder(keep_documents=False)
+
+    def feed(self, block: bytes) -> _Decoded:
+        """Gives the events that end in this block; those of an expanded list are decoded."""
+        return self._decoded(self._cutter.feed(block))
+
+    def finish(self) -> _Decoded:
+        """Gives what is left at the end."""
+        return self._decoded(self._cutter.finish())
+
+    def _decoded(self, cuts: Iterable[Cut]) -> _Decoded:
+        events: list[Event] = []
+        letters: list[DeadLetter] = []
+        elements: list[Event] = []
+        for cut in cuts:
+            place = Event(cut.data, self._origin, self._index, self._part)
+            if cut.refused:
+                error = RecordTooLarge if "bytes" in cut.refused else NotAnObject
+                letters.append(DeadLetter(place, error.__name__, cut.refused[:300], "decode"))
+                self._part += 1
+            elif cut.outer is not None and not cut.data.startswith(b"{"):
+                letters.append(
+                    DeadLetter(place, NotAnObject.__name__, "an element of the list is no object", "decode")
+                )
+                self._part += 1
+            elif cut.outer is not None:
+                place.data = self._with_outer(cut.data, cut.outer)
+                elements.append(place)
+                self._part += 1
+            elif self._whole is not None:
+                events += self._passed(elements, letters)
+                elements = []
+                found, refused = self._whole.decode([place])
+                self._part = max(
+                    [self._part, *(e.part + 1 for e in found), *(x.event.part + 1 for x in refused)]
+                )
+                events += found
+                letters += refused
+            else:
+                events.append(place)
+                self._part += 1
+        return events + self._passed(elements, letters), letters
+
+    def _passed(self, elements: list[Event], letters: list[DeadLetter]) -> list[Event]:
+        """The elements with id and time, so that the decoder behind doesn't look for the list in them."""
+        decoded, refused = self._element.decode(elements) if elements else ([], [])
+        letters += refused
+        return decoded
+
+    def _with_outer(self, data: bytes, outer: dict[str, object]) -> bytes:
+        if not self._copied:
+            return data
+        try:
+            row = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return data  # a letter of the decoder's
+        for copied in self._copied:
+            if fields.get(row, copied) is fields.MISSING:
+                fields.put(row, copied, fields.get(outer, copied))
+        return b"%b" % orjson.dumps(row)  # a copy: what orjson gives keeps the kilobyte it was written into
