@@ -1,6 +1,7 @@
 """A line too long to hold is decoded as it comes: what Firehose joins, and the snapshots of AWS Config."""
 
 import gzip
+import itertools
 import os
 import random
 import subprocess
@@ -70,7 +71,7 @@ def test_long_lines_give_what_they_give_whole(how, size, monkeypatch):
     long = long_records_of(decode.decoder())
     assert decoded(_lines.read_lines(blocks_of(text, size), ORIGIN, 1 << 20, long), decode) == (whole, [])
     parts, edges = [], [0, len(text) // 3, len(text) // 2, len(text)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         blocks = blocks_of(text[max(0, start - 1) :], size)
         parts += list(_lines.read_part(blocks, start, end, ORIGIN, 1 << 20, long))
     assert decoded(parts, decode) == (by_offset, [])
