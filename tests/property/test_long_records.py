@@ -66,7 +66,7 @@ def seen(events, letters):
     )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(
     records(),
     st.lists(st.integers(1, 40), min_size=1, max_size=5),
