@@ -1,6 +1,6 @@
-"""`io` holds the connectors; each of its rooms knows one peer, or serves the rooms that do.
+"""`io` holds the connectors.
 
-Each room's `__init__` says which of its files holds what.
+Each of its rooms knows one peer, or serves the rooms that do. Each room's `__init__` says which of its files holds what.
 
 - `beats`, `kinesis`, `elasticsearch`, `s3`, `archive`, `dead_letters`: the peers.
 - `elements`: batches from and for any Beam pipeline.
