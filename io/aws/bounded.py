@@ -1,4 +1,4 @@
-"""`bound_replies` bounds the replies that a boto client reads: botocore itself would hold whatever is sent."""
+"""`bound_replies` bounds the replies that a boto client reads, in size and in time: botocore would hold whatever is sent."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTime
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as NothingInTime
 
+from penstock.io.aws.in_time import AWS_POOLS, in_time
 from penstock.io.replies import ReplyTooLarge, read_bounded
 
 __all__ = ["bound_replies"]
@@ -14,13 +15,23 @@ __all__ = ["bound_replies"]
 class _BoundedSession:
     """Takes the place of a client's HTTP session, and reads a reply up to a limit. Whoever reads a stream bounds it."""
 
-    def __init__(self, session: Any, limit: int) -> None:
+    def __init__(self, session: Any, limit: int, seconds: float) -> None:
         self._session = session
         self._limit = limit
+        self._seconds = seconds
 
     def send(self, request: Any) -> Any:
-        if request.stream_output:
-            return self._session.send(request)
+        with in_time(self._seconds):
+            return self._streamed(request) if request.stream_output else self._whole(request)
+
+    def _streamed(self, request: Any) -> Any:
+        response = self._session.send(request)
+        connection: Any = getattr(response.raw, "_connection", None)
+        if getattr(connection, "sock", None) is not None:
+            connection.sock.settimeout(self._seconds)  # for each read of the body, which has no deadline
+        return response
+
+    def _whole(self, request: Any) -> Any:
         request.stream_output = True  # leaves the body to us
         try:
             response = self._session.send(request)
@@ -43,13 +54,15 @@ class _BoundedSession:
         self._session.close()
 
 
-def bound_replies(client: Any, limit: int) -> Any:
-    """Gives the client, which from now on reads at most `limit` bytes of a reply.
+def bound_replies(client: Any, limit: int, seconds: float) -> Any:
+    """Gives the client, whose requests from now on take so many seconds at most, and read at most `limit` bytes of a reply.
 
     botocore has no public way to replace what sends requests. So its private attribute is replaced where it exists;
     a client without that attribute stays as it is.
     """
     endpoint = getattr(client, "_endpoint", None)
     if endpoint is not None and hasattr(endpoint, "http_session"):
-        endpoint.http_session = _BoundedSession(endpoint.http_session, limit)
+        session = endpoint.http_session
+        getattr(session, "_pool_classes_by_scheme", {}).update(AWS_POOLS)
+        endpoint.http_session = _BoundedSession(session, limit, seconds)
     return client

@@ -73,7 +73,10 @@ class AwsOptions:
     role_session_name: str = option("penstock", help="Session name under which the role is assumed.")
     verify_certificate: bool = option(True, help="Whether TLS certificates of AWS endpoints are verified.")
     connect_timeout: int = option(6000, help="Milliseconds until a connection must stand.")
-    request_timeout: int = option(6000, help="Milliseconds until a reply must begin to arrive.")
+    request_timeout: int = option(
+        6000,
+        help="Milliseconds that a request may take in all, and a second more for each 500 KB that it and its reply have.",
+    )
     max_reply_bytes: int = max_reply_bytes()
 
     def __post_init__(self) -> None:
@@ -145,7 +148,7 @@ class AwsSession:
 
         def create_sts(service: str, **given: Any) -> Any:
             made = session.create_client(service, **{**given, **self._client_arguments()})
-            return bound_replies(made, self.options.max_reply_bytes)
+            return self._bound(made)
 
         fetcher = AssumeRoleCredentialFetcher(
             client_creator=create_sts,
@@ -174,6 +177,9 @@ class AwsSession:
             ),
         }
 
+    def _bound(self, client: Any) -> Any:
+        return bound_replies(client, self.options.max_reply_bytes, self.options.request_timeout / 1000)
+
     def client(self, service: str, *, retries: bool = True, max_connections: int = 10) -> Any:
         """Gives the service's boto client (`kinesis`, `dynamodb`, ...), the same one for the same arguments.
 
@@ -189,7 +195,7 @@ class AwsSession:
                 try:
                     made = self._session.create_client(service, **arguments)
                     made = ask_once(made) if service == "s3" else made
-                    self._clients[key] = bound_replies(made, self.options.max_reply_bytes)
+                    self._clients[key] = self._bound(made)
                 except (ValueError, BotoCoreError) as error:
                     message = (
                         f"cannot make a client for {service}: {error}. Check --region and --endpoint_url."

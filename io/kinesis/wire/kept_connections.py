@@ -22,6 +22,7 @@ from typing import NamedTuple
 from urllib3.connection import HTTPConnection
 from urllib3.util.connection import is_connection_dropped
 
+from penstock.io.aws.in_time import file_of, in_time, send_all
 from penstock.io.replies import MAX_REPLY_BYTES
 
 __all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
@@ -46,7 +47,7 @@ class KeptConnections:
     Args:
         host: the header Host.
         make: makes a connection of urllib3 that is not connected yet.
-        read_timeout_s: how long a send or the next bytes of a reply may take.
+        request_timeout_s: how long a request may take in all, as `in_time` counts it; to connect has a time-out of its own.
         most: how many connections are kept; further ones are closed after their request.
         max_reply_bytes: a longer reply is an error.
     """
@@ -55,7 +56,7 @@ class KeptConnections:
         self,
         host: str,
         make: Callable[[], HTTPConnection],
-        read_timeout_s: float,
+        request_timeout_s: float,
         most: int,
         max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
@@ -64,7 +65,7 @@ class KeptConnections:
             f"Host: {host}\r\nAccept-Encoding: identity\r\nUser-Agent: penstock\r\nContent-Length: "
         )
         self._make = make
-        self._read_timeout_s = read_timeout_s
+        self._request_timeout_s = request_timeout_s
         self._most = most
         self._idle: list[HTTPConnection] = []
 
@@ -83,13 +84,14 @@ class KeptConnections:
         try:
             head = self._head(target, headers, len(body))
             sock = connection.sock
-            if len(body) <= _ONE_SEND:
-                sock.sendall(b"".join((head, body)))
-            else:
-                sock.sendall(head)
-                sock.sendall(body)
-            with sock.makefile("rb") as file:
-                reply, keep = _read_reply(file, self._limit)
+            with in_time(self._request_timeout_s):
+                if len(body) <= _ONE_SEND:
+                    send_all(sock, b"".join((head, body)))
+                else:
+                    send_all(sock, head)
+                    send_all(sock, body)
+                with file_of(sock) as file:
+                    reply, keep = _read_reply(file, self._limit)
         except BaseException:
             connection.close()
             raise
@@ -123,7 +125,6 @@ class KeptConnections:
         except BaseException:
             connection.close()
             raise
-        connection.sock.settimeout(self._read_timeout_s)
         return connection
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get_cert_path
 from botocore.utils import get_environ_proxies
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
+from penstock.io.aws.in_time import POOLS, TimedConnection, TimedTlsConnection, in_time
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
@@ -58,7 +59,7 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
     if proxy:
         timeout = urllib3.Timeout(connect=connect_s, read=read_s)
         return _ByProxy(
-            url, proxy, proxies.proxy_headers_for(proxy), options.max_reply_bytes,
+            url, proxy, proxies.proxy_headers_for(proxy), options.max_reply_bytes, read_s,
             maxsize=max_connections, timeout=timeout, **secure,
         )  # fmt: skip
     parts = urlsplit(url)
@@ -68,8 +69,8 @@ def open_transport(url: str, session: AwsSession, max_connections: int) -> Trans
 
     def make() -> HTTPConnection:
         if secure:
-            return HTTPSConnection(host, port, timeout=connect_s, **secure)
-        return HTTPConnection(host, port, timeout=connect_s)
+            return TimedTlsConnection(host, port, timeout=connect_s, **secure)
+        return TimedConnection(host, port, timeout=connect_s)
 
     return KeptConnections(host_of(url), make, read_s, max_connections, options.max_reply_bytes)
 
@@ -86,18 +87,30 @@ class _ByProxy:
     """Uses urllib3's pool, which can speak to proxies."""
 
     def __init__(
-        self, url: str, proxy: str, proxy_headers: Mapping[str, str], max_reply_bytes: int, **arguments: Any
+        self,
+        url: str,
+        proxy: str,
+        proxy_headers: Mapping[str, str],
+        max_reply_bytes: int,
+        request_timeout_s: float,
+        **arguments: Any,
     ) -> None:
         self._limit = max_reply_bytes
+        self._request_timeout_s = request_timeout_s
         try:
             self._pool = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, **arguments)
         except urllib3.exceptions.HTTPError as error:
             message = "the proxy variables (HTTPS_PROXY, HTTP_PROXY) hold no proxy address that can be used."
             raise OptionError(message) from error
+        self._pool.pool_classes_by_scheme = POOLS
         parts = urlsplit(url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
 
     def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
+        with in_time(self._request_timeout_s):
+            return self._exchange(target, headers, body)
+
+    def _exchange(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
         reply = self._pool.urlopen(
             "POST", self._origin + target, body=body, headers=dict(headers), retries=False, redirect=False,
             preload_content=False, decode_content=False,
