@@ -12,9 +12,9 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 import pytest
-from local.aws_server import CREDENTIALS, REGION
-from local.jobs import Job
 
+from local.demo.jobs import Job
+from local.servers.aws_server import CREDENTIALS, REGION
 from penstock.io import archive
 from penstock.io.aws.session import AwsOptions
 from penstock.io.s3 import Stores, list_objects
