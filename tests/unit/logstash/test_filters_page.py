@@ -43,7 +43,9 @@ def test_what_is_here_is_listed():
 
 
 def test_what_is_refused_says_what_to_do():
-    rows = PAGE[PAGE.index("| filter | instead |") : PAGE.index("These and further ones")].splitlines()[2:]
+    rows = PAGE[
+        PAGE.index("| filter | instead |") : PAGE.index("These and other missing filters")
+    ].splitlines()[2:]
     names = {name for row in rows if row for name in re.findall(r"`([\w*]+)`", row.split("|")[1])}
     for name in (each.replace("*", "static") for each in names):
         with pytest.raises(ConfigError, match=f"the filter {name} is not supported: .{{15}}"):
