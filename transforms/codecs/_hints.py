@@ -6,6 +6,8 @@ It never decides anything. A letter's reason ends with it, for the person who re
 import re
 from collections.abc import Callable
 
+from penstock.transforms.codecs._inflate import CannotInflate, inflate
+
 __all__ = ["hint"]
 
 _VPC = re.compile(rb"\d+ (\d{12}|unknown) eni-[0-9a-f]+ ")
@@ -44,15 +46,24 @@ _LOOKS: tuple[tuple[Callable[[bytes], object], str], ...] = (
     ),
     (lambda data: data.startswith(b"Obj\x01"), "an Avro file inside a record, which is not read"),
     (lambda data: data.startswith(b"PAR1"), "a Parquet file inside a record, which is not read"),
+    (
+        lambda data: data.startswith(b"ORC") and b"\0" in data[:64],
+        "an ORC file inside a record, which is not read",
+    ),
+    (lambda data: data[257:262] == b"ustar", "a tar archive, which is not read: unpack it"),
     (lambda data: data.startswith(b"PK\x03\x04"), "a zip archive, which is not read: unpack it"),
     (lambda data: data.lstrip()[:1] == b"<", "XML, which is not read: --codec plain keeps it as text"),
 )
 _HEAD = 64 << 10
+_MOST, _RATIO = 16 << 20, 200
 
 
 def hint(data: bytes) -> str:
     """Gives ` (looks like ...)` for bytes of a known format; else an empty text."""
-    head = data[:_HEAD]
+    try:
+        head = inflate(data, _MOST, _RATIO)[:_HEAD]
+    except CannotInflate:
+        head = data[:_HEAD]  # the letter says already what is wrong with it
     for looks, what in _LOOKS:
         if looks(head):
             return f" (looks like {what})"

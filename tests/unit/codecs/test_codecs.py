@@ -347,12 +347,18 @@ def test_what_was_decoded_before_it_was_refused_comes_back_as_the_same_document(
         (b"\x03\x00" + bytes(16) + b"x", "Glue schema registry"),
         (b"\x00\x00\x00\x00\x07\x02x", "Confluent's schema registry"),
         (b"PK\x03\x04....", "zip archive"),
+        (gzip.compress(b"a" * 257 + b"ustar" + bytes(250)), "a tar archive"),
+        (b"ORC\x08\x03\x10\x00" + bytes(20), "an ORC file"),
+        (b"Obj\x01" + bytes(20), "an Avro file"),
+        (b"PAR1" + bytes(20), "a Parquet file"),
+        (samples.subscription("x")[:-2], "--codec cloudwatch_logs"),
         (b"<xml/>", "XML"),
     ],
 )
 def test_a_letter_says_what_its_bytes_look_like(record, told):
-    _, letters = decode(record, codec="json")
-    assert told in letters[0].reason
+    for data in (record, gzip.compress(record)):
+        _, letters = decode(data, codec="json")
+        assert told in letters[0].reason
 
 
 @pytest.mark.parametrize(
