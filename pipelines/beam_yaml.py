@@ -29,7 +29,7 @@ from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.command_line import options_from
 from penstock.transforms.codecs.options import DecodeOptions
-from penstock.transforms.logstash import beam as logstash
+from penstock.transforms.logstash import LogstashFilters, When, filter_transforms
 
 __all__ = ["TRANSFORMS", "provider_file"]
 
@@ -136,7 +136,7 @@ def when(
     condition: str, then: list[dict[str, Any]], otherwise: list[dict[str, Any]] | None = None
 ) -> PTransform:
     """`then` and `otherwise` list filters as steps: a `type`, with or without `penstock.logstash.`, and a `config`."""
-    return logstash.When(condition, _steps(then), _steps(otherwise or []))
+    return When(condition, _steps(then), _steps(otherwise or []))
 
 
 def _steps(steps: list[dict[str, Any]]) -> list[PTransform]:
@@ -154,15 +154,9 @@ def _steps(steps: list[dict[str, Any]]) -> list[PTransform]:
 
 
 _LOGSTASH: dict[str, Callable[..., PTransform]] = {
-    "Filters": logstash.LogstashFilters,
+    "Filters": LogstashFilters,
     "When": when,
-    **{
-        kind.__name__: kind
-        for kind in (getattr(logstash, name) for name in logstash.__all__)
-        if isinstance(kind, type)
-        and issubclass(kind, logstash.FilterTransform)
-        and kind is not logstash.FilterTransform
-    },
+    **{name: getattr(filter_transforms, name) for name in filter_transforms.__all__},
 }
 
 _FACTORIES: dict[str, Callable[..., PTransform]] = {

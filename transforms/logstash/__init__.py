@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penstock.transforms.logstash.beam import (
+    from penstock.transforms.logstash.beam import LogstashFilters, When
+    from penstock.transforms.logstash.compile import compile_filters
+    from penstock.transforms.logstash.filter_transforms import (
         Bytes,
         Cidr,
         Clone,
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
         Grok,
         Json,
         Kv,
-        LogstashFilters,
         Mutate,
         Prune,
         Python,
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
         Urldecode,
         Useragent,
         Uuid,
-        When,
     )
-    from penstock.transforms.logstash.compile import compile_filters
     from penstock.transforms.logstash.language._errors import ConfigError
 
 __all__ = [
@@ -71,11 +70,17 @@ __all__ = [
     "compile_filters",
 ]
 
-_MODULES = {"ConfigError": "language._errors", "compile_filters": "compile"}
+_MODULES = {
+    "ConfigError": "language._errors",
+    "LogstashFilters": "beam",
+    "When": "beam",
+    "compile_filters": "compile",
+}
+"""Name -> its module; a name that isn't here is a filter's."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'beam')}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'filter_transforms')}"), name)

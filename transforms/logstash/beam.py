@@ -1,4 +1,4 @@
-"""`beam` makes Logstash's filters PTransforms on event batches: a whole configuration, each filter, and `When`.
+"""`beam` makes Logstash's filters PTransforms on event batches: a whole configuration, `When`, and their base.
 
 - One decode, one encode: the first of them reads an event's bytes, the others find its document, the sink writes it.
   An event that no filter changed keeps its bytes.
@@ -33,33 +33,9 @@ from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.time import timestamps
 
 __all__ = [
-    "Bytes",
-    "Cidr",
-    "Clone",
-    "Csv",
-    "Date",
-    "DeDot",
-    "Dissect",
-    "Drop",
     "FilterTransform",
-    "Fingerprint",
-    "Geoip",
-    "Grok",
-    "Json",
-    "Kv",
     "LogstashFilters",
-    "Mutate",
-    "Prune",
-    "Python",
     "RunFilters",
-    "Split",
-    "SyslogPri",
-    "Throttle",
-    "Translate",
-    "Truncate",
-    "Urldecode",
-    "Useragent",
-    "Uuid",
     "When",
     "filters_name",
 ]
@@ -182,6 +158,12 @@ class LogstashFilters(EventTransform):
         ConfigError: the configuration cannot start; with line, column and what was expected.
 
     Delivery guarantee: each event ends up in the batch, in its dead letters, or was dropped by a filter.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms.logstash import LogstashFilters
+        >>> through(LogstashFilters('filter { mutate { add_tag => ["seen"] } }'), {"message": "a"})
+        [{'message': 'a', '@timestamp': '1970-01-01T00:00:00.000Z', 'tags': ['seen']}]
     """
 
     def __init__(
@@ -240,6 +222,12 @@ class When(EventTransform):
 
     Raises:
         ConfigError: the condition cannot be read.
+
+    Example:
+        >>> from penstock.testing import through
+        >>> from penstock.transforms.logstash import Mutate, When
+        >>> through(When("[status] >= 500", [Mutate(add_tag=["failed"])]), {"status": 200}, {"status": 503})
+        [{'status': 200}, {'status': 503, '@timestamp': '1970-01-01T00:00:00.000Z', 'tags': ['failed']}]
     """
 
     def __init__(self, condition: str, then: Sequence[Any], otherwise: Sequence[Any] = ()) -> None:
@@ -247,147 +235,3 @@ class When(EventTransform):
             "when", condition, then=[each.step for each in then], otherwise=[each.step for each in otherwise]
         )
         super().__init__(RunFilters(self.step), "when", {"condition": condition})
-
-
-class Bytes(FilterTransform):
-    """`bytes`: reads a size such as `3,124.5 MB` as a number of bytes."""
-
-    name = "bytes"
-
-
-class Cidr(FilterTransform):
-    """`cidr`: tells whether an address lies in a network."""
-
-    name = "cidr"
-
-
-class Clone(FilterTransform):
-    """`clone`: makes copies of an event."""
-
-    name = "clone"
-
-
-class Csv(FilterTransform):
-    """`csv`: reads a line of comma-separated values."""
-
-    name = "csv"
-
-
-class Date(FilterTransform):
-    """`date`: reads a time into `@timestamp`."""
-
-    name = "date"
-
-
-class DeDot(FilterTransform):
-    """`de_dot`: takes the dots out of names."""
-
-    name = "de_dot"
-
-
-class Dissect(FilterTransform):
-    """`dissect`: cuts a text at fixed delimiters."""
-
-    name = "dissect"
-
-
-class Drop(FilterTransform):
-    """`drop`: throws events away."""
-
-    name = "drop"
-
-
-class Fingerprint(FilterTransform):
-    """`fingerprint`: makes a hash of fields."""
-
-    name = "fingerprint"
-
-
-class Geoip(FilterTransform):
-    """`geoip`: looks an address up in a MaxMind file."""
-
-    name = "geoip"
-
-
-class Grok(FilterTransform):
-    """`grok`: reads a text by named patterns."""
-
-    name = "grok"
-
-
-class Json(FilterTransform):
-    """`json`: reads JSON in a field."""
-
-    name = "json"
-
-
-class Kv(FilterTransform):
-    """`kv`: reads pairs such as `a=1 b=2`."""
-
-    name = "kv"
-
-
-class Mutate(FilterTransform):
-    """`mutate`: renames, replaces, converts, cuts and joins fields."""
-
-    name = "mutate"
-
-
-class Prune(FilterTransform):
-    """`prune`: removes fields by name and value."""
-
-    name = "prune"
-
-
-class Python(FilterTransform):
-    """`python`: runs Python on each event; only with `allow_code`."""
-
-    name = "python"
-
-
-class Split(FilterTransform):
-    """`split`: makes an event of each line or element."""
-
-    name = "split"
-
-
-class SyslogPri(FilterTransform):
-    """`syslog_pri`: reads syslog's priority."""
-
-    name = "syslog_pri"
-
-
-class Throttle(FilterTransform):
-    """`throttle`: counts events by key and time."""
-
-    name = "throttle"
-
-
-class Translate(FilterTransform):
-    """`translate`: replaces values by a dictionary."""
-
-    name = "translate"
-
-
-class Truncate(FilterTransform):
-    """`truncate`: cuts texts that are too long."""
-
-    name = "truncate"
-
-
-class Urldecode(FilterTransform):
-    """`urldecode`: decodes `%20` and the like."""
-
-    name = "urldecode"
-
-
-class Useragent(FilterTransform):
-    """`useragent`: reads a browser's name for itself."""
-
-    name = "useragent"
-
-
-class Uuid(FilterTransform):
-    """`uuid`: gives an event a random identifier."""
-
-    name = "uuid"

@@ -8,11 +8,18 @@ import pytest
 
 import penstock.testing
 import penstock.transforms
+from penstock.transforms import logstash
 
 
 @pytest.mark.parametrize("name", penstock.transforms.__all__)
 def test_a_transform_shows_an_example(name):
     assert ">>> " in getattr(penstock.transforms, name).__doc__
+
+
+@pytest.mark.parametrize("name", sorted({*logstash.__all__} - {"ConfigError", "Geoip", "compile_filters"}))
+def test_a_filter_shows_an_example(name):
+    """Not `Geoip`: it needs a database, and none is shipped."""
+    assert ">>> " in getattr(logstash, name).__doc__
 
 
 @pytest.mark.parametrize(
