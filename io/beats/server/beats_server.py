@@ -142,6 +142,11 @@ class BeatsServer(LiveSource):
         reason = "defect"
         try:
             reason = connection.serve()
+        except MemoryError:
+            _LOGGER.warning(  # the frame is let go of by now
+                "%s: no memory is left for its frame; the connection is closed, and a Beat sends again.",
+                connection.client,
+            )
         except Exception:
             _LOGGER.exception("serving %s failed: this is a defect of penstock", connection.client)
         finally:
