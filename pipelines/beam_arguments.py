@@ -68,9 +68,7 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
     names = [each.partition("=")[0] for each in unknown]
     if names:
         name = names[0]
-        nearest = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(
-            name, _flags(parser), 1
-        )
+        nearest = difflib.get_close_matches(name, [*ours, *_flags(parser)], 1)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         if not name.startswith("-") and os.path.exists(name):
             hint = ": if the shell made it of a pattern, put quotes around the pattern"

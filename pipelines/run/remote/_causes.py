@@ -8,7 +8,7 @@ _HOPELESS = re.compile(
     r"ModuleNotFoundError|ImportError|AttributeError: .*(module|get attribute)|WrongRelease"
 )
 """What the code on the workers lacks: starting again doesn't bring it."""
-_DENIED = re.compile(r"\.AccessDenied: ")
+_DENIED = re.compile(r"\.(AccessDenied|OptionError|StateError): ")
 _ENOUGH_DENIALS = 3
 _ADVICE = (
     (
@@ -23,7 +23,10 @@ _ADVICE = (
         r"(Connect|UnknownHost)Exception|UNAVAILABLE",
         "Is the worker pool at --environment_config up, as seen from the task managers?",
     ),
-    (r"[Cc]redential", "The workers need credentials of their own: those of this process stay here"),
+    (
+        r"[Cc]redential|no such profile",
+        "The workers need credentials of their own: those of this process stay here",
+    ),
     (r"Cannot find checkpoint or savepoint", "Check --savepoint_path, as seen from the job manager"),
     (r"Cannot run program", "Check --environment_config, as seen from the task managers"),
 )

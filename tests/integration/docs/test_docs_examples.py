@@ -116,4 +116,5 @@ def test_refused_events_are_sent_again(elasticsearch, tmp_path):
 def test_no_example_is_untested():
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "README.md", "own_pipeline.py", "own_pipeline.yaml", "backfill.yaml", "providers.yaml", "replay.sh",
+        "process_worker.sh",  # tests/unit/deploy
     }  # fmt: skip

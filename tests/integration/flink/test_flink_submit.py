@@ -3,17 +3,12 @@
 import contextlib
 import json
 import re
-import subprocess
-import sys
-import uuid
 from pathlib import Path
 
-import pytest
-
 from local.demo import evidence
-from local.servers.aws_server import REGION
 from local.servers.elasticsearch_server import free_port
-from tests.tools.flink import CHECKPOINTS, FLINK, TIMEOUT_S, kill_workers, shipping
+from penstock.pipelines.__main__ import main
+from tests.tools.flink import FLINK, TIMEOUT_S, kill_workers, shipping
 from tests.tools.pipeline import log_file, wait_until
 
 TWO = str(Path(__file__).parents[2] / "tools" / "two_beats_job.py")
@@ -21,57 +16,31 @@ TWO = str(Path(__file__).parents[2] / "tools" / "two_beats_job.py")
 pytestmark = FLINK
 
 
-@pytest.fixture
-def submit(flink, aws, tmp_path):
-    """Submits `beats-to-kinesis` and leaves it; returns the exit code and what was said."""
-    stream = f"t{uuid.uuid4().hex[:12]}"
-    aws.client("kinesis").create_stream(StreamName=stream, ShardCount=1)
-    known = {job["jid"] for job in flink.rest.jobs()}
-
-    def submitted(*options, program=()):
-        beats = (
-            "-m",
-            "penstock",
-            "beats-to-kinesis",
-            "--beats_host",
-            "127.0.0.1",
-            "--beats_port",
-            str(free_port()),
-        )
-        done = subprocess.run(
-            [
-                *(sys.executable, "-P", *(program or beats), "--stream_name", stream),
-                *("--region", REGION, "--endpoint_url", aws.endpoint_url, "--access_key", "a", "--secret_key", "b"),
-                *("--dead_letters", f"file://{tmp_path}/letters.jsonl", "--no_wait_until_finish"),
-                *(*flink.flink_runner_options, *CHECKPOINTS, "--job_name", stream, *options),
-            ],
-            capture_output=True, text=True, timeout=2 * TIMEOUT_S, check=False, cwd=tmp_path,
-        )  # fmt: skip
-        return done.returncode, done.stderr
-
-    submitted.stream = stream
-    yield submitted
-    for job in flink.rest.jobs():
-        if job["jid"] not in known and job["end-time"] == -1:
-            flink.rest.cancel(job["jid"])
-
-
-def test_the_command_ends_when_the_job_runs_and_the_job_outlives_it(flink, submit):
-    code, said = submit()
+def test_a_job_is_left_watched_stopped_and_resumed_with_more_parallelism(flink, submit, tmp_path, capsys):
+    port = free_port()
+    code, said = submit(f"--beats_port={port}")
     assert code == 0, said
     job = re.search(r"Flink at \S+ runs it as (\w+)", said)[1]
     assert flink.rest.running(job)
-    wait_until(lambda: flink.rest.checkpoints(job) > 0, "a checkpoint without its submitter", TIMEOUT_S)
+    checkpoints = flink.rest.checkpoints(job)
+    wait_until(
+        lambda: flink.rest.checkpoints(job) > checkpoints, "a checkpoint without its submitter", TIMEOUT_S
+    )
 
+    def status(*arguments):
+        assert main(["status", "--flink", flink.url, *arguments]) == 0
+        return capsys.readouterr().out
 
-def test_a_job_without_slots_is_a_failure_that_names_them(flink, submit):
-    code, said = submit("--parallelism=9")
-    assert code == 1
-    # A slow cluster gives up and restarts before the minute is over; which tasks waited stands a line above then.
-    assert re.search(r"beats-to-kinesis: .* tasks wait for a slot; Flink at .* free of 2", said), said
-    # What Beam says of its job server's end may come last.
-    assert any(line.startswith("penstock beats-to-kinesis: ") for line in said.splitlines()[-3:]), said
-    assert not [job for job in flink.rest.jobs() if job["end-time"] == -1]
+    with shipping(port, log_file(tmp_path / "a.log", 1000), 0) as shipper:
+        wait_until(lambda: shipper.counts.done, "the acknowledgements", TIMEOUT_S)
+    wait_until(lambda: "1,000 events" in status(job), "the events in its status", TIMEOUT_S)
+    assert re.search(r"/s in the last \d+ s, 0 pending, last checkpoint \d+ s ago", status(job))
+
+    place = re.search(r"--savepoint_path=(\S+)", status(job, "--stop"))[1]
+    code, said = submit(f"--beats_port={port}", f"--savepoint_path={place}", "--parallelism=2")
+    assert code == 0, said
+    resumed = re.search(r"Flink at \S+ runs it as (\w+)", said)[1]
+    assert max(task["parallelism"] for task in flink.rest.tasks(resumed)) == 2
 
 
 def test_two_inputs_in_one_job_lose_nothing_when_its_worker_is_killed(flink, submit, aws, tmp_path):
