@@ -1,6 +1,6 @@
 """`Rarely` lets a message through at most once per period, per kind, and counts what it held back.
 
-A loop that fails would fill the log with one line. Whoever owns such a loop asks `due(kind)` before it logs. A new kind
+A loop that fails would fill the log with one line. The owner of such a loop asks `due(kind)` before it logs. A new kind
 is due at once, so a second fault is never hidden behind the minute of the first one. The number of kinds that are
 remembered is bounded: a kind may hold a name that a stranger chose.
 """

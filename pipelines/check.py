@@ -197,6 +197,6 @@ def _ask(account: AwsAccount, stream: str | None, notes: list[str]) -> str | Non
     except (BotoCoreError, ClientError, PenstockError, KeyError):
         if stream is not None:
             notes.append(
-                "AWS did not tell whether a key of yours encrypts the stream; then docs/iam.md says what to add."
+                "AWS did not tell whether your own key encrypts the stream; then docs/iam.md says what to add."
             )
         return None

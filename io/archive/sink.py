@@ -239,7 +239,7 @@ class Archive:
         return shard.open
 
     def _forget_open(self) -> None:
-        _LOGGER.warning("a bundle failed; the archive's open files are filled anew")
+        _LOGGER.warning("a bundle failed; the archive's open files are filled again")
         for shard in self._shards.values():
             if shard.open is not None:
                 self._held.difference_update(shard.open.tokens)

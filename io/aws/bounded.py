@@ -13,7 +13,7 @@ __all__ = ["bound_replies"]
 
 
 class _BoundedSession:
-    """Takes the place of a client's HTTP session, and reads a reply up to a limit. Whoever reads a stream bounds it."""
+    """Takes the place of a client's HTTP session, and reads a reply up to a limit. The reader of a stream bounds it."""
 
     def __init__(self, session: Any, limit: int, seconds: float) -> None:
         self._session = session

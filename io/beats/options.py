@@ -59,7 +59,7 @@ class BeatsOptions:
     ssl_enabled: bool = option(False, help="Whether clients must speak TLS.")
     ssl_certificate: str | None = option(
         None,
-        help="PEM file of the server's certificate, with intermediate ones behind it. Read anew when it changes.",
+        help="PEM file of the server's certificate, with intermediate ones behind it. Read again when it changes.",
     )
     ssl_key: str | None = option(None, help="PEM file of its private key, PKCS#8 or PKCS#1.")
     ssl_key_passphrase: str | None = option(
@@ -171,7 +171,7 @@ class BeatsOptions:
         ]
         authentication = self.ssl_client_authentication
         if not self.ssl_enabled:
-            # Whoever gives these and forgets the switch must not find out from a network trace.
+            # A user who gives these and forgets the switch must not find out from a network trace.
             _require(not given, f"--ssl_{given[0] if given else ''} needs --ssl_enabled.")
             _require(authentication == "none", "--ssl_client_authentication needs --ssl_enabled.")
             return

@@ -75,7 +75,7 @@ def _dates(files: TlsFiles, now: datetime.datetime) -> Finding:
         message = f"--ssl_certificate {files.certificate}: not valid before {first:%Y-%m-%d %H:%M} UTC; Beats refuse it."
         return failed(OptionError(message))
     if days < WARN_DAYS:
-        return warning(f"{text}: {days} days. Renew it; the job reads it anew when the file changes")
+        return warning(f"{text}: {days} days. Renew it; the job reads it again when the file changes")
     return fine(f"{text} ({days} days)")
 
 

@@ -85,7 +85,7 @@ class Registry:
         return sum(source.give_up() for source in self.sources)
 
     def close(self) -> None:
-        """Closes and forgets everything; the registry can be used anew."""
+        """Closes and forgets everything. Then the registry can be used again."""
         with self._lock:
             sources, shared = list(self._sources.values()), list(self._shared.values())
             self._sources.clear()

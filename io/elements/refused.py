@@ -58,7 +58,7 @@ class _SplitDoFn(beam.DoFn):
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         for letter in batch.dead_letters:
-            letter.kept = True  # whoever asked for them has them
+            letter.kept = True  # the caller who asked for them has them
             yield beam.pvalue.TaggedOutput(self._tag, _refused(letter))
         yield batch
 

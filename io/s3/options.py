@@ -90,7 +90,7 @@ class S3ReadOptions:
     sse_customer_key: str | None = option(
         None,
         secret=True,
-        help="Base64 of the 256-bit key of objects encrypted with a key of yours (SSE-C); SSE-S3 and SSE-KMS need none.",
+        help="Base64 of the 256-bit key of objects encrypted with your own key (SSE-C); SSE-S3 and SSE-KMS need none.",
     )
 
     def __post_init__(self) -> None:

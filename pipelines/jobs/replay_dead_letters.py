@@ -333,7 +333,7 @@ class _Replay(Job):
 JOB = _Replay(
     name=NAME,
     description=(
-        "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded anew), or with\n"
+        "Sends refused events again, with the bytes and the id they had: to Elasticsearch (decoded again), or with\n"
         "--to kinesis to a stream. The letters stay in their store; events that are refused again go to --refused_again."
     ),
     epilog="exit codes: 0 all accepted; 1 failed, or some refused again or left out; 2 wrong options; 3 stopped too early",

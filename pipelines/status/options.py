@@ -15,7 +15,7 @@ class StatusOptions:
     status_port: int | None = option(
         None,
         help="Serve a page that shows what the job does on this port, with /metrics for Prometheus, /healthz and /readyz; "
-        "0: any free port, which is logged. Off without it. Whoever reaches the port may look: there is no password.",
+        "0: any free port, which is logged. Off without it. Everybody who reaches the port may look: there is no password.",
     )
     status_host: str = option(
         "127.0.0.1",

@@ -20,7 +20,7 @@ __all__ = ["refuse_elsewhere", "shown"]
 
 _LOGGER = logging.getLogger("penstock")
 _LOOK_SELDOM_S = 10.0
-_OPEN = " (open to whoever reaches that address: it asks for no password)"
+_OPEN = " (open to everybody who reaches that address: it asks for no password)"
 
 
 def refuse_elsewhere(options: StatusOptions, runner: str) -> None:

@@ -151,7 +151,7 @@ class LogstashFilters(EventTransform):
         env: the values of `${NAME}`; by default the environment's, when the pipeline is made.
         support_escapes: whether escapes in texts are replaced.
         timezone: the IANA zone of times that name none.
-        allow_code: whether `python { code }` may run: code of whoever wrote the configuration.
+        allow_code: whether `python { code }` may run: code of the configuration's author.
         stage: what the dead letters and metrics call this step.
 
     Raises:

@@ -40,7 +40,7 @@ def compile_filters(
         support_escapes: whether escapes in texts are replaced.
         timezone: the zone of times that name none.
         now: where the clock stands, in ISO 8601; by default it goes.
-        allow_code: whether `python { code }` may run: code of whoever wrote the configuration.
+        allow_code: whether `python { code }` may run: code of the configuration's author.
 
     Raises:
         ConfigError: the configuration cannot start; with line, column and what was expected.

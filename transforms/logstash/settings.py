@@ -25,7 +25,7 @@ class FilterOptions:
     timezone: str = option("UTC", help="The IANA zone of times that name none.")
     allow_code: bool = option(
         False,
-        help="Let python { code } run: code of whoever wrote the configuration, with all that the job may do.",
+        help="Let python { code } run: code of the configuration's author, with all permissions of the job.",
     )
 
     @property

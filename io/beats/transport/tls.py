@@ -186,7 +186,7 @@ class ReloadingTls:
             self._seen = stamps
             try:
                 self._context = load(self._files)
-                _LOGGER.info("read %s and %s anew", self._files.certificate, self._files.key)
+                _LOGGER.info("read %s and %s again", self._files.certificate, self._files.key)
             except OptionError as error:
                 _LOGGER.error(
                     "the TLS files have changed, but can't be used; the old ones stay in use: %s", error

@@ -125,7 +125,7 @@ class Coordinator(Generic[_Held]):
         Raises:
             AccessDenied: a permission is missing.
             NotFound: the stream or the table is gone.
-            StateError: the table is not this stream's (at the start), or the stream was made anew.
+            StateError: the table is not this stream's (at the start), or the stream was made again.
         """
         now = self._clock()
         self._lose(self._renewals.renew_due(list(self.held.values())))

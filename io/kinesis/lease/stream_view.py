@@ -78,7 +78,7 @@ class StreamView:
         The service takes 20 such calls per second and account, so one round of many does.
 
         Raises:
-            StateError: the stream was deleted and made anew since the first time.
+            StateError: the stream was deleted and made again since the first time.
             PenstockError: the call failed.
         """
         if self.facts is not None and self._clock() - self._described_at < max_age_s:
@@ -87,7 +87,7 @@ class StreamView:
         self._described_at = self._clock()
         if self.facts is not None and facts.identity != self.facts.identity:
             message = (
-                f"stream {stream_name_of(facts.identity.arn)} was deleted and made anew while it was read: the checkpoints "
+                f"stream {stream_name_of(facts.identity.arn)} was deleted and made again while it was read: the checkpoints "
                 "are of the earlier one. Start once with --reset_checkpoints, or with another --application_name."
             )
             raise StateError(message)
@@ -145,7 +145,7 @@ class StreamView:
         """Whether the service has forgotten the shard, which it says it doesn't know. False: the shard is listed.
 
         Raises:
-            StateError: the stream was made anew, or never had such a shard.
+            StateError: the stream was made again, or never had such a shard.
             PenstockError: a call failed.
         """
         self.describe(max_age_s=_FRESH_S)

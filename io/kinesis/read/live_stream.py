@@ -164,7 +164,7 @@ class KinesisLive(LiveSource):
             # The leases will be taken again, and the shards opened at the mark.
             for shard in ahead:
                 _LOGGER.warning(
-                    "%s: the runner is ahead in shard %s; opening it anew", self.key, shard.shard_id
+                    "%s: the runner is ahead in shard %s; opening it again", self.key, shard.shard_id
                 )
                 self._marks[shard.shard_id] = marks[shard.shard_id]
                 shard.progress.lost = True

@@ -61,7 +61,7 @@ class RewindingKinesis(KinesisLive):
                     self._shard_closed(held[shard_id])
         if not back:
             return
-        _LOGGER.warning("%s: the runner has gone back; %d shards are opened anew", self.key, len(back))
+        _LOGGER.warning("%s: the runner has gone back; %d shards are opened again", self.key, len(back))
         self._reopen_ended(back)
         self.requeue()
         self._wake.set()

@@ -1,6 +1,6 @@
 """`Signer` signs the one kind of request that the thin client makes, as AWS' Signature Version 4 asks.
 
-botocore's signer takes any request apart and derives the key anew each time: more than half the CPU of a GetRecords that
+botocore's signer takes any request apart and derives the key again each time: more than half the CPU of a GetRecords that
 finds nothing. Here everything but the body, the target and the time is known before, and a key is valid for a day.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html

@@ -2,7 +2,7 @@
 
 Problem. A KCL consumer drops an aggregated record when the hash of one of its user records lies outside the range of the
 shard that it was read from. A map that was right when the records were packed may be wrong when they land: shards are
-split and merged, and a stream may be deleted and made anew under its name, with other ranges under the same shard ids.
+split and merged, and a stream may be deleted and made again under its name, with other ranges under the same shard ids.
 
 Plan. A reply names the shard and the sequence number of each record. Where the shard is not the one that was predicted,
 or the number is not one of the shard that the map knows, the map is read again before anything is accepted. Then a

@@ -1,7 +1,7 @@
 """Histories of a stream against kinds of tables: an open shard is read or named, a record once, no row of another changed.
 
 The stream splits and merges while its listing lags and its replies lie; keys are withheld. The table was KCL's, holds
-rows of other streams, and rows that somebody broke. At the end either all of it is read, or the stream is made anew,
+rows of other streams, and rows that somebody broke. At the end either all of it is read, or the stream is made again,
 and then the job ends with the line that says so.
 """
 
@@ -139,7 +139,7 @@ class Histories(Calm):
         if self.anew and self.begun():
             self.model.identity = StreamIdentity(ARN, self.model.identity.created_ms + 60_000)
             self.model.failures.clear()
-            with pytest.raises(StateError, match="deleted and made anew"):
+            with pytest.raises(StateError, match="deleted and made again"):
                 self.tick_for(30)
             return
         self.model.lies, self.model.listing = 0, None

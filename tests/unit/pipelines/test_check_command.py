@@ -131,7 +131,7 @@ def test_the_least_policy_without_an_answer_from_aws(port, tmp_path, monkeypatch
         "arn:aws-cn:dynamodb:cn-north-1:ACCOUNT:table/app",
     ]
     assert "put it in the place of ACCOUNT" in error
-    assert "whether a key of yours encrypts the stream" in error
+    assert "whether your own key encrypts the stream" in error
 
 
 def test_a_roles_account_is_that_of_the_policy(port, tmp_path, monkeypatch, capsys):

@@ -82,7 +82,7 @@ def trouble_with(
             text = f"{row} belongs to {lease.stream.arn}, this job reads {ours.arn}: {_ANOTHER_NAME}."
             return Trouble(lease.shard_id, Kind.FOREIGN, text)
         if abs(lease.stream.created_ms - ours.created_ms) > _CLOCKS_DIFFER_MS:
-            text = f"{row} is of an earlier stream {name}, which was deleted and made anew since: {_RESET}."
+            text = f"{row} is of an earlier stream {name}, which was deleted and made again since: {_RESET}."
             return Trouble(lease.shard_id, Kind.EARLIER, text)
     foreign = _foreign_key(lease.shard_id)
     if foreign is not None:

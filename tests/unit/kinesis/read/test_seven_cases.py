@@ -130,7 +130,7 @@ def test_2_in_mid_run_the_job_ends_with_that_line(kinesis):
         kinesis.create_stream("orders", 1, created=created + 60)
         wait_until(lambda: job.live.failure is not None, "the end")
         assert isinstance(job.live.failure, StateError)
-        assert "stream orders was deleted and made anew" in str(job.live.failure)
+        assert "stream orders was deleted and made again" in str(job.live.failure)
 
 
 def test_3_one_reply_without_a_next_iterator(kinesis):

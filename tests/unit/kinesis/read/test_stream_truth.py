@@ -73,7 +73,7 @@ FAULTS = {
     ),
     "an earlier stream of the name": (
         foreign(FIRST, stream=EARLIER),
-        f"row {FIRST} of lease table app is of an earlier stream stream, which was deleted and made anew since: start once",
+        f"row {FIRST} of lease table app is of an earlier stream stream, which was deleted and made again since: start once",
     ),
     "KCL's multi-stream mode": (
         foreign(f"111122223333:orders:1600000000:{FIRST}"),
@@ -221,7 +221,7 @@ def test_a_stream_made_anew_ends_the_job_with_one_line(model, clock):
     acknowledge(live, read(live))
     model.identity = StreamIdentity(ARN, model.identity.created_ms + 5000)
     clock.now += 61
-    with pytest.raises(StateError, match=r"stream stream was deleted and made anew.*--reset_checkpoints"):
+    with pytest.raises(StateError, match=r"stream stream was deleted and made again.*--reset_checkpoints"):
         live.tick()
 
 

@@ -295,7 +295,7 @@ def test_the_services_words_are_shown_without_the_values_that_they_quote(text: s
     assert shown.startswith(text[:20])
 
 
-# -- a stream that was made anew under its name -------------------------------------------------------------
+# -- a stream that was made again under its name -------------------------------------------------------------
 
 
 def make_anew(bench: Bench, shards: int, *, created: int = 0) -> None:

@@ -31,7 +31,7 @@ class Python(Filter):
 
     def compile(self) -> Work:  # noqa: D102
         if not self.context.allow_code:
-            message = "runs code of whoever wrote the configuration; --allow_code lets it (allow_code in Python and YAML)"
+            message = "runs code of the configuration's author; --allow_code lets it (allow_code in Python and YAML)"
             raise self.refuse(message, "code")
         names: dict[str, Any] = {"__name__": "python_filter"}
         if self["init"] is not None:
