@@ -20,17 +20,20 @@ ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_S = 30.0
 STEP = "PENSTOCK_TEST_STEP"
 """Marks what a step starts, in the environment."""
-WITH_KERNELS = (
+TWINS = (
+    *("tests/unit/codecs", "tests/unit/transforms", "tests/unit/kinesis/kpl", "tests/property/kinesis"),
+    *(f"tests/unit/elasticsearch/test_{name}.py" for name in ("actions", "bulk", "writer")),
+    *("tests/unit/kinesis/read/test_shard_reader.py", "tests/unit/kinesis/write/test_writer.py"),
+    *("tests/unit/s3/test_backfill.py", "tests/unit/s3/test_reading.py"),
     *(
-        "tests/unit/kinesis",
-        "tests/unit/elasticsearch",
-        "tests/unit/transforms",
-        "tests/unit/s3",
-        "tests/property",
+        f"tests/property/test_{name}.py"
+        for name in ("bulk", "decoding", "identity", "native_bulk", "native_scan", "references")
     ),
 )
+"""The tests of what has a kernel, and of what stands on it."""
 PYTEST = ("-m", "pytest", "-q")
-PURE = (*PYTEST, "-n", "2", "-m", "not servers and not kills and not fuzz and not full")
+# Some wait for peers and clocks, so there are more workers than the two cores of the usual machine.
+PURE = (*PYTEST, "-n", "3", "-m", "not servers and not kills and not fuzz and not full")
 Step = tuple[str, tuple[str, ...]]
 FAST: tuple[Step, ...] = (
     ("ruff check", ("-m", "ruff", "check", ".")),
@@ -43,7 +46,7 @@ USUAL: tuple[Step, ...] = (
     *FAST,
     ("dependencies", ("tests/audit.py",)),
     # The twins in Python must do all that the kernels do, where nobody has built those.
-    ("without kernels", (*PURE, *WITH_KERNELS)),
+    ("without kernels", (*PURE, *TWINS)),
     # Last, so that its closing line is the last line of all. Most of these wait for their servers most of the time, so
     # there are more of them than cores.
     (

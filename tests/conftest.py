@@ -1,5 +1,6 @@
 """Real local servers for tests, started once a run and shared by all its workers (see servers.py)."""
 
+import functools
 import importlib.util
 import logging
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,9 @@ from local.flink.cluster import FlinkCluster  # noqa: E402
 from local.servers.aws_server import CREDENTIALS, AwsServer  # noqa: E402
 from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from tests import servers  # noqa: E402
+
+# Each session of botocore reads the descriptions of services anew: half of what the tests of AWS would take.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 _LONGEST_ID = 60
 _SLOW_FOLDERS = ("integration", "upstream")

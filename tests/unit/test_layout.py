@@ -1,6 +1,7 @@
 """The house's rules, as far as a parser can see them: who imports whom, what is pure, how long a file may be."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,19 @@ def _modules(*folders):
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+@functools.cache
+def _tree(path):
+    return ast.parse(path.read_text(), str(path))
+
+
+@functools.cache
 def _imports(path):
     """The dotted names that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    return tuple(_imported(path))
+
+
+def _imported(path):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -46,16 +57,17 @@ def _name(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", _modules(*PACKAGES), ids=_name)
-def test_imports_go_one_way(path):
-    own = PACKAGES.index(path.relative_to(ROOT).parts[0])
-    for name in _imports(path):
-        parts = name.split(".")
-        assert parts[0] not in {*PACKAGES} - {"io"}, f"{name}: import penstock.{name}"
-        assert parts[0] not in {"tests", "local", "benchmarks"}, f"{name}: no part of the package"
-        if parts[0] == "penstock" and len(parts) > 1:
-            assert parts[1] in PACKAGES, name
-            assert PACKAGES.index(parts[1]) <= own, f"{_name(path)} must not import {name}"
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_go_one_way(package):
+    own = PACKAGES.index(package)
+    for path in _modules(package):
+        for name in _imports(path):
+            parts, told = name.split("."), f"{_name(path)} imports {name}"
+            assert parts[0] not in {*PACKAGES} - {"io"}, f"{told}: import penstock.{name}"
+            assert parts[0] not in {"tests", "local", "benchmarks"}, f"{told}: no part of the package"
+            if parts[0] == "penstock" and len(parts) > 1:
+                assert parts[1] in PACKAGES, told
+                assert PACKAGES.index(parts[1]) <= own, told
 
 
 @pytest.mark.parametrize("path", [p for p in _modules(*PACKAGES) if p.name.startswith("_")], ids=_name)
@@ -65,7 +77,7 @@ def test_protocol_cores_are_pure(path):
         return
     for name in _imports(path):
         assert name.split(".")[0] not in IMPURE, f"{_name(path)} imports {name}"
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         opens = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open"
         assert not opens, f"{_name(path)}:{node.lineno} opens a file"
 
@@ -90,6 +102,7 @@ def test_a_room_of_tests_can_be_taken_in_at_a_glance(folder):
     assert len(files) <= MOST_TESTS_IN_A_ROOM, sorted(files)
 
 
+@functools.cache
 def _graph():
     """Which of our files imports which, by path. A package's `__init__` counts only for whoever asks it for a name."""
     files = {}
@@ -139,15 +152,15 @@ def test_rooms_that_do_not_know_each_other(room, stranger):
             todo.append(known)
 
 
-@pytest.mark.parametrize("path", _modules(*PACKAGES, "local", "tests", "benchmarks"), ids=_name)
-def test_no_module_is_too_long(path):
-    longest = 600 if path.relative_to(ROOT).parts[0] == "tests" else 400
-    assert len(path.read_text().splitlines()) <= longest
+def test_no_module_is_too_long():
+    for path in _modules(*PACKAGES, "local", "tests", "benchmarks"):
+        longest = 600 if path.relative_to(ROOT).parts[0] == "tests" else 400
+        assert len(path.read_text().splitlines()) <= longest, _name(path)
 
 
 @pytest.mark.parametrize("path", _modules(*PACKAGES), ids=_name)
 def test_modules_say_what_they_are_and_what_they_offer(path):
-    tree = ast.parse(path.read_text())
+    tree = _tree(path)
     told = ast.get_docstring(tree) or ""
     assert told or not tree.body, f"{_name(path)} has no docstring"
     if path.name != "__init__.py":
