@@ -14,7 +14,7 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.transforms.batch import EventBatch
 
 CLIENTS = 12
-LINES = 6000
+LINES = 4000
 SEED = 20261122
 
 
@@ -98,16 +98,15 @@ def test_every_event_is_delivered(tmp_path: Path) -> None:
     threads = [threading.Thread(target=shipper.run, daemon=True) for shipper in shippers]
     for thread in threads:
         thread.start()
-    restarts = gusts = 0
-    deadline = time.monotonic() + 120
+    restarts = 0
+    deadline = time.monotonic() + 500
     while any(thread.is_alive() for thread in threads):
         assert time.monotonic() < deadline, [shipper.counts for shipper in shippers]
         time.sleep(luck.random() * 0.15)
-        gusts += 1
         for connection in job.server._all_connections():
             if luck.random() < 0.2:
                 connection.replies.abandon()
-        if restarts < 6 and gusts % 2 == 0:  # no matter of luck: a fast machine is done after a dozen
+        if restarts < 6:  # no matter of luck: a fast machine is done after a few gusts
             restarts += 1
             job.end(cleanly=restarts % 2 == 0)
             job = Job(port, sink)

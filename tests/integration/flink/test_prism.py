@@ -102,6 +102,7 @@ def test_a_killed_job_takes_prism_along_and_another_goes_on(pipeline):
     assert evidence.arrival(pipeline.client, pipeline.index, [file]).exactly_once
 
 
+@pytest.mark.full  # the same pair runs on Flink and on the DirectRunner each time
 def test_an_archive_and_its_backfill(pipeline):
     kinesis, s3, bucket = pipeline.aws.client("kinesis"), pipeline.aws.client("s3"), f"b-{pipeline.name}"
     s3.create_bucket(Bucket=bucket)
