@@ -85,32 +85,48 @@ class ElasticsearchStore:
             raise DeliveryError(message)
 
     def read(self) -> Iterator[bytes]:
-        """All letters, as lines."""
+        """All letters, as lines. A page that is larger than `--max_reply_bytes` is asked for anew, with half the letters."""
         client = Client(self._options)
+        doing = f"read the dead letters in {self.where}"
+        given: set[str] = set()
+        size = _PAGE
         try:
-            doing = f"read the dead letters in {self.where}"
-            status, page = client.call(
-                "POST", f"/{self._index}/_search?scroll=5m", {"size": _PAGE, "sort": ["_doc"]}
-            )
             while True:
-                if status != 200:
-                    raise explain_status(status, page, self._options, client.where, doing)
                 try:
-                    lines = [orjson.dumps(hit["_source"]) for hit in page["hits"]["hits"]]
-                    scroll_id = page["_scroll_id"]
-                except (KeyError, TypeError, orjson.JSONEncodeError):
-                    message = f"cannot {doing}: what Elasticsearch at {client.where} answers is no page of a search."
-                    raise PeerError(message) from None
-                yield from lines
-                if not lines:
-                    client.call("DELETE", "/_search/scroll", {"scroll_id": scroll_id})
+                    yield from self._pages(client, size, given, doing)
                     return
-                question = {"scroll": "5m", "scroll_id": scroll_id}
-                status, page = client.call("POST", "/_search/scroll", question)
-        except NoAnswer as error:
-            raise unreachable(error, client.where, doing) from error
+                except NoAnswer as error:
+                    if size == 1 or "--max_reply_bytes" not in str(error):
+                        raise unreachable(error, client.where, doing) from error
+                    size //= 2
         finally:
             client.close()
+
+    def _pages(self, client: Client, size: int, given: set[str], doing: str) -> Iterator[bytes]:
+        """The letters whose ids are not in `given`, where their ids are added."""
+        status, page = client.call(
+            "POST", f"/{self._index}/_search?scroll=5m", {"size": size, "sort": ["_doc"]}
+        )
+        while True:
+            if status != 200:
+                raise explain_status(status, page, self._options, client.where, doing)
+            try:
+                found = [(str(hit["_id"]), orjson.dumps(hit["_source"])) for hit in page["hits"]["hits"]]
+                scroll_id = page["_scroll_id"]
+            except (KeyError, TypeError, orjson.JSONEncodeError):
+                message = (
+                    f"cannot {doing}: what Elasticsearch at {client.where} answers is no page of a search."
+                )
+                raise PeerError(message) from None
+            for name, line in found:
+                if name not in given:
+                    given.add(name)
+                    yield line
+            if not found:
+                client.call("DELETE", "/_search/scroll", {"scroll_id": scroll_id})
+                return
+            question = {"scroll": "5m", "scroll_id": scroll_id}
+            status, page = client.call("POST", "/_search/scroll", question)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -218,6 +218,7 @@ class _PooledNode(BaseNode):
             data = read_bounded(lambda size: response.read(size, decode_content=False), limit, encoding)
         except BaseException:
             response.close()  # the rest of the reply is of no use, and neither is its connection
+            response.release_conn()  # its place in the pool is: the pool makes whoever finds none wait
             raise
         response.release_conn()
         return response.status, HttpHeaders(response.headers), data

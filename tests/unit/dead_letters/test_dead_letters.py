@@ -435,7 +435,8 @@ def test_elasticsearch():
             return 200, orjson.dumps({"errors": True, "items": items})
         if nonsense[0]:
             return 200, nonsense[0]
-        hits = [{"_source": source} for source in kept.values()] if "/_search?" in request.path else []
+        first = "/_search?" in request.path
+        hits = [{"_id": name, "_source": source} for name, source in kept.items()] if first else []
         return 200, orjson.dumps({"_scroll_id": "s", "hits": {"hits": hits}})
 
     with fake_http(answer) as fake:
@@ -452,6 +453,50 @@ def test_elasticsearch():
                 list(read_letters(store))
         store.close()
     assert b'"_index":"refused"' in fake.requests[0].body
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [(20_000, [100, 50, 25]), (900, [100, 50, 25, 12, 6, 3, 1])])
+def test_a_page_that_is_too_large_is_asked_for_with_fewer_letters(largest, sizes):
+    """Letters of a release that kept them whole may be long, and `--max_reply_bytes` small."""
+    lines = [orjson.loads(encode(_letter(b"%d" % number))) for number in range(90)]
+    scroll = {"at": 0, "size": 0}
+    asked = []
+
+    def answer(request):
+        if request.method == "DELETE":
+            return 200, b"{}"
+        if "/_search?" in request.path:
+            asked.append(orjson.loads(request.body)["size"])
+            scroll.update(at=0, size=asked[-1])
+        begin = scroll["at"]
+        scroll["at"] += scroll["size"]
+        # The second page of a scroll is the large one: what the first one gave must not come twice.
+        pad = "x" * 400 if begin else ""
+        page = [
+            {"_id": str(n), "_source": lines[n], "pad": pad}
+            for n in range(90)[begin : begin + scroll["size"]]
+        ]
+        return 200, orjson.dumps({"_scroll_id": "s", "hits": {"hits": page}})
+
+    with fake_http(answer) as fake:
+        options = ElasticsearchOptions(hosts=[fake.url], max_reply_bytes=largest)
+        store = open_store("elasticsearch:refused", elasticsearch=options)
+        found = [int(letter.event.data) for letter in read_letters(store)]
+        store.close()
+    assert found == list(range(90))
+    assert asked == sizes
+
+
+def test_a_letter_that_is_larger_than_a_reply_may_be_is_named():
+    body = orjson.dumps(
+        {"_scroll_id": "s", "hits": {"hits": [{"_id": "a", "_source": {"data": "x" * 5000}}]}}
+    )
+    with fake_http(lambda request: (200, body)) as fake:
+        options = ElasticsearchOptions(hosts=[fake.url], max_reply_bytes=1000)
+        store = open_store("elasticsearch:refused", elasticsearch=options)
+        with pytest.raises(PenstockError, match="raise --max_reply_bytes"):
+            list(read_letters(store))
+        store.close()
 
 
 def test_elasticsearch_refusing_a_letter_fails_the_batch():

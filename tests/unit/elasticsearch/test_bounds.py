@@ -96,6 +96,17 @@ def test_the_preflight_says_what_to_do_about_such_a_reply(pieces, hint):
     assert str(caught.value).endswith(f"). Check --hosts and --path: {hint}")
 
 
+@pytest.mark.parametrize("pieces", [_plain(LIMIT + LIMIT), lambda: [HEAD + b"content-length: 9\r\n\r\nx"]])
+def test_replies_that_break_off_do_not_use_the_connections_up(pieces):
+    server = Raw(pieces)
+    with closing(server):
+        client = _client(server)
+        for _ in range(12):
+            with pytest.raises(NoAnswer, match=r"larger than|IncompleteRead"):
+                client.bulk(b"{}\n")
+        client.close()
+
+
 def test_a_reply_of_just_the_limit_is_read_inflated_too():
     body = b"x" * LIMIT
     for head, data in ((b"", body), (b"content-encoding: gzip\r\n", gzip.compress(body))):
