@@ -182,3 +182,19 @@ def test_what_is_verified_and_bounded_is_a_test():
     assert len(named) > 12
     for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text() if name else (ROOT / path).exists(), (path, name)
+
+
+def test_each_claim_of_the_security_page_names_a_test_that_is_there():
+    text = (DOCS / "security.md").read_text()
+    table = (
+        text.partition("## What is verified, and what is bounded")[2]
+        .partition("\n\n|")[2]
+        .partition("\n\n")[0]
+    )
+    rows = table.splitlines()[2:]
+    assert len(rows) >= 15
+    for row in rows:
+        assert re.search(r"`tests/[^`]+\.py::test_\w+`", row), row
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
+        source = (ROOT / file).read_text()
+        assert not name or f"def {name}(" in source, f"{file} has no {name}"
