@@ -92,7 +92,7 @@ def kill_workers(cluster: FlinkCluster) -> None:
 
 
 @contextmanager
-def shipping(port: int, file: LogFile, rate: float) -> Iterator[Shipper]:
+def shipping(port: int, file: LogFile, rate: float | None) -> Iterator[Shipper]:
     """A Beats client at work for as long as the block lasts."""
     shipper = Shipper("127.0.0.1", port, [file.path], rate=rate, window=100, backoff_s=(0.1, 0.3))
     thread = threading.Thread(target=shipper.run, daemon=True)
