@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,12 @@ from tests import servers  # noqa: E402
 
 # Each session of botocore reads the descriptions of services anew: half of what the tests of AWS would take.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# How long an example takes is the machine's mood.
+hypothesis.settings.register_profile(
+    "penstock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("penstock")
 
 _LONGEST_ID = 60
 _SLOW_FOLDERS = ("integration", "upstream")
