@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import apache_beam as beam
@@ -19,8 +20,7 @@ from penstock.io.chain.unbounded import Pacing, Plan, ReadSplits
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elements import FromElements, GiveElements, WithRefused
 from penstock.io.options import display_data_of, option
-from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, modify
-from penstock.transforms.logstash import beam as logstash
+from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, logstash, modify
 from tests.tools.logstash_filters import FILTERS
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def transforms():
     found = {}
     for folder in ("io", "transforms", "pipelines"):
         for path in (ROOT / folder).rglob("*.py"):
-            if "PTransform)" not in path.read_text() and "EventTransform)" not in path.read_text():
+            if not re.search(r"(P|Event|Filter)Transform\)", path.read_text()):
                 continue
             name = ".".join(("penstock", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
                 ".__init__"
@@ -121,7 +121,9 @@ def transforms():
                 each = getattr(module, node.name) if isinstance(node, ast.ClassDef) else None
                 if inspect.isclass(each) and issubclass(each, beam.PTransform):
                     found[
-                        f"logstash.{each.__name__}" if each.__module__ == logstash.__name__ else each.__name__
+                        f"logstash.{each.__name__}"
+                        if each.__module__.startswith(logstash.__name__)
+                        else each.__name__
                     ] = each
     return found
 
