@@ -139,8 +139,12 @@ def job_folder(tmp_path: Path) -> Path:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Long values are named by their argument: some hold the time or random bytes, and all workers must agree on names."""
-    return argname if isinstance(val, (str, bytes)) and len(val) > _LONGEST_ID else None
+    """Long values, and bytes that are no text, are named by their argument.
+
+    Some hold the time (a gzip header does) or random bytes, and all workers must agree on the tests' names.
+    """
+    binary = isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable())
+    return argname if binary or (isinstance(val, (str, bytes)) and len(val) > _LONGEST_ID) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
