@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from penstock.transforms.batch import Event
@@ -75,6 +75,10 @@ def seen(events, letters):
         [("x.list", []), ("x.list", ["a", "x.b"]), ("x.list", ["a", "z"]), ("list", []), (None, [])]
     ),
 )
+@example(
+    b'{"a":null,"x":{"b":null,"list":[{"n":1},{"x":null},{"n":2}],"c":null},"z":null}',
+    [1], 1, ("x.list", ["a", "x.b"]),
+)  # fmt: skip
 def test_any_blocks_give_what_the_whole_gives(record, sizes, hold, how):
     expand, copied = how
     decode = DecodeOptions(expand=expand, expand_copy=copied)

@@ -1,4 +1,4 @@
-"""The checkout as the release that follows it: another version number, and a later version of what is stored."""
+"""The checkout as the release that follows it (a later version of what is stored), or as an earlier commit has it."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def install_next_release(folder: Path) -> Path:
 
     Without kernels: compiling them would take most of the time, and is tested elsewhere.
     """
-    source, site = folder / "source", folder / "site"
+    source = folder / "source"
     source.mkdir()
     for name in PARTS:
         if (ROOT / name).is_dir():
@@ -34,6 +34,36 @@ def install_next_release(folder: Path) -> Path:
             shutil.copy(ROOT / name, source)
     _change(source / "pyproject.toml", r'(?m)^version = ".*"', 'version = "99.0.0"')
     _change(source / "io" / "chain" / "unbounded.py", r"(?m)^_VERSION = 1$", "_VERSION = 2")
+    return _install(source, folder / "site")
+
+
+def install_commit(commit: str, folder: Path) -> Path:
+    """Installs the checkout's code as a commit has it, as `install_next_release` does.
+
+    `python -m penstock` is what that commit calls `python -m penstock.pipelines`.
+    """
+    source = folder / "source"
+    source.mkdir()
+    archive = subprocess.run(
+        ["git", "archive", commit], cwd=ROOT, check=True, capture_output=True, timeout=60
+    )
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive.stdout, check=True, timeout=60)
+    site = _install(source, folder / "site")
+    (site / "penstock" / "__main__.py").write_text(
+        "import sys\nfrom penstock.pipelines.__main__ import main\nsys.exit(main())\n"
+    )
+    return site
+
+
+def has_commit(commit: str) -> bool:
+    """Whether this checkout's history goes back to it."""
+    found = subprocess.run(
+        ["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, capture_output=True, check=False
+    )
+    return found.returncode == 0
+
+
+def _install(source: Path, site: Path) -> Path:
     command = [
         sys.executable,
         "-P",

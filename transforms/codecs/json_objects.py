@@ -4,7 +4,7 @@
 Id and time come from a scan of the bytes (`_scan.py`) where that is enough; only `keep_documents` builds every document.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import orjson
@@ -20,7 +20,7 @@ from penstock.transforms.identity import document_id
 from penstock.transforms.kernels._scan import scan
 from penstock.transforms.time import timestamps
 
-__all__ = ["FAILURE_TAG", "JsonDecoder", "NotAnObject", "RecordTooLarge", "parse_field"]
+__all__ = ["FAILURE_TAG", "JsonDecoder", "NotAnObject", "RecordTooLarge", "copy_outer", "parse_field"]
 
 FAILURE_TAG = "_jsonparsefailure"
 """The tag of Logstash's json codec and filter."""
@@ -181,10 +181,11 @@ class JsonDecoder(msgspec.Struct):
             for row in rows:
                 place = Event(b"", event.origin, event.index, event.part + len(found))
                 if isinstance(row, dict):
-                    for copied, value in outer:
-                        if value is not fields.MISSING and fields.get(row, copied) is fields.MISSING:
-                            fields.put(row, copied, value)
-                    found.append(_Parsed(place, row))
+                    try:
+                        copy_outer(row, outer)
+                        found.append(_Parsed(place, row))
+                    except NotAnObject as error:
+                        found.append(_Failure(place, error.with_traceback(None)))
                 else:
                     message = f"an element of {'.'.join(path)} is no object"
                     found.append(_Failure(place, NotAnObject(message)))
@@ -229,6 +230,20 @@ def _keep_documents(events: list[Event], left: list[int]) -> list[int]:
 
 class NotAnObject(ValueError):
     """The JSON is no object."""
+
+
+def copy_outer(row: Document, outer: Iterable[tuple[fields.Path, object]]) -> None:
+    """Copies outer fields into an element of a list, where it has none of that name.
+
+    Raises:
+        NotAnObject: a value of the element stands where an object would have to be.
+    """
+    for path, value in outer:
+        if value is not fields.MISSING and fields.get(row, path) is fields.MISSING:
+            try:
+                fields.put(row, path, value)
+            except ValueError as error:
+                raise NotAnObject(str(error)) from None
 
 
 class RecordTooLarge(ValueError):

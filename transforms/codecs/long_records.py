@@ -11,7 +11,7 @@ from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs._json_cutter import Cut, JsonCutter
 from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder
-from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, RecordTooLarge
+from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, RecordTooLarge, copy_outer
 
 __all__ = ["LongRecord", "long_records_of"]
 
@@ -83,9 +83,12 @@ class LongRecord:
                 )
                 self._part += 1
             elif cut.outer is not None:
-                place.data = self._with_outer(cut.data, cut.outer)
-                elements.append(place)
                 self._part += 1
+                try:
+                    place.data = self._with_outer(cut.data, cut.outer)
+                    elements.append(place)
+                except NotAnObject as error:
+                    letters.append(DeadLetter(place, NotAnObject.__name__, str(error), "decode"))
             elif self._whole is not None:
                 events += self._passed(elements, letters)
                 elements = []
@@ -113,7 +116,5 @@ class LongRecord:
             row = orjson.loads(data)
         except orjson.JSONDecodeError:
             return data  # a letter of the decoder's
-        for copied in self._copied:
-            if fields.get(row, copied) is fields.MISSING:
-                fields.put(row, copied, fields.get(outer, copied))
+        copy_outer(row, [(copied, fields.get(outer, copied)) for copied in self._copied])
         return b"%b" % orjson.dumps(row)  # a copy: what orjson gives keeps the kilobyte it was written into

@@ -19,13 +19,14 @@ from local.flink.cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
 from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, shipping
 from tests.tools.listening import listening
-from tests.tools.next_release import install_next_release, stored_versions
+from tests.tools.next_release import has_commit, install_commit, install_next_release, stored_versions
 from tests.tools.pipeline import log_file
 from tests.tools.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = FLINK
 
 LINES = 3000
+BEFORE_ROOMS = "005a5e9"
 RATE = 600
 SHARDS = 2
 IN_FLIGHT = 2 * 100  # the shipper's windows, two at a time
@@ -243,6 +244,34 @@ def test_the_package_is_upgraded_between_savepoint_and_resumption_and_back(
     # What to do then: start without the savepoint.
     both.submit_both()
     both.ship(lambda shipper: None)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not has_commit(BEFORE_ROOMS), reason="a clone without that history")
+def test_savepoints_of_the_version_before_its_modules_moved_are_resumed(
+    flink, both, tmp_path_factory, monkeypatch
+):
+    """Both jobs are submitted and run by that version's own code, stopped with savepoints, and resumed by this one."""
+    site = str(install_commit(BEFORE_ROOMS, tmp_path_factory.mktemp("before")))
+    for job in (both.beats, both.kinesis):
+        job.cancel()
+    monkeypatch.setenv("PYTHONPATH", site)
+    flink.restart_pool(PYTHONPATH=site)
+    try:
+        both.submit_both()
+        both.ship(lambda shipper: None)
+
+        def upgrade(shipper):
+            savepoints = both.stop_both()
+            both.acknowledged_is_stored(shipper)
+            monkeypatch.undo()
+            flink.restart_pool()
+            both.submit_both(savepoints)
+
+        both.ship(upgrade)
+    finally:
+        monkeypatch.undo()
+        flink.restart_pool()
 
 
 def test_what_listens_is_on_loopback(flink, both):

@@ -263,6 +263,14 @@ def test_expand_makes_an_event_of_each_element_and_copies_what_is_named():
     assert len(set(ids(record, codec="json", expand="Records"))) == 4
 
 
+def test_an_element_that_has_no_room_for_a_copied_field_costs_itself():
+    record = b'{"x":{"y":3},"Records":[{"a":1},{"a":2,"x":null},{"a":3}]}'
+    documents, (letter,) = decode(record, codec="json", expand="Records", expand_copy=["x.y"])
+    assert [document["a"] for document in documents] == [1, 3]
+    assert letter.reason == "cannot set x.y: x is no object"
+    assert b'"a":2' in letter.event.data
+
+
 CSV = b'name,n,note\nanna,1,"a, ""quoted"" note"\n\nbert,two,\n'
 
 
