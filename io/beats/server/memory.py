@@ -39,12 +39,22 @@ class Trimmer:
 
     def __init__(self) -> None:
         self._trim = _libc("malloc_trim")
-        self._peak = 0
+        self._peak = self._last = 0
+        self._falling = False
 
     def saw(self, amount: int) -> None:
-        """Takes note of the bytes held now. After a fall by half, and by 16 MiB, it gives free memory back."""
+        """Takes note of the bytes held now. After a fall by half, and by 16 MiB, it gives free memory back.
+
+        It does so again until once after the amount has stopped falling: what is freed meanwhile would stay.
+        """
         self._peak = max(self._peak, amount)
+        fell, self._last = amount < self._last, amount
         if self._peak - amount >= max(_FALL_BYTES, self._peak // 2):
             self._peak = amount
-            if self._trim is not None:
-                self._trim(0)
+            self._falling = True
+        elif self._falling:
+            self._falling = fell
+        else:
+            return
+        if self._trim is not None:
+            self._trim(0)

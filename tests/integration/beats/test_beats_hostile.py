@@ -99,8 +99,10 @@ def herd(port: int, failures: list[BaseException], cut_off: list[BaseException])
         failures.append(error)
 
 
+# In CI four times the growth: malloc keeps more on some runs, and the faults that this is about grew by gigabytes.
 @pytest.mark.servers
-def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing() -> None:
+@pytest.mark.parametrize("growth", [4 * GROWTH, pytest.param(GROWTH, marks=pytest.mark.full)])
+def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing(growth: int) -> None:
     with started(
         "beats_server.py",
         0,
@@ -141,7 +143,7 @@ def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing() -> None:
         assert failures == []
         assert len(cut_off) <= HERD / 10, "the herd was cut off 263 times of 200 once"
         deadline = time.monotonic() + 60
-        while (after := int(say(server, "?\n"))) - before > GROWTH and time.monotonic() < deadline:
+        while (after := int(say(server, "?\n"))) - before > growth and time.monotonic() < deadline:
             time.sleep(0.5)
         out, _ = server.communicate("", timeout=60)
     waits = [each.longest_s for each in honest]
@@ -152,4 +154,4 @@ def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing() -> None:
     sent = {name: size for each in honest for name, size in each.sent.items()}
     assert {name: taken["windows"].get(name) for name in sent} == sent, "nothing lost"
     assert taken["repeated"] == 0, "nothing repeated"
-    assert after - before < GROWTH
+    assert after - before < growth
