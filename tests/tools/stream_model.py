@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.kinesis.lease.table import LeaseStore
-from penstock.io.kinesis.positions import StreamIdentity
+from penstock.io.kinesis.positions import Position, StreamIdentity
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
@@ -233,3 +233,36 @@ class SteppedLive(KinesisLive):
         self.stop()
         self._pool.stop()
         self._coordinator.give_up()
+
+
+class HandClock:
+    """Seconds that a test moves."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def position_of(model: StreamModel, shard: str, number: int) -> Position:
+    """The position of a shard's record by its number."""
+    return Position(int(model.records[shard][number].sequence_number))
+
+
+def read_all(live: SteppedLive, rounds: int = 5) -> list:
+    """Everything there is, not acknowledged."""
+    batches = []
+    for _ in range(rounds):
+        live.tick()
+        live.pool.step_all()
+        batches += live.take_all()
+    return batches
+
+
+def payloads(batches: list) -> list[bytes]:
+    return [event.data for batch in batches for event in batch.events]
+
+
+def acknowledge(live: SteppedLive, batches: list) -> None:
+    for batch in batches:
+        live.acknowledge(batch.receipt.tokens)

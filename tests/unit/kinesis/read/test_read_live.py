@@ -11,26 +11,27 @@ import pytest
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import Unreachable
 from penstock.io.kinesis.lease.table import Lease, LeaseTable, MemoryLeases
-from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position
+from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON
 from penstock.io.kinesis.read import source
 from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.stream_model import (
+    HandClock,
+    SteppedLive,
+    StreamModel,
+    acknowledge,
+    payloads,
+    position_of,
+    read_all,
+)
 
 SHARD = "shardId-000000000000"
 OPTIONS = KinesisReadOptions("stream", application_name="app", checkpoint_interval_seconds=5)
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock()
 
 
 @pytest.fixture
@@ -42,26 +43,7 @@ def model():
 
 
 def number(model, n):
-    return Position(int(model.records[SHARD][n].sequence_number))
-
-
-def read(live, rounds=5):
-    """Everything there is, not acknowledged."""
-    batches = []
-    for _ in range(rounds):
-        live.tick()
-        live.pool.step_all()
-        batches += live.take_all()
-    return batches
-
-
-def payloads(batches):
-    return [event.data for batch in batches for event in batch.events]
-
-
-def acknowledge(live, batches):
-    for batch in batches:
-        live.acknowledge(batch.receipt.tokens)
+    return position_of(model, SHARD, n)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +72,9 @@ def test_the_larger_of_mark_and_lease_wins_then_the_initial_position(
         model.now = store_time + 60  # what is there now came long before; what comes next, after
         live.tick()
         model.put("key", b"new")
-        assert payloads(read(live)) == [b"new"]
+        assert payloads(read_all(live)) == [b"new"]
     else:
-        assert payloads(read(live)) == [b"%d" % n for n in range(first, 6)]
+        assert payloads(read_all(live)) == [b"%d" % n for n in range(first, 6)]
 
 
 def test_a_lease_at_the_end_of_its_shard_beats_any_mark_and_the_other_way_round(model, clock):
@@ -102,7 +84,7 @@ def test_a_lease_at_the_end_of_its_shard_beats_any_mark_and_the_other_way_round(
         store = MemoryLeases()
         store.create(Lease(SHARD, lease))
         live = SteppedLive(model, store, OPTIONS, clock, {"shards": {SHARD: mark.text()}})
-        assert payloads(read(live)) == [b"child"]
+        assert payloads(read_all(live)) == [b"child"]
 
 
 def test_from_a_time(model, clock):
@@ -111,7 +93,7 @@ def test_from_a_time(model, clock):
     options = dataclasses.replace(
         OPTIONS, initial_position_in_stream="AT_TIMESTAMP", initial_position_timestamp=str(model.now - 1)
     )
-    assert payloads(read(SteppedLive(model, MemoryLeases(), options, clock))) == [b"late"]
+    assert payloads(read_all(SteppedLive(model, MemoryLeases(), options, clock))) == [b"late"]
 
 
 def test_latest_misses_nothing_between_the_first_start_and_a_restart_before_any_checkpoint(clock):
@@ -124,7 +106,7 @@ def test_latest_misses_nothing_between_the_first_start_and_a_restart_before_any_
     assert store.scan()[0].position == LATEST
     model.now = store.scan()[0].started_ms / 1000 + 5
     model.put("key", b"while we were away")
-    assert payloads(read(SteppedLive(model, store, options, clock))) == [b"while we were away"]
+    assert payloads(read_all(SteppedLive(model, store, options, clock))) == [b"while we were away"]
 
 
 def test_a_checkpoint_costs_one_write_an_interval(model, clock):
@@ -133,7 +115,7 @@ def test_a_checkpoint_costs_one_write_an_interval(model, clock):
     replace = store.replace
     store.replace = lambda old, new: (writes.append(new), replace(old, new))
     live = SteppedLive(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     began = len(writes)
     for _ in range(60):
         clock.now += 0.5
@@ -150,20 +132,20 @@ def test_a_checkpoint_costs_one_write_an_interval(model, clock):
 def test_a_clean_stop_checkpoints_and_frees_the_lease(model, clock):
     store = MemoryLeases()
     live = SteppedLive(model, store, OPTIONS, clock)
-    batches = read(live)
+    batches = read_all(live)
     acknowledge(live, batches[:1])
     live.close()
     (lease,) = store.scan()
     assert lease.owner is None
     assert lease.position == number(model, len(batches[0].events) - 1)
     live = SteppedLive(model, store, OPTIONS, clock)
-    assert payloads(batches[:1]) + payloads(read(live)) == [b"%d" % n for n in range(6)]
+    assert payloads(batches[:1]) + payloads(read_all(live)) == [b"%d" % n for n in range(6)]
 
 
 def test_a_worker_that_lost_its_lease_stops_at_once_and_writes_nothing_more(model, clock, caplog):
     store = MemoryLeases()
     live = SteppedLive(model, store, OPTIONS, clock)
-    batches = read(live)
+    batches = read_all(live)
     (lease,) = store.scan()
     taken = lease.taken_by("other")
     store.replace(lease, taken)
@@ -207,19 +189,19 @@ def test_what_was_fetched_under_a_lost_lease_is_forgotten(model, clock):
 def test_a_worker_that_slept_through_its_lease_reads_on_only_after_it_renewed_it(model, clock):
     store = MemoryLeases()
     live = SteppedLive(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     model.put("key", b"later")
     clock.now += 11.0
     live.pool.step_all()
     assert live.take(0.0) is None
     live.tick()
-    assert payloads(read(live)) == [b"later"]
+    assert payloads(read_all(live)) == [b"later"]
 
 
 def test_a_table_that_is_away_for_longer_than_a_lease_lasts_costs_time_only(model, clock, caplog):
     store = MemoryLeases()
     live = SteppedLive(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
 
     def away(*_):
         raise Unreachable("cannot use the lease table: no answer.")
@@ -234,7 +216,7 @@ def test_a_table_that_is_away_for_longer_than_a_lease_lasts_costs_time_only(mode
     assert live.take(0.0) is None, "another worker may have the lease by now"
     store.replace, store.rows = replace, rows
     clock.now += 5.0  # the longest pause between tries
-    assert payloads(read(live)) == [b"meanwhile"]
+    assert payloads(read_all(live)) == [b"meanwhile"]
     assert live.failure is None
     assert 1 <= caplog.text.count("trying again") <= 3, "once a minute for each thing tried"
 
@@ -270,7 +252,7 @@ def test_the_same_mark_goes_on_an_older_one_hands_out_again_a_newer_one_skips(mo
     assert payloads(again) == [b"0", b"1", b"2", b"3"]
     live.resume({"shards": {SHARD: number(model, 4).text()}})
     assert live.take(0.0) is None
-    assert payloads(read(live)) == [b"5"]
+    assert payloads(read_all(live)) == [b"5"]
 
 
 def test_ready_means_that_every_shard_is_at_its_tip(model, clock):
@@ -314,7 +296,7 @@ def test_a_finished_shard_that_the_stream_forgot_loses_its_lease_in_the_end(mode
     live = SteppedLive(model, store, OPTIONS, clock)
     model.split(SHARD)
     model.put("key", b"child")
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     live.tick()
     assert {lease.shard_id: lease.position == SHARD_END for lease in store.scan()}[SHARD]
     children = [lease for lease in store.scan() if lease.shard_id == SHARD]
@@ -325,7 +307,7 @@ def test_a_finished_shard_that_the_stream_forgot_loses_its_lease_in_the_end(mode
         for n in range(20):
             model.put(f"k{n}", b"x")
         clock.now += 3.0
-        acknowledge(live, read(live, 1))
+        acknowledge(live, read_all(live, 1))
     assert SHARD not in {lease.shard_id for lease in store.scan()}
     assert all(lease.position > TRIM_HORIZON for lease in store.scan())
 
@@ -337,7 +319,7 @@ def test_checkpoints_none_keeps_positions_in_the_mark_alone(model, clock):
     live.pool.step_all()
     live.take(0.0)
     mark = live.position()
-    assert payloads(read(SteppedLive(model, MemoryLeases(), options, clock, mark))) == [
+    assert payloads(read_all(SteppedLive(model, MemoryLeases(), options, clock, mark))) == [
         b"2",
         b"3",
         b"4",
@@ -367,7 +349,7 @@ def test_check_with_reset_forgets_the_checkpoints(model, clock):
         assert [lease.position for lease in table.scan()] == [number(model, 4)]
         require_readable(dataclasses.replace(OPTIONS, reset_checkpoints=True), aws)
         assert table.scan() == []
-        assert payloads(read(SteppedLive(model, table, OPTIONS, clock))) == [b"%d" % n for n in range(6)]
+        assert payloads(read_all(SteppedLive(model, table, OPTIONS, clock))) == [b"%d" % n for n in range(6)]
 
 
 def test_a_shard_that_passed_its_retention_is_taken_for_finished(model, clock, caplog):
@@ -378,7 +360,7 @@ def test_a_shard_that_passed_its_retention_is_taken_for_finished(model, clock, c
     model.put("key", b"child")
     del model.shards[SHARD]
     clock.now += 2
-    assert payloads(read(live, 6)) == [b"child"]
+    assert payloads(read_all(live, 6)) == [b"child"]
     assert {lease.shard_id: lease.position for lease in store.scan()}[SHARD] == SHARD_END
     assert "passed its retention" in caplog.text
 
@@ -398,7 +380,7 @@ def test_a_passing_fault_while_asking_for_a_missing_shard_ends_nothing(model, cl
     assert live.failure is None
     model.shards[SHARD] = kept
     live._view._list_shards = listed
-    assert payloads(read(live)) == [b"%d" % n for n in range(6)]
+    assert payloads(read_all(live)) == [b"%d" % n for n in range(6)]
 
 
 # -- how far behind ------------------------------------------------------------------------------------
@@ -408,7 +390,7 @@ def test_a_shard_is_behind_until_the_sink_has_its_oldest_record(model, clock):
     model.now = time.time() - 100
     model.put("key", b"old")
     live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
-    batches = read(live)
+    batches = read_all(live)
     assert all(shard.reader.at_tip for shard in live.coordinator.held.values())
     (shard,) = live.peers()
     assert shard.behind_s >= 100
@@ -438,7 +420,7 @@ def test_gauges_are_shown_at_a_bundles_end_too_and_let_go_of_a_shard_that_went_e
     step = source._GaugesDoFn("test")
     step.finish_bundle()
     assert gauges.values == {}, "nothing is read yet"
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     clock.now += 60
     source._GaugesDoFn("test").finish_bundle()
     behind_ms = gauges.values[f"MillisBehindLatest.{SHARD}"]

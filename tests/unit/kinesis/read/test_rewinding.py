@@ -5,10 +5,18 @@ import json
 import pytest
 
 from penstock.io.kinesis.lease.table import Lease, MemoryLeases
-from penstock.io.kinesis.positions import SHARD_END, Position
+from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read.rewinding import RewindingKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.stream_model import (
+    HandClock,
+    SteppedLive,
+    StreamModel,
+    acknowledge,
+    payloads,
+    position_of,
+    read_all,
+)
 
 SHARD = "shardId-000000000000"
 OPTIONS = KinesisReadOptions("stream", application_name="app", checkpoint_interval_seconds=5)
@@ -18,16 +26,9 @@ class Stepped(SteppedLive, RewindingKinesis):
     """Moved by hand."""
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock()
 
 
 @pytest.fixture
@@ -39,29 +40,11 @@ def model():
 
 
 def number(model, n):
-    return Position(int(model.records[SHARD][n].sequence_number))
+    return position_of(model, SHARD, n)
 
 
 def mark(model, n):
     return {"shards": {SHARD: (SHARD_END if n == "end" else number(model, n)).text()}}
-
-
-def read(live):
-    found = []
-    for _ in range(6):
-        live.tick()
-        live.pool.step_all()
-        found += live.take_all()
-    return found
-
-
-def payloads(batches):
-    return [event.data for batch in batches for event in batch.events]
-
-
-def acknowledge(live, batches):
-    for batch in batches:
-        live.acknowledge(batch.receipt.tokens)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +68,7 @@ def test_the_smaller_of_mark_and_lease_wins(model, clock, lease, restored, first
         store.create(Lease(SHARD, SHARD_END if lease == "end" else number(model, lease)))
     given = None if restored is None else json.loads(json.dumps(mark(model, restored)))
     live = Stepped(model, store, OPTIONS, clock, given)
-    assert payloads(read(live)) == [b"%d" % n for n in range(first, 6)]
+    assert payloads(read_all(live, 6)) == [b"%d" % n for n in range(first, 6)]
 
 
 def test_what_the_runner_restored_stays_known_until_its_shard_is_opened(model, clock):
@@ -113,22 +96,22 @@ def test_a_runner_that_goes_back_reads_again_what_was_acknowledged(model, clock,
         model.split(SHARD)
     store = MemoryLeases()
     live = Stepped(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live, 6))
     clock.now += 10
     live.tick()
     assert store.scan()[0].position in (number(model, 5), SHARD_END)
     live.resume(None if back_to is None else mark(model, back_to))
     clock.now += 10  # the next look at the leases
     first = 0 if back_to is None else back_to + 1
-    assert payloads(read(live)) == [b"%d" % n for n in range(first, 6)]
+    assert payloads(read_all(live, 6)) == [b"%d" % n for n in range(first, 6)]
 
 
 def test_what_is_handed_out_and_not_acknowledged_comes_once_more_only(model, clock):
     live = Stepped(model, MemoryLeases(), OPTIONS, clock)
-    lost = read(live)
+    lost = read_all(live, 6)
     live.resume(mark(model, 2))
     acknowledge(live, lost)  # by a bundle of before: means nothing any more
-    again = read(live)
+    again = read_all(live, 6)
     assert payloads(again) == [b"%d" % n for n in range(6)]  # the lease stands before the mark
     assert not live.settled
     acknowledge(live, again)

@@ -14,8 +14,7 @@ from penstock.io.kinesis.positions import SHARD_END, TRIM_HORIZON, Position, Str
 from penstock.io.kinesis.read import preflight
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.stream_facts import StreamFacts
-from tests.tools.stream_model import ARN, SteppedLive, StreamModel
-from tests.unit.kinesis.read.test_read_live import Clock, acknowledge, payloads, read
+from tests.tools.stream_model import ARN, HandClock, SteppedLive, StreamModel, acknowledge, payloads, read_all
 
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 OPTIONS = KinesisReadOptions("stream", application_name="app", checkpoint_interval_seconds=1)
@@ -51,7 +50,7 @@ class Table(MemoryLeases):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock()
 
 
 @pytest.fixture
@@ -130,7 +129,7 @@ def test_at_the_start_such_a_row_ends_the_job_with_one_line_and_is_not_touched(m
 def test_later_such_a_row_is_named_and_left_alone_and_all_else_is_read(model, clock, caplog, row, says):
     store = Table()
     live = SteppedLive(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     assert live.connected
     key = row.key if isinstance(row, BrokenRow) else row.shard_id
     store._leases.pop(key, None)
@@ -160,7 +159,7 @@ def test_rows_of_kcl_are_adopted_and_marked(model, clock):
     }
     store = Table(Lease(FIRST, Position(first), **keys), Lease(SECOND, TRIM_HORIZON))
     live = SteppedLive(model, store, OPTIONS, clock)
-    assert len(payloads(read(live))) == 7, "all but the one that is done"
+    assert len(payloads(read_all(live))) == 7, "all but the one that is done"
     assert {lease.stream for lease in store.scan()} == {model.identity}
 
 
@@ -180,9 +179,9 @@ def test_a_reply_without_a_next_iterator_does_not_end_an_open_shard(model, clock
     live.tick()
     model.lies = 3
     clock.now += 2
-    got = payloads(read(live, 8))
+    got = payloads(read_all(live, 8))
     model.put("key", b"after")
-    got += payloads(read(live))
+    got += payloads(read_all(live))
     assert sorted(got) == sorted([b"%d" % n for n in range(8)] + [b"after"])
     assert all(lease.position != SHARD_END for lease in live._store.scan())
     assert "has no NextShardIterator, but the shard is open" in caplog.text
@@ -192,7 +191,7 @@ def test_a_reply_without_a_next_iterator_does_not_end_an_open_shard(model, clock
 def test_a_shard_ends_only_when_all_its_children_have_leases(model, clock, named):
     store = Table()
     live = SteppedLive(model, store, OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     listed_before = list(model.shards.values())
     model.split(FIRST)
     model.put("key", b"child")
@@ -201,7 +200,7 @@ def test_a_shard_ends_only_when_all_its_children_have_leases(model, clock, named
     model.names_children = named
     for _ in range(4):
         clock.now += 2
-        acknowledge(live, read(live, 1))
+        acknowledge(live, read_all(live, 1))
     ended = {lease.shard_id for lease in store.scan() if lease.position == SHARD_END}
     assert ended == ({FIRST} if named else set()), "a listing that lags shows one child of two"
     if named:
@@ -210,7 +209,7 @@ def test_a_shard_ends_only_when_all_its_children_have_leases(model, clock, named
     model.listing = None
     for _ in range(6):
         clock.now += 2
-        acknowledge(live, read(live, 1))
+        acknowledge(live, read_all(live, 1))
     assert {lease.shard_id for lease in store.scan() if lease.position == SHARD_END} == {FIRST}
     assert live.connected
     assert live.taken_in_events == 9
@@ -218,7 +217,7 @@ def test_a_shard_ends_only_when_all_its_children_have_leases(model, clock, named
 
 def test_a_stream_made_anew_ends_the_job_with_one_line(model, clock):
     live = SteppedLive(model, Table(), OPTIONS, clock)
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     model.identity = StreamIdentity(ARN, model.identity.created_ms + 5000)
     clock.now += 61
     with pytest.raises(StateError, match=r"stream stream was deleted and made again.*--reset_checkpoints"):
@@ -252,7 +251,7 @@ def test_a_job_that_has_never_read_is_not_ready_and_its_lag_grows(model, clock):
     assert f"shard {FIRST} of stream stream has not been read yet" in live.unread()
     assert live.status().lag_s > 40
     model.failing = False
-    acknowledge(live, read(live))
+    acknowledge(live, read_all(live))
     assert live.connected
     assert live.unread() == []
 
@@ -260,7 +259,7 @@ def test_a_job_that_has_never_read_is_not_ready_and_its_lag_grows(model, clock):
 @pytest.mark.parametrize("mark", [SHARD_END, Position(3)])
 def test_a_runners_mark_of_an_earlier_stream_loses_nothing(model, clock, caplog, mark):
     live = SteppedLive(model, Table(), OPTIONS, clock, {"shards": {FIRST: mark.text()}})
-    assert sorted(payloads(read(live))) == [b"%d" % n for n in range(8)]
+    assert sorted(payloads(read_all(live))) == [b"%d" % n for n in range(8)]
     assert (
         f"shard {FIRST} of stream stream: the runner's position {mark.text()} can't be of this stream"
         in caplog.text
