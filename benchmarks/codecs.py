@@ -23,7 +23,7 @@ load_package("tests")
 
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs.options import DecodeOptions
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 from tests.unit.codecs import samples
 
 EVENTS = 40_000

@@ -39,7 +39,7 @@ from harness import cpu_per_million, load_package, print_table, rounds
 
 load_package("tests")
 
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>penstock</groupId><artifactId>peers</artifactId><version>1</version><packaging>pom</packaging><dependencies>

@@ -30,7 +30,7 @@ from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 HERE = Path(__file__).resolve().parent
 BATCH = 2000

@@ -27,7 +27,7 @@ from local.demo.stack import Stack
 from local.terminal import Progress
 from penstock.transforms.batch import Event
 from penstock.transforms.identity import document_id
-from tests.tools.lumberjack import Client, whole_window
+from tests.tools.peers.lumberjack import Client, whole_window
 
 WARM_UP = 5
 

@@ -4,8 +4,8 @@ Coverage-guided fuzzing of `penstock.io.beats.wire` (and of the PROXY header's p
 
     python fuzz/beats_protocol.py [-max_total_time=60] [libFuzzer options] [CORPUS]
 
-The reference is `tests/tools/lumberjack_model.py`: the same events at the same places, the same acknowledgements, the same
-limits, fed whole, in pieces, and byte by byte. The only exception allowed is `ProtocolError`: a peer broke the rules.
+The reference is `tests/tools/models/lumberjack_model.py`: the same events at the same places, the same acknowledgements, the
+same limits, fed whole, in pieces, and byte by byte. The only exception allowed is `ProtocolError`: a peer broke the rules.
 Compressed frames are built here around parts of the input, since no fuzzer guesses a checksum. The seeds are captures of a
 real Filebeat, and what the reference's own generator makes. Every crash becomes a case in
 tests/unit/beats/wire/test_protocol.py; faults that the reference must notice are in test_protocol_model.py.
@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["penstock.io.beats"]):
     from penstock.io.beats.wire._proxy_protocol import MAX_HEADER_BYTES, parse
 
 from penstock.io.errors import ProtocolError  # noqa: E402
-from tests.tools.lumberjack_model import Rules, compare, sent_by_chance  # noqa: E402
+from tests.tools.models.lumberjack_model import Rules, compare, sent_by_chance  # noqa: E402
 
 RULES = Rules(ratio_free=3000)
 LIMITS = Limits(**{name: value for name, value in dataclasses.asdict(RULES).items() if name != "ratio_free"})

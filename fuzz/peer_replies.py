@@ -5,9 +5,9 @@ Arrow's columns as JSON, the scan of events (where there are C kernels, beside t
 
     python fuzz/peer_replies.py [-max_total_time=60] [libFuzzer options] [CORPUS]
 
-The readings are in `tests/tools/reply_models.py`: from the input they make a reply whose meaning they know, by decisions
-that the fuzzer can steer, and break some. Every crash becomes a case in tests/unit/test_reply_models.py, which also lists
-faults that the readings must notice.
+The readings are in `tests/tools/models/reply_models.py`: from the input they make a reply whose meaning they know, by
+decisions that the fuzzer can steer, and break some. Every crash becomes a case in tests/unit/test_reply_models.py, which
+also lists faults that the readings must notice.
 """
 
 import base64
@@ -35,7 +35,7 @@ CORES = [
 with atheris.instrument_imports(include=CORES):
     MODULES = [importlib.import_module(name) for name in CORES]
 
-from tests.tools.reply_models import CHECKS, by_chance  # noqa: E402
+from tests.tools.models.reply_models import CHECKS, by_chance  # noqa: E402
 
 
 def test_one_input(raw: bytes) -> None:

@@ -127,7 +127,7 @@ def aws_factory() -> Iterator[Callable[[], AwsServer]]:
 
 @pytest.fixture(scope="session")
 def flink() -> Iterator[FlinkCluster]:
-    """The run's Flink; its tests are one group (tests/tools/flink.py), so that they have it to themselves."""
+    """The run's Flink; its tests are one group (tests/tools/jobs/flink.py), so that they have it to themselves."""
     with servers.flink_cluster() as cluster:
         yield cluster
 

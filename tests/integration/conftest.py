@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers import SharedAws, SharedElasticsearch
-from tests.tools.pipeline import Pipeline
-from tests.tools.planted import Peers, commands_of, peers_of
+from tests.tools.jobs.pipeline import Pipeline
+from tests.tools.jobs.planted import Peers, commands_of, peers_of
 
 
 @pytest.fixture

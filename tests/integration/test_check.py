@@ -11,8 +11,8 @@ import pytest
 from penstock.io.preflight.iam import actions_of, merged, policy, statement
 from penstock.pipelines import check as check_command
 from penstock.pipelines.__main__ import main
-from tests.tools.moto_iam import MotoIam
-from tests.tools.planted import free_port
+from tests.tools.jobs.planted import free_port
+from tests.tools.peers.moto_iam import MotoIam
 
 pytestmark = pytest.mark.servers
 

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import orc
 
 from local.servers.aws_server import CREDENTIALS, REGION
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
 from tests.unit.codecs import samples
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills]

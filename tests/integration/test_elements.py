@@ -14,9 +14,9 @@ from local.demo import evidence
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import WriteToElasticsearch
 from penstock.io.kinesis import WriteToKinesis
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
 
-ELEMENTS_JOB = Path(__file__).parents[1] / "tools" / "elements_job.py"
+ELEMENTS_JOB = Path(__file__).parents[1] / "tools" / "jobs" / "elements_job.py"
 
 
 def test_dicts_into_kinesis(aws, unique_name):

@@ -12,8 +12,8 @@ import pytest
 from local.demo import evidence
 from local.demo.beats_client import Shipper, Source
 from local.demo.logs import LogFile, offsets
-from tests.tools import lumberjack
-from tests.tools.pipeline import log_file, texts, wait_until
+from tests.tools.jobs.pipeline import log_file, texts, wait_until
+from tests.tools.peers import lumberjack
 
 pytestmark = pytest.mark.servers
 

@@ -64,7 +64,7 @@ def test_an_interrupted_run_leaves_nothing_behind(
     command = subprocess.Popen(
         [
             *(sys.executable, "-P", str(ROOT / "local" / "__main__.py")),
-            *("test", str(ROOT / "tests" / "tools" / "endless.py"), "-n", "1", "-p", "no:cacheprovider"),
+            *("test", str(ROOT / "tests" / "tools" / "jobs" / "endless.py"), "-n", "1", "-p", "no:cacheprovider"),
         ],
         cwd=ROOT,
         env={

@@ -11,7 +11,7 @@ import pytest
 
 from local.demo import evidence
 from local.demo.beats_client import Shipper
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file, wait_until
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers]
 

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from tests.tools.certificates import Authority
-from tests.tools.listening import listening
-from tests.tools.planted import BEATS, KINESIS, TIMEOUT_S, free_port
+from tests.tools.jobs.planted import BEATS, KINESIS, TIMEOUT_S, free_port
+from tests.tools.machine.listening import listening
+from tests.tools.samples.certificates import Authority
 
 pytestmark = pytest.mark.servers
 

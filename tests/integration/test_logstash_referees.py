@@ -16,8 +16,8 @@ from penstock.transforms.logstash.filters.parse._joda import zone_of
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import expand
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_translation, translate
-from tests.tools.logstash_conformance import cases
-from tests.tools.referees import ask
+from tests.tools.models.logstash_conformance import cases
+from tests.tools.models.referees import ask
 
 pytestmark = pytest.mark.servers
 

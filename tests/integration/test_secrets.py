@@ -15,8 +15,7 @@ import pytest
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.__main__ import main
-from tests.tools.certificates import Authority
-from tests.tools.planted import (
+from tests.tools.jobs.planted import (
     ARCHIVE,
     BACKFILL,
     BEATS,
@@ -27,6 +26,7 @@ from tests.tools.planted import (
     environment,
     peers_of,
 )
+from tests.tools.samples.certificates import Authority
 
 pytestmark = pytest.mark.servers  # no servers, but minutes on a busy machine
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from local.processes import started_at
-from tests.tools.listening import listening, process_tree
-from tests.tools.planted import TIMEOUT_S, wait_until
+from tests.tools.jobs.planted import TIMEOUT_S, wait_until
+from tests.tools.machine.listening import listening, process_tree
 
 pytestmark = pytest.mark.servers
 

@@ -27,8 +27,8 @@ from penstock.io.s3.origin import S3Object
 from penstock.io.s3.streams import ObjectStream
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.transforms.batch import DeadLetter
-from tests.tools.events import event
-from tests.tools.failing_peers import AWS, FailingPeers
+from tests.tools.peers.failing_peers import AWS, FailingPeers
+from tests.tools.samples.events import event
 
 SESSION, OBJECTS = AwsSession(AWS), S3Objects(AWS)
 TABLE, LEASE = LeaseTable(SESSION, "app"), Lease("s", TRIM_HORIZON)

@@ -14,7 +14,7 @@ from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver, Stretch
 from penstock.io.beats.wire._proxy_protocol import parse
 from penstock.io.errors import ProtocolError
-from tests.tools.lumberjack import compressed, data_event, event, window
+from tests.tools.peers.lumberjack import compressed, data_event, event, window
 
 LIMITS = Limits(
     max_window_size=50,

@@ -11,7 +11,7 @@ from penstock.io.elasticsearch.bulk._bulk import cut
 from penstock.io.elasticsearch.bulk._metadata import MetadataCutter
 from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
-from tests.tools.events import event, filebeat_events
+from tests.tools.samples.events import event, filebeat_events
 
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 10), st.integers(1, 120))

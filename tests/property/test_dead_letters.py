@@ -15,7 +15,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.events import FlatMapEvents, MapEvents, apply
 from penstock.transforms.logstash.settings import FilterOptions
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 VALUES = st.integers(0, 3) | st.sampled_from(["a", "2026-01-02T03:04:05Z", None, "\x00", "é"])
 OBJECTS = st.dictionaries(st.sampled_from(["n", "m", "t", "@timestamp", "bad"]), VALUES, max_size=3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import document_of, payload_of
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 VALUES = st.none() | st.integers(-100, 100) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 OBJECTS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), VALUES, max_size=3)

@@ -10,7 +10,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id
-from tests.tools.events import ToyOrigin, filebeat_events
+from tests.tools.samples.events import ToyOrigin, filebeat_events
 
 CAPTURE = filebeat_events()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -14,7 +14,7 @@ from penstock.transforms.logstash import ConfigError, LogstashFilters, compile_f
 from penstock.transforms.logstash.chain import run_each
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.logstash.language._sprintf import compile_template
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 TOKENS = [
     "filter", "input", "output", "{", "}", "if", "else", "else if", "[a]", "[a][b]", "[tags]", "==", "!=", ">", "=~",

@@ -9,7 +9,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.codecs import _json_cutter
 from penstock.transforms.codecs.long_records import LongRecord, long_records_of
 from penstock.transforms.codecs.options import DecodeOptions
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 ORIGIN = ToyOrigin(b"p")
 TEXTS = st.text(max_size=4) | st.sampled_from(['"', "\\", "}{", "[", '"list":[', "é"])

@@ -12,7 +12,7 @@ from penstock.io.elasticsearch.bulk._bulk import cut
 from penstock.transforms.batch import Event
 from penstock.transforms.document import with_document
 from penstock.transforms.kernels import native
-from tests.tools.events import ToyOrigin, event, filebeat_events
+from tests.tools.samples.events import ToyOrigin, event, filebeat_events
 
 kernel = native.load("penstock.io.elasticsearch.bulk._native_bulk", str)
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")

@@ -9,7 +9,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.codecs import _cloudwatch_logs
 from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs
 from penstock.transforms.codecs._json_values import NotJson
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 from tests.unit.codecs import samples
 
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from penstock.transforms.document import document_of
 from penstock.transforms.identity import document_id
 from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
-from tests.tools.events import ToyOrigin, filebeat_events
+from tests.tools.samples.events import ToyOrigin, filebeat_events
 
 kernel = native.load("penstock.transforms.kernels._native_scan", str)
 pytestmark = pytest.mark.skipif(kernel is None, reason="the kernel isn't built, or switched off")

@@ -11,7 +11,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.fields import MISSING, get, parse_path, put, remove
 from penstock.transforms.reference import compile_reference
 from penstock.transforms.time import timestamps
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 TIMES = st.datetimes(datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30))  # noqa: DTZ001
 ZONES = st.integers(-14 * 60, 14 * 60).map(

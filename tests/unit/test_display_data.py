@@ -21,7 +21,7 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elements import FromElements, GiveElements, WithRefused
 from penstock.io.options import display_data_of, option
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, logstash, modify
-from tests.tools.logstash_filters import FILTERS
+from tests.tools.samples.logstash_filters import FILTERS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "do-not-show"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.tools import sanitized
+from tests.tools.machine import sanitized
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
 

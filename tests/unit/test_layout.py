@@ -102,6 +102,12 @@ def test_a_room_of_tests_can_be_taken_in_at_a_glance(folder):
     assert len(files) <= MOST_TESTS_IN_A_ROOM, sorted(files)
 
 
+def test_tools_of_tests_stand_in_rooms():
+    assert not list((ROOT / "tests" / "tools").glob("*.py")), "each tool in one of the rooms beside it"
+    for folder in (ROOT / "tests" / "tools").iterdir():
+        assert len(list(folder.glob("*.py"))) <= MOST_IN_A_ROOM, _name(folder)
+
+
 @functools.cache
 def _graph():
     """Which of our files imports which, by path. A package's `__init__` counts only for whoever asks it for a name."""

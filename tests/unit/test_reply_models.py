@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.tools.reply_models import CHECKS, by_chance
+from tests.tools.models.reply_models import CHECKS, by_chance
 
 INPUTS = 3000
 

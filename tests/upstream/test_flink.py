@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tests.tools.flink import FLINK
+from tests.tools.jobs.flink import FLINK
 from tests.upstream.faults import fault
 
 # By the name that the workers know it by.

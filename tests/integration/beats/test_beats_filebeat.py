@@ -14,7 +14,7 @@ import pytest
 
 from penstock.io.beats import BeatsOptions
 from penstock.io.beats.server.beats_server import BeatsServer
-from tests.tools.certificates import Authority
+from tests.tools.samples.certificates import Authority
 
 FILEBEAT = shutil.which("filebeat")
 LINES = 30_000

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.hostile_beats import HEADER
-from tests.tools.lumberjack import Client, event, whole_window, window
+from tests.tools.peers.hostile_beats import HEADER
+from tests.tools.peers.lumberjack import Client, event, whole_window, window
 
 ROOT = Path(__file__).parents[3]
-TOOLS = ROOT / "tests" / "tools"
+PEERS = ROOT / "tests" / "tools" / "peers"
 SECONDS = 60
 HONEST = 20
 HERD = 100
@@ -30,7 +30,7 @@ HOSTILE = (
 @contextlib.contextmanager
 def started(name: str, *arguments: object) -> "Iterator[subprocess.Popen[str]]":
     process = subprocess.Popen(
-        [sys.executable, "-P", str(TOOLS / name), *map(str, arguments)],
+        [sys.executable, "-P", str(PEERS / name), *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,7 @@ import pytest
 
 from local.demo.beats_client import Shipper
 
-PROGRAM = Path(__file__).parents[2] / "tools" / "beats_job.py"
+PROGRAM = Path(__file__).parents[2] / "tools" / "jobs" / "beats_job.py"
 CLIENTS = 10
 LINES = 20_000
 

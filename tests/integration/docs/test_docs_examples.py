@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.servers.aws_server import CREDENTIALS
-from tests.tools.yaml_environment import yaml_python
+from tests.tools.machine.yaml_environment import yaml_python
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[3]

@@ -22,8 +22,8 @@ from local.servers.elasticsearch_server import free_port
 from penstock.io.dead_letters import encode
 from penstock.transforms.batch import DeadLetter
 from tests import servers
-from tests.tools.events import event
-from tests.tools.yaml_environment import yaml_python
+from tests.tools.machine.yaml_environment import yaml_python
+from tests.tools.samples.events import event
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[3]

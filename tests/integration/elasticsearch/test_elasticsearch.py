@@ -13,7 +13,7 @@ from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.time.stamping import Stamper
-from tests.tools.events import ToyOrigin, event, filebeat_events
+from tests.tools.samples.events import ToyOrigin, event, filebeat_events
 
 ROOT = Path(__file__).parents[3]
 

@@ -13,7 +13,7 @@ from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied
 from penstock.transforms.batch import Event
 from tests import servers
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 # One worker runs them all, since two share a server.
 pytestmark = pytest.mark.xdist_group("faults")

@@ -9,7 +9,7 @@ import pytest
 
 from local.servers.aws_server import CREDENTIALS, REGION
 from local.servers.elasticsearch_server import free_port
-from tests.tools.flink import CHECKPOINTS, TIMEOUT_S
+from tests.tools.jobs.flink import CHECKPOINTS, TIMEOUT_S
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.flink.cluster import FlinkCluster
 from tests.servers import SharedAws, SharedElasticsearch
-from tests.tools.flink import FLINK, FlinkPipeline, kill_workers, shipping
-from tests.tools.listening import listening
-from tests.tools.next_release import has_commit, install_commit, install_next_release, stored_versions
-from tests.tools.pipeline import log_file
-from tests.tools.tcp_proxy import TcpProxy, tcp_proxy
+from tests.tools.jobs.flink import FLINK, FlinkPipeline, kill_workers, shipping
+from tests.tools.jobs.pipeline import log_file
+from tests.tools.machine.listening import listening
+from tests.tools.machine.next_release import has_commit, install_commit, install_next_release, stored_versions
+from tests.tools.peers.tcp_proxy import TcpProxy, tcp_proxy
 
 pytestmark = FLINK
 

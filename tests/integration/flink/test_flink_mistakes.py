@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from penstock.pipelines.__main__ import main
-from tests.tools.flink import FLINK
+from tests.tools.jobs.flink import FLINK
 
 pytestmark = FLINK
 

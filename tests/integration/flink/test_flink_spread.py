@@ -10,8 +10,8 @@ import pytest
 from local.flink.cluster import FlinkCluster
 from local.servers.aws_server import REGION
 from tests.servers import SharedAws, SharedElasticsearch
-from tests.tools.archive import archived
-from tests.tools.flink import CHECKPOINTS, FLINK, FlinkPipeline, kill_workers
+from tests.tools.jobs.flink import CHECKPOINTS, FLINK, FlinkPipeline, kill_workers
+from tests.tools.models.archive import archived
 
 pytestmark = FLINK
 

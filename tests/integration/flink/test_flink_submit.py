@@ -8,10 +8,10 @@ from pathlib import Path
 from local.demo import evidence
 from local.servers.elasticsearch_server import free_port
 from penstock.pipelines.__main__ import main
-from tests.tools.flink import FLINK, TIMEOUT_S, kill_workers, shipping
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.jobs.flink import FLINK, TIMEOUT_S, kill_workers, shipping
+from tests.tools.jobs.pipeline import log_file, wait_until
 
-TWO = str(Path(__file__).parents[2] / "tools" / "two_beats_job.py")
+TWO = str(Path(__file__).parents[2] / "tools" / "jobs" / "two_beats_job.py")
 
 pytestmark = FLINK
 

@@ -21,9 +21,9 @@ from apache_beam.utils import thread_pool_executor
 from local.demo.beats_client import Shipper
 from local.servers.elasticsearch_server import free_port
 from tests.simulator import KinesisSimulator
-from tests.tools import beam_programs
-from tests.tools.flink import FLINK
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.jobs.flink import FLINK
+from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.machine import beam_programs
 from tests.unit.test_packaging import environment, run
 
 pytestmark = FLINK

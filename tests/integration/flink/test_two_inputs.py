@@ -15,13 +15,13 @@ from local.demo import evidence
 from local.processes import Process
 from local.servers.aws_server import CREDENTIALS, REGION
 from local.servers.elasticsearch_server import free_port
-from tests.tools import beam_programs
-from tests.tools.flink import shipping
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.jobs.flink import shipping
+from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.machine import beam_programs
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills, pytest.mark.xdist_group("prism")]
 
-PROGRAM = Path(__file__).parents[2] / "tools" / "two_beats_job.py"
+PROGRAM = Path(__file__).parents[2] / "tools" / "jobs" / "two_beats_job.py"
 LINES = 5000
 
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.servers.aws_server import AwsServer
 from tests.simulator import KinesisSimulator
-from tests.tools.emulators import kinesis_local, settle
+from tests.tools.peers.emulators import kinesis_local, settle
 
 pytestmark = pytest.mark.servers
 

@@ -16,13 +16,13 @@ import pytest
 from local.processes import Process
 from local.servers.aws_server import CREDENTIALS
 from tests.simulator import KinesisSimulator
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers]
 
 SECONDS = float(os.environ.get("PENSTOCK_KILL_SECONDS", "20"))
 STREAM = "killed"
-TOOL = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "kinesis_read_job.py")
+TOOL = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "jobs", "kinesis_read_job.py")
 
 
 class Producer:

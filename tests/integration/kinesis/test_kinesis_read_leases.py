@@ -10,8 +10,8 @@ from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.kinesis.lease.table import Lease, LeaseLost, LeaseTable
 from penstock.io.kinesis.positions import TRIM_HORIZON, Position
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.emulators import dynamodb_local
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.models.stream_model import SteppedLive, StreamModel
+from tests.tools.peers.emulators import dynamodb_local
 
 pytestmark = pytest.mark.servers
 

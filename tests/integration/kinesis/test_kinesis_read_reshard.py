@@ -18,7 +18,7 @@ from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from tests.simulator import KinesisSimulator
-from tests.tools.emulators import kinesis_local
+from tests.tools.peers.emulators import kinesis_local
 
 pytestmark = pytest.mark.servers
 

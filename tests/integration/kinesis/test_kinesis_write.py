@@ -20,10 +20,10 @@ from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event
-from tests.tools.emulators import kinesis_local, settle
-from tests.tools.events import ToyOrigin
-from tests.tools.kpl import user_records
-from tests.tools.moto_iam import MotoIam
+from tests.tools.models.kpl import user_records
+from tests.tools.peers.emulators import kinesis_local, settle
+from tests.tools.peers.moto_iam import MotoIam
+from tests.tools.samples.events import ToyOrigin
 
 STREAM = "orders"
 README = Path(__file__).resolve().parents[3] / "README.md"

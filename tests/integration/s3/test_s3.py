@@ -19,10 +19,10 @@ from backports import zstd
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import CREDENTIALS, REGION
-from tests.tools.archive import archived
-from tests.tools.events import filebeat_events
-from tests.tools.listening import process_tree
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.listening import process_tree
+from tests.tools.models.archive import archived
+from tests.tools.samples.events import filebeat_events
 
 pytestmark = pytest.mark.servers
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.demo.beats_client import Shipper
-from tests.tools import grafana
-from tests.tools.browser import STRANGER, chromium
-from tests.tools.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.machine.browser import STRANGER, chromium
+from tests.tools.models import grafana
 
 pytestmark = pytest.mark.servers
 
@@ -193,7 +193,7 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
 @contextlib.contextmanager
 def job_in_trouble(kind):
     """The page of a job that isn't there: an hour of numbers, made up, so that nobody has to wait for them."""
-    program = Path(__file__).parents[2] / "tools" / "busy_status.py"
+    program = Path(__file__).parents[2] / "tools" / "jobs" / "busy_status.py"
     with subprocess.Popen([sys.executable, "-P", program, kind], stdout=subprocess.PIPE, text=True) as job:
         try:
             yield job.stdout.readline().strip()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from penstock.io.kinesis.kpl._aggregation import Aggregator, aggregate_run
 from penstock.io.kinesis.shard_map import Shard, ShardMap
 from penstock.io.kinesis.write._packing import Packer, cut
-from tests.tools.kpl import UserRecord, user_records
+from tests.tools.models.kpl import UserRecord, user_records
 
 _keys = st.text(min_size=1, max_size=20)
 _hash_keys = st.integers(0, (1 << 128) - 1).map(str)

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from penstock.io.kinesis.lease.table import MemoryLeases
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.models.stream_model import SteppedLive, StreamModel
 
 OPTIONS = KinesisReadOptions(
     "stream", application_name="app", checkpoint_interval_seconds=2, max_batch_events=4,

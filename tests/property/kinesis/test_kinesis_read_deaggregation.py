@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.io.kinesis.kpl._aggregation import Aggregator
 from penstock.io.kinesis.kpl._deaggregation import MAGIC, HashRange, deaggregate
-from tests.tools.kpl import user_records
+from tests.tools.models.kpl import user_records
 
 _keys = st.text(min_size=1, max_size=10)
 _hash_keys = st.integers(0, (1 << 128) - 1)

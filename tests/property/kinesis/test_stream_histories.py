@@ -17,7 +17,7 @@ from penstock.io.errors import StateError
 from penstock.io.kinesis.lease.table import BrokenRow, Lease
 from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position, StreamIdentity
 from tests.property.kinesis.test_kinesis_read import LIMITS, Calm
-from tests.tools.stream_model import ARN
+from tests.tools.models.stream_model import ARN
 from tests.unit.kinesis.read.test_stream_truth import OTHER, Table
 
 _FOREIGN = (

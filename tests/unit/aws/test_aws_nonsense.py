@@ -15,8 +15,8 @@ from penstock.io.s3.objects import ObjectFailure, S3Objects
 from penstock.io.s3.origin import S3Object
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.transforms.batch import DeadLetter
-from tests.tools.events import event
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
+from tests.tools.samples.events import event
 
 HTML = b"<html><body>please log in</body></html>"
 PAGE = (

@@ -10,7 +10,7 @@ from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.kinesis.wire.calls import CallFailed, PutEntry
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.s3.objects import S3Objects
-from tests.tools.tls_http import Raw, closing
+from tests.tools.peers.tls_http import Raw, closing
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n"
 TRICKLES = {

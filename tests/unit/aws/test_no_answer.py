@@ -20,8 +20,8 @@ from penstock.io.kinesis.wire.client import connect
 from penstock.io.meters import METERS
 from penstock.pipelines.status.readiness import Trouble, reasons_against
 from tests.simulator import KinesisSimulator
-from tests.tools.certificates import Authority
-from tests.tools.write_bench import STREAM, Bench
+from tests.tools.models.write_bench import STREAM, Bench
+from tests.tools.samples.certificates import Authority
 
 DAY = datetime.timedelta(days=1)
 

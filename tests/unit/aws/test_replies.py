@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.wire.client import PutEntry, connect
-from tests.tools.tls_http import Raw, closing
+from tests.tools.peers.tls_http import Raw, closing
 
 LIMIT = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n"

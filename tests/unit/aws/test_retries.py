@@ -32,9 +32,9 @@ from penstock.io.s3.origin import S3Object
 from penstock.io.s3.streams import ObjectStream
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.transforms.batch import DeadLetter
-from tests.tools.events import event
-from tests.tools.failing_peers import AWS, FAULTS, SECONDS, FailingPeers
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.models.stream_model import SteppedLive, StreamModel
+from tests.tools.peers.failing_peers import AWS, FAULTS, SECONDS, FailingPeers
+from tests.tools.samples.events import event
 
 READ = KinesisReadOptions(
     "stream",

@@ -8,8 +8,8 @@ import pytest
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.kinesis.wire.calls import CallFailed, PutEntry
 from penstock.io.kinesis.wire.client import connect
-from tests.tools.chains import chains
-from tests.tools.tls_http import ConnectProxy, TlsServer, closing
+from tests.tools.peers.tls_http import ConnectProxy, TlsServer, closing
+from tests.tools.samples.chains import chains
 
 REPLY = b'{"Records":[{"SequenceNumber":"1","ShardId":"s"}]}'
 EVENT, SECRET, TOKEN = b"what nobody else may read", "AKIDSECRET", "session-token-of-ours"

@@ -12,7 +12,7 @@ from penstock.io.beats.preflight import require_listenable
 from penstock.io.beats.transport._certificate import validity
 from penstock.io.errors import OptionError
 from penstock.io.preflight.trials import Mark, try_all
-from tests.tools.certificates import Authority
+from tests.tools.samples.certificates import Authority
 
 DAY = datetime.timedelta(days=1)
 

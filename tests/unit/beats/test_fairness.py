@@ -17,7 +17,7 @@ from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
 from penstock.io.errors import ProtocolError
 from penstock.transforms.batch import EventBatch
-from tests.tools.lumberjack import Client, compressed, data_event, payloads, whole_window, window
+from tests.tools.peers.lumberjack import Client, compressed, data_event, payloads, whole_window, window
 
 ROOT = Path(__file__).parents[3]
 
@@ -80,7 +80,7 @@ def test_the_rest_is_served_whoever_is_refused_for_want_of_files(tmp_path: Path)
         "import resource, runpy, sys\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))\n"
         f"sys.argv = ['beats_server.py', '0', 'max_connections=2000']\n"
-        f"runpy.run_path({str(ROOT / 'tests/tools/beats_server.py')!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(ROOT / 'tests/tools/peers/beats_server.py')!r}, run_name='__main__')\n"
     )
     log = tmp_path / "log"
     with log.open("w") as stderr:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import lumberjack
+from tests.tools.peers import lumberjack
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = ROOT / "tests" / "tools" / "beats_server.py"
+PROGRAM = ROOT / "tests" / "tools" / "peers" / "beats_server.py"
 ROOM = 160 << 20
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.lumberjack import Client, compressed, payloads, whole_window, window
+from tests.tools.peers.lumberjack import Client, compressed, payloads, whole_window, window
 
-PROGRAM = Path(__file__).parents[2] / "tools" / "beats_server.py"
+PROGRAM = Path(__file__).parents[2] / "tools" / "peers" / "beats_server.py"
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:

@@ -15,7 +15,7 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
 from penstock.io.errors import ProtocolError, Unreachable, without_traceback
-from tests.tools.lumberjack import Client, compressed, data_event, event, window
+from tests.tools.peers.lumberjack import Client, compressed, data_event, event, window
 
 REFUSED = 500
 GROWTH = 15 << 20  # one kind of refusal that kept its 60 KB would cost 30 MB

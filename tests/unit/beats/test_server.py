@@ -13,7 +13,16 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.complaints import Complaints
 from penstock.io.meters import METERS
 from penstock.transforms.batch import EventBatch
-from tests.tools.lumberjack import Client, ack, compressed, data_event, event, payloads, whole_window, window
+from tests.tools.peers.lumberjack import (
+    Client,
+    ack,
+    compressed,
+    data_event,
+    event,
+    payloads,
+    whole_window,
+    window,
+)
 
 
 class Pipeline(Protocol):

@@ -21,7 +21,7 @@ from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
-from tests.tools.lumberjack import Client, payloads, whole_window
+from tests.tools.peers.lumberjack import Client, payloads, whole_window
 
 WRITTEN: list[bytes] = []
 

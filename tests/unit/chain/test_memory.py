@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.tools import memory_of_events
-from tests.tools.memory_of_events import BOUND
+from tests.tools.jobs import memory_of_events
+from tests.tools.jobs.memory_of_events import BOUND
 
 ENCODING = 64 << 20
 """docs/s3.md: for each upload under way, besides the file."""

@@ -12,7 +12,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.codecs.declarations import CODECS
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.document import payload_of
-from tests.tools.events import ToyOrigin, event
+from tests.tools.samples.events import ToyOrigin, event
 from tests.unit.codecs import samples
 
 ARRIVED = "2026-11-18T11:06:40.000Z"  # of `event`

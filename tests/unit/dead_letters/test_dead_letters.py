@@ -33,9 +33,9 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, DeliveryError, OptionError, PeerError, PenstockError
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
-from tests.tools.events import ARRIVED_MS, ToyOrigin, batch, event
-from tests.tools.fake_http import fake_http
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
+from tests.tools.peers.fake_http import fake_http
+from tests.tools.samples.events import ARRIVED_MS, ToyOrigin, batch, event
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +189,7 @@ from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.errors import DeliveryError
 from penstock.transforms.batch import DeadLetter
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 store = FileStore(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))

@@ -15,8 +15,8 @@ from penstock.transforms.document import with_document
 from penstock.transforms.events import apply
 from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
-from tests.tools.events import event
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
+from tests.tools.samples.events import event
 
 ROOT = b'{"version":{"number":"9.4.3"}}'
 

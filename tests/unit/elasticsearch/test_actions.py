@@ -4,7 +4,7 @@ import pytest
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.transforms.document import with_document
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 DATA = b'{"@timestamp":"2026-11-22T01:02:03Z","s":"x","v":7,"op":"index"}'
 

@@ -11,7 +11,7 @@ from penstock.io.elasticsearch.bulk._reasons import Cause
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, DeliveryError
 from penstock.transforms.decode import JsonDecoder
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 WRITE_BLOCK = "index [x] blocked by: [FORBIDDEN/8/index write (api)];"
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]"

@@ -20,7 +20,7 @@ from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.sniffing import found_nodes
 from penstock.io.errors import Unreachable
 from penstock.io.replies import ReplyTooLarge, read_bounded
-from tests.tools.tls_http import Raw, closing
+from tests.tools.peers.tls_http import Raw, closing
 
 LIMIT = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"

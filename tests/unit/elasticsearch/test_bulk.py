@@ -4,7 +4,7 @@ import pytest
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Item, cut, index_of, read_reply
 from penstock.io.elasticsearch.bulk._judging import Outcome, Policy, judge, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened, without_values
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 CREATE, INDEX, UPDATE, DELETE = (
     b'{"%s":{}}\n' % name for name in (b"create", b"index", b"update", b"delete")

@@ -10,7 +10,7 @@ from penstock.io.elasticsearch.cluster._disk import fullest, must_stay_free
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import NotFound
 from penstock.io.preflight.trials import Mark, try_all
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 GIB = 1 << 30
 WATERMARKS = {

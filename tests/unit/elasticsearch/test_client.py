@@ -12,7 +12,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, compress
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import AccessDenied, OptionError, PeerError, Unreachable
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 ROOT = b'{"version":{"number":"9.4.3"},"tagline":"You Know, for Search"}'
 

@@ -7,8 +7,8 @@ from apache_beam.testing.util import assert_that
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.errors import AccessDenied
-from tests.tools.events import batch, event
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
+from tests.tools.samples.events import batch, event
 
 
 @pytest.fixture(autouse=True)

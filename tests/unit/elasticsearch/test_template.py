@@ -4,7 +4,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.errors import AccessDenied, OptionError, PeerError
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 ROOT = b'{"version":{"number":"9.4.3"}}'
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import Unreachable
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 ROOT = b'{"version":{"number":"9.4.3"}}'
 

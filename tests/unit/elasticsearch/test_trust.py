@@ -12,8 +12,8 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import OptionError, Unreachable
-from tests.tools.chains import chains
-from tests.tools.tls_http import ConnectProxy, TlsServer, closing
+from tests.tools.peers.tls_http import ConnectProxy, TlsServer, closing
+from tests.tools.samples.chains import chains
 
 ROOT = b'{"version":{"number":"9.4.3"},"has_all_requested":true}'
 SECRET = "aGVyZTpzZWNyZXQ="

@@ -10,7 +10,7 @@ from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, DeliveryError, PeerError
 from penstock.transforms.batch import Event
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 FAST = {"retry_initial_interval": 0.001, "retry_max_interval": 0.002}
 

@@ -14,7 +14,7 @@ from local.flink.cluster import FlinkCluster
 from local.flink.rest import FlinkRest
 from local.flink.settings import write_files
 from local.processes import LocalError
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 
 @pytest.mark.parametrize(

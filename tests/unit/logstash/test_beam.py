@@ -16,7 +16,7 @@ from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError, LogstashFilters, When
 from penstock.transforms.logstash.beam import RunFilters
-from tests.tools.events import ToyOrigin, batch, event
+from tests.tools.samples.events import ToyOrigin, batch, event
 
 HOSTILE = """filter {
   if [n] > 5 { mutate { add_tag => ["large"] } }

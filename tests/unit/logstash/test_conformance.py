@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tools.logstash_conformance import CASES, cases, differences
+from tests.tools.models.logstash_conformance import CASES, cases, differences
 
 LANGUAGE = {"grammar", "field_reference", "field_access", "sprintf", "codec"}
 REFUSED = {"anonymize"}

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from tests.tools.maxmind import database
+from tests.tools.samples.maxmind import database
 
 
 def apply(config, event, ecs="v8"):

@@ -26,7 +26,7 @@ from penstock.transforms.logstash.language._tree import (
     Plugin,
     merged,
 )
-from tests.tools.logstash_conformance import cases, same
+from tests.tools.models.logstash_conformance import cases, same
 
 NOW = "2026-01-01T00:00:00.000Z"
 CLOCK = types.SimpleNamespace(zone=datetime.UTC, now=lambda: NOW)

@@ -9,7 +9,7 @@ from apache_beam.utils.python_callable import PythonCallableWithSource
 from penstock.io.errors import OptionError
 from penstock.pipelines.beam_yaml import TRANSFORMS, provider_file
 from penstock.pipelines.jobs import run_yaml
-from tests.tools.logstash_filters import FILTERS
+from tests.tools.samples.logstash_filters import FILTERS
 
 CONFIGS = {
     "ReadFromAll": {

@@ -14,8 +14,8 @@ from apache_beam.runners.runner import PipelineState
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import stay
-from tests.tools.fake_flink import FakeFlink
-from tests.tools.pipeline import wait_until
+from tests.tools.jobs.pipeline import wait_until
+from tests.tools.peers.fake_flink import FakeFlink
 
 
 class Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TOY = Path(__file__).parents[2] / "tools" / "toy_job.py"
+TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
 
 
 def start(mode, *arguments):

@@ -17,7 +17,7 @@ from penstock.pipelines.run.remote import following, telling
 from penstock.pipelines.run.remote._causes import is_hopeless, root_cause
 from penstock.pipelines.run.remote.flink import FlinkCluster
 from penstock.pipelines.run.remote.following import Submission
-from tests.tools.fake_flink import FakeFlink
+from tests.tools.peers.fake_flink import FakeFlink
 
 SDK_ERROR = """java.lang.Exception: it failed
 \tat org.apache.flink.x.y(Z.java:1)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from penstock.pipelines.console.terminal_line import TerminalLine, takes_a_line
-from tests.tools.screen import rows_of
+from tests.tools.machine.screen import rows_of
 
 
 class Screen(io.StringIO):

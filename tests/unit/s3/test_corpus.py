@@ -6,8 +6,8 @@ from collections import Counter
 
 from penstock.pipelines.jobs import s3_to_elasticsearch
 from penstock.pipelines.run import batch as batch_job
-from tests.tools.corpus import CORPUS, HIDDEN
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
+from tests.tools.samples.corpus import CORPUS, HIDDEN
 from tests.unit.s3.conftest import BUCKET
 
 

@@ -13,7 +13,7 @@ from penstock.io.kinesis.lease import coordinator  # noqa: F401
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor
 from penstock.pipelines.status.steps import Step
-from tests.tools.grafana import DASHBOARD, expressions, metrics_in, types_in
+from tests.tools.models.grafana import DASHBOARD, expressions, metrics_in, types_in
 
 
 class Source(LiveSource):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.screen import rows_of
+from tests.tools.machine.screen import rows_of
 
-TOY = Path(__file__).parents[2] / "tools" / "toy_job.py"
+TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
 COLUMNS = 60
 
 

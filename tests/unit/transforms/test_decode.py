@@ -9,7 +9,7 @@ from penstock.transforms.codecs.json_objects import JsonDecoder, RecordTooLarge
 from penstock.transforms.codecs.plain import PlainDecoder
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.fields import parse_path
-from tests.tools.events import ToyOrigin, event, filebeat_events
+from tests.tools.samples.events import ToyOrigin, event, filebeat_events
 
 BOTH = pytest.mark.parametrize("keep", [True, False])
 

@@ -5,7 +5,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from penstock.transforms import AsElements, DecodeJson, FilterEvents, FlatMapEvents, MapEvents
 from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
-from tests.tools.events import batch, event, filebeat_events
+from tests.tools.samples.events import batch, event, filebeat_events
 
 
 def _apply(transform, *payloads: bytes):

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from penstock.transforms.identity import document_id
-from tests.tools.events import ToyOrigin, event, filebeat_events
+from tests.tools.samples.events import ToyOrigin, event, filebeat_events
 
 LINE = {
     "@timestamp": "2026-11-22T13:28:38.181Z",

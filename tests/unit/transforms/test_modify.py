@@ -16,7 +16,7 @@ from penstock.transforms import (
 )
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.time.date_parser import compile_parsers
-from tests.tools.events import ARRIVED_MS, event
+from tests.tools.samples.events import ARRIVED_MS, event
 
 
 def _one(transform, document):

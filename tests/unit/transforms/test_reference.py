@@ -4,7 +4,7 @@ import pytest
 
 from penstock.transforms.batch import Event
 from penstock.transforms.reference import MissingField, compile_reference
-from tests.tools.events import ToyOrigin, event
+from tests.tools.samples.events import ToyOrigin, event
 
 
 def _at(timestamp: str | None, arrived_ms: int = 0) -> Event:

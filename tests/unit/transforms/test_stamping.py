@@ -16,7 +16,7 @@ from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.events import MapEvents, apply
 from penstock.transforms.time.stamping import Stamper
-from tests.tools.events import event
+from tests.tools.samples.events import event
 
 ARRIVED = "2026-11-18T11:06:40.000Z"
 

@@ -17,8 +17,8 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.transport.handshake import subject_of
 from penstock.io.beats.transport.tls import ReloadingTls, TlsFiles, load, openssl_name
 from penstock.io.errors import OptionError
-from tests.tools.certificates import Authority
-from tests.tools.lumberjack import Client, payloads, whole_window
+from tests.tools.peers.lumberjack import Client, payloads, whole_window
+from tests.tools.samples.certificates import Authority
 
 Serve = Callable[..., BeatsServer]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from penstock.io.beats.server.beats_server import BeatsServer
-from tests.tools.certificates import Authority
-from tests.tools.lumberjack import Client, payloads, whole_window
-from tests.tools.tls_http import Relay
+from tests.tools.peers.lumberjack import Client, payloads, whole_window
+from tests.tools.peers.tls_http import Relay
+from tests.tools.samples.certificates import Authority
 from tests.unit.beats.transport.test_tls import TlsClient, exchange, logged
 
 Files = tuple[Path, Path] | None

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.io.beats.wire._acks import Due, Ledger
-from tests.tools.lumberjack import ack
+from tests.tools.peers.lumberjack import ack
 
 V1, V2 = 0x31, 0x32
 

@@ -10,7 +10,7 @@ import pytest
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver, Stretch
 from penstock.io.errors import ProtocolError
-from tests.tools.lumberjack import compressed, data_event, event, payloads, whole_window, window
+from tests.tools.peers.lumberjack import compressed, data_event, event, payloads, whole_window, window
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

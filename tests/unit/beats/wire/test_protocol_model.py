@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from penstock.io.beats.wire import _acks, _data_events, _inflate, _limits, _protocol
-from tests.tools.lumberjack_model import Reference, Rules, compare, sent_by_chance
+from tests.tools.models.lumberjack_model import Reference, Rules, compare, sent_by_chance
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RULES = Rules(ratio_free=3000)

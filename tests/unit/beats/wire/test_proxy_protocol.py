@@ -10,7 +10,7 @@ from penstock.io.beats.origin import BeatsClient, client_at
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.wire._proxy_protocol import Header, parse
 from penstock.io.errors import ProtocolError
-from tests.tools.lumberjack import Client, payloads, whole_window
+from tests.tools.peers.lumberjack import Client, payloads, whole_window
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 

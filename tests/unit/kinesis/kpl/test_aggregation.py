@@ -17,7 +17,7 @@ from penstock.io.kinesis.kpl._aggregation import (
     keyed_in_python,
     varint,
 )
-from tests.tools.kpl import user_records
+from tests.tools.models.kpl import user_records
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
 _BLOBS: list[dict[str, Any]] = [

@@ -15,7 +15,7 @@ from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON
 from penstock.io.kinesis.read import source
 from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.stream_model import (
+from tests.tools.models.stream_model import (
     HandClock,
     SteppedLive,
     StreamModel,

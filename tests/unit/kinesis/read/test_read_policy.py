@@ -20,7 +20,7 @@ from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from penstock.io.kinesis.wire.calls import CallFailed
-from tests.tools.stream_model import SteppedLive, StreamModel
+from tests.tools.models.stream_model import SteppedLive, StreamModel
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 PRINCIPAL = "arn:aws:iam::111122223333:role/worker"

@@ -8,7 +8,7 @@ from penstock.io.kinesis.lease.table import Lease, MemoryLeases
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read.rewinding import RewindingKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
-from tests.tools.stream_model import (
+from tests.tools.models.stream_model import (
     HandClock,
     SteppedLive,
     StreamModel,

@@ -17,7 +17,7 @@ from penstock.io.kinesis.read.shard_reader import ShardReader
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.calls import REPLY_TOO_LARGE, CallFailed, GetRecordsReply
 from penstock.io.meters import METERS
-from tests.tools.stream_model import WHOLE, StreamModel
+from tests.tools.models.stream_model import WHOLE, StreamModel
 from tests.unit.kinesis.kpl.test_deaggregation import field, sealed, user_record
 
 SHARD = "shardId-000000000000"

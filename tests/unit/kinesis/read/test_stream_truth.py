@@ -14,7 +14,15 @@ from penstock.io.kinesis.positions import SHARD_END, TRIM_HORIZON, Position, Str
 from penstock.io.kinesis.read import preflight
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.stream_facts import StreamFacts
-from tests.tools.stream_model import ARN, HandClock, SteppedLive, StreamModel, acknowledge, payloads, read_all
+from tests.tools.models.stream_model import (
+    ARN,
+    HandClock,
+    SteppedLive,
+    StreamModel,
+    acknowledge,
+    payloads,
+    read_all,
+)
 
 FIRST, SECOND = "shardId-000000000000", "shardId-000000000001"
 OPTIONS = KinesisReadOptions("stream", application_name="app", checkpoint_interval_seconds=1)

@@ -6,7 +6,7 @@ import pytest
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.write.routing import PartitionKeys, StreamName
 from penstock.transforms.batch import Document, Event
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 
 def _event(data: bytes, document: Document | None = None) -> Event:

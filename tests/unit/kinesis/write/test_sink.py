@@ -19,8 +19,8 @@ from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.document import with_document
 from tests.simulator import KinesisSimulator
-from tests.tools.events import ToyOrigin
-from tests.tools.kpl import user_records
+from tests.tools.models.kpl import user_records
+from tests.tools.samples.events import ToyOrigin
 
 
 @pytest.fixture

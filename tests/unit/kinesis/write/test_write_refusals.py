@@ -23,8 +23,8 @@ from penstock.transforms.batch import DeadLetter, Event
 from tests.simulator import KinesisSimulator
 from tests.simulator.simulator import Refused
 from tests.simulator.state import SimulatedStream, Throttle
-from tests.tools.events import ToyOrigin
-from tests.tools.write_bench import STREAM, Bench
+from tests.tools.models.write_bench import STREAM, Bench
+from tests.tools.samples.events import ToyOrigin
 
 BAD = b"bad event"
 

@@ -10,7 +10,7 @@ import pytest
 from penstock.io.kinesis.write._limiter import ShardLimiter
 from penstock.io.kinesis.write.metrics import Metric
 from tests.simulator import KinesisSimulator
-from tests.tools.write_bench import STREAM, Bench
+from tests.tools.models.write_bench import STREAM, Bench
 
 MIB = 1 << 20
 AGGREGATED = b"\xf3\x89\x9a\xc2"

@@ -15,7 +15,7 @@ from penstock.io.kinesis.write.delivery import Refusal
 from penstock.io.kinesis.write.metrics import Metric
 from tests.simulator import KinesisSimulator
 from tests.simulator.state import Throttle
-from tests.tools.write_bench import STREAM, Bench
+from tests.tools.models.write_bench import STREAM, Bench
 
 THROTTLED = "ProvisionedThroughputExceededException"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-MAXMIND = Path(__file__).parents[1] / "unit" / "logstash" / "fixtures" / "city.mmdb"
+MAXMIND = Path(__file__).parents[2] / "unit" / "logstash" / "fixtures" / "city.mmdb"
 
 FILTERS = {
     "Filters": {"text": "filter { mutate { rename => { 'a' => 'b' } } }"},

@@ -23,7 +23,7 @@ from penstock.io.s3.formats._rows import row_to_json
 from penstock.transforms.batch import Event
 from penstock.transforms.identity import document_id
 from penstock.transforms.time import timestamps
-from tests.tools.events import ToyOrigin
+from tests.tools.samples.events import ToyOrigin
 
 __all__ = ["CHECKS", "by_chance"]
 

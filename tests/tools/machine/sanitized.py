@@ -1,6 +1,6 @@
 """Runs tests on kernels that were built with the address and the undefined-behaviour sanitizer.
 
-usage: python -P tests/tools/sanitized.py FOLDER TEST...
+usage: python -P tests/tools/machine/sanitized.py FOLDER TEST...
 
 Builds each kernel (`_native_*.c`) into FOLDER, strictly: any warning is an error. Then a Python with the
 sanitizer's library preloaded puts them in the place of the installed ones and runs pytest.
@@ -14,7 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 

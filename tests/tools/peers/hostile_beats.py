@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.tools.lumberjack import Client, compressed, data_event, event, payloads, whole_window, window
+from tests.tools.peers.lumberjack import Client, compressed, data_event, event, payloads, whole_window, window
 
 HEADER = b"PROXY TCP4 10.6.6.6 10.9.9.9 4711 5044\r\n"
 ENDED = threading.Event()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from penstock.io.errors import ProtocolError
-from tests.tools.lumberjack import compressed, data_event, event, window
+from tests.tools.peers.lumberjack import compressed, data_event, event, window
 
 
 @dataclasses.dataclass

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.tools.emulators import _fetched
+from tests.tools.peers.emulators import _fetched
 
 _JARS = (("org.jruby.joni", "joni", "2.2.1"), ("joda-time", "joda-time", "2.13.0"))
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>

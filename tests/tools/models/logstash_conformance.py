@@ -7,7 +7,7 @@ import re
 
 from penstock.transforms.logstash import ConfigError, compile_filters
 
-CASES = pathlib.Path(__file__).parents[1] / "unit" / "logstash" / "cases"
+CASES = pathlib.Path(__file__).parents[2] / "unit" / "logstash" / "cases"
 MISSING = object()
 UNTOLD = ("@timestamp", "@version", "tags")
 

@@ -8,7 +8,7 @@ from penstock.io.chain.live_objects import LiveReceipt
 from penstock.transforms.batch import Event, EventBatch
 
 ARRIVED_MS = 1_795_000_000_000  # 2026-11-18T11:06:40Z
-_CAPTURE = Path(__file__).parents[1] / "unit/beats/fixtures/filebeat_7.17_uncompressed.bin"
+_CAPTURE = Path(__file__).parents[2] / "unit/beats/fixtures/filebeat_7.17_uncompressed.bin"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-DASHBOARD = Path(__file__).parents[2] / "grafana" / "penstock.json"
+DASHBOARD = Path(__file__).parents[3] / "grafana" / "penstock.json"
 
 
 def expressions() -> list[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tests.simulator import KinesisSimulator
-from tests.tools.fake_http import fake_http
+from tests.tools.peers.fake_http import fake_http
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "planted/aws+secret/key",

@@ -17,7 +17,7 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import FlinkJob, Job
 from local.demo.logs import LogFile
 from local.flink.cluster import FlinkCluster
-from tests.tools.pipeline import Pipeline, wait_until
+from tests.tools.jobs.pipeline import Pipeline, wait_until
 
 FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
 

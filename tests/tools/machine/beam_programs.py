@@ -6,7 +6,7 @@ from pathlib import Path
 from local.processes import LocalError
 from local.servers import beam_programs
 from local.terminal import Progress
-from tests.tools.emulators import unavailable
+from tests.tools.peers.emulators import unavailable
 
 
 def prism() -> Path:

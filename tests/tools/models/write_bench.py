@@ -15,7 +15,7 @@ from penstock.io.kinesis.write.metrics import Recorder
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.stream import TargetStream
 from tests.simulator import KinesisSimulator
-from tests.tools.kpl import UserRecord, user_records
+from tests.tools.models.kpl import UserRecord, user_records
 
 __all__ = ["STREAM", "Bench", "Target", "Time"]
 
