@@ -5,13 +5,14 @@
 
 import dataclasses
 import re
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.io.errors import OptionError
-from penstock.transforms.options import flag_of, option
+from penstock.transforms.options import did_you_mean, flag_of, option
 
-__all__ = ["display_data_of", "flag_of", "option", "require_address"]
+__all__ = ["display_data_of", "flag_of", "option", "require_address", "require_known"]
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
@@ -33,6 +34,14 @@ def display_data_of(*components: Any) -> dict[str, str | int | float | bool]:
                 value = ", ".join(map(str, value))
             shown[flag_of(field)[2:]] = _USER_INFO.sub("", value) if isinstance(value, str) else value
     return shown
+
+
+def require_known(place: str, given: Iterable[str], known: Collection[str], word: str) -> None:
+    """Raises `OptionError` for a name that is not known, with the nearest that is. A name is a `word` there."""
+    for name in given:
+        if name not in known:
+            message = f"{place} has no {word} {name!r}{did_you_mean(name, known) or '.'}"
+            raise OptionError(message)
 
 
 def require_address(flag: str, url: str, instead: str) -> None:

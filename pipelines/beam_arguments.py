@@ -5,12 +5,12 @@ hyphen in an option's name is an underscore.
 """
 
 import argparse
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from penstock.io.errors import OptionError
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["beam_options", "require_known", "with_underscores"]
 
@@ -68,8 +68,7 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
     names = [each.partition("=")[0] for each in unknown]
     if names:
         name = names[0]
-        nearest = difflib.get_close_matches(name, [*ours, *_flags(parser)], 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        hint = did_you_mean(name, [*ours, *_flags(parser)])
         if not name.startswith("-") and os.path.exists(name):
             hint = ": if the shell made it of a pattern, put quotes around the pattern"
         is_option = name.startswith("--") and name != "--"

@@ -10,7 +10,6 @@ the job to read. They come from the environment, by the names in docs/options.md
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ from penstock.io.chain.read_all import ReadFromAll
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
-from penstock.io.options import flag_of
+from penstock.io.options import flag_of, require_known
 from penstock.pipelines.command_line import options_from
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash import LogstashFilters, When, filter_transforms
@@ -116,13 +115,8 @@ def flat_map_events(function: str, stage: str = "flat_map") -> PTransform:
 def _options(name: str, config: dict[str, Any], *classes: type) -> list[Any]:
     """Makes instances of option dataclasses from a step's `config`, with the checks of a command line."""
     fields = {flag_of(field)[2:]: field for cls in classes for field in dataclasses.fields(cls)}
+    require_known(f"penstock.{name}", config, fields, "option")
     for key in config:
-        if key not in fields:
-            nearest = difflib.get_close_matches(key, fields, 1)
-            message = (
-                f"penstock.{name} has no option {key}{f'; did you mean {nearest[0]}?' if nearest else ''}"
-            )
-            raise OptionError(message)
         if fields[key].metadata.get("secret"):
             message = (
                 f"penstock.{name}: {key} is a secret, and Beam shows a step's config to everybody who sees the job. Set "

@@ -4,10 +4,11 @@ The command line (`penstock.pipelines.command_line`), the docs and the error mes
 """
 
 import dataclasses
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["flag_of", "option"]
+__all__ = ["did_you_mean", "flag_of", "option", "words_of"]
 
 
 def option(
@@ -39,3 +40,22 @@ def option(
 def flag_of(field: "dataclasses.Field[Any]") -> str:
     """Gives the option's name as a user types it, with the dashes."""
     return "--" + (field.metadata.get("flag") or field.name)
+
+
+def words_of(field: "dataclasses.Field[Any]") -> str:
+    """Gives what the option does, with its choices and its default."""
+    text: str = field.metadata["help"]
+    if choices := field.metadata["choices"]:
+        text += f" One of {', '.join(map(str, choices))}."
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = ", ".join(map(str, field.default_factory()))
+    if default is dataclasses.MISSING:
+        return f"{text} Required."
+    return text if default is None or default == "" else f"{text} Default: {default}."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Gives the hint at the nearest known name, for the end of a message; empty where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

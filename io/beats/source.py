@@ -2,16 +2,17 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 
+from penstock.io.beats.keywords import ReadKeywords
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.chain.live_objects import LiveSource
 from penstock.io.chain.unbounded import read_batches, readers_of
-from penstock.io.elements import options_of
+from penstock.io.elements import options_of, takes
 from penstock.io.options import display_data_of
 
 __all__ = ["ReadFromBeats", "key_of"]
@@ -22,6 +23,7 @@ def key_of(options: BeatsOptions) -> str:
     return f"beats {options.host}:{options.port}"
 
 
+@takes(BeatsOptions)
 class ReadFromBeats(beam.PTransform):
     """Reads events that Beats send (the Lumberjack protocol, as Logstash's beats input speaks it).
 
@@ -43,9 +45,9 @@ class ReadFromBeats(beam.PTransform):
             `BeatsOptions`.
     """
 
-    def __init__(self, options: BeatsOptions | None = None, **arguments: Any) -> None:
+    def __init__(self, options: BeatsOptions | None = None, **arguments: Unpack[ReadKeywords]) -> None:
         super().__init__()
-        (options,) = options_of("ReadFromBeats", arguments, options or BeatsOptions)
+        (options,) = options_of("ReadFromBeats", arguments, {BeatsOptions: options})
         self._options = options
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

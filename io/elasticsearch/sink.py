@@ -5,16 +5,17 @@ The DoFn is cheap to make. Connections, threads and knowledge of the cluster (`B
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed, without_refused
+from penstock.io.elasticsearch.keywords import WriteKeywords
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
-from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of
+from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind
@@ -24,6 +25,7 @@ __all__ = ["WriteToElasticsearch"]
 NAMESPACE = "elasticsearch"
 
 
+@takes(ElasticsearchOptions)
 class WriteToElasticsearch(beam.PTransform):
     """Writes events to Elasticsearch, and gives their batches, with refused events as dead letters.
 
@@ -59,10 +61,10 @@ class WriteToElasticsearch(beam.PTransform):
         *,
         id_fn: IdFunction | None = None,
         ids: str | None = None,
-        **arguments: Any,
+        **arguments: Unpack[WriteKeywords],
     ) -> None:
         super().__init__()
-        (options,) = options_of("WriteToElasticsearch", arguments, options or ElasticsearchOptions)
+        (options,) = options_of("WriteToElasticsearch", arguments, {ElasticsearchOptions: options})
         self._options = options
         self._elements = FromElements(id_fn=id_fn, ids=ids, stamped=options.writes_data_stream)
         self.step_kind = StepKind(refuses=True, needs_ids=options.document_id == "auto")

@@ -5,7 +5,7 @@
 - `arguments`: options given as keywords.
 """
 
-from penstock.io.elements.arguments import options_of
+from penstock.io.elements.arguments import options_of, takes
 from penstock.io.elements.completing import EventRow, GiveElements, Output
 from penstock.io.elements.from_elements import FromElements, IdFunction, as_batches
 from penstock.io.elements.refused import Refused, WithRefused
@@ -20,4 +20,5 @@ __all__ = [
     "WithRefused",
     "as_batches",
     "options_of",
+    "takes",
 ]

@@ -1,56 +1,110 @@
-"""`options_of` makes a connector's options of the keywords that Python code gave, and names them as Python does."""
+"""`options_of` makes a connector's options of the keywords that Python code gave, and names them as Python does.
+
+Each option is declared once, as a field of an options class. From there come the keywords that a connector takes, their
+documentation in its docstring (`takes`), their types for editors and mypy (`keywords.py` in the connector's room, made by
+docs/make_keywords.py), and the checks here.
+"""
 
 import dataclasses
-import difflib
+import inspect
 import re
-from collections.abc import Mapping
-from typing import Any, get_type_hints
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_type_hints
 
 from penstock.io.errors import OptionError
-from penstock.io.options import flag_of
+from penstock.io.options import flag_of, require_known
+from penstock.transforms.options import words_of
 
-__all__ = ["options_of"]
+__all__ = ["described", "options_of", "shown_names", "takes"]
+
+_Class = TypeVar("_Class", bound=type)
 
 _FLAG = re.compile(r"--([a-z][a-z0-9_]*)")
+_OF_COMMAND_LINES = re.compile(r" \(PENSTOCK_\w+ counts\)")
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "True or False"}
 
 
-def options_of(step: str, given: Mapping[str, Any], *parts: Any, **also: str) -> list[Any]:
+def options_of(step: str, given: Mapping[str, Any], parts: Mapping[type, Any], **also: str) -> list[Any]:
     """The options of each part.
 
     Args:
         step: the transform's name, for messages.
         given: keywords, by the names that the options have on the command line or as fields.
-        parts: per component its option class, or the instance that was given instead.
+        parts: each option class, with the instance that was given instead of keywords, or None.
         also: further names of options: `stream_name="kinesis_stream_name"`.
 
     Raises:
         OptionError: a keyword is unknown, given twice or has a wrong value; or one is missing.
     """
-    known = {name for part in parts for name in _names(_class(part), also)}
-    for name in given:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, 1)
-            message = f"{step} has no argument {name!r}{f'; did you mean {nearest[0]}?' if nearest else '.'}"
-            raise OptionError(message)
+    require_known(step, given, {name for cls in parts for name in _names(cls, also)}, "argument")
     made = []
-    for part in parts:
-        names = _names(_class(part), also)
+    for cls, instance in parts.items():
+        names = _names(cls, also)
         mine = {name: value for name, value in given.items() if name in names}
-        if part is _class(part):
-            made.append(_make(step, part, names, mine))
+        if instance is None:
+            made.append(_make(step, cls, names, mine, also))
+        elif not isinstance(instance, cls):
+            message = f"{step} takes a {cls.__name__} there, not {_article(instance)}; give its options as keywords."
+            raise OptionError(message)
         elif mine:
-            shown = ", ".join(mine)
-            message = (
-                f"{step}: {shown} stand in {type(part).__name__} already; give keywords or options, not both."
-            )
+            message = f"{step}: {', '.join(mine)} stand in {cls.__name__} already; give keywords or options, not both."
             raise OptionError(message)
         else:
-            made.append(part)
+            made.append(instance)
     return made
 
 
-def _class(part: Any) -> type:
-    return part if isinstance(part, type) else type(part)
+def takes(*classes: type, **also: str) -> Callable[[_Class], _Class]:
+    """Documents the options of these classes as keywords of a transform: in its docstring and its signature.
+
+    Args:
+        classes: the option classes.
+        also: as for `options_of`.
+    """
+
+    def document(transform: _Class) -> _Class:
+        rows, parameters = [], []
+        for cls in classes:
+            hints = get_type_hints(cls)
+            for field, name in shown_names(cls, also):
+                rows.append(f"    {name}: {described(cls, field)}")
+                default = (
+                    field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+                )
+                parameters.append(
+                    inspect.Parameter(
+                        name,
+                        inspect.Parameter.KEYWORD_ONLY,
+                        default=inspect.Parameter.empty if default is dataclasses.MISSING else default,
+                        annotation=hints[field.name],
+                    )
+                )
+        listed = "\n".join(textwrap.fill(row, 121, subsequent_indent=" " * 8) for row in rows)
+        own_words = inspect.cleandoc(transform.__doc__ or "")
+        transform.__doc__ = f"{own_words}\n\nKeyword Args:\n{listed}\n"
+        signature = inspect.signature(transform.__init__)  # type: ignore[misc]
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        taken = {each.name for each in own}
+        parameters = [each for each in parameters if each.name not in taken]
+        transform.__init__.__signature__ = signature.replace(parameters=[*own, *parameters])  # type: ignore[misc]
+        return transform
+
+    return document
+
+
+def shown_names(cls: type, also: Mapping[str, str]) -> list[tuple["dataclasses.Field[Any]", str]]:
+    """Each option of a class, with the name that Python code gives it by."""
+    other = {field: name for name, field in also.items()}
+    return [(field, other.get(field.name, field.name)) for field in dataclasses.fields(cls)]
+
+
+def described(cls: type, field: "dataclasses.Field[Any]") -> str:
+    """What an option does, in the words of Python code: other options by their names there, Beam's by their flags."""
+    fields = {flag_of(each)[2:]: each.name for each in dataclasses.fields(cls)}
+    return _FLAG.sub(lambda flag: f"`{fields[flag[1]]}`" if flag[1] in fields else flag[0], words_of(field))
 
 
 def _names(cls: type, also: Mapping[str, str]) -> dict[str, str]:
@@ -61,31 +115,72 @@ def _names(cls: type, also: Mapping[str, str]) -> dict[str, str]:
     return names | {other: names[name] for other, name in also.items() if name in names}
 
 
-def _make(step: str, cls: type, names: dict[str, str], given: dict[str, Any]) -> Any:
+def _make(step: str, cls: type, names: dict[str, str], given: dict[str, Any], also: Mapping[str, str]) -> Any:
     values: dict[str, Any] = {}
     hints = get_type_hints(cls)
+    choices_of = {field.name: field.metadata["choices"] for field in dataclasses.fields(cls)}
+    shown = {field.name: name for field, name in shown_names(cls, also)}
     for name, value in given.items():
         field = names[name]
         if field in values:
             message = f"{step}: {name} is given twice, by two of its names."
             raise OptionError(message)
-        several = str(hints[field]).startswith("list[")
-        values[field] = [value] if several and isinstance(value, (str, int)) else value
+        shown[field] = name
+        values[field] = _fitting(f"{step}: {name}", hints[field], value)
+        choices = choices_of[field]
+        if choices and values[field] is not None and values[field] not in choices:
+            message = f"{step}: {name} {value!r:.80} is none of {', '.join(map(str, choices))}."
+            raise OptionError(message)
     missing = [
-        field.name
+        shown[field.name]
         for field in dataclasses.fields(cls)
         if field.name not in values and field.default is field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        shortest = [min((name for name in names if names[name] == field), key=len) for field in missing]
-        message = f"{step} needs {', '.join(shortest)}."
+        message = f"{step} needs {', '.join(missing)}."
         raise OptionError(message)
     try:
         return cls(**values)
     except (OptionError, ValueError) as error:
-        text = _FLAG.sub(r"\1", str(error))
+        text = _OF_COMMAND_LINES.sub("", str(error))
+        text = _FLAG.sub(lambda flag: shown.get(names.get(flag[1], ""), flag[1]), text)
         message = f"{step}: {text}"
         raise OptionError(message) from None
-    except TypeError as error:
-        message = f"{step}: an argument has the wrong type: {error}"
-        raise OptionError(message) from None
+
+
+def _fitting(place: str, hint: Any, value: Any) -> Any:
+    """The value as its option has it: of one text, a list. Raises `OptionError`, which shows no value: it may be secret."""
+    arms = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in arms:
+        return None
+    (kind,) = (arm for arm in arms if arm is not type(None))
+    origin = typing.get_origin(kind)
+    if origin is list:
+        (inner,) = typing.get_args(kind)
+        several = list(value) if isinstance(value, (list, tuple)) else [value]
+        if all(_is_a(each, inner) for each in several):
+            return several
+        expected = f"a list of {_WORDS[inner].removeprefix('a ')}s"
+    elif origin is dict:
+        if isinstance(value, Mapping) and all(
+            isinstance(each, str) for pair in value.items() for each in pair
+        ):
+            return dict(value)
+        expected = "a dict of texts"
+    elif _is_a(value, kind):
+        return value
+    else:
+        expected = _WORDS[kind]
+    message = f"{place} must be {expected}, not {_article(value)}."
+    raise OptionError(message)
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _article(value: Any) -> str:
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"

@@ -33,6 +33,10 @@ def test_the_page_of_options_is_what_the_code_declares():
     assert codecs == load(DOCS / "make_options.py").codecs_page(codecs), "run the same"
 
 
+def test_the_keywords_of_editors_are_what_the_code_declares():
+    assert not load(DOCS / "make_keywords.py").stale(), "run: .venv/bin/python -P docs/make_keywords.py"
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The pages, built by the documented command with every warning an error."""

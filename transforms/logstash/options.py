@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.language._errors import ConfigError, FieldError
 from penstock.transforms.logstash.language._references import parse_reference
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["COMMON", "ECS", "Context", "Option", "Value", "check_options"]
 
@@ -137,8 +137,7 @@ def check_options(
 def _unknown(name: str, known: Mapping[str, Option]) -> str:
     if name in _OBSOLETE:
         return f"the option {name} is no longer available; {_OBSOLETE[name]}"
-    near = difflib.get_close_matches(name, known, 1)
-    return f"no option is called {name}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"no option is called {name}{did_you_mean(name, known)}"
 
 
 _EMPTY: dict[str, Callable[[], Any]] = {

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -14,8 +14,9 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.pacing import PacingOptions, runner_of
 from penstock.io.chain.source_status import ShardStatus
 from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
-from penstock.io.elements import GiveElements, Output, options_of
+from penstock.io.elements import GiveElements, Output, options_of, takes
 from penstock.io.errors import OptionError
+from penstock.io.kinesis.keywords import ReadKeywords
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read.rewinding import RewindingKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -24,7 +25,11 @@ from penstock.transforms.batch import EventBatch
 
 __all__ = ["ReadFromKinesis", "read_shards"]
 
+_ALSO = {"stream_name": "kinesis_stream_name"}
+"""Further names of options."""
 
+
+@takes(KinesisReadOptions, AwsOptions, **_ALSO)
 class ReadFromKinesis(beam.PTransform):
     """Reads every shard of a stream, takes KPL's aggregated records apart, and gives `EventBatch`es, or elements.
 
@@ -64,16 +69,12 @@ class ReadFromKinesis(beam.PTransform):
         *,
         pacing: Pacing | None = None,
         output: Output | None = None,
-        **arguments: Any,
+        **arguments: Unpack[ReadKeywords],
     ) -> None:
         super().__init__()
         self._give = None if output is None else GiveElements(output)
         options, aws = options_of(
-            "ReadFromKinesis",
-            arguments,
-            options or KinesisReadOptions,
-            aws or AwsOptions,
-            stream_name="kinesis_stream_name",
+            "ReadFromKinesis", arguments, {KinesisReadOptions: options, AwsOptions: aws}, **_ALSO
         )
         self._options = options
         self._aws = aws

@@ -7,14 +7,15 @@ runners make a new one for nearly every bundle.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.sinks import borrowed, without_refused
-from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of
+from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
+from penstock.io.kinesis.keywords import WriteKeywords
 from penstock.io.kinesis.write.metrics import COUNTS
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.routing import PartitionKeys
@@ -26,6 +27,7 @@ from penstock.transforms.step_kind import StepKind
 __all__ = ["WriteToKinesis"]
 
 
+@takes(KinesisWriteOptions, AwsOptions)
 class WriteToKinesis(beam.PTransform):
     """Writes events to a Kinesis stream, aggregated as KPL does, and gives their batches.
 
@@ -65,11 +67,11 @@ class WriteToKinesis(beam.PTransform):
         *,
         id_fn: IdFunction | None = None,
         ids: str | None = None,
-        **arguments: Any,
+        **arguments: Unpack[WriteKeywords],
     ) -> None:
         super().__init__()
         options, aws = options_of(
-            "WriteToKinesis", arguments, options or KinesisWriteOptions, aws or AwsOptions
+            "WriteToKinesis", arguments, {KinesisWriteOptions: options, AwsOptions: aws}
         )
         self._elements = FromElements(id_fn=id_fn, ids=ids, documents=False)
         self._options = options

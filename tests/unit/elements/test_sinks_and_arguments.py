@@ -1,5 +1,8 @@
 """Connectors as Beam's own are called: keywords, elements, refusals as outputs."""
 
+import inspect
+import re
+
 import apache_beam as beam
 import pytest
 
@@ -48,8 +51,33 @@ def test_keywords_and_options_mean_the_same():
             lambda: WriteToKinesis(KinesisWriteOptions("s"), stream_name="s"),
             "stream_name stand in KinesisWriteOptions already; give keywords or options, not both",
         ),
-        (lambda: WriteToElasticsearch(user="ann"), "WriteToElasticsearch: user"),
-        (lambda: WriteToElasticsearch(hosts=5), "WriteToElasticsearch: "),
+        (
+            lambda: WriteToElasticsearch(user="ann"),
+            "WriteToElasticsearch: user and password go together: give both or neither.",
+        ),
+        (
+            lambda: WriteToElasticsearch(hosts=5),
+            "WriteToElasticsearch: hosts must be a list of texts, not an int.",
+        ),
+        (lambda: WriteToKinesis(stream_name=5), "stream_name must be a text, not an int."),
+        (
+            lambda: WriteToKinesis(stream_name="s", rate_limit=True),
+            "rate_limit must be a whole number, not a bool.",
+        ),
+        (
+            lambda: WriteToKinesis(stream_name="s", data_plane="thick"),
+            "data_plane 'thick' is none of thin, boto3",
+        ),
+        (
+            lambda: WriteToKinesis("s"),
+            "takes a KinesisWriteOptions there, not a str; give its options as keywords.",
+        ),
+        (
+            lambda: ReadFromKinesis(stream_name="s s", application_name="a"),
+            "ReadFromKinesis: stream_name 's s'",
+        ),
+        (lambda: ReadFromBeats(port=99999), "ReadFromBeats: port 99999 is not a port"),
+        (lambda: ReadFromBeats(beats_port=99999), "ReadFromBeats: beats_port 99999 is not a port"),
         (lambda: WriteToElasticsearch(ids="position"), "there is only 'content'"),
     ],
 )
@@ -58,6 +86,19 @@ def test_messages_name_arguments(make, said):
         make()
     assert said in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("connector", [ReadFromBeats, ReadFromKinesis, WriteToKinesis, WriteToElasticsearch])
+def test_the_docstring_and_the_signature_name_every_keyword(connector):
+    parameters = inspect.signature(connector).parameters
+    told = inspect.getdoc(connector).partition("Keyword Args:\n")[2]
+    named = re.findall(r"^    (\w+): ", told, re.MULTILINE)
+    assert len(named) > 20
+    assert set(named) <= set(parameters)
+    needed = {"stream_name": "s"} if "stream_name" in named else {}
+    needed |= {"application_name": "app"} if connector is ReadFromKinesis else {}
+    defaults = {name: parameters[name].default for name in set(named) - set(needed)}
+    assert connector(**needed, **defaults).display_data() == connector(**needed).display_data()
 
 
 def test_a_secret_is_in_no_repr_and_no_message():

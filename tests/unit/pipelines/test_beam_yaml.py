@@ -83,7 +83,7 @@ def test_a_function_of_the_file_is_called():
         (
             "ReadFromBeats",
             {"beats_prot": 1},
-            "penstock.ReadFromBeats has no option beats_prot; did you mean beats_port",
+            "penstock.ReadFromBeats has no option 'beats_prot'; did you mean beats_port",
         ),
         ("ReadFromKinesis", {"application_name": "app"}, "--kinesis_stream_name is required"),
         ("WriteToElasticsearch", {"bulk_max_count": "many"}, "--bulk_max_count: invalid literal"),
