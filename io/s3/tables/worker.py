@@ -27,9 +27,10 @@ from typing import Any
 
 import msgspec
 
-from penstock.io.s3.formats import _avro, _orc, _parquet
+from penstock.io.s3.formats import _avro, _parquet
 from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._rows import Columns, Rows
+from penstock.io.s3.formats.orc import _reading as _orc
 from penstock.io.s3.tables._messages import (
     LENGTH,
     PART_BYTES,
