@@ -112,7 +112,7 @@ class _Delivery:
     def run(self) -> list[Refusal]:
         """Sends until nothing is left."""
         try:
-            self._shards = ShardView(self._stream, self._map)
+            self._shards = ShardView(self._stream, self._map(self._stream.map_to_begin_with))
             self._pack(range(len(self._datas)))
             while self._queue:
                 self._catch_up()
@@ -357,7 +357,7 @@ class _Delivery:
 
     def _settle(self, landed: list[Packet], results: list[PutResult], sent_at: float) -> None:
         """Accepts the records that lie where all their user records may be read. The others are sent again."""
-        lost = self._shards.lost(landed, results)
+        lost = self._shards.lost(landed, results, self._map)
         anew = set(map(id, lost))
         by_shard: dict[tuple[str, int], list[Packet]] = {}
         for packet, result in zip(landed, results, strict=True):

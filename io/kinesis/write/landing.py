@@ -32,27 +32,35 @@ _NUMBER_BITS = 186
 _BITS_BEHIND_TIME = 148
 
 _Odd = tuple[Packet, PutResult]
+_Patiently = Callable[[Callable[[], ShardMap]], ShardMap]
 
 
 class ShardView:
     """The shard map that one delivery uses. For one thread.
 
+    It keeps nothing of its delivery: a circle of the two would hold the batch's bytes until the garbage collector runs.
+
     Args:
         stream: the stream.
-        patiently: calls a function that reads the map, until it succeeds.
+        found: the map to begin with.
     """
 
-    def __init__(self, stream: TargetStream, patiently: Callable[[Callable[[], ShardMap]], ShardMap]) -> None:
+    def __init__(self, stream: TargetStream, found: ShardMap) -> None:
         self._stream = stream
-        self._patiently = patiently
-        self.map = patiently(stream.map_to_begin_with)
+        self.map = found
 
     def take_newest(self) -> None:
         """Takes the map that others have read meanwhile."""
         self.map = self._stream.shards.current()
 
-    def lost(self, packets: list[Packet], results: list[PutResult]) -> list[Packet]:
-        """Gives the taken records that a consumer would drop. Reads the map again where it must."""
+    def lost(self, packets: list[Packet], results: list[PutResult], patiently: _Patiently) -> list[Packet]:
+        """Gives the taken records that a consumer would drop. Reads the map again where it must.
+
+        Args:
+            packets: the records that Kinesis took.
+            results: what it said of each.
+            patiently: calls a function that reads the map, until it succeeds.
+        """
         if self._stream.facts.keys_by_service:
             return []
         before = self.map
@@ -66,7 +74,7 @@ class ShardView:
                 odd += [each for each in zip(packets, results, strict=True) if each[1].shard_id in anew]
         if not odd:
             return []
-        self._learn(odd)
+        self._learn(odd, patiently)
         judged = zip(packets, results, strict=True) if self.map is not before else odd
         lost = {id(packet): packet for packet, result in judged if not self._holds(packet, result)}
         if not all(self._explains(*each) for each in odd):
@@ -88,7 +96,7 @@ class ShardView:
         shard = self.map.get(shard_id)
         return shard is not None and not _is_of(result, shard)
 
-    def _learn(self, odd: list[_Odd]) -> None:
+    def _learn(self, odd: list[_Odd], patiently: _Patiently) -> None:
         """Reads the map again, a few times at most as ListShards may lag, until it explains where these records are."""
         stream = self._stream
         mixed = any(packet.spread[0] != packet.spread[1] for packet, _ in odd)
@@ -98,7 +106,7 @@ class ShardView:
         waits = delays(*_WAITS_S)
         for attempt in range(tries):
             seen = self.map.version
-            self.map = self._patiently(lambda seen=seen: stream.shards.refresh(seen))  # type: ignore[misc]
+            self.map = patiently(lambda seen=seen: stream.shards.refresh(seen))  # type: ignore[misc]
             if all(self._explains(*each) for each in odd):
                 break
             if attempt + 1 < tries:
