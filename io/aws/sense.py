@@ -6,7 +6,9 @@ fields, or its parser ends in an error of Python's, which `promised` turns into 
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
@@ -30,11 +32,34 @@ class BadReply(BotoCoreError):
 
 @contextlib.contextmanager
 def promised() -> Iterator[None]:
-    """Turns what botocore's parser may end in into a `BadReply`."""
+    """Turns what botocore's parser may end in into a `BadReply`. No error keeps the request or the reply.
+
+    A frame of botocore or urllib3 through which an exception went holds that exception, so the two are a circle. It would
+    keep megabytes until the garbage collector comes.
+    """
     try:
         yield
-    except (ResponseParserError, *NONSENSE) as error:
-        raise BadReply from error
+    except Exception as error:
+        _let_go(error)
+        if isinstance(error, (ResponseParserError, *NONSENSE)):
+            raise BadReply from error
+        raise
+
+
+def _let_go(error: BaseException) -> None:
+    link: BaseException | None = error
+    while link is not None:
+        for ended, _ in traceback.walk_tb(link.__traceback__):
+            frame: FrameType | None = ended
+            while (
+                frame is not None
+            ):  # the traceback of an exception that was returned lacks those who gave it on
+                try:
+                    frame.clear()
+                except RuntimeError:  # it runs, as do all that called it
+                    break
+                frame = frame.f_back
+        link = link.__cause__ or link.__context__
 
 
 def sensible(call: Callable[[], Any], fault: Callable[[Any], str], doing: str) -> Any:

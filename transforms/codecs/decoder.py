@@ -33,12 +33,19 @@ class Refused(NamedTuple):
     Attributes:
         number: which part of the record, from 0.
         data: its bytes.
-        error: why.
+        error: the kind of failure.
+        reason: what happened. Words, because the exception's traceback would keep the record, in a circle.
     """
 
     number: int
     data: bytes
-    error: ValueError
+    error: str
+    reason: str
+
+    @classmethod
+    def by(cls, error: ValueError, number: int, data: bytes) -> "Refused":
+        """Gives the part that `error` is about."""
+        return cls(number, data, type(error).__name__, str(error))
 
 
 class Codec(Protocol):
@@ -91,7 +98,7 @@ class CodecDecoder:
                 text = inflate(event.data, self._max_bytes, self._max_ratio)
                 found, refused = self.codec.decode(text, event)
             except ValueError as error:
-                letters.append(self._letter(event, Refused(0, event.data, error)))
+                letters.append(self._letter(event, Refused.by(error, 0, event.data)))
                 continue
             letters += [self._letter(event, part) for part in refused]
             if found and found[0].id is None:
@@ -110,8 +117,7 @@ class CodecDecoder:
 
     def _letter(self, event: Event, part: Refused) -> DeadLetter:
         where = Event(part.data, event.origin, event.index, event.part + part.number)
-        reason = f"{str(part.error)[:300]}{hint(part.data)}"
-        return DeadLetter(where, type(part.error).__name__, reason, "decode")
+        return DeadLetter(where, part.error, f"{part.reason[:300]}{hint(part.data)}", "decode")
 
 
 def multiline_of(decoder: object) -> Multiline | None:
@@ -144,7 +150,7 @@ class CloudWatchCodec:
                 try:
                     self._read(value, place, events, number)
                 except NotJson as error:
-                    refused.append(Refused(number, value, error))
+                    refused.append(Refused.by(error, number, value))
         return events, refused
 
     def _read(self, value: bytes, place: Event, events: list[Event], number: int = 0) -> None:

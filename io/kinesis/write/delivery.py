@@ -26,7 +26,7 @@ from typing import NamedTuple, NoReturn
 
 from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.backoff import delays
-from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError
+from penstock.io.errors import AccessDenied, NotFound, OptionError, PenstockError, without_traceback
 from penstock.io.kinesis.shard_map import ShardMap
 from penstock.io.kinesis.wire.calls import CallFailed, PutRecordsReply, PutResult, failure_behind
 from penstock.io.kinesis.write._packing import Packet, PacketQueue, cut
@@ -287,7 +287,7 @@ class _Delivery:
         try:
             return stream.client.put_records(stream.name, [packet.entry for packet in request])
         except CallFailed as failure:
-            return failure
+            return without_traceback(failure)  # its frames hold the request
         finally:
             users = [len(packet.members) for packet in request]
             sizes = [len(packet.entry.data) for packet in request]

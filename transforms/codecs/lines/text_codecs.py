@@ -84,7 +84,7 @@ class LineCodec:
                 fields = reader.read(words)
                 timestamp = self._form.time(fields) or _arrival(place)
             except ValueError as error:
-                refused.append(Refused(number, line, error))
+                refused.append(Refused.by(error, number, line))
                 continue
             found.append(_event(place, number, timestamp, {"aws": {self._form.name: fields}}))
         return found, refused
@@ -136,7 +136,7 @@ class ColumnCodec:
                     continue
                 values = reader.read(words)
             except ValueError as error:
-                refused.append(Refused(number, line, error))
+                refused.append(Refused.by(error, number, line))
                 continue
             timestamp = timestamps.of_value(values.pop("@timestamp", None)) or _arrival(place)
             found.append(_event(place, number, timestamp, values))
