@@ -26,6 +26,9 @@ from local.processes import Handle, Process, end_marked
 from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
 from local.servers.elasticsearch_server import ElasticsearchServer, answers
+from local.servers.search.fetch import find_search_server
+from local.servers.search.kinds import KINDS
+from local.servers.search.server import SearchServer
 from local.terminal import Progress
 
 FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"
@@ -95,7 +98,25 @@ def private_elasticsearch() -> Iterator[Callable[..., ElasticsearchServer]]:
         yield factory
 
 
-class _RegisteredElasticsearch(ElasticsearchServer):
+@contextlib.contextmanager
+def private_search_server(name: str, **options: Any) -> Iterator[ElasticsearchServer]:
+    """A server of its own of any kind, such as `opensearch-2.19.6`."""
+    if name == cache.ELASTICSEARCH:
+        with private_elasticsearch() as factory:
+            yield factory(**options)
+        return
+    kind = KINDS[name]
+    home, java_home = find_search_server(kind, Progress(io.StringIO()))
+    folder = _folder(name)
+    server = _RegisteredSearchServer(kind, home, java_home, folder, **options)
+    try:
+        yield server.start()
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Registered(ElasticsearchServer):
     def start(self, *arguments: Any, **options: Any) -> ElasticsearchServer:
         super().start(*arguments, wait=False)
         assert self.process is not None
@@ -104,6 +125,14 @@ class _RegisteredElasticsearch(ElasticsearchServer):
         )  # before it is ready, since we may be interrupted; each start is a new process
         self.wait_ready()
         return self
+
+
+class _RegisteredElasticsearch(_Registered):
+    pass
+
+
+class _RegisteredSearchServer(_Registered, SearchServer):
+    pass
 
 
 @contextlib.contextmanager

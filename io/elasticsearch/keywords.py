@@ -32,6 +32,9 @@ class WriteKeywords(TypedDict, total=False):
     data_stream_namespace: str
     """Third part of the data stream's name. Default: default."""
 
+    document_type: str
+    """The _type of all documents, where the server wants one: Elasticsearch 6. Others ignore it. Default: doc."""
+
     action: str
     """index, create, update or delete, or %{field}; data streams take create only. Default: create."""
 

@@ -46,6 +46,10 @@ class ElasticsearchOptions:
     data_stream_type: str = option("logs", help="First part of the data stream's name.")
     data_stream_dataset: str = option("generic", help="Second part of the data stream's name.")
     data_stream_namespace: str = option("default", help="Third part of the data stream's name.")
+    document_type: str = option(
+        "doc",
+        help="The _type of all documents, where the server wants one: Elasticsearch 6. Others ignore it.",
+    )
     action: str = option(
         "create", help="index, create, update or delete, or %{field}; data streams take create only."
     )
@@ -186,6 +190,11 @@ class ElasticsearchOptions:
     def urls(self) -> list[str]:
         """The nodes as URLs with scheme, host and port."""
         return [_url(host, self.ssl_enabled, self.path) for host in self.hosts]
+
+    @property
+    def serverless(self) -> bool:
+        """Whether the address is that of a collection of Amazon OpenSearch Serverless."""
+        return any((urlsplit(url).hostname or "").endswith(".aoss.amazonaws.com") for url in self.urls)
 
     @property
     def compresses(self) -> bool:

@@ -17,25 +17,24 @@ Invariants.
 """
 
 import concurrent.futures
-import dataclasses
 import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, NamedTuple, Protocol
-
-import orjson
+from typing import Any, Protocol
 
 from penstock.io.backoff import delays
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, Dialect, dialect_of
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, explain
+from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, decoded, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
 from penstock.io.errors import PeerError, StopTimeout
@@ -54,6 +53,10 @@ _MIN_BULK_BYTES = 64 << 10
 
 class _Sender(Protocol):
     where: str
+
+    def root(self) -> tuple[int, Any]: ...
+
+    def speak(self, dialect: Dialect) -> None: ...
 
     def bulk(self, body: bytes) -> tuple[int, bytes]: ...
 
@@ -84,9 +87,10 @@ class BulkWriter:
         self._client: _Sender = client or Client(options)
         self._clock = clock
         self._sleep = sleep
-        self._maker = DocumentMaker(options)
+        self._dialect = ELASTICSEARCH
+        self._maker: DocumentMaker | None = None
         self._policy = Policy(
-            own_ids=options.document_id == "auto",
+            own_ids=options.document_id in ("auto", "none"),  # what we have made, of the event or at random
             versioned=options.version_type not in (None, "internal"),
             dead_letter_codes=frozenset(options.dlq_custom_codes),
         )
@@ -115,10 +119,11 @@ class BulkWriter:
             StopTimeout: the job stops, and Elasticsearch didn't accept everything in time.
         """
         report = Report()
-        bulks = self._bulks(events, report)
+        maker = self._maker or self._meet(len(events), report)
+        bulks = self._bulks(maker, events, report)
         waits = delays(self._options.retry_initial_interval, self._options.retry_max_interval)
         while bulks:
-            next_round = _Round()
+            next_round = Round()
             for bulk, reply in zip(bulks, self._send(bulks, report), strict=True):
                 self._settle(bulk, reply, report, next_round)
             self._settle_blocked(report, next_round)
@@ -131,18 +136,41 @@ class BulkWriter:
         report.count()
         return report
 
-    def _bulks(self, events: list[Event], report: Report) -> list[Bulk]:
+    def _meet(self, documents: int, report: Report) -> DocumentMaker:
+        """Asks which server this is, until it answers: what a document looks like depends on it."""
+        options, dialect = self._options, SERVERLESS if self._options.serverless else None
+        waits = delays(options.retry_initial_interval, options.retry_max_interval)
+        while dialect is None:
+            try:
+                status, reply = self._client.root()
+                kind, why = str(status), f"status {status}"
+            except NoAnswer as error:
+                status, reply, kind, why = 503, None, "no_answer", str(error)
+            if status == 401:
+                raise self._explained(status, reply)
+            if _later(status):
+                report.retried([kind] * documents)
+                self._log(f"which server this is: {why}")
+                self._wait(next(waits), documents)
+            else:
+                dialect = dialect_of(status, reply) or ELASTICSEARCH
+        self._dialect = dialect
+        self._client.speak(dialect)
+        self._maker = DocumentMaker(options, dialect)
+        return self._maker
+
+    def _bulks(self, maker: DocumentMaker, events: list[Event], report: Report) -> list[Bulk]:
         """Makes all bulks. Events that can't become a document get a letter."""
         max_count, max_bytes = self._options.bulk_max_count, self._max_bytes
         try:
-            return self._maker.bulks(events, max_count, max_bytes)
+            return maker.bulks(events, max_count, max_bytes)
         except (ValueError, TypeError):
             pass  # the slower way finds the event
         made: list[Event] = []
         documents: list[bytes] = []
         for event in events:
             try:
-                documents.append(self._maker.document(event))
+                documents.append(maker.document(event))
             except (ValueError, TypeError) as error:
                 reason = shortened(str(error))
                 report.letters.append(DeadLetter(event, type(error).__name__, reason, STAGE))
@@ -150,7 +178,7 @@ class BulkWriter:
                 made.append(event)
         return _bulk.cut(made, documents, max_count, max_bytes)
 
-    def _send(self, bulks: list[Bulk], report: Report) -> Iterable["_Reply"]:
+    def _send(self, bulks: list[Bulk], report: Report) -> Iterable[Reply]:
         alone = len(bulks) == 1  # a single bulk needs no thread
         replies = [self._post(bulks[0])] if alone else list(self._pool.map(self._post, bulks))
         report.bulks += len(bulks)
@@ -159,7 +187,7 @@ class BulkWriter:
             report.latencies_ms.append(reply.latency_ms)
         return replies
 
-    def _post(self, bulk: Bulk) -> "_Reply":
+    def _post(self, bulk: Bulk) -> Reply:
         bulk.attempts += 1
         body = bulk.body
         started = self._clock()
@@ -170,9 +198,9 @@ class BulkWriter:
             status, reply, failure = 0, b"", str(error)
         seconds = self._clock() - started
         METERS.requested(REQUEST, seconds, len(body))
-        return _Reply(status, reply, failure, len(body), int(seconds * 1000))
+        return Reply(status, reply, failure, len(body), int(seconds * 1000))
 
-    def _settle(self, bulk: Bulk, reply: "_Reply", report: Report, next_round: "_Round") -> None:
+    def _settle(self, bulk: Bulk, reply: Reply, report: Report, next_round: Round) -> None:
         """Sorts a bulk's documents into the report, or into the next round."""
         status = reply.status
         if 200 <= status < 300:
@@ -191,14 +219,14 @@ class BulkWriter:
                 self._judge(bulk, items, report, next_round)
         elif not status:
             self._postpone(bulk, "no_answer", reply.failure, report, next_round)
-        elif status == 408 or status == 429 or status >= 500 or self._restarts(status):
+        elif _later(status) or self._restarts(status):
             self._postpone(bulk, str(status), f"status {status}", report, next_round)
         elif status in (400, 413):
             self._halve(bulk, reply, report, next_round)
         elif status == 403:
             self._denied(bulk, reply, next_round)
         else:
-            raise self._explained(status, _parsed(reply.body))
+            raise self._explained(status, decoded(reply.body))
 
     def _restarts(self, status: int) -> bool:
         """Whether a 401 may be that of a node that has not read its users yet, as after a restart.
@@ -219,11 +247,13 @@ class BulkWriter:
             if index and f'"_index":{quote(index)}'.encode() in bulk.body:
                 self._blocked.accepted(index)
 
-    def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, next_round: "_Round") -> None:
+    def _judge(self, bulk: Bulk, items: list[_bulk.Item], report: Report, next_round: Round) -> None:
         again: list[int] = []
-        refusing: dict[str, _Refusing] = {}
+        refusing: dict[str, Refusing] = {}
         accepted: set[str] = set()
         documents = bulk.documents()
+        if not self._dialect.ordered:
+            items = _bulk.in_order(items, documents)
         for position, (item, document) in enumerate(zip(items, documents, strict=True)):
             outcome = judge(item, document, self._policy)
             if outcome is Outcome.WRITTEN or outcome is Outcome.REPLAYED:
@@ -239,7 +269,7 @@ class BulkWriter:
                 report.letters.append(refused(bulk, position, item))
             else:
                 index = _bulk.index_of(document)
-                found = refusing.setdefault(index, _Refusing(index, item, outcome is Outcome.DENIED, []))
+                found = refusing.setdefault(index, Refusing(index, item, outcome is Outcome.DENIED, []))
                 found.positions.append(position)
         for index in accepted:
             self._blocked.accepted(index)
@@ -256,7 +286,7 @@ class BulkWriter:
         if again or refusing:
             next_round.partly.append((bulk, again, list(refusing.values())))
 
-    def _settle_blocked(self, report: Report, next_round: "_Round") -> None:
+    def _settle_blocked(self, report: Report, next_round: Round) -> None:
         """Decides on the documents of indices that refuse everything, when all answers of the round are known."""
         for bulk, again, refusing in next_round.partly:
             positions = list(again)
@@ -282,13 +312,13 @@ class BulkWriter:
             if positions:
                 next_round.later.append(bulk.only(sorted(positions)))
 
-    def _denied(self, bulk: Bulk, reply: "_Reply", next_round: "_Round") -> None:
+    def _denied(self, bulk: Bulk, reply: Reply, next_round: Round) -> None:
         """Handles a bulk that is denied as a whole, perhaps by a proxy that refuses one of its documents."""
         now = self._clock()
         if now > self._denied_at + 2 * self._options.blocked_index_timeout + _STARTING_S:
             self._blocked.forget(WHOLE)
         self._denied_at = now
-        error = _parsed(reply.body)
+        error = decoded(reply.body)
         cause = cause_in(error)
         cause.type = cause.type or "denied"
         if self._blocked.refused(WHOLE, cause, denied=True) is Verdict.END:
@@ -299,14 +329,16 @@ class BulkWriter:
             return
         item = _bulk.Item(reply.status, cause)
         every = list(range(len(bulk.events)))
-        next_round.partly.append((bulk, [], [_Refusing(WHOLE, item, True, every)]))
+        next_round.partly.append((bulk, [], [Refusing(WHOLE, item, True, every)]))
 
-    def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, next_round: "_Round") -> None:
+    def _postpone(self, bulk: Bulk, kind: str, why: str, report: Report, next_round: Round) -> None:
         report.retried([kind] * len(bulk.events))
         self._log(f"a bulk of {len(bulk.events)} documents: {why}")
         next_round.later.append(bulk)
 
-    def _halve(self, bulk: Bulk, reply: "_Reply", report: Report, next_round: "_Round") -> None:
+    def _halve(self, bulk: Bulk, reply: Reply, report: Report, next_round: Round) -> None:
+        if reply.status == 400 and b"type is missing" in reply.body:
+            raise self._explained(reply.status, decoded(reply.body))
         if reply.status == 413 and len(bulk.events) > 1 and reply.size // 2 < self._max_bytes:
             self._max_bytes = max(reply.size // 2, _MIN_BULK_BYTES)
             _LOGGER.warning(
@@ -316,7 +348,7 @@ class BulkWriter:
         if len(bulk.events) > 1:
             next_round.at_once += bulk.halves()
             return
-        cause = cause_in(_parsed(reply.body))
+        cause = cause_in(decoded(reply.body))
         if reply.status == 413:
             cause.type = cause.type or "content_too_large"
             cause.reason = cause.reason or f"{reply.size} bytes are more than the server takes"
@@ -324,7 +356,7 @@ class BulkWriter:
         report.letters.append(refused(bulk, 0, _bulk.Item(reply.status, cause)))
 
     def _explained(self, status: int, reply: Any, doing: str = "write to Elasticsearch") -> PeerError:
-        return explain(status, reply, self._options, self._client.where, doing)
+        return explain(status, reply, self._options, self._client.where, doing, self._dialect)
 
     def _wait(self, seconds: float, documents: int) -> None:
         """Waits before the next round. After a stop, it waits no longer than `stop_timeout` in all."""
@@ -361,37 +393,5 @@ class BulkWriter:
             )  # fmt: skip
 
 
-@dataclasses.dataclass
-class _Refusing:
-    """The documents of a bulk whose index refuses everything, and the reason."""
-
-    index: str
-    item: _bulk.Item
-    denied: bool
-    positions: list[int]
-
-
-@dataclasses.dataclass
-class _Round:
-    """The bulks of the next round: to send at once, after a wait, or parts of bulks that are yet to be decided."""
-
-    at_once: list[Bulk] = dataclasses.field(default_factory=list)
-    later: list[Bulk] = dataclasses.field(default_factory=list)
-    partly: list[tuple[Bulk, list[int], list[_Refusing]]] = dataclasses.field(default_factory=list)
-
-
-class _Reply(NamedTuple):
-    """The reply to one bulk: its HTTP status (0: no reply, and `failure` says why) and its body."""
-
-    status: int
-    body: bytes
-    failure: str
-    size: int
-    latency_ms: int
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body[:500].decode(errors="replace")
+def _later(status: int) -> bool:
+    return status in (408, 429) or status >= 500

@@ -91,6 +91,7 @@ class ElasticsearchServer:
         heap: of its Java machine.
     """
 
+    product = "Elasticsearch"
     user = "elastic"
 
     def __init__(
@@ -137,15 +138,9 @@ class ElasticsearchServer:
             LocalError: it ended, or does not answer within five minutes; with its last words.
         """
         self._write_files()
-        command = [
-            str(self._java),
-            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC"),
-            *("-cp", f"{self._home}/lib/tools/server-launcher/*"),
-            "org.elasticsearch.server.launcher.ServerLauncher",
-        ]
         self.process = Process(
-            "Elasticsearch",
-            command,
+            self.product,
+            self._command(),
             self._folder / "console.log",
             environment=self._environment(),
             cwd=self._home,
@@ -162,7 +157,7 @@ class ElasticsearchServer:
         while not self._serves():
             self.process.check()
             if time.monotonic() > deadline:
-                message = f"Elasticsearch does not answer at {self.url} within {START_TIMEOUT_S:g} s."
+                message = f"{self.product} does not answer at {self.url} within {START_TIMEOUT_S:g} s."
                 raise LocalError(message + self.process.last_words())
             waiting()
             time.sleep(0.1)
@@ -193,6 +188,14 @@ class ElasticsearchServer:
         if self.password is not None and "api_key" not in options:
             options.setdefault("basic_auth", (self.user, self.password))
         return Elasticsearch(self.url, **options)
+
+    def _command(self) -> list[str]:
+        return [
+            str(self._java),
+            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC"),
+            *("-cp", f"{self._home}/lib/tools/server-launcher/*"),
+            "org.elasticsearch.server.launcher.ServerLauncher",
+        ]
 
     def _environment(self) -> dict[str, str]:
         return {

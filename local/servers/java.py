@@ -41,12 +41,12 @@ def java_version(home: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def find_java_home(minimum: int = MINIMUM_JAVA) -> tuple[Path | None, list[str]]:
-    """The first Java of at least that version, and what else was found (`/usr (17)`), for a message."""
+def find_java_home(minimum: int = MINIMUM_JAVA, newest: int = 99) -> tuple[Path | None, list[str]]:
+    """The first Java of such a version, and what else was found (`/usr (17)`), for a message."""
     others: list[str] = []
     for home in _candidates():
         version = java_version(home)
-        if version is not None and version >= minimum:
+        if version is not None and minimum <= version <= newest:
             return home, others
         if version is not None and f"{home} ({version})" not in others:
             others.append(f"{home} ({version})")

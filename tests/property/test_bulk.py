@@ -77,6 +77,12 @@ class Server:
         self.stored: list[str] = []
         self.lock = threading.Lock()
 
+    def root(self):
+        return 200, {"version": {"number": "9.4.3"}}
+
+    def speak(self, dialect):
+        pass
+
     def bulk(self, body: bytes):
         names = [orjson.loads(line)["create"]["_id"] for line in body.split(b"\n")[:-1:2]]
         with self.lock:

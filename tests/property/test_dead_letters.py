@@ -42,6 +42,12 @@ class Peer:
         self.stored = {}
         self.refuses = refuses
 
+    def root(self):
+        return 200, {"version": {"number": "9.4.3"}}
+
+    def speak(self, dialect):
+        pass
+
     def bulk(self, body):
         lines = body.split(b"\n")[:-1]
         items = []

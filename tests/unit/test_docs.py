@@ -31,6 +31,8 @@ def test_the_page_of_options_is_what_the_code_declares():
     assert (DOCS / "options.md").read_text() == made, "run: .venv/bin/python -P docs/make_options.py"
     codecs = (DOCS / "codecs.md").read_text()
     assert codecs == load(DOCS / "make_options.py").codecs_page(codecs), "run the same"
+    servers = (DOCS / "elasticsearch.md").read_text()
+    assert servers == load(DOCS / "make_search_servers.py").page(servers), "run docs/make_search_servers.py"
 
 
 def test_the_keywords_of_editors_are_what_the_code_declares():

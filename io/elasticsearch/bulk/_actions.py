@@ -5,12 +5,14 @@ a line costs one look-up of the day's prefix, and the kernel (`_native_bulk.c`) 
 All other cases go through `_general`.
 """
 
+import uuid
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 import orjson
 
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.bulk._bulk import Bulk, cut
 from penstock.io.elasticsearch.bulk._metadata import KEY, MetadataCutter
 from penstock.io.elasticsearch.options import ACTIONS, ElasticsearchOptions
@@ -35,8 +37,10 @@ _kernel = native.load(
 class DocumentMaker:
     """Makes the documents of events for a bulk's body: the action line, and the source line where the action has one."""
 
-    def __init__(self, options: ElasticsearchOptions) -> None:
+    def __init__(self, options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH) -> None:
         self._options = options
+        self._type = options.document_type if dialect.typed else None
+        self._needs_ids = not dialect.ordered
         self._index = compile_reference(options.target)
         self._action = compile_reference(options.action)
         self._id = _reference(options.document_id if options.document_id not in ("auto", "none") else None)
@@ -110,6 +114,8 @@ class DocumentMaker:
         if self._fast and timestamp is not None and self._index.remembers(timestamp):
             self._days[timestamp[:11]] = prefix + _ID
         name = event.id if self._takes_event_id else (self._id(event) if self._id else None)
+        if name is None and self._needs_ids:
+            name = uuid.uuid4().hex
         head = f"{prefix}{_ID}{quote(name)}}}}}\n" if name is not None else f"{prefix}}}}}\n"
         return b"%b%b\n" % (head.encode(), self._payload(event))
 
@@ -120,7 +126,10 @@ class DocumentMaker:
             if len(self._prefixes) >= _MAX_REMEMBERED:
                 self._prefixes.clear()
                 self._days.clear()
-            prefix = self._prefixes[index] = f'{{"{self._options.action}":{{"_index":{quote(index)}'
+            prefix = f'{{"{self._options.action}":{{"_index":{quote(index)}'
+            if self._type is not None:
+                prefix += f',"_type":{quote(self._type)}'
+            self._prefixes[index] = prefix
         return prefix
 
     def _payload(self, event: Event) -> bytes:
@@ -134,7 +143,11 @@ class DocumentMaker:
             message = f"action {action[:40]!r} is none of {', '.join(ACTIONS)}"
             raise ValueError(message)
         meta: dict[str, Any] = {"_index": self._index(event, document)}
+        if self._type is not None:
+            meta["_type"] = self._type
         name = event.id if self._takes_event_id else (self._id(event, document) if self._id else None)
+        if name is None and self._needs_ids and action in ("create", "index"):
+            name = uuid.uuid4().hex
         if name is not None:
             meta["_id"] = name
         elif action in ("update", "delete"):

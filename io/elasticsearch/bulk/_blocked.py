@@ -32,6 +32,10 @@ _MAX_INDICES = 10_000
 
 _WAYS_OUT = (
     ("TOO_MANY_REQUESTS/12", "Make room on its disks; Elasticsearch lifts the block itself."),
+    (
+        "FORBIDDEN/12",  # before 7.4, nothing but this lifts it
+        'Make room on its disks; PUT {index}/_settings {{"index.blocks.read_only_allow_delete": null}} lifts the block.',
+    ),
     ("FORBIDDEN/4/", "POST {index}/_open opens it."),
     ("FORBIDDEN/5/", 'PUT {index}/_settings {{"index.blocks.read_only": null}} lifts the block.'),
     ("FORBIDDEN/6/", 'PUT _cluster/settings {{"persistent": {{"cluster.blocks.read_only": null}}}} lifts the block.'),

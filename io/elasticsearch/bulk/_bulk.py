@@ -3,6 +3,8 @@
 Problem. One `_bulk` request carries many documents. Its reply says, in the same order, what became of each.
 A reply that says too little must never count as success.
 
+A server may answer in another order (`Dialect.ordered`). Then each document is found by its id.
+
 Invariants.
 - A body is never longer than the bounds, unless a single document is.
 - A document is one line: its own bytes, in which a raw newline has become a space (`payload_of`).
@@ -13,6 +15,7 @@ Source: https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bu
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -22,10 +25,12 @@ from penstock.transforms.batch import Event
 
 __all__ = [
     "FILTER_PATH",
+    "IDS_PATH",
     "BadReply",
     "Bulk",
     "Item",
     "cut",
+    "in_order",
     "index_of",
     "read_reply",
 ]
@@ -33,8 +38,12 @@ __all__ = [
 FILTER_PATH = "errors,items.*.status,items.*.failure_store,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 """Leaves out what we don't read, but keeps every item, so that positions stay. `items.*.error` alone would not."""
 
+IDS_PATH = ",items.*._id"
+"""What is asked for too where the reply may have another order."""
+
 _DELETE = b'{"delete"'  # the one action without a source
 _INDEX = re.compile(rb'\{"\w+":\{"_index":("(?:[^"\\]|\\.)*")')
+_ID = re.compile(rb'"_id":("(?:[^"\\]|\\.)*")')
 _FAILURE_STORE = b'"failure_store":"used"'
 
 
@@ -91,6 +100,7 @@ class Item(msgspec.Struct, gc=False):
     status: int
     error: Cause | None = None
     failure_store: str | None = None
+    id: str | None = msgspec.field(default=None, name="_id")
 
 
 class _Reply(msgspec.Struct, gc=False):
@@ -136,3 +146,41 @@ def index_of(document: bytes) -> str:
     """Gives the index that an action line names; "" where there is none."""
     found = _INDEX.match(document)
     return msgspec.json.decode(found[1], type=str) if found else ""
+
+
+def in_order(items: list[Item], documents: list[bytes]) -> list[Item]:
+    """Gives the items in the order of the documents, found by their ids.
+
+    Documents of one id that fared differently, and documents whose id a pipeline has changed, can't be told apart: each of
+    those gets the worst of their items. So none that failed counts as written.
+    """
+    ids = [_id_of(document) for document in documents]
+    if [item.id for item in items] == ids:
+        return items
+    told: dict[str | None, list[Item]] = {}
+    for item in items:
+        told.setdefault(item.id, []).append(item)
+    sent: dict[str | None, list[int]] = {}
+    counts = Counter(ids)
+    for position, name in enumerate(ids):
+        sent.setdefault(name if len(told.get(name, ())) == counts[name] else None, []).append(position)
+    known = {name for name in sent if name is not None}
+    told[None] = [item for name, each in told.items() if name not in known for item in each]
+    ordered: dict[int, Item] = {}
+    for name, positions in sent.items():
+        same = told[name]
+        worst = max(same, key=_badness)
+        ordered |= dict.fromkeys(positions, worst)
+    return [ordered[position] for position in range(len(documents))]
+
+
+def _badness(item: Item) -> int:
+    """Orders items: written, refused for good, to be tried again."""
+    if item.status == 429 or item.status >= 502:
+        return 2
+    return int(item.status >= 300)
+
+
+def _id_of(document: bytes) -> str | None:
+    found = _ID.search(document, 0, document.index(b"\n"))
+    return msgspec.json.decode(found[1], type=str) if found else None

@@ -19,7 +19,8 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
-from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
+from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
 from penstock.io.elasticsearch.bulk._reasons import Cause, shortened
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
@@ -27,7 +28,7 @@ from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
 
-__all__ = ["Client", "NoAnswer", "cause_in", "compress", "explain", "reason_in", "unreachable"]
+__all__ = ["Client", "NoAnswer", "cause_in", "compress", "decoded", "explain", "reason_in", "unreachable"]
 
 _HINTS = (
     ("the proxy", "Check --proxy."),
@@ -90,8 +91,7 @@ class Client:
         self._bulk_headers = {"accept": _JSON, "content-type": _NDJSON}
         if options.compresses:
             self._bulk_headers["content-encoding"] = "gzip"
-        parameters = {**options.parameters, "filter_path": FILTER_PATH}
-        self._bulk_target = "/_bulk?" + urlencode(parameters, safe=",*")
+        self.speak(ELASTICSEARCH)
         # We log one line per minute; the library would log one for every try.
         for name in ("node_pool", "transport"):
             logging.getLogger(f"elastic_transport.{name}").setLevel(logging.ERROR)
@@ -124,10 +124,22 @@ class Client:
         if document is not None:
             headers, body = {**headers, "content-type": _JSON}, orjson.dumps(document)
         status, reply = self._perform(method, target, body, headers)
-        try:
-            return status, orjson.loads(reply) if reply else None
-        except orjson.JSONDecodeError:
-            return status, reply.decode(errors="replace")
+        return status, decoded(reply)
+
+    def speak(self, dialect: Dialect) -> None:
+        """From now on sends bulks as this server wants them."""
+        path = FILTER_PATH if dialect.ordered else FILTER_PATH + IDS_PATH
+        parameters = {**self._options.parameters, "filter_path": path}
+        self._bulk_target = "/_bulk?" + urlencode(parameters, safe=",*")
+
+    def root(self) -> tuple[int, Any]:
+        """Asks what answers: status and reply of `GET /`, for `dialect_of`. Raises `NoAnswer`."""
+        status, reply = self.call("GET", "/")
+        if status == 405:  # a server without its root page (the integration-test distribution)
+            status, reply = self.call("GET", "/_nodes/_local?filter_path=nodes.*.version")
+            nodes = reply.get("nodes", {}) if isinstance(reply, dict) else {}
+            reply = {"version": {"number": next((node.get("version") for node in nodes.values()), None)}}
+        return status, reply
 
     def _perform(
         self, method: str, target: str, body: bytes | None, headers: dict[str, str]
@@ -150,6 +162,14 @@ class Client:
         self._transport.close()
 
 
+def decoded(reply: bytes) -> Any:
+    """Gives what a reply says: decoded JSON, else its text; None where it is empty."""
+    try:
+        return orjson.loads(reply) if reply else None
+    except orjson.JSONDecodeError:
+        return reply.decode(errors="replace")
+
+
 def _redirect(location: str | None) -> str:
     """Says where a reply sends us, without possible secrets."""
     parts = urlsplit(location or "")
@@ -164,7 +184,14 @@ def compress(body: bytes, level: int) -> bytes:
     return zlib.compress(body, level, wbits=31)
 
 
-def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, doing: str) -> PeerError:
+def explain(
+    status: int,
+    reply: Any,
+    options: ElasticsearchOptions,
+    where: str,
+    doing: str,
+    dialect: Dialect = ELASTICSEARCH,
+) -> PeerError:
     """Turns an HTTP status that ends the job into one of our errors.
 
     Args:
@@ -173,25 +200,30 @@ def explain(status: int, reply: Any, options: ElasticsearchOptions, where: str, 
         options: tell which options to look at.
         where: the nodes, in words.
         doing: what we were doing, as in "cannot {doing}".
+        dialect: what answers.
     """
     reason = reason_in(reply) or "no reason given"
+    server = f"{dialect.product} at {where}"
     if status == 401:
         given = "--api_key" if options.api_key else "--user and --password"
-        message = f"cannot {doing}: Elasticsearch at {where} refuses the credentials (401). Check {given}."
+        message = f"cannot {doing}: {server} refuses the credentials (401). Check {given}."
         if not options.authenticates:
             message = (
-                f"cannot {doing}: Elasticsearch at {where} asks who we are (401). Give PENSTOCK_API_KEY, or --user "
+                f"cannot {doing}: {server} asks who we are (401). Give PENSTOCK_API_KEY, or --user "
                 "and PENSTOCK_PASSWORD."
             )
         return AccessDenied(message)
     if status == 403:
         who = options.user or ("the API key" if options.api_key else "an anonymous user")
-        message = f"cannot {doing}: Elasticsearch at {where} denies it to {who} (403): {reason}"
+        message = f"cannot {doing}: {server} denies it to {who} (403): {reason}"
         return AccessDenied(message)
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"
         return PeerError(message)
-    return PeerError(f"cannot {doing}: Elasticsearch at {where} answers {status}: {reason}")
+    hint = ""
+    if "type is missing" in reason:  # an Elasticsearch 6 that may not be asked for its version
+        hint = ". It is older than 7 and did not tell its version: grant the cluster privilege monitor"
+    return PeerError(f"cannot {doing}: {server} answers {status}: {reason}{hint}")
 
 
 def reason_in(reply: Any) -> str:

@@ -1,25 +1,25 @@
-"""`preflight` tries Elasticsearch's version, privileges and disks before the start; `penstock check` tries more.
+"""`preflight` tries the server's version, privileges and disks before the start; `penstock check` tries more.
 
 Every trial makes a few requests that only read. The template is installed by `prepare`.
 """
 
 import contextlib
-import re
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, SUPPORTED, Dialect, dialect_of
 from penstock.io.elasticsearch.cluster._disk import fullest
+from penstock.io.elasticsearch.cluster._roles import index_pattern, needed_role
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
-from penstock.io.elasticsearch.cluster.template import has_ilm, index_template, install
+from penstock.io.elasticsearch.cluster.template import has_ilm, index_template, install, template_path
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound, PeerError
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
 
 __all__ = ["needed_role", "prepare", "require_cluster", "trials"]
 
-SUPPORTED = ("8", "9")
-"""Major versions that understand `compatible-with=8`."""
-
+_LOGGER = logging.getLogger(__name__)
 SERVER = "Elasticsearch"
 PRIVILEGES = "Elasticsearch privileges"
 _FLOODED = "index.blocks.read_only_allow_delete"
@@ -40,7 +40,7 @@ def require_cluster(options: ElasticsearchOptions) -> str:
     cluster = _Cluster(options)
     require_quick(cluster.trials())
     prepare(options)
-    return cluster.version
+    return cluster.dialect.version
 
 
 def trials(options: ElasticsearchOptions) -> list[Trial]:
@@ -49,39 +49,17 @@ def trials(options: ElasticsearchOptions) -> list[Trial]:
 
 
 def prepare(options: ElasticsearchOptions) -> None:
-    """Installs the index template where the options ask for it.
+    """Logs which server was found, and installs the index template where the options ask for it.
 
     Raises:
         PenstockError: it can't be installed.
     """
-    if options.manage_template or options.template:
-        with _connected(options, "install the index template") as client:
-            install(client, options)
-
-
-def needed_role(options: ElasticsearchOptions) -> dict[str, Any]:
-    """Gives the least role for these options, as `PUT _security/role/NAME` takes it."""
-    cluster = []
-    if options.manage_template or options.template:
-        cluster.append("manage_index_templates")
-        if options.ilm_policy and options.ilm_enabled != "false":
-            cluster.append("read_ilm")
-    if options.sniffing:
-        cluster.append("monitor")
-    needed = {"create": "create_doc", "index": "index", "update": "index", "delete": "delete"}
-    indices = [
-        {
-            "names": [_index_pattern(options)],
-            "privileges": [needed.get(options.action, "write"), "auto_configure"],
-        }
-    ]
-    if cluster and options.ilm_rollover_alias:
-        indices.append({"names": [f"{options.ilm_rollover_alias}-*"], "privileges": ["manage"]})
-    return {"cluster": cluster, "indices": indices}
-
-
-def _index_pattern(options: ElasticsearchOptions) -> str:
-    return re.sub(r"\*+", "*", re.sub(r"%\{[^}]*\}", "*", options.target))
+    with _connected(options, "write to Elasticsearch") as client:
+        dialect = _found(client, options)
+        differences = f": {dialect.differences}" if dialect.differences else ""
+        _LOGGER.info("writing to %s at %s%s", dialect, client.where, differences)
+        if options.manage_template or options.template:
+            install(client, options, dialect)
 
 
 @contextlib.contextmanager
@@ -96,10 +74,10 @@ def _connected(options: ElasticsearchOptions, doing: str) -> Iterator[Client]:
 
 
 class _Cluster:
-    """Holds the trials of one cluster; `version` is known after the first."""
+    """Holds the trials of one cluster; `dialect` is known after the first."""
 
     def __init__(self, options: ElasticsearchOptions) -> None:
-        self.version = ""
+        self.dialect = ELASTICSEARCH
         self._options = options
 
     def trials(self) -> list[Trial]:
@@ -112,7 +90,8 @@ class _Cluster:
             made.append(Trial("index template", self._of(self._template), after=(SERVER,)))
         if options.pipeline and "%{" not in options.pipeline:
             made.append(Trial("ingest pipeline", self._of(self._pipeline), quick=True, after=(SERVER,)))
-        for name, run in (("health", self._health), ("disks", self._disks), ("write blocks", self._blocks)):
+        further = (("health", self._health), ("disks", self._disks), ("write blocks", self._blocks))
+        for name, run in () if options.serverless else further:
             made.append(Trial(f"Elasticsearch {name}", self._of(run), after=(SERVER,)))
         return made
 
@@ -126,18 +105,21 @@ class _Cluster:
     # -- quick -----------------------------------------------------------------------------------------
 
     def _server(self, client: Client) -> Finding:
-        self.version = _version(client, self._options)
-        if not self.version:
+        self.dialect = dialect = _found(client, self._options)
+        if not dialect.version and dialect.nodes:
             return fine(
-                f"it answers at {client.where}; its version is not told without the cluster privilege monitor"
+                f"{dialect} answers at {client.where}; its version is not told without the cluster privilege monitor"
             )
-        if self.version.partition(".")[0] not in SUPPORTED:
+        if not dialect.supported:
+            message = f"{dialect} answers at {client.where}; this release speaks to {SUPPORTED}."
+            raise PeerError(message)
+        if self._options.writes_data_stream and not dialect.data_streams:
             message = (
-                f"Elasticsearch at {client.where} is version {self.version}; this release speaks to "
-                f"{' and '.join(SUPPORTED)}."
+                f"{dialect} at {client.where} has no data streams. Give --index instead of --data_stream."
             )
             raise PeerError(message)
-        return fine(f"version {self.version} at {client.where}")
+        differences = f": {dialect.differences}" if dialect.differences else ""
+        return fine(f"{dialect} at {client.where}{differences}")
 
     def _privileges(self, client: Client) -> Finding:
         """Asks for the privileges on the index, where its name is known and the server has security."""
@@ -146,15 +128,17 @@ class _Cluster:
             return fine("none asked for: no --user and no --api_key")
         if "%{" in options.target.replace("%{+", ""):
             return not_tried("events name their index: which, is known when they come")
-        wanted = needed_role(options)
+        if not self.dialect.privileges:
+            return not_tried(f"{self.dialect.product} tells no privileges: the first bulk shows them")
+        wanted = needed_role(options, self.dialect)
         question: dict[str, Any] = {"index": wanted["indices"]}
         if wanted["cluster"]:
             question["cluster"] = wanted["cluster"]
-        status, reply = client.call("POST", "/_security/user/_has_privileges", question)
+        status, reply = client.call("POST", self.dialect.privileges, question)
         if status in (400, 404, 405):
             return fine("this server has no security")
         if status != 200 or not isinstance(reply, dict):
-            raise explain(status, reply, options, client.where, "ask for our privileges")
+            raise explain(status, reply, options, client.where, "ask for our privileges", self.dialect)
         if reply.get("has_all_requested"):
             return fine(
                 f"{', '.join(wanted['indices'][0]['privileges'])} on {wanted['indices'][0]['names'][0]}"
@@ -167,11 +151,11 @@ class _Cluster:
         options = self._options
         index_template(options)  # --template's file
         asked = options.ilm_policy and options.ilm_enabled != "false"
-        if has_ilm(client, options):
+        if has_ilm(client, options, self.dialect):
             ilm = f", with the policy {options.ilm_policy}"
         else:
             ilm = "; there is no ILM, so it names no policy" if asked else ""
-        status, _ = client.call("GET", f"/_index_template/{options.template_name}")
+        status, _ = client.call("GET", template_path(options, self.dialect))
         if status == 404:
             return fine(f"{options.template_name} is not there yet; the job installs it{ilm}")
         if status != 200:
@@ -218,7 +202,7 @@ class _Cluster:
         return fullest(stats, settings)
 
     def _blocks(self, client: Client) -> Finding:
-        pattern = _index_pattern(self._options)
+        pattern = index_pattern(self._options)
         target = f"/{pattern}/_settings/index.blocks.*?flat_settings=true&ignore_unavailable=true"
         status, reply = client.call("GET", target)
         if status in (401, 403) or not isinstance(reply, dict):
@@ -274,22 +258,16 @@ def _lacking(wanted: dict[str, Any], reply: dict[str, Any], who: str, where: str
     return failed(AccessDenied(message), role=role)
 
 
-def _version(client: Client, options: ElasticsearchOptions) -> str:
-    status, reply = client.call("GET", "/")
-    if status == 405:  # a server without its root page (the integration-test distribution)
-        status, reply = client.call("GET", "/_nodes/_local?filter_path=nodes.*.version")
-        nodes = reply.get("nodes", {}) if isinstance(reply, dict) else {}
-        reply = {"version": {"number": next((node.get("version") for node in nodes.values()), None)}}
-    if status == 403:
-        return ""  # may write, but not look (cluster:monitor/main); the privileges are asked for next
-    if status != 200:
+def _found(client: Client, options: ElasticsearchOptions) -> Dialect:
+    if options.serverless:
+        return SERVERLESS
+    status, reply = client.root()
+    if status not in (200, 403):
         raise explain(status, reply, options, client.where, "write to Elasticsearch")
-    version = reply.get("version", {}).get("number") if isinstance(reply, dict) else None
-    if not isinstance(version, str) or not re.match(r"\d+\.", version) or _is_other_product(reply):
-        message = f"what answers at {client.where} is not Elasticsearch. Check --hosts and --path."
+    found = dialect_of(status, reply)
+    if found is None:
+        message = (
+            f"what answers at {client.where} is no Elasticsearch and no OpenSearch. Check --hosts and --path."
+        )
         raise PeerError(message)
-    return version
-
-
-def _is_other_product(reply: Any) -> bool:
-    return "distribution" in reply.get("version", {})  # OpenSearch has its name there
+    return found

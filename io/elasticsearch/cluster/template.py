@@ -1,11 +1,11 @@
-"""`template` makes the composable index template that we ship, and installs it on request (`--manage_template`).
+"""`template` makes the index template that we ship, and installs it on request (`--manage_template`).
 
 It fits what Filebeat sends (ECS): text that people search is `text`, and every other string a keyword. Numbers and dates
 have their ECS names, and no string is guessed to be a date. `@metadata` is kept in the source, not indexed. The template
 uses only field types that every distribution has.
 
 An existing template of the same name stays, unless `--template_overwrite`. The template names an ILM policy only where
-the server has ILM.
+the server has ILM. It is a composable one, except for a server that has none (`Dialect.composable`).
 """
 
 import logging
@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.cluster.client import Client, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError, PeerError
 
-__all__ = ["index_template", "install"]
+__all__ = ["has_ilm", "index_template", "install", "template_path"]
 
 _LOGGER = logging.getLogger(__name__)
 _REFERENCE = re.compile(r"%\{[^}]*\}")
@@ -68,12 +69,15 @@ _FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[str, Any]:
-    """Makes the body of `PUT _index_template`, for the index or data stream that the options write to.
+def index_template(
+    options: ElasticsearchOptions, *, ilm: bool = False, dialect: Dialect = ELASTICSEARCH
+) -> dict[str, Any]:
+    """Makes the template's body, for the index or data stream that the options write to.
 
     Args:
         options: the options of the sink; `template` names a file to take instead of ours.
         ilm: whether the server has ILM.
+        dialect: of the server that gets it.
 
     Raises:
         OptionError: the file holds no JSON object.
@@ -85,18 +89,18 @@ def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[
         settings["index.lifecycle.name"] = options.ilm_policy
         if options.ilm_rollover_alias:
             settings["index.lifecycle.rollover_alias"] = options.ilm_rollover_alias
-    body: dict[str, Any] = {
-        "index_patterns": _patterns(options),
+    mappings: dict[str, Any] = {
+        "date_detection": False,
+        "dynamic_templates": [{"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}}],
+        "properties": _nested(_FIELDS),
+    }
+    body: dict[str, Any] = {"index_patterns": _patterns(options), "version": VERSION}
+    if not dialect.composable:
+        typed = {options.document_type: mappings} if dialect.typed else mappings
+        return {**body, "order": PRIORITY, "settings": settings, "mappings": typed}
+    body |= {
         "priority": PRIORITY,
-        "version": VERSION,
-        "template": {
-            "settings": settings,
-            "mappings": {
-                "date_detection": False,
-                "dynamic_templates": [{"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}}],
-                "properties": _nested(_FIELDS),
-            },
-        },
+        "template": {"settings": settings, "mappings": mappings},
         "_meta": {"description": "Filebeat's events, written by penstock"},
     }
     if options.writes_data_stream:
@@ -104,36 +108,41 @@ def index_template(options: ElasticsearchOptions, *, ilm: bool = False) -> dict[
     return body
 
 
-def install(client: Client, options: ElasticsearchOptions) -> bool:
+def template_path(options: ElasticsearchOptions, dialect: Dialect) -> str:
+    """Gives the path of the template."""
+    return f"/{'_index_template' if dialect.composable else '_template'}/{options.template_name}"
+
+
+def install(client: Client, options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH) -> bool:
     """Installs the template unless one of its name is there. Returns whether it did.
 
     Raises:
         AccessDenied: the privilege is missing (`manage_index_templates`, and for ILM `read_ilm`).
         PeerError: the server refuses the template, or has no ILM where `--ilm_enabled true` asks for it.
     """
-    ilm = has_ilm(client, options)
+    ilm = has_ilm(client, options, dialect)
     if options.ilm_policy and options.ilm_enabled != "false" and not ilm:
-        _LOGGER.warning("Elasticsearch at %s has no ILM; the template names no policy", client.where)
-    target = f"/_index_template/{options.template_name}"
+        _LOGGER.warning("%s at %s has no ILM; the template names no policy", dialect, client.where)
+    target = template_path(options, dialect)
     doing = f"install the index template {options.template_name}"
     status, reply = client.call("GET", target)
     if status == 200 and not options.template_overwrite:
         _LOGGER.info("the index template %s is there already and stays", options.template_name)
         installed = False
     elif status in (200, 404):
-        status, reply = client.call("PUT", target, index_template(options, ilm=ilm))
+        status, reply = client.call("PUT", target, index_template(options, ilm=ilm, dialect=dialect))
         if status != 200:
-            raise explain(status, reply, options, client.where, doing)
+            raise explain(status, reply, options, client.where, doing, dialect)
         _LOGGER.info("installed the index template %s", options.template_name)
         installed = True
     else:
-        raise explain(status, reply, options, client.where, doing)
+        raise explain(status, reply, options, client.where, doing, dialect)
     if ilm and options.ilm_rollover_alias:
         _begin_rollover(client, options, options.ilm_rollover_alias)
     return installed
 
 
-def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
+def has_ilm(client: Client, options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH) -> bool:
     """Whether the template names the policy of `--ilm_policy`: it is asked for, and the server has ILM.
 
     Raises:
@@ -142,7 +151,9 @@ def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
     """
     if options.ilm_enabled == "false" or not options.ilm_policy:
         return False
-    status, reply = client.call("GET", f"/_ilm/policy/{options.ilm_policy}")
+    status, reply = 404, None
+    if dialect.lifecycle == "ilm":
+        status, reply = client.call("GET", f"/_ilm/policy/{options.ilm_policy}")
     if status == 200:
         return True
     if status == 404 and isinstance(reply, dict) and "resource_not_found" in str(reply):
@@ -151,7 +162,7 @@ def has_ilm(client: Client, options: ElasticsearchOptions) -> bool:
     if status in (401, 403):
         raise explain(status, reply, options, client.where, f"read the ILM policy {options.ilm_policy}")
     if options.ilm_enabled == "true":
-        message = f"--ilm_enabled true: Elasticsearch at {client.where} has no ILM ({status})."
+        message = f"--ilm_enabled true: {dialect} at {client.where} has no ILM ({status})."
         raise PeerError(message)
     return False
 

@@ -452,7 +452,7 @@ def test_elasticsearch():
             with pytest.raises(PeerError, match="no page of a search"):
                 list(read_letters(store))
         store.close()
-    assert b'"_index":"refused"' in fake.requests[0].body
+    assert b'"_index":"refused"' in fake.requests[1].body
 
 
 @pytest.mark.parametrize(("largest", "sizes"), [(20_000, [100, 50, 25]), (900, [100, 50, 25, 12, 6, 3, 1])])

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict
+from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._reasons import Cause
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, DeliveryError
@@ -79,6 +79,12 @@ class Cluster:
         self.stored: dict[str, list[bytes]] = {}
         self.denies = lambda body: False
         self.requests = 0
+
+    def root(self):
+        return 200, {"version": {"number": "9.4.3"}}
+
+    def speak(self, dialect):
+        pass
 
     def bulk(self, body: bytes):
         self.requests += 1
@@ -250,3 +256,20 @@ def test_real_time_is_needed_only_to_wait():
     writer = BulkWriter(ElasticsearchOptions(), threading.Event(), client=Cluster())
     assert writer.write(_events("x")).written == 1
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (FLOOD, "Elasticsearch lifts the block itself."),
+        (
+            "blocked by: [FORBIDDEN/12/index read-only / allow delete (api)]",  # Elasticsearch before 7.4
+            'Make room on its disks; PUT x/_settings {"index.blocks.read_only_allow_delete": null} lifts the block.',
+        ),
+        ("something else", ""),
+    ],
+)
+def test_the_way_out_is_that_of_the_block(reason, told):
+    found = way_out("x", Cause("cluster_block_exception", reason))
+    assert found.endswith(told)
+    assert bool(found) == bool(told)

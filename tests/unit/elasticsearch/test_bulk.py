@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Item, cut, index_of, read_reply
+from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk, Item, cut, in_order, index_of, read_reply
 from penstock.io.elasticsearch.bulk._judging import Outcome, Policy, judge, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import Cause, reason_of, shortened, without_values
 from tests.tools.samples.events import event
@@ -185,3 +185,33 @@ def test_an_action_that_a_later_one_has_made_needless_is_not_sent_again():
     ]
     items = [Item(429), Item(429), Item(200), Item(200), Item(429)]
     assert without_overtaken([0, 1, 4], items, documents) == [1, 4]
+
+
+def _item(name, status):
+    return Item(status, id=name)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told", "statuses"),
+    [
+        (["a", "b"], [("a", 201), ("b", 500)], [201, 500]),
+        (["a", "b", "c"], [("c", 200), ("a", 201), ("b", 500)], [201, 500, 200]),
+        (["a", "a"], [("a", 201), ("a", 409)], [201, 409]),  # in order
+        (
+            ["b", "a", "a"],
+            [("a", 201), ("a", 400), ("b", 201)],
+            [201, 400, 400],
+        ),  # which of the two is not known
+        (
+            ["a", "b", "c"],
+            [("c", 201), ("x", 201), ("y", 201)],
+            [201, 201, 201],
+        ),  # ids that a pipeline has changed
+        (["a", "b", "c"], [("c", 201), ("x", 429), ("y", 400)], [429, 429, 201]),
+        (["a", "b"], [("b", 201), (None, 400)], [400, 201]),
+    ],
+)
+def test_items_in_another_order_are_found_by_their_ids(sent, told, statuses):
+    documents = [b'{"create":{"_index":"i","_id":"%s"}}\n{"_id":"no"}\n' % name.encode() for name in sent]
+    items = [_item(name, status) for name, status in told]
+    assert [item.status for item in in_order(items, documents)] == statuses

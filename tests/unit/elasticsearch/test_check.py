@@ -84,13 +84,13 @@ def test_all_is_well(cluster):
         ],
         Mark.OK,
     )  # fmt: skip
-    assert found["Elasticsearch"].text.startswith("version 9.1.2 at http://127.0.0.1:")
+    assert found["Elasticsearch"].text.startswith("Elasticsearch 9.1.2 at http://127.0.0.1:")
     assert found["Elasticsearch privileges"].text == "create_doc, auto_configure on logstash-*"
     assert found["Elasticsearch disks"].text == "the fullest, of node b, is 60% full (40.0 GiB free)"
 
 
 def test_a_server_that_is_no_elasticsearch_leaves_the_rest_untried(cluster):
-    cluster.replies["GET /"] = (200, {"version": {"number": "2.0", "distribution": "opensearch"}})
+    cluster.replies["GET /"] = (200, {"version": {"number": "2.0", "distribution": "somethingelse"}})
     found = look(cluster)
     assert found.pop("Elasticsearch").mark is Mark.FAILED
     assert {finding.mark for finding in found.values()} == {Mark.NOT_TRIED}

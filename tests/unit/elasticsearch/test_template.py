@@ -70,7 +70,7 @@ def test_it_is_installed_unless_one_is_there(there, overwrite, puts):
 def test_nothing_is_installed_unasked():
     with _server({}) as fake:
         require_cluster(ElasticsearchOptions(hosts=[fake.url]))
-    assert [request.path for request in fake.requests] == ["/"]
+    assert {request.path for request in fake.requests} == {"/"}
 
 
 def test_a_missing_privilege_is_named():

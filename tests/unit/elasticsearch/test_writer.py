@@ -28,6 +28,12 @@ class FakeElasticsearch:
         self._answer = answer or (lambda number, sources: None)
         self._lock = threading.Lock()
 
+    def root(self):
+        return 200, {"version": {"number": "9.4.3"}}
+
+    def speak(self, dialect):
+        pass
+
     def bulk(self, body: bytes):
         lines = body.split(b"\n")
         assert lines.pop() == b""

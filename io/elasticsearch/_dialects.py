@@ -1,0 +1,116 @@
+"""`_dialects` says what a search server has and how it wants to be spoken to: one `Dialect` for each kind of server. Pure.
+
+A dialect is chosen once, by what `GET /` answers; Serverless has no such page and is known by its address. Nothing else in
+the sink compares versions. A server that does not tell its version (no privilege `monitor`) is taken for a current one of
+its kind.
+
+Sources: https://www.elastic.co/guide/en/elasticsearch/reference/6.6/removal-of-types.html (`_type`); the release notes of
+7.8 (composable templates), 7.9 (data streams) and 7.4 (the disk block is lifted by itself);
+https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-genref.html
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+__all__ = ["ELASTICSEARCH", "OPENSEARCH", "SERVERLESS", "SUPPORTED", "Dialect", "dialect_of"]
+
+SUPPORTED = "Elasticsearch 6.6 to 9 and OpenSearch 1 to 3"
+_RENAMED = "7.10.2"
+"""The version that OpenSearch tells in its compatibility mode, for clients that look for Elasticsearch's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """One kind of search server.
+
+    Attributes:
+        product: its name.
+        version: its version; "" where it is not told.
+        typed: whether a document needs a `_type` (Elasticsearch 6).
+        composable: whether it has composable index templates; else the older `_template`.
+        data_streams: whether it has data streams.
+        lifecycle: who rolls indices over and deletes them: `ilm`, `ism`, or "" for nobody.
+        privileges: the path that tells whether we have some privileges; "" where nothing does.
+        fine_privileges: whether it has `create_doc` and `auto_configure`; else `create` and `create_index`.
+        ordered: whether a bulk's reply has the documents in the order in which they were sent. OpenSearch 2 and 3 put those
+            that an ingest pipeline drops or fails elsewhere, so there every document has an id, and the reply says it.
+        nodes: whether it has nodes, whose health and disks can be looked at, and which can be found by sniffing.
+        supported: whether this release speaks to that version.
+    """
+
+    product: str
+    version: str = ""
+    typed: bool = False
+    composable: bool = True
+    data_streams: bool = True
+    lifecycle: str = "ilm"
+    privileges: str = "/_security/user/_has_privileges"
+    fine_privileges: bool = True
+    ordered: bool = True
+    nodes: bool = True
+    supported: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.version}".rstrip()
+
+    @property
+    def differences(self) -> str:
+        """What a reader of the docs of a current Elasticsearch must know, in one line; "" where there is nothing."""
+        told = [
+            text
+            for differs, text in (
+                (self.typed, "documents have a _type"),
+                (not self.composable, "the template is one of _template"),
+                (not self.data_streams, "no data streams"),
+                (self.lifecycle == "ism", "ISM instead of ILM (--ism_policy)"),
+                (not self.lifecycle, "no ILM and no ISM"),
+                (not self.privileges, "privileges can't be asked for before the first bulk"),
+                (not self.nodes, "no nodes to look at; only search collections take ids"),
+            )
+            if differs
+        ]
+        return ", ".join(told)
+
+
+ELASTICSEARCH = Dialect("Elasticsearch")
+OPENSEARCH = Dialect("OpenSearch", lifecycle="ism", privileges="", ordered=False)
+SERVERLESS = Dialect("OpenSearch Serverless", data_streams=False, lifecycle="", privileges="", nodes=False)
+
+
+def dialect_of(status: int, reply: Any) -> Dialect | None:
+    """Gives the dialect of the server that answered `GET /` like this; None where it is no search server.
+
+    Args:
+        status: the HTTP status: 200, or 403 where we may not look.
+        reply: the decoded reply.
+    """
+    if status == 403:
+        # OpenSearch's security plugin: "no permissions for [cluster:monitor/main] and User [name=...]".
+        return OPENSEARCH if "no permissions for [" in str(reply) else ELASTICSEARCH
+    told = reply.get("version") if isinstance(reply, dict) else None
+    version = told.get("number") if isinstance(told, dict) else None
+    if status != 200 or not isinstance(told, dict) or not isinstance(version, str):
+        return None
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None:
+        return None
+    major, minor = int(numbers[1]), int(numbers[2])
+    if "opensearch" in f"{told.get('distribution', '')} {reply.get('tagline', '')}".lower():
+        supported = 1 <= major <= 3 or version == _RENAMED
+        return dataclasses.replace(OPENSEARCH, version=version, supported=supported)
+    if "distribution" in told:
+        return None
+    since = (major, minor)
+    return Dialect(
+        "Elasticsearch",
+        version,
+        typed=major < 7,
+        composable=since >= (7, 8),
+        data_streams=since >= (7, 9),
+        privileges="/_security/user/_has_privileges"
+        if major >= 7
+        else "/_xpack/security/user/_has_privileges",
+        fine_privileges=since >= (7, 9),
+        supported=(6, 6) <= since < (10, 0),
+    )

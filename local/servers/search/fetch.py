@@ -1,0 +1,138 @@
+"""`fetch` gets a search server from Maven Central into the cache folder, once.
+
+Maven works in a temporary folder, with a repository of its own that goes when it is done. A server's folder appears
+under its name when it is whole.
+"""
+
+import shutil
+import tempfile
+import xml.sax.saxutils
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.processes import LocalError, Process
+from local.servers.cache import cache_folder, locked, size_of, wait_for
+from local.servers.java import find_java_home, find_maven
+from local.servers.search.kinds import Kind, Part
+from local.terminal import Progress, human_bytes
+
+__all__ = ["find_search_server"]
+
+_PROJECT = '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+_FOREIGN = ("-osx-", "-windows-")
+"""In the names of jars for other systems. 3.x refuses to start beside those of its QUIC codec."""
+
+
+def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
+    """The unpacked server and a Java for it; downloaded if it isn't in the cache yet.
+
+    Raises:
+        LocalError: this machine lacks a Java or Maven, or the download failed.
+    """
+    oldest, newest = kind.java
+    java_home, others = find_java_home(oldest, newest)
+    if java_home is None:
+        found = f" (found only {', '.join(others)})" if others else ""
+        message = f"{kind.name} needs a JDK {oldest} to {newest}{found}."
+        raise LocalError(message)
+    home = cache_folder() / kind.name
+    if not home.is_dir():
+        progress.begin(f"waiting for another run's download of {kind.name}")
+        with locked(cache_folder() / f"{kind.name}.lock", progress):
+            if not home.is_dir():
+                _download(kind, home, java_home, progress)
+    return home, java_home
+
+
+def _download(kind: Kind, home: Path, java_home: Path, progress: Progress) -> None:
+    maven = find_maven()
+    if maven is None:
+        message = f"{kind.name} is fetched by Maven: Debian, Ubuntu: apt-get install maven."
+        raise LocalError(message)
+    progress.begin(f"downloading {kind.name} from Maven Central (once)")
+    work = Path(tempfile.mkdtemp(prefix=f"download-{kind.name}-", dir=cache_folder()))
+    made = work / "server"
+    made.mkdir()
+    repository = work / "maven"
+    common = (maven, "-q", "-B", "-ntp", f"-Dmaven.repo.local={repository}")
+
+    def run(*arguments: str) -> None:
+        process = Process(
+            "Maven", [*common, *arguments], cache_folder() / "download.log",
+            environment={"JAVA_HOME": str(java_home)}, cwd=work,
+        )  # fmt: skip
+        try:
+            wait_for(process, lambda: progress.update(human_bytes(size_of(repository))))
+            if process.exit_code:
+                message = f"{kind.name} could not be downloaded: check the network and Maven's settings."
+                raise LocalError(message + process.last_words())
+        finally:
+            process.kill()
+
+    try:
+        if kind.archive:
+            run("dependency:unpack", f"-Dartifact={kind.archive}", f"-DoutputDirectory={work / 'unpacked'}")
+            made.rmdir()
+            next((work / "unpacked").glob("*/")).rename(made)
+        else:
+            _write_projects(work, kind.parts)
+            run("dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime")
+            _lay_out(work, made, kind)
+        if kind.plugin:
+            folder = made / "plugins" / kind.plugin.split(":")[1]
+            run("dependency:unpack", f"-Dartifact={kind.plugin}", f"-DoutputDirectory={folder}")
+        for name in ("bin", "plugins"):  # which the server looks for, empty or not
+            (made / name).mkdir(exist_ok=True)
+        for path in (made, *made.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+        made.rename(home)
+        progress.done(f"{kind.name} is in {home}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write_projects(work: Path, parts: Mapping[str, Part]) -> None:
+    """Writes one Maven project for each part, under one that has them all: one run fetches everything."""
+    modules = []
+    for place, part in parts.items():
+        name = place.replace("/", "-")
+        modules.append(name)
+        wanted = "".join(
+            "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(
+                *map(xml.sax.saxutils.escape, artifact.split(":"))
+            )
+            for artifact in part.artifacts
+        )
+        (work / name).mkdir()
+        (work / name / "pom.xml").write_text(
+            f"{_PROJECT}<groupId>penstock.local</groupId><artifactId>{name}</artifactId><version>1</version>"
+            f"<packaging>pom</packaging><dependencies>{wanted}</dependencies></project>"
+        )
+    (work / "pom.xml").write_text(
+        f"{_PROJECT}<groupId>penstock.local</groupId><artifactId>all</artifactId><version>1</version>"
+        f"<packaging>pom</packaging><modules>{''.join(f'<module>{name}</module>' for name in modules)}</modules>"
+        "</project>"
+    )
+
+
+def _lay_out(work: Path, made: Path, kind: Kind) -> None:
+    """Puts the jars where the server looks for them; a module needs a description, and none of the server's own jars."""
+    own: set[str] = set()
+    for place, part in kind.parts.items():
+        folder = made / place
+        folder.mkdir(parents=True)
+        for jar in (work / place.replace("/", "-") / "jars").glob("*.jar"):
+            if jar.name not in own and not any(each in jar.name for each in _FOREIGN):
+                jar.rename(folder / jar.name)
+        if not part.plugin_class:
+            own = {jar.name for jar in folder.iterdir()}
+            continue
+        name = folder.name
+        described = {
+            "name": name, "description": name, "version": kind.version, "opensearch.version": kind.version,
+            "java.version": kind.java[0], "classname": part.plugin_class, "custom.foldername": "",
+            "extended.plugins": part.extends, "has.native.controller": "false",
+        }  # fmt: skip
+        lines = "".join(f"{key}={value}\n" for key, value in described.items())
+        (folder / "plugin-descriptor.properties").write_text(lines)
+        (folder / "plugin-security.policy").write_text("grant { permission java.security.AllPermission; };\n")

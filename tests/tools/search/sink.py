@@ -1,0 +1,72 @@
+"""A search server of any kind, as the tests see it: raw calls, and the sink on one index."""
+
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+import orjson
+
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch.writer import BulkWriter, Report
+from penstock.transforms.batch import Event
+from penstock.transforms.decode import JsonDecoder
+from penstock.transforms.time.stamping import Stamper
+from tests.tools.samples.events import event
+
+
+class Api:
+    """Calls to a server without any client's idea of which server it should be."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __call__(self, method: str, path: str, body: Any = None, *, may_fail: bool = False) -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else orjson.dumps(body),
+            headers={"content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return orjson.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            told = error.read()
+            if may_fail:
+                return None
+            raise AssertionError(method, path, error.code, told[:500]) from error
+
+    def documents(self, index: str) -> dict[str, dict[str, Any]]:
+        """The hits of an index by their ids."""
+        self("POST", f"/{index}/_refresh")
+        found = self("POST", f"/{index}/_search", {"size": 1000, "version": True})
+        return {hit["_id"]: hit for hit in found["hits"]["hits"]}
+
+    def count(self, index: str) -> int:
+        self("POST", f"/{index}/_refresh")
+        return int(self("GET", f"/{index}/_count")["count"])
+
+
+class Sink:
+    """The sink on one index of a server."""
+
+    def __init__(self, url: str, index: str, **given: Any) -> None:
+        self.api = Api(url)
+        self.index = index
+        self._given = {"hosts": [url], "index": index, "retry_initial_interval": 0.2, **given}
+
+    def options(self, **options: Any) -> ElasticsearchOptions:
+        return ElasticsearchOptions(**{**self._given, **options})
+
+    def write(self, payloads: list[bytes] | list[Event], *, stamped: bool = False, **options: Any) -> Report:
+        events = [event(p, i) if isinstance(p, bytes) else p for i, p in enumerate(payloads)]
+        decoded, letters = JsonDecoder(keep_documents=False).decode(events)
+        assert not letters
+        if stamped:
+            Stamper()(decoded)
+        writer = BulkWriter(self.options(**options), threading.Event())
+        try:
+            return writer.write(decoded)
+        finally:
+            writer.close()
