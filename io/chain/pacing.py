@@ -15,7 +15,12 @@ TURN_S = 0.5
 
 
 class PacingOptions(PipelineOptions):
-    """How long readers may take. This is an option of the runner, not of a source: the runner sets the price."""
+    """How long readers may take, and how a checkpoint ends it. These are options of the runner, which sets the price.
+
+    `finish_bundle_before_checkpointing` is one of Flink's job server. Without it a checkpoint that meets an open bundle
+    keeps the outcome in the step that made it, until that step's next bundle. The step that deals out our splits has one.
+    Restored from such a checkpoint, the job runs and reads nothing. `whole_chain` and `settle` set the option.
+    """
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
@@ -23,6 +28,12 @@ class PacingOptions(PipelineOptions):
             "--max_read_time_seconds",
             type=float,
             help="Seconds after which a reader ends its bundle, busy or idle. A checkpoint waits for that.",
+        )
+        parser.add_argument(
+            "--finish_bundle_before_checkpointing",
+            nargs="?",
+            const="true",
+            help="An option of Flink's job server.",
         )
 
 

@@ -3,8 +3,8 @@
 Problem. A read without `Acknowledge` behind it reaches its bounds and then stalls for ever. Without
 `WriteDeadLetters` the first refused event ends the job, at each restart. Events without document ids are stored once
 more each time that they are read. Behind a shuffle an acknowledgement comes to the wrong process. An endless read on
-Flink without checkpoints is ended at once. Each of these pipelines seems to work at first. A transform can't see
-what follows it; `Pipeline.run` can.
+Flink without checkpoints is ended at once, and one that was restored from its first checkpoint may read nothing (see
+`PacingOptions`). Each of these pipelines seems to work at first. A transform can't see what follows it; `Pipeline.run` can.
 
 Plan. Every read makes `run` of its pipeline look at the graph first. All ways from each read are followed. A step
 says by `step_kind` what it is; any other transform passes batches on.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from penstock.io.chain.pacing import is_in_memory
+from penstock.io.chain.pacing import PacingOptions, is_in_memory
 from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import StepKind
@@ -39,7 +39,7 @@ def refuse_broken_chains(pipeline: Any) -> None:
 
 def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
     require_whole_chains(pipeline)
-    _require_checkpoints(pipeline)
+    _settle_checkpoints(pipeline)
     _raise_refused(pipeline)
     return run(*arguments, **named)
 
@@ -60,19 +60,24 @@ def require_whole_chains(pipeline: Any) -> None:
         raise PipelineError(message)
 
 
-def _require_checkpoints(pipeline: Any) -> None:
-    """Raises `OptionError` for an endless read on Flink that takes no checkpoints."""
+def _settle_checkpoints(pipeline: Any) -> None:
+    """Lets an endless read on Flink end its bundles before a checkpoint; raises `OptionError` where none is taken."""
     runner = type(pipeline.runner).__name__
     if runner not in ("FlinkRunner", "PortableRunner"):
         return
     reads = [_name(node) for node in _nodes(pipeline._root_transform()) if _kind(node).reads == "live"]
     interval = pipeline.options.get_all_options(retain_unknown_options=True).get("checkpointing_interval")
-    if reads and int(interval or 0) <= 0:
+    if not reads:
+        return
+    if int(interval or 0) <= 0:
         message = (
             f"{reads[0]} on {runner} needs checkpoints: without them Flink ends the read at once, and restarts a failed job "
             "from nothing. Give --checkpointing_interval=10000 (milliseconds)."
         )
         raise OptionError(message)
+    pacing = pipeline.options.view_as(PacingOptions)
+    if pacing.finish_bundle_before_checkpointing is None:
+        pacing.finish_bundle_before_checkpointing = True
 
 
 def _raise_refused(pipeline: Any) -> None:

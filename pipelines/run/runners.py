@@ -161,6 +161,7 @@ def _settle_flink(options: PipelineOptions, settling: _Settling) -> None:
         "max_read_time_seconds", read_time, 0.1, LONGEST_READ_TIME_S, READ_TIME_S,
         "every checkpoint waits for that",
     )  # fmt: skip
+    settling.choose(PacingOptions, "finish_bundle_before_checkpointing", value=True)
     parallelism = settling.choose(spread, "parallelism", 1, unset=-1)
     most = DEFAULT_MAX_PARALLELISM
     while most < 2 * parallelism:
@@ -198,6 +199,13 @@ def _refuse(options: PipelineOptions) -> None:
         if value is not None and str(value).lower() not in ("false", "-1", "0"):
             message = f"--{option}={value} on an endless job: {reason}. Leave it out."
             raise OptionError(message)
+    finish = options.view_as(PacingOptions).finish_bundle_before_checkpointing
+    if str(finish).lower() != "true":
+        message = (
+            f"--finish_bundle_before_checkpointing={finish} on an endless job: restored from its first checkpoint it might "
+            "read nothing. Leave it out."
+        )
+        raise OptionError(message)
 
 
 def _require_environment(options: PipelineOptions, runner: str, settling: _Settling) -> None:

@@ -55,8 +55,13 @@ class ReadFromKinesis(beam.PTransform):
     its ids from them writes it once. Records of one partition key come in order.
 
     With `output` it is at least once as far as the runner keeps what it has committed. Where a restored runner's position
-    and the lease differ, the smaller one counts, so that nothing is left out. DirectRunner: a kill loses what a window or
-    a GroupByKey held, as the runner keeps it in memory only, and repeats at most the last bundle (5 s).
+    and the lease differ, the smaller one counts, so that nothing is left out. What a kill does:
+
+    - DirectRunner: it loses what a window or a GroupByKey held, as the runner keeps it in memory only, and repeats at most
+      the last bundle (5 s).
+    - Flink: it loses nothing, and repeats what came since the last complete checkpoint: about `--checkpointing_interval` and
+      the length of a bundle (`--max_read_time_seconds`, 5 s at most).
+    - Prism: its state dies with it, as DirectRunner's.
 
     IAM actions: kinesis:DescribeStreamSummary, ListShards, GetShardIterator, GetRecords; dynamodb:DescribeTable,
     CreateTable, Scan, GetItem, PutItem, UpdateItem, DeleteItem; kms:Decrypt for an encrypted stream.
@@ -94,7 +99,7 @@ class ReadFromKinesis(beam.PTransform):
         pacing = (self._pacing or Pacing.of(runner_of(begin.pipeline), read_time_s)).finalizing()
         options = dataclasses.replace(self._options, read_splits=1)
         rewinding = functools.partial(_connect_rewinding, options, self._aws)
-        return read_shards(begin, options, rewinding, pacing) | "Give" >> self._give
+        return read_shards(begin, options, rewinding, pacing, readers=1) | "Give" >> self._give
 
 
 def read_shards(
@@ -102,6 +107,8 @@ def read_shards(
     options: KinesisReadOptions,
     make: Callable[[str], KinesisLive],
     pacing: Pacing | None,
+    *,
+    readers: int | None = None,
 ) -> beam.PCollection:
     """Gives batches of a stream's records from live sources that `make` makes, with gauges of how far each shard is behind.
 
@@ -109,7 +116,7 @@ def read_shards(
     their own even in one process, because the marks of one must not count what the other hands out.
     """
     key = f"kinesis:{options.stream_name}:{options.application_name}"
-    readers = readers_of(begin, options.read_splits, "--read_splits")
+    readers = readers or readers_of(begin, options.read_splits, "--read_splits")
     if readers > 1 and options.checkpoints == "none":
         message = f"{readers} splits need --checkpoints=dynamodb: they share the shards by their leases."
         raise OptionError(message)

@@ -33,7 +33,6 @@ _WHOLE = (
 )
 _BOOLEANS = (
     "fail_on_checkpointing_errors",
-    "finish_bundle_before_checkpointing",
     "unaligned_checkpoint_enabled",
     "force_unaligned_checkpoint_enabled",
     "attached_mode",

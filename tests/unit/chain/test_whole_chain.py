@@ -123,3 +123,7 @@ def test_an_endless_read_on_flink_needs_checkpoints(read, options, outcome):
     _ = pipeline | "Live" >> copy.copy(read) | copy.copy(last)
     with pytest.raises((OptionError, AssertionError), match=outcome):
         pipeline.run()
+    finishes = pipeline.options.get_all_options(retain_unknown_options=True)[
+        "finish_bundle_before_checkpointing"
+    ]
+    assert finishes is (True if outcome == "submitted" and read is not OBJECTS else None)

@@ -59,6 +59,7 @@ def test_what_the_user_set_is_kept_and_not_told():
     assert options.view_as(FlinkRunnerOptions).parallelism == 6
     assert place.chosen == (
         "--max_read_time_seconds=10",
+        "--finish_bundle_before_checkpointing=true",
         "--max_parallelism=128",
         "--operator_chaining=false",
     )
@@ -72,6 +73,7 @@ def test_the_job_server_is_sent_what_was_chosen():
     assert sent["max_bundle_time_mills"] == 5
     assert sent["max_parallelism"] == 128
     assert sent["operator_chaining"] is False
+    assert sent["finish_bundle_before_checkpointing"] is True
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,10 @@ def test_the_job_server_is_sent_what_was_chosen():
         (["--load_balance_bundles"], "bundles of one reader would go to several processes"),
         (["--shutdown_sources_after_idle_ms=60000"], "a quiet minute would end the job"),
         (["--environment_expiration_millis=60000"], "the connections of all Beats"),
+        (
+            ["--finish_bundle_before_checkpointing=false"],
+            "restored from its first checkpoint it might read nothing",
+        ),
         (["--parallelism=200", "--max_parallelism=100"], "must be between 1 and --max_parallelism=100"),
     ],
 )
