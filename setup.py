@@ -34,7 +34,7 @@ def kernels() -> list[Extension]:
 
 
 setup(
-    packages=["penstock"]
+    packages=["penstock", "penstock.testing"]
     + [
         f"penstock.{name}"
         for folder in FOLDERS

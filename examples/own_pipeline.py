@@ -22,7 +22,7 @@ TEAMS = {"web": "shop", "db": "storage"}
 
 
 def is_no_debug_line(event: dict[str, Any]) -> bool:
-    return event.get("log", {}).get("level") != "debug"
+    return bool(event.get("log", {}).get("level") != "debug")
 
 
 def add_team(event: dict[str, Any]) -> dict[str, Any]:

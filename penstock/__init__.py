@@ -1,7 +1,7 @@
 """Penstock moves logs from Beats through Kinesis into Elasticsearch, as Apache Beam jobs.
 
 - `penstock.transforms`: events in memory.    - `penstock.io`: the connectors.    - `penstock.pipelines`: the jobs.
-- `penstock.testing`: transforms tried in memory.
+- `penstock.testing`: transforms and pipelines tried in memory.
 """
 
 from typing import Any

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("io", "transforms", "pipelines")
+TYPED = ROOT / "tests/tools/samples/typed_keywords.py"
 
 
 def main() -> int:
@@ -20,12 +21,15 @@ def main() -> int:
         (layout / "penstock").mkdir()
         for name in PACKAGES:
             (layout / "penstock" / name).symlink_to(ROOT / name)
-        for path in (ROOT / "penstock").glob("*.py"):
+        for path in (ROOT / "penstock").iterdir():
             (layout / "penstock" / path.name).symlink_to(path)
-        (layout / "local").symlink_to(ROOT / "local")
+        for name in ("local", "examples"):
+            (layout / name).symlink_to(ROOT / name)
+        (layout / TYPED.name).symlink_to(TYPED)
         command = [
             *(sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")),
-            *("--cache-dir", str(ROOT / ".mypy_cache"), "-p", "penstock", "-p", "local", *sys.argv[1:]),
+            *("--cache-dir", str(ROOT / ".mypy_cache"), "-p", "penstock", "-p", "local"),
+            *("-p", "examples", "-m", TYPED.stem, *sys.argv[1:]),
         ]
         return subprocess.call(command, cwd=folder, env={**os.environ, "MYPYPATH": folder})
 

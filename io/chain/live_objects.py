@@ -4,6 +4,7 @@ Live sources are read (`penstock.io.chain.live_source`); clients and pools of th
 makes an object; it is closed with the process, or at the end of the job.
 """
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from penstock.io.chain.live_source import READ_HERE, Chunk, LiveReceipt, LiveSource
 from penstock.io.errors import PenstockError
 
-__all__ = ["LIVE", "Chunk", "LiveReceipt", "LiveSource", "Registry"]
+__all__ = ["LIVE", "Chunk", "LiveReceipt", "LiveSource", "Registry", "stop_when_idle"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -84,6 +85,16 @@ class Registry:
         """
         return sum(source.give_up() for source in self.sources)
 
+    def close_ended(self) -> None:
+        """Closes what an earlier pipeline of this process left when it ended of itself. Its stop must not stop the next."""
+        sources = self.sources
+        if (
+            sources
+            and self.stopping.is_set()
+            and all(source.drained and source.settled for source in sources)
+        ):
+            self.close()
+
     def close(self) -> None:
         """Closes and forgets everything. Then the registry can be used again."""
         with self._lock:
@@ -103,3 +114,13 @@ class Registry:
 
 LIVE = Registry(READ_HERE)
 """The registry of this process."""
+# A program that ends of itself leaves its last checkpoints written; after a kill they are as old as their interval.
+atexit.register(LIVE.close)
+
+
+def stop_when_idle(seconds: float) -> None:
+    """Stops every source of this process, once nothing has happened at any of them for that long."""
+    sources = LIVE.sources
+    if sources and not LIVE.stopping.is_set() and all(source.idle_for(seconds) for source in sources):
+        _LOGGER.info("stopping: idle for %g s", seconds)
+        LIVE.stop()

@@ -12,10 +12,11 @@ __all__ = ["TURN_S", "Pacing", "PacingOptions", "is_in_memory", "readers_of", "r
 
 TURN_S = 0.5
 """How long an idle split keeps the others of its process waiting; they are read in turn."""
+_FINALIZED_WITHIN_S = 5.0
 
 
 class PacingOptions(PipelineOptions):
-    """How long readers may take, and how a checkpoint ends it. These are options of the runner, which sets the price.
+    """How long readers may take, when they end, and how a checkpoint ends it. These are options of a run, not of a source.
 
     `finish_bundle_before_checkpointing` is one of Flink's job server. Without it a checkpoint that meets an open bundle
     keeps the outcome in the step that made it, until that step's next bundle. The step that deals out our splits has one.
@@ -35,6 +36,12 @@ class PacingOptions(PipelineOptions):
             const="true",
             help="An option of Flink's job server.",
         )
+        parser.add_argument(
+            "--stop_when_idle",
+            type=float,
+            default=0.0,
+            help="End an endless read once nothing has come for that many seconds and all is acknowledged; 0: never.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +52,29 @@ class Pacing:
         block_s: how long `advance()` waits for data, in seconds; data and a stop wake it.
         max_read_time_s: a busy reader ends its bundle after this many seconds.
         finalizes: events are acknowledged at the end of a bundle, so a bundle must not wait for room.
+        stop_when_idle_s: the read ends after so many seconds in which nothing came; 0: never.
     """
 
     block_s: float
     max_read_time_s: float
     finalizes: bool = False
+    stop_when_idle_s: float = 0.0
 
     def finalizing(self) -> "Pacing":
         """For a read that Beam's bundle finalization acknowledges: a bundle lasts 5 s at most."""
-        return Pacing(self.block_s, min(self.max_read_time_s, 5.0), finalizes=True)
+        return dataclasses.replace(
+            self, max_read_time_s=min(self.max_read_time_s, _FINALIZED_WITHIN_S), finalizes=True
+        )
+
+    @classmethod
+    def of_pipeline(cls, pipeline: Any) -> "Pacing":
+        """The pacing for a pipeline's runner and options."""
+        options = pipeline.options.view_as(PacingOptions)
+        pacing = cls.of(runner_of(pipeline), options.max_read_time_seconds)
+        if not options.stop_when_idle:
+            return pacing
+        idle_s = options.stop_when_idle
+        return dataclasses.replace(pacing, block_s=min(pacing.block_s, idle_s), stop_when_idle_s=idle_s)
 
     @classmethod
     def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":

@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions
 
 from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM
 from penstock.io.chain.live_objects import LiveSource
-from penstock.io.chain.pacing import Pacing, PacingOptions, runner_of
+from penstock.io.chain.pacing import Pacing
 from penstock.io.chain.unbounded import Plan, PlannedRead, ReadSplits, Split
 from penstock.io.errors import PenstockError, PipelineError
 from penstock.transforms.batch import EventBatch
@@ -54,7 +54,7 @@ class ReadFromAll(beam.PTransform):
             message = "ReadFromAll takes ReadFromBeats and ReadFromKinesis, one or more of them, and each source once."
             raise PipelineError(message)
         options = begin.pipeline.options
-        pacing = Pacing.of(runner_of(begin.pipeline), options.view_as(PacingOptions).max_read_time_seconds)
+        pacing = Pacing.of_pipeline(begin.pipeline)
         readers = [each.readers for each in planned]
         plan = _SeveralPlan(
             " + ".join(keys), plans[0].make, pacing, apart=False, plans=plans, readers=readers

@@ -35,8 +35,8 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM, salt_for
 from penstock.io.chain.batch_coder import BatchCoder
-from penstock.io.chain.live_objects import LIVE, LiveSource
-from penstock.io.chain.pacing import TURN_S, Pacing, PacingOptions, is_in_memory, readers_of, runner_of
+from penstock.io.chain.live_objects import LIVE, LiveSource, stop_when_idle
+from penstock.io.chain.pacing import TURN_S, Pacing, PacingOptions, is_in_memory, readers_of
 from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
 from penstock.io.errors import StateError, without_traceback
@@ -256,6 +256,8 @@ class _BatchReader(UnboundedReader):
         alone = len(LIVE.sources) == len(self._live.keys)
         if alone or time.monotonic() - self._begun < 3 * TURN_S:
             self._batch = self._live.take(self._patience_s(alone))
+        if self._batch is None and self._pacing.stop_when_idle_s:
+            stop_when_idle(self._pacing.stop_when_idle_s)
         if self._batch is None and self._live.failure is not None:
             LIVE.fail(self._live.failure)
             raise without_traceback(self._live.failure)
@@ -352,8 +354,7 @@ def read_batches(
         pipeline_begin.plan, pipeline_begin.readers = Plan(key, make, Pacing.of(""), apart), readers
         return pipeline_begin
     pipeline = getattr(pipeline_begin, "pipeline", pipeline_begin)
-    read_time_s = pipeline.options.view_as(PacingOptions).max_read_time_seconds
-    plan = Plan(key, make, pacing or Pacing.of(runner_of(pipeline), read_time_s), apart)
+    plan = Plan(key, make, pacing or Pacing.of_pipeline(pipeline), apart)
     most = pipeline.options.view_as(FlinkRunnerOptions).max_parallelism
     splits = Split.spread(key, readers, most if most > 0 else DEFAULT_MAX_PARALLELISM)
     return pipeline_begin | "Read" >> ReadSplits(plan, splits)

@@ -11,17 +11,21 @@ says by `step_kind` what it is; any other transform passes batches on.
 """
 
 import functools
+import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.pacing import PacingOptions, is_in_memory
 from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import StepKind
 
 __all__ = ["refuse_broken_chains", "require_whole_chains"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _PLAIN = StepKind()
 _MIXES = (beam.Flatten, beam.GroupByKey, beam.Reshuffle, beam.CombinePerKey, beam.BatchElements)
@@ -41,6 +45,8 @@ def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
     require_whole_chains(pipeline)
     _settle_checkpoints(pipeline)
     _raise_refused(pipeline)
+    _warn_of_late_windows(pipeline)
+    LIVE.close_ended()
     return run(*arguments, **named)
 
 
@@ -78,6 +84,31 @@ def _settle_checkpoints(pipeline: Any) -> None:
     pacing = pipeline.options.view_as(PacingOptions)
     if pacing.finish_bundle_before_checkpointing is None:
         pacing.finish_bundle_before_checkpointing = True
+
+
+def _warn_of_late_windows(pipeline: Any) -> None:
+    """Says where grouped and windowed results would never come: Beam's in-memory runner gives them at the pipeline's end."""
+    options = pipeline.options.view_as(PacingOptions)
+    if not is_in_memory(type(pipeline.runner).__name__) or options.stop_when_idle:
+        return
+    nodes = list(_nodes(pipeline._root_transform()))
+    after = _consumers(nodes)
+    ways = [(node, _name(node)) for node in nodes if _kind(node).reads == "live"]
+    seen: set[int] = set()
+    while ways:
+        node, read = ways.pop()
+        if isinstance(node.transform, (beam.GroupByKey, beam.CombinePerKey)):
+            _LOGGER.warning(
+                "DirectRunner gives what is grouped behind %s only when the pipeline ends, and %s is endless. Give "
+                "--stop_when_idle=5 to end it once nothing comes, or a runner that gives windows as they close: "
+                "--runner=PrismRunner or FlinkRunner.",
+                read,
+                read,
+            )
+            return
+        for collection in node.outputs.values():
+            ways += [(each, read) for each in after.get(collection, ()) if id(each) not in seen]
+            seen.update(map(id, after.get(collection, ())))
 
 
 def _raise_refused(pipeline: Any) -> None:

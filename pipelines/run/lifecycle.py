@@ -16,7 +16,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.live_objects import LIVE, stop_when_idle
 from penstock.io.errors import OptionError, PenstockError, StopTimeout
 from penstock.pipelines.console.logs import last_line, last_words
 from penstock.pipelines.run.early_stop import STOP_SIGNALS, STOPPED_EARLY, StoppedEarly, disarm
@@ -181,14 +181,8 @@ class Watch:
                 if source.key not in announced and source.connected:
                     announced.add(source.key)
                     _LOGGER.info("ready: %s", source.describe())
-            if (
-                self._stop_when_idle_s
-                and sources
-                and not LIVE.stopping.is_set()
-                and all(source.idle_for(self._stop_when_idle_s) for source in sources)
-            ):
-                _LOGGER.info("stopping: idle for %g s", self._stop_when_idle_s)
-                LIVE.stop()
+            if self._stop_when_idle_s:
+                stop_when_idle(self._stop_when_idle_s)
             if LIVE.stopping.is_set():
                 self._bound_the_stop(time.monotonic())
 

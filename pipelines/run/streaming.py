@@ -16,6 +16,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.pacing import PacingOptions
 from penstock.io.dead_letters import require_store_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
@@ -99,6 +100,7 @@ def run_streaming(
         options = beam_options(beam_arguments)
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
+        options.view_as(PacingOptions).stop_when_idle = job.stop_when_idle
         place = settle(options, name, streaming=True)
         submission = None
         if place.elsewhere:

@@ -11,9 +11,8 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.pacing import PacingOptions, runner_of
 from penstock.io.chain.source_status import ShardStatus
-from penstock.io.chain.unbounded import Pacing, read_batches, readers_of
+from penstock.io.chain.unbounded import Pacing, PlannedRead, read_batches, readers_of
 from penstock.io.elements import GiveElements, Output, options_of, takes
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.keywords import ReadKeywords
@@ -92,11 +91,13 @@ class ReadFromKinesis(beam.PTransform):
         if self._give is None:
             make = functools.partial(_connect, self._options, self._aws)
             return read_shards(begin, self._options, make, self._pacing)
+        if isinstance(begin, PlannedRead):
+            message = "ReadFromKinesis with output can't be one of ReadFromAll's reads: they give batches."
+            raise OptionError(message)
         if self._options.read_splits > 1:
             message = "ReadFromKinesis: output and read_splits exclude each other: such a read is one split."
             raise OptionError(message)
-        read_time_s = begin.pipeline.options.view_as(PacingOptions).max_read_time_seconds
-        pacing = (self._pacing or Pacing.of(runner_of(begin.pipeline), read_time_s)).finalizing()
+        pacing = (self._pacing or Pacing.of_pipeline(begin.pipeline)).finalizing()
         options = dataclasses.replace(self._options, read_splits=1)
         rewinding = functools.partial(_connect_rewinding, options, self._aws)
         return read_shards(begin, options, rewinding, pacing, readers=1) | "Give" >> self._give

@@ -25,7 +25,10 @@ def test_a_filter_shows_an_example(name):
 @pytest.mark.parametrize(
     "module",
     [
-        "penstock.testing",
+        "penstock.testing.running",
+        "penstock.testing.kinesis",
+        "penstock.testing.elasticsearch",
+        "penstock.io.elements.from_elements",
         *(each.name for each in pkgutil.walk_packages(penstock.transforms.__path__, "penstock.transforms.")),
     ],
 )

@@ -1,0 +1,94 @@
+"""The programs of examples/beam, as a Beam developer writes them, on FnApiRunner and peers in memory."""
+
+import importlib.util
+import json
+import logging
+import sys
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.transforms.window import FixedWindows
+
+from penstock.io.chain.whole_chain import _warn_of_late_windows
+from penstock.io.kinesis import ReadFromKinesis
+from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
+
+PROGRAMS = Path(__file__).parents[3] / "examples" / "beam"
+IDLE = ("--stop_when_idle", "0.5")
+
+
+@pytest.fixture
+def kinesis():
+    with InMemoryKinesis() as kinesis:
+        kinesis.create_stream("users", shards=2)
+        yield kinesis
+
+
+@pytest.fixture
+def elasticsearch():
+    with InMemoryElasticsearch() as elasticsearch:
+        yield elasticsearch
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a program's `main` in this process."""
+
+    def run(name, *arguments):
+        spec = importlib.util.spec_from_file_location(f"beam_program_{name}", PROGRAMS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)  # Beam pickles functions by their module's name
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "argv", [name, *arguments, "--runner", "FnApiRunner"])
+        module.main()
+
+    return run
+
+
+def test_dicts_into_a_stream_and_printed(run, kinesis, capsys):
+    run("dicts_to_kinesis", "users", "--endpoint_url", kinesis.url)
+    written = [json.loads(event) for event in kinesis.events("users")]
+    assert sorted(event["user"] for event in written) == ["ann", "bob", "claire"]
+    for _ in range(2):  # the second run goes on where the first one ended
+        run("print_kinesis", "users", "print", "--endpoint_url", kinesis.url, *IDLE)
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{'user'")]
+    assert len(printed) == 3
+
+
+def test_counts_of_a_window(run, kinesis, elasticsearch, caplog):
+    kinesis.put("users", *[{"user": "ann"}] * 3, {"user": "bob"}, b"no JSON")
+    to = ("--endpoint_url", kinesis.url, "--hosts", elasticsearch.url)
+    run("count_kinesis", "users", "count", "counts", *to, *IDLE)
+    counts: dict[str, int] = {}
+    for document in elasticsearch.documents("counts"):  # a minute may have ended in between
+        counts[document["user"]] = counts.get(document["user"], 0) + document["events"]
+    assert counts == {"ann": 3, "bob": 1, "nobody": 1}
+    assert "only when the pipeline ends" not in caplog.text
+
+
+def test_lines_once_however_often(run, elasticsearch, tmp_path):
+    (tmp_path / "lines.txt").write_text('{"n": 1}\nplain text\n{"n": 2}\n')
+    for _ in range(2):
+        run("lines_to_elasticsearch", str(tmp_path / "*.txt"), "lines", "--hosts", elasticsearch.url)
+    assert elasticsearch.documents("lines") == [{"n": 1}, {"message": "plain text"}, {"n": 2}]
+
+
+def test_windows_that_would_never_come_are_told(caplog):
+    """On DirectRunner, what is grouped behind an endless read comes at its end."""
+
+    def read():
+        return ReadFromKinesis(stream_name="s", application_name="app", output="dict")
+
+    with caplog.at_level(logging.WARNING, "penstock"):
+        grouped = beam.Pipeline(runner="FnApiRunner")
+        minutes = grouped | read() | beam.Map(str) | beam.WindowInto(FixedWindows(60))
+        _ = minutes | beam.combiners.Count.PerElement()
+        _warn_of_late_windows(grouped)
+        assert "--stop_when_idle=5" in caplog.text
+        assert "--runner=PrismRunner or FlinkRunner" in caplog.text
+        caplog.clear()
+        plain = beam.Pipeline(runner="FnApiRunner")
+        _ = plain | read() | beam.Map(print)
+        _warn_of_late_windows(plain)
+    assert not caplog.text
