@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from apache_beam import PTransform
+from apache_beam import PCollection, PTransform
 from apache_beam.utils.python_callable import PythonCallableWithSource
 
 from penstock import transforms
@@ -24,6 +24,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.read_all import ReadFromAll
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elements import FromElements, WithRefused
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, require_known
 from penstock.pipelines.command_line import options_from
@@ -37,10 +38,18 @@ def read_from_beats(**config: Any) -> PTransform:
     return beats.ReadFromBeats(*_options("ReadFromBeats", config, beats.BeatsOptions))
 
 
-def read_from_kinesis(**config: Any) -> PTransform:
-    return kinesis.ReadFromKinesis(
-        *_options("ReadFromKinesis", config, kinesis.KinesisReadOptions, AwsOptions)
-    )
+def read_from_kinesis(output: str | dict[str, str] | None = None, **config: Any) -> PTransform:
+    """`output: row` gives rows of the events' id, time and payload; `output: {user: string}` gives rows of those fields."""
+    options = _options("ReadFromKinesis", config, kinesis.KinesisReadOptions, AwsOptions)
+    if isinstance(output, dict):
+        for kind in output.values():
+            require_known("penstock.ReadFromKinesis: output", [kind], _TYPES, "type")
+        return kinesis.ReadFromKinesis(*options, output={name: _TYPES[kind] for name, kind in output.items()})
+    return kinesis.ReadFromKinesis(*options, output=output)
+
+
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool}
+"""Beam YAML's (JSON schema's) names of types."""
 
 
 def read_from_all(reads: list[dict[str, Any]]) -> PTransform:
@@ -71,14 +80,61 @@ def read_from_s3(**config: Any) -> PTransform:
     )
 
 
-def write_to_kinesis(**config: Any) -> PTransform:
-    return kinesis.WriteToKinesis(
-        *_options("WriteToKinesis", config, kinesis.KinesisWriteOptions, AwsOptions)
+def write_to_kinesis(
+    id_fn: str | None = None,
+    ids: str | None = None,
+    error_handling: dict[str, str] | None = None,
+    **config: Any,
+) -> PTransform:
+    options = _options("WriteToKinesis", config, kinesis.KinesisWriteOptions, AwsOptions)
+    return _handled(
+        "WriteToKinesis", kinesis.WriteToKinesis(*options, id_fn=_function(id_fn), ids=ids), error_handling
     )
 
 
-def write_to_elasticsearch(**config: Any) -> PTransform:
-    return elasticsearch.WriteToElasticsearch(*_options("WriteToElasticsearch", config, ElasticsearchOptions))
+def write_to_elasticsearch(
+    id_fn: str | None = None,
+    ids: str | None = None,
+    error_handling: dict[str, str] | None = None,
+    **config: Any,
+) -> PTransform:
+    (options,) = _options("WriteToElasticsearch", config, ElasticsearchOptions)
+    sink = elasticsearch.WriteToElasticsearch(options, id_fn=_function(id_fn), ids=ids)
+    return _handled("WriteToElasticsearch", sink, error_handling)
+
+
+def from_elements(id_fn: str | None = None, **config: Any) -> PTransform:
+    return FromElements(id_fn=_function(id_fn), **config)
+
+
+def _function(source: str | None) -> Any:
+    return None if source is None else PythonCallableWithSource(source)
+
+
+def _handled(name: str, sink: PTransform, error_handling: dict[str, str] | None) -> PTransform:
+    """The sink; where `error_handling` names an output, what it refuses comes out there, as rows."""
+    if error_handling is None:
+        return sink
+    require_known(f"penstock.{name}: error_handling", error_handling, ("output",), "key")
+    if not error_handling.get("output"):
+        message = (
+            f"penstock.{name}: error_handling needs output, the name under which refused elements come out."
+        )
+        raise OptionError(message)
+    return _ErrorHandling(sink, error_handling["output"])
+
+
+class _ErrorHandling(PTransform):
+    """A sink with its two outputs by name, as Beam YAML wants them."""
+
+    def __init__(self, sink: PTransform, refused: str) -> None:
+        super().__init__(sink.default_label())
+        self._sink = sink
+        self._refused = refused
+
+    def expand(self, collection: PCollection) -> Any:
+        both = collection | WithRefused(self._sink, "good", self._refused)
+        return {"good": both["good"], self._refused: both[self._refused]}
 
 
 def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
@@ -174,6 +230,7 @@ _FACTORIES: dict[str, Callable[..., PTransform]] = {
     "SetTimestamp": transforms.SetTimestamp,
     "AddObjectProperties": s3.AddObjectProperties,
     "AsElements": transforms.AsElements,
+    "FromElements": from_elements,
     "WriteToKinesis": write_to_kinesis,
     "WriteToElasticsearch": write_to_elasticsearch,
     "WriteDeadLetters": write_dead_letters,

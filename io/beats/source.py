@@ -13,6 +13,7 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.chain.live_objects import LiveSource
 from penstock.io.chain.unbounded import read_batches, readers_of
 from penstock.io.elements import options_of, takes
+from penstock.io.errors import OptionError
 from penstock.io.options import display_data_of
 
 __all__ = ["ReadFromBeats", "key_of"]
@@ -40,6 +41,12 @@ class ReadFromBeats(beam.PTransform):
     the chain, has seen all its events, not before; if anything fails, it hears nothing and sends again.
     After a restart: clients connect again and repeat every window that was not acknowledged.
 
+    There is no `output` as `ReadFromKinesis` has it. Such a read is acknowledged by Beam's bundle finalization, and Flink
+    finalises bundles that are in no checkpoint yet: after a failure it goes back to before them. A stream can be read again
+    from there, but a Beat forgets what is acknowledged. A Beat's window would also wait for each checkpoint, so that a
+    connection carries two windows per checkpoint at most. For windows, joins and rows, let `beats-to-kinesis` fill a
+    stream and read that with `output`; for counts that may lack some events, put `AsElements` beside the chain.
+
     Args:
         options: where to listen, and the limits; or the same as keywords: `port`, `host`, and every other field of
             `BeatsOptions`.
@@ -47,6 +54,12 @@ class ReadFromBeats(beam.PTransform):
 
     def __init__(self, options: BeatsOptions | None = None, **arguments: Unpack[ReadKeywords]) -> None:
         super().__init__()
+        if "output" in arguments:
+            message = (
+                "ReadFromBeats gives batches only: a Beat can't send again what Beam has acknowledged and then lost. "
+                "Write into a stream, and read that by ReadFromKinesis(output=...); or put AsElements beside the chain."
+            )
+            raise OptionError(message)
         (options,) = options_of("ReadFromBeats", arguments, {BeatsOptions: options})
         self._options = options
 

@@ -5,11 +5,12 @@ Strategy. An element per event costs more than a batch, and buys that any transf
 it has committed all that the bundle made.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.typehints.row_type import RowTypeConstraint
 from apache_beam.utils.timestamp import Timestamp
 
 from penstock.io.errors import OptionError
@@ -20,8 +21,10 @@ from penstock.transforms.step_kind import StepKind
 
 __all__ = ["EventRow", "GiveElements", "Output"]
 
-Output = str | type
-"""`dict`, `bytes`, `row`, or a NamedTuple class, whose fields are taken from each document."""
+Output = str | type | Mapping[str, type]
+"""`dict`, `bytes`, `row`; or which fields are taken from each document: a NamedTuple class, or names with their types."""
+
+_FIELD_TYPES = (str, int, float, bool)
 
 
 class EventRow(NamedTuple):
@@ -45,7 +48,8 @@ class GiveElements(beam.PTransform):
 
     Args:
         output: `dict`: decoded events; `bytes`: payloads as they came; `row`: `EventRow`s; a NamedTuple class: its fields
-            by name from each document, None where there is none.
+            by name from each document, None where there is none; names with their types (`{"user": str, "took": float}`):
+            rows of those fields, None where there is none of that type.
 
     What is no JSON object is decoded as Logstash does it: its text in `message`, and the tag `_jsonparsefailure`. Elements
     carry the time of their arrival.
@@ -60,20 +64,35 @@ class GiveElements(beam.PTransform):
 
     def __init__(self, output: Output) -> None:
         super().__init__()
-        if output not in _MAKERS and not hasattr(output, "_fields"):
-            message = f"output {output!r} is none of {', '.join(_MAKERS)}, and no NamedTuple class."
+        if isinstance(output, Mapping):
+            for name, kind in output.items():
+                if kind not in _FIELD_TYPES:
+                    message = f"output: the type of {name} is none of str, int, float, bool."
+                    raise OptionError(message)
+        elif output not in _MAKERS and not hasattr(output, "_fields"):
+            message = f"output {output!r} is none of {', '.join(_MAKERS)}, and no NamedTuple class or dict of types."
             raise OptionError(message)
         self._output = output
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
-        return {"output": self._output if isinstance(self._output, str) else self._output.__name__}
+        output = self._output
+        return {
+            "output": ", ".join(output)
+            if isinstance(output, Mapping)
+            else getattr(output, "__name__", output)
+        }
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
-        kind, output = self._output, self._output
+        kind: Any
+        output = self._output
+        make: Callable[[Event], Any]
         if isinstance(output, str):
             make, kind = _MAKERS[output]
+        elif isinstance(output, Mapping):
+            make = _TypedFields(output)
+            kind = RowTypeConstraint.from_fields([(name, each | None) for name, each in output.items()])
         else:
-            make = _Fields(output)
+            make, kind = _Fields(output), output
         if output != "bytes":
             batches |= "Decode" >> DecodeJson(on_error="tag")
         return batches | "Elements" >> beam.ParDo(_ElementsDoFn(make)).with_output_types(kind)
@@ -108,6 +127,23 @@ class _Fields:
     def __call__(self, event: Event) -> Any:
         document = document_of(event)
         return self._kind(*[document.get(name) for name in self._kind._fields])
+
+
+class _TypedFields:
+    """Makes a `beam.Row` of some fields, each of its type or None; whole numbers are numbers too."""
+
+    def __init__(self, fields: Mapping[str, type]) -> None:
+        self._fields = dict(fields)
+
+    def __call__(self, event: Event) -> beam.Row:
+        document = document_of(event)
+        return beam.Row(**{name: _typed(document.get(name), kind) for name, kind in self._fields.items()})
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    return value if type(value) is kind else None
 
 
 def _row(event: Event) -> EventRow:

@@ -1,7 +1,7 @@
 """`WithRefused` gives what a sink refused to a pipeline of one's own, as elements beside the written ones."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -45,11 +45,16 @@ class WithRefused(beam.PTransform):
         self._sink = sink
         self._tags = (main_tag, dead_letter_tag)
 
-    def expand(self, collection: beam.PCollection) -> beam.pvalue.DoOutputsTuple:  # noqa: D102
+    def expand(self, collection: beam.PCollection) -> Any:  # noqa: D102
         main, dead = self._tags
-        return (
+        both = (
             collection | self._sink | "Refused" >> beam.ParDo(_SplitDoFn(dead)).with_outputs(dead, main=main)
         )
+        both[main].element_type, both[dead].element_type = (
+            EventBatch,
+            Refused,
+        )  # of both, Beam infers the main one's
+        return both
 
 
 class _SplitDoFn(beam.DoFn):

@@ -40,8 +40,8 @@ class ReadFromKinesis(beam.PTransform):
             of `KinesisReadOptions` and `AwsOptions`.
         aws: who we are; or as keywords. Without credentials the standard chain finds them.
         pacing: how long a reader holds its bundle; by default what suits the pipeline's runner.
-        output: `dict`, `bytes`, `row` or a NamedTuple class: gives elements instead of batches, see
-            `penstock.io.elements.GiveElements`.
+        output: gives elements instead of batches: `dict`, `bytes`, `row`, a NamedTuple class, or names of fields with their
+            types; see `penstock.io.elements.GiveElements`.
 
     Example:
         pipeline | ReadFromKinesis(stream_name="logs", application_name="show", output="dict") | beam.Map(print)

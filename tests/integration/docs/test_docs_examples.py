@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.servers.aws_server import CREDENTIALS
+from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
 from tests.tools.machine.yaml_environment import yaml_python
 
 pytestmark = pytest.mark.servers
@@ -79,6 +80,31 @@ def test_the_same_in_yaml(aws, elasticsearch, stream, tmp_path):
     assert any(lease["checkpoint"]["S"].isdigit() for lease in leases)
 
 
+def test_rows_in_yaml_pass_through_beams_own_steps(tmp_path):
+    with (
+        InMemoryKinesis() as kinesis,
+        InMemoryElasticsearch(lambda found: "too often" if found["often"] else None) as elasticsearch,
+    ):
+        kinesis.create_stream("users", 2)
+        kinesis.create_stream("refused")
+        kinesis.put(
+            "users", {"user": "ann", "visits": 3}, {"user": "bob", "visits": 30}, {"visits": 1}, b"no JSON"
+        )
+        variables = {
+            "stream": "users", "application": "visits", "refused": "refused",
+            "endpoint_url": kinesis.url, "hosts": elasticsearch.url,
+        }  # fmt: skip
+        said = run(
+            yaml_python(), "-P", "-m", "penstock", "run-yaml", *IDLE,
+            "--yaml_pipeline_file", EXAMPLES / "beam" / "visits.yaml",
+            "--jinja_variables", json.dumps(variables), cwd=tmp_path,
+        )  # fmt: skip
+        assert elasticsearch.documents("visits") == [{"user": "ann", "visits": 3, "often": False}], said
+        (refused,) = map(json.loads, kinesis.events("refused"))
+    assert json.loads(refused["element"])["user"] == "bob"
+    assert refused["msg"] == "too often"
+
+
 def test_a_backfill_with_beams_own_yaml_command(elasticsearch, unique_name, tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(f'{{"message": "line {number}"}}\n' for number in range(30)))
     (tmp_path / "b.jsonl").write_text('{"message": "line 30"}\nno JSON\n')
@@ -117,4 +143,8 @@ def test_no_example_is_untested():
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "README.md", "own_pipeline.py", "own_pipeline.yaml", "backfill.yaml", "providers.yaml", "replay.sh",
         "process_worker.sh",  # tests/unit/deploy
+    }  # fmt: skip
+    assert {path.name for path in (EXAMPLES / "beam").iterdir() if path.is_file()} == {
+        "dicts_to_kinesis.py", "print_kinesis.py", "count_kinesis.py", "lines_to_elasticsearch.py",  # test_beam_programs.py
+        "visits.yaml",
     }  # fmt: skip

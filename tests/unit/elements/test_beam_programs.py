@@ -5,14 +5,18 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows
 
+from penstock.io.beats import ReadFromBeats
 from penstock.io.chain.whole_chain import _warn_of_late_windows
+from penstock.io.errors import OptionError
 from penstock.io.kinesis import ReadFromKinesis
-from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
+from penstock.testing import Collect, InMemoryElasticsearch, InMemoryKinesis
 
 PROGRAMS = Path(__file__).parents[3] / "examples" / "beam"
 IDLE = ("--stop_when_idle", "0.5")
@@ -72,6 +76,38 @@ def test_lines_once_however_often(run, elasticsearch, tmp_path):
     for _ in range(2):
         run("lines_to_elasticsearch", str(tmp_path / "*.txt"), "lines", "--hosts", elasticsearch.url)
     assert elasticsearch.documents("lines") == [{"n": 1}, {"message": "plain text"}, {"n": 2}]
+
+
+class Visit(NamedTuple):
+    user: str
+    took: float
+
+
+def as_tuple(element):
+    return tuple(element) if isinstance(element, tuple) else tuple(element.as_dict().values())
+
+
+@pytest.mark.parametrize("output", [Visit, {"user": str, "took": float}])
+def test_fields_of_documents(kinesis, output):
+    kinesis.put("users", {"user": "ann", "took": 3, "more": 1}, {"user": "bob"}, b"no JSON")
+    collect = Collect()
+    options = PipelineOptions(["--runner=FnApiRunner", *IDLE])
+    read = ReadFromKinesis(stream_name="users", application_name="visits", output=output, **kinesis.keywords)
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | read | beam.Map(as_tuple) | collect
+    assert sorted(collect.elements, key=str) == [("ann", 3), ("bob", None), (None, None)]
+
+
+@pytest.mark.parametrize("output", ["dicts", int, {"user": list}, {"user": "str"}])
+def test_an_output_that_is_none(output):
+    with pytest.raises(OptionError, match="output"):
+        ReadFromKinesis(stream_name="s", application_name="app", output=output)
+
+
+def test_beats_give_no_elements():
+    """A Beat forgets what is acknowledged, so a restored runner could not have it again."""
+    with pytest.raises(OptionError, match="ReadFromBeats gives batches only: a Beat can't send again"):
+        ReadFromBeats(output="dict")
 
 
 def test_windows_that_would_never_come_are_told(caplog):

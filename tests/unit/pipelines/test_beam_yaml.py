@@ -22,7 +22,7 @@ CONFIGS = {
         ]
     },
     "ReadFromBeats": {"beats_port": 5045, "enrich": ["source_metadata"]},
-    "ReadFromKinesis": {"kinesis_stream_name": "s", "application_name": "app", "region": "eu-west-1"},
+    "ReadFromKinesis": {"kinesis_stream_name": "s", "application_name": "app", "output": {"user": "string"}},
     "ReadFromS3": {"input": ["{folder}/*.jsonl"]},
     "DecodeJson": {"on_error": "tag"},
     "DecodePlain": {"charset": "latin-1"},
@@ -40,8 +40,13 @@ CONFIGS = {
     "SetTimestamp": {"field": "when", "formats": ["UNIX_MS"]},
     "AddObjectProperties": {},
     "AsElements": {},
-    "WriteToKinesis": {"stream_name": "s", "endpoint_url": "http://127.0.0.1:1"},
-    "WriteToElasticsearch": {"hosts": "a:9200,b:9200", "index": "logs"},
+    "FromElements": {"id_fn": "lambda row: row.user"},
+    "WriteToKinesis": {
+        "stream_name": "s",
+        "endpoint_url": "http://127.0.0.1:1",
+        "error_handling": {"output": "bad"},
+    },
+    "WriteToElasticsearch": {"hosts": "a:9200,b:9200", "index": "logs", "ids": "content"},
     "WriteDeadLetters": {"dead_letters": "elasticsearch:refused", "hosts": ["a:9200"]},
     "FinishUnits": {"manifest": "file:///tmp/manifest"},
     "Acknowledge": {},
@@ -94,6 +99,17 @@ def test_a_function_of_the_file_is_called():
             "PENSTOCK_SECRET_KEY in the environment",
         ),
         ("WriteDeadLetters", {"dead_letters": "ftp://x"}, "is none of file:///path"),
+        ("WriteToElasticsearch", {"error_handling": {}}, "error_handling needs output, the name under which"),
+        (
+            "WriteToElasticsearch",
+            {"error_handling": {"outputs": "bad"}},
+            "error_handling has no key 'outputs'; did you mean output?",
+        ),
+        (
+            "ReadFromKinesis",
+            {"kinesis_stream_name": "s", "application_name": "app", "output": {"user": "str"}},
+            "output has no type 'str'; did you mean string?",
+        ),
     ],
 )
 def test_a_wrong_config_is_told_without_its_secrets(name, config, message):
