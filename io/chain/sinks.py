@@ -1,4 +1,7 @@
-"""`sinks` holds what every sink does with a batch: borrow the process's live object, leave out the refused, fail the job."""
+"""`sinks` holds what every sink does with a batch: borrow the process's live object, leave out the refused, fail the job.
+
+`OneOutput` makes any sink one of several: it gets its share of each batch, and the whole batch goes on.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +13,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import DeliveryError, PenstockError
 from penstock.transforms.batch import DeadLetter, EventBatch
 
-__all__ = ["RaiseRefused", "borrowed", "failing_the_job", "without_refused"]
+__all__ = ["OneOutput", "RaiseRefused", "borrowed", "failing_the_job", "without_refused"]
 
 
 @contextlib.contextmanager
@@ -39,6 +42,52 @@ def without_refused(batch: EventBatch, letters: list[DeadLetter]) -> EventBatch:
         return batch
     refused = {id(letter.event) for letter in letters}
     return batch.with_events([event for event in batch.events if id(event) not in refused], letters)
+
+
+class OneOutput(beam.PTransform):
+    """Makes a sink one of several in a chain: it gets the events that go to it, and the whole batch is handed on.
+
+    What the sink refuses gets a letter with the output's name, and still goes to the outputs behind. So a batch is
+    acknowledged when every output has written, or refused, its share.
+
+    Args:
+        sink: takes `EventBatch`es and gives them.
+        number: the output's bit in the batch's routes.
+        name: the output's name in letters.
+    """
+
+    def __init__(self, sink: beam.PTransform, number: int, name: str) -> None:
+        super().__init__()
+        self._sink = sink
+        self._number = number
+        self._name = name
+        self.step_kind = sink.step_kind
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return {"output": self._name}
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
+        selected = batches | "Select" >> beam.ParDo(_SelectDoFn(self._number))
+        return selected | self._sink | "Whole" >> beam.ParDo(_WholeDoFn(self._name))
+
+
+class _SelectDoFn(beam.DoFn):
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        yield batch.selection(self._number)
+
+
+class _WholeDoFn(beam.DoFn):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        assert batch.whole is not None  # noqa: S101  `_SelectDoFn` has set it, and sinks keep it
+        for letter in batch.dead_letters:
+            letter.output = self._name
+        yield batch.whole.with_letters(batch.dead_letters)
 
 
 class RaiseRefused(beam.PTransform):

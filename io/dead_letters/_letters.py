@@ -2,9 +2,10 @@
 
 Fields: `@timestamp` (when it was refused), `stage`, `error`, `reason`, `status`, `attempts`, `id`, `origin` (words for
 people, with `index` and `part`), `position` and `arrived_ms` (so that the event sent again gets the id and the
-date it would have had), `filters` where filters took part (a replay must run them on the bytes again), `document` where
-another step changed the event (the JSON that was refused), and the original bytes: `data`, or `data_base64` where they
-aren't UTF-8, or would be longer as text. `lines_of` keeps to a store's limit: see `_parts`.
+date it would have had), `output` where one of several outputs refused it, `filters` where filters took part (a replay
+must run them on the bytes again), `document` where another step changed the event (the JSON that was refused), and the
+original bytes: `data`, or `data_base64` where they aren't UTF-8, or would be longer as text. `lines_of` keeps to a
+store's limit: see `_parts`.
 """
 
 import base64
@@ -42,6 +43,8 @@ def encode(letter: DeadLetter, now: float | None = None) -> bytes:
         "position": None if position is None else base64.b64encode(position).decode(),
         "arrived_ms": event.origin.arrived_ms,
     }
+    if letter.output is not None:
+        line["output"] = letter.output
     if event.filters is not None:
         line["filters"] = event.filters
     elif event.changed:
@@ -118,7 +121,7 @@ def decode(line: bytes) -> DeadLetter:
             event.timestamp = timestamps.of_value(document.get("@timestamp"))
         return DeadLetter(
             event, str(found["error"]), str(found["reason"]), str(found["stage"]), found.get("status"),
-            int(found["attempts"]), kept=True,
+            int(found["attempts"]), kept=True, output=found.get("output"),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = f"not a dead letter ({type(error).__name__})"
@@ -129,5 +132,6 @@ def letter_id(letter: DeadLetter) -> str:
     """Gives an id that is equal when the same step refuses the same event again. So a store with ids keeps it once."""
     event = letter.event
     where = event.origin.position() or orjson.dumps(event.origin.describe(), option=orjson.OPT_SORT_KEYS)
-    text = b"%b\0%d\0%d\0%b\0%b" % (where, event.index, event.part, letter.stage.encode(), event.data)
+    stage = letter.stage if letter.output is None else f"{letter.stage}\0{letter.output}"
+    text = b"%b\0%d\0%d\0%b\0%b" % (where, event.index, event.part, stage.encode(), event.data)
     return hashlib.blake2b(text, digest_size=16).hexdigest()
