@@ -17,7 +17,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -56,16 +56,26 @@ class RunFilters:
     """Filters as a function from an event to events, for `EventTransform` and for a replay.
 
     Args:
-        step: the filters to run.
+        steps: the filters to run, in order.
+        behind: sees each event that goes on, as the filters left it. It must not raise.
+        keep_document: whether an event that no filter changed keeps its decoded document.
 
     Raises:
         ConfigError: the configuration cannot start.
     """
 
-    def __init__(self, step: Step) -> None:
-        self.name = filters_name(step)
-        self._step = step
-        self._chain: Chain | None = compile_steps([step])
+    def __init__(
+        self,
+        steps: Step | Sequence[Step],
+        behind: Callable[[LogEvent], object] | None = None,
+        *,
+        keep_document: bool = False,
+    ) -> None:
+        self._steps = [steps] if isinstance(steps, Step) else list(steps)
+        self.name = "+".join([filters_name(step) for step in self._steps])
+        self._behind = behind
+        self._keep_document = keep_document
+        self._chain: Chain | None = compile_steps(self._steps)
         for warning in self._chain.warnings:
             _LOGGER.warning("%s", warning)
 
@@ -76,7 +86,7 @@ class RunFilters:
         """Runs the filters on an event. `filters` of a changed event names the filters that its bytes have yet to pass."""
         chain = self._chain
         if chain is None:
-            chain = self._chain = compile_steps([self._step])
+            chain = self._chain = compile_steps(self._steps)
         try:
             document = event.document
             if document is None:
@@ -94,16 +104,23 @@ class RunFilters:
         except Exception:
             event.filters = self._name_behind(event)
             raise
+        if self._behind is not None:
+            self._behind(log_event)
         if log_event.changed:
             name = self.name if event.filters is None else self._name_behind(event)
             return (_filtered(event, document, event.id, name),)
         if not had_time:
             document.pop("@timestamp", None)
+        if self._keep_document:
+            event.document = document
         return (event,)
 
     def _several(self, event: Event, found: list[LogEvent]) -> list[Event]:
         name = self._name_behind(event)
         used: dict[str | None, int] = {}
+        if self._behind is not None:
+            for made in found:
+                self._behind(made)
         return [_filtered(event, made.document, _id_of(event, made, used), name) for made in found]
 
     def _name_behind(self, event: Event) -> str:
