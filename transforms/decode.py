@@ -15,7 +15,7 @@ An event that has an id (a row of a Parquet or Avro file) is decoded already, an
 """
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -29,7 +29,15 @@ from penstock.transforms.codecs.plain import PlainDecoder
 from penstock.transforms.step_kind import StepKind
 from penstock.transforms.time.stamping import Stamper
 
-__all__ = ["DecodeJson", "DecodePlain", "Decoder", "JsonDecoder", "PlainDecoder", "decode_step"]
+__all__ = [
+    "DecodeJson",
+    "DecodePlain",
+    "Decoder",
+    "JsonDecoder",
+    "PlainDecoder",
+    "decode_by_source",
+    "decode_step",
+]
 
 ON_ERROR = ("dead_letter", "tag", "raise")
 
@@ -144,6 +152,26 @@ def decode_step(decoder: Decoder, stamper: Stamper | None = None) -> beam.PTrans
     step = beam.ParDo(_DecodeDoFn(decoder, stamper))
     step.step_kind = _DECODES
     return step
+
+
+def decode_by_source(steps: Mapping[str, beam.PTransform]) -> beam.PTransform:
+    """Gives one step for the batches of several sources, each of which has its decoder.
+
+    Args:
+        steps: what `decode_step` gave, by the source's key; batches of other sources pass as they are.
+    """
+    step = beam.ParDo(_BySourceDoFn({key: made.fn for key, made in steps.items()}))
+    step.step_kind = _DECODES
+    return step
+
+
+class _BySourceDoFn(beam.DoFn):
+    def __init__(self, decoders: dict[str, "_DecodeDoFn"]) -> None:
+        self._decoders = decoders
+
+    def process(self, batch: EventBatch) -> Iterator[EventBatch]:
+        decoder = self._decoders.get(getattr(batch.receipt, "source", "").partition("#")[0])
+        return iter((batch,)) if decoder is None else decoder.process(batch)
 
 
 class _DecodeDoFn(beam.DoFn):

@@ -1,4 +1,4 @@
-"""`sink` writes batches to files, to the standard output, or nowhere, as Logstash's outputs `file`, `stdout` and `null` do."""
+"""`sink` writes batches to files, to the standard output, or nowhere, as Logstash's outputs file, stdout and null do."""
 
 import logging
 import sys
@@ -108,6 +108,8 @@ class WriteToStdout(beam.PTransform):
 
 class WriteNowhere(beam.PTransform):
     """Counts events as written, and gives their batches: each event is done."""
+
+    step_kind = StepKind()
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteNowhere" >> beam.ParDo(_NowhereDoFn())

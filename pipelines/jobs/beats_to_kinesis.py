@@ -13,7 +13,7 @@ from penstock.pipelines.run.requirements import Requirements
 from penstock.pipelines.run.runners import runs_elsewhere
 from penstock.pipelines.run.streaming import JobOptions
 
-__all__ = ["JOB"]
+__all__ = ["JOB", "require_time_to_send"]
 
 NAME = "beats-to-kinesis"
 
@@ -39,17 +39,22 @@ def _requirements(line: CommandLine) -> Requirements:
 def _build(line: CommandLine) -> list[Step]:
     aws = line.get(AwsOptions)
     source, sink = line.get(beats.BeatsOptions), line.get(kinesis.KinesisWriteOptions)
+    require_time_to_send(source, sink)
+    return live_chain(
+        ("ReadFromBeats", beats.ReadFromBeats(source)),
+        ("WriteToKinesis", kinesis.WriteToKinesis(sink, aws)),
+        dead_letters=WriteDeadLetters(line.get(JobOptions).dead_letter_url(NAME), aws=aws),
+    )
+
+
+def require_time_to_send(source: beats.BeatsOptions, sink: kinesis.KinesisWriteOptions) -> None:
+    """Raises `OptionError` where events would expire while a batch is gathered."""
     if 0 < sink.record_ttl <= source.record_max_buffered_time:
         message = (
             f"--record_ttl ({sink.record_ttl} ms) must be greater than "
             f"--record_max_buffered_time ({source.record_max_buffered_time} ms)."
         )
         raise OptionError(message)
-    return live_chain(
-        ("ReadFromBeats", beats.ReadFromBeats(source)),
-        ("WriteToKinesis", kinesis.WriteToKinesis(sink, aws)),
-        dead_letters=WriteDeadLetters(line.get(JobOptions).dead_letter_url(NAME), aws=aws),
-    )
 
 
 JOB = StreamingJob(

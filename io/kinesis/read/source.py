@@ -22,7 +22,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["ReadFromKinesis", "read_shards"]
+__all__ = ["ReadFromKinesis", "key_of", "read_shards"]
 
 _ALSO = {"stream_name": "kinesis_stream_name"}
 """Further names of options."""
@@ -103,6 +103,11 @@ class ReadFromKinesis(beam.PTransform):
         return read_shards(begin, options, rewinding, pacing, readers=1) | "Give" >> self._give
 
 
+def key_of(options: KinesisReadOptions) -> str:
+    """Gives the live sources' key, without a split's number."""
+    return f"kinesis:{options.stream_name}:{options.application_name}"
+
+
 def read_shards(
     begin: beam.pvalue.PBegin,
     options: KinesisReadOptions,
@@ -116,7 +121,7 @@ def read_shards(
     Each split is a lease worker of its own, so the leases spread the shards evenly. Splits have live sources of
     their own even in one process, because the marks of one must not count what the other hands out.
     """
-    key = f"kinesis:{options.stream_name}:{options.application_name}"
+    key = key_of(options)
     readers = readers or readers_of(begin, options.read_splits, "--read_splits")
     if readers > 1 and options.checkpoints == "none":
         message = f"{readers} splits need --checkpoints=dynamodb: they share the shards by their leases."

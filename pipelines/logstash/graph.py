@@ -1,0 +1,182 @@
+"""`graph` builds the chain of a plan: read, decode, filters and conditions, outputs, dead letters, acknowledge.
+
+It is one line of steps, the same on every runner. Several inputs are one read, which takes a batch of each in turn. Several
+outputs follow each other: each writes its share of a batch, and the batch is acknowledged behind the last.
+
+- One input and one output without a condition make the very steps of the jobs `beats-to-kinesis` and
+  `kinesis-to-elasticsearch`.
+- Events are decoded where an output needs ids, times or documents, or a filter or a condition reads them; otherwise bytes
+  pass unread.
+"""
+
+from typing import Any
+
+import apache_beam as beam
+
+from penstock.io import beats, elasticsearch, files, kinesis
+from penstock.io.aws.session import AwsOptions
+from penstock.io.beats.source import key_of as beats_key
+from penstock.io.chain.read_all import ReadFromAll
+from penstock.io.chain.sinks import OneOutput
+from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.errors import OptionError
+from penstock.io.kinesis.read.source import key_of as kinesis_key
+from penstock.pipelines.jobs.beats_to_kinesis import require_time_to_send
+from penstock.pipelines.logstash.plan import FileOutput, Input, Output, Plan, StdoutOutput, TextCodec
+from penstock.pipelines.run.chain import Step, live_chain
+from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.decode import decode_by_source
+from penstock.transforms.logstash.routes import FilterAndRoute, Route
+from penstock.transforms.reference import compile_reference
+
+__all__ = ["build", "key_of", "peers_of", "routes_of", "sink_of"]
+
+_UNREAD = ("kinesis", "null")
+"""Outputs that take bytes as they come: an id, a time or a document changes nothing for them."""
+
+
+def build(plan: Plan, dead_letters: str) -> list[Step]:
+    """Gives the steps of a plan.
+
+    Args:
+        plan: what the configuration became.
+        dead_letters: the URL of the store for refused events.
+
+    Raises:
+        OptionError: two options contradict each other.
+    """
+    _require_time_to_send(plan)
+    cluster, aws = peers_of(plan)
+    steps: list[Step] = [_read(plan), *_decode(plan), *_filters(plan)]
+    alone = len(plan.outputs) == 1 and plan.outputs[0].condition is None
+    for number, output in enumerate(plan.outputs):
+        sink = sink_of(output)
+        label = sink.default_label()
+        if alone:
+            steps.append((label, sink))
+        else:
+            steps.append((f"{label} {output.name}".replace("/", "_"), OneOutput(sink, number, output.name)))
+    return live_chain(*steps, dead_letters=WriteDeadLetters(dead_letters, elasticsearch=cluster, aws=aws))
+
+
+def peers_of(plan: Plan) -> tuple[elasticsearch.ElasticsearchOptions | None, AwsOptions | None]:
+    """Gives the first cluster and the first AWS account that a plan names, for its store of dead letters."""
+    clusters = [each.options for each in plan.outputs if each.plugin == "elasticsearch"]
+    accounts = [each.aws for each in (*plan.outputs, *plan.inputs) if each.aws is not None]
+    return next(iter(clusters), None), next(iter(accounts), None)
+
+
+def key_of(given: Input) -> str:
+    """Gives the key of an input's live source, without a split's number."""
+    if given.plugin == "beats":
+        return beats_key(given.options)
+    if given.plugin == "kinesis":
+        return kinesis_key(given.options)
+    return f"{given.plugin}:{given.name}"
+
+
+def routes_of(plan: Plan) -> list[Route]:
+    """Gives the outputs with their conditions, in order."""
+    return [Route(each.name, each.condition, each.places, dict(each.env)) for each in plan.outputs]
+
+
+def sink_of(output: Output) -> beam.PTransform:
+    """Gives the sink of an output."""
+    options = output.options
+    if output.plugin == "kinesis":
+        return kinesis.WriteToKinesis(options, output.aws)
+    if output.plugin == "elasticsearch":
+        return elasticsearch.WriteToElasticsearch(options)
+    if isinstance(options, FileOutput):
+        return files.WriteToFiles(
+            options.path, compress=options.gzip, append=options.append, **_text(options.codec)
+        )
+    if isinstance(options, StdoutOutput):
+        return files.WriteToStdout(**_text(options.codec))
+    return files.WriteNowhere()
+
+
+def _text(codec: TextCodec) -> dict[str, Any]:
+    return {
+        "codec": codec.name,
+        "line_format": codec.format,
+        "delimiter": codec.delimiter,
+        "metadata": codec.metadata,
+    }
+
+
+def _read(plan: Plan) -> Step:
+    reads = [_read_of(each) for each in plan.inputs]
+    if len(reads) == 1:
+        return reads[0].default_label(), reads[0]
+    return "ReadFromAll", ReadFromAll(reads)
+
+
+def _read_of(given: Input) -> beam.PTransform:
+    if given.plugin == "beats":
+        return beats.ReadFromBeats(given.options)
+    if given.plugin == "kinesis":
+        return kinesis.ReadFromKinesis(given.options, given.aws)
+    message = f"{given.place}: the input {given.plugin} can't be run yet."
+    raise OptionError(message)
+
+
+def _decode(plan: Plan) -> list[Step]:
+    """Gives the step that decodes, where one is needed; it keeps documents where a later step reads them."""
+    needed = any(each.plugin not in _UNREAD for each in plan.outputs)
+    options = {
+        key_of(each): each.decode or DecodeOptions()
+        for each in plan.inputs
+        if needed or each.decode is not None
+    }
+    if not options:
+        return []
+    keep = _reads_documents(plan) or _filters_at_all(plan)
+    if len(options) == len(plan.inputs) and len(set(map(repr, options.values()))) == 1:
+        return [("Decode", next(iter(options.values())).step(keep_documents=keep))]
+    steps = {key: each.step(keep_documents=keep) for key, each in options.items()}
+    return [("Decode", decode_by_source(steps))]
+
+
+def _filters(plan: Plan) -> list[Step]:
+    """Gives the step that runs filters and decides on conditions, where there are any."""
+    if not _filters_at_all(plan):
+        return []
+    before = {key_of(each): each.after for each in plan.inputs if each.after}
+    step = FilterAndRoute(
+        plan.filters, before=before, routes=routes_of(plan), keep_documents=_reads_documents(plan)
+    )
+    return [("Filters", step)]
+
+
+def _filters_at_all(plan: Plan) -> bool:
+    """Whether any event is decoded for a filter or a condition."""
+    return (
+        bool(plan.filters)
+        or any(each.after for each in plan.inputs)
+        or any(each.condition is not None for each in plan.outputs)
+    )
+
+
+def _reads_documents(plan: Plan) -> bool:
+    """Whether an output reads decoded events, so that keeping them saves work."""
+    return any(_reads_document(each) for each in plan.outputs)
+
+
+def _reads_document(output: Output) -> bool:
+    options = output.options
+    if output.plugin == "elasticsearch":
+        return bool(options.needs_documents)
+    if output.plugin == "kinesis":
+        return bool(options.event_partition_keys) or "%{" in options.stream_name
+    if isinstance(options, FileOutput) and compile_reference(options.path).needs_document:
+        return True
+    return isinstance(options, FileOutput | StdoutOutput) and not options.codec.name.startswith("json")
+
+
+def _require_time_to_send(plan: Plan) -> None:
+    """Raises `OptionError` where events would expire while a batch is gathered."""
+    for source in plan.inputs:
+        for sink in plan.outputs:
+            if source.plugin == "beats" and sink.plugin == "kinesis":
+                require_time_to_send(source.options, sink.options)

@@ -1,0 +1,119 @@
+"""The chain of a plan: the two files make the steps of the two jobs, and every other plan is one line of steps."""
+
+import apache_beam as beam
+import pytest
+
+from penstock.io.aws.session import AwsOptions
+from penstock.io.beats import BeatsOptions
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.errors import OptionError
+from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions
+from penstock.pipelines.jobs import find_job
+from penstock.pipelines.logstash.graph import build
+from penstock.pipelines.logstash.plan import (
+    FileOutput,
+    Input,
+    NullOutput,
+    Output,
+    Place,
+    Plan,
+    StdoutOutput,
+    TextCodec,
+)
+from penstock.pipelines.run.chain import connect
+from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.logstash.compile import Step
+from penstock.transforms.logstash.language._parser import parse_condition
+from penstock.transforms.logstash.language._tree import Places
+
+AT = Place("x.conf", 1, 1)
+AWS = AwsOptions(region="us-east-1", access_key="a", secret_key="b")
+LETTERS = "file:///nowhere/letters.jsonl"
+
+
+def beats(**more):
+    return Input(plugin="beats", name="beats:1", options=BeatsOptions(), place=AT, **more)
+
+
+def from_kinesis(**more):
+    options = KinesisReadOptions(kinesis_stream_name="logs", application_name="app")
+    more.setdefault("decode", DecodeOptions())
+    return Input(plugin="kinesis", name="kinesis:2", options=options, aws=AWS, place=AT, **more)
+
+
+def output(plugin, condition=None, **more):
+    options = {
+        "kinesis": lambda: KinesisWriteOptions(stream_name="logs"),
+        "elasticsearch": lambda: ElasticsearchOptions(hosts=["localhost:9200"]),
+        "file": lambda: FileOutput("/x/f", TextCodec("json_lines")),
+        "stdout": lambda: StdoutOutput(TextCodec("rubydebug")),
+        "null": NullOutput,
+    }[plugin]()
+    tree = parse_condition(condition) if condition else None
+    given = {
+        "name": f"{plugin}:9",
+        "options": options,
+        "place": AT,
+        "aws": AWS if plugin == "kinesis" else None,
+    }
+    return Output(plugin=plugin, condition=tree, places=Places(condition or ""), **given | more)
+
+
+def plan(inputs, outputs, filters=()):
+    return Plan(name="main", inputs=tuple(inputs), filters=tuple(filters), outputs=tuple(outputs))
+
+
+def leaves(steps):
+    """The DoFns and sources of a chain, in order, with the labels in front."""
+    pipeline = beam.Pipeline()
+    connect(pipeline, steps)
+    found = []
+
+    class Visit(beam.pipeline.PipelineVisitor):
+        def visit_transform(self, node):
+            found.append((node.full_label, type(getattr(node.transform, "fn", node.transform)).__name__))
+
+    pipeline.visit(Visit())
+    return found
+
+
+TWO = {
+    "beats-to-kinesis": (plan([beats()], [output("kinesis")]), ["--stream_name", "logs", "--region", "us-east-1"]),
+    "kinesis-to-elasticsearch": (
+        plan([from_kinesis()], [output("elasticsearch")]),
+        ["--kinesis_stream_name", "logs", "--application_name", "app", "--region", "us-east-1", "--hosts", "localhost:9200"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_the_two_files_make_the_very_steps_of_the_two_jobs(name):
+    given, argv = TWO[name]
+    job = find_job(name)
+    line = job.parse([*argv, "--dead_letters", LETTERS])
+    assert leaves(build(given, LETTERS)) == leaves(job.build(line))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "filters", "labels"),
+    [
+        ([beats()], [output("kinesis"), output("null")], 0, "ReadFromBeats, WriteToKinesis kinesis:9, WriteNowhere null:9"),
+        ([beats()], [output("elasticsearch")], 0, "ReadFromBeats, Decode, WriteToElasticsearch"),
+        ([beats()], [output("kinesis")], 1, "ReadFromBeats, Filters, WriteToKinesis"),
+        ([beats()], [output("kinesis", "[a]")], 0, "ReadFromBeats, Filters, WriteToKinesis kinesis:9"),
+        ([beats(), from_kinesis()], [output("elasticsearch")], 1, "ReadFromAll, Decode, Filters, WriteToElasticsearch"),
+        ([from_kinesis()], [output("file"), output("stdout", name="a/b")], 0,
+         "ReadFromKinesis, Decode, WriteToFiles file:9, WriteToStdout a_b"),
+    ],
+)  # fmt: skip
+def test_a_plan_is_one_line_of_the_steps_that_it_needs(inputs, outputs, filters, labels):
+    step = Step("filter", "mutate", options={"add_tag": ["a"]})
+    steps = build(plan(inputs, outputs, [step] * filters), LETTERS)
+    assert [label for label, _ in steps] == [*labels.split(", "), "WriteDeadLetters", "Acknowledge"]
+    assert leaves(steps)  # it is whole: the labels differ, and the reads accept what follows
+
+
+def test_events_that_would_expire_while_a_batch_is_gathered_are_refused():
+    sink = output("kinesis", options=KinesisWriteOptions(stream_name="logs", record_ttl=5))
+    with pytest.raises(OptionError, match="record_ttl"):
+        build(plan([beats()], [sink]), LETTERS)
