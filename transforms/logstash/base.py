@@ -35,15 +35,16 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that never drops an event sets `may_cancel` to False, which saves the question after it.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
-- `emit(source)` writes the usual case as lines of the chain's function (`source.py`; mutate does); by default it is a call.
+- `emit(source)` writes the work into the chain's function (`source.py`; mutate and grok do); by default it is a call.
 - When `work` raises, only this event becomes a dead letter. Catch the errors that Logstash catches.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from penstock.transforms.logstash.common import Lines, Step, add_field, add_tag, remove_field, remove_tag
+from penstock.transforms.logstash.common import add_field, add_tag, remove_field, remove_tag
 from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.fields.operations import Block, Operation, Step
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._sprintf import Template, compile_template
@@ -125,7 +126,7 @@ class Filter:
         return self.matched is _nothing
 
     def emit(self, source: Source) -> None:
-        """Writes what the filter does to an event as lines of the chain's function; by default two calls."""
+        """Writes what the filter does to an event into the chain's function; by default two calls."""
         work = source.bind(self.work)
         if self.is_plain:
             source.line(f"{work}(event)")
@@ -137,21 +138,20 @@ class Filter:
             source.line("if event.cancelled: return")
 
     def emit_common(self, source: Source) -> None:
-        """Writes the common options as lines."""
-        for write in self._common_lines:
-            write(source)
+        """Writes the common options as a block."""
+        source.block(Block(self.common, None, self.matched))
 
     def _common(self) -> Step:
         """Makes one function of `add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order."""
-        made: list[tuple[Step, Lines]] = []
+        made: list[Operation] = []
         for name, value in self["add_field"].items():
             values = value if isinstance(value, list) else [value]
             made += [add_field(self.template(name), self.template(each)) for each in values]
         made += [remove_field(self.template(name)) for name in self["remove_field"]]
         made += [add_tag(self.template(tag)) for tag in self["add_tag"]]
         made += [remove_tag(self.template(tag)) for tag in self["remove_tag"]]
-        steps = [step for step, _ in made]
-        self._common_lines = [write for _, write in made]
+        self.common = made
+        steps = [operation.step for operation in made]
         if len(steps) == 1:
             return steps[0]
         if not steps:

@@ -28,7 +28,8 @@ from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
+from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.fields.documents import event_of
 from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.time import timestamps
 

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.base import Filter
-from penstock.transforms.logstash.event import LogEvent, Timestamp, event_of
+from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.fields.documents import event_of, plain
 from penstock.transforms.logstash.language._conditions import Condition
 from penstock.transforms.logstash.options import Context
 from penstock.transforms.logstash.source import MAX_DEPTH, Source
@@ -178,16 +179,11 @@ class Chain:
             Exception: as `run`.
         """
         event.setdefault("@version", "1")
-        return [_plain(made.document) for made in self.run(self.event_of(event))]
-
-
-def _plain(value: Any) -> Any:
-    """Gives a value with texts in the place of times."""
-    if type(value) is Timestamp:
-        return str(value)
-    if type(value) is dict:
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if type(value) is list else value
+        made = event_of(event, self.context)
+        if self.several:
+            return [plain(each.document) for each in _many(self.nodes, [made])]
+        self.step(made)
+        return [] if made.cancelled else [plain(made.document)]
 
 
 def clock(now: str | None) -> Callable[[], Timestamp]:

@@ -1,24 +1,20 @@
-"""`common` makes the options of every filter that add and remove fields and tags: functions of an event, and lines.
+"""`common` makes the operations of the options that every filter has: they add and remove fields and tags."""
 
-The lines are those of a chain's function (`source.py`). They do the usual case directly, and any other by a call.
-"""
-
-from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.fields import operations
+from penstock.transforms.logstash.fields.operations import Operation
 from penstock.transforms.logstash.language._references import Reference, reference_of
 from penstock.transforms.logstash.language._ruby import pairs_of
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.source import Source, is_absent, put_absent, take, text_of
 
-__all__ = ["Lines", "Step", "add_field", "add_tag", "remove_field", "remove_tag"]
+__all__ = ["add_field", "add_tag", "remove_field", "remove_tag"]
 
-Step = Callable[[LogEvent], None]
-Lines = Callable[[Source], None]
+_TAGS = reference_of("tags")
 
 
-def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
+def add_field(name: Template, value: Template) -> Operation:
     """Adds a value to the field `name`. An existing field becomes an array with the new value at its end."""
     fixed = _reference_or_none(name.constant)
 
@@ -37,53 +33,29 @@ def add_field(name: Template, value: Template) -> tuple[Step, Lines]:
         else:
             field.set(event, [held, text])
 
-    if fixed is None:
-        return add, _call(add)
-    known = fixed
-
-    def lines(source: Source) -> None:
-        source.line(
-            f"made = {text_of(value, source)}",
-            f"if {is_absent(known, source)}:",
-            *(f" {line}" for line in put_absent(known, source, "made")),
-            f"else: {source.bind(add)}(event)",
-        )
-
-    return add, lines
+    return Operation(add) if fixed is None else operations.add(add, fixed, value)
 
 
-def remove_field(name: Template) -> tuple[Step, Lines]:
+def remove_field(name: Template) -> Operation:
     """Removes the field `name`; its parents stay."""
     fixed = _reference_or_none(name.constant)
 
     def remove(event: LogEvent) -> None:
         (fixed or reference_of(name.render(event))).remove(event)
 
-    if fixed is None:
-        return remove, _call(remove)
-    known = fixed
-    return remove, lambda source: source.line(*take(known, source))
+    return Operation(remove) if fixed is None else operations.drop(remove, fixed)
 
 
-def add_tag(tag: Template) -> tuple[Step, Lines]:
+def add_tag(tag: Template) -> Operation:
     """Adds a tag, also one that is there already."""
 
     def add(event: LogEvent) -> None:
         event.add_tag(tag.render(event))
 
-    return add, lambda source: source.line(
-        "tags = document.get('tags')",
-        "if type(tags) is list:",
-        f" tags.append({text_of(tag, source)})",
-        " changed = True",
-        "elif tags is None:",
-        f" document['tags'] = [{text_of(tag, source)}]",
-        " changed = True",
-        f"else: {source.bind(add)}(event)",
-    )
+    return operations.tag(add, _TAGS, tag)
 
 
-def remove_tag(tag: Template) -> tuple[Step, Lines]:
+def remove_tag(tag: Template) -> Operation:
     """Removes a tag wherever it stands; the array stays, even empty."""
 
     def remove(event: LogEvent) -> None:
@@ -97,11 +69,7 @@ def remove_tag(tag: Template) -> tuple[Step, Lines]:
             event.document["tags"] = kept
             event.changed = True
 
-    return remove, _call(remove)
-
-
-def _call(step: Step) -> Lines:
-    return lambda source: source.line(f"{source.bind(step)}(event)")
+    return Operation(remove)
 
 
 def _reference_or_none(text: Any) -> Reference | None:

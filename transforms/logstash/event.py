@@ -5,16 +5,14 @@ Filters reach its fields by references (`language/_references.py`), which note e
 """
 
 import datetime
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from penstock.transforms.batch import Origin
-from penstock.transforms.logstash.language._references import MISSING, are_tags, reference_of
-from penstock.transforms.logstash.language._times import Timestamp, canonical
+from penstock.transforms.logstash.language._references import MISSING, reference_of
+from penstock.transforms.logstash.language._times import Timestamp
 
-__all__ = ["MISSING", "Clock", "LogEvent", "Timestamp", "deep_copy", "event_of"]
+__all__ = ["MISSING", "LogEvent", "Timestamp", "deep_copy"]
 
 
 class LogEvent(msgspec.Struct, gc=False, eq=False):
@@ -112,56 +110,3 @@ def _checked(value: Any) -> Any:
         return {key: _checked(each) for key, each in value.items()}
     message = f"a field cannot hold a {type(value).__name__}"
     raise TypeError(message)
-
-
-class Clock(Protocol):
-    """Gives the time of events that have none, and the zone of times that name none."""
-
-    zone: datetime.tzinfo
-
-    @property
-    def now(self) -> Callable[[], Timestamp]:
-        """The clock."""
-
-
-def event_of(document: dict[str, Any], clock: Clock, origin: Origin | None = None) -> LogEvent:
-    """Makes the event that Logstash makes of a decoded document. It may change the document.
-
-    Args:
-        document: as decoded from JSON.
-        clock: the time now, and the zone where a time without an offset was read.
-        origin: its arrival is the time of an event without a readable `@timestamp`; by default the clock's time is.
-    """
-    event = LogEvent(document)
-    if "tags" in document and not are_tags(tags := document["tags"]):
-        document["_tags"] = tags if type(tags) is list else [tags]
-        document["tags"] = ["_tagsparsefailure"]
-        event.changed = True
-    time = document.get("@timestamp")
-    if type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
-        try:
-            _from_iso(time)  # the form that Beats write, checked in C
-        except ValueError:
-            _bad_time(event, time, clock, origin)
-    elif time is None:
-        document["@timestamp"] = _arrival(clock, origin)
-    elif type(time) is not Timestamp:
-        found = canonical(time, clock.zone) if type(time) is str else None
-        if found is None:
-            _bad_time(event, time, clock, origin)
-        else:
-            document["@timestamp"] = str(found)
-    return event
-
-
-_from_iso = datetime.datetime.fromisoformat
-
-
-def _arrival(clock: Clock, origin: Origin | None) -> str:
-    return str(clock.now() if origin is None else Timestamp.of_ms(origin.arrived_ms))
-
-
-def _bad_time(event: LogEvent, time: Any, clock: Clock, origin: Origin | None) -> None:
-    event.document["_@timestamp"] = time
-    event.document["@timestamp"] = _arrival(clock, origin)
-    event.tag("_timestampparsefailure")

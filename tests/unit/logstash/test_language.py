@@ -8,7 +8,8 @@ import types
 import pytest
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.event import MISSING, event_of
+from penstock.transforms.logstash.event import MISSING
+from penstock.transforms.logstash.fields.documents import event_of
 from penstock.transforms.logstash.language._errors import FieldError, InvalidReference
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.logstash.language._reader import MAX_DEPTH

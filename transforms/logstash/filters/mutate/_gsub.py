@@ -4,12 +4,14 @@ A replacement is interpolated first, then its `\0` to `\9`, `\k<name>`, `\&` and
 """
 
 import functools
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.filters.mutate._lines import Lines, change_text, only_present
+from penstock.transforms.logstash.fields import operations
+from penstock.transforms.logstash.fields.operations import Operation
 from penstock.transforms.logstash.language._references import Reference
 from penstock.transforms.logstash.language._sprintf import Template
 from penstock.transforms.logstash.language.ruby._watched import watched
@@ -19,9 +21,7 @@ _BACKSLASH = re.compile(r"\\(?:([0-9])|k<([^>]+)>|([&`'\\])|)")
 _PLAIN = re.compile(r"[^\\.^$*+?{}\[\]()|]+")
 
 
-def gsub(
-    field: Reference, written: Any, pattern: Template, replacement: Template
-) -> Callable[[LogEvent], None]:
+def gsub(field: Reference, written: Any, pattern: Template, replacement: Template) -> Operation:
     """Replaces the matches of `pattern` in `field`. Raises `RubyRegexError` where it is no expression."""
     text = pattern.constant
     fixed = None if isinstance(written, str) and "%{" in written else _compiled(text or "")
@@ -39,19 +39,13 @@ def gsub(
             with_this = render(event)
             field.set(event, [sub(each, with_this) if type(each) is str else each for each in value])
 
-    return step
-
-
-def gsub_lines(
-    step: Callable[[LogEvent], None], field: Reference, written: Any, replacement: Template
-) -> Lines:
-    """The lines of `gsub` where neither expression nor replacement depends on the event."""
     constant = replacement.constant
-    if constant is None or not isinstance(written, str) or "%{" in written:
-        return only_present(step, field)
-    if _PLAIN.fullmatch(written) and "\\" not in constant:
-        return change_text(step, field, lambda source: f"value.replace({written!r}, {constant!r})")
-    return change_text(step, field, lambda source: f"{source.bind(_compiled(written))}(value, {constant!r})")
+    if fixed is None or constant is None:
+        return Operation(step)
+    known = fixed
+    if _PLAIN.fullmatch(str(written)) and "\\" not in constant:
+        return operations.change(step, field, operator.methodcaller("replace", written, constant))
+    return operations.change(step, field, lambda text: known(text, constant))
 
 
 @functools.lru_cache(1000)

@@ -4,22 +4,23 @@ In any order of the options, the operations run in the order of the table below,
 error stops the rest of the block, with the common options. Changes before it stay, and the event gets a tag.
 """
 
-from collections.abc import Callable
+import operator
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.filters.mutate import _lines as lines
+from penstock.transforms.logstash.fields import operations
+from penstock.transforms.logstash.fields.operations import Block, Kind, Operation
 from penstock.transforms.logstash.filters.mutate import _mutations as mutations
-from penstock.transforms.logstash.filters.mutate._convert import CONVERTERS, convert
-from penstock.transforms.logstash.filters.mutate._gsub import gsub, gsub_lines
+from penstock.transforms.logstash.filters.mutate._convert import CONVERTERS, convert, to_float, to_integer
+from penstock.transforms.logstash.filters.mutate._gsub import gsub
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError
+from penstock.transforms.logstash.language._sprintf import Template
 from penstock.transforms.logstash.source import Source
 
 __all__ = ["Mutate"]
 
-_Operation = tuple[Callable[[LogEvent], object], lines.Lines]
-"""What an operation does to an event, and the lines that do it in a chain's function."""
+_NUMBERS: dict[Any, Kind] = {to_integer: Kind.INTEGER, to_float: Kind.FLOAT}
 
 
 class Mutate(Filter):
@@ -48,7 +49,7 @@ class Mutate(Filter):
 
     def compile(self) -> Work:  # noqa: D102
         self._operations = self._all()
-        steps = [step for step, _ in self._operations]
+        steps = [operation.step for operation in self._operations]
         matched = self.matched
         tag = str(self["tag_on_failure"])
 
@@ -64,85 +65,71 @@ class Mutate(Filter):
         return work
 
     def emit(self, source: Source) -> None:  # noqa: D102
-        source.line("try:")
-        with source.deeper():
-            for _, write in self._operations:
-                write(source)
-            self.emit_common(source)
-            source.line("pass")
-        source.line("except Exception:", f" event.tag({str(self['tag_on_failure'])!r})")
+        tag = str(self["tag_on_failure"])
+        source.block(Block([*self._operations, *self.common], tag, self.work))
 
-    def _all(self) -> list[_Operation]:
-        """The operations in the order in which they run, each with its lines."""
-        made: list[_Operation] = []
+    def _all(self) -> list[Operation]:
+        """The operations in the order in which they run."""
         fields, text = self.reference, self.template
-        for name, value in self["coerce"].items():
-            step = mutations.coerce(fields(name), text(value))
-            made.append((step, lines.always(step)))
-        for old, new in self["rename"].items():
-            target = text(new).constant
-            step = mutations.rename(text(old), text(new))
-            made.append((step, lines.rename(step, text(old), None if target is None else fields(target))))
+        made = [
+            Operation(mutations.coerce(fields(name), text(value))) for name, value in self["coerce"].items()
+        ]
+        made += [self._rename(text(old), text(new)) for old, new in self["rename"].items()]
         for name, value in self["update"].items():
             step = mutations.update(fields(name), text(value))
-            made.append((step, lines.replace(step, fields(name), text(value), present=True)))
+            made.append(operations.put(step, fields(name), text(value), present=True))
         for name, value in self["replace"].items():
             step = mutations.replace(fields(name), text(value))
-            made.append((step, lines.replace(step, fields(name), text(value))))
+            made.append(operations.put(step, fields(name), text(value)))
         made += [self._convert(name, kind) for name, kind in self["convert"].items()]
         made += self._gsubs()
         for option, change in mutations.CASES.items():
-            made += [self._case(name, option, change) for name in self[option]]
-        for name in self["strip"]:
-            step = mutations.strip(fields(name))
-            made.append(
-                (
-                    step,
-                    lines.change_text(step, fields(name), lambda source: f"value.strip({mutations.SPACE!r})"),
-                )
-            )
+            for field in map(fields, self[option]):
+                made.append(operations.change(mutations.change_case(field, change), field, change))
+        strip = operator.methodcaller("strip", mutations.SPACE)
+        made += [
+            operations.change(mutations.strip(field), field, strip) for field in map(fields, self["strip"])
+        ]
         for name, separator in self["split"].items():
-            step = mutations.split(fields(name), separator)
-            made.append((step, lines.only_present(step, fields(name))))
+            made.append(Operation(mutations.split(fields(name), separator)))
         for name, separator in self["join"].items():
-            step = mutations.join(fields(name), separator)
-            made.append((step, lines.only_present(step, fields(name))))
+            made.append(Operation(mutations.join(fields(name), separator)))
         for name, sources in self["merge"].items():
             listed = sources if isinstance(sources, list) else [sources]
-            step = mutations.merge(fields(name), [fields(source) for source in listed])
-            made.append((step, lines.always(step)))
+            made.append(Operation(mutations.merge(fields(name), [fields(source) for source in listed])))
         for name, target in self["copy"].items():
             step = mutations.copy(fields(name), fields(target))
-            made.append((step, lines.copy(fields(name), fields(target))))
+            made.append(operations.read(step, Kind.COPY, fields(name), fields(target)))
         return made
 
-    def _case(self, name: str, option: str, change: Callable[[str], str]) -> _Operation:
-        field = self.reference(name)
-        step = mutations.change_case(field, change)
-        return step, lines.change_text(step, field, lambda source: f"value.{lines.CASE_METHODS[option]}")
+    def _rename(self, old: Template, new: Template) -> Operation:
+        step = mutations.rename(old, new)
+        if old.constant is None or new.constant is None:
+            return Operation(step)
+        return operations.move(step, self.reference(old.constant), self.reference(new.constant))
 
-    def _convert(self, name: str, kind: Any) -> _Operation:
+    def _convert(self, name: str, kind: Any) -> Operation:
         if not isinstance(kind, str) or kind not in CONVERTERS:
             message = f"{name}: {kind!r} is none of {', '.join(CONVERTERS)}"
             raise self.refuse(message, "convert")
         field, converter = self.reference(name), CONVERTERS[kind]
         step = convert(field, converter)
-        return step, lines.convert(step, field, converter)
+        number = _NUMBERS.get(converter)
+        return Operation(step) if number is None else operations.read(step, number, field)
 
-    def _gsubs(self) -> list[_Operation]:
+    def _gsubs(self) -> list[Operation]:
         given = self["gsub"]
         if len(given) % 3:
             message = "takes field, expression and replacement in turn; one of them is missing"
             raise self.refuse(message, "gsub")
-        made: list[_Operation] = []
+        made: list[Operation] = []
         for name, pattern, replacement in zip(given[::3], given[1::3], given[2::3], strict=True):
             field = self.reference(name)
             if not isinstance(pattern, str):
                 message = f"the expression {pattern!r} must stand in quotes"
                 raise self.refuse(message, "gsub")
             try:
-                step = gsub(field, pattern, self.template(pattern), self.template(replacement))
-                made.append((step, gsub_lines(step, field, pattern, self.template(replacement))))
+                made.append(gsub(field, pattern, self.template(pattern), self.template(replacement)))
             except RubyRegexError as error:
                 message = f"{pattern!r} is no regular expression: {error}"
                 raise self.refuse(message, "gsub") from None
