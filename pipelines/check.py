@@ -1,7 +1,8 @@
 """`penstock check JOB [options of the job]` tries what the job will need, changes nothing, and says what is missing.
 
 One line for each thing that was tried. Behind them, where something is denied, comes what to add: one IAM policy and
-one Elasticsearch role, ready to paste. `--policy` and `--role` only print the least that these options need.
+one Elasticsearch role, ready to paste. `--policy`, `--role` and `--opensearch_role` only print the least that these
+options need.
 
 Exit codes: 0 nothing failed (something may not have been tried), 1 something failed, 2 wrong options.
 """
@@ -15,6 +16,7 @@ from typing import Any, TextIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.account_preflight import AwsAccount
+from penstock.io.elasticsearch import as_opensearch
 from penstock.io.errors import PenstockError
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.options import option
@@ -47,6 +49,9 @@ class CheckOptions:
 
     policy: bool = option(False, help="Print the least IAM policy for these options, and try nothing.")
     role: bool = option(False, help="Print the least Elasticsearch role for these options, and try nothing.")
+    opensearch_role: bool = option(
+        False, help="Print the least role for OpenSearch's security plugin, and try nothing."
+    )
     json: bool = option(False, help="Print one JSON object instead of lines, for scripts.")
 
 
@@ -66,8 +71,8 @@ def main(job: Job, argv: Sequence[str]) -> int:
     set_up_logging(shared)
     if options.policy:
         return _print_policy(needed)
-    if options.role:
-        return _print_role(job.name, needed)
+    if options.role or options.opensearch_role:
+        return _print_role(job.name, needed, opensearch=options.opensearch_role)
     if isinstance(shared, StatusOptions):  # every job has them
         needed = dataclasses.replace(needed, trials=[*needed.trials, *page_trials(shared)])
     if options.json:
@@ -175,11 +180,12 @@ def _print_policy(needed: Requirements) -> int:
     return 0
 
 
-def _print_role(job: str, needed: Requirements) -> int:
+def _print_role(job: str, needed: Requirements, *, opensearch: bool) -> int:
     if not needed.roles:
         sys.stderr.write(f"penstock check {job}: --role: the job writes nothing to Elasticsearch.\n")
         return 2
-    sys.stdout.write(json.dumps(_one_role(needed.roles), indent=2) + "\n")
+    role = _one_role(needed.roles)
+    sys.stdout.write(json.dumps(as_opensearch(role) if opensearch else role, indent=2) + "\n")
     return 0
 
 

@@ -28,7 +28,7 @@ from local.servers.aws_server import CREDENTIALS, REGION, AwsServer, create_stre
 from local.servers.elasticsearch_server import ElasticsearchServer, answers
 from local.servers.search.fetch import find_search_server
 from local.servers.search.kinds import KINDS
-from local.servers.search.server import SearchServer
+from local.servers.search.server import Elasticsearch8, SearchServer
 from local.terminal import Progress
 
 FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"
@@ -108,7 +108,11 @@ def private_search_server(name: str, **options: Any) -> Iterator[ElasticsearchSe
     kind = KINDS[name]
     home, java_home = find_search_server(kind, Progress(io.StringIO()))
     folder = _folder(name)
-    server = _RegisteredSearchServer(kind, home, java_home, folder, **options)
+    server: ElasticsearchServer
+    if kind.launched:
+        server = _RegisteredElasticsearch8(home, java_home, folder, **options)
+    else:
+        server = _RegisteredSearchServer(kind, home, java_home, folder, **options)
     try:
         yield server.start()
     finally:
@@ -128,6 +132,10 @@ class _Registered(ElasticsearchServer):
 
 
 class _RegisteredElasticsearch(_Registered):
+    pass
+
+
+class _RegisteredElasticsearch8(_Registered, Elasticsearch8):
     pass
 
 

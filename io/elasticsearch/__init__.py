@@ -5,13 +5,15 @@
 - `cluster`: reaches the cluster, and tries it before a job starts.    - `report`: what became of the documents.
 """
 
-from penstock.io.elasticsearch.cluster.preflight import needed_role, prepare, require_cluster, trials
+from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
+from penstock.io.elasticsearch.cluster.preflight import prepare, require_cluster, trials
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.sink import WriteToElasticsearch
 
 __all__ = [
     "ElasticsearchOptions",
     "WriteToElasticsearch",
+    "as_opensearch",
     "needed_role",
     "prepare",
     "require_cluster",

@@ -5,7 +5,7 @@ the sink compares versions. A server that does not tell its version (no privileg
 its kind.
 
 Sources: https://www.elastic.co/guide/en/elasticsearch/reference/6.6/removal-of-types.html (`_type`); the release notes of
-7.8 (composable templates), 7.9 (data streams) and 7.4 (the disk block is lifted by itself);
+7.8 (composable templates), 7.9 (data streams); https://github.com/elastic/elasticsearch/issues/101921 (the order);
 https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-genref.html
 """
 
@@ -13,9 +13,12 @@ import dataclasses
 import re
 from typing import Any
 
-__all__ = ["ELASTICSEARCH", "OPENSEARCH", "SERVERLESS", "SUPPORTED", "Dialect", "dialect_of"]
+__all__ = ["ELASTICSEARCH", "OPENSEARCH", "PLUGIN_DENIES", "SERVERLESS", "SUPPORTED", "Dialect", "dialect_of"]
 
 SUPPORTED = "Elasticsearch 6.6 to 9 and OpenSearch 1 to 3"
+PLUGIN_DENIES = "no permissions for ["
+"""How OpenSearch's security plugin begins to say what is denied; an Amazon domain with Elasticsearch has that plugin too."""
+
 _RENAMED = "7.10.2"
 """The version that OpenSearch tells in its compatibility mode, for clients that look for Elasticsearch's."""
 
@@ -33,8 +36,9 @@ class Dialect:
         lifecycle: who rolls indices over and deletes them: `ilm`, `ism`, or "" for nobody.
         privileges: the path that tells whether we have some privileges; "" where nothing does.
         fine_privileges: whether it has `create_doc` and `auto_configure`; else `create` and `create_index`.
-        ordered: whether a bulk's reply has the documents in the order in which they were sent. OpenSearch 2 and 3 put those
-            that an ingest pipeline drops or fails elsewhere, so there every document has an id, and the reply says it.
+        ordered: whether a bulk's reply has the documents in the order in which they were sent. OpenSearch, and Elasticsearch
+            before 8.13, may put those elsewhere that an ingest pipeline drops or fails. So there every document has an id,
+            and the reply says it.
         nodes: whether it has nodes, whose health and disks can be looked at, and which can be found by sniffing.
         supported: whether this release speaks to that version.
     """
@@ -86,8 +90,7 @@ def dialect_of(status: int, reply: Any) -> Dialect | None:
         reply: the decoded reply.
     """
     if status == 403:
-        # OpenSearch's security plugin: "no permissions for [cluster:monitor/main] and User [name=...]".
-        return OPENSEARCH if "no permissions for [" in str(reply) else ELASTICSEARCH
+        return OPENSEARCH if PLUGIN_DENIES in str(reply) else ELASTICSEARCH
     told = reply.get("version") if isinstance(reply, dict) else None
     version = told.get("number") if isinstance(told, dict) else None
     if status != 200 or not isinstance(told, dict) or not isinstance(version, str):
@@ -112,5 +115,6 @@ def dialect_of(status: int, reply: Any) -> Dialect | None:
         if major >= 7
         else "/_xpack/security/user/_has_privileges",
         fine_privileges=since >= (7, 9),
+        ordered=since >= (8, 13),
         supported=(6, 6) <= since < (10, 0),
     )

@@ -177,6 +177,11 @@ class WriteKeywords(TypedDict, total=False):
     ilm_policy: str | None
     """The ILM policy that the template names."""
 
+    ism_policy: str | None
+    """OpenSearch, with `manage_template`: the ISM policy that manages the template's indices. Its ism_template gets their
+    pattern.
+    """
+
     ilm_rollover_alias: str | None
     """Rollover alias that the template sets; write to it."""
 

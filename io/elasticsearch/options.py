@@ -131,6 +131,11 @@ class ElasticsearchOptions:
         choices=("auto", "true", "false"),
     )
     ilm_policy: str | None = option(None, help="The ILM policy that the template names.")
+    ism_policy: str | None = option(
+        None,
+        help="OpenSearch, with --manage_template: the ISM policy that manages the template's indices. Its ism_template gets "
+        "their pattern.",
+    )
     ilm_rollover_alias: str | None = option(None, help="Rollover alias that the template sets; write to it.")
     ilm_pattern: str = option("000001", help="Suffix of the first index behind --ilm_rollover_alias.")
     sniffing: bool = option(False, help="Find the cluster's other nodes and use them too.")
@@ -246,6 +251,12 @@ def _check_pairs(options: ElasticsearchOptions) -> None:
         message = "--proxy must be a URL that starts with http:// or https:// and names a host."
     elif options.ilm_enabled == "true" and not options.ilm_policy:
         message = "--ilm_enabled needs --ilm_policy."
+    elif options.ism_policy and options.ilm_policy:
+        message = (
+            "--ism_policy is OpenSearch's, --ilm_policy Elasticsearch's: give the one that your server has."
+        )
+    elif options.ism_policy and not (options.manage_template or options.template):
+        message = "--ism_policy goes with --manage_template: give both."
     for flag in ("ssl_certificate_authorities", "ssl_certificate", "ssl_key", "template"):
         file = getattr(options, flag)
         if message is None and file and not os.access(file, os.R_OK):

@@ -26,7 +26,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Protocol
 
 from penstock.io.backoff import delays
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, Dialect, dialect_of
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, SERVERLESS, Dialect, dialect_of
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
@@ -34,6 +34,7 @@ from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
 from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round
+from penstock.io.elasticsearch.cluster._roles import to_paste
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, decoded, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
@@ -306,6 +307,7 @@ class BulkWriter:
                 report.retried([item.status] * len(found.positions))
                 text = f"{len(found.positions)} documents of {index or 'any index'}"
                 why = without_values(reason_of(item.error))
+                hint = to_paste(self._options) if PLUGIN_DENIES in why else hint
                 self._log(
                     sentences(f"{text}: {why}", self._blocked.how_long(verdict), hint), f"blocked {index}"
                 )
@@ -355,7 +357,8 @@ class BulkWriter:
         cause.reason = cause.reason or "bad request"
         report.letters.append(refused(bulk, 0, _bulk.Item(reply.status, cause)))
 
-    def _explained(self, status: int, reply: Any, doing: str = "write to Elasticsearch") -> PeerError:
+    def _explained(self, status: int, reply: Any, doing: str = "") -> PeerError:
+        doing = doing or f"write to {self._dialect.product}"
         return explain(status, reply, self._options, self._client.where, doing, self._dialect)
 
     def _wait(self, seconds: float, documents: int) -> None:

@@ -1,12 +1,36 @@
-"""`_roles` says which privileges the options need, as a role that can be pasted. Pure."""
+"""`_roles` says which privileges the options need, as a role that can be pasted. Pure.
 
+The need is told in Elasticsearch's words. OpenSearch's security plugin knows the same as actions of the server;
+`as_opensearch` translates.
+
+Source: https://docs.opensearch.org/latest/security/access-control/permissions/; what a bulk needs was tried on 2.19.1.
+"""
+
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 
-__all__ = ["index_pattern", "needed_role"]
+__all__ = ["as_opensearch", "index_pattern", "needed_role", "to_paste"]
+
+_WRITE = "indices:data/write/"
+_ACTIONS = {
+    "create": [f"{_WRITE}index"],
+    "create_doc": [f"{_WRITE}index"],
+    "index": [f"{_WRITE}index", f"{_WRITE}update"],
+    "delete": [f"{_WRITE}delete"],
+    "write": [f"{_WRITE}index", f"{_WRITE}update", f"{_WRITE}delete"],
+    "auto_configure": ["create_index"],
+    "create_index": ["create_index"],
+    "monitor": ["cluster:monitor/nodes/info"],
+    "manage_index_templates": ["indices:admin/index_template/get", "indices:admin/index_template/put"],
+    "read_ilm": [],
+    "manage_ism": ["cluster:admin/opendistro/ism/policy/get", "cluster:admin/opendistro/ism/policy/write"],
+}
+"""Elasticsearch's privilege -> OpenSearch's actions, or groups of them. Others have the same name there."""
 
 
 def needed_role(options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH) -> dict[str, Any]:
@@ -19,6 +43,8 @@ def needed_role(options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH)
         cluster.append("manage_index_templates")
         if options.ilm_policy and options.ilm_enabled != "false":
             cluster.append("read_ilm")
+        if options.ism_policy:
+            cluster.append("manage_ism")
     if options.sniffing:
         cluster.append("monitor")
     needed = {"create": create, "index": "index", "update": "index", "delete": "delete"}
@@ -31,6 +57,38 @@ def needed_role(options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH)
     if cluster and options.ilm_rollover_alias:
         indices.append({"names": [f"{options.ilm_rollover_alias}-*"], "privileges": ["manage"]})
     return {"cluster": cluster, "indices": indices}
+
+
+def as_opensearch(role: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives the same role as `PUT _plugins/_security/api/roles/NAME` takes it."""
+    return {
+        "cluster_permissions": [
+            "cluster:monitor/main",  # the page that tells which server it is
+            f"{_WRITE}bulk",
+            *_actions(role["cluster"]),
+        ],
+        "index_permissions": [
+            {
+                "index_patterns": each["names"],
+                "allowed_actions": [f"{_WRITE}bulk*", *_actions(each["privileges"])],
+            }
+            for each in role["indices"]
+        ],
+    }
+
+
+def to_paste(options: ElasticsearchOptions) -> str:
+    """Gives the two calls, in one line, that let the options' user write to an OpenSearch."""
+    role = json.dumps(as_opensearch(needed_role(options)))
+    who = json.dumps({"users": [options.user]}) if options.user else '{"backend_roles": ["ROLE"]}'
+    return (
+        f"PUT _plugins/_security/api/roles/penstock {role} and PUT _plugins/_security/api/rolesmapping/penstock {who} "
+        "grant what these options need"
+    )
+
+
+def _actions(privileges: list[str]) -> list[str]:
+    return [action for privilege in privileges for action in _ACTIONS.get(privilege, [privilege])]
 
 
 def index_pattern(options: ElasticsearchOptions) -> str:

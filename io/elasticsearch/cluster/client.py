@@ -19,9 +19,10 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, Dialect
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
 from penstock.io.elasticsearch.bulk._reasons import Cause, shortened
+from penstock.io.elasticsearch.cluster._roles import to_paste
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
 from penstock.io.elasticsearch.cluster.sniffing import Sniffer
@@ -203,7 +204,10 @@ def explain(
         dialect: what answers.
     """
     reason = reason_in(reply) or "no reason given"
-    server = f"{dialect.product} at {where}"
+    # OpenSearch says 401 in a word, before it has told what it is.
+    server = (
+        f"{'the server' if status == 401 and not isinstance(reply, dict) else dialect.product} at {where}"
+    )
     if status == 401:
         given = "--api_key" if options.api_key else "--user and --password"
         message = f"cannot {doing}: {server} refuses the credentials (401). Check {given}."
@@ -216,6 +220,8 @@ def explain(
     if status == 403:
         who = options.user or ("the API key" if options.api_key else "an anonymous user")
         message = f"cannot {doing}: {server} denies it to {who} (403): {reason}"
+        if PLUGIN_DENIES in reason:
+            message = f"{message}. {to_paste(options)}."
         return AccessDenied(message)
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"

@@ -12,7 +12,8 @@ from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, SUPPO
 from penstock.io.elasticsearch.cluster._disk import fullest
 from penstock.io.elasticsearch.cluster._roles import index_pattern, needed_role
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
-from penstock.io.elasticsearch.cluster.template import has_ilm, index_template, install, template_path
+from penstock.io.elasticsearch.cluster.lifecycle import has_ilm, ism_policy
+from penstock.io.elasticsearch.cluster.template import index_template, install, template_path
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound, PeerError
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
@@ -108,7 +109,8 @@ class _Cluster:
         self.dialect = dialect = _found(client, self._options)
         if not dialect.version and dialect.nodes:
             return fine(
-                f"{dialect} answers at {client.where}; its version is not told without the cluster privilege monitor"
+                f"{dialect} answers at {client.where}; its version is not told without the cluster privilege monitor "
+                "(OpenSearch: cluster:monitor/main)"
             )
         if not dialect.supported:
             message = f"{dialect} answers at {client.where}; this release speaks to {SUPPORTED}."
@@ -129,7 +131,7 @@ class _Cluster:
         if "%{" in options.target.replace("%{+", ""):
             return not_tried("events name their index: which, is known when they come")
         if not self.dialect.privileges:
-            return not_tried(f"{self.dialect.product} tells no privileges: the first bulk shows them")
+            return self._roles(client)
         wanted = needed_role(options, self.dialect)
         question: dict[str, Any] = {"index": wanted["indices"]}
         if wanted["cluster"]:
@@ -145,13 +147,26 @@ class _Cluster:
             )
         return _lacking(wanted, reply, options.user or "the API key", client.where)
 
+    def _roles(self, client: Client) -> Finding:
+        """Says who we are; OpenSearch tells anybody their own roles, and nobody's privileges."""
+        why = f"{self.dialect.product} tells no privileges: the first bulk shows them"
+        status, reply = client.call("GET", "/_plugins/_security/authinfo")
+        if status in (400, 404, 405) and self.dialect.nodes:
+            return fine("this server has no security")
+        if status != 200 or not isinstance(reply, dict):
+            return not_tried(why)
+        roles = reply.get("roles") or ["none"]
+        return not_tried(f"{why}. {reply.get('user_name')} has the roles {', '.join(map(str, roles))}")
+
     # -- only `penstock check` -------------------------------------------------------------------------
 
     def _template(self, client: Client) -> Finding:
         options = self._options
         index_template(options)  # --template's file
         asked = options.ilm_policy and options.ilm_enabled != "false"
-        if has_ilm(client, options, self.dialect):
+        if ism_policy(client, options, self.dialect):
+            ilm = f", and the ISM policy {options.ism_policy} manages its indices"
+        elif has_ilm(client, options, self.dialect):
             ilm = f", with the policy {options.ilm_policy}"
         else:
             ilm = "; there is no ILM, so it names no policy" if asked else ""

@@ -5,7 +5,7 @@ have their ECS names, and no string is guessed to be a date. `@metadata` is kept
 uses only field types that every distribution has.
 
 An existing template of the same name stays, unless `--template_overwrite`. The template names an ILM policy only where
-the server has ILM. It is a composable one, except for a server that has none (`Dialect.composable`).
+the server has ILM (`lifecycle`). It is a composable one, except for a server that has none (`Dialect.composable`).
 """
 
 import logging
@@ -17,10 +17,11 @@ import orjson
 
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.cluster.client import Client, explain
+from penstock.io.elasticsearch.cluster.lifecycle import begin_rollover, cover, has_ilm, ism_policy
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.errors import OptionError, PeerError
+from penstock.io.errors import OptionError
 
-__all__ = ["has_ilm", "index_template", "install", "template_path"]
+__all__ = ["index_template", "install", "template_path"]
 
 _LOGGER = logging.getLogger(__name__)
 _REFERENCE = re.compile(r"%\{[^}]*\}")
@@ -94,6 +95,8 @@ def index_template(
         "dynamic_templates": [{"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}}],
         "properties": _nested(_FIELDS),
     }
+    if options.ism_policy and options.ilm_rollover_alias:
+        settings["plugins.index_state_management.rollover_alias"] = options.ilm_rollover_alias
     body: dict[str, Any] = {"index_patterns": _patterns(options), "version": VERSION}
     if not dialect.composable:
         typed = {options.document_type: mappings} if dialect.typed else mappings
@@ -121,6 +124,7 @@ def install(client: Client, options: ElasticsearchOptions, dialect: Dialect = EL
         PeerError: the server refuses the template, or has no ILM where `--ilm_enabled true` asks for it.
     """
     ilm = has_ilm(client, options, dialect)
+    policy = ism_policy(client, options, dialect)
     if options.ilm_policy and options.ilm_enabled != "false" and not ilm:
         _LOGGER.warning("%s at %s has no ILM; the template names no policy", dialect, client.where)
     target = template_path(options, dialect)
@@ -137,45 +141,11 @@ def install(client: Client, options: ElasticsearchOptions, dialect: Dialect = EL
         installed = True
     else:
         raise explain(status, reply, options, client.where, doing, dialect)
-    if ilm and options.ilm_rollover_alias:
-        _begin_rollover(client, options, options.ilm_rollover_alias)
+    if policy is not None:
+        cover(client, options, policy, _patterns(options), PRIORITY)
+    if (ilm or policy is not None) and options.ilm_rollover_alias:
+        begin_rollover(client, options, options.ilm_rollover_alias)
     return installed
-
-
-def has_ilm(client: Client, options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH) -> bool:
-    """Whether the template names the policy of `--ilm_policy`: it is asked for, and the server has ILM.
-
-    Raises:
-        AccessDenied: the privilege `read_ilm` is missing.
-        PeerError: there is no such policy, or no ILM where `--ilm_enabled true` asks for it.
-    """
-    if options.ilm_enabled == "false" or not options.ilm_policy:
-        return False
-    status, reply = 404, None
-    if dialect.lifecycle == "ilm":
-        status, reply = client.call("GET", f"/_ilm/policy/{options.ilm_policy}")
-    if status == 200:
-        return True
-    if status == 404 and isinstance(reply, dict) and "resource_not_found" in str(reply):
-        message = f"--ilm_policy {options.ilm_policy}: no such policy in Elasticsearch at {client.where}."
-        raise PeerError(message)
-    if status in (401, 403):
-        raise explain(status, reply, options, client.where, f"read the ILM policy {options.ilm_policy}")
-    if options.ilm_enabled == "true":
-        message = f"--ilm_enabled true: {dialect} at {client.where} has no ILM ({status})."
-        raise PeerError(message)
-    return False
-
-
-def _begin_rollover(client: Client, options: ElasticsearchOptions, alias: str) -> None:
-    """Makes the first index of the rollover alias, unless the alias is there."""
-    status, _ = client.call("HEAD", f"/_alias/{alias}")
-    if status == 200:
-        return
-    first = f"{alias}-{options.ilm_pattern}"
-    status, reply = client.call("PUT", f"/{first}", {"aliases": {alias: {"is_write_index": True}}})
-    if status != 200 and "resource_already_exists" not in str(reply):
-        raise explain(status, reply, options, client.where, f"create {first}")
 
 
 def _patterns(options: ElasticsearchOptions) -> list[str]:

@@ -49,6 +49,11 @@ class Kind:
         return self.name.partition("-")[0]
 
     @property
+    def launched(self) -> bool:
+        """Whether it has a launcher, as Elasticsearch 8 has."""
+        return self.product == "elasticsearch" and int(self.version.partition(".")[0]) >= 8
+
+    @property
     def version(self) -> str:
         """Its version."""
         return self.name.rpartition("-")[2] if self.product == "elasticsearch" else self.name.split("-")[1]

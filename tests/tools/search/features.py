@@ -194,7 +194,9 @@ def data_streams(sink: Sink) -> str:
     }
     options = sink.options(**given, manage_template=True, template_name=sink.index)
     if sink.api("GET", "/_data_stream", may_fail=True) is None:
-        dialect = dialect_of(200, sink.api("GET", "/"))
+        client = Client(sink.options())
+        dialect = dialect_of(*client.root())
+        client.close()
         if dialect is None or dialect.data_streams:
             return NOT_TRIED
         with pytest.raises(PeerError, match="has no data streams"):

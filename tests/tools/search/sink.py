@@ -1,8 +1,11 @@
 """A search server of any kind, as the tests see it: raw calls, and the sink on one index."""
 
+import base64
+import ssl
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,18 +21,22 @@ from tests.tools.samples.events import event
 class Api:
     """Calls to a server without any client's idea of which server it should be."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authority: Path | None = None, user: tuple[str, str] | None = None) -> None:
         self.url = url
+        self._context = ssl.create_default_context(cafile=str(authority)) if authority else None
+        self._headers = {"content-type": "application/json"}
+        if user is not None:
+            self._headers["authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
 
     def __call__(self, method: str, path: str, body: Any = None, *, may_fail: bool = False) -> Any:
         request = urllib.request.Request(
             self.url + path,
             method=method,
             data=None if body is None else orjson.dumps(body),
-            headers={"content-type": "application/json"},
+            headers=self._headers,
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=60, context=self._context) as reply:
                 return orjson.loads(reply.read() or b"null")
         except urllib.error.HTTPError as error:
             told = error.read()

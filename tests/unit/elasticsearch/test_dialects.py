@@ -3,12 +3,12 @@
 import orjson
 import pytest
 
-from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch import ElasticsearchOptions, as_opensearch, needed_role
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.template import index_template
-from penstock.io.errors import PeerError
+from penstock.io.errors import OptionError, PeerError
 from tests.tools.peers.fake_http import fake_http
 from tests.tools.samples.events import event
 
@@ -128,3 +128,88 @@ def test_a_server_without_data_streams_refuses_them_at_the_start():
         pytest.raises(PeerError, match=r"^Elasticsearch 7.8.0 at .* has no data streams. Give --index"),
     ):
         require_cluster(ElasticsearchOptions(hosts=[fake.url], data_stream="true"))
+
+
+ISM = {"_seq_no": 7, "_primary_term": 2, "policy": {"policy_id": "hot", "default_state": "hot", "states": []}}
+
+
+@pytest.mark.parametrize(
+    ("status", "template", "told"),
+    [
+        (200, None, "added"),
+        (200, {"index_patterns": ["other-*"], "priority": 1}, "added"),
+        (200, [{"index_patterns": ["logstash-*", "x"], "priority": 1}], "there"),
+        (404, None, "--ism_policy hot: OpenSearch 2.19.6 at .* has no such policy"),
+        (400, None, "--ism_policy hot: OpenSearch 2.19.6 at .* has no ISM"),
+        (403, None, "read the ISM policy hot: OpenSearch at .* denies it"),
+    ],
+)
+def test_the_ism_policy_gets_the_templates_pattern(status, template, told):
+    policy = {**ISM, "policy": {**ISM["policy"], "ism_template": template}}
+
+    def answer(request):
+        if request.path == "/":
+            return 200, orjson.dumps(root("2.19.6", OPEN, distribution="opensearch"))
+        if request.path.startswith("/_plugins/_ism"):
+            return (status if request.method == "GET" else 200), orjson.dumps(policy if status == 200 else {})
+        return (404 if request.method == "GET" else 200), b"{}"
+
+    with fake_http(answer) as fake:
+        options = ElasticsearchOptions(hosts=[fake.url], manage_template=True, ism_policy="hot")
+        if status != 200:
+            with pytest.raises(PeerError, match=told):
+                require_cluster(options)
+            return
+        require_cluster(options)
+    changes = [
+        request
+        for request in fake.requests
+        if request.path.startswith("/_plugins") and request.method == "PUT"
+    ]
+    assert len(changes) == (told == "added")
+    for change in changes:
+        assert change.path == "/_plugins/_ism/policies/hot?if_seq_no=7&if_primary_term=2"
+        put = orjson.loads(change.body)["policy"]
+        assert put["ism_template"][-1] == {"index_patterns": ["logstash-*"], "priority": 200}
+        assert (put["default_state"], "policy_id" in put) == ("hot", False)
+        assert len(put["ism_template"]) == (2 if template else 1), "what was there stays"
+
+
+def test_ism_is_opensearchs():
+    with (
+        fake_http(lambda request: (200, orjson.dumps(root("9.4.3")))) as fake,
+        pytest.raises(PeerError, match=r"--ism_policy hot: Elasticsearch 9.4.3 at .* has no ISM"),
+    ):
+        require_cluster(ElasticsearchOptions(hosts=[fake.url], manage_template=True, ism_policy="hot"))
+    for wrong in ({"ilm_policy": "x", "manage_template": True}, {}):
+        with pytest.raises(OptionError, match="--ism_policy"):
+            ElasticsearchOptions(ism_policy="hot", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "cluster", "index"),
+    [
+        ({}, [], {"logstash-*": ["indices:data/write/index", "create_index"]}),
+        ({"action": "delete", "index": "a"}, [], {"a": ["indices:data/write/delete", "create_index"]}),
+        (
+            {
+                "manage_template": True,
+                "ism_policy": "p",
+                "sniffing": True,
+                "index": "r",
+                "ilm_rollover_alias": "r",
+            },
+            [
+                *("indices:admin/index_template/get", "indices:admin/index_template/put"),
+                *("cluster:admin/opendistro/ism/policy/get", "cluster:admin/opendistro/ism/policy/write"),
+                "cluster:monitor/nodes/info",
+            ],
+            {"r": ["indices:data/write/index", "create_index"], "r-*": ["manage"]},
+        ),
+    ],
+)
+def test_the_role_in_opensearchs_words(options, cluster, index):
+    role = as_opensearch(needed_role(ElasticsearchOptions(**options)))
+    assert role["cluster_permissions"] == ["cluster:monitor/main", "indices:data/write/bulk", *cluster]
+    found = {each["index_patterns"][0]: each["allowed_actions"] for each in role["index_permissions"]}
+    assert found == {name: ["indices:data/write/bulk*", *actions] for name, actions in index.items()}

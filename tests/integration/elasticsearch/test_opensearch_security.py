@@ -1,0 +1,113 @@
+"""The sink on an OpenSearch with its security plugin: TLS, users, and a denial that says which role to paste."""
+
+import json
+import re
+import threading
+
+import pytest
+
+from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
+from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
+from penstock.io.elasticsearch.writer import BulkWriter
+from penstock.io.errors import AccessDenied
+from penstock.io.preflight.trials import Mark, try_all
+from tests.tools.samples.events import event
+from tests.tools.search.secure import secure_opensearch
+
+pytestmark = [pytest.mark.xdist_group("search"), pytest.mark.full]
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory):
+    with secure_opensearch(tmp_path_factory.mktemp("secure")) as server:
+        yield server
+
+
+def _options(secure, user, password="long-0-Enough-word", **given):
+    return ElasticsearchOptions(
+        hosts=[secure.url],
+        ssl_certificate_authorities=str(secure.authority),
+        user=user,
+        password=password,
+        **{"index": "app-%{+YYYY.MM.dd}", "retry_initial_interval": 0.2, **given},
+    )
+
+
+def _write(options, count=3):
+    events = [event(b'{"n":%d,"new%d":"text"}' % (number, number), number) for number in range(count)]
+    for number, each in enumerate(events):
+        each.id = f"i{number}"
+    writer = BulkWriter(options, threading.Event())
+    try:
+        return writer.write(events)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"action": "index"},
+        {"action": "update", "doc_as_upsert": True},
+        {"action": "%{verb}"},
+        {"index": "plain"},
+        {"manage_template": True, "template_name": "app", "sniffing": True},
+    ],
+    ids=str,
+)
+def test_the_least_role_is_enough(secure, unique_name, given):
+    options = _options(secure, unique_name, **given)
+    secure.user(unique_name, "long-0-Enough-word", as_opensearch(needed_role(options)))
+    assert require_cluster(options) == "2.19.1"
+    events = [event(b'{"n":%d,"verb":"index","%s":1}' % (n, unique_name.encode()), n) for n in range(3)]
+    for number, each in enumerate(events):
+        each.id = f"{unique_name}-{number}"
+    writer = BulkWriter(options, threading.Event())
+    report = writer.write(events)
+    writer.close()
+    assert (report.written, report.letters) == (3, [])
+
+
+def test_whoever_is_not_let_in_reads_why(secure):
+    for user, password, told in (
+        (None, None, r"asks who we are \(401\)"),
+        ("nobody", "wrong-password", r"\(401\). Check --user and --password"),
+    ):
+        for doing in (require_cluster, _write):
+            with pytest.raises(AccessDenied, match=rf"the server at https://127.*{told}"):
+                doing(_options(secure, user, password))
+
+
+def test_a_denial_names_the_role_and_that_role_lets_in(secure, unique_name):
+    options = _options(secure, unique_name, index="denied")
+    secure.user(unique_name, "long-0-Enough-word", None)
+    assert require_cluster(options) == "", "it may not even look"
+    found = {trial.name: finding for trial, finding in try_all(trials(options))}
+    assert found["Elasticsearch"].text.startswith("OpenSearch answers at https://127.0.0.1")
+    privileges = found["Elasticsearch privileges"]
+    assert privileges.mark is Mark.NOT_TRIED
+    assert f"{unique_name} has the roles own_index" in privileges.text
+    with pytest.raises(AccessDenied) as denied:
+        _write(options)
+    told = str(denied.value)
+    assert (
+        f"OpenSearch at {secure.url} denies it to {unique_name} (403): no permissions for [indices:admin/create]"
+        in told
+    )
+    assert "long-0-Enough-word" not in told
+    role, mapping = re.findall(r"PUT (?:_plugins/\S+) (\{.*?\}\]?\}|\{.*?\}) ", told + " ")
+    for place, body in (("roles", role), ("rolesmapping", mapping)):
+        assert f"PUT _plugins/_security/api/{place}/penstock {body}" in told
+        secure.api("PUT", f"/_plugins/_security/api/{place}/penstock", json.loads(body))
+    assert _write(options).written == 3
+
+
+def test_a_daily_index_that_is_denied_costs_its_events_and_the_log_has_the_role(secure, unique_name, caplog):
+    options = _options(secure, unique_name, blocked_index_timeout=0.3, index="closed-%{+YYYY.MM.dd}")
+    other = needed_role(_options(secure, unique_name, index="else"))
+    secure.user(unique_name, "long-0-Enough-word", as_opensearch(other))
+    report = _write(options)
+    assert {(letter.error, letter.status) for letter in report.letters} == {("security_exception", 403)}
+    assert 'PUT _plugins/_security/api/roles/penstock {"cluster_permissions"' in caplog.text
