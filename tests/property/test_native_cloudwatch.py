@@ -41,7 +41,7 @@ def both(record, monkeypatch):
 
 def test_the_usual_record_is_the_kernel_s(monkeypatch):
     messages = ("text", 'quotes " and \\ and \n', "é \U0001f600", "")
-    events, by_kernel = both(samples.subscription(*messages), monkeypatch)
+    (events, _), by_kernel = both(samples.subscription(*messages), monkeypatch)
     assert by_kernel
     assert [orjson.loads(event.data)["message"] for event in events] == list(messages)
     assert [event.part for event in events] == [3, 4, 5, 6]

@@ -41,6 +41,7 @@ _NOTHING = msgspec.Raw()
 _BEFORE_TIME, _BEFORE_MESSAGE, _BEFORE_ID = b'{"@timestamp":"', b'","message":', b',"event":{"id":"'
 _MESSAGE_AT = len(_BEFORE_TIME) + len("2026-11-22T13:28:38.181Z") + len(_BEFORE_MESSAGE)
 _QUOTE = ord('"')
+_MOST_AROUND = 64 << 10
 
 
 class _LogEvent(msgspec.Struct, gc=False):
@@ -59,6 +60,12 @@ class _Record(msgspec.Struct, gc=False, rename="camel"):
     log_events: list[_LogEvent] = []
 
 
+class _LooseRecord(_Record):
+    """A record whose log events are read one by one."""
+
+    log_events: list[msgspec.Raw] = []  # type: ignore[assignment]
+
+
 class _Told(msgspec.Struct, gc=False, rename="camel"):
     """The fields that only a subscription's record has; none may be missing."""
 
@@ -70,6 +77,13 @@ class _Told(msgspec.Struct, gc=False, rename="camel"):
 
 _tell = msgspec.json.Decoder(_Told).decode
 _read = msgspec.json.Decoder(_Record).decode
+_read_loosely = msgspec.json.Decoder(_LooseRecord).decode
+_read_log_event = msgspec.json.Decoder(_LogEvent).decode
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+Refusal = tuple[int, bytes, str]
+"""A log event that can't be read: its number, a record that holds only it, and why."""
 
 
 def looks_like(text: bytes) -> bool:
@@ -100,8 +114,11 @@ class CloudWatchLogs:
     def __init__(self, *, message_json: bool = False) -> None:
         self._message_json = message_json
 
-    def events(self, text: bytes, place: Event, first: int) -> list[Event] | None:
+    def events(self, text: bytes, place: Event, first: int) -> tuple[list[Event], list[Refusal]] | None:
         """Gives the events of one record, at `place`, their parts numbered from `first`; None for a control message.
+
+        A log event that can't be read is refused as a record that holds only it: once it can be read, it has the id that it
+        would have had.
 
         Raises:
             NotJson: the text is no record of a subscription.
@@ -110,16 +127,19 @@ class CloudWatchLogs:
             record = _read(text)
             if not text.isascii():
                 text.decode()
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            message = f"no record of a CloudWatch Logs subscription: {error}"
-            raise NotJson(message) from None
-        if record.message_type != DATA:
-            if record.message_type == CONTROL:
-                return None
+            return None if self._is_control(record) else (self._made(record, place, first), [])
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, NotJson):
+            return self._one_by_one(text, place, first)
+
+    def _is_control(self, record: _Record) -> bool:
+        if record.message_type not in (DATA, CONTROL):
             message = (
                 f"a CloudWatch Logs record of messageType {record.message_type[:40]!r}, which is not known"
             )
             raise NotJson(message)
+        return record.message_type == CONTROL
+
+    def _made(self, record: _Record, place: Event, first: int) -> list[Event]:
         shared = self._shared(record)
         names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
         if _kernel is not None and not self._message_json:
@@ -137,6 +157,33 @@ class CloudWatchLogs:
             if made is not None:
                 return made
         return self._events_in_python(record.log_events, place, first, names, shared)
+
+    def _one_by_one(self, text: bytes, place: Event, first: int) -> tuple[list[Event], list[Refusal]] | None:
+        """Does the same for a record of which not all can be read."""
+        try:
+            record = _read_loosely(text)
+            outer = _read_fields(text)
+            around = _encode({**outer, "logEvents": []}).decode()
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            message = f"no record of a CloudWatch Logs subscription: {error}"
+            raise NotJson(message) from None
+        if len(around) > _MOST_AROUND:
+            message = f"a log event can't be read, and the record is refused with it: {len(around)} characters around it"
+            raise NotJson(message)
+        if self._is_control(record):
+            return None
+        found: list[Event] = []
+        refused: list[Refusal] = []
+        shared = self._shared(record)
+        names = SourceIds("cloudwatch", (record.owner, record.log_group, record.log_stream))
+        for number, raw in enumerate(record.log_events):
+            try:
+                bytes(raw).decode()
+                found += self._events_in_python([_read_log_event(raw)], place, first + number, names, shared)
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, NotJson) as error:
+                alone = _encode({**outer, "logEvents": [raw]})
+                refused.append((number, alone, f"log event {number} of the record: {error}"))
+        return found, refused
 
     def _events_in_python(
         self, log_events: list[_LogEvent], place: Event, first: int, names: SourceIds, shared: bytes

@@ -58,13 +58,13 @@ _HEAD = 64 << 10
 _MOST, _RATIO = 16 << 20, 200
 
 
-def hint(data: bytes) -> str:
-    """Gives ` (looks like ...)` for bytes of a known format; else an empty text."""
+def hint(data: bytes, codec: str = "") -> str:
+    """Gives ` (looks like ...)` for bytes of a known format, unless `codec` is the one that reads it; else an empty text."""
     try:
         head = inflate(data, _MOST, _RATIO)[:_HEAD]
     except CannotInflate:
         head = data[:_HEAD]  # the letter says already what is wrong with it
     for looks, what in _LOOKS:
         if looks(head):
-            return f" (looks like {what})"
+            return "" if codec and what.endswith(f": --codec {codec}") else f" (looks like {what})"
     return ""

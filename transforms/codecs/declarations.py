@@ -80,24 +80,27 @@ def _plain(options: Any, keep: bool) -> PlainDecoder:
 
 
 def _cloudwatch(options: Any, keep: bool) -> CodecDecoder:
-    return CodecDecoder(CloudWatchCodec(message_json=options.codec_message_json), keep_documents=keep)
+    codec = CloudWatchCodec(message_json=options.codec_message_json)
+    return CodecDecoder(codec, options.codec, keep_documents=keep)
 
 
 def _lines(options: Any, keep: bool) -> CodecDecoder:
     joined = None
     if options.codec_multiline is not None:
         joined = Multiline(options.codec_multiline, options.codec_negate, options.codec_what)
-    return CodecDecoder(TextCodec(joined), keep_documents=keep)
+    return CodecDecoder(TextCodec(joined), options.codec, keep_documents=keep)
 
 
 def _columns(separator: str) -> Callable[[Any, bool], Decoder]:
     return lambda options, keep: CodecDecoder(
-        ColumnCodec(options.codec_fields, separator), keep_documents=keep
+        ColumnCodec(options.codec_fields, separator), options.codec, keep_documents=keep
     )
 
 
 def _format(form: LineFormat) -> Callable[[Any, bool], Decoder]:
-    return lambda options, keep: CodecDecoder(LineCodec(form, options.codec_fields), keep_documents=keep)
+    return lambda options, keep: CodecDecoder(
+        LineCodec(form, options.codec_fields), options.codec, keep_documents=keep
+    )
 
 
 _TEXTS = {

@@ -66,15 +66,23 @@ class CodecDecoder:
 
     Args:
         codec: cuts records into events.
+        name: of the codec; a letter doesn't advise what was tried.
         keep_documents: whether events keep the decoded document.
         max_bytes: the most bytes of a record, inflated.
         max_ratio: how many times its size a record above 1 MiB may inflate to.
     """
 
     def __init__(
-        self, codec: Codec, *, keep_documents: bool = True, max_bytes: int = 16 << 20, max_ratio: int = 200
+        self,
+        codec: Codec,
+        name: str,
+        *,
+        keep_documents: bool = True,
+        max_bytes: int = 16 << 20,
+        max_ratio: int = 200,
     ) -> None:
         self.codec = codec
+        self._name = name
         self._keep_documents = keep_documents
         self._max_bytes = max_bytes
         self._max_ratio = max_ratio
@@ -117,7 +125,8 @@ class CodecDecoder:
 
     def _letter(self, event: Event, part: Refused) -> DeadLetter:
         where = Event(part.data, event.origin, event.index, event.part + part.number)
-        return DeadLetter(where, part.error, f"{part.reason[:300]}{hint(part.data)}", "decode")
+        reason = f"{part.reason[:300]}{hint(part.data, self._name)}"
+        return DeadLetter(where, part.error, reason, "decode")
 
 
 def multiline_of(decoder: object) -> Multiline | None:
@@ -143,22 +152,30 @@ class CloudWatchCodec:
         refused: list[Refused] = []
         text = text_of(text)
         try:
-            self._read(text, place, events)  # the usual: one record
+            self._read(text, place, 0, events, refused)  # the usual: one record
         except NotJson:
+            number = 0
             for value in self._values(text):
-                number = len(events) + len(refused)
                 try:
-                    self._read(value, place, events, number)
+                    number += self._read(value, place, number, events, refused)
                 except NotJson as error:
                     refused.append(Refused.by(error, number, value))
+                    number += 1
         return events, refused
 
-    def _read(self, value: bytes, place: Event, events: list[Event], number: int = 0) -> None:
-        found = self._reader.events(value, place, place.part + number)
-        if found is None:
+    def _read(
+        self, value: bytes, place: Event, number: int, events: list[Event], refused: list[Refused]
+    ) -> int:
+        """Reads one record, whose parts count from `number` on; gives how many it has."""
+        made = self._reader.events(value, place, place.part + number)
+        if made is None:
             self._control_messages.inc()
-        else:
-            events += found
+            return 0
+        found, unreadable = made
+        events += found
+        kind = NotJson.__name__
+        refused += [Refused(number + each, data, kind, reason) for each, data, reason in unreadable]
+        return len(found) + len(unreadable)
 
     def _values(self, text: bytes) -> list[bytes]:
         """Gives the records in a text. A message may look like the end of one record and the beginning of the next."""
@@ -180,7 +197,7 @@ class AutoDecoder:
 
     def __init__(self, *, keep_documents: bool = True) -> None:
         self._json = JsonDecoder(keep_documents=keep_documents)
-        self._cloudwatch = CodecDecoder(CloudWatchCodec(), keep_documents=keep_documents)
+        self._cloudwatch = CodecDecoder(CloudWatchCodec(), "cloudwatch_logs", keep_documents=keep_documents)
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
         """Gives the events of these records, in order, and the letters of what could not be read."""

@@ -198,7 +198,7 @@ def test_a_message_that_is_json_is_laid_over_the_event():
         ),
         (
             b'{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","timestamp":9e18,"message":"x"}]}',
-            "no record|no time",
+            "timestamp",
         ),
         (b'{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","timestamp":1,"message":{}}]}', "no text"),
         (b'{"messageType":"SOMETHING_NEW","logEvents":[]}', "SOMETHING_NEW"),
@@ -215,6 +215,44 @@ def test_what_is_no_subscription_is_a_letter_and_the_rest_goes_on(record, reason
     assert [document["message"] for document in documents] == ["before", "after"]
     assert letter.event.data == record
     assert re.search(reason, letter.reason), letter.reason
+
+
+BAD_LOG_EVENTS = {
+    "no id": (b'{"timestamp":1,"message":"x"}', "id"),
+    "a timestamp of text": (b'{"id":"1","timestamp":"soon","message":"x"}', "timestamp"),
+    "a timestamp that is no time": (b'{"id":"1","timestamp":9000000000000000000,"message":"x"}', "no time"),
+    "an object as message": (b'{"id":"1","timestamp":1,"message":{"a":[]}}', "no text"),
+    "no UTF-8": (b'{"id":"1","timestamp":1,"message":"\xff"}', "utf-8"),
+    "a timestamp with a fraction": (b'{"id":"1","timestamp":1.5,"message":"x"}', "timestamp"),
+    "no object": (b"7", "object"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LOG_EVENTS)
+@pytest.mark.parametrize("codec", ["cloudwatch_logs", "auto"])
+def test_a_bad_log_event_costs_itself(case, codec):
+    bad, reason = BAD_LOG_EVENTS[case]
+    if codec == "auto" and case == "no UTF-8":
+        return  # no JSON at all
+    good = samples.subscription("before", "after")
+    record = good.replace(b"},{", b"}," + bad + b",{")
+    assert record != good
+    other = samples.subscription("other")
+    documents, (letter,) = decode(gzip.compress(record + other), codec=codec)
+    assert [document["message"] for document in documents] == ["before", "after", "other"]
+    assert ids(record + other, codec=codec) == ids(good + other, codec=codec)
+    assert (letter.error, letter.event.part) == ("NotJson", 1)
+    assert "--codec cloudwatch_logs" not in letter.reason
+    assert re.search(f"log event 1 of the record: .*{reason}", letter.reason), letter.reason
+    # The letter's bytes are a record: once its event can be read, it has the id that it would have had.
+    assert letter.event.data.count(b'"message"') == bad.count(b'"message"')
+    mended = letter.event.data.replace(bad, b'{"id":"77","timestamp":5,"message":"mended"}')
+    assert (
+        ids(mended, codec="cloudwatch_logs")
+        == ids(record.replace(bad, b'{"id":"77","timestamp":5,"message":"mended"}'), codec="cloudwatch_logs")[
+            1:2
+        ]
+    )
 
 
 JSON = {
