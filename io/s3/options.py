@@ -11,7 +11,7 @@ from penstock.io.options import option
 
 __all__ = ["FORMATS", "S3ReadOptions", "require_place", "split_url"]
 
-FORMATS = ("auto", "lines", "json_array", "json_records", "parquet", "avro", "orc")
+FORMATS = ("auto", "lines", "json", "json_array", "json_records", "parquet", "avro", "orc")
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}")
 
 
@@ -55,8 +55,9 @@ class S3ReadOptions:
     format: str = option(
         "auto",
         choices=FORMATS,
-        help="How an object holds records. auto: by content; text is lines unless it begins with [ or "
-        '{"Records":[. lines: one record per line; json_array: elements of one array; json_records: those of "Records".',
+        help="How an object holds records. auto: by content; text is lines unless it begins with [, "
+        '{"Records":[ or a line that is only {. lines: one record per line; json: JSON values one after another, over any '
+        'lines; json_array: elements of one array; json_records: those of "Records".',
     )
     columns: list[str] = option(
         [],

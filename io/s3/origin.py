@@ -9,6 +9,7 @@ events then count as new ones.
 What the row counts (`counts`) depends on the object alone, never on how it was split, so ids stay the same:
 - `line`: lines from 0, of compressed objects and those below `MIN_SPLIT_BYTES`;
 - `byte`: the offset of a line's first byte, in larger uncompressed objects, which are read in parts;
+- `object`: nothing, where all of it is one record (`--format json`), whose parts are counted instead;
 - `row`: rows of a Parquet or ORC file from 0;  `element`: elements of a JSON array from 0;
 - `block row`: the offset of an Avro block, times 2^20, plus the row in that block.
 """

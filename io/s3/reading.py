@@ -36,7 +36,7 @@ from penstock.io.s3.tables.process import Stopped
 from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.decoder import multiline_of
-from penstock.transforms.codecs.long_records import long_records_of
+from penstock.transforms.codecs.long_records import LongRecord, long_records_of
 from penstock.transforms.decode import Decoder
 from penstock.transforms.identity import hash_of
 
@@ -46,6 +46,7 @@ _LOGGER = logging.getLogger(__name__)
 _HEAD = 64 << 10
 _LOOK_FOR_RECORDS = 4 << 10
 _LINE_START = 64
+_BOM = b"\xef\xbb\xbf"
 _FIRST_LINES = 100
 _UNDECODABLE = "UndecodableLines"
 _FEW_LINES = 10
@@ -171,7 +172,7 @@ class UnitReader:
         head = _fill(stream, _HEAD)
         if what := unreadable(head):
             raise Unsupported(what)
-        form = unit.format or _form(head, options.format)
+        form = self._readable(unit.format or _form(head, options.format))
         self._form = f"the object, read as {form},"
         self._origin = self._record("line", stream.version)
         if form in ("parquet", "orc", "avro"):
@@ -203,9 +204,12 @@ class UnitReader:
         if what := unreadable(first):
             raise Unsupported(what)
         if self._options.format == "auto":
-            form = _text_form(first)
+            form = self._readable(_text_form(first))
         if form == "lines":
             yield from self._archived(first, read_lines(content, self._origin, limit, self._long(first)))
+            return
+        if form == "json":
+            yield from self._read_values(first, content)
             return
         self._origin = self._record("element", self._origin.version)
         yield from read_array(content, self._origin, limit, records=form == "json_records")
@@ -222,6 +226,26 @@ class UnitReader:
         limit = self._options.max_line_bytes
         pieces = read_part(content, unit.start, unit.end, self._origin, limit, self._long(head))
         yield from self._archived(head, pieces)
+
+    def _readable(self, form: str) -> str:
+        """Gives the form by which the codec can read the object: without JSON there are only lines."""
+        if form != "json" or self._decoder is None or long_records_of(self._decoder()) is not None:
+            return form
+        if self._options.format == "json":
+            message = "--format json is for codecs that read JSON"
+            raise Unsupported(message)
+        return "lines"
+
+    def _read_values(self, first: bytes, content: Iterator[bytes]) -> Iterator[Piece]:
+        """Reads all of the object as one record: JSON values in any row, over any lines."""
+        self._origin = origin = self._record("object", self._origin.version)
+        make = (None if self._decoder is None else long_records_of(self._decoder())) or LongRecord
+        record = make(origin, 0, self._options.max_line_bytes)
+        next(content)
+        yield record.feed(first.removeprefix(_BOM))
+        for block in content:
+            yield record.feed(block)
+        yield record.finish()
 
     def _long(self, head: bytes) -> Long | None:
         """Gives what decodes lines that are too long to hold, where the codec can and they are records."""
@@ -253,7 +277,7 @@ class UnitReader:
                     return
             if len(tried) >= _FIRST_LINES:
                 break
-        if len(tried) < _FEW_LINES:  # each is a letter of its own
+        if len(tried) < _FEW_LINES and not _is_json_over_lines(tried, decoder):  # each is a letter of its own
             yield from held
             return
         reason = (
@@ -294,13 +318,24 @@ def _form(head: bytes, wanted: str) -> str:
     return "lines" if detect(head) != "none" else _text_form(head)
 
 
+def _is_json_over_lines(lines: Sequence[bytes], decoder: Decoder) -> bool:
+    """Whether lines that can't be decoded one by one can be decoded together."""
+    if len(lines) < 2 or long_records_of(decoder) is None:
+        return False
+    record = LongRecord(S3Record("", "", "", 0, "object"), 0, sum(map(len, lines)) + len(lines))
+    found = [record.feed(b"\n".join(lines)), record.finish()]
+    values = [event for events, _ in found for event in events]
+    return bool(values) and not (found[0][1] or found[1][1] or decoder.decode(values)[1])
+
+
 def _text_form(head: bytes) -> str:
-    text = head[:_LOOK_FOR_RECORDS].removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Gives the form of text. A first line of nothing but a brace is no record, so JSON goes on over the lines behind it."""
+    text = head[:_LOOK_FOR_RECORDS].removeprefix(_BOM).lstrip()
     if text.startswith(b"["):
         return "json_array"
     if text.startswith(b"{") and RECORDS.match(text[1:].lstrip()):
         return "json_records"
-    return "lines"
+    return "json" if text.partition(b"\n")[0].rstrip() == b"{" else "lines"
 
 
 def _fill(stream: ObjectStream, size: int) -> bytes:

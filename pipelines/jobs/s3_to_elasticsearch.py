@@ -13,6 +13,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
+from penstock.io.errors import OptionError
 from penstock.io.s3.units.estimate import estimate
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.progress import Workload, duration_text, size_text
@@ -20,6 +21,7 @@ from penstock.pipelines.run.batch import BatchJobOptions
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import BatchJob
 from penstock.pipelines.run.requirements import Requirements
+from penstock.transforms.codecs.long_records import long_records_of
 from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["JOB"]
@@ -74,7 +76,10 @@ class _Backfill:
 
     def prepare(self) -> Workload | None:
         """Lists the objects to read, and tries the peers."""
-        source, stores = self._source, self._stores
+        source, stores, decode = self._source, self._stores, self._line.get(DecodeOptions)
+        if source.format == "json" and long_records_of(decode.decoder()) is None:
+            message = f"--format json is for codecs that read JSON; this is --codec {decode.codec}."
+            raise OptionError(message)
         if source.manifest:
             manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
             self._finished = s3.Finished(manifest.read())
@@ -91,7 +96,7 @@ class _Backfill:
         self._todo = todo = s3.Listed(left())
         work = Workload(todo.count, todo.bytes, done_before)
         if self.options.dry_run:
-            _show(todo, work, source, stores, self._line.get(DecodeOptions))
+            _show(todo, work, source, stores, decode)
             return None
         JOB.require_quick(self._line)
         elasticsearch.prepare(self._sink)

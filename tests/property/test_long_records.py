@@ -34,7 +34,11 @@ def records(draw):
             "z": draw(VALUES),
         }
         made.append(
-            draw(st.sampled_from([outer, {"a": 1, **draw(st.dictionaries(KEYS, VALUES, max_size=3))}]))
+            draw(
+                st.sampled_from(
+                    [outer, {"a": 1, **draw(st.dictionaries(KEYS, VALUES, max_size=3))}, draw(ROWS)]
+                )
+            )
         )
     indent = draw(st.sampled_from([None, orjson.OPT_INDENT_2]))
     return draw(st.sampled_from([b"", b" ", b"\r\n"])).join(
@@ -75,6 +79,7 @@ def seen(events, letters):
         [("x.list", []), ("x.list", ["a", "x.b"]), ("x.list", ["a", "z"]), ("list", []), (None, [])]
     ),
 )
+@example(b'[][{"a":1},{"b":2},7]{"c":3}', [1], 1, (None, []))
 @example(
     b'{"a":null,"x":{"b":null,"list":[{"n":1},{"x":null},{"n":2}],"c":null},"z":null}',
     [1], 1, ("x.list", ["a", "x.b"]),

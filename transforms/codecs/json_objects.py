@@ -4,6 +4,7 @@
 Id and time come from a scan of the bytes (`_scan.py`) where that is enough; only `keep_documents` builds every document.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -138,14 +139,14 @@ class JsonDecoder(msgspec.Struct):
                 message = f"a JSON {type(whole).__name__}, where an object or an array of objects belongs"
                 raise NotAnObject(message)
             return self._each(event, elements(text))
-        found = self._each(event, pieces)
+        found = self._each(event, _without_arrays(pieces))
         if any(isinstance(part, _Failure) for part in found):
             # The cut was a guess: an array is one value; a bad line of newline-delimited JSON costs itself alone.
             if text.lstrip()[:1] == b"[":
-                orjson.loads(text)
-                return self._each(event, elements(text))
+                with contextlib.suppress(NotJson):
+                    return self._each(event, elements(text))
             try:
-                return self._each(event, list(cut_exactly(text)))
+                return self._each(event, _without_arrays(cut_exactly(text)))
             except NotJson:
                 lines = _lines(text)
                 if lines is None:
@@ -285,6 +286,18 @@ def _parse(event: Event) -> _Parsed | _Failure:
         return _Parsed(event, document_of(event))
     except ValueError as error:
         return _Failure(event, error.with_traceback(None))
+
+
+def _without_arrays(values: Iterable[bytes]) -> list[bytes]:
+    """Gives the values, and the elements of those that are arrays. What is no JSON stays, and is a letter later."""
+    found: list[bytes] = []
+    for value in values:
+        if value.startswith(b"["):
+            with contextlib.suppress(NotJson):
+                found += elements(value)
+                continue
+        found.append(value)
+    return found
 
 
 def _lines(text: bytes) -> list[bytes] | None:

@@ -10,6 +10,7 @@ import orjson
 from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs._json_cutter import Cut, JsonCutter
+from penstock.transforms.codecs._json_values import NotJson, elements
 from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder
 from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, RecordTooLarge, copy_outer
 
@@ -98,10 +99,33 @@ class LongRecord:
                 )
                 events += found
                 letters += refused
+            elif cut.data.startswith(b"["):
+                found, refused = self._elements(place)
+                events += found
+                letters += refused
+                self._part += len(found) + len(refused)
             else:
                 events.append(place)
                 self._part += 1
         return events + self._passed(elements, letters), letters
+
+    def _elements(self, place: Event) -> _Decoded:
+        """The elements of an array, for the decoder behind."""
+        try:
+            rows = elements(place.data)
+        except NotJson:
+            return [place], []  # a letter of the decoder's
+        events: list[Event] = []
+        letters: list[DeadLetter] = []
+        for part, row in enumerate(rows, self._part):
+            event = Event(row, place.origin, place.index, part)
+            if row.startswith(b"{"):
+                events.append(event)
+            else:
+                letters.append(
+                    DeadLetter(event, ValueError.__name__, "the event is no JSON object", "decode")
+                )
+        return events, letters
 
     def _passed(self, elements: list[Event], letters: list[DeadLetter]) -> list[Event]:
         """The elements with id and time, so that the decoder behind doesn't look for the list in them."""

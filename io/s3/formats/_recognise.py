@@ -81,7 +81,7 @@ def looks_like(lines: Sequence[bytes]) -> str:
     if told:
         return told.strip(" ()")
     if first.lstrip()[:1] in (b"{", b"["):
-        return "looks like JSON that is spread over several lines: write each object in a line of its own"
+        return "looks like JSON that is spread over several lines: --format json"
     for separator, what in _SEPARATORS:
         if _columns(lines, separator):
             return f"looks like {what}"

@@ -262,6 +262,8 @@ JSON = {
     "newline-delimited": b'{"n":0}\n{"n":1}\r\n{"n":2}\n',
     "an array": b'[{"n":0},{"n":1},{"n":2}]',
     "an array with braces in strings": b'[{"n":0,"s":"}{"},{"n":1},{"n":2}]',
+    "arrays among objects": b'[{"n":0}][]{"n":1}\n[{"n":2}]',
+    "arrays with the ends of arrays in strings": b'[{"n":0,"s":"]["}][{"n":1},{"n":2,"s":"}{"}]',
     "with a byte order mark": b'\xef\xbb\xbf{"n":0}{"n":1}{"n":2}',
     "UTF-16": '{"n":0}{"n":1}{"n":2}'.encode("utf-16"),
     "gzip": gzip.compress(b'{"n":0}{"n":1}{"n":2}'),

@@ -1,5 +1,7 @@
 """Reads one object as the job does, and a bucket as moto serves it."""
 
+import os
+
 import boto3
 import orjson
 import pytest
@@ -14,18 +16,22 @@ from penstock.io.s3.reading import UnitReader
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads a file of these bytes: documents, letters as (error, reason), and the reader."""
+    """Reads a file of these bytes: documents (or events), letters as (error, reason), and the reader."""
 
-    def run(content, decoder=None, **options):
+    def run(content, decoder=None, events=False, **options):
         path = tmp_path / "object"
         path.write_bytes(content)
+        os.utime(path, (1, 1))  # the same bytes have the same ids
         store = LocalFiles()
         reader = UnitReader(
             WorkUnit(store.stat("", str(path))), S3ReadOptions(input=["x"], **options), store, (), decoder
         )
         documents, letters = [], []
-        for events, refused in reader.pieces():
-            documents += [event.data if decoder else orjson.loads(event.data) for event in events]
+        for found, refused in reader.pieces():
+            if events:
+                documents += found
+            else:
+                documents += [event.data if decoder else orjson.loads(event.data) for event in found]
             letters += [(letter.error, letter.reason) for letter in refused]
         return documents, letters, reader
 
