@@ -40,7 +40,7 @@ from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
 from penstock.transforms.time import timestamps
 
-__all__ = ["JOB"]
+__all__ = ["JOB", "Counts", "Later", "is_nested", "replay_all"]
 
 NAME = "replay-dead-letters"
 BATCH = 1000
@@ -50,6 +50,9 @@ _LOGGER = logging.getLogger("penstock")
 
 Send = Callable[[list[Event]], list[DeadLetter]]
 """A function that sends all events, and returns the letters of those that are refused again."""
+
+Resend = Callable[[list[DeadLetter]], list[DeadLetter]]
+"""The same of letters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,7 +122,7 @@ def _requirements(line: CommandLine) -> Requirements:
     )
 
 
-class _Later:
+class Later:
     """A store that is opened with the first letter, so that a clean replay leaves no empty file."""
 
     def __init__(self, url: str, cluster: ElasticsearchOptions | None, aws: AwsOptions) -> None:
@@ -129,13 +132,14 @@ class _Later:
         self._store: Store | None = None
 
     def append(self, letters: list[DeadLetter]) -> None:
+        """Stores letters for good."""
         if self._store is None:
             self._store = open_store(self._url, self._cluster, self._aws)
         self._store.append(letters)
 
 
 @dataclasses.dataclass
-class _Counts:
+class Counts:
     """Counts what became of the letters."""
 
     sent: int = 0
@@ -157,7 +161,7 @@ class _Counts:
         return "\n".join(lines) + "\n"
 
 
-def _chosen(letters: Iterable[DeadLetter], errors: list[str], counts: _Counts) -> Iterator[DeadLetter]:
+def _chosen(letters: Iterable[DeadLetter], errors: list[str], counts: Counts) -> Iterator[DeadLetter]:
     for letter in letters:
         if errors and letter.error not in errors:
             continue
@@ -167,12 +171,15 @@ def _chosen(letters: Iterable[DeadLetter], errors: list[str], counts: _Counts) -
             counts.without_event += 1
 
 
-def _replay(letters: Iterator[DeadLetter], send: Send, again: _Later, counts: _Counts) -> None:
+def replay_all(letters: Iterator[DeadLetter], send: Resend, again: Later, counts: Counts) -> None:
+    """Sends letters again, batch after batch, until a stop; what is refused again goes to `again`."""
     while (batch := list(islice(letters, BATCH))) and not LIVE.stopping.is_set():
         refused = [
-            DeadLetter(each.event, each.error, each.reason, each.stage) for each in batch if _is_nested(each)
+            DeadLetter(each.event, each.error, each.reason, each.stage, output=each.output)
+            for each in batch
+            if is_nested(each)
         ]
-        refused += send([each.event for each in batch if not _is_nested(each)])
+        refused += send([each for each in batch if not is_nested(each)])
         if refused:
             again.append(refused)
         counts.sent += len(batch)
@@ -181,7 +188,7 @@ def _replay(letters: Iterator[DeadLetter], send: Send, again: _Later, counts: _C
         _LOGGER.info("%d sent again, %d refused again", counts.sent, counts.refused)
 
 
-def _is_nested(letter: DeadLetter) -> bool:
+def is_nested(letter: DeadLetter) -> bool:
     """Whether the event is an array that was one element of a record's array.
 
     Decoded alone, it would count as a record of several events, with the ids of the elements beside it.
@@ -313,11 +320,16 @@ class _Replay(Job):
             send = _to_kinesis(line) if to_kinesis else _to_elasticsearch(line)
             source, again = (
                 open_store(options.dead_letters, cluster, aws),
-                _Later(options.again, cluster, aws),
+                Later(options.again, cluster, aws),
             )
             watch.start()
-            reader, counts = LetterReader(source), _Counts()
-            _replay(_chosen(reader, options.errors, counts), send, again, counts)
+            reader, counts = LetterReader(source), Counts()
+            replay_all(
+                _chosen(reader, options.errors, counts),
+                lambda letters: send([each.event for each in letters]),
+                again,
+                counts,
+            )
             stopped = LIVE.stopping.is_set()
             LIVE.close()
         except BaseException as error:

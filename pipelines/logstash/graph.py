@@ -29,7 +29,7 @@ from penstock.transforms.decode import decode_by_source
 from penstock.transforms.logstash.routes import FilterAndRoute, Route
 from penstock.transforms.reference import compile_reference
 
-__all__ = ["build", "key_of", "peers_of", "routes_of", "sink_of"]
+__all__ = ["build", "decodes", "keeps_documents", "key_of", "peers_of", "routes_of", "sink_of"]
 
 _UNREAD = ("kinesis", "null")
 """Outputs that take bytes as they come: an id, a time or a document changes nothing for them."""
@@ -80,6 +80,16 @@ def routes_of(plan: Plan) -> list[Route]:
     return [Route(each.name, each.condition, each.places, dict(each.env)) for each in plan.outputs]
 
 
+def decodes(plan: Plan, given: Input) -> bool:
+    """Whether the events of an input are decoded in a step of their own."""
+    return given.decode is not None or any(each.plugin not in _UNREAD for each in plan.outputs)
+
+
+def keeps_documents(plan: Plan) -> bool:
+    """Whether an output reads decoded events, so that keeping them saves work."""
+    return any(_reads_document(each) for each in plan.outputs)
+
+
 def sink_of(output: Output) -> beam.PTransform:
     """Gives the sink of an output."""
     options = output.options
@@ -123,15 +133,10 @@ def _read_of(given: Input) -> beam.PTransform:
 
 def _decode(plan: Plan) -> list[Step]:
     """Gives the step that decodes, where one is needed; it keeps documents where a later step reads them."""
-    needed = any(each.plugin not in _UNREAD for each in plan.outputs)
-    options = {
-        key_of(each): each.decode or DecodeOptions()
-        for each in plan.inputs
-        if needed or each.decode is not None
-    }
+    options = {key_of(each): each.decode or DecodeOptions() for each in plan.inputs if decodes(plan, each)}
     if not options:
         return []
-    keep = _reads_documents(plan) or _filters_at_all(plan)
+    keep = keeps_documents(plan) or _filters_at_all(plan)
     if len(options) == len(plan.inputs) and len(set(map(repr, options.values()))) == 1:
         return [("Decode", next(iter(options.values())).step(keep_documents=keep))]
     steps = {key: each.step(keep_documents=keep) for key, each in options.items()}
@@ -144,7 +149,7 @@ def _filters(plan: Plan) -> list[Step]:
         return []
     before = {key_of(each): each.after for each in plan.inputs if each.after}
     step = FilterAndRoute(
-        plan.filters, before=before, routes=routes_of(plan), keep_documents=_reads_documents(plan)
+        plan.filters, before=before, routes=routes_of(plan), keep_documents=keeps_documents(plan)
     )
     return [("Filters", step)]
 
@@ -156,11 +161,6 @@ def _filters_at_all(plan: Plan) -> bool:
         or any(each.after for each in plan.inputs)
         or any(each.condition is not None for each in plan.outputs)
     )
-
-
-def _reads_documents(plan: Plan) -> bool:
-    """Whether an output reads decoded events, so that keeping them saves work."""
-    return any(_reads_document(each) for each in plan.outputs)
 
 
 def _reads_document(output: Output) -> bool:

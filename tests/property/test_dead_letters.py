@@ -10,7 +10,7 @@ from penstock.io.dead_letters._letters import decode, lines_of
 from penstock.io.dead_letters._parts import Joiner
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.pipelines.jobs.replay_dead_letters import _Counts, _Filters, _replay, sender
+from penstock.pipelines.jobs.replay_dead_letters import Counts, _Filters, replay_all, sender
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.events import FlatMapEvents, MapEvents, apply
@@ -110,9 +110,9 @@ def test_a_replay_gives_what_there_would_have_been(records, refused, change, fie
     assert len(back) == len(letters)
 
     peer.refuses = lambda name: False
-    again, counts = _Again(), _Counts()
+    again, counts = _Again(), Counts()
     send = sender(options, _Filters(FilterOptions()), _writer(peer), keep_documents=False)
-    _replay(iter(back), send, again, counts)
+    replay_all(iter(back), lambda letters: send([each.event for each in letters]), again, counts)
     assert peer.stored == never.stored
     assert counts.sent == len(letters)
     assert sorted(each.event.data for each in again.letters) == sorted(each.event.data for each in lasting)

@@ -80,6 +80,13 @@ class RunFilters:
         for warning in self._chain.warnings:
             _LOGGER.warning("%s", warning)
 
+    @property
+    def several(self) -> bool:
+        """Whether an event may become several."""
+        if self._chain is None:
+            self._chain = compile_steps(self._steps)
+        return self._chain.several
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_chain": None}
 

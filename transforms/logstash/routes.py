@@ -27,7 +27,7 @@ from penstock.transforms.logstash.language._tree import Places
 from penstock.transforms.logstash.source import Source
 from penstock.transforms.step_kind import StepKind
 
-__all__ = ["CONDITION", "FILTERS", "FilterAndRoute", "Route", "Routes"]
+__all__ = ["CONDITION", "FILTERS", "FilterAndRoute", "Route", "Routes", "filter_function"]
 
 FILTERS = "logstash_filters"
 """The stage of a letter whose event a filter refused."""
@@ -144,6 +144,13 @@ class _RouteOnly:
         return (event,)
 
 
+def filter_function(steps: Sequence[Step], routes: Routes | None, keep_documents: bool) -> Any:
+    """Gives the function that runs filters on an event and notes its routes; None where there is nothing to do."""
+    if steps:
+        return RunFilters(steps, routes.note if routes else None, keep_document=keep_documents)
+    return _RouteOnly(routes, keep_documents) if routes else None
+
+
 class FilterAndRoute(beam.PTransform):
     """Runs filters on each event, then decides to which outputs it goes.
 
@@ -171,14 +178,11 @@ class FilterAndRoute(beam.PTransform):
     ) -> None:
         super().__init__()
         decide = Routes(routes) if any(each.condition is not None for each in routes) else None
-
-        def run(steps: list[Step]) -> Any:
-            if steps:
-                return RunFilters(steps, decide.note if decide else None, keep_document=keep_documents)
-            return _RouteOnly(decide, keep_documents) if decide else None
-
-        usual = run(list(filters))
-        special = {key: run([*steps, *filters]) for key, steps in (before or {}).items()}
+        usual = filter_function(filters, decide, keep_documents)
+        special = {
+            key: filter_function([*steps, *filters], decide, keep_documents)
+            for key, steps in (before or {}).items()
+        }
         self.do_fn = _FilterAndRouteDoFn(usual, special, decide)
         conditions = sum(each.condition is not None for each in routes)
         self._shown = {"filters": getattr(usual, "name", ""), "conditions": conditions}
