@@ -40,7 +40,7 @@ from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
 from penstock.transforms.time import timestamps
 
-__all__ = ["JOB", "Counts", "Later", "is_nested", "replay_all"]
+__all__ = ["JOB", "STOPPED", "Counts", "Later", "is_nested", "replay_all"]
 
 NAME = "replay-dead-letters"
 BATCH = 1000
@@ -125,7 +125,7 @@ def _requirements(line: CommandLine) -> Requirements:
 class Later:
     """A store that is opened with the first letter, so that a clean replay leaves no empty file."""
 
-    def __init__(self, url: str, cluster: ElasticsearchOptions | None, aws: AwsOptions) -> None:
+    def __init__(self, url: str, cluster: ElasticsearchOptions | None, aws: AwsOptions | None) -> None:
         self._url = url
         self._cluster = cluster
         self._aws = aws

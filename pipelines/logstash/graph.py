@@ -62,8 +62,8 @@ def build(plan: Plan, dead_letters: str) -> list[Step]:
 def peers_of(plan: Plan) -> tuple[elasticsearch.ElasticsearchOptions | None, AwsOptions | None]:
     """Gives the first cluster and the first AWS account that a plan names, for its store of dead letters."""
     clusters = [each.options for each in plan.outputs if each.plugin == "elasticsearch"]
-    accounts = [each.aws for each in (*plan.outputs, *plan.inputs) if each.aws is not None]
-    return next(iter(clusters), None), next(iter(accounts), None)
+    accounts = [each.aws for each in plan.outputs] + [each.aws for each in plan.inputs]
+    return next(iter(clusters), None), next(filter(None, accounts), None)
 
 
 def key_of(given: Input) -> str:

@@ -7,7 +7,7 @@
 As in `replay-dead-letters`, a plain loop does it: letters are few, and each is accounted for.
 """
 
-import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,9 +20,10 @@ from penstock.io.files.sink import file_writer, stdout_writer
 from penstock.io.kinesis.positions import stream_name_of
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
-from penstock.pipelines.jobs.replay_dead_letters import Counts, Later, replay_all
+from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all
 from penstock.pipelines.logstash.graph import decodes, keeps_documents, key_of, peers_of, routes_of
 from penstock.pipelines.logstash.plan import FileOutput, Input, Output, Plan, StdoutOutput, TextCodec
+from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.document import document_of
@@ -31,9 +32,7 @@ from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.routes import CONDITION, FILTERS, Routes, filter_function
 from penstock.transforms.time import timestamps
 
-__all__ = ["Replay", "replay"]
-
-_LOGGER = logging.getLogger("penstock")
+__all__ = ["Replay", "replay", "run_replay"]
 
 Write = Callable[[list[Event]], list[DeadLetter]]
 """A function that writes events to one output, and returns the letters of those that it refuses."""
@@ -69,6 +68,28 @@ def replay(plan: Plan, letters: str, again: str) -> tuple[Counts, int]:
     reader, counts = LetterReader(open_store(letters, cluster, aws)), Counts()
     replay_all(_whole(reader, counts), sender.send, Later(again, cluster, aws), counts)
     return counts, reader.wrong
+
+
+def run_replay(name: str, plan: Plan, letters: str, again: str) -> int:
+    """Does `replay` as a job: ends at a signal, prints what became of the letters, and returns the exit code.
+
+    Returns:
+        0: all accepted; 1: failed, or some refused again or left out; 2: a wrong option; 3: stopped too early.
+    """
+    watch = Watch(name, 30.0, too_late=STOPPED)
+    try:
+        watch.start()
+        counts, wrong = replay(plan, letters, again)
+        stopped = LIVE.stopping.is_set()
+        LIVE.close()
+    except BaseException as error:
+        return report(name, error, too_late=STOPPED)
+    finally:
+        watch.end()
+    sys.stdout.write(counts.text(again, wrong))
+    if stopped:
+        return STOPPED
+    return 1 if counts.refused or counts.without_event or wrong else 0
 
 
 def _whole(letters: Iterable[DeadLetter], counts: Counts) -> Iterator[DeadLetter]:
@@ -177,11 +198,11 @@ class Replay:
             for each in failed + undecided:
                 if each.output is None or bits is None or bits & self._bits[each.output]:
                     refused.append(each)
-            for each, route in zip(made, routes, strict=True):
+            for one, route in zip(made, routes, strict=True):
                 if bits is None or undecided_before:
-                    yield each, route if bits is None else route & bits
-                elif each.id == event.id or event.id is None:
-                    yield each, bits
+                    yield one, route if bits is None else route & bits
+                elif one.id == event.id or event.id is None:
+                    yield one, bits
 
     def _of_stage(self, stage: str) -> int | None:
         """Gives the bits of the outputs that a letter without an output belongs to; None: it goes the whole way."""
