@@ -10,11 +10,14 @@ Invariants.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs.lines._multiline import Joiner, Multiline
-from penstock.transforms.codecs.long_records import LongRecord
+
+if TYPE_CHECKING:  # Beam comes with it, and the processes that read tables need none
+    from penstock.transforms.codecs.long_records import LongRecord
 
 __all__ = ["KEPT_OF_TOO_LONG", "Piece", "join_lines", "read_lines", "read_part"]
 
@@ -24,7 +27,7 @@ Piece = tuple[list[Event], list[DeadLetter]]
 KEPT_OF_TOO_LONG = 64 << 10
 """Bytes of a line beyond the limit that its dead letter keeps."""
 
-Long = Callable[[Origin, int, int], LongRecord]
+Long = Callable[[Origin, int, int], "LongRecord"]
 """Makes what decodes a line that is too long to hold, from its origin, its number, and the limit of a value."""
 
 _LONG = 1 << 20

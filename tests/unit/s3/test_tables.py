@@ -230,6 +230,13 @@ def command(code):
     return ("-c", f"import os, signal\nfrom penstock.io.s3.tables import worker\n{code}\nworker.main()")
 
 
+def test_a_worker_starts_without_the_libraries_that_it_needs_not(tmp_path, monkeypatch):
+    """They would be two thirds of the time that its start takes, and half of its memory."""
+    needless = "{'apache_beam', 'boto3', 'hypothesis'}"
+    monkeypatch.setattr(process, "COMMAND", command(f"import sys; assert not sys.modules.keys() & {needless}"))
+    assert read(reader_of(tmp_path, parquet(10)))
+
+
 @pytest.mark.parametrize(
     ("code", "what"),
     [
