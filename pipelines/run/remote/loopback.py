@@ -27,16 +27,17 @@ __all__ = ["ends_with_us", "stay"]
 
 _LOGGER = logging.getLogger("penstock")
 _LAST_BUNDLE_S = 3.0
+_LOOKS = 30
 
 _WATCH = """
 import json, sys, time, urllib.request
-url, name, known = json.loads(sys.stdin.readline())
+url, name, known, looks = json.loads(sys.stdin.readline())
 if sys.stdin.readline():
     sys.exit()
 def call(path, method="GET"):
     request = urllib.request.Request(url + path, method=method)
     return json.loads(urllib.request.urlopen(request, timeout=10).read() or b"null")
-for attempt in range(30):
+for attempt in range(looks):
     try:
         for job in call("/jobs/overview")["jobs"]:
             if job["jid"] not in known and name in job["name"] and job["end-time"] == -1:
@@ -45,7 +46,7 @@ for attempt in range(30):
         pass
     time.sleep(1)
 """
-"""Looks for half a minute: a job server may still be at it when this process is killed."""
+"""Looks once per second, for half a minute: a job server may still be at it when this process is killed."""
 
 
 @contextlib.contextmanager
@@ -62,10 +63,16 @@ def ends_with_us(options: PipelineOptions) -> Iterator[None]:
     name = options.view_as(GoogleCloudOptions).job_name
     known = [job.id for job in FlinkCluster(url).jobs()]
     with subprocess.Popen(  # noqa: S603  this Python, and text of ours
-        [sys.executable, "-S", "-c", _WATCH], stdin=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-S", "-c", _WATCH],
+        stdin=subprocess.PIPE,
+        # Who reads what we print must not wait for the watch when we are gone.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     ) as watch:
         assert watch.stdin is not None  # noqa: S101  a pipe was asked for
-        watch.stdin.write(json.dumps([url, name, known]) + "\n")
+        watch.stdin.write(json.dumps([url, name, known, _LOOKS]) + "\n")
         watch.stdin.flush()
         try:
             yield

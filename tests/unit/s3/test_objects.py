@@ -104,6 +104,7 @@ def test_refusals_of_a_read(s3, store, monkeypatch, code, error, text):
     s3.put_object(Bucket=BUCKET, Key="a", Body=b"x" * 1000)
     found = next(store.list(BUCKET, ""))
     monkeypatch.setattr(store.session, "principal", lambda: "somebody")
+    monkeypatch.setattr(store.stopping, "wait", lambda seconds: False)
     refusing(store, monkeypatch, code, headers={"x-amz-bucket-region": "eu-west-1"})
     with pytest.raises(error, match=text):
         ObjectStream(store, found).read()
