@@ -95,8 +95,11 @@ def _call(command: Sequence[str], variables: Mapping[str, str] = MappingProxyTyp
     folder = tempfile.mkdtemp(prefix="penstock-")
     Path(folder).chmod(0o755)  # for servers that run as another user
     own = {STEP: folder, "TMPDIR": folder, "PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir()}
+    environment = {**os.environ, **variables, **own}
+    # Some hundred processes would compile the checkout anew, and each worker of pytest all tests.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
-        return _wait(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables, **own}))
+        return _wait(subprocess.Popen(command, cwd=ROOT, env=environment))
     finally:
         with uninterrupted():
             end_marked(STEP, folder)

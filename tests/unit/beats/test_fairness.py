@@ -124,12 +124,15 @@ def _cpu_s(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-AMPLIFIED = {
-    "control characters": window(9, b"1")
-    + compressed(data_event(1, [(b"k", b"\1" * 2_000_000)]) * 9, 9, b"1"),
-    "no UTF-8": window(9, b"1") + compressed(data_event(1, [(b"k", b"\xff" * 4_000_000)]) * 9, 9, b"1"),
-    "one string": window(1, b"1") + data_event(1, [(b"k", b"\1" * 6_000_000)]),
-    "many pairs": window(1, b"1") + data_event(1, [(b"%x" % n, b"") for n in range(200_000)]),
+AMPLIFIED = {  # each made only when it is sent: that takes seconds in all
+    "control characters": lambda: (
+        window(9, b"1") + compressed(data_event(1, [(b"k", b"\1" * 2_000_000)]) * 9, 9, b"1")
+    ),
+    "no UTF-8": lambda: (
+        window(9, b"1") + compressed(data_event(1, [(b"k", b"\xff" * 4_000_000)]) * 9, 9, b"1")
+    ),
+    "one string": lambda: window(1, b"1") + data_event(1, [(b"k", b"\1" * 6_000_000)]),
+    "many pairs": lambda: window(1, b"1") + data_event(1, [(b"%x" % n, b"") for n in range(200_000)]),
 }
 
 
@@ -137,7 +140,7 @@ AMPLIFIED = {
 def test_what_version_1_events_become_is_bounded_like_what_they_are(name: str) -> None:
     limits = Limits(max_inflated_bytes=64 << 20, max_frame_bytes=16 << 20, max_inflate_ratio=10_000)
     receiver = Receiver(limits)
-    receiver.receive(AMPLIFIED[name])
+    receiver.receive(AMPLIFIED[name]())
     became = []
     with pytest.raises(ProtocolError, match=r"Raise --max_(inflated|frame)_bytes"):
         became.extend(stretch.size for stretch in iter(receiver.next_stretch, None))

@@ -131,9 +131,9 @@ def test_a_file_that_ends_the_process_when_it_is_planned_is_read_as_one_unit(tmp
     assert plan(found, S3ReadOptions(input=["x"], split_bytes=16 << 20), store) == [WorkUnit(found)]
 
 
-@pytest.mark.parametrize("content", [parquet(), orc(), avro()], ids=["parquet", "orc", "avro"])
+@pytest.mark.parametrize("content", [parquet, orc, avro], ids=["parquet", "orc", "avro"])
 def test_a_worker_killed_without_a_fault_of_its_object_is_replaced(tmp_path, content):
-    pieces = reader_of(tmp_path, content).pieces()
+    pieces = reader_of(tmp_path, content()).pieces()
     events, letters = next(pieces)
     os.kill(busy().pid, signal.SIGKILL)
     for found, refused in pieces:
@@ -233,7 +233,9 @@ def command(code):
 def test_a_worker_starts_without_the_libraries_that_it_needs_not(tmp_path, monkeypatch):
     """They would be two thirds of the time that its start takes, and half of its memory."""
     needless = "{'apache_beam', 'boto3', 'hypothesis'}"
-    monkeypatch.setattr(process, "COMMAND", command(f"import sys; assert not sys.modules.keys() & {needless}"))
+    monkeypatch.setattr(
+        process, "COMMAND", command(f"import sys; assert not sys.modules.keys() & {needless}")
+    )
     assert read(reader_of(tmp_path, parquet(10)))
 
 

@@ -2,13 +2,16 @@
 
 import collections
 import dataclasses
+import itertools
 import time
 
 import pytest
 
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import PeerError
+from penstock.io.kinesis.lease import coordinator, stream_view
 from penstock.io.kinesis.lease.table import LeaseTable, MemoryLeases
+from penstock.io.kinesis.read import shard_reader
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.client import connect
@@ -85,7 +88,9 @@ NONSENSE = [
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
 @pytest.mark.parametrize(("operation", "body"), NONSENSE, ids=lambda value: str(value)[:60])
-def test_nonsense_with_status_200_is_named_and_asked_for_again(caplog, plane, operation, body):
+def test_nonsense_with_status_200_is_named_and_asked_for_again(caplog, monkeypatch, plane, operation, body):
+    for module in (coordinator, stream_view, shard_reader):
+        monkeypatch.setattr(module, "delays", lambda *_: itertools.repeat(0.01))
     with KinesisSimulator() as kinesis:
         kinesis.create_stream("stream", 1)
         kinesis.put("stream", b"x", "key")
