@@ -34,11 +34,16 @@ class Trust:
         pin = options.ca_trusted_fingerprint
         self._pin = bytes.fromhex(pin.replace(":", "")) if pin else None
         self._lock = threading.Lock()
-        self._context = self._by_authorities() if self._pin is None else None
+        self._context: ssl.SSLContext | None = None
+        if self._pin is None and (options.ssl_certificate_authorities or options.ssl_certificate):
+            self._context = self._by_authorities()  # a file that is wrong is said now
 
     @property
     def context(self) -> ssl.SSLContext | None:
         """The context that verifies a node; None while the pinned certificate has not been seen."""
+        if self._context is None and self._pin is None:
+            with self._lock:  # only who speaks TLS loads the system's authorities: that takes 50 ms
+                self._context = self._context or self._by_authorities()
         return self._context
 
     def learn(self, chain: Iterable[bytes]) -> None:

@@ -52,7 +52,8 @@ def test_the_time_out_is_a_total_however_slowly_bytes_come(monkeypatch, where, p
 
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
-def test_who_takes_nothing_in_is_given_up_in_time(plane):
+def test_who_takes_nothing_in_is_given_up_in_time(monkeypatch, plane):
+    monkeypatch.setattr("penstock.io.aws.in_time._BYTES_PER_SECOND", 90 << 20)
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(CallFailed, match="timed out"):
         _put(_aws(f"http://127.0.0.1:{deaf.getsockname()[1]}"), plane, b"x" * (9 << 20))
 
