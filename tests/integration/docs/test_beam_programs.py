@@ -15,7 +15,8 @@ from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
 from tests.tools.jobs.pipeline import wait_until
 from tests.tools.machine import beam_programs
 
-PROGRAMS = Path(__file__).parents[3] / "examples" / "beam"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+PROGRAMS = EXAMPLES / "beam"
 EVENTS = [{"user": name} for name in ("ann", "bob", "ann", "claire", "ann")]
 COUNTS = {"ann": 3, "bob": 1, "claire": 1}
 
@@ -32,7 +33,8 @@ class Programs:
         self.started: dict[str, subprocess.Popen] = {}
 
     def start(self, name, *arguments):
-        command = [sys.executable, "-P", str(PROGRAMS / f"{name}.py"), *arguments, *self.runner]
+        folder = PROGRAMS if (PROGRAMS / f"{name}.py").exists() else EXAMPLES
+        command = [sys.executable, "-P", str(folder / f"{name}.py"), *arguments, *self.runner]
         with self.log(name).open("wb") as log:
             self.started[name] = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, env={**os.environ, **CREDENTIALS}
@@ -77,11 +79,42 @@ def start_all(programs, peers, *idle):
 
 
 def counted(elasticsearch):
-    """Events of each user; a minute may have ended among them."""
+    """Events of each user; a window may have ended among them."""
     counts = collections.Counter()
     for document in elasticsearch.documents("counts"):
-        counts[document["user"]] += document["events"]
+        counts[document.get("user") or document["level"]] += document["events"]
     return counts
+
+
+def count_beside_a_chain(programs, peers):
+    """Each event is stored, and the counts come while the job runs."""
+    kinesis, elasticsearch = peers
+    kinesis.create_stream("logs", shards=2)
+    kinesis.put("logs", *[{"log": {"level": level}} for level in ("info", "error", "info")])
+    programs.start(
+        "counts_per_minute",
+        *("--kinesis_stream_name", "logs", "--application_name", "logs", "--endpoint_url", kinesis.url),
+        *(
+            "--hosts",
+            elasticsearch.url,
+            "--index",
+            "logs",
+            "--counts_index",
+            "counts",
+            "--window_seconds",
+            "2",
+        ),
+        *("--dead_letters", f"file://{programs.folder}/letters"),
+    )
+
+    def is_counted():
+        assert programs.started["counts_per_minute"].poll() is None, programs.log(
+            "counts_per_minute"
+        ).read_text()
+        return counted(elasticsearch) == {"info": 2, "error": 1}
+
+    wait_until(is_counted, "counts of a running job", 240)
+    assert len(elasticsearch.documents("logs")) == 3
 
 
 @PRISM
@@ -96,20 +129,36 @@ def test_programs_of_a_beam_developer_on_prism(peers, tmp_path):
     assert counted(peers[1]) == COUNTS
 
 
-@FLINK
-@pytest.mark.full
-def test_the_same_on_flink(peers, tmp_path, flink):
+@PRISM
+def test_counts_beside_a_chain_on_prism(peers, tmp_path):
+    programs = Programs(tmp_path, ["--runner=PrismRunner", f"--prism_location={beam_programs.prism()}"])
+    with contextlib.closing(programs):
+        count_beside_a_chain(programs, peers)
+        programs.started["counts_per_minute"].terminate()
+        programs.ended("counts_per_minute")
+
+
+@pytest.fixture
+def on_flink(flink, tmp_path):
     """Jobs there are endless: windows are written as they close, and the jobs are cancelled."""
     known = {job["jid"] for job in flink.rest.jobs()}
     programs = Programs(tmp_path, [*flink.flink_runner_options, "--checkpointing_interval=1000"])
-    with contextlib.closing(programs):
-        try:
-            start_all(programs, peers)
-            wait_until(lambda: counted(peers[1]) == COUNTS, "the minutes' counts", 240)
-            wait_until(
-                lambda: all(f"'{name}'" in flink.worker_log() for name in COUNTS), "what is printed", 60
-            )
-        finally:
-            for job in flink.rest.jobs():
-                if job["jid"] not in known and job["end-time"] == -1:
-                    flink.rest.cancel(job["jid"])
+    yield programs
+    programs.close()
+    for job in flink.rest.jobs():
+        if job["jid"] not in known and job["end-time"] == -1:
+            flink.rest.cancel(job["jid"])
+
+
+@FLINK
+@pytest.mark.full
+def test_programs_of_a_beam_developer_on_flink(peers, on_flink, flink):
+    start_all(on_flink, peers)
+    wait_until(lambda: counted(peers[1]) == COUNTS, "the minutes' counts", 240)
+    wait_until(lambda: all(f"'{name}'" in flink.worker_log() for name in COUNTS), "what is printed", 60)
+
+
+@FLINK
+@pytest.mark.full
+def test_counts_beside_a_chain_on_flink(peers, on_flink):
+    count_beside_a_chain(on_flink, peers)

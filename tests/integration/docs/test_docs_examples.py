@@ -142,6 +142,7 @@ def test_refused_events_are_sent_again(elasticsearch, tmp_path):
 def test_no_example_is_untested():
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "README.md", "own_pipeline.py", "own_pipeline.yaml", "backfill.yaml", "providers.yaml", "replay.sh",
+        "counts_per_minute.py",  # test_beam_programs.py
         "process_worker.sh",  # tests/unit/deploy
     }  # fmt: skip
     assert {path.name for path in (EXAMPLES / "beam").iterdir() if path.is_file()} == {
