@@ -40,6 +40,8 @@ def read_from_beats(**config: Any) -> PTransform:
 
 def read_from_kinesis(output: str | dict[str, str] | None = None, **config: Any) -> PTransform:
     """`output: row` gives rows of the events' id, time and payload; `output: {user: string}` gives rows of those fields."""
+    if "stream_name" in config:
+        config.setdefault("kinesis_stream_name", config.pop("stream_name"))
     options = _options("ReadFromKinesis", config, kinesis.KinesisReadOptions, AwsOptions)
     if isinstance(output, dict):
         for kind in output.values():

@@ -39,6 +39,26 @@ def test_the_keywords_of_editors_are_what_the_code_declares():
     assert not load(DOCS / "make_keywords.py").stale(), "run: .venv/bin/python -P docs/make_keywords.py"
 
 
+def test_the_api_page_is_what_the_docstrings_say():
+    assert (DOCS / "api.md").read_text() == load(DOCS / "make_api.py").page(), (
+        "run: .venv/bin/python -P docs/make_api.py"
+    )
+
+
+def test_what_stands_beside_javas_connectors_is_there():
+    """The right column of docs/beam_java.md names arguments that exist."""
+    keywords = importlib.import_module("penstock.io.kinesis.keywords")
+    others = importlib.import_module("penstock.io.elasticsearch.keywords")
+    known = {"id_fn", "ids", "output", "partition_key"}
+    for made in (keywords.ReadKeywords, keywords.WriteKeywords, others.WriteKeywords):
+        known |= made.__annotations__.keys()
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", (DOCS / "beam_java.md").read_text(), re.MULTILINE)
+    assert len(rows) > 40
+    named = {name for _, here in rows for name in re.findall(r"`([a-z]+(?:_[a-z]+)*)(?:=[^`]*)?`", here)}
+    assert len(named) > 40
+    assert named <= known | {"create"}, named - known
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The pages, built by the documented command with every warning an error."""

@@ -65,6 +65,7 @@ class World:
             "/var/lib/penstock": str(folder / "lib"),
             "region: us-east-1": f'region: us-east-1, endpoint_url: "{self.aws}"',
             'AwsOptions(region="us-east-1")': f'AwsOptions(region="us-east-1", endpoint_url="{self.aws}")',
+            'region="us-east-1")': f'region="us-east-1", endpoint_url="{self.aws}")',
             "JobOptions()": "JobOptions(stop_when_idle=2)",
         }
         (folder / "lib").mkdir()

@@ -22,7 +22,7 @@ CONFIGS = {
         ]
     },
     "ReadFromBeats": {"beats_port": 5045, "enrich": ["source_metadata"]},
-    "ReadFromKinesis": {"kinesis_stream_name": "s", "application_name": "app", "output": {"user": "string"}},
+    "ReadFromKinesis": {"stream_name": "s", "application_name": "app", "output": {"user": "string"}},
     "ReadFromS3": {"input": ["{folder}/*.jsonl"]},
     "DecodeJson": {"on_error": "tag"},
     "DecodePlain": {"charset": "latin-1"},
