@@ -68,10 +68,13 @@ def start_all(programs, peers, *idle):
     aws, hosts = ("--endpoint_url", kinesis.url), ("--hosts", elasticsearch.url)
     programs.start("dicts_to_kinesis", "written", *aws)
     programs.start("lines_to_elasticsearch", str(lines), "lines", *hosts)
+    if not idle:  # endless reads take a cluster's slots for good
+        programs.ended("dicts_to_kinesis")
+        programs.ended("lines_to_elasticsearch")
     programs.start("print_kinesis", "read", "print", *aws, *idle)
     programs.start("count_kinesis", "read", "count", "counts", *hosts, *aws, *idle)
-    for name in ("dicts_to_kinesis", "lines_to_elasticsearch"):
-        programs.ended(name)
+    programs.ended("dicts_to_kinesis")
+    programs.ended("lines_to_elasticsearch")
     written = [json.loads(event)["user"] for event in kinesis.events("written")]
     assert sorted(written) == ["ann", "bob", "claire"]
     stored = map(str, elasticsearch.documents("lines"))
@@ -141,13 +144,16 @@ def test_counts_beside_a_chain_on_prism(peers, tmp_path):
 @pytest.fixture
 def on_flink(flink, tmp_path):
     """Jobs there are endless: windows are written as they close, and the jobs are cancelled."""
-    known = {job["jid"] for job in flink.rest.jobs()}
+
+    def running():
+        return [job["jid"] for job in flink.rest.jobs() if job["end-time"] == -1]
+
     programs = Programs(tmp_path, [*flink.flink_runner_options, "--checkpointing_interval=1000"])
     yield programs
     programs.close()
-    for job in flink.rest.jobs():
-        if job["jid"] not in known and job["end-time"] == -1:
-            flink.rest.cancel(job["jid"])
+    for job_id in running():
+        flink.rest.cancel(job_id)
+    wait_until(lambda: not running(), "the jobs' end")
 
 
 @FLINK
