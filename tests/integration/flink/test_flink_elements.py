@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.tools.flink import CHECKPOINTS, FLINK, TIMEOUT_S, kill_workers
-from tests.tools.pipeline import wait_until
 
-JOB = Path(__file__).parents[2] / "tools" / "elements_job.py"
+from tests.tools.jobs.flink import CHECKPOINTS, FLINK, TIMEOUT_S, kill_workers
+from tests.tools.jobs.pipeline import wait_until
+
+JOB = Path(__file__).parents[2] / "tools" / "jobs" / "elements_job.py"
 
 pytestmark = [*FLINK, pytest.mark.kills, pytest.mark.full]
 
