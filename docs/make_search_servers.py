@@ -23,6 +23,7 @@ def page(text: str) -> str:
 def table() -> str:
     """One row per feature, one column per server."""
     results = json.loads(RESULTS.read_text())
+    results = {name: results[name] for name in sorted(results, key=_order)}
     features = list(dict.fromkeys(feature for found in results.values() for feature in found))
     names = [
         name.replace("elasticsearch-", "Elasticsearch ").replace("opensearch-", "OpenSearch ")
@@ -33,6 +34,14 @@ def table() -> str:
         [feature, *(found.get(feature, "not tried") for found in results.values())] for feature in features
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _order(name: str) -> tuple[bool, list[int]]:
+    """OpenSearch first; then by version, Serverless last of its kind."""
+    product, _, version = name.partition("-")
+    return product != "opensearch", [int(number) for number in version.split(".")] if version[
+        0
+    ].isdigit() else [99]
 
 
 if __name__ == "__main__":

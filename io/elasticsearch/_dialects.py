@@ -13,7 +13,16 @@ import dataclasses
 import re
 from typing import Any
 
-__all__ = ["ELASTICSEARCH", "OPENSEARCH", "PLUGIN_DENIES", "SERVERLESS", "SUPPORTED", "Dialect", "dialect_of"]
+__all__ = [
+    "ELASTICSEARCH",
+    "OPENSEARCH",
+    "PLUGIN_DENIES",
+    "SERVERLESS",
+    "SUPPORTED",
+    "Dialect",
+    "dialect_of",
+    "misfit",
+]
 
 SUPPORTED = "Elasticsearch 6.6 to 9 and OpenSearch 1 to 3"
 PLUGIN_DENIES = "no permissions for ["
@@ -70,16 +79,33 @@ class Dialect:
                 (self.lifecycle == "ism", "ISM instead of ILM (--ism_policy)"),
                 (not self.lifecycle, "no ILM and no ISM"),
                 (not self.privileges, "privileges can't be asked for before the first bulk"),
-                (not self.nodes, "no nodes to look at; only search collections take ids"),
+                (not self.nodes, "only search collections take ids"),
             )
             if differs
         ]
         return ", ".join(told)
 
 
+_MISFITS = (
+    (
+        "Validation Failed: 1: type is missing;",  # an Elasticsearch 6 that may not be asked for its version
+        "It is older than 7 and did not tell its version: grant the cluster privilege monitor.",
+    ),
+    (
+        "Document ID is not supported",
+        "Only search collections take ids. A time-series or vector one needs --document_id none: a replay doubles then.",
+    ),
+)
+"""How the reason begins of a server that would refuse all our documents, and what to do. No event's value stands there."""
+
 ELASTICSEARCH = Dialect("Elasticsearch")
 OPENSEARCH = Dialect("OpenSearch", lifecycle="ism", privileges="", ordered=False)
 SERVERLESS = Dialect("OpenSearch Serverless", data_streams=False, lifecycle="", privileges="", nodes=False)
+
+
+def misfit(reason: str | None) -> str:
+    """Gives what to do where a server refuses whatever we send; "" where it refuses only this document."""
+    return next((hint for told, hint in _MISFITS if reason and reason.startswith(told)), "")
 
 
 def dialect_of(status: int, reply: Any) -> Dialect | None:

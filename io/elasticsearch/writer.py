@@ -23,19 +23,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, Protocol
+from typing import Any
 
 from penstock.io.backoff import delays
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, SERVERLESS, Dialect, dialect_of
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, SERVERLESS, dialect_of, misfit
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
 from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
-from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round
+from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round, Sender
 from penstock.io.elasticsearch.cluster._roles import to_paste
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, decoded, explain
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, decoded, explain, reason_in
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
 from penstock.io.errors import PeerError, StopTimeout
@@ -50,18 +50,6 @@ _LOGGER = logging.getLogger(__name__)
 _STARTING_S = 60.0
 _MAX_DENIED_IN_A_ROW = 32  # bulks that may be halved; more would be a storm of small ones
 _MIN_BULK_BYTES = 64 << 10
-
-
-class _Sender(Protocol):
-    where: str
-
-    def root(self) -> tuple[int, Any]: ...
-
-    def speak(self, dialect: Dialect) -> None: ...
-
-    def bulk(self, body: bytes) -> tuple[int, bytes]: ...
-
-    def close(self) -> None: ...
 
 
 class BulkWriter:
@@ -79,13 +67,13 @@ class BulkWriter:
         self,
         options: ElasticsearchOptions,
         stopping: threading.Event,
-        client: _Sender | None = None,
+        client: Sender | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = options
         self._stopping = stopping
-        self._client: _Sender = client or Client(options)
+        self._client: Sender = client or Client(options)
         self._clock = clock
         self._sleep = sleep
         self._dialect = ELASTICSEARCH
@@ -267,6 +255,8 @@ class BulkWriter:
             elif outcome is Outcome.RETRY:
                 again.append(position)
             elif outcome is Outcome.REFUSED:
+                if item.error is not None and misfit(item.error.reason):
+                    raise self._explained(item.status, {"error": reason_of(item.error)})
                 report.letters.append(refused(bulk, position, item))
             else:
                 index = _bulk.index_of(document)
@@ -339,8 +329,9 @@ class BulkWriter:
         next_round.later.append(bulk)
 
     def _halve(self, bulk: Bulk, reply: Reply, report: Report, next_round: Round) -> None:
-        if reply.status == 400 and b"type is missing" in reply.body:
-            raise self._explained(reply.status, decoded(reply.body))
+        error = decoded(reply.body)
+        if misfit(reason_in(error)):
+            raise self._explained(reply.status, error)
         if reply.status == 413 and len(bulk.events) > 1 and reply.size // 2 < self._max_bytes:
             self._max_bytes = max(reply.size // 2, _MIN_BULK_BYTES)
             _LOGGER.warning(
@@ -350,7 +341,7 @@ class BulkWriter:
         if len(bulk.events) > 1:
             next_round.at_once += bulk.halves()
             return
-        cause = cause_in(decoded(reply.body))
+        cause = cause_in(error)
         if reply.status == 413:
             cause.type = cause.type or "content_too_large"
             cause.reason = cause.reason or f"{reply.size} bytes are more than the server takes"

@@ -1,11 +1,26 @@
 """`_rounds` holds what the writer knows between two rounds of bulks. Pure."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from penstock.io.elasticsearch._dialects import Dialect
 from penstock.io.elasticsearch.bulk._bulk import Bulk, Item
 
-__all__ = ["Refusing", "Reply", "Round"]
+__all__ = ["Refusing", "Reply", "Round", "Sender"]
+
+
+class Sender(Protocol):
+    """Who sends bulks."""
+
+    where: str
+
+    def root(self) -> tuple[int, Any]: ...
+
+    def speak(self, dialect: Dialect) -> None: ...
+
+    def bulk(self, body: bytes) -> tuple[int, bytes]: ...
+
+    def close(self) -> None: ...
 
 
 @dataclasses.dataclass

@@ -19,9 +19,9 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, Dialect
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, Dialect, misfit
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
-from penstock.io.elasticsearch.bulk._reasons import Cause, shortened
+from penstock.io.elasticsearch.bulk._reasons import Cause, sentences, shortened
 from penstock.io.elasticsearch.cluster._roles import to_paste
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
@@ -226,10 +226,9 @@ def explain(
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"
         return PeerError(message)
-    hint = ""
-    if "type is missing" in reason:  # an Elasticsearch 6 that may not be asked for its version
-        hint = ". It is older than 7 and did not tell its version: grant the cluster privilege monitor"
-    return PeerError(f"cannot {doing}: {server} answers {status}: {reason}{hint}")
+    return PeerError(
+        f"cannot {doing}: {server} answers {status}: {sentences(reason, misfit(reason)).removesuffix('.')}"
+    )
 
 
 def reason_in(reply: Any) -> str:

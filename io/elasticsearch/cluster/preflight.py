@@ -121,7 +121,8 @@ class _Cluster:
             )
             raise PeerError(message)
         differences = f": {dialect.differences}" if dialect.differences else ""
-        return fine(f"{dialect} at {client.where}{differences}")
+        text = f"{dialect} at {client.where}{differences}"
+        return fine(text) if dialect.nodes else warning(f"{text}. {_twice(self._options)}")
 
     def _privileges(self, client: Client) -> Finding:
         """Asks for the privileges on the index, where its name is known and the server has security."""
@@ -243,6 +244,13 @@ class _Cluster:
         return warning(
             f"{len(blocked)} of the indices {pattern} refuse writes ({last}), such as {', '.join(blocked[-3:])}: {what_then}"
         )
+
+
+def _twice(options: ElasticsearchOptions) -> str:
+    """Says what a collection of Serverless means for replays; its type can't be asked for there."""
+    if options.document_id == "none":
+        return "With --document_id none, a replay stores its documents a second time"
+    return "A time-series or vector collection refuses them: then the first bulk ends the job, and says --document_id none"
 
 
 def _drops(definition: Any) -> bool:

@@ -193,12 +193,11 @@ def data_streams(sink: Sink) -> str:
         "index": "logstash-%{+YYYY.MM.dd}",
     }
     options = sink.options(**given, manage_template=True, template_name=sink.index)
-    if sink.api("GET", "/_data_stream", may_fail=True) is None:
-        client = Client(sink.options())
-        dialect = dialect_of(*client.root())
-        client.close()
-        if dialect is None or dialect.data_streams:
-            return NOT_TRIED
+    client = Client(sink.options())
+    dialect = dialect_of(*client.root())
+    client.close()
+    assert dialect is not None
+    if not dialect.data_streams:
         with pytest.raises(PeerError, match="has no data streams"):
             require_cluster(options)
         return "no: refused at the start"

@@ -5,6 +5,7 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,20 @@ class Api:
         found = self("POST", f"/{index}/_search", {"size": 1000, "version": True})
         return {hit["_id"]: hit for hit in found["hits"]["hits"]}
 
+    def every(self, pattern: str) -> Iterator[dict[str, Any]]:
+        """All hits of the indices that there are, page by page."""
+        self("POST", f"/{pattern}/_refresh")
+        page = self("POST", f"/{pattern}/_search?scroll=2m", {"size": 5000, "sort": ["_doc"]})
+        while page["hits"]["hits"]:
+            yield from page["hits"]["hits"]
+            page = self("POST", "/_search/scroll", {"scroll": "2m", "scroll_id": page["_scroll_id"]})
+        self("DELETE", "/_search/scroll", {"scroll_id": page["_scroll_id"]})
+
     def count(self, index: str) -> int:
-        self("POST", f"/{index}/_refresh")
-        return int(self("GET", f"/{index}/_count")["count"])
+        """How many documents an index, or a pattern of them, holds; 0 before there is one."""
+        self("POST", f"/{index}/_refresh", may_fail=True)
+        found = self("GET", f"/{index}/_count", may_fail=True)  # fails while the index is being made
+        return int(found["count"]) if found else 0
 
 
 class Sink:

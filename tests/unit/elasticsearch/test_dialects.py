@@ -1,14 +1,18 @@
 """What a server has, by what it says of itself; and what the sink then sends it."""
 
+import threading
+
 import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions, as_opensearch, needed_role
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
-from penstock.io.elasticsearch.cluster.preflight import require_cluster
+from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
 from penstock.io.elasticsearch.cluster.template import index_template
+from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import OptionError, PeerError
+from penstock.io.preflight.trials import Mark
 from tests.tools.peers.fake_http import fake_http
 from tests.tools.samples.events import event
 
@@ -213,3 +217,85 @@ def test_the_role_in_opensearchs_words(options, cluster, index):
     assert role["cluster_permissions"] == ["cluster:monitor/main", "indices:data/write/bulk", *cluster]
     found = {each["index_patterns"][0]: each["allowed_actions"] for each in role["index_permissions"]}
     assert found == {name: ["indices:data/write/bulk*", *actions] for name, actions in index.items()}
+
+
+class Refuser:
+    """Answers every bulk as it is told; its address is what the options say."""
+
+    where = "https://it"
+
+    def __init__(self, root_reply, bulk_reply):
+        self.root_reply, self.bulk_reply = root_reply, bulk_reply
+
+    def root(self):
+        return self.root_reply
+
+    def speak(self, dialect):
+        self.dialect = dialect
+
+    def bulk(self, body):
+        self.body = body
+        return self.bulk_reply
+
+    def close(self):
+        pass
+
+
+SERVERLESS = "https://abc.eu-west-1.aoss.amazonaws.com:443"
+TYPELESS = b'{"error":{"type":"action_request_validation_exception","reason":"Validation Failed: 1: type is missing;"}}'
+IDS = b'{"errors":true,"items":[{"create":{"status":400,"error":{"type":"illegal_argument_exception","reason":"%s"}}}]}'
+
+
+def _written(fake, **options):
+    one = event(b"{}")
+    one.id = "i1"
+    return BulkWriter(ElasticsearchOptions(**options), threading.Event(), client=fake).write([one])
+
+
+def test_a_server_that_would_refuse_every_document_ends_the_job():
+    six = Refuser((403, {"error": "not allowed"}), (400, TYPELESS))
+    with pytest.raises(
+        PeerError, match="older than 7 and did not tell its version: grant the cluster privilege monitor"
+    ):
+        _written(six)
+    serverless = Refuser(
+        (404, ""), (200, IDS % b"Document ID is not supported in create/index operation request")
+    )
+    with pytest.raises(
+        PeerError, match=r"OpenSearch Serverless at .*needs --document_id none: a replay doubles then"
+    ):
+        _written(serverless, hosts=[SERVERLESS])
+    assert not serverless.dialect.nodes, "which is known by its address alone"
+    for reason in (
+        b"failed to parse 'Document ID is not supported'",
+        b"x: Validation Failed: 1: type is missing;",
+    ):
+        report = _written(Refuser((200, root("9.4.3")), (200, IDS % reason)))
+        assert len(report.letters) == 1, "an event's own words end nothing"
+
+
+def test_without_order_every_document_gets_an_id():
+    fake = Refuser(
+        (200, root("2.19.6", OPEN, distribution="opensearch")),
+        (200, b'{"errors":false,"items":[{"create":{"status":201}}]}'),
+    )
+    assert _written(fake, document_id="none").written == 1
+    assert b'"_id":"' in fake.body
+    fake = Refuser((200, root("9.4.3")), fake.bulk_reply)
+    assert _written(fake, document_id="none").written == 1
+    assert b"_id" not in fake.body
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({}, "refuses them: then the first bulk ends"), ({"document_id": "none"}, "a second time")],
+)
+def test_serverless_is_tried_without_a_request(given, told):
+    options = ElasticsearchOptions(hosts=[SERVERLESS], **given)
+    found = {trial.name: trial for trial in trials(options)}
+    assert found.keys() == {"Elasticsearch", "Elasticsearch privileges"}
+    finding = found["Elasticsearch"].run()
+    assert finding.mark is Mark.WARNING
+    assert told in finding.text
+    with pytest.raises(PeerError, match="has no data streams"):
+        trials(ElasticsearchOptions(hosts=[SERVERLESS], data_stream="true"))[0].run()
