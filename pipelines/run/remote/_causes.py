@@ -10,6 +10,7 @@ _HOPELESS = re.compile(
 """What the code on the workers lacks: starting again doesn't bring it."""
 _DENIED = re.compile(r"\.(AccessDenied|OptionError|StateError): ")
 _ENOUGH_DENIALS = 3
+_NO_SLOTS = "NoResourceAvailable"
 _ADVICE = (
     (
         r"No module named '?penstock|WrongRelease",
@@ -39,6 +40,11 @@ def with_advice(cause: str) -> str:
         if re.search(pattern, cause):
             return f"{cause.rstrip('.')}. {advice} (docs/submitting.md)"
     return cause
+
+
+def is_known(cause: str) -> bool:
+    """Whether it is known what to do about a cause: a mistake rather than a start that takes long."""
+    return _NO_SLOTS in cause or any(re.search(pattern, cause) for pattern, _ in _ADVICE)
 
 
 def is_hopeless(causes: Sequence[str]) -> bool:

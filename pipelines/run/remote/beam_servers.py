@@ -11,6 +11,7 @@ killed, Linux does. Beam has no options for any of this, so functions in the mod
 """
 
 import functools
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,8 @@ def restrain_servers() -> None:
         _replace(module, "grpc", server=_on_loopback)
     _replace(job_server, "signal", signal=lambda original, number, handler: None)
     _replace(subprocess_server, "subprocess", Popen=_apart)
+    # Each start and end is a warning there, with its whole command; what went wrong is to be the last line.
+    logging.getLogger(subprocess_server.__name__).setLevel(logging.ERROR)
 
 
 def _replace(module: Any, name: str, **functions: Any) -> None:

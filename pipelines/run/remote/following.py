@@ -27,7 +27,7 @@ from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError
 from penstock.pipelines.run.early_stop import STOP_SIGNALS, StoppedEarly, disarm
-from penstock.pipelines.run.remote._causes import is_hopeless
+from penstock.pipelines.run.remote._causes import is_hopeless, is_known
 from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, FlinkJob, address_of
 from penstock.pipelines.run.remote.flink_options import SubmissionOptions
 from penstock.pipelines.run.remote.job_server import flink_version_of
@@ -40,6 +40,10 @@ _LOGGER = logging.getLogger("penstock")
 _CANCELLED = "JobCancellationException"
 _TRANSLATED_S = 300.0
 """So long the job server may take until the cluster knows the job; 15 s is usual, more on a busy machine."""
+_KNOWN_TROUBLE = 3 / 4
+_LEAST_PATIENCE = 1 / 3
+"""Parts of the time that a job has to start. No slot, or a pool that doesn't answer, may mend itself; but whoever has
+submitted shall hear of it within a minute, and that is counted from the submission."""
 _CANCELLED_S = 60.0
 _STAYS_S = 20.0
 _BATCH_STAYS_S = 5.0
@@ -194,14 +198,14 @@ class Submission:
 
     def _hand_over(self, pipeline: Any, stays_s: float) -> tuple[Any, str]:
         """Runs the pipeline and waits until the job runs; returns what the runner gave, and the cluster's id of the job."""
-        result = None
+        result, submitted = None, time.monotonic()
         try:
             result = pipeline.run()
             if self._cluster is None:
                 job = self._arrive_at_job_server(result)
                 _LOGGER.info("%s: submitted as %s", self._name, job)
             else:
-                job = self._arrive_at(self._cluster, result, stays_s)
+                job = self._arrive_at(self._cluster, result, submitted, stays_s)
                 _LOGGER.info("%s: submitted; Flink at %s runs it as %s", self._name, self._cluster.url, job)
         except PeerError:
             self._give_up(result)
@@ -214,9 +218,11 @@ class Submission:
             raise StoppedEarly from None
         return result, job
 
-    def _arrive_at(self, cluster: FlinkCluster, result: Any, stays_s: float) -> str:
-        deadline, seen, slots_told = time.monotonic() + _TRANSLATED_S, False, False
+    def _arrive_at(self, cluster: FlinkCluster, result: Any, submitted: float, stays_s: float) -> str:
+        deadline = time.monotonic() + _TRANSLATED_S
+        seen: float | None = None
         runs_until: float | None = None
+        slots_told = False
         while True:
             found = self._ours(cluster)
             now = time.monotonic()
@@ -224,17 +230,21 @@ class Submission:
                 if result.state in (PipelineState.FAILED, PipelineState.CANCELLED):
                     result.wait_until_finish()  # raises the job server's words
             else:
-                if not seen:
-                    seen, deadline = True, now + self._runs_s
-                self._require_hope(cluster, found)
+                if seen is None:
+                    seen = now
+                deadline = seen + self._runs_s
+                if self._require_hope(cluster, found) or found.waits_for_slots:
+                    least = seen + self._runs_s * _LEAST_PATIENCE
+                    deadline = min(deadline, max(submitted + self._runs_s * _KNOWN_TROUBLE, least))
                 runs_until = (runs_until or now + stays_s) if found.runs else None
                 if runs_until is not None and (now >= runs_until or self._works(cluster, found)):
                     return found.id
-                if found.waits_for_slots and not slots_told and now > deadline - self._runs_s * 5 / 6:
+                if found.waits_for_slots and not slots_told and now > seen + self._runs_s / 6:
                     slots_told = True
                     _LOGGER.warning("%s: %s", self._name, self._without_slots(cluster, found))
             if now >= deadline and runs_until is None:
-                message = f"{self._name} does not run in the cluster: {self._why_not(cluster, found)} It was cancelled."
+                why = self._why_not(cluster, found, 0 if seen is None else now - seen)
+                message = f"{self._name} does not run in the cluster: {why} It was cancelled."
                 raise PeerError(message)
             time.sleep(_LOOK_S)
 
@@ -242,7 +252,8 @@ class Submission:
         """Whether something has ended well: the job, or a checkpoint since it began to run."""
         return found.state == "FINISHED" or cluster.checkpointed_ms(found.id) > cluster.began_ms(found.id)
 
-    def _require_hope(self, cluster: FlinkCluster, found: FlinkJob) -> None:
+    def _require_hope(self, cluster: FlinkCluster, found: FlinkJob) -> bool:
+        """Raises `PeerError` where nothing will mend the job; returns whether it is known what is wrong."""
         causes = [cause for _, cause in cluster.failures(found.id)]
         cause = causes[0] if causes else ""
         if found.state in ("FAILED", "CANCELED"):
@@ -251,15 +262,16 @@ class Submission:
         if is_hopeless(causes):
             message = f"{self._name} can't run in the cluster: {cause}. It was cancelled."
             raise PeerError(message)
+        return is_known(cause)
 
-    def _why_not(self, cluster: FlinkCluster, found: FlinkJob | None) -> str:
+    def _why_not(self, cluster: FlinkCluster, found: FlinkJob | None, waited_s: float) -> str:
         if found is None:
             return f"Flink at {cluster.url} does not know the job {_TRANSLATED_S:g} s after it was submitted."
         cause = self._cause(cluster, found)
         if "NoResourceAvailable" in cause or (found.waits_for_slots and not cause):
             return self._without_slots(cluster, found)
         tasks = ", ".join(f"{count} {state.lower()}" for state, count in found.tasks.items() if count)
-        return f"it is {found.state} after {self._runs_s:g} s ({tasks}): {cause or 'Flink tells no reason'}."
+        return f"it is {found.state} after {waited_s:.0f} s ({tasks}): {cause or 'Flink tells no reason'}."
 
     def _without_slots(self, cluster: FlinkCluster, found: FlinkJob) -> str:
         overview = cluster.overview()

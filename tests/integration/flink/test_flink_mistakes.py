@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from penstock.pipelines.__main__ import main
-from tests.tools.jobs.flink import FLINK
+from tests.tools.jobs.flink import FLINK, another_pool
+from tests.tools.machine.next_release import install_next_release
 
 pytestmark = FLINK
 
@@ -62,6 +63,16 @@ FAILED_TOO = {
     "no savepoint": (["--savepoint_path=/nowhere"], "Cannot find checkpoint .*/nowhere.* Check --savepoint_path"),
     "no slots": (["--parallelism=9", "--start_timeout_seconds=5"], "tasks wait for a slot; Flink at .* free of 2"),
 }  # fmt: skip
+ANOTHER = {
+    "another release": ([], "WrongRelease: this worker has penstock 99.0.0, and the job was submitted with")
+}
+WITHOUT = {
+    "no penstock": (
+        [],
+        "ModuleNotFoundError: No module named 'penstock'. Install this penstock on the workers",
+    )
+}
+NONE = """raise ModuleNotFoundError("No module named 'penstock'")"""
 
 
 @pytest.mark.parametrize("mistake", REFUSED)
@@ -92,27 +103,35 @@ def fails(flink, submit, tmp_path):
             return submit(*options, program=(str(tmp_path / "own.py"),), PYTHONPATH=str(tmp_path))
         return submit(*options)
 
-    def check(table):
+    def check(table, pool=""):
+        there = [f"--environment_config={pool}"] if pool else []
         with ThreadPoolExecutor(2) as two:
-            found = two.map(made, table, [options for options, _ in table.values()])
+            found = two.map(made, table, [[*there, *options] for options, _ in table.values()])
             for (mistake, (_, words)), (code, said) in zip(table.items(), found, strict=True):
-                # What Beam says of its job server's end may come last.
-                lines = [line for line in said.splitlines()[-3:] if line.startswith("penstock ")]
                 assert code == 1, (mistake, said)
-                assert any(re.search(words, line) for line in lines), (mistake, said)
+                assert re.search(f"^penstock .*{words}", said.splitlines()[-1]), (mistake, said)
         assert not [job for job in flink.rest.jobs() if job["end-time"] == -1]
 
     return check
 
 
-def test_what_only_the_workers_lack_ends_with_one_line_that_names_it(flink, fails):
-    flink.restart_pool(**NO_CREDENTIALS)
-    try:
-        fails(FAILED)
-    finally:
-        flink.restart_pool()
+def test_what_only_the_workers_lack_ends_with_one_line_that_names_it(fails, tmp_path):
+    with another_pool(tmp_path / "pool", **NO_CREDENTIALS) as pool:
+        fails(FAILED, pool)
 
 
 @pytest.mark.full
 def test_what_only_the_cluster_sees_ends_with_one_line_that_names_it(fails):
     fails(FAILED_TOO)
+
+
+@pytest.mark.full
+def test_another_penstock_on_the_workers_or_none_ends_with_one_line_that_names_it(fails, tmp_path):
+    (tmp_path / "next").mkdir()
+    site = install_next_release(tmp_path / "next")
+    with another_pool(tmp_path / "newer", PYTHONPATH=str(site)) as pool:
+        fails(ANOTHER, pool)
+    (tmp_path / "site" / "penstock").mkdir(parents=True)
+    (tmp_path / "site" / "penstock" / "__init__.py").write_text(NONE)
+    with another_pool(tmp_path / "without", PYTHONPATH=str(tmp_path / "site")) as pool:
+        fails(WITHOUT, pool)

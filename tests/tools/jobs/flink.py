@@ -5,6 +5,7 @@ All tests on the cluster belong to one group (`pytestmark = FLINK`): pytest-xdis
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,10 @@ import pytest
 from local.demo.beats_client import Shipper
 from local.demo.jobs import FlinkJob, Job
 from local.demo.logs import LogFile
+from local.flink import pool
 from local.flink.cluster import FlinkCluster
+from local.processes import Process
+from local.servers.elasticsearch_server import free_port
 from tests.tools.jobs.pipeline import Pipeline, wait_until
 
 FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
@@ -89,6 +93,21 @@ def kill_workers(cluster: FlinkCluster) -> None:
     assert pids, "no worker runs"
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def another_pool(folder: Path, **environment: str) -> Iterator[str]:
+    """A worker pool beside the cluster's, with an environment of its own; gives its address."""
+    port = free_port()
+    folder.mkdir()
+    program = Path(pool.__file__)
+    command = [sys.executable, "-P", str(program), str(port), str(folder)]
+    process = Process("a worker pool", command, folder / "pool.log", environment=environment)
+    try:
+        wait_until(lambda: b"serving at" in process.log.read_bytes(), "the pool", TIMEOUT_S)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.stop()
 
 
 @contextmanager

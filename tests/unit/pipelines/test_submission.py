@@ -147,6 +147,27 @@ def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trac
     assert not shown or flink.asked == ["cancel new"]
 
 
+@pytest.mark.parametrize(
+    ("shown", "trace"),
+    [
+        (("toy", "RUNNING", {"scheduled": 2}), ""),
+        (("toy", "RESTARTING", {"canceled": 2}), NO_SLOTS),
+        (
+            ("toy", "RESTARTING", {"canceled": 2}),
+            "java.net.ConnectException: Connection refused: /127.0.0.1:1",
+        ),
+    ],
+)
+def test_a_known_mistake_is_told_before_the_time_to_start_is_over(flink, monkeypatch, shown, trace):
+    monkeypatch.setattr(following, "_KNOWN_TROUBLE", 1 / 1000)
+    monkeypatch.setattr(following, "_LEAST_PATIENCE", 1 / 1000)
+    flink.trace = trace
+    began = time.monotonic()
+    with pytest.raises(PeerError, match="does not run in the cluster"):
+        submission(flink, "--start_timeout_seconds=500").run_streaming(Pipeline(flink, *shown))
+    assert time.monotonic() - began < 250
+
+
 def test_tasks_that_run_must_stay_so_or_show_a_checkpoint(flink):
     flink.checkpointed_ms = 0
     began = time.monotonic()
