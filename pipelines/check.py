@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.account_preflight import AwsAccount
 from penstock.io.elasticsearch import as_opensearch
-from penstock.io.errors import PenstockError
+from penstock.io.errors import OptionError, PenstockError
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.options import option
 from penstock.io.preflight.iam import Statement, merged, policy
@@ -29,7 +29,7 @@ from penstock.pipelines.run.job import Job
 from penstock.pipelines.run.requirements import Requirements
 from penstock.pipelines.status import StatusOptions, page_trials
 
-__all__ = ["CheckOptions", "main"]
+__all__ = ["CheckOptions", "main", "print_all"]
 
 _MARKS = {
     Mark.OK: ("ok  ", "32"),
@@ -65,8 +65,14 @@ def main(job: Job, argv: Sequence[str]) -> int:
         return 2
     description = "Tries every permission and connection that the job will need, and changes nothing."
     classes = (CheckOptions, *job.option_classes(argv))
-    line = parse(f"penstock check {job.name}", description, classes, argv, __doc__.partition("\n\n")[2])
-    options, needed = line.get(CheckOptions), job.requirements(line)
+    arguments = job.arguments(argv)
+    line = parse(f"penstock check {job.name}", description, classes, arguments, __doc__.partition("\n\n")[2])
+    options = line.get(CheckOptions)
+    try:
+        needed = job.requirements(line)
+    except OptionError as error:
+        sys.stderr.write(f"penstock check {job.name}: {error}\n")
+        return error.exit_code
     shared = next(each for each in line.options.values() if isinstance(each, LogOptions))
     set_up_logging(shared)
     if options.policy:
@@ -80,6 +86,15 @@ def main(job: Job, argv: Sequence[str]) -> int:
         sys.stdout.write(json.dumps(_document(job.name, needed, found), indent=2) + "\n")
     else:
         found = _print_lines(job.name, needed, sys.stdout)
+    return 1 if any(finding.mark is Mark.FAILED for _, finding in found) else 0
+
+
+def print_all(name: str, needed: Requirements) -> int:
+    """Tries everything, one line each, and prints the whole policy. Returns the exit code."""
+    found = _print_lines(name, needed, sys.stdout)
+    if needed.account is not None:
+        sys.stdout.write("\nThe IAM policy of all that these options need:\n")
+        _print_policy(needed)
     return 1 if any(finding.mark is Mark.FAILED for _, finding in found) else 0
 
 

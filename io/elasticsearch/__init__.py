@@ -6,7 +6,7 @@
 """
 
 from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
-from penstock.io.elasticsearch.cluster.preflight import prepare, require_cluster, trials
+from penstock.io.elasticsearch.cluster.preflight import has_data_streams, prepare, require_cluster, trials
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.sink import WriteToElasticsearch
 
@@ -14,6 +14,7 @@ __all__ = [
     "ElasticsearchOptions",
     "WriteToElasticsearch",
     "as_opensearch",
+    "has_data_streams",
     "needed_role",
     "prepare",
     "require_cluster",

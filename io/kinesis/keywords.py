@@ -142,6 +142,9 @@ class WriteKeywords(AwsKeywords, total=False):
     `randomized_partition_key`, the key is '-', so that all events go to one shard.
     """
 
+    partition_key_prefix: str
+    """Text in front of the value of such a field. Logstash puts - there."""
+
     randomized_partition_key: bool
     """Random partition keys, so that events spread over all shards. With aggregation, the events of one aggregated record
     share one random key. Gives up the order within a key. Default: False.

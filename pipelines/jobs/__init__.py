@@ -15,6 +15,7 @@ JOBS = {
     "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
     "kinesis-to-elasticsearch": "Reads a Kinesis stream from its checkpoints, bulk-writes to Elasticsearch.",
     "kinesis-to-s3": "Archives a Kinesis stream in S3: every record's bytes and position.",
+    "logstash": "Runs the pipeline of a logstash.conf, as it is.",
     "replay-dead-letters": "Sends refused events again, to Elasticsearch or Kinesis.",
     "run-yaml": "Runs your own pipeline, written in Beam YAML with these connectors.",
     "s3-to-elasticsearch": "Backfills objects of S3, that archive among them, into Elasticsearch.",

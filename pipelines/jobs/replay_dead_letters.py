@@ -291,7 +291,9 @@ def sender(decode: DecodeOptions, filters: _Filters, writer: BulkWriter, *, keep
 def _to_kinesis(line: CommandLine) -> Send:
     options, aws = line.get(kinesis.KinesisWriteOptions), line.get(AwsOptions)
     keys = PartitionKeys(
-        options.event_partition_keys, randomized=options.randomized_partition_key, function=None
+        options.event_partition_keys,
+        randomized=options.randomized_partition_key,
+        prefix=options.partition_key_prefix,
     )
     writer: KinesisWriter = LIVE.share(f"{NAME}:kinesis", lambda: KinesisWriter(options, aws))
     filters = _Filters(line.get(FilterOptions))

@@ -28,14 +28,14 @@ __all__ = [
 
 
 class Place(NamedTuple):
-    """Where something stands: a file (`-e` for the command line), and line and column from 1."""
+    """Where something stands: a file (`-e` for the command line), and line and column from 1; line 0: it has no lines."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +144,7 @@ class Output:
         condition_text: the same for people.
         places: lines and columns of the condition's text.
         env: the variables that it names.
+        fallback: the options for a server without data streams, where only a default chose one; else None.
     """
 
     plugin: str
@@ -155,6 +156,7 @@ class Output:
     condition_text: str = ""
     places: Places | None = None
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fallback: Any = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,13 @@ class Job(ABC):
 
     def parse(self, argv: Sequence[str]) -> CommandLine:
         """Gives the options of a command line. Ends the program for a wrong one, as `command_line.parse` does."""
-        return parse(f"penstock {self.name}", self.description, self.option_classes(argv), argv, self.epilog)
+        arguments = self.arguments(argv)
+        classes = self.option_classes(arguments)
+        return parse(f"penstock {self.name}", self.description, classes, arguments, self.epilog)
+
+    def arguments(self, argv: Sequence[str]) -> list[str]:
+        """Gives a command line in our own flags, where the job takes others too."""
+        return list(argv)
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the job and returns its exit code; `argv` is the process's own by default."""

@@ -2,8 +2,8 @@
 
 import os
 import zoneinfo
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,10 +14,12 @@ from penstock.transforms.logstash.language._conditions import Condition, compile
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse, parse_condition
 from penstock.transforms.logstash.language._substitution import UnknownVariable, substitute
-from penstock.transforms.logstash.language._tree import Branch, Places, Plugin, merged
+from penstock.transforms.logstash.language._tree import Branch, Places, Plugin, Section, merged
 from penstock.transforms.logstash.options import Context, Value
 
-__all__ = ["Step", "compile_filters", "compile_steps"]
+__all__ = ["Step", "compile_filters", "compile_steps", "find_faults"]
+
+_Made = TypeVar("_Made")
 
 ECS = ("disabled", "v1", "v8")
 
@@ -47,6 +49,29 @@ def compile_filters(
     """
     context = _context(ecs_compatibility, timezone, now, allow_code)
     return Chain(_nodes_of_text(text, support_escapes, env, context), context)
+
+
+def find_faults(
+    text: str, sections: Sequence[Section], step: "Step", env: Mapping[str, str]
+) -> tuple[list[ConfigError], list[str]]:
+    """Compiles the filters of sections to their end.
+
+    Args:
+        text: the configuration.
+        sections: what was parsed of it.
+        step: how its filters are read; its text isn't.
+        env: the values of variables.
+
+    Returns:
+        What is wrong with each filter and condition, and what the author should know although the chain starts.
+    """
+    context = _context(step.ecs_compatibility, step.timezone, None, step.allow_code)
+    faults: list[ConfigError] = []
+    compiler = _Compiler(Places(text), env, context, faults)
+    for section in sections:
+        if section.kind == "filter":
+            compiler.body(section.body)
+    return faults, context.warnings
 
 
 class Step(msgspec.Struct, omit_defaults=True):
@@ -129,30 +154,48 @@ def _filter_node(
 
 
 class _Compiler:
-    def __init__(self, places: Places, env: Mapping[str, str], context: Context) -> None:
+    """Makes nodes of what was parsed. With `faults`, an error goes there, and what it concerns is left out."""
+
+    def __init__(
+        self,
+        places: Places,
+        env: Mapping[str, str],
+        context: Context,
+        faults: list[ConfigError] | None = None,
+    ) -> None:
         self._places = places
         self._env = env
         self._context = context
+        self._faults = faults
 
     def body(self, items: Sequence[Branch | Plugin]) -> list[Node]:
         """The nodes of a section or of a branch, in order."""
-        return [
-            self._branch(item) if isinstance(item, Branch) else self._filter(item)
-            for item in items
-            if isinstance(item, Plugin) or _has_plugin(item)
-        ]
+        nodes: list[Node] = []
+        for item in items:
+            if isinstance(item, Plugin):
+                nodes += self._kept(lambda item=item: self._filter(item))  # type: ignore[misc]
+            elif _has_plugin(item):
+                nodes.append(self._branch(item))
+        return nodes
+
+    def _kept(self, make: Callable[[], _Made]) -> list[_Made]:
+        try:
+            return [make()]
+        except ConfigError as error:
+            if self._faults is None:
+                raise
+            self._faults.append(error)
+            return []
 
     def _branch(self, branch: Branch) -> Node:
-        arms = [
-            (
-                None
-                if condition is None
-                else compile_condition(condition, self._places, self._env, self._context.warn),
-                self.body(items),
-            )
-            for condition, items in branch.arms
-        ]
+        arms: list[tuple[Condition | None, list[Node]]] = []
+        for condition, items in branch.arms:
+            made = [] if condition is None else self._kept(lambda tree=condition: self._condition(tree))  # type: ignore[misc]
+            arms.append((made[0] if made else None, self.body(items)))
         return Branches(arms)
+
+    def _condition(self, tree: Any) -> Condition:
+        return compile_condition(tree, self._places, self._env, self._context.warn)
 
     def _filter(self, plugin: Plugin) -> Node:
         options = {}

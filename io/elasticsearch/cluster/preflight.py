@@ -18,7 +18,7 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound, PeerError
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
 
-__all__ = ["needed_role", "prepare", "require_cluster", "trials"]
+__all__ = ["has_data_streams", "needed_role", "prepare", "require_cluster", "trials"]
 
 _LOGGER = logging.getLogger(__name__)
 SERVER = "Elasticsearch"
@@ -42,6 +42,12 @@ def require_cluster(options: ElasticsearchOptions) -> str:
     require_quick(cluster.trials())
     prepare(options)
     return cluster.dialect.version
+
+
+def has_data_streams(options: ElasticsearchOptions) -> bool:
+    """Asks the server whether it has data streams. Raises `PenstockError` where none answers."""
+    with _connected(options, "write to Elasticsearch") as client:
+        return _found(client, options).data_streams
 
 
 def trials(options: ElasticsearchOptions) -> list[Trial]:

@@ -28,6 +28,9 @@ class KinesisWriteOptions:
         help="Fields for the partition key: the first that is present and not empty. Without any, and without "
         "--randomized_partition_key, the key is '-', so that all events go to one shard.",
     )
+    partition_key_prefix: str = option(
+        "", help="Text in front of the value of such a field. Logstash puts - there."
+    )
     randomized_partition_key: bool = option(
         False,
         help="Random partition keys, so that events spread over all shards. With aggregation, the events of "

@@ -1,7 +1,7 @@
 """`PartitionKeys` and `StreamName` decide where an event goes: its partition key, and its stream.
 
 The partition key is one of these:
-- `event_partition_keys`: the value of the first of these fields that is present and not empty.
+- `event_partition_keys`: the value of the first of these fields that is present and not empty, a prefix in front of it.
 - `randomized_partition_key`: a random key. With aggregation, all events of one aggregated record share one
   fresh random key. So the load spreads over the shards, the record goes where any shard map
   says, and no event carries a key of its own (which would cost 38 bytes and one MD5 per event).
@@ -62,6 +62,7 @@ class PartitionKeys:
         fields: `event_partition_keys`, as `a.b` or `[a][b]`.
         randomized: whether keys are random.
         function: gives the key of an event, in the place of both; an empty key becomes `-`.
+        prefix: stands in front of a field's value.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class PartitionKeys:
         *,
         randomized: bool = False,
         function: Callable[[Event], str] | None = None,
+        prefix: str = "",
     ) -> None:
         if (bool(fields) + randomized + (function is not None)) > 1:
             message = (
@@ -80,6 +82,7 @@ class PartitionKeys:
         self.fields = tuple(fields)
         self.randomized = randomized
         self._function = function
+        self._prefix = prefix
         self._paths: list[Path] = []
         for field in fields:
             try:
@@ -105,7 +108,7 @@ class PartitionKeys:
                 value = value[name]
         except (KeyError, TypeError, ValueError):
             return ""
-        return _cut(value) if type(value) is str else ""
+        return _cut(self._prefix + value) if type(value) is str and value else ""
 
     def _from_fields(self, event: Event) -> str:
         try:
@@ -117,8 +120,8 @@ class PartitionKeys:
             if value is MISSING or value is None or value == "" or isinstance(value, (dict, list)):
                 continue
             if isinstance(value, bool):
-                return "true" if value else "false"
-            return _cut(str(value))
+                value = "true" if value else "false"
+            return _cut(f"{self._prefix}{value}")
         return DEFAULT_KEY
 
 

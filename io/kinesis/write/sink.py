@@ -77,7 +77,10 @@ class WriteToKinesis(beam.PTransform):
         self._options = options
         self._aws = aws
         self._keys = PartitionKeys(
-            options.event_partition_keys, randomized=options.randomized_partition_key, function=partition_key
+            options.event_partition_keys,
+            randomized=options.randomized_partition_key,
+            function=partition_key,
+            prefix=options.partition_key_prefix,
         )
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

@@ -30,6 +30,8 @@ _SELECTOR = re.compile(r"(?:\[[^\[\],]++\])++")
 _REGEX = re.compile(r"/(?:\\/|[^/])*+/")
 _OPERATOR = re.compile(r"==|!=|<=|>=|=~|!~|<|>|in|not (?:[ \t\r\n]++|#[^\n]*+)*+in")
 _BOOLEAN = re.compile(r"and|or|xor|nand")
+_SECTION = re.compile(r"^(?:input|filter|output)[ \t\r\n]*+\{", re.MULTILINE)
+MOST_ERRORS = 20
 _OPERANDS = ("a field in brackets", "a text in quotes", "a number", "(", "!")
 
 
@@ -46,21 +48,50 @@ def parse(text: str, *, support_escapes: bool = False) -> list[Section]:
     return _Parser(text, support_escapes).sections()
 
 
+def parse_all(text: str, *, support_escapes: bool = False) -> tuple[list[Section], list[ConfigError]]:
+    """The sections that can be read, and what is wrong with the others.
+
+    Behind an error reading goes on at the next section that begins at the beginning of a line.
+    """
+    parser = _Parser(text, support_escapes)
+    found: list[Section] = []
+    errors: list[ConfigError] = []
+    while len(errors) < MOST_ERRORS:
+        try:
+            found += parser.sections()
+            break
+        except ConfigError as error:
+            errors.append(error)
+            found += parser.before
+            if not parser.to_next_section():
+                break
+    return found, errors
+
+
 def parse_condition(text: str) -> Any:
     """The tree of a condition that stands alone. Raises `ConfigError`."""
     return _Parser(text, support_escapes=False).lone_condition()
 
 
 class _Parser(Reader):
+    before: list[Section]
+    """The sections that were read before an error."""
+
     # The text's outline
 
     def sections(self) -> list[Section]:
-        found = []
+        self.before = found = []
         self._skip()
         while self._at < len(self._text):
             found.append(self._section())
             self._skip()
         return found
+
+    def to_next_section(self) -> bool:
+        """Goes to the next line that begins a section; whether there is one."""
+        found = _SECTION.search(self._text, self._at + 1)
+        self._at, self._depth = (found.start(), 0) if found else (len(self._text), 0)
+        return found is not None
 
     def _section(self) -> Section:
         start = self._at

@@ -38,7 +38,10 @@ def _event(data: bytes, document: Document | None = None) -> Event:
     ],
 )
 def test_the_first_field_that_is_present_and_not_empty(data: bytes, key: str) -> None:
-    assert PartitionKeys(["user", "[host][name]"]).of([_event(data)]) == [key]
+    event = _event(data)
+    assert PartitionKeys(["user", "[host][name]"]).of([event]) == [key]
+    (prefixed,) = PartitionKeys(["user", "[host][name]"], prefix="-").of([event]) or ()
+    assert prefixed == key == "-" or (prefixed[0] == "-" and key.startswith(prefixed[1:]))
 
 
 def test_a_decoded_document_is_used_and_nothing_is_kept() -> None:

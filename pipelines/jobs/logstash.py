@@ -1,0 +1,5 @@
+"""`logstash` is the job that `penstock.pipelines.logstash` makes of a `logstash.conf`."""
+
+from penstock.pipelines.logstash.command import JOB
+
+__all__ = ["JOB"]

@@ -1,0 +1,239 @@
+"""`command` is `penstock logstash`: it reads the configuration, checks it, and runs it as one job.
+
+A wrong configuration is told at once and whole, on stderr, with exit code 2. What only shows a pipeline (`--explain`,
+`--to_command`, `--to_yaml`) asks no peer; `-t` tries all of them, and changes nothing.
+"""
+
+import dataclasses
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.io.errors import OptionError
+from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.console.logs import last_words, set_up_logging, wants_json
+from penstock.pipelines.logstash.options import LogstashOptions
+from penstock.pipelines.logstash.plan import Plan
+from penstock.pipelines.logstash.reading.flags import translated
+from penstock.pipelines.logstash.reading.planner import Planned, make_plan
+from penstock.pipelines.logstash.reading.report import ConfigRefused
+from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipelines_of, settings_of
+from penstock.pipelines.run.chain import Step, connect
+from penstock.pipelines.run.job import Job
+from penstock.pipelines.run.requirements import Requirements
+from penstock.pipelines.run.runners import runs_elsewhere
+from penstock.pipelines.run.streaming import JobOptions, run_streaming
+
+__all__ = ["JOB"]
+
+NAME = "logstash"
+_LOGGER = logging.getLogger("penstock")
+_ECS = "pipeline.ecs_compatibility"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """One pipeline, read and planned."""
+
+    planned: Planned
+    sources: list[Source]
+    notes: list[str]
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+
+def _pipeline(options: LogstashOptions) -> tuple[Pipeline, LogstashOptions]:
+    """Chooses the pipeline, and gives the options as its settings change them. Raises `OptionError`."""
+    settings = settings_of(options.path_settings) if options.path_settings else {}
+    if options.path_config or options.config_string:
+        name = options.pipeline_id or str(settings.get("pipeline.id", "main"))
+        found = Pipeline(name, options.path_config, options.config_string)
+    else:
+        found = _of_settings(options, settings)
+    settings |= found.settings
+    changes: dict[str, Any] = {}
+    if settings.get(_ECS) and not options.pipeline_ecs_compatibility:
+        changes["pipeline_ecs_compatibility"] = str(settings[_ECS])
+    if settings.get("config.support_escapes") in (True, "true"):
+        changes["config_support_escapes"] = True
+    return found, dataclasses.replace(options, **changes)
+
+
+def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> Pipeline:
+    """Chooses the pipeline of a folder of settings."""
+    folder = options.path_settings
+    found = pipelines_of(folder)
+    if not found and (settings.get("path.config") or settings.get("config.string")):
+        name = str(settings.get("pipeline.id", "main"))
+        found = [
+            Pipeline(name, str(settings.get("path.config") or ""), str(settings.get("config.string") or ""))
+        ]
+    if options.pipeline_id:
+        chosen = [each for each in found if each.name == options.pipeline_id]
+        if not chosen:
+            names = ", ".join(each.name for each in found) or "none"
+            message = (
+                f"--pipeline.id {options.pipeline_id}: {folder} has no such pipeline; there are: {names}."
+            )
+            raise OptionError(message)
+        return chosen[0]
+    if not found:
+        message = f"--path.settings {folder}: it has neither pipelines.yml nor a path.config in logstash.yml; give -f FILE."
+        raise OptionError(message)
+    if len(found) > 1:
+        each_line = "".join(
+            f"\n  penstock logstash --path.settings {shlex.quote(folder)} --pipeline.id {shlex.quote(each.name)}"
+            for each in found
+        )
+        message = f"{folder} has {len(found)} pipelines; each is a job of its own:{each_line}"
+        raise OptionError(message)
+    return found[0]
+
+
+def _load(options: LogstashOptions, notes: Sequence[str] = ()) -> _Loaded:
+    """Reads and plans the pipeline. Raises `OptionError`, with every problem."""
+    pipeline, options = _pipeline(options)
+    sources = pipeline.sources()
+    return _Loaded(make_plan(pipeline.name, sources, options), sources, list(notes))
+
+
+def _job_name(plan: Plan) -> str:
+    return NAME if plan.name == "main" else f"{NAME}-{plan.name}".replace("/", "_")
+
+
+def _settled(plan: Plan) -> Plan:
+    """Gives the plan with daily indices where a default chose a data stream and the server has none. Asks the servers."""
+    from penstock.io import elasticsearch
+
+    outputs = []
+    for each in plan.outputs:
+        if each.fallback is not None and not elasticsearch.has_data_streams(each.options):
+            _LOGGER.warning(
+                "%s: the server has no data streams, so events go to daily indices, %s (give --compat 6, or index)",
+                each.name,
+                each.fallback.index,
+            )
+            each = dataclasses.replace(each, options=each.fallback)
+        outputs.append(each)
+    return dataclasses.replace(plan, outputs=tuple(outputs))
+
+
+def _dead_letters(line: CommandLine, plan: Plan) -> str:
+    return line.get(JobOptions).dead_letter_url(_job_name(plan))
+
+
+def _requirements(line: CommandLine) -> Requirements:
+    from penstock.pipelines.logstash.needs import requirements_of
+
+    plan = _load(line.get(LogstashOptions)).plan
+    return requirements_of(plan, _dead_letters(line, plan), elsewhere=runs_elsewhere(line.beam))
+
+
+class _Logstash(Job):
+    def arguments(self, argv: Sequence[str]) -> list[str]:
+        """Takes Logstash's own flags too."""
+        try:
+            return translated(argv)[0]
+        except OptionError as error:
+            last_words(NAME, str(error), 2, json=wants_json(argv))
+            sys.exit(2)
+
+    def run(self, line: CommandLine, argv: Sequence[str]) -> int:
+        """Runs the pipeline, or shows it; returns the exit code (2 for a wrong configuration)."""
+        options, job = line.get(LogstashOptions), line.get(JobOptions)
+        try:
+            loaded = _load(options, translated(argv)[1])
+            if options.explain or options.to_command or options.to_yaml:
+                sys.stdout.write(_form(line, loaded))
+                return 0
+            if options.config_test_and_exit:
+                return _test(line, loaded)
+        except OptionError as error:
+            return _refuse(error, json=job.log_format == "json")
+        return _run(line, loaded)
+
+
+def _refuse(error: OptionError, *, json: bool) -> int:
+    if json or not isinstance(error, ConfigRefused):
+        last_words(NAME, str(error), 2, json=json)
+    else:
+        problems = str(error)
+        sys.stderr.write(f"penstock {NAME}: the configuration can't start:\n{problems}\n")
+    return 2
+
+
+def _form(line: CommandLine, loaded: _Loaded) -> str:
+    from penstock.pipelines.logstash.showing import command_form, explain, yaml_form
+
+    options, url = line.get(LogstashOptions), _dead_letters(line, loaded.plan)
+    if options.to_command:
+        return command_form.written(loaded.planned, line.get(JobOptions))
+    if options.to_yaml:
+        return yaml_form.written(loaded.planned, url)
+    return explain.explained(loaded.planned, {each.name: each.text for each in loaded.sources}, url)
+
+
+def _test(line: CommandLine, loaded: _Loaded) -> int:
+    from penstock.pipelines import check
+    from penstock.pipelines.logstash import graph
+    from penstock.pipelines.logstash.needs import requirements_of
+
+    set_up_logging(line.get(JobOptions))
+    url = _dead_letters(line, loaded.plan)
+    graph.build(loaded.plan, url)
+    for note in (*loaded.notes, *loaded.plan.notes):
+        sys.stdout.write(f"note: {note}\n")
+    needed = requirements_of(loaded.plan, url, elsewhere=runs_elsewhere(line.beam))
+    return check.print_all(NAME, needed)
+
+
+def _run(line: CommandLine, loaded: _Loaded) -> int:
+    from penstock.pipelines.logstash import graph
+    from penstock.pipelines.logstash.needs import prepare, requirements_of
+
+    plan, name, url = loaded.plan, _job_name(loaded.plan), _dead_letters(line, loaded.plan)
+    steps: list[Step] = []
+
+    def say() -> None:
+        for note in (*loaded.notes, *plan.notes):
+            _LOGGER.info("%s", note)
+
+    def settle() -> None:
+        nonlocal plan
+        graph.build(plan, url)  # contradictory options are refused before any peer is asked
+        plan = _settled(plan)
+        steps.extend(graph.build(plan, url))
+
+    from penstock.io.preflight.trials import require_quick
+
+    before = (
+        say,
+        settle,
+        lambda: require_quick(requirements_of(plan, url, elsewhere=runs_elsewhere(line.beam)).trials),
+        lambda: prepare(plan),
+    )
+    options = [*(each.options for each in plan.inputs), *(each.options for each in plan.outputs)]
+    return run_streaming(
+        name,
+        line.get(JobOptions),
+        line.beam,
+        before,
+        lambda pipeline: connect(pipeline, steps),
+        stop_timeout=max(getattr(each, "stop_timeout", 0.0) for each in options),
+    )
+
+
+JOB = _Logstash(
+    name=NAME,
+    description=(
+        "Runs the pipeline of a logstash.conf: its inputs, filters and outputs, with their conditions. Logstash's own\n"
+        "flags (-f, -e, -t, --path.settings, ...) are taken too."
+    ),
+    epilog="docs/logstash.md lists each plugin and option, and what differs on purpose.",
+    option_classes=lambda argv: (LogstashOptions, JobOptions),
+    requirements=_requirements,
+)

@@ -1,0 +1,80 @@
+"""`s3` declares the input `s3`, and makes `S3ReadOptions` of it: the objects that are there, read once."""
+
+from typing import Any
+
+from penstock.io.aws.session import AwsOptions
+from penstock.io.s3 import S3ReadOptions
+from penstock.pipelines.logstash.plugins.amazon import aws_options
+from penstock.pipelines.logstash.plugins.codecs import decode_options
+from penstock.pipelines.logstash.plugins.declaration import (
+    Made,
+    PluginDeclaration,
+    ignored,
+    mapped,
+    refused,
+)
+from penstock.pipelines.logstash.plugins.steps import ornaments
+from penstock.pipelines.logstash.plugins.values import Values
+
+__all__ = ["S3_INPUT"]
+
+
+def _literal(key: str) -> str:
+    """A prefix as a pattern that means only itself."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in key)
+
+
+def _make(values: Values) -> Made:
+    bucket, prefix = values["bucket"] or "", values["prefix"] or ""
+    more: dict[str, Any] = {"input": [f"s3://{bucket}/{_literal(prefix)}*"]}
+    if values["watch_for_new_files"] is not False:
+        values.note(
+            "the objects that are there are read once, then the job ends (watch_for_new_files is not here)"
+        )
+    sincedb = values["sincedb_path"]
+    if sincedb and sincedb != "/dev/null":
+        more["manifest"] = f"file://{sincedb}.penstock" if sincedb.startswith("/") else None
+        if more["manifest"] is None:
+            values.problem("sincedb_path", f"sincedb_path {sincedb!r}: give it as an absolute path")
+        else:
+            values.note(
+                f"finished objects are noted in {sincedb}.penstock; Logstash's own file isn't read",
+                "sincedb_path",
+            )
+    if values["endpoint"]:
+        more["endpoint_url"] = values["endpoint"]
+    use = values.codec
+    return Made(
+        options=values.component(S3ReadOptions, **more),
+        aws=values.component(AwsOptions, **{k: v for k, v in more.items() if k == "endpoint_url"}),
+        decode=decode_options(values, by_lines=True),
+        after=tuple(
+            ornaments(values, original=values.situation.ecs and use is not None and use.name != "json_lines")
+        ),
+    )
+
+
+S3_INPUT = PluginDeclaration(
+    section="input",
+    name="s3",
+    options=(
+        mapped("bucket", to="", required=True),
+        mapped("prefix", to=""),
+        mapped("exclude_pattern"),
+        mapped("include_object_properties", "boolean"),
+        mapped("sincedb_path", to="", note="becomes a manifest of finished objects, in a file of its own"),
+        mapped("watch_for_new_files", "boolean", to="", note="read once, then the job ends"),
+        mapped("endpoint", to="endpoint_url"),
+        *aws_options(),
+        *ignored("compressed objects are known by their content", "gzip_pattern"),
+        *ignored("objects are listed once", "interval", "cutoff_second", "temporary_directory"),
+        *ignored("the SDK finds the way to address a bucket", "additional_settings", "use_accelerate_endpoint"),
+        *ignored("the standard variables do it: HTTPS_PROXY, NO_PROXY", "proxy_uri"),
+        *refused("a lifecycle rule of the bucket does it", "delete", "backup_to_bucket", "backup_add_prefix",
+                 "backup_to_dir"),
+        *refused("give the keys, or a profile", "aws_credentials_file"),
+    ),
+    make=_make,
+    codecs=("plain", "line", "json", "json_lines", "multiline", "cloudtrail", "cloudfront", "cloudwatch_logs", "csv"),
+    about="Objects of a bucket, once.",
+)  # fmt: skip
