@@ -4,17 +4,13 @@ What each feature gave is kept in docs/search_servers.json, which the documentat
 `PENSTOCK_WRITE_TABLE=1` a run writes what it finds there instead of comparing.
 """
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 
 from tests import servers
 from tests.tools.search.features import FEATURES
+from tests.tools.search.results import require_told
 from tests.tools.search.sink import Sink
 
-RESULTS = Path(__file__).parents[3] / "docs" / "search_servers.json"
 IN_CI = ("opensearch-2.19.6", "opensearch-3.9.0", "elasticsearch-6.6.0")
 FULL = ("elasticsearch-6.8.23", "elasticsearch-7.17.29", "elasticsearch-8.19.21", "elasticsearch-9.4.3")
 
@@ -32,9 +28,4 @@ def search_server(request):
 @pytest.mark.parametrize("feature", FEATURES)
 def test_the_sink_does_with_a_server_what_the_documentation_says(search_server, feature, unique_name):
     name, server = search_server
-    found = FEATURES[feature](Sink(server.url, unique_name))
-    kept = json.loads(RESULTS.read_text())
-    if os.environ.get("PENSTOCK_WRITE_TABLE"):
-        kept.setdefault(name, {})[feature] = found
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    assert kept[name][feature] == found
+    require_told(name, feature, FEATURES[feature](Sink(server.url, unique_name)))

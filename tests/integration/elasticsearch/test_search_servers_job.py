@@ -15,6 +15,7 @@ from local.servers.aws_server import CREDENTIALS, REGION
 from tests import servers
 from tests.integration.status.test_status_batch import page_of, status
 from tests.tools.jobs.pipeline import Pipeline, log_file, wait_until
+from tests.tools.search.results import require_told
 from tests.tools.search.sink import Api
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills, pytest.mark.xdist_group("search")]
@@ -72,6 +73,7 @@ def test_each_document_once_whatever_is_killed_and_read_again(name, aws, unique_
             _backfill(pipeline)
             assert pipeline.ids() == found
             assert not pipeline.dead_letters()
+            require_told(name, "the whole job, killed twice and backfilled: each document once", "yes")
         finally:
             pipeline.close()
 

@@ -4,6 +4,7 @@
 `docs/search_servers.json`, from which `docs/make_search_servers.py` makes the table of `docs/elasticsearch.md`.
 """
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import orjson
 import pytest
 
 from penstock.io.dead_letters import open_store, read_letters
-from penstock.io.elasticsearch._dialects import dialect_of
+from penstock.io.elasticsearch._dialects import OPENSEARCH, dialect_of
 from penstock.io.elasticsearch.cluster.client import Client
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import PeerError
@@ -43,6 +44,15 @@ def _modules(sink: Sink) -> set[str]:
 def found(sink: Sink) -> str:
     version = require_cluster(sink.options())
     assert version
+    renamed = "compatibility.override_main_response_version"
+    if sink.api("PUT", "/_cluster/settings", {"persistent": {renamed: True}}, may_fail=True) is None:
+        return YES
+    # OpenSearch 2 can say that it is 7.10.2, as Amazon's console offers.
+    assert require_cluster(sink.options()) == "7.10.2"
+    client = Client(sink.options())
+    assert dialect_of(*client.root()) == dataclasses.replace(OPENSEARCH, version="7.10.2")
+    client.close()
+    sink.api("PUT", "/_cluster/settings", {"persistent": {renamed: None}})
     return YES
 
 
@@ -201,6 +211,10 @@ def data_streams(sink: Sink) -> str:
         with pytest.raises(PeerError, match="has no data streams"):
             require_cluster(options)
         return "no: refused at the start"
+    probe = {"index_patterns": [f"{sink.index}-probe*"], "data_stream": {}}
+    if sink.api("PUT", f"/_index_template/{sink.index}-probe", probe, may_fail=True) is None:
+        return NOT_TRIED
+    sink.api("DELETE", f"/_index_template/{sink.index}-probe")
     require_cluster(options)
     name = f"logs-{sink.index}-x"
     try:
