@@ -22,15 +22,26 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.source import key_of as kinesis_key
 from penstock.pipelines.jobs.beats_to_kinesis import require_time_to_send
-from penstock.pipelines.logstash.plan import FileOutput, Input, Output, Plan, StdoutOutput, TextCodec
+from penstock.pipelines.logstash.plan import (
+    FileInput,
+    FileOutput,
+    Input,
+    Output,
+    Plan,
+    StdinInput,
+    StdoutOutput,
+    TextCodec,
+)
 from penstock.pipelines.run.chain import Step, live_chain
+from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.decode import decode_by_source
 from penstock.transforms.logstash.routes import FilterAndRoute, Route
 from penstock.transforms.reference import compile_reference
 
-__all__ = ["build", "decodes", "keeps_documents", "key_of", "peers_of", "routes_of", "sink_of"]
+__all__ = ["build", "decoder_of", "decodes", "keeps_documents", "key_of", "peers_of", "routes_of", "sink_of"]
 
+_TEXTS = ("plain", "lines")
 _UNREAD = ("kinesis", "null")
 """Outputs that take bytes as they come: an id, a time or a document changes nothing for them."""
 
@@ -85,6 +96,14 @@ def decodes(plan: Plan, given: Input) -> bool:
     return given.decode is not None or any(each.plugin not in _UNREAD for each in plan.outputs)
 
 
+def decoder_of(given: Input) -> DecodeOptions:
+    """Gives how the records of an input become events, as they come from its read."""
+    decode = given.decode or DecodeOptions()
+    if isinstance(given.options, FileInput | StdinInput) and decode.codec in _TEXTS:
+        return DecodeOptions(timestamp_field=decode.timestamp_field)
+    return decode
+
+
 def keeps_documents(plan: Plan) -> bool:
     """Whether an output reads decoded events, so that keeping them saves work."""
     return any(_reads_document(each) for each in plan.outputs)
@@ -127,13 +146,42 @@ def _read_of(given: Input) -> beam.PTransform:
         return beats.ReadFromBeats(given.options)
     if given.plugin == "kinesis":
         return kinesis.ReadFromKinesis(given.options, given.aws)
-    message = f"{given.place}: the input {given.plugin} can't be run yet."
+    if isinstance(given.options, FileInput | StdinInput):
+        return _lines(given, given.options)
+    message = (
+        f"{given.place}: the input {given.plugin} is read once, and this chain runs until it is stopped. "
+        "Run s3-to-elasticsearch for it."
+    )
     raise OptionError(message)
+
+
+def _lines(given: Input, options: FileInput | StdinInput) -> beam.PTransform:
+    """Gives the read of lines. It makes a text the `message` of an event itself, with its file and host."""
+    decode = given.decode or DecodeOptions()
+    rule = None
+    if decode.codec_multiline is not None:
+        rule = Multiline(decode.codec_multiline, decode.codec_negate, decode.codec_what)
+    as_message = decode.codec in _TEXTS
+    if isinstance(options, StdinInput):
+        return files.ReadFromStdin(given.name, multiline=rule, as_message=as_message, ecs=options.ecs)
+    return files.ReadFromFiles(
+        given.name,
+        files.FollowOptions(
+            path=options.path,
+            exclude=options.exclude,
+            from_end=options.start_position == "end",
+            whole=options.mode == "read",
+            positions=options.positions,
+            multiline=rule,
+            as_message=as_message,
+            ecs=options.ecs,
+        ),
+    )
 
 
 def _decode(plan: Plan) -> list[Step]:
     """Gives the step that decodes, where one is needed; it keeps documents where a later step reads them."""
-    options = {key_of(each): each.decode or DecodeOptions() for each in plan.inputs if decodes(plan, each)}
+    options = {key_of(each): decoder_of(each) for each in plan.inputs if decodes(plan, each)}
     if not options:
         return []
     keep = keeps_documents(plan) or _filters_at_all(plan)

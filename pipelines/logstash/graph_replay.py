@@ -21,11 +21,17 @@ from penstock.io.kinesis.positions import stream_name_of
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all
-from penstock.pipelines.logstash.graph import decodes, keeps_documents, key_of, peers_of, routes_of
+from penstock.pipelines.logstash.graph import (
+    decoder_of,
+    decodes,
+    keeps_documents,
+    key_of,
+    peers_of,
+    routes_of,
+)
 from penstock.pipelines.logstash.plan import FileOutput, Input, Output, Plan, StdoutOutput, TextCodec
 from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.document import document_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash.beam import RunFilters
@@ -230,7 +236,7 @@ class Replay:
         """Gives what an event's bytes are decoded to. One that has an id was decoded before, and keeps it."""
         if event.changed or not decodes(self._plan, given):
             return [event]
-        options = given.decode or DecodeOptions()
+        options = decoder_of(given)
         found = [event]
         if event.id is None:
             found, letters = options.decoder().decode([event])

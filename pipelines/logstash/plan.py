@@ -49,6 +49,7 @@ class FileInput:
         mode: `tail` goes on at the end of a file, `read` is done there.
         delimiter: what ends a line.
         positions: the file that keeps the positions; None: none is kept.
+        ecs: whether the fields of path and host are those of the Elastic Common Schema.
     """
 
     path: tuple[str, ...]
@@ -57,11 +58,18 @@ class FileInput:
     mode: str = "tail"
     delimiter: str = "\n"
     positions: str | None = None
+    ecs: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class StdinInput:
-    """The input `stdin`: a line is an event (with `DecodeOptions`), and the end of the input ends the job."""
+    """The input `stdin`: a line is an event (with `DecodeOptions`), and the end of the input ends the job.
+
+    Attributes:
+        ecs: whether the field of the host is that of the Elastic Common Schema.
+    """
+
+    ecs: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions
 from penstock.pipelines.logstash.plan import (
+    FileInput,
     FileOutput,
     Input,
     NullOutput,
@@ -31,6 +32,12 @@ def from_kinesis(**more):
     options = KinesisReadOptions(kinesis_stream_name="logs", application_name="app")
     more.setdefault("decode", DecodeOptions())
     return Input(plugin="kinesis", name="kinesis:2", options=options, aws=AWS, place=AT, **more)
+
+
+def from_file(path, **more):
+    options = FileInput((str(path),), start_position="beginning", positions=f"{path}.positions")
+    more.setdefault("decode", DecodeOptions(codec="plain"))
+    return Input(plugin="file", name="file:3", options=options, place=AT, **more)
 
 
 def output(plugin, condition=None, **more):

@@ -9,7 +9,7 @@ from penstock.pipelines.jobs import find_job
 from penstock.pipelines.logstash.graph import build
 from penstock.pipelines.run.chain import connect
 from penstock.transforms.logstash.compile import Step
-from tests.tools.samples.plans import LETTERS, beats, from_kinesis, output, plan
+from tests.tools.samples.plans import LETTERS, beats, from_file, from_kinesis, output, plan
 
 
 def leaves(steps):
@@ -47,6 +47,7 @@ def test_the_two_files_make_the_very_steps_of_the_two_jobs(name):
     ("inputs", "outputs", "filters", "labels"),
     [
         ([beats()], [output("kinesis"), output("null")], 0, "ReadFromBeats, WriteToKinesis kinesis:9, WriteNowhere null:9"),
+        ([from_file("/x/y"), from_kinesis()], [output("null")], 0, "ReadFromAll, Decode, WriteNowhere"),
         ([beats()], [output("elasticsearch")], 0, "ReadFromBeats, Decode, WriteToElasticsearch"),
         ([beats()], [output("kinesis")], 1, "ReadFromBeats, Filters, WriteToKinesis"),
         ([beats()], [output("kinesis", "[a]")], 0, "ReadFromBeats, Filters, WriteToKinesis kinesis:9"),
