@@ -22,7 +22,7 @@ from elasticsearch import Elasticsearch
 
 from local.flink.cache import find_flink
 from local.flink.cluster import FlinkCluster
-from local.processes import Handle, Process, end_marked
+from local.processes import Handle, LocalError, Process, end_marked
 from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, REGION, AwsServer, create_stream
 from local.servers.elasticsearch_server import ElasticsearchServer, answers
@@ -30,6 +30,7 @@ from local.servers.search.fetch import find_search_server
 from local.servers.search.kinds import KINDS
 from local.servers.search.server import Elasticsearch8, SearchServer
 from local.terminal import Progress
+from tests.tools.peers.emulators import unavailable
 
 FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"
 
@@ -106,7 +107,10 @@ def private_search_server(name: str, **options: Any) -> Iterator[ElasticsearchSe
             yield factory(**options)
         return
     kind = KINDS[name]
-    home, java_home = find_search_server(kind, Progress(io.StringIO()))
+    try:
+        home, java_home = find_search_server(kind, Progress(io.StringIO()))
+    except LocalError as error:  # such as a Java that is neither too old nor too new
+        unavailable(str(error))
     folder = _folder(name)
     server: ElasticsearchServer
     if kind.launched:

@@ -370,7 +370,8 @@ class BulkWriter:
     def _log(self, text: str, kind: str = "retry") -> None:
         """Logs one line, then none of that kind for a minute."""
         if self._rarely.due(kind):
-            _LOGGER.warning("Elasticsearch at %s: trying again: %s", self._client.where, text)
+            name = self._dialect.product
+            _LOGGER.warning("%s at %s: trying again: %s", name, self._client.where, text)
 
     def _log_refusals(self, report: Report) -> None:
         letters = report.letters
@@ -381,8 +382,8 @@ class BulkWriter:
             hint = report.ways_out.get(first.reason, "")  # our own words, so nothing in them is a value
             reason = without_values(first.reason.removesuffix(sentences(hint)))
             _LOGGER.warning(
-                "Elasticsearch at %s refuses %d documents (%s, status %s), first _id %s: %s",
-                self._client.where, counts[kind], kind, first.status, first.event.id,
+                "%s at %s refuses %d documents (%s, status %s), first _id %s: %s",
+                self._dialect.product, self._client.where, counts[kind], kind, first.status, first.event.id,
                 sentences(reason, "They go to the dead letters", hint),
             )  # fmt: skip
 

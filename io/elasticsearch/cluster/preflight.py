@@ -192,7 +192,9 @@ class _Cluster:
         name = self._options.pipeline
         status, reply = client.call("GET", f"/_ingest/pipeline/{name}")
         if status == 404:
-            message = f"--pipeline {name}: Elasticsearch at {client.where} has no such ingest pipeline."
+            message = (
+                f"--pipeline {name}: {self.dialect.product} at {client.where} has no such ingest pipeline."
+            )
             raise NotFound(message)
         if status != 200:
             return not_tried(
