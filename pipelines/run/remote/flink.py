@@ -118,6 +118,14 @@ class FlinkCluster:
                     found[name] = (before + each["sum"], max(most, each["max"]))
         return found
 
+    def hands_on(self, job_id: str) -> bool:
+        """Whether a step behind the source has handed something on, or the last step was given something."""
+        *others, last = self._call(f"/jobs/{job_id}")["vertices"]
+        behind = [each for each in others if not str(each["name"]).startswith("Source: ")]
+        return bool(
+            last["metrics"]["read-records"] or any(each["metrics"]["write-records"] for each in behind)
+        )
+
     def cancel(self, job_id: str) -> None:
         """Ends a job at once."""
         self._call(f"/jobs/{job_id}", method="PATCH")

@@ -27,9 +27,9 @@ from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError
 from penstock.pipelines.run.early_stop import STOP_SIGNALS, StoppedEarly, disarm
-from penstock.pipelines.run.remote._causes import is_hopeless, is_known
-from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, FlinkJob, address_of
-from penstock.pipelines.run.remote.flink_options import SubmissionOptions
+from penstock.pipelines.run.remote.arriving import LOOK_S, Arrival
+from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, address_of
+from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions, SubmissionOptions
 from penstock.pipelines.run.remote.job_server import flink_version_of
 from penstock.pipelines.run.remote.telling import told
 
@@ -39,16 +39,8 @@ _LOGGER = logging.getLogger("penstock")
 
 _CANCELLED = "JobCancellationException"
 _TRANSLATED_S = 300.0
-"""So long the job server may take until the cluster knows the job; 15 s is usual, more on a busy machine."""
-_KNOWN_TROUBLE = 3 / 4
-_LEAST_PATIENCE = 1 / 3
-"""Parts of the time that a job has to start. No slot, or a pool that doesn't answer, may mend itself; but whoever has
-submitted shall hear of it within a minute, and that is counted from the submission."""
+"""So long a job server whose cluster isn't known may take until it calls the job running."""
 _CANCELLED_S = 60.0
-_STAYS_S = 20.0
-_BATCH_STAYS_S = 5.0
-"""So long all tasks run without a failure until the job is said to run, where no checkpoint shows it before."""
-_LOOK_S = 0.5
 _ENDED_STATES = (PipelineState.DONE, PipelineState.FAILED, PipelineState.CANCELLED)
 
 
@@ -69,7 +61,6 @@ class Submission:
         runner = (options.view_as(StandardOptions).runner or "").lower()
         url = address_of(flink.flink_master) if "flink" in runner else ""
         self._name = name
-        self._job_name = str(options.view_as(GoogleCloudOptions).job_name or name)
         self._cluster = FlinkCluster(url) if url else None
         self._wait = not options.view_as(StandardOptions).no_wait_until_finish
         self._staged = _staged_here(options) if self._cluster is not None else ""
@@ -80,11 +71,14 @@ class Submission:
                 "sees too) or --flink_submit_uber_jar, or leave --no_wait_until_finish out."
             )
             raise OptionError(message)
-        self._runs_s = options.view_as(SubmissionOptions).start_timeout_seconds
-        self._known: set[str] = set()
+        self._arrival: Arrival | None = None
         if self._cluster is not None:
             self._fit(self._cluster, flink)
-            self._known = {job.id for job in self._cluster.jobs()}
+            self._arrival = Arrival(
+                self._cluster, name, str(options.view_as(GoogleCloudOptions).job_name or name),
+                options.view_as(SubmissionOptions).start_timeout_seconds,
+                hands_on=not options.view_as(FlinkStreamingOptions).savepoint_path,
+            )  # fmt: skip
 
     def _fit(self, cluster: FlinkCluster, flink: FlinkRunnerOptions) -> None:
         found = cluster.overview()
@@ -115,7 +109,7 @@ class Submission:
             PeerError: it doesn't run within a minute, with the reason.
         """
         with _interrupted_by_signals():
-            result, job = self._hand_over(pipeline, _STAYS_S)
+            result, job = self._hand_over(pipeline, endless=True)
             if not self._wait:
                 return 0
             try:
@@ -160,7 +154,7 @@ class Submission:
             PeerError: it doesn't run within a minute, with the reason.
         """
         with _interrupted_by_signals():
-            result, job = self._hand_over(pipeline, _BATCH_STAYS_S)
+            result, job = self._hand_over(pipeline, endless=False)
             if not self._wait:
                 return result, False
             try:
@@ -188,7 +182,7 @@ class Submission:
                 self._cluster.cancel(job)
                 deadline = time.monotonic() + _CANCELLED_S
                 while self._cluster.job(job).state not in ENDED and time.monotonic() < deadline:
-                    time.sleep(_LOOK_S)
+                    time.sleep(LOOK_S)
             else:
                 result.cancel()
         except (PeerError, KeyboardInterrupt) as error:
@@ -196,17 +190,19 @@ class Submission:
 
     # -- arriving --------------------------------------------------------------------------------------
 
-    def _hand_over(self, pipeline: Any, stays_s: float) -> tuple[Any, str]:
+    def _hand_over(self, pipeline: Any, *, endless: bool) -> tuple[Any, str]:
         """Runs the pipeline and waits until the job runs; returns what the runner gave, and the cluster's id of the job."""
-        result, submitted = None, time.monotonic()
+        result, arrival = None, self._arrival
         try:
-            result = pipeline.run()
-            if self._cluster is None:
+            if arrival is None:
+                result = pipeline.run()
                 job = self._arrive_at_job_server(result)
                 _LOGGER.info("%s: submitted as %s", self._name, job)
             else:
-                job = self._arrive_at(self._cluster, result, submitted, stays_s)
-                _LOGGER.info("%s: submitted; Flink at %s runs it as %s", self._name, self._cluster.url, job)
+                arrival.begin()
+                result = pipeline.run()
+                job = arrival.wait(result, endless=endless)
+                _LOGGER.info("%s: submitted; Flink at %s runs it as %s", self._name, arrival.url, job)
         except PeerError:
             self._give_up(result)
             raise
@@ -218,77 +214,6 @@ class Submission:
             raise StoppedEarly from None
         return result, job
 
-    def _arrive_at(self, cluster: FlinkCluster, result: Any, submitted: float, stays_s: float) -> str:
-        deadline = time.monotonic() + _TRANSLATED_S
-        seen: float | None = None
-        runs_until: float | None = None
-        slots_told = False
-        while True:
-            found = self._ours(cluster)
-            now = time.monotonic()
-            if found is None:
-                if result.state in (PipelineState.FAILED, PipelineState.CANCELLED):
-                    result.wait_until_finish()  # raises the job server's words
-            else:
-                if seen is None:
-                    seen = now
-                deadline = seen + self._runs_s
-                if self._require_hope(cluster, found) or found.waits_for_slots:
-                    least = seen + self._runs_s * _LEAST_PATIENCE
-                    deadline = min(deadline, max(submitted + self._runs_s * _KNOWN_TROUBLE, least))
-                runs_until = (runs_until or now + stays_s) if found.runs else None
-                if runs_until is not None and (now >= runs_until or self._works(cluster, found)):
-                    return found.id
-                if found.waits_for_slots and not slots_told and now > seen + self._runs_s / 6:
-                    slots_told = True
-                    _LOGGER.warning("%s: %s", self._name, self._without_slots(cluster, found))
-            if now >= deadline and runs_until is None:
-                why = self._why_not(cluster, found, 0 if seen is None else now - seen)
-                message = f"{self._name} does not run in the cluster: {why} It was cancelled."
-                raise PeerError(message)
-            time.sleep(_LOOK_S)
-
-    def _works(self, cluster: FlinkCluster, found: FlinkJob) -> bool:
-        """Whether something has ended well: the job, or a checkpoint since it began to run."""
-        return found.state == "FINISHED" or cluster.checkpointed_ms(found.id) > cluster.began_ms(found.id)
-
-    def _require_hope(self, cluster: FlinkCluster, found: FlinkJob) -> bool:
-        """Raises `PeerError` where nothing will mend the job; returns whether it is known what is wrong."""
-        causes = [cause for _, cause in cluster.failures(found.id)]
-        cause = causes[0] if causes else ""
-        if found.state in ("FAILED", "CANCELED"):
-            message = f"{self._name} {found.state.lower()} in the cluster ({found.id}): {cause}"
-            raise PeerError(message)
-        if is_hopeless(causes):
-            message = f"{self._name} can't run in the cluster: {cause}. It was cancelled."
-            raise PeerError(message)
-        return is_known(cause)
-
-    def _why_not(self, cluster: FlinkCluster, found: FlinkJob | None, waited_s: float) -> str:
-        if found is None:
-            return f"Flink at {cluster.url} does not know the job {_TRANSLATED_S:g} s after it was submitted."
-        cause = self._cause(cluster, found)
-        if "NoResourceAvailable" in cause or (found.waits_for_slots and not cause):
-            return self._without_slots(cluster, found)
-        tasks = ", ".join(f"{count} {state.lower()}" for state, count in found.tasks.items() if count)
-        return f"it is {found.state} after {waited_s:.0f} s ({tasks}): {cause or 'Flink tells no reason'}."
-
-    def _without_slots(self, cluster: FlinkCluster, found: FlinkJob) -> str:
-        overview = cluster.overview()
-        waiting = found.tasks.get("SCHEDULED", 0) + found.tasks.get("CREATED", 0)
-        return (
-            f"{waiting or 'all'} tasks wait for a slot; Flink at {cluster.url} has {overview.get('slots-available', 0)} "
-            f"free of {overview.get('slots-total', 0)}. Add task managers, or give a smaller --parallelism."
-        )
-
-    def _cause(self, cluster: FlinkCluster, found: FlinkJob) -> str:
-        causes = cluster.failures(found.id)
-        return causes[0][1] if causes else ""
-
-    def _ours(self, cluster: FlinkCluster) -> FlinkJob | None:
-        new = [job for job in cluster.jobs() if job.id not in self._known and self._job_name in job.name]
-        return new[0] if new else None
-
     def _arrive_at_job_server(self, result: Any) -> str:
         deadline = time.monotonic() + _TRANSLATED_S
         while (state := result.state) not in (PipelineState.RUNNING, *_ENDED_STATES):
@@ -297,14 +222,14 @@ class Submission:
                     f"{self._name} does not run: the job server calls it {state} after {_TRANSLATED_S:g} s."
                 )
                 raise PeerError(message)
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
         if state == PipelineState.FAILED and not self._wait:
             result.wait_until_finish()  # raises the job server's words
         return str(getattr(result, "_job_id", "") or self._name)
 
     def _give_up(self, result: Any) -> None:
         with contextlib.suppress(Exception):  # everything is logged already
-            found = None if self._cluster is None else self._ours(self._cluster)
+            found = None if self._arrival is None else self._arrival.find()
             if found is not None and self._cluster is not None:
                 self._cluster.cancel(found.id)
             elif result is not None:

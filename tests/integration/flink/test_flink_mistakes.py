@@ -69,7 +69,7 @@ ANOTHER = {
 WITHOUT = {
     "no penstock": (
         [],
-        "ModuleNotFoundError: No module named 'penstock'. Install this penstock on the workers",
+        "no worker has done its first step after .* s. Workers must have penstock",
     )
 }
 NONE = """raise ModuleNotFoundError("No module named 'penstock'")"""

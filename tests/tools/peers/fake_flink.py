@@ -14,6 +14,7 @@ class FakeFlink:
         self.jobs = {"old": ("toy", "RUNNING", {"running": 1})}
         self.trace = ""
         self.checkpointed_ms, self.metrics = 3000, {}
+        self.handed_on = 1
         self.asked = []
         fake = self
 
@@ -90,7 +91,9 @@ class FakeFlink:
         name, state, tasks = self.jobs[job]
         return {
             "jid": job, "name": name, "state": state, "status-counts": tasks,
-            "timestamps": {"RUNNING": 1000}, "vertices": [{"id": "v1"}],
+            "timestamps": {"RUNNING": 1000}, "vertices": [
+                {"id": "v1", "name": "[5]{a.b}", "metrics": {"read-records": self.handed_on, "write-records": 0}}
+            ],
         }  # fmt: skip
 
     def __enter__(self):

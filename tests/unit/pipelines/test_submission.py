@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError, Unreachable
 from penstock.pipelines.__main__ import main
-from penstock.pipelines.run.remote import following, telling
+from penstock.pipelines.run.remote import arriving, telling
 from penstock.pipelines.run.remote._causes import is_hopeless, root_cause
 from penstock.pipelines.run.remote.flink import FlinkCluster
 from penstock.pipelines.run.remote.following import Submission
@@ -87,10 +87,10 @@ class Pipeline:
 
 @pytest.fixture
 def flink(monkeypatch):
-    monkeypatch.setattr(following, "_TRANSLATED_S", 1.0)
-    monkeypatch.setattr(following, "_STAYS_S", 0.5)
-    monkeypatch.setattr(following, "_BATCH_STAYS_S", 0.5)
-    monkeypatch.setattr(following, "_LOOK_S", 0.05)
+    monkeypatch.setattr(arriving, "_TRANSLATED_S", 1.0)
+    monkeypatch.setattr(arriving, "_STAYS_S", 0.5)
+    monkeypatch.setattr(arriving, "_BATCH_STAYS_S", 0.5)
+    monkeypatch.setattr(arriving, "LOOK_S", 0.05)
     monkeypatch.setattr(telling, "_LOOK_S", 0.05)
     with FakeFlink() as made:
         yield made
@@ -159,9 +159,9 @@ def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trac
     ],
 )
 def test_a_known_mistake_is_told_before_the_time_to_start_is_over(flink, monkeypatch, shown, trace):
-    monkeypatch.setattr(following, "_KNOWN_TROUBLE", 1 / 1000)
-    monkeypatch.setattr(following, "_LEAST_PATIENCE", 1 / 1000)
-    flink.trace = trace
+    monkeypatch.setattr(arriving, "_KNOWN_TROUBLE", (1 / 1000, 1 / 1000))
+    monkeypatch.setattr(arriving, "_SILENCE", (1 / 1000, 1 / 1000))
+    flink.trace, flink.checkpointed_ms, flink.handed_on = trace, 0, 0
     began = time.monotonic()
     with pytest.raises(PeerError, match="does not run in the cluster"):
         submission(flink, "--start_timeout_seconds=500").run_streaming(Pipeline(flink, *shown))
@@ -173,6 +173,17 @@ def test_tasks_that_run_must_stay_so_or_show_a_checkpoint(flink):
     began = time.monotonic()
     assert submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *RUNS)) == 0
     assert time.monotonic() - began >= 0.5
+
+
+def test_a_job_whose_workers_are_silent_does_not_run_unless_it_was_resumed(flink):
+    flink.checkpointed_ms = flink.handed_on = 0
+    with pytest.raises(
+        PeerError, match=r"no worker has done its first step .* must have penstock .* Python 3\.\d+:"
+    ):
+        submission(flink, "--no_wait_until_finish").run_streaming(Pipeline(flink, *RUNS))
+    del flink.jobs["new"]
+    resumed = submission(flink, "--no_wait_until_finish", "--savepoint_path=s3://b/savepoint-1")
+    assert resumed.run_streaming(Pipeline(flink, *RUNS)) == 0
 
 
 def test_what_may_mend_is_waited_for_and_what_cannot_is_not():
