@@ -13,7 +13,9 @@ class WriteKeywords(TypedDict, total=False):
     """Keywords of `WriteToElasticsearch`."""
 
     hosts: str | Sequence[str]
-    """Nodes, as host, host:port or URL; port 9200 and http unless said otherwise. Default: localhost:9200."""
+    """Nodes, as host, host:port or URL; port 9200 and http unless said otherwise, of *.amazonaws.com 443 and https. Default:
+    localhost:9200.
+    """
 
     index: str
     """Index of an event: a name, %{field}, or %{+date} of its @timestamp in UTC. Default: logstash-%{+YYYY.MM.dd}."""

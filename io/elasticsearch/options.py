@@ -31,7 +31,7 @@ class ElasticsearchOptions:
 
     hosts: list[str] = option(
         ["localhost:9200"],
-        help="Nodes, as host, host:port or URL; port 9200 and http unless said otherwise.",
+        help="Nodes, as host, host:port or URL; port 9200 and http unless said otherwise, of *.amazonaws.com 443 and https.",
     )
     index: str = option(
         DEFAULT_INDEX,
@@ -342,11 +342,12 @@ def _check_json(flag: str, text: str) -> None:
 
 
 def _url(host: str, ssl_enabled: bool | None, path: str | None) -> str:
+    amazon = bool(re.match(r"(https://)?[^/:]+\.amazonaws\.com(:|/|$)", host))
     if "://" not in host:
-        host = f"{'https' if ssl_enabled else 'http'}://{host}"
+        host = f"{'https' if ssl_enabled or (amazon and ssl_enabled is None) else 'http'}://{host}"
     scheme, _, rest = host.partition("://")
     place, slash, own_path = rest.partition("/")
     if not re.search(r":\d+$", place):
-        place += ":9200"
+        place += ":443" if amazon else ":9200"
     prefix = (path or slash + own_path).strip("/")
     return f"{scheme}://{place}/{prefix}".rstrip("/")

@@ -8,6 +8,7 @@ import pytest
 from penstock.io.elasticsearch import ElasticsearchOptions, as_opensearch, needed_role
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
+from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -299,3 +300,28 @@ def test_serverless_is_tried_without_a_request(given, told):
     assert told in finding.text
     with pytest.raises(PeerError, match="has no data streams"):
         trials(ElasticsearchOptions(hosts=[SERVERLESS], data_stream="true"))[0].run()
+
+
+def test_the_server_is_asked_for_until_it_answers():
+    """It may start later than the job; and what a document looks like is not guessed meanwhile."""
+    replies = [NoAnswer("refused"), (503, "starting"), (200, root("6.6.0"))]
+    fake = Refuser(None, (200, b'{"errors":false,"items":[{"create":{"status":201}}]}'))
+    waits = []
+
+    def answer():
+        reply = replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    fake.root = answer
+    stopping = threading.Event()
+    stopping.wait = lambda seconds: waits.append(seconds)
+    one = event(b"{}")
+    one.id = "i1"
+    writer = BulkWriter(ElasticsearchOptions(), stopping, client=fake)
+    report = writer.write([one])
+    assert (report.written, dict(report.retries), len(waits)) == (1, {"no_answer": 1, "503": 1}, 2)
+    assert b'"_type":"doc"' in fake.body
+    assert writer.write([one]).written == 1, "and then never again"
+    writer.close()

@@ -53,6 +53,21 @@ def test_wrong_options_name_the_flag_and_no_secret(options, flag):
         ("https://h/a/", None, None, "https://h:9200/a"),
         ("h", "/es/", None, "http://h:9200/es"),
         ("http://[::1]:9201", None, None, "http://[::1]:9201"),
+        (
+            "search-a.eu-west-1.es.amazonaws.com",
+            None,
+            None,
+            "https://search-a.eu-west-1.es.amazonaws.com:443",
+        ),
+        ("https://a.eu-west-1.aoss.amazonaws.com/", None, None, "https://a.eu-west-1.aoss.amazonaws.com:443"),
+        ("http://a.es.amazonaws.com", None, None, "http://a.es.amazonaws.com:9200"),
+        ("a.es.amazonaws.com:9201", None, None, "https://a.es.amazonaws.com:9201"),
+        (
+            "https://proxy.example/a.es.amazonaws.com",
+            None,
+            None,
+            "https://proxy.example:9200/a.es.amazonaws.com",
+        ),
     ],
 )
 def test_hosts(host, path, tls, url):
