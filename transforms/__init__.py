@@ -4,8 +4,9 @@ Nothing here opens a socket or a file. `penstock.io` imports this package, never
 below load when they are first used, so a module that needs only `batch` doesn't load Beam.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
 
 if TYPE_CHECKING:
     from penstock.transforms.decode import DecodeJson, DecodePlain
@@ -38,13 +39,9 @@ __all__ = [
     "SetTimestamp",
 ]
 
-_MODULES = {"DecodeJson": "decode", "DecodePlain": "decode"} | dict.fromkeys(
-    ("AsElements", "FilterEvents", "FlatMapEvents", "MapEvents"), "events"
+__getattr__ = lazily(
+    __name__,
+    dict.fromkeys(__all__, "modify")
+    | dict.fromkeys(("DecodeJson", "DecodePlain"), "decode")
+    | dict.fromkeys(("AsElements", "FilterEvents", "FlatMapEvents", "MapEvents"), "events"),
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'modify')}"), name)

@@ -1,21 +1,28 @@
 """`io/dead_letters` keeps refused events, and reads them back.
 
-- `sink`: `WriteDeadLetters`, and the stores by URL.    - `_letters`: a letter as a JSON line.
+- `sink`: `WriteDeadLetters`.    - `opening`: the stores by URL, and their letters.    - `_letters`: a letter as a JSON line.
 - `gathering`: stores letters of many batches together.
 - `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
 - `_parts`: letters longer than their store takes.      - `preflight`: tries whether letters can be kept.
+
+The names below load when they are first used, so that a job's `--help` needs no Beam.
 """
 
-from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
-from penstock.io.dead_letters.sink import (
-    LetterReader,
-    Store,
-    WriteDeadLetters,
-    open_store,
-    place_of,
-    read_letters,
-    require_store_url,
-)
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
+
+if TYPE_CHECKING:
+    from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
+    from penstock.io.dead_letters.opening import (
+        LetterReader,
+        Store,
+        open_store,
+        place_of,
+        read_letters,
+        require_store_url,
+    )
+    from penstock.io.dead_letters.sink import WriteDeadLetters
 
 __all__ = [
     "LetterReader",
@@ -30,3 +37,20 @@ __all__ = [
     "read_letters",
     "require_store_url",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "LetterReader": "opening",
+        "ReplayedOrigin": "_letters",
+        "Store": "opening",
+        "WriteDeadLetters": "sink",
+        "decode": "_letters",
+        "encode": "_letters",
+        "has_event": "_letters",
+        "open_store": "opening",
+        "place_of": "opening",
+        "read_letters": "opening",
+        "require_store_url": "opening",
+    },
+)

@@ -4,169 +4,34 @@ A letter holds the event's original bytes, the reason, who refused it, and where
 its batch is acknowledged. If it can't be stored, the batch fails and nothing of it is acknowledged. So
 a refused event is never lost between the two steps.
 
-- `_letters`: a letter as a JSON line, and back (pure).     - `file_store`: `file:///path`.
-- `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.    - `gathering`: letters of many batches.
+- `_letters`: a letter as a JSON line, and back (pure).    - `opening`: a store by its URL, and its letters.
+- `file_store`: `file:///path`.    - `stores`: `elasticsearch:index`, `s3://bucket/prefix`, `kinesis:stream`.
+- `gathering`: letters of many batches.
 """
 
 import dataclasses
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.chain.live_objects import LIVE, LiveReceipt
+from penstock.io.chain.live_objects import LiveReceipt
 from penstock.io.chain.sinks import borrowed
-from penstock.io.dead_letters._letters import ReplayedOrigin, decode, encode, has_event
-from penstock.io.dead_letters._parts import Joiner
-from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.dead_letters.gathering import Gatherer
+from penstock.io.dead_letters.opening import open_store, place_of
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.errors import OptionError
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, EventBatch, Receipt
 from penstock.transforms.step_kind import StepKind
 
-__all__ = [
-    "LetterReader",
-    "ReplayedOrigin",
-    "Store",
-    "WriteDeadLetters",
-    "decode",
-    "encode",
-    "has_event",
-    "open_store",
-    "place_of",
-    "read_letters",
-    "require_store_url",
-]
+__all__ = ["WriteDeadLetters"]
 
 _LOGGER = logging.getLogger(__name__)
-_EXAMPLES = "file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream"
-_INDEX = re.compile(r"[^\s\\/*?\"<>|,#:A-Z_+-][^\s\\/*?\"<>|,#:A-Z]*")
-_STREAM = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-class Store(Protocol):
-    """Keeps letters.
-
-    Attributes:
-        where: for messages.
-        gathers: whether letters of several batches are better stored together.
-    """
-
-    where: str
-    gathers: bool
-
-    def append(self, letters: list[DeadLetter]) -> None:
-        """Stores letters for good, or raises a `PenstockError`."""
-
-    def read(self) -> Iterator[bytes]:
-        """Gives all letters, as lines."""
-
-    def close(self) -> None:
-        """Closes connections."""
-
-
-def require_store_url(url: str) -> None:
-    """Raises `OptionError` unless `url` names a dead-letter store."""
-    place_of(url)
-
-
-def place_of(url: str) -> tuple[str, str, str]:
-    """Gives scheme, name (path, index, bucket, stream) and prefix of a store's URL.
-
-    Raises `OptionError` where it is none.
-    """
-    parts = urlsplit(url)
-    scheme, rest = parts.scheme, parts.path
-    if scheme == "file" and parts.netloc in ("", "localhost") and rest.startswith("/") and rest.strip("/"):
-        path = unquote(rest)
-        if "\0" not in path:
-            return scheme, path, ""
-    if scheme == "s3" and _BUCKET.fullmatch(parts.netloc):
-        return scheme, parts.netloc, unquote(rest).strip("/")
-    if scheme == "kinesis" and not parts.netloc and _STREAM.fullmatch(rest):
-        return scheme, rest, ""
-    if scheme == "elasticsearch" and not parts.netloc and _INDEX.fullmatch(rest):
-        return scheme, rest, ""
-    message = f"--dead_letters {url!r} is none of {_EXAMPLES}."
-    raise OptionError(message)
-
-
-def open_store(
-    url: str, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
-) -> Store:
-    """Opens the store that `url` names.
-
-    Args:
-        url: see `WriteDeadLetters`.
-        elasticsearch: the cluster of `elasticsearch:index`.
-        aws: credentials, region and endpoint of `s3:` and `kinesis:`.
-
-    Raises:
-        OptionError: no such kind of store, or the options for it are missing.
-    """
-    scheme, name, prefix = place_of(url)
-    if scheme == "file":
-        return FileStore(Path(name))
-    from penstock.io.dead_letters import stores
-
-    if scheme == "elasticsearch":
-        if elasticsearch is None:
-            message = f"--dead_letters {url}: this job has no Elasticsearch; use another kind of store."
-            raise OptionError(message)
-        return stores.ElasticsearchStore(name, elasticsearch, LIVE.stopping)
-    if aws is None:
-        message = f"--dead_letters {url}: this job has no AWS options; use another kind of store."
-        raise OptionError(message)
-    if scheme == "s3":
-        return stores.S3Store(name, prefix, aws, LIVE.stopping)
-    return stores.KinesisStore(name, aws, LIVE.stopping)
-
-
-class LetterReader:
-    """Reads the letters of a store.
-
-    Attributes:
-        wrong: at the end, how many lines are no letters, or parts of a letter whose other parts are missing.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.wrong = 0
-
-    def __iter__(self) -> Iterator[DeadLetter]:
-        joiner = Joiner()
-        for line in self._store.read():
-            if line.isspace():
-                continue
-            try:
-                whole = joiner.take(line)
-                letter = None if whole is None else decode(whole)
-            except ValueError:
-                self.wrong += 1
-                continue
-            if letter is not None:
-                yield letter
-        self.wrong += joiner.left
-        if self.wrong:
-            _LOGGER.warning(
-                "%s: %d lines are no dead letters and were left out", self._store.where, self.wrong
-            )
-
-
-def read_letters(store: Store) -> Iterator[DeadLetter]:
-    """Gives the letters of a store. Other lines are counted, logged once, and left out."""
-    return iter(LetterReader(store))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,21 @@
-"""`io/kinesis` holds the aggregated write and the checkpointed read of Kinesis."""
+"""`io/kinesis` holds the aggregated write and the checkpointed read of Kinesis.
 
-from penstock.io.kinesis.read.policy import READ_HELP, read_policy, read_statements
-from penstock.io.kinesis.read.preflight import prepare_read, read_trials, require_readable
-from penstock.io.kinesis.read.source import ReadFromKinesis
-from penstock.io.kinesis.read_options import KinesisReadOptions
-from penstock.io.kinesis.write.options import KinesisWriteOptions
-from penstock.io.kinesis.write.policy import WRITE_HELP, write_policy, write_statements
-from penstock.io.kinesis.write.preflight import require_writable, write_trials
-from penstock.io.kinesis.write.sink import WriteToKinesis
+The names below load when they are first used, so that a job's `--help` needs no Beam.
+"""
+
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
+
+if TYPE_CHECKING:
+    from penstock.io.kinesis.read.policy import READ_HELP, read_policy, read_statements
+    from penstock.io.kinesis.read.preflight import prepare_read, read_trials, require_readable
+    from penstock.io.kinesis.read.source import ReadFromKinesis
+    from penstock.io.kinesis.read_options import KinesisReadOptions
+    from penstock.io.kinesis.write.options import KinesisWriteOptions
+    from penstock.io.kinesis.write.policy import WRITE_HELP, write_policy, write_statements
+    from penstock.io.kinesis.write.preflight import require_writable, write_trials
+    from penstock.io.kinesis.write.sink import WriteToKinesis
 
 __all__ = [
     "READ_HELP",
@@ -26,3 +34,24 @@ __all__ = [
     "write_statements",
     "write_trials",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "KinesisReadOptions": "read_options",
+        "KinesisWriteOptions": "write.options",
+        "READ_HELP": "read.policy",
+        "ReadFromKinesis": "read.source",
+        "WRITE_HELP": "write.policy",
+        "WriteToKinesis": "write.sink",
+        "prepare_read": "read.preflight",
+        "read_policy": "read.policy",
+        "read_statements": "read.policy",
+        "read_trials": "read.preflight",
+        "require_readable": "read.preflight",
+        "require_writable": "write.preflight",
+        "write_policy": "write.policy",
+        "write_statements": "write.policy",
+        "write_trials": "write.preflight",
+    },
+)

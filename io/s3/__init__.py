@@ -10,8 +10,9 @@
 The names below load when they are first used: the process of `tables` needs none of them, and not Beam.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
 
 if TYPE_CHECKING:
     from penstock.io.s3.listing import Stores, list_objects
@@ -42,26 +43,22 @@ __all__ = [
     "read_trials",
 ]
 
-_MODULES = {
-    "AddObjectProperties": "source",
-    "Claims": "units.claims",
-    "FinishUnits": "units.finish",
-    "Finished": "units.manifest",
-    "Listed": "units.listed",
-    "ReadFromS3": "source",
-    "S3Object": "origin",
-    "S3ReadOptions": "options",
-    "Stores": "listing",
-    "list_objects": "listing",
-    "open_manifest": "units.manifest",
-    "plan_units": "source",
-    "read_statements": "policy",
-    "read_trials": "preflight",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "AddObjectProperties": "source",
+        "Claims": "units.claims",
+        "FinishUnits": "units.finish",
+        "Finished": "units.manifest",
+        "Listed": "units.listed",
+        "ReadFromS3": "source",
+        "S3Object": "origin",
+        "S3ReadOptions": "options",
+        "Stores": "listing",
+        "list_objects": "listing",
+        "open_manifest": "units.manifest",
+        "plan_units": "source",
+        "read_statements": "policy",
+        "read_trials": "preflight",
+    },
+)

@@ -1,17 +1,15 @@
 """`beats-to-kinesis` chains ReadFromBeats, WriteToKinesis, WriteDeadLetters, Acknowledge."""
 
-from penstock.io import beats, kinesis
+from penstock.io import beats, dead_letters, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
-from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
-from penstock.pipelines.run.runners import runs_elsewhere
-from penstock.pipelines.run.streaming import JobOptions
 
 __all__ = ["JOB", "require_time_to_send"]
 
@@ -20,6 +18,8 @@ NAME = "beats-to-kinesis"
 
 def _requirements(line: CommandLine) -> Requirements:
     """Gives what the job needs of its peers."""
+    from penstock.pipelines.run.runners import runs_elsewhere  # with Beam, which no --help needs
+
     sink, account = line.get(kinesis.KinesisWriteOptions), AwsAccount(line.get(AwsOptions))
     url = line.get(JobOptions).dead_letter_url(NAME)
     return Requirements(
@@ -43,7 +43,7 @@ def _build(line: CommandLine) -> list[Step]:
     return live_chain(
         ("ReadFromBeats", beats.ReadFromBeats(source)),
         ("WriteToKinesis", kinesis.WriteToKinesis(sink, aws)),
-        dead_letters=WriteDeadLetters(line.get(JobOptions).dead_letter_url(NAME), aws=aws),
+        dead_letters=dead_letters.WriteDeadLetters(line.get(JobOptions).dead_letter_url(NAME), aws=aws),
     )
 
 

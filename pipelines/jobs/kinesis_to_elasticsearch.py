@@ -1,16 +1,15 @@
 """`kinesis-to-elasticsearch` chains ReadFromKinesis, Decode, WriteToElasticsearch, WriteDeadLetters, Acknowledge."""
 
-from penstock.io import elasticsearch, kinesis
+from penstock.io import dead_letters, elasticsearch, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
-from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
-from penstock.pipelines.run.streaming import JobOptions
 from penstock.transforms.codecs.options import DecodeOptions
 
 __all__ = ["JOB"]
@@ -46,7 +45,7 @@ def _build(line: CommandLine) -> list[Step]:
         ("ReadFromKinesis", kinesis.ReadFromKinesis(line.get(kinesis.KinesisReadOptions), aws)),
         ("Decode", decode.step(keep_documents=sink.needs_documents)),
         ("WriteToElasticsearch", elasticsearch.WriteToElasticsearch(sink)),
-        dead_letters=WriteDeadLetters(url, elasticsearch=sink, aws=aws),
+        dead_letters=dead_letters.WriteDeadLetters(url, elasticsearch=sink, aws=aws),
     )
 
 

@@ -9,8 +9,8 @@ from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.chain import Step
 from penstock.pipelines.run.job import StreamingJob
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
-from penstock.pipelines.run.streaming import JobOptions
 from penstock.transforms.batch import EVENT_BYTES
 
 __all__ = ["JOB"]

@@ -29,14 +29,11 @@ from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.logs import LogOptions, set_up_logging
 from penstock.pipelines.run.job import Job
-from penstock.pipelines.run.lifecycle import Watch, report
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.document import document_of
-from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError
-from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.settings import FilterOptions
 from penstock.transforms.time import timestamps
 
@@ -201,6 +198,8 @@ class _Filters:
     """Runs the filters that letters name; a letter whose filters are missing ends the replay before it is sent."""
 
     def __init__(self, options: FilterOptions) -> None:
+        from penstock.transforms.logstash.beam import RunFilters  # with Beam, which no --help needs
+
         try:
             step = options.step
             self._run = None if step is None else RunFilters(step)
@@ -231,6 +230,8 @@ class _Filters:
         """Gives the events, of which those at the places of `marked` have passed the filters."""
         if self._run is None or not marked:
             return events, []
+        from penstock.transforms.events import apply  # likewise
+
         kept, letters = [], []
         for event in events:
             if (id(event.origin), event.index) not in marked:
@@ -311,6 +312,8 @@ def _to_kinesis(line: CommandLine) -> Send:
 class _Replay(Job):
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:
         """Runs the replay; returns its exit code (see `epilog`)."""
+        from penstock.pipelines.run.lifecycle import Watch, report  # with Beam, which no --help needs
+
         options = line.get(ReplayOptions)
         to_kinesis = kinesis.KinesisWriteOptions in line.options
         set_up_logging(options)

@@ -15,7 +15,7 @@ from penstock.io.errors import OptionError, PenstockError
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.run.job import Job
-from penstock.pipelines.run.streaming import JobOptions, run_streaming
+from penstock.pipelines.run.options import JobOptions
 
 __all__ = ["JOB"]
 
@@ -121,6 +121,8 @@ class _RunYaml(Job):
         except PenstockError as error:
             sys.stderr.write(f"penstock {NAME}: {error}\n")
             return error.exit_code
+        from penstock.pipelines.run.streaming import run_streaming  # with Beam, which no --help needs
+
         return run_streaming(
             NAME, job, [*_arguments(spec), *line.beam], (), lambda pipeline: _build(pipeline, spec, options)
         )

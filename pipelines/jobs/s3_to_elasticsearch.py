@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from penstock.io import archive, elasticsearch, s3
+from penstock.io import archive, dead_letters, elasticsearch, s3
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.errors import OptionError
-from penstock.io.s3.units.estimate import estimate
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.progress import Workload, duration_text, size_text
-from penstock.pipelines.run.batch import BatchJobOptions
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import BatchJob
+from penstock.pipelines.run.options import BatchJobOptions
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.codecs.long_records import long_records_of
 from penstock.transforms.codecs.options import DecodeOptions
@@ -131,7 +129,7 @@ class _Backfill:
             ("WriteToElasticsearch", elasticsearch.WriteToElasticsearch(sink)),
             (
                 "WriteDeadLetters",
-                WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=self._aws),
+                dead_letters.WriteDeadLetters(job.dead_letter_url(NAME), elasticsearch=sink, aws=self._aws),
             ),
             ("FinishUnits", s3.FinishUnits(source.manifest, self._aws, folder)),
         ]
@@ -142,6 +140,8 @@ def _show(
     todo: s3.Listed, work: Workload, source: s3.S3ReadOptions, stores: s3.Stores, decode: DecodeOptions
 ) -> None:
     """Prints what a dry run shows: the objects, and the estimate."""
+    from penstock.io.s3.units.estimate import estimate  # with Beam, which no --help needs
+
     out = sys.stdout.write
     for each in todo.first[:_SHOWN]:
         out(f"{each.size:>16,}  {each.url}\n")

@@ -9,7 +9,6 @@
 """
 
 import contextlib
-import dataclasses
 import logging
 import tempfile
 import threading
@@ -23,62 +22,24 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.unbounded import is_in_memory
-from penstock.io.dead_letters import require_store_url
 from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
-from penstock.io.options import option
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.pipelines.beam_arguments import beam_options
-from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging, tell
+from penstock.pipelines.console.logs import last_words, set_up_logging, tell
 from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
+from penstock.pipelines.run.options import BatchJobOptions
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
-from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
+from penstock.pipelines.status import refuse_elsewhere, shown
 
 __all__ = ["STOPPED", "Batch", "BatchJobOptions", "run_batch", "run_worker"]
 
 _LOGGER = logging.getLogger("penstock")
 STOPPED = 3
 """Exit code of a job that was asked to stop before its end."""
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchJobOptions(StatusOptions, LogOptions):
-    """What every batch job does with refused events, and how it runs."""
-
-    dead_letters: str = option(
-        "",
-        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, ./dead_letters/JOB.jsonl.",
-    )
-    allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
-    dry_run: bool = option(
-        False,
-        help="List what would be read, with counts, bytes, an estimate and the first events of each kind of object; "
-        "write nothing.",
-    )
-    workers: int = option(
-        1, help="Worker processes on this machine (DirectRunner); each uses about one core and its own bulks."
-    )
-    progress: str = option(
-        "auto",
-        choices=("auto", "display", "log", "none"),
-        help="A line that is rewritten, log lines, or nothing; auto: the first at a terminal, else the second.",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dead_letters:
-            require_store_url(self.dead_letters)
-        if self.workers < 1:
-            message = "--workers must be at least 1."
-            raise OptionError(message)
-
-    def dead_letter_url(self, job: str) -> str:
-        """The URL given, else a file named after the job in the working directory."""
-        return self.dead_letters or f"file://{Path('dead_letters').absolute()}/{job}.jsonl"
 
 
 class Batch(Protocol):

@@ -4,25 +4,26 @@ Every step has a label. Runners store it in savepoints, so it never changes.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apache_beam import PTransform
-
-from penstock.io.chain.acknowledge import Acknowledge
+if TYPE_CHECKING:
+    from apache_beam import PTransform
 
 __all__ = ["Step", "connect", "live_chain"]
 
-Step = tuple[str, PTransform]
+Step = tuple[str, "PTransform"]
 """A label and its transform."""
 
 
-def live_chain(*steps: Step, dead_letters: PTransform) -> list[Step]:
+def live_chain(*steps: Step, dead_letters: "PTransform") -> list[Step]:
     """Gives the whole chain of an endless job: refused events are kept, and only then the source may tell its peer.
 
     Args:
         steps: the read, the steps that change events, and the sinks, in order.
         dead_letters: keeps the events that they refuse.
     """
+    from penstock.io.chain.acknowledge import Acknowledge  # with Beam, which no --help needs
+
     return [*steps, ("WriteDeadLetters", dead_letters), ("Acknowledge", Acknowledge())]
 
 

@@ -8,13 +8,16 @@ import dataclasses
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
-from penstock.pipelines.run.batch import Batch, run_batch
 from penstock.pipelines.run.chain import Step, connect
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
-from penstock.pipelines.run.streaming import JobOptions, run_streaming
+
+if TYPE_CHECKING:
+    from penstock.pipelines.run.batch import Batch
 
 __all__ = ["BatchJob", "Job", "StreamingJob"]
 
@@ -76,6 +79,8 @@ class StreamingJob(Job):
     prepare: Callable[[CommandLine], object] = lambda line: None
 
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
+        from penstock.pipelines.run.streaming import run_streaming  # with Beam: no --help waits for it
+
         steps: list[Step] = []
         before = (
             lambda: steps.extend(self.build(line)),
@@ -100,8 +105,10 @@ class BatchJob(Job):
         open_batch: gives what the job's own process, and each of its worker processes, runs.
     """
 
-    open_batch: Callable[[CommandLine], Batch]
+    open_batch: "Callable[[CommandLine], Batch]"
 
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
+        from penstock.pipelines.run.batch import run_batch  # likewise
+
         timeout = max(getattr(each, "stop_timeout", 0.0) for each in line.options.values())
         return run_batch(self.name, self.open_batch(line), line.beam, argv, stop_timeout=timeout)

@@ -6,9 +6,7 @@
 - The parts that a batch job has too (runner, log, signals, last words) are in `lifecycle`.
 """
 
-import dataclasses
 import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,57 +15,20 @@ from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.pacing import PacingOptions
-from penstock.io.dead_letters import require_store_url
-from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.garbage_collector import calm_garbage_collector
-from penstock.io.options import option
 from penstock.pipelines.beam_arguments import beam_options
-from penstock.pipelines.console.logs import LogOptions, set_up_logging
+from penstock.pipelines.console.logs import set_up_logging
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us, stay
 from penstock.pipelines.run.runners import settle
-from penstock.pipelines.status import StatusOptions, refuse_elsewhere, shown
+from penstock.pipelines.status import refuse_elsewhere, shown
 
 __all__ = ["JobOptions", "run_streaming"]
 
 _LOGGER = logging.getLogger("penstock")
-
-
-@dataclasses.dataclass(frozen=True)
-class JobOptions(StatusOptions, LogOptions):
-    """What every endless job does with refused events, and when it stops."""
-
-    dead_letters: str = option(
-        "",
-        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, ./dead_letters/JOB.jsonl.",
-    )
-    stop_when_idle: float = option(
-        0.0,
-        help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
-    )
-
-    stop_timeout: float = option(
-        30.0,
-        help="Seconds that a clean stop goes on writing what was read; then what still waits is left, and comes again.",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stop_timeout < 0:
-            message = "--stop_timeout must not be negative (seconds)."
-            raise OptionError(message)
-        if self.dead_letters:
-            require_store_url(self.dead_letters)
-        if self.stop_when_idle < 0:
-            message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
-            raise OptionError(message)
-
-    def dead_letter_url(self, job: str) -> str:
-        """The URL given, else a file named after the job in the working directory."""
-        return self.dead_letters or f"file://{os.path.abspath('dead_letters')}/{job}.jsonl"
 
 
 def run_streaming(

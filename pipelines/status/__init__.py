@@ -6,12 +6,32 @@
 - `readiness`: whether the job keeps up.               - `words`: the picture in a line.
 - `page`: one HTML page, and its server.
 - `showing`: starts and ends all of it around a run.
+
+The names below load when they are first used, so that a job's `--help` needs no Beam.
 """
 
-from penstock.pipelines.status.monitor import Monitor
-from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.page.server import StatusServer, page_trials
-from penstock.pipelines.status.picture import Progress
-from penstock.pipelines.status.showing import refuse_elsewhere, shown
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
+
+if TYPE_CHECKING:
+    from penstock.pipelines.status.monitor import Monitor
+    from penstock.pipelines.status.options import StatusOptions
+    from penstock.pipelines.status.page.server import StatusServer, page_trials
+    from penstock.pipelines.status.picture import Progress
+    from penstock.pipelines.status.showing import refuse_elsewhere, shown
 
 __all__ = ["Monitor", "Progress", "StatusOptions", "StatusServer", "page_trials", "refuse_elsewhere", "shown"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Monitor": "monitor",
+        "Progress": "picture",
+        "StatusOptions": "options",
+        "StatusServer": "page.server",
+        "page_trials": "page.server",
+        "refuse_elsewhere": "showing",
+        "shown": "showing",
+    },
+)

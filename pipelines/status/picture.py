@@ -2,11 +2,13 @@
 
 import dataclasses
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.io.chain.source_status import SourceStatus
 from penstock.io.meters import LastLetter, Reading
-from penstock.pipelines.status.steps import Step, StepTotals
+
+if TYPE_CHECKING:
+    from penstock.pipelines.status.steps import Step, StepTotals
 
 __all__ = ["JobFacts", "Picture", "Progress", "Sample", "Warned", "release"]
 
@@ -25,7 +27,7 @@ class JobFacts:
 
     name: str
     runner: str
-    steps: list[Step]
+    steps: "list[Step]"
     started_at: float
     version: str
 
@@ -67,7 +69,7 @@ class Sample:
 
     at: float
     numbers: dict[str, float]
-    steps: dict[str, StepTotals]
+    steps: "dict[str, StepTotals]"
     requests: dict[str, Reading]
     delivery: dict[str, Reading]
 

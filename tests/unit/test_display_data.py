@@ -20,6 +20,7 @@ from penstock.io.chain.unbounded import Pacing, Plan, ReadSplits
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elements import FromElements, GiveElements, WithRefused
 from penstock.io.options import display_data_of, option
+from penstock.pipelines.beam_yaml import _ErrorHandling
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, logstash, modify
 from tests.tools.samples.logstash_filters import FILTERS
 
@@ -103,6 +104,7 @@ NOTHING_TO_SET = {
     "AsElements": AsElements(),
     "RaiseRefused": RaiseRefused(),
     "WithRefused": WithRefused(AsElements(), "good", "bad"),
+    "_ErrorHandling": _ErrorHandling(AsElements(), "bad"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,16 @@ def test_modules_say_what_they_are_and_what_they_offer(path):
         if isinstance(target, ast.Name)
     }
     assert "__all__" in names, f"{_name(path)} has no __all__"
+
+
+@pytest.mark.parametrize(
+    "room", [path for path in _modules(*PACKAGES) if path.name == "__init__.py"], ids=_name
+)
+def test_a_room_has_the_names_that_it_offers(room):
+    """Some load their names when they are first used."""
+    package = importlib.import_module(".".join(("penstock", *room.parent.relative_to(ROOT).parts)))
+    for name in getattr(package, "__all__", ()):
+        assert hasattr(package, name), name
 
 
 def test_every_package_is_typed():

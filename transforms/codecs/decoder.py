@@ -13,7 +13,6 @@ Invariants.
 from typing import NamedTuple, Protocol
 
 import orjson
-from apache_beam.metrics import Metrics
 
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs._cloudwatch_logs import CloudWatchLogs, looks_like
@@ -144,6 +143,8 @@ class CloudWatchCodec:
 
     def __init__(self, *, message_json: bool = False) -> None:
         self._reader = CloudWatchLogs(message_json=message_json)
+        from apache_beam.metrics import Metrics  # with Beam, which the declarations of codecs don't need
+
         self._control_messages = Metrics.counter("decode", "control_messages")
 
     def decode(self, text: bytes, place: Event) -> tuple[list[Event], list[Refused]]:

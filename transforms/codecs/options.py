@@ -2,16 +2,19 @@
 
 import dataclasses
 import re
-
-import apache_beam as beam
+from typing import TYPE_CHECKING
 
 from penstock.transforms import fields
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs.declarations import CODECS
-from penstock.transforms.decode import Decoder, decode_step
 from penstock.transforms.document import payload_of
 from penstock.transforms.options import flag_of, option
 from penstock.transforms.time.stamping import Stamper
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from penstock.transforms.decode import Decoder
 
 __all__ = ["DecodeOptions"]
 
@@ -121,12 +124,14 @@ class DecodeOptions:
             return ""
         return f"--codec {self.codec} needs --codec_fields name,name:int,... here: no line of a stream names the columns."
 
-    def decoder(self, *, keep_documents: bool = True) -> Decoder:
+    def decoder(self, *, keep_documents: bool = True) -> "Decoder":
         """Makes the decoder of a batch's events."""
         return CODECS[self.codec].make(self, keep_documents)
 
-    def step(self, *, keep_documents: bool = True) -> beam.PTransform:
+    def step(self, *, keep_documents: bool = True) -> "beam.PTransform":
         """Makes the same as a step of a pipeline."""
+        from penstock.transforms.decode import decode_step  # with Beam, which the options don't need
+
         return decode_step(self.decoder(keep_documents=keep_documents), self.stamper())
 
     def preview(self, events: list[Event]) -> tuple[list[bytes], str]:

@@ -1,6 +1,8 @@
 """Option dataclasses as a command line."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -144,3 +146,22 @@ def test_a_secret_of_any_type_comes_from_the_environment_and_is_never_told(monke
     assert "hush" not in fails(capsys, "--source=x")
     assert "hush" not in fails(capsys, "--source=x", "--headers", "hush")
     assert "hush" not in fails(capsys, "--source=x", "--headers", '{"hush')
+
+
+def test_help_waits_for_no_beam():
+    """Importing Beam takes a second, and boto half of one: no help needs the first, and the list of jobs neither."""
+    program = """
+import contextlib, io, sys
+from penstock.pipelines.__main__ import main
+from penstock.pipelines.jobs import JOBS
+
+for arguments in ([], *([job] for job in JOBS)):
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:
+        main([*arguments, "--help"])
+    assert "--" in shown.getvalue(), arguments
+    loaded = [name for name in sys.modules if name in ("apache_beam", "botocore")]
+    assert "apache_beam" not in loaded, arguments
+    assert arguments or not loaded
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

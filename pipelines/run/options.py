@@ -1,0 +1,85 @@
+"""`options` declares the options that every streaming job and every batch job has. It needs no Beam."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from penstock.io import dead_letters
+from penstock.io.errors import OptionError
+from penstock.io.options import option
+from penstock.pipelines.console.logs import LogOptions
+from penstock.pipelines.status import StatusOptions
+
+__all__ = ["BatchJobOptions", "JobOptions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class JobOptions(StatusOptions, LogOptions):
+    """What every endless job does with refused events, and when it stops."""
+
+    dead_letters: str = option(
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, ./dead_letters/JOB.jsonl.",
+    )
+    stop_when_idle: float = option(
+        0.0,
+        help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
+    )
+
+    stop_timeout: float = option(
+        30.0,
+        help="Seconds that a clean stop goes on writing what was read; then what still waits is left, and comes again.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stop_timeout < 0:
+            message = "--stop_timeout must not be negative (seconds)."
+            raise OptionError(message)
+        if self.dead_letters:
+            dead_letters.require_store_url(self.dead_letters)
+        if self.stop_when_idle < 0:
+            message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
+            raise OptionError(message)
+
+    def dead_letter_url(self, job: str) -> str:
+        """The URL given, else a file named after the job in the working directory."""
+        return self.dead_letters or f"file://{os.path.abspath('dead_letters')}/{job}.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchJobOptions(StatusOptions, LogOptions):
+    """What every batch job does with refused events, and how it runs."""
+
+    dead_letters: str = option(
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, ./dead_letters/JOB.jsonl.",
+    )
+    allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
+    dry_run: bool = option(
+        False,
+        help="List what would be read, with counts, bytes, an estimate and the first events of each kind of object; "
+        "write nothing.",
+    )
+    workers: int = option(
+        1, help="Worker processes on this machine (DirectRunner); each uses about one core and its own bulks."
+    )
+    progress: str = option(
+        "auto",
+        choices=("auto", "display", "log", "none"),
+        help="A line that is rewritten, log lines, or nothing; auto: the first at a terminal, else the second.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dead_letters:
+            dead_letters.require_store_url(self.dead_letters)
+        if self.workers < 1:
+            message = "--workers must be at least 1."
+            raise OptionError(message)
+
+    def dead_letter_url(self, job: str) -> str:
+        """The URL given, else a file named after the job in the working directory."""
+        return self.dead_letters or f"file://{Path('dead_letters').absolute()}/{job}.jsonl"
