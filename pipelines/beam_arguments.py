@@ -5,6 +5,7 @@ hyphen in an option's name is an underscore.
 """
 
 import argparse
+import importlib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -58,6 +59,9 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
 
+    # They declare options of ours among Beam's.
+    importlib.import_module("penstock.io.chain.pacing")
+    importlib.import_module("penstock.pipelines.run.remote.flink_options")
     parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     takers: dict[str, str] = {}
     for cls in _subclasses(PipelineOptions):

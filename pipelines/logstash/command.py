@@ -22,9 +22,8 @@ from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipelines_of, settings_of
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import Job
+from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
-from penstock.pipelines.run.runners import runs_elsewhere
-from penstock.pipelines.run.streaming import JobOptions, run_streaming
 
 __all__ = ["JOB"]
 
@@ -128,6 +127,7 @@ def _dead_letters(line: CommandLine, plan: Plan) -> str:
 
 def _requirements(line: CommandLine) -> Requirements:
     from penstock.pipelines.logstash.needs import requirements_of
+    from penstock.pipelines.run.runners import runs_elsewhere  # with Beam, which no --help needs
 
     plan = _load(line.get(LogstashOptions)).plan
     return requirements_of(plan, _dead_letters(line, plan), elsewhere=runs_elsewhere(line.beam))
@@ -181,6 +181,7 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
     from penstock.pipelines import check
     from penstock.pipelines.logstash import graph
     from penstock.pipelines.logstash.needs import requirements_of
+    from penstock.pipelines.run.runners import runs_elsewhere
 
     set_up_logging(line.get(JobOptions))
     url = _dead_letters(line, loaded.plan)
@@ -194,6 +195,8 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
 def _run(line: CommandLine, loaded: _Loaded) -> int:
     from penstock.pipelines.logstash import graph
     from penstock.pipelines.logstash.needs import prepare, requirements_of
+    from penstock.pipelines.run.runners import runs_elsewhere
+    from penstock.pipelines.run.streaming import run_streaming
 
     plan, name, url = loaded.plan, _job_name(loaded.plan), _dead_letters(line, loaded.plan)
     steps: list[Step] = []
