@@ -5,6 +5,7 @@ compares the page with what this makes.
 """
 
 import dataclasses
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def _section(cls: type, jobs: list[str]) -> str:
     title = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
     rows = "".join(map(_row, dataclasses.fields(cls)))
     taken = ", ".join(f"`{job}`" for job in jobs)
-    module = re.sub(r"\.\w*options$", "", cls.__module__)
+    parts = cls.__module__.split(".")
+    homes = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
+    module = next(home for home in homes if hasattr(importlib.import_module(home), cls.__name__))
     return (
         f"\n## {title}\n\nTaken by {taken}; in Python `{module}.{cls.__name__}`.\n\n"
         f"| option | default | what it does |\n|---|---|---|\n{rows}"
