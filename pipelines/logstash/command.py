@@ -152,6 +152,8 @@ class _Logstash(Job):
                 return 0
             if options.config_test_and_exit:
                 return _test(line, loaded)
+            if options.replay:
+                return _replay(line, loaded)
         except OptionError as error:
             return _refuse(error, json=job.log_format == "json")
         return _run(line, loaded)
@@ -190,6 +192,17 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
         sys.stdout.write(f"note: {note}\n")
     needed = requirements_of(loaded.plan, url, elsewhere=runs_elsewhere(line.beam))
     return check.print_all(NAME, needed)
+
+
+def _replay(line: CommandLine, loaded: _Loaded) -> int:
+    from penstock.io.dead_letters import require_store_url
+    from penstock.pipelines.logstash.graph_replay import run_replay
+
+    options, job = line.get(LogstashOptions), line.get(JobOptions)
+    require_store_url(options.replay)
+    set_up_logging(job)
+    name = f"{_job_name(loaded.plan)}-replay"
+    return run_replay(name, _settled(loaded.plan), options.replay, job.dead_letter_url(name))
 
 
 def _run(line: CommandLine, loaded: _Loaded) -> int:

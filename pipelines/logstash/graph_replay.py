@@ -115,7 +115,9 @@ def _writer(output: Output) -> Write:
         aws = output.aws
         stream: KinesisWriter = LIVE.share(f"replay:{output.name}", lambda: KinesisWriter(options, aws))
         keys = PartitionKeys(
-            options.event_partition_keys, randomized=options.randomized_partition_key, function=None
+            options.event_partition_keys,
+            randomized=options.randomized_partition_key,
+            prefix=options.partition_key_prefix,
         )
         return lambda events: stream.write(events, keys, 0.0)[0]
     if isinstance(options, FileOutput):

@@ -53,6 +53,11 @@ class LogstashOptions:
     )
     to_command: bool = option(False, help="Print the same pipeline as a penstock command, and end.")
     to_yaml: bool = option(False, help="Print the same pipeline as Beam YAML for penstock run-yaml, and end.")
+    replay: str = option(
+        "",
+        help="Send the letters of this store again, each through the same filters to the output that refused it, under the "
+        "same id, and end.",
+    )
     timezone: str = option("UTC", help="The IANA zone of times that name none.")
     allow_code: bool = option(
         False,
