@@ -31,6 +31,7 @@ from penstock.pipelines.console.progress import Display, Workload, duration_text
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
 from penstock.pipelines.run.options import BatchJobOptions
 from penstock.pipelines.run.remote.following import Submission
+from penstock.pipelines.run.remote.loopback import ends_with_us
 from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
 from penstock.pipelines.status import refuse_elsewhere, shown
@@ -102,7 +103,10 @@ def run_batch(
             display = Display(Path(folder), work, kind)
             display.start()
             try:
-                with shown(name, job, pipeline, place.runner, progress=display.progress):
+                with (
+                    ends_with_us(options),
+                    shown(name, job, pipeline, place.runner, progress=display.progress),
+                ):
                     if claims is not None:
                         batch.share(claims)
                     if workers is None:

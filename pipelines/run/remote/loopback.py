@@ -18,7 +18,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from apache_beam.options.pipeline_options import FlinkRunnerOptions, GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+)
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.run.remote.flink import FlinkCluster, address_of
@@ -53,14 +58,23 @@ for attempt in range(looks):
 def ends_with_us(options: PipelineOptions) -> Iterator[None]:
     """A job that is submitted in the block to a Flink of its own address ends there, also when this process is killed.
 
+    Of a cluster behind a job server the address isn't known. Then a warning says what a kill leaves there.
+
     Raises:
         Unreachable: the cluster doesn't answer.
     """
     url = address_of(options.view_as(FlinkRunnerOptions).flink_master or "")
+    name = options.view_as(GoogleCloudOptions).job_name
     if not url:
+        if options.view_as(PortableOptions).job_endpoint:
+            _LOGGER.warning(
+                "%s: its workers are in this process, and the cluster behind --job_endpoint isn't known here: after a "
+                "kill -9 of this process, cancel the job there, or Flink starts it again for ever. --runner=FlinkRunner "
+                "--flink_master=HOST:PORT ends it by itself.",
+                name,
+            )
         yield
         return
-    name = options.view_as(GoogleCloudOptions).job_name
     known = [job.id for job in FlinkCluster(url).jobs()]
     with subprocess.Popen(  # noqa: S603  this Python, and text of ours
         [sys.executable, "-S", "-c", _WATCH],

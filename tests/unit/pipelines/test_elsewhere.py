@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineState
 
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.pipelines.run.remote.following import Submission
-from penstock.pipelines.run.remote.loopback import stay
+from penstock.pipelines.run.remote.loopback import ends_with_us, stay
 from tests.tools.jobs.pipeline import wait_until
 from tests.tools.peers.fake_flink import FakeFlink
 
@@ -175,3 +175,9 @@ def test_a_job_with_workers_in_a_killed_process_ends_in_the_cluster(fake_flink, 
             watch, signal.SIGKILL
         )  # it is there: whoever reads what the killed process printed did not wait for it
     assert fake_flink.asked == asked
+
+
+def test_what_a_kill_leaves_behind_a_job_server_is_said(caplog):
+    with ends_with_us(PipelineOptions(["--job_endpoint=127.0.0.1:1", "--job_name=toy"])):
+        pass
+    assert "toy: its workers are in this process, and the cluster behind --job_endpoint" in caplog.text

@@ -290,3 +290,19 @@ def test_the_chain_stays_unbroken(name, tmp_path):
         "beam:transform:reshuffle:v1",
         "beam:transform:flatten:v1",
     }
+
+
+@pytest.mark.parametrize("name", ["kinesis-to-elasticsearch", "s3-to-elasticsearch"])
+def test_a_job_whose_workers_are_here_ends_in_its_cluster_with_this_process(name, tmp_path, monkeypatch):
+    watched = []
+
+    def watch(options):
+        watched.append(options.view_as(FlinkRunnerOptions).flink_master)
+        return contextlib.nullcontext()
+
+    for place in (job, batch_job):
+        monkeypatch.setattr(place, "ends_with_us", watch)
+    loopback = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8081", "--environment_type=LOOPBACK")
+    monkeypatch.setitem(RUNNERS, "here", loopback)
+    graph_of(name, "here", tmp_path)
+    assert watched == ["127.0.0.1:8081"]
