@@ -16,18 +16,15 @@ from typing import Any
 __all__ = [
     "ELASTICSEARCH",
     "OPENSEARCH",
-    "PLUGIN_DENIES",
     "SERVERLESS",
     "SUPPORTED",
     "Dialect",
     "dialect_of",
     "misfit",
+    "plugin_denies",
 ]
 
 SUPPORTED = "Elasticsearch 6.6 to 9 and OpenSearch 1 to 3"
-PLUGIN_DENIES = "no permissions for ["
-"""How OpenSearch's security plugin begins to say what is denied; an Amazon domain with Elasticsearch has that plugin too."""
-
 _RENAMED = "7.10.2"
 """The version that OpenSearch tells in its compatibility mode, for clients that look for Elasticsearch's."""
 
@@ -103,6 +100,15 @@ OPENSEARCH = Dialect("OpenSearch", lifecycle="ism", privileges="", ordered=False
 SERVERLESS = Dialect("OpenSearch Serverless", data_streams=False, lifecycle="", privileges="", nodes=False)
 
 
+def plugin_denies(reply: Any) -> str:
+    """Gives the actions that OpenSearch's security plugin says it denies; "" where something else answers.
+
+    An Amazon domain with Elasticsearch has that plugin too.
+    """
+    found = re.search(r"no permissions for \[(.{1,300}?)\] and ", str(reply))
+    return found[1] if found else ""
+
+
 def misfit(reason: str | None) -> str:
     """Gives what to do where a server refuses whatever we send; "" where it refuses only this document."""
     return next((hint for told, hint in _MISFITS if reason and reason.startswith(told)), "")
@@ -116,7 +122,7 @@ def dialect_of(status: int, reply: Any) -> Dialect | None:
         reply: the decoded reply.
     """
     if status == 403:
-        return OPENSEARCH if PLUGIN_DENIES in str(reply) else ELASTICSEARCH
+        return OPENSEARCH if plugin_denies(reply) else ELASTICSEARCH
     told = reply.get("version") if isinstance(reply, dict) else None
     version = told.get("number") if isinstance(told, dict) else None
     if status != 200 or not isinstance(told, dict) or not isinstance(version, str):

@@ -26,7 +26,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from penstock.io.backoff import delays
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, SERVERLESS, dialect_of, misfit
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, dialect_of, misfit, plugin_denies
 from penstock.io.elasticsearch.bulk import _bulk
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.bulk._blocked import WHOLE, Blocked, Verdict, way_out
@@ -297,7 +297,7 @@ class BulkWriter:
                 report.retried([item.status] * len(found.positions))
                 text = f"{len(found.positions)} documents of {index or 'any index'}"
                 why = without_values(reason_of(item.error))
-                hint = to_paste(self._options) if PLUGIN_DENIES in why else hint
+                hint = to_paste(self._options) if plugin_denies(why) else hint
                 self._log(
                     sentences(f"{text}: {why}", self._blocked.how_long(verdict), hint), f"blocked {index}"
                 )

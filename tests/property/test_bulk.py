@@ -1,13 +1,14 @@
 """Bulks: cut anyhow, every document is sent once; whatever the server answers, each has exactly one outcome."""
 
 import threading
+from collections import Counter
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
-from penstock.io.elasticsearch.bulk._bulk import cut
+from penstock.io.elasticsearch.bulk._bulk import Item, cut, in_order
 from penstock.io.elasticsearch.bulk._metadata import MetadataCutter
 from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -23,6 +24,25 @@ def test_cutting_keeps_order_bounds_and_every_document(sizes, max_count, max_byt
     for bulk in bulks:
         assert 1 <= len(bulk.events) <= max_count
         assert len(bulk.body) <= max_bytes or len(bulk.events) == 1
+
+
+STATUSES = st.sampled_from([200, 201, 400, 409, 429, 500])
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=3), STATUSES), min_size=1, max_size=12), st.randoms())
+def test_in_whatever_order_a_server_answers_no_failure_counts_as_written(sent, random):
+    documents = [b'{"create":{"_index":"i","_id":%b}}\n{}\n' % orjson.dumps(name) for name, _ in sent]
+    items = [Item(status, id=name) for name, status in sent]
+    random.shuffle(items)
+    found = in_order(items, documents)
+    assert len(found) == len(sent)
+    once = {name for name, count in Counter(name for name, _ in sent).items() if count == 1}
+    displaced = {item.status for item in items} - {201, 409}
+    for (name, status), item in zip(sent, found, strict=True):
+        if displaced and name in once:
+            assert item.status == status
+        elif status >= 300 and displaced and [each.id for each in items] != [name for name, _ in sent]:
+            assert item.status >= 300, "which of two documents with one id failed is not known"
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

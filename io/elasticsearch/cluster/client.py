@@ -19,7 +19,7 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, PLUGIN_DENIES, Dialect, misfit
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect, misfit, plugin_denies
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
 from penstock.io.elasticsearch.bulk._reasons import Cause, sentences, shortened
 from penstock.io.elasticsearch.cluster._roles import to_paste
@@ -220,7 +220,7 @@ def explain(
     if status == 403:
         who = options.user or ("the API key" if options.api_key else "an anonymous user")
         message = f"cannot {doing}: {server} denies it to {who} (403): {reason}"
-        if PLUGIN_DENIES in reason:
+        if plugin_denies(reason):
             message = f"{message}. {to_paste(options)}."
         return AccessDenied(message)
     if status == 404:

@@ -8,7 +8,14 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, SERVERLESS, SUPPORTED, Dialect, dialect_of
+from penstock.io.elasticsearch._dialects import (
+    ELASTICSEARCH,
+    SERVERLESS,
+    SUPPORTED,
+    Dialect,
+    dialect_of,
+    plugin_denies,
+)
 from penstock.io.elasticsearch.cluster._disk import fullest
 from penstock.io.elasticsearch.cluster._roles import index_pattern, needed_role
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
@@ -24,7 +31,7 @@ _LOGGER = logging.getLogger(__name__)
 SERVER = "Elasticsearch"
 PRIVILEGES = "Elasticsearch privileges"
 _FLOODED = "index.blocks.read_only_allow_delete"
-_ONLY_HERE = "needs the cluster privilege monitor, which the job itself does without"
+_MONITOR = "the cluster privilege monitor"
 
 
 def require_cluster(options: ElasticsearchOptions) -> str:
@@ -177,7 +184,10 @@ class _Cluster:
             ilm = f", with the policy {options.ilm_policy}"
         else:
             ilm = "; there is no ILM, so it names no policy" if asked else ""
-        status, _ = client.call("GET", template_path(options, self.dialect))
+        status, reply = client.call("GET", template_path(options, self.dialect))
+        if status == 403 and plugin_denies(reply):  # so will the job be, which looks first
+            doing = f"install the index template {options.template_name}"
+            raise explain(status, reply, options, client.where, doing, self.dialect)
         if status == 404:
             return fine(f"{options.template_name} is not there yet; the job installs it{ilm}")
         if status != 200:
@@ -209,7 +219,7 @@ class _Cluster:
     def _health(self, client: Client) -> Finding:
         status, reply = client.call("GET", "/_cluster/health?timeout=5s")
         if status != 200 or not isinstance(reply, dict):
-            return not_tried(f"{status}: {_ONLY_HERE}")
+            return _only_here(status, reply, _MONITOR)
         nodes = reply.get("number_of_data_nodes")
         text = f"{reply.get('status')}, {nodes} data node{'s' * (nodes != 1)}"
         if reply.get("status") == "red":
@@ -222,7 +232,8 @@ class _Cluster:
         status, stats = client.call("GET", "/_nodes/stats/fs?filter_path=nodes.*.name,nodes.*.fs.total")
         known, settings = client.call("GET", "/_cluster/settings?include_defaults=true&flat_settings=true")
         if status != 200 or known != 200:
-            return not_tried(f"{max(status, known)}: {_ONLY_HERE}")
+            denied = stats if status != 200 else settings
+            return _only_here(max(status, known), denied, _MONITOR)
         return fullest(stats, settings)
 
     def _blocks(self, client: Client) -> Finding:
@@ -230,9 +241,7 @@ class _Cluster:
         target = f"/{pattern}/_settings/index.blocks.*?flat_settings=true&ignore_unavailable=true"
         status, reply = client.call("GET", target)
         if status in (401, 403) or not isinstance(reply, dict):
-            return not_tried(
-                f"{status}: needs the index privilege view_index_metadata, which the job itself does without"
-            )
+            return _only_here(status, reply, "the index privilege view_index_metadata")
         if status != 200:
             return fine(f"there is no index {pattern} yet")
         blocks = {
@@ -259,6 +268,13 @@ def _twice(options: ElasticsearchOptions) -> str:
     if options.document_id == "none":
         return "With --document_id none, a replay stores its documents a second time"
     return "A time-series or vector collection refuses them: then the first bulk ends the job, and says --document_id none"
+
+
+def _only_here(status: int, reply: Any, privilege: str) -> Finding:
+    """Says what a trial lacks that the job doesn't need."""
+    return not_tried(
+        f"{status}: needs {plugin_denies(reply) or privilege}, which the job itself does without"
+    )
 
 
 def _drops(definition: Any) -> bool:

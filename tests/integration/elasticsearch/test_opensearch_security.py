@@ -89,6 +89,12 @@ def test_a_denial_names_the_role_and_that_role_lets_in(secure, unique_name):
     privileges = found["Elasticsearch privileges"]
     assert privileges.mark is Mark.NOT_TRIED
     assert f"{unique_name} has the roles own_index" in privileges.text
+    assert "403: needs cluster:monitor/health, which the job itself" in found["Elasticsearch health"].text
+    installing = {trial.name: trial for trial in trials(_options(secure, unique_name, manage_template=True))}
+    with pytest.raises(
+        AccessDenied, match=r"install the index template penstock.*_plugins/_security/api/roles"
+    ):
+        installing["index template"].run()
     with pytest.raises(AccessDenied) as denied:
         _write(options)
     told = str(denied.value)

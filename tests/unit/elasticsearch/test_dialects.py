@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from penstock.io.elasticsearch import ElasticsearchOptions, as_opensearch, needed_role
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of, plugin_denies
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
@@ -81,6 +81,23 @@ def test_a_server_that_does_not_tell_its_version():
         root("1.0", distribution="solr"),
     ):
         assert dialect_of(200, nonsense) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "actions"),
+    [
+        ("no permissions for [indices:admin/create] and User [name=u]", "indices:admin/create"),
+        ("no permissions for [indices:data/write/bulk[s]] and User [name=u]", "indices:data/write/bulk[s]"),
+        (
+            "no permissions for [indices:data/write/update, indices:data/write/delete] and User [name=u]",
+            "indices:data/write/update, indices:data/write/delete",
+        ),
+        ("action [indices:admin/create] is unauthorized for user [u]", ""),
+        (None, ""),
+    ],
+)
+def test_what_opensearchs_security_denies(reason, actions):
+    assert plugin_denies({"error": {"reason": reason}}) == plugin_denies(reason) == actions
 
 
 @pytest.mark.parametrize(
