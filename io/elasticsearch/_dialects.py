@@ -21,6 +21,7 @@ __all__ = [
     "Dialect",
     "dialect_of",
     "misfit",
+    "offers_no",
     "plugin_denies",
 ]
 
@@ -61,6 +62,11 @@ class Dialect:
     nodes: bool = True
     supported: bool = True
 
+    @property
+    def plugins(self) -> str:
+        """Where OpenSearch's plugins are; an Amazon domain with Elasticsearch has them by their older name."""
+        return "_plugins" if self.lifecycle == "ism" else "_opendistro"
+
     def __str__(self) -> str:
         return f"{self.product} {self.version}".rstrip()
 
@@ -98,6 +104,12 @@ _MISFITS = (
 ELASTICSEARCH = Dialect("Elasticsearch")
 OPENSEARCH = Dialect("OpenSearch", lifecycle="ism", privileges="", ordered=False)
 SERVERLESS = Dialect("OpenSearch Serverless", data_streams=False, lifecycle="", privileges="", nodes=False)
+
+
+def offers_no(status: int, reply: Any) -> bool:
+    """Whether a server says that it has no such page: it lacks the plugin, or an Amazon domain keeps it shut."""
+    shut = isinstance(reply, dict) and "is not allowed" in str(reply.get("Message"))
+    return status in (400, 405) or (status in (401, 403) and shut)
 
 
 def plugin_denies(reply: Any) -> str:

@@ -297,7 +297,7 @@ class BulkWriter:
                 report.retried([item.status] * len(found.positions))
                 text = f"{len(found.positions)} documents of {index or 'any index'}"
                 why = without_values(reason_of(item.error))
-                hint = to_paste(self._options) if plugin_denies(why) else hint
+                hint = to_paste(self._options, self._dialect) if plugin_denies(why) else hint
                 self._log(
                     sentences(f"{text}: {why}", self._blocked.how_long(verdict), hint), f"blocked {index}"
                 )

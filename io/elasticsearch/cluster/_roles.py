@@ -77,14 +77,12 @@ def as_opensearch(role: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_paste(options: ElasticsearchOptions) -> str:
+def to_paste(options: ElasticsearchOptions, dialect: Dialect) -> str:
     """Gives the two calls, in one line, that let the options' user write to an OpenSearch."""
     role = json.dumps(as_opensearch(needed_role(options)))
     who = json.dumps({"users": [options.user]}) if options.user else '{"backend_roles": ["ROLE"]}'
-    return (
-        f"PUT _plugins/_security/api/roles/penstock {role} and PUT _plugins/_security/api/rolesmapping/penstock {who} "
-        "grant what these options need"
-    )
+    api = f"{dialect.plugins}/_security/api"
+    return f"PUT {api}/roles/penstock {role} and PUT {api}/rolesmapping/penstock {who} grant what these options need"
 
 
 def _actions(privileges: list[str]) -> list[str]:

@@ -221,7 +221,7 @@ def explain(
         who = options.user or ("the API key" if options.api_key else "an anonymous user")
         message = f"cannot {doing}: {server} denies it to {who} (403): {reason}"
         if plugin_denies(reason):
-            message = f"{message}. {to_paste(options)}."
+            message = f"{message}. {to_paste(options, dialect)}."
         return AccessDenied(message)
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"

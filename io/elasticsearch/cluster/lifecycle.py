@@ -10,7 +10,7 @@ https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ism.html
 import logging
 from typing import Any
 
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect, offers_no
 from penstock.io.elasticsearch.cluster.client import Client, explain
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import NotFound, PeerError
@@ -37,7 +37,7 @@ def has_ilm(client: Client, options: ElasticsearchOptions, dialect: Dialect = EL
     if status == 404 and isinstance(reply, dict) and "resource_not_found" in str(reply):
         message = f"--ilm_policy {options.ilm_policy}: no such policy in Elasticsearch at {client.where}."
         raise PeerError(message)
-    if status in (401, 403):
+    if status in (401, 403) and not offers_no(status, reply):
         raise explain(status, reply, options, client.where, f"read the ILM policy {options.ilm_policy}")
     if options.ilm_enabled == "true":
         message = f"--ilm_enabled true: {dialect} at {client.where} has no ILM ({status})."
@@ -56,15 +56,13 @@ def ism_policy(client: Client, options: ElasticsearchOptions, dialect: Dialect) 
     if options.ism_policy is None:
         return None
     doing = f"read the ISM policy {options.ism_policy}"
-    status, reply = 400, None
-    if dialect.lifecycle == "ism":
-        status, reply = client.call("GET", _ism(options))
+    status, reply = client.call("GET", _ism(options, dialect))
     if status == 200 and isinstance(reply, dict) and isinstance(reply.get("policy"), dict):
         return reply
     if status == 404:
         message = f"--ism_policy {options.ism_policy}: {dialect} at {client.where} has no such policy."
         raise NotFound(message)
-    if status in (400, 405):  # no handler: another product, or the plugin is not installed
+    if offers_no(status, reply):
         message = f"--ism_policy {options.ism_policy}: {dialect} at {client.where} has no ISM."
         raise PeerError(message)
     raise explain(status, reply, options, client.where, doing, dialect)
@@ -77,7 +75,12 @@ def covers(policy: dict[str, Any], patterns: list[str]) -> bool:
 
 
 def cover(
-    client: Client, options: ElasticsearchOptions, policy: dict[str, Any], patterns: list[str], priority: int
+    client: Client,
+    options: ElasticsearchOptions,
+    dialect: Dialect,
+    policy: dict[str, Any],
+    patterns: list[str],
+    priority: int,
 ) -> None:
     """Adds the patterns to the policy's `ism_template`, unless they are there. It changes nothing else in the policy.
 
@@ -88,18 +91,16 @@ def cover(
         return
     templates = [*_templates(policy), {"index_patterns": patterns, "priority": priority}]
     changed = {name: value for name, value in policy["policy"].items() if name != "policy_id"}
-    target = (
-        f"{_ism(options)}?if_seq_no={policy.get('_seq_no')}&if_primary_term={policy.get('_primary_term')}"
-    )
+    target = f"{_ism(options, dialect)}?if_seq_no={policy.get('_seq_no')}&if_primary_term={policy.get('_primary_term')}"
     status, reply = client.call("PUT", target, {"policy": {**changed, "ism_template": templates}})
     if status != 200:
         doing = f"let the ISM policy {options.ism_policy} manage {', '.join(patterns)}"
-        raise explain(status, reply, options, client.where, doing)
+        raise explain(status, reply, options, client.where, doing, dialect)
     _LOGGER.info("the ISM policy %s manages new indices %s", options.ism_policy, ", ".join(patterns))
 
 
-def _ism(options: ElasticsearchOptions) -> str:
-    return f"/_plugins/_ism/policies/{options.ism_policy}"
+def _ism(options: ElasticsearchOptions, dialect: Dialect) -> str:
+    return f"/{dialect.plugins}/_ism/policies/{options.ism_policy}"
 
 
 def _templates(policy: dict[str, Any]) -> list[dict[str, Any]]:

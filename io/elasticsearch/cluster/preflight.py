@@ -14,6 +14,7 @@ from penstock.io.elasticsearch._dialects import (
     SUPPORTED,
     Dialect,
     dialect_of,
+    offers_no,
     plugin_denies,
 )
 from penstock.io.elasticsearch.cluster._disk import fullest
@@ -151,7 +152,7 @@ class _Cluster:
         if wanted["cluster"]:
             question["cluster"] = wanted["cluster"]
         status, reply = client.call("POST", self.dialect.privileges, question)
-        if status in (400, 404, 405):
+        if status == 404 or offers_no(status, reply):
             return fine("this server has no security")
         if status != 200 or not isinstance(reply, dict):
             raise explain(status, reply, options, client.where, "ask for our privileges", self.dialect)
@@ -165,7 +166,7 @@ class _Cluster:
         """Says who we are; OpenSearch tells anybody their own roles, and nobody's privileges."""
         why = f"{self.dialect.product} tells no privileges: the first bulk shows them"
         status, reply = client.call("GET", "/_plugins/_security/authinfo")
-        if status in (400, 404, 405) and self.dialect.nodes:
+        if (status == 404 or offers_no(status, reply)) and self.dialect.nodes:
             return fine("this server has no security")
         if status != 200 or not isinstance(reply, dict):
             return not_tried(why)

@@ -142,7 +142,7 @@ def install(client: Client, options: ElasticsearchOptions, dialect: Dialect = EL
     else:
         raise explain(status, reply, options, client.where, doing, dialect)
     if policy is not None:
-        cover(client, options, policy, _patterns(options), PRIORITY)
+        cover(client, options, dialect, policy, _patterns(options), PRIORITY)
     if (ilm or policy is not None) and options.ilm_rollover_alias:
         begin_rollover(client, options, options.ilm_rollover_alias)
     return installed

@@ -12,7 +12,7 @@ from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.io.errors import OptionError, PeerError
+from penstock.io.errors import AccessDenied, OptionError, PeerError
 from penstock.io.preflight.trials import Mark
 from tests.tools.peers.fake_http import fake_http
 from tests.tools.samples.events import event
@@ -197,9 +197,39 @@ def test_the_ism_policy_gets_the_templates_pattern(status, template, told):
         assert len(put["ism_template"]) == (2 if template else 1), "what was there stays"
 
 
+SHUT = {"Message": "Your request: '/_ilm/policy/hot' is not allowed."}
+
+
+def test_an_amazon_domain_with_elasticsearch_keeps_pages_shut_and_has_opensearchs_plugins():
+    def answer(request):
+        if request.path == "/":
+            return 200, orjson.dumps(root("7.10.2", build_flavor="oss"))
+        if request.path.startswith(("/_ilm", "/_security")):
+            return 401, orjson.dumps(SHUT)
+        if request.path.startswith("/_opendistro/_ism"):
+            return 200, orjson.dumps(ISM)
+        if request.path.startswith("/_bulk"):
+            reason = "no permissions for [indices:admin/create] and User [name=u, backend_roles=[]]"
+            return 403, orjson.dumps({"error": {"reason": reason}})
+        return (404 if request.method == "GET" else 200), b"{}"
+
+    with fake_http(answer) as fake:
+        common = {"hosts": [fake.url], "manage_template": True, "user": "u", "password": "p", "index": "x"}
+        require_cluster(ElasticsearchOptions(**common, ilm_policy="hot"))
+        options = ElasticsearchOptions(**common, ism_policy="hot")
+        require_cluster(options)
+        assert any(request.path.startswith("/_opendistro/_ism/policies/hot?if") for request in fake.requests)
+        one = event(b"{}")
+        one.id = "i1"
+        with pytest.raises(AccessDenied, match="PUT _opendistro/_security/api/roles/penstock"):
+            BulkWriter(options, threading.Event()).write([one])
+
+
 def test_ism_is_opensearchs():
     with (
-        fake_http(lambda request: (200, orjson.dumps(root("9.4.3")))) as fake,
+        fake_http(
+            lambda request: (200, orjson.dumps(root("9.4.3"))) if request.path == "/" else (400, b"{}")
+        ) as fake,
         pytest.raises(PeerError, match=r"--ism_policy hot: Elasticsearch 9.4.3 at .* has no ISM"),
     ):
         require_cluster(ElasticsearchOptions(hosts=[fake.url], manage_template=True, ism_policy="hot"))
