@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,10 @@ def test_tools_of_tests_stand_in_rooms():
     assert not list((ROOT / "tests" / "tools").glob("*.py")), "each tool in one of the rooms beside it"
     for folder in (ROOT / "tests" / "tools").iterdir():
         assert len(list(folder.glob("*.py"))) <= MOST_IN_A_ROOM, _name(folder)
+    for path in (ROOT / "tests").rglob("*.py"):
+        for name in re.findall(r"^from (tests\.tools[.\w]*) import", path.read_text(), re.MULTILINE):
+            tool = ROOT / name.replace(".", "/")
+            assert tool.with_suffix(".py").exists() or tool.is_dir(), f"{_name(path)}: there is no {name}"
 
 
 @functools.cache
