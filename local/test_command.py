@@ -1,4 +1,8 @@
-"""`test_command` is `./run_local.sh test`: linters, types, and the tests, cheapest first. All run, whatever fails."""
+"""`test_command` is `./run_local.sh test`: linters, types, and the tests. All run, whatever fails.
+
+Lanes run side by side, the steps of a lane one after another: much of what the tests do is to wait for servers. The last
+lane shows its output as it comes, the others when a step is done.
+"""
 
 import contextlib
 import os
@@ -8,13 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from local.processes import Terminated, end_marked, uninterrupted
 
-__all__ = ["run"]
+__all__ = ["run", "run_lanes"]
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED_S = 30.0
@@ -32,37 +35,37 @@ TWINS = (
 )
 """The tests of what has a kernel, and of what stands on it."""
 PYTEST = ("-m", "pytest", "-q")
-# Some wait for peers and clocks, so there are more workers than the two cores of the usual machine.
-PURE = (*PYTEST, "-n", "3", "-m", "not servers and not kills and not fuzz and not full")
+PURE = (*PYTEST, "-m", "not servers and not kills and not fuzz and not full")
+UNIT = ("tests/unit", "tests/property")
+WITHOUT_KERNELS = "without kernels"
 Step = tuple[str, tuple[str, ...]]
-FAST: tuple[Step, ...] = (
+Lane = tuple[Step, ...]
+LINTERS: Lane = (
     ("ruff check", ("-m", "ruff", "check", ".")),
     ("ruff format", ("-m", "ruff", "format", "--check", ".")),
     ("mypy", ("tests/typecheck.py",)),
-    ("unit tests", (*PURE, "tests/unit", "tests/property")),
 )
+FAST: tuple[Lane, ...] = (LINTERS, (("unit tests", (*PURE, "-n", "3", *UNIT)),))
 """What daily work runs: no servers."""
-USUAL: tuple[Step, ...] = (
-    *FAST,
+BESIDE: Lane = (
+    *LINTERS,
+    ("unit tests", (*PURE, "-n", "1", *UNIT)),
     ("dependencies", ("tests/audit.py",)),
     # The twins in Python must do all that the kernels do, where nobody has built those.
-    ("without kernels", (*PURE, *TWINS)),
-    # Last, so that its closing line is the last line of all. Most of these wait for their servers most of the time, so
-    # there are more of them than cores.
+    (WITHOUT_KERNELS, (*PURE, "-n", "1", *TWINS)),
+)
+SERVERS: Step = (
+    "tests with real servers",
     (
-        "tests with real servers",
-        (
-            *(*PYTEST, "-n", "3", "--dist", "loadgroup", "--durations", "10"),
-            *("-m", "(servers or kills or fuzz) and not full"),
-        ),
+        *(*PYTEST, "-n", "3", "--dist", "loadgroup", "--durations", "10"),
+        *("-m", "(servers or kills or fuzz) and not full"),
     ),
 )
+USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
 """What CI runs."""
-FULL: tuple[Step, ...] = (
-    *USUAL,
-    ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full")),
-)
-"""What is too long for each change: soaks, mutations, a million objects."""
+LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full"))
+FULL: tuple[Lane, ...] = (BESIDE, (SERVERS, LONG))
+"""With what is too long for each change: soaks, mutations, a million objects."""
 CHOICES = {"--fast": FAST, "--full": FULL}
 
 
@@ -73,47 +76,87 @@ def run(arguments: Sequence[str]) -> int:
 
     Python runs with -P: the checkout must not be on `sys.path`, its `io` is not the standard library's.
     """
-    python = [sys.executable, "-P"]
     if arguments and (len(arguments) > 1 or arguments[0] not in CHOICES):
-        return _call([*python, "-m", "pytest", *arguments])
-    steps = CHOICES[arguments[0]] if arguments else USUAL
-    failed = []
-    for name, command in steps:
-        print(f"== {name}", flush=True)
-        began = time.monotonic()
-        if _call([*python, *command], {"PENSTOCK_NATIVE": "0"} if name == "without kernels" else {}):
-            failed.append(name)
-        if name != steps[-1][0]:
-            print(f"   {time.monotonic() - began:.0f} s", flush=True)
-    if failed:
-        print(f"run_local.sh test: FAILED: {', '.join(failed)}", flush=True)
+        return run_lanes(((("", ("-m", "pytest", *arguments)),),))
+    return run_lanes(CHOICES[arguments[0]] if arguments else USUAL)
+
+
+def run_lanes(lanes: Sequence[Lane]) -> int:
+    """Runs the lanes side by side; prints which steps failed. A step without a name prints nothing of its own.
+
+    Returns 0 only if all passed. When we are interrupted, each step gets time to end its servers in order.
+    """
+    failed: list[str] = []
+    with contextlib.ExitStack() as stack:
+        waiting = [list(lane) for lane in lanes]
+        under_way: dict[int, _UnderWay] = {}
+        try:
+            while under_way or any(waiting):
+                for number, steps in enumerate(waiting):
+                    step = under_way.get(number)
+                    if step is not None and step.process.poll() is not None:
+                        del under_way[number]
+                        step.end()
+                        if step.process.returncode:
+                            failed.append(step.name or "pytest")
+                    if steps and number not in under_way:
+                        begun = _UnderWay(*steps.pop(0), shown=number == len(waiting) - 1)
+                        stack.callback(begun.clean)
+                        begun.start()
+                        under_way[number] = begun
+                time.sleep(0.05)
+        except KeyboardInterrupt as reason:
+            # A Ctrl-C has reached them by itself.
+            for step in under_way.values():
+                if isinstance(reason, Terminated):
+                    step.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                for step in under_way.values():
+                    step.process.wait(INTERRUPTED_S)
+            raise
+    if any(name for lane in lanes for name, _ in lane):
+        told = f"FAILED: {', '.join(failed)}" if failed else "all passed"
+        print(f"run_local.sh test: {told}", flush=True)
     return 1 if failed else 0
 
 
-def _call(command: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Runs a step in a temporary folder of its own; however it ends, what it started ends, and the folder goes."""
-    folder = tempfile.mkdtemp(prefix="penstock-")
-    Path(folder).chmod(0o755)  # for servers that run as another user
-    own = {STEP: folder, "TMPDIR": folder, "PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir()}
-    environment = {**os.environ, **variables, **own}
-    # Some hundred processes would compile the checkout anew, and each worker of pytest all tests.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    try:
-        return _wait(subprocess.Popen(command, cwd=ROOT, env=environment))
-    finally:
+class _UnderWay:
+    """A step in a temporary folder of its own; however it ends, what it started ends, and the folder goes."""
+
+    def __init__(self, name: str, command: Sequence[str], *, shown: bool) -> None:
+        self.name, self._command, self._shown = name, command, shown
+        self._folder = tempfile.mkdtemp(prefix="penstock-")
+        Path(self._folder).chmod(0o755)  # for servers that run as another user
+        self._output = Path(self._folder) / "output"
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        own = {STEP: self._folder, "TMPDIR": self._folder, "PYTEST_DEBUG_TEMPROOT": tempfile.gettempdir()}
+        environment = {**os.environ, **own}
+        if self.name == WITHOUT_KERNELS:
+            environment["PENSTOCK_NATIVE"] = "0"
+        # Some hundred processes would compile the checkout anew, and each worker of pytest all tests.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [sys.executable, "-P", *self._command]
+        if self._shown:
+            if self.name:
+                print(f"== {self.name}", flush=True)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment)
+        else:
+            with self._output.open("wb") as output:
+                self.process = subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+                )
+
+    def end(self) -> None:
+        """Shows how it went, and cleans up."""
+        if not self._shown:
+            print(f"\n== {self.name}\n{self._output.read_text(errors='replace')}", end="")
+        if self.name:
+            print(f"   {self.name}: {time.monotonic() - self._began:.0f} s", flush=True)
+        self.clean()
+
+    def clean(self) -> None:
         with uninterrupted():
-            end_marked(STEP, folder)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(step: "subprocess.Popen[bytes]") -> int:
-    """The step's exit code. When we are interrupted, so is it, and it gets time to end its servers in order."""
-    try:
-        return step.wait()
-    except KeyboardInterrupt as reason:
-        # subprocess.call would kill it after a quarter of a second. A Ctrl-C has reached it by itself.
-        if isinstance(reason, Terminated):
-            step.send_signal(signal.SIGTERM)
-        with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-            step.wait(INTERRUPTED_S)
-        raise
+            end_marked(STEP, self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
