@@ -32,9 +32,11 @@ from penstock.transforms.identity import SourceIds
 from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
 
-__all__ = ["CloudWatchLogs", "looks_like"]
+__all__ = ["LISTS", "CloudWatchLogs", "looks_like"]
 
 DATA, CONTROL = "DATA_MESSAGE", "CONTROL_MESSAGE"
+LISTS = ("logEvents", "subscriptionFilters")
+"""The lists of a record."""
 
 
 _NOTHING = msgspec.Raw()

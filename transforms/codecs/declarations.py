@@ -77,6 +77,10 @@ def _json(options: Any, keep: bool) -> JsonDecoder:
     return JsonDecoder(keep_documents=keep, expand=options.expand_path, expand_copy=options.expand_copy_paths)
 
 
+def _auto(options: Any, keep: bool) -> AutoDecoder:
+    return AutoDecoder(_json(options, keep), message_json=options.codec_message_json, keep_documents=keep)
+
+
 def _plain(options: Any, keep: bool) -> PlainDecoder:
     return PlainDecoder(base64_field=options.codec_base64_field)
 
@@ -131,10 +135,12 @@ CODECS: dict[str, Codec] = {
         Codec(
             "auto",
             "JSON as `json` reads it, and CloudWatch Logs between it: a stream into which both are sent",
-            "as `json`, or as `cloudwatch_logs` for objects with `messageType`, `logGroup`, `logStream` and `logEvents`",
+            "as `json` (`--expand` too), or as `cloudwatch_logs` for objects with `messageType`, `logGroup`, `logStream` "
+            "and `logEvents`",
             "as there",
             _INFLATED,
-            lambda options, keep: AutoDecoder(keep_documents=keep),
+            _auto,
+            options=("expand", "expand_copy", "codec_message_json"),
         ),
         Codec(
             "plain",

@@ -190,21 +190,31 @@ class AutoDecoder:
     """Decodes JSON values one after another, and recognises objects of CloudWatch Logs. It guesses nothing else.
 
     An object is a subscription's when it has `messageType` (one of the two), `logGroup`, `logStream` and the list
-    `logEvents`, all at its top level. All other JSON stays as it is.
+    `logEvents`, all at its top level. All other JSON is read as `json` reads it.
 
     Args:
+        json: reads the JSON; its `expand` is no list of a subscription's.
+        message_json: see `CloudWatchLogs`.
         keep_documents: whether events keep the decoded document.
     """
 
-    def __init__(self, *, keep_documents: bool = True) -> None:
-        self._json = JsonDecoder(keep_documents=keep_documents)
-        self._cloudwatch = CodecDecoder(CloudWatchCodec(), "cloudwatch_logs", keep_documents=keep_documents)
+    def __init__(self, json: JsonDecoder, *, message_json: bool = False, keep_documents: bool = True) -> None:
+        self.json = json
+        self._cloudwatch = CodecDecoder(
+            CloudWatchCodec(message_json=message_json), "cloudwatch_logs", keep_documents=keep_documents
+        )
 
     def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
         """Gives the events of these records, in order, and the letters of what could not be read."""
-        decoded, letters = self._json.decode(events)
+        decoded, letters = self.json.decode(events)
+        found, refused = self.recognise(decoded)
+        return found, letters + refused
+
+    def recognise(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
+        """Gives these events, which are decoded, with the events of CloudWatch Logs in place of its records."""
         found: list[Event] = []
-        for event in decoded:
+        letters: list[DeadLetter] = []
+        for event in events:
             if looks_like(event.data):
                 event.id = None
                 parts, refused = self._cloudwatch.decode([event])

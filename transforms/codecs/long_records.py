@@ -21,13 +21,13 @@ _Decoded = tuple[list[Event], list[DeadLetter]]
 
 def long_records_of(decoder: object) -> "Callable[[Origin, int, int], LongRecord] | None":
     """Gives what makes a `LongRecord` (of origin, index, bytes of a value at most); None where the codec reads no JSON."""
-    if isinstance(decoder, JsonDecoder):
+    auto = decoder if isinstance(decoder, AutoDecoder) else None
+    json = auto.json if auto else decoder
+    if isinstance(json, JsonDecoder):
         return lambda origin, index, limit: LongRecord(
-            origin, index, limit, decoder.expand, decoder.expand_copy
+            origin, index, limit, json.expand, json.expand_copy, auto.recognise if auto else None
         )
-    of_json = isinstance(decoder, AutoDecoder) or (
-        isinstance(decoder, CodecDecoder) and isinstance(decoder.codec, CloudWatchCodec)
-    )
+    of_json = isinstance(decoder, CodecDecoder) and isinstance(decoder.codec, CloudWatchCodec)
     return LongRecord if of_json else None
 
 
@@ -40,6 +40,7 @@ class LongRecord:
         max_bytes: a longer value, or element of the list, is refused.
         expand: the list whose elements become events; None: each value is a record for the decoder behind.
         expand_copy: outer fields that are copied into each.
+        recognise: makes other events of those that this decoded, where no decoder behind does.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class LongRecord:
         max_bytes: int,
         expand: fields.Path | None = None,
         expand_copy: tuple[fields.Path, ...] = (),
+        recognise: Callable[[list[Event]], _Decoded] | None = None,
     ) -> None:
         self._origin, self._index, self._part = origin, index, 0
-        self._copied = expand_copy
+        self._copied, self._recognise = expand_copy, recognise
         self._cutter = JsonCutter(expand, expand_copy, max_bytes)
         self._whole = (
             None
@@ -107,7 +109,11 @@ class LongRecord:
             else:
                 events.append(place)
                 self._part += 1
-        return events + self._passed(elements, letters), letters
+        events += self._passed(elements, letters)
+        if self._whole is None or self._recognise is None:
+            return events, letters
+        found, refused = self._recognise(events)
+        return found, letters + refused
 
     def _elements(self, place: Event) -> _Decoded:
         """The elements of an array, for the decoder behind."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.transforms import fields
 from penstock.transforms.batch import Event
+from penstock.transforms.codecs._cloudwatch_logs import LISTS
 from penstock.transforms.codecs.declarations import CODECS
 from penstock.transforms.document import payload_of
 from penstock.transforms.options import flag_of, option
@@ -35,11 +36,11 @@ class DecodeOptions:
     )
     expand: str | None = option(
         None,
-        help="json: one event per element of this list of each object: Records, configurationItems, a.b. An object "
+        help="json, auto: one event per element of this list of each object: Records, configurationItems, a.b. An object "
         "without it stays one event.",
     )
     expand_copy: list[str] = option(
-        [], help="json: outer fields that go into each event of --expand, where it has no such field."
+        [], help="json, auto: outer fields that go into each event of --expand, where it has no such field."
     )
     codec_fields: list[str] = option(
         [],
@@ -47,7 +48,7 @@ class DecodeOptions:
         "by their documented names.",
     )
     codec_message_json: bool = option(
-        False, help="cloudwatch_logs: a message that is a JSON object is laid over the event."
+        False, help="cloudwatch_logs, auto: a message that is a JSON object is laid over the event."
     )
     codec_multiline: str | None = option(
         None, help="lines: regular expression; a line that it is found in belongs to the one before."
@@ -86,6 +87,12 @@ class DecodeOptions:
                 raise ValueError(message)
         if self.expand_copy and not self.expand:
             message = "--expand_copy needs --expand: it copies fields into the events of that list."
+            raise ValueError(message)
+        if self.codec == "auto" and self.expand in LISTS:
+            message = (
+                f"--expand {self.expand} is a list of CloudWatch Logs, which --codec auto reads by itself. If it is to be "
+                "read as any JSON, give --codec json."
+            )
             raise ValueError(message)
         if self.codec_multiline is not None:
             try:

@@ -413,7 +413,11 @@ def test_a_letter_says_what_its_bytes_look_like(record, told):
     ("options", "told"),
     [
         ({"codec": "morse"}, "--codec 'morse' is not one of json"),
-        ({"codec": "plain", "expand": "Records"}, "--expand is for --codec json; this is --codec plain"),
+        (
+            {"codec": "plain", "expand": "Records"},
+            "--expand is for --codec json, auto; this is --codec plain",
+        ),
+        ({"codec": "auto", "expand": "logEvents"}, "--expand logEvents is a list of CloudWatch Logs"),
         ({"codec": "json", "codec_fields": ["a"]}, "--codec_fields is for --codec csv, tsv, vpcflow"),
         ({"expand_copy": ["a"]}, "--expand_copy needs --expand"),
         ({"codec": "lines", "codec_multiline": "("}, "no regular expression"),
@@ -451,6 +455,19 @@ def test_auto_tells_cloudwatch_logs_from_other_json():
     assert told == [0, "one", "two", 1, "nested", "one", "two", 2, "one", "two"]
     assert ids(gzip.compress(logs), codec="auto") == ids(logs, codec="cloudwatch_logs")
     assert len(set(ids(logs + b'{"n":2}{"n":3}' + logs, codec="auto"))) == 4
+
+
+def test_auto_expands_other_json_and_lays_messages_over_events():
+    logs, trail = samples.subscription('{"level":"warn"}'), b'{"v":1,"Records":[{"n":1},{"n":2},7]}'
+    record = logs + trail + b'{"n":3}' + logs
+    options = {"codec": "auto", "expand": "Records", "expand_copy": ["v"], "codec_message_json": True}
+    documents, (letter,) = decode(record, **options)
+    told = [{key: each.get(key) for key in ("level", "n", "v")} for each in documents]
+    warn = {"level": "warn", "n": None, "v": None}
+    others = [{"level": None, "n": n, "v": 1 if n < 3 else None} for n in (1, 2, 3)]
+    assert told == [warn, *others, warn]
+    assert (letter.event.data, letter.event.part) == (b"7", 3)
+    assert len(set(ids(record, **options))) == 4
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -56,6 +56,7 @@ DECODES = {
     "expand": (DecodeOptions(expand="configurationItems", expand_copy=["account.id"]), TEXT),
     "cloudwatch_logs": (DecodeOptions(codec="cloudwatch_logs"), LOGS + b"\n" + LOGS * 20),
     "auto": (DecodeOptions(codec="auto"), TEXT + b"\n" + LOGS * 20),
+    "auto, expand": (DecodeOptions(codec="auto", expand="configurationItems"), TEXT + b"\n" + LOGS * 20),
 }
 
 
