@@ -47,6 +47,7 @@ _HEAD = 64 << 10
 _LOOK_FOR_RECORDS = 4 << 10
 _LINE_START = 64
 _BOM = b"\xef\xbb\xbf"
+_JSON = ("json", "json_array", "json_records")
 _FIRST_LINES = 100
 _UNDECODABLE = "UndecodableLines"
 _FEW_LINES = 10
@@ -228,8 +229,10 @@ class UnitReader:
         yield from self._archived(head, pieces)
 
     def _readable(self, form: str) -> str:
-        """Gives the form by which the codec can read the object: without JSON there are only lines."""
-        if form != "json" or self._decoder is None or long_records_of(self._decoder()) is not None:
+        """Gives the form by which the codec can read the object. Without JSON a bracket is text (`[2026-11-22 ...`)."""
+        if form not in _JSON or self._options.format in _JSON[1:]:
+            return form
+        if self._decoder is None or long_records_of(self._decoder()) is not None:
             return form
         if self._options.format == "json":
             message = "--format json is for codecs that read JSON"

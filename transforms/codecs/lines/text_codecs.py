@@ -7,7 +7,7 @@ stay the same, whatever else the record holds.
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, AnyStr
 
 import orjson
 
@@ -66,7 +66,7 @@ class LineCodec:
         found: list[Event] = []
         refused: list[Refused] = []
         origin, index, first = place.origin, place.index, place.part
-        for number, line in enumerate(text.splitlines()):
+        for number, line in enumerate(_lines_of(text)):
             may_be_header = self._may_be_header(line)
             if not may_be_header and (made := reader.document(line)) is not None:
                 found.append(Event(made[0], origin, index, first + number, None, made[1]))
@@ -120,7 +120,7 @@ class ColumnCodec:
         reader: ColumnReader | None = self._given or self._headers.get(place)
         found: list[Event] = []
         refused: list[Refused] = []
-        for number, line in enumerate(text.splitlines()):
+        for number, line in enumerate(_lines_of(text)):
             try:
                 words = line.decode("utf-8-sig" if not number else "utf-8")
                 if not words.strip():
@@ -161,9 +161,18 @@ class TextCodec:
         arrived = _arrival(place)
         return [
             _event(place, number, arrived, {"message": message})
-            for number, message in self._join(text.decode().splitlines())
+            for number, message in self._join(_lines_of(text.decode()))
             if message
         ], []
+
+
+def _lines_of(text: AnyStr) -> list[AnyStr]:
+    """Gives the lines as the reader of an object cuts them: other characters that may end a line (a form feed) are text."""
+    line_end, carriage_return = ("\n", "\r") if isinstance(text, str) else (b"\n", b"\r")
+    lines = text.split(line_end)
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(carriage_return) for line in lines] if carriage_return in text else lines
 
 
 def _event(place: Event, number: int, timestamp: str, document: Document) -> Event:

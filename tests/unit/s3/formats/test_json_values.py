@@ -86,9 +86,17 @@ def test_a_letter_names_the_option_where_the_first_line_does_not_tell(content, r
         assert reason.endswith("it looks like JSON that is spread over several lines: --format json")
 
 
-def test_without_a_codec_of_json_a_brace_is_a_line(read):
-    for codec in ("lines", "plain"):
-        documents, letters, _ = read(b"{\n 1\n}\n", decoder=DecodeOptions(codec=codec).decoder)
-        assert (documents, letters) == ([b"{", b" 1", b"}"], [])
+@pytest.mark.parametrize("codec", ["lines", "plain", "csv"])
+@pytest.mark.parametrize(
+    "content",
+    [b"{\n 1\n}\n", b"[2026-11-22 06:00:00] INFO up\n[2026-11-22 06:00:01] WARN x\n", b'{"Records":[\n1]}\n'],
+)
+def test_without_a_codec_of_json_a_bracket_is_text(codec, content, read):
+    for each in (content, gzip.compress(content)):
+        documents, letters, _ = read(each, decoder=DecodeOptions(codec=codec).decoder)
+        assert (documents, letters) == (content.splitlines(), [])
+
+
+def test_json_by_option_needs_a_codec_of_json(read):
     _, ((error, reason),), _ = read(b"{}", decoder=DecodeOptions(codec="csv").decoder, format="json")
     assert (error, reason) == ("UnsupportedFormat", "--format json is for codecs that read JSON")
