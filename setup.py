@@ -4,15 +4,19 @@ A folder called `io` at the top cannot be imported as `io` (the standard library
 `package_dir` puts it, and its neighbours, under `penstock`. Never put this folder on `sys.path`.
 Beam reads this file too: `--setup_file ./setup.py` carries the package to a worker.
 
+The README's links are relative, and the package index shows it elsewhere, so they become absolute here.
+
 Each `_native_NAME.c` is an extension module of its own, and optional: where there is no compiler the
 installation goes on without it, and a twin in Python does its work (see transforms/kernels/native.py).
 """
 
+import re
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 
 FOLDERS = ("io", "transforms", "pipelines")
+FILES = "https://github.com/penstock-beam/penstock/blob/main/"
 
 
 def kernels() -> list[Extension]:
@@ -33,7 +37,15 @@ def kernels() -> list[Extension]:
     return found
 
 
+def readme() -> str:
+    """The README with absolute links."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?![a-z]+:|#)", f"]({FILES}", text)
+
+
 setup(
+    long_description=readme(),
+    long_description_content_type="text/markdown",
     packages=["penstock", "penstock.testing"]
     + [
         f"penstock.{name}"

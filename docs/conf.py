@@ -11,7 +11,7 @@ from typing import Any
 project = "penstock"
 author = "The penstock authors"
 project_copyright = "The penstock authors; Apache License 2.0"
-release = version = _version_of("penstock")
+release = version = _version_of("penstock-beam")
 
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}

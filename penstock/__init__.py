@@ -15,6 +15,6 @@ def __getattr__(name: str) -> Any:
     ):  # asked of the installation, and only when somebody asks: the look-up reads files
         from importlib.metadata import version
 
-        return version("penstock")
+        return version("penstock-beam")
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

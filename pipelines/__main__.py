@@ -22,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     name = arguments.pop(0)
     if name == "--version":
-        from importlib.metadata import version
+        import penstock
 
-        sys.stdout.write(f"penstock {version('penstock')}\n")
+        sys.stdout.write(f"penstock {penstock.__version__}\n")
         return 0
     try:
         code = _COMMANDS.get(name, functools.partial(_run, name))(arguments)

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     required = "--require" in arguments or os.environ.get("AUDIT") == "require"
     if importlib.util.find_spec("pip_audit") is None:
         return not_audited("pip-audit is not installed (it is in the extra `dev`)", required)
-    packages = closure("penstock")
+    packages = closure("penstock-beam")
     service = os.environ.get("AUDIT_SERVICE", "pypi")
     asked, vulnerable, why = ask(service, packages)
     if vulnerable:

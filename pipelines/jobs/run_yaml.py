@@ -20,7 +20,7 @@ from penstock.pipelines.run.options import JobOptions
 __all__ = ["JOB"]
 
 NAME = "run-yaml"
-_MISSING = "Beam's YAML needs more packages: pip install 'penstock[yaml]'."
+_MISSING = "Beam's YAML needs more packages: pip install 'penstock-beam[yaml]'."
 
 
 @dataclasses.dataclass(frozen=True)

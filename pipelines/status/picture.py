@@ -1,9 +1,10 @@
 """`Picture` holds all that the monitor saw of a job at one moment, for the page, the scraper and the terminal."""
 
 import dataclasses
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, NamedTuple
 
+import penstock
 from penstock.io.chain.source_status import SourceStatus
 from penstock.io.meters import LastLetter, Reading
 
@@ -123,6 +124,6 @@ class Picture:
 def release() -> str:
     """The version of penstock that runs; `unknown` where it was not installed."""
     try:
-        return version("penstock")
+        return str(penstock.__version__)
     except PackageNotFoundError:
         return "unknown"

@@ -53,7 +53,7 @@ def checkout(tmp_path_factory):
 def wheel(checkout, tmp_path_factory):
     target = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-P", "-m", "pip", "wheel", "-q", "--no-deps", "-w", target, checkout)
-    return next(target.glob("penstock-*.whl"))
+    return next(target.glob("penstock_beam-*.whl"))
 
 
 def environment(folder):
@@ -128,7 +128,7 @@ def test_the_extras_that_a_user_asks_for_are_there(wheel, tmp_path):
         "dev",
     }
     python = environment(tmp_path / "env")
-    command = (python, "-m", "pip", "install", "--no-index", f"penstock[s3,flink] @ {wheel.as_uri()}")
+    command = (python, "-m", "pip", "install", "--no-index", f"penstock-beam[s3,flink] @ {wheel.as_uri()}")
     said = run(*command, stderr=subprocess.STDOUT)
     assert "does not provide the extra" not in said
     assert "Successfully installed penstock-" in said
@@ -151,7 +151,7 @@ def test_sdist(checkout, tmp_path):
     run(sys.executable, "-m", "venv", builder)
     run(builder / "bin" / "python", "-m", "pip", "install", "-q", "setuptools>=77")
     run(builder / "bin" / "python", "-P", "-c", build.format(tmp_path), cwd=source)
-    archive = next(tmp_path.glob("penstock-*.tar.gz"))
+    archive = next(tmp_path.glob("penstock_beam-*.tar.gz"))
     with tarfile.open(archive) as content:
         assert any(name.endswith("/io/chain/live_objects.py") for name in content.getnames())
         assert any(name.endswith("/io/kinesis/kpl/_native_aggregation.c") for name in content.getnames())
