@@ -64,8 +64,8 @@ SERVERS: Step = (
 USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
 """What CI runs."""
 LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full"))
-FULL: tuple[Lane, ...] = (BESIDE, (SERVERS, LONG))
-"""With what is too long for each change: soaks, mutations, a million objects."""
+FULL: tuple[Lane, ...] = ((*BESIDE, ("other Pythons", ("tests/pythons.py",))), (SERVERS, LONG))
+"""With what is too long for each change: soaks, mutations, a million objects, other Pythons."""
 CHOICES = {"--fast": FAST, "--full": FULL}
 
 

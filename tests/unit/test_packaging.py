@@ -162,6 +162,28 @@ def test_sdist(checkout, tmp_path):
         assert "aggregation" in kernels(python, tmp_path)
 
 
+@pytest.mark.full
+def test_what_is_uploaded(tmp_path):
+    """The sdist, and a manylinux wheel with its kernels for each Python that is here; the index would take them."""
+    run(ROOT / ".ci" / "wheels", tmp_path / "dist")
+    built = sorted(path.name for path in (tmp_path / "dist").iterdir())
+    assert "penstock_beam-0.1.0.tar.gz" in built
+    ours = f"cp3{sys.version_info[1]}"
+    (wheel,) = [name for name in built if f"-{ours}-{ours}-" in name]
+    assert "manylinux_2_17" in wheel
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", tmp_path / "dist" / wheel)
+    works(python, tmp_path)
+    assert "aggregation" in kernels(python, tmp_path)
+
+
+def test_the_links_of_the_readme_lead_somewhere_on_the_index(wheel):
+    (metadata,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    told = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "](https://github.com/penstock-beam/penstock/blob/main/docs/start.md)" in told
+    assert not re.findall(r"\]\((?!https?://|#)[^)]*\)", told)
+
+
 def test_editable(checkout, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))

@@ -1,0 +1,131 @@
+"""Runs the unit and property tests on the other Pythons that the package supports, one of them with its oldest packages.
+
+usage: python -P tests/pythons.py [PYTEST ARGUMENT ...]
+
+The lowest version that pyproject.toml allows of each dependency is tried on 3.12, the newest ones on 3.13 (and on the Python
+of .venv, by the other steps). The packages are cached outside the checkout. A test that fails is tried once more, alone:
+the machine may be slow, and what is asked here is whether the code works on that Python.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSIONS = ("3.11", "3.12", "3.13")
+LOWEST = "3.12"
+MARKS = "not servers and not kills and not fuzz and not full"
+
+
+def main(arguments: list[str]) -> int:
+    failed = []
+    for version in VERSIONS:
+        if version == ".".join(map(str, sys.version_info[:2])):
+            continue
+        python = find(version)
+        if python is None:
+            print(f"Python {version}: not here, so not tried", flush=True)
+        elif not passes(version, python, arguments):
+            failed.append(version)
+    if failed:
+        print(f"failed on Python {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def find(version: str) -> str | None:
+    """A Python of that version that works: one on the PATH, or of pyenv."""
+    home = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for python in [f"python{version}", *map(str, home.glob(f"versions/{version}.*/bin/python"))]:
+        try:
+            done = subprocess.run([python, "-c", "import venv"], capture_output=True, check=False, timeout=60)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return python
+    return None
+
+
+def passes(version: str, python: str, arguments: list[str]) -> bool:
+    lowest = version == LOWEST
+    print(f"Python {version}, the {'lowest' if lowest else 'newest'} versions of dependencies", flush=True)
+    packages = cached_packages(version, python, lowest=lowest)
+    with tempfile.TemporaryDirectory(prefix="penstock-python-") as folder:
+        own = Path(folder) / "venv"
+        run(python, "-m", "venv", own)
+        site = next(own.glob("lib/python*/site-packages"))
+        (site / "packages.pth").write_text(f"{next(packages.glob('lib/python*/site-packages'))}\n")
+        run(own / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "-e", ROOT)
+        command = [
+            *(
+                own / "bin" / "python",
+                "-P",
+                "-m",
+                "pytest",
+                "-q",
+                "-m",
+                MARKS,
+                "-o",
+                f"cache_dir={folder}/cache",
+            ),
+            *(arguments or ["tests/unit", "tests/property"]),
+        ]
+        if subprocess.run([*command, "-n", "3"], cwd=ROOT, check=False).returncode == 0:
+            return True
+        print("once more, what failed", flush=True)
+        return subprocess.run([*command, "--last-failed"], cwd=ROOT, check=False).returncode == 0
+
+
+def cached_packages(version: str, python: str, *, lowest: bool) -> Path:
+    """An environment with everything but penstock, made once per pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = list(project["dependencies"])
+    pinned = [line for line in map(lowest_of, needed) if line] if lowest else []
+    wanted = [*needed, *own_extra(project["optional-dependencies"], "dev")]
+    name = hashlib.sha256("\n".join([*wanted, *pinned]).encode()).hexdigest()[:16]
+    folder = cache() / "pythons" / f"{version}-{name}"
+    if not (folder / "whole").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        run(python, "-m", "venv", folder)
+        constraints = folder / "constraints.txt"
+        constraints.write_text("\n".join(pinned))
+        pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "-q")
+        run(*pip, "-c", constraints, *wanted)
+        (folder / "whole").touch()
+    return folder
+
+
+def lowest_of(requirement: str) -> str | None:
+    """The constraint for the lowest version that a requirement allows: `name>=1,<2` gives `name==1`."""
+    found = re.match(r"([\w.-]+)(?:\[[^]]*\])?>=([\w.]+)", requirement)
+    return f"{found[1]}=={found[2]}" if found else None
+
+
+def own_extra(extras: dict[str, list[str]], name: str) -> Iterator[str]:
+    for requirement in extras[name]:
+        inner = re.fullmatch(r"penstock-beam\[(\w+)\]", requirement)
+        if inner:
+            yield from own_extra(extras, inner[1])
+        else:
+            yield requirement
+
+
+def cache() -> Path:
+    given = os.environ.get("PENSTOCK_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    return Path("/var/cache/penstock") if os.geteuid() == 0 else Path.home() / ".cache" / "penstock"
+
+
+def run(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True, cwd=ROOT)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
