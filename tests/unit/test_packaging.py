@@ -99,7 +99,7 @@ def kernels(python, cwd):
 def test_wheel(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name.split("/")[1] for name in names if name.startswith("penstock/")}
-    assert inside == {"io", "transforms", "pipelines", "__init__.py", "__main__.py", "testing.py", "py.typed"}
+    assert inside == {"io", "transforms", "pipelines", "__init__.py", "__main__.py", "testing", "py.typed"}
     expected = {
         f"{path.relative_to(ROOT)}" if folder == "penstock" else f"penstock/{path.relative_to(ROOT)}"
         for folder in FOLDERS
