@@ -7,10 +7,13 @@ Plan. A Beat writes `"@metadata":{` near the beginning of each event. It is the 
 number of quotes, and only one `{` stand before it (`"\"@metadata":{` is another key, #19). If what follows is flat,
 the fields are spliced in before its `}`. Without such a key they become one, behind the event's first `{`. In any other case
 (a second such key, one that is no object, our own fields, letters written as escapes: a client may want to
-pass for another) the event is parsed and written again, and our fields win. What is no JSON object stays as it is;
-an event with half a surrogate pair (`"\ud800"`) is an object.
+pass for another) the event is parsed and written again, and our fields win. An event with half a surrogate pair
+(`"\ud800"`) is an object.
 
-Invariant. The result is what a full decode, an assignment and an encode would give.
+Invariants.
+- The result is what a full decode, an assignment and an encode would give.
+- What is no JSON object is refused. Readers behind us take more than that (a byte order mark, gzip, arrays, several
+  objects in a row, any depth), and would find in it what the client says of itself.
 """
 
 import json
@@ -22,7 +25,7 @@ import orjson
 
 from penstock.io.beats.origin import BeatsClient
 
-__all__ = ["KINDS", "enriched", "fields_of"]
+__all__ = ["KINDS", "NotAnObject", "enriched", "fields_of"]
 
 KINDS = ("source_metadata", "ssl_peer_metadata", "codec_metadata")
 """The kinds of metadata that may be asked for. There is no codec here, so `codec_metadata` adds nothing."""
@@ -30,6 +33,15 @@ KINDS = ("source_metadata", "ssl_peer_metadata", "codec_metadata")
 _METADATA = b'"@metadata":{'
 _MOST_DIGITS = 4000
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+_MEETING = re.compile(rb"}[ \t\r\n]*[{\[]")
+"""Where one JSON value ends and another begins; or the inside of a string."""
+
+
+class NotAnObject(ValueError):
+    """The event is JSON, but not an object."""
+
+    def __init__(self) -> None:
+        super().__init__("JSON, but not an object")
 
 
 def fields_of(client: BeatsClient, kinds: Sequence[str]) -> bytes:
@@ -56,15 +68,18 @@ def fields_of(client: BeatsClient, kinds: Sequence[str]) -> bytes:
 
 
 def enriched(data: bytes, fields: bytes) -> bytes:
-    """Gives an event with `fields` (see `fields_of`) in its `@metadata`; unchanged when it is no JSON object.
+    """Gives an event with `fields` (see `fields_of`) in its `@metadata`.
 
-    Bytes that only begin and end like an object may get the fields too. That makes them no worse.
+    Bytes that no reader takes, but that begin and end like an object, may get the fields too. That makes them no worse.
+
+    Raises:
+        ValueError: it is no JSON object.
     """
     return _spliced(data, fields) or _rewritten(data, fields)
 
 
 def _spliced(data: bytes, fields: bytes) -> bytes | None:
-    if data[:1] != b"{" or data[-1:] != b"}" or _ESCAPED_LETTER.search(data):
+    if data[:1] != b"{" or data[-1:] != b"}" or _ESCAPED_LETTER.search(data) or _MEETING.search(data):
         return None
     key = data.find(_METADATA)
     if key < 0:
@@ -93,14 +108,14 @@ def _rewritten(data: bytes, fields: bytes) -> bytes:
     encode: Callable[[Any], bytes] = orjson.dumps
     try:
         event = orjson.loads(data)
-    except orjson.JSONDecodeError:  # msgspec refuses half a surrogate pair, which other readers take
+    except orjson.JSONDecodeError as error:  # it refuses half a surrogate pair, which other readers take
         try:
             event = json.loads(data.decode(), parse_int=_integer)
         except (ValueError, RecursionError):
-            return data
+            raise error from None
         encode = _in_ascii
     if not isinstance(event, dict):
-        return data
+        raise NotAnObject
     before = event.get("@metadata")
     event["@metadata"] = {**(before if isinstance(before, dict) else {}), **orjson.loads(b"{%b}" % fields)}
     return encode(event)

@@ -82,7 +82,7 @@ class ReadKeywords(TypedDict, total=False):
 
     enrich: str | Sequence[str]
     """What to add to each event's @metadata: source_metadata (the client's address), ssl_peer_metadata, all or none.
-    codec_metadata adds nothing here.
+    codec_metadata adds nothing here. What is no JSON object becomes a dead letter.
     """
 
     share_port: bool

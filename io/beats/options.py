@@ -94,7 +94,7 @@ class BeatsOptions:
     enrich: list[str] = option(
         [],
         help="What to add to each event's @metadata: source_metadata (the client's address), ssl_peer_metadata, "
-        "all or none. codec_metadata adds nothing here.",
+        "all or none. codec_metadata adds nothing here. What is no JSON object becomes a dead letter.",
     )
     share_port: bool = option(
         False,

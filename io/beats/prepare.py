@@ -6,7 +6,7 @@ import apache_beam as beam
 import orjson
 from apache_beam.metrics import Metrics
 
-from penstock.io.beats._enrich import enriched, fields_of
+from penstock.io.beats._enrich import NotAnObject, enriched, fields_of
 from penstock.io.beats.origin import BeatsClient
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.chain.live_objects import LIVE
@@ -26,25 +26,35 @@ def validate(batch: EventBatch) -> EventBatch:
             if isinstance(orjson.loads(event.data), dict):
                 events.append(event)
                 continue
-            error, reason = "NotAnObject", "JSON, but not an object"
-        except orjson.JSONDecodeError as failure:
-            error, reason = "JSONDecodeError", f"not JSON: {failure}"
-        letters.append(DeadLetter(event, error, reason, "beats"))
+            letters.append(_refused(event, NotAnObject()))
+        except orjson.JSONDecodeError as error:
+            letters.append(_refused(event, error))
     return batch.with_events(events, letters) if letters else batch
 
 
 def enrich(batch: EventBatch, kinds: Sequence[str]) -> EventBatch:
-    """Gives the batch with its clients' metadata in each event."""
+    """Gives the batch with its clients' metadata in each event. What is no JSON object is among its dead letters."""
     events: list[Event] = []
+    letters: list[DeadLetter] = []
     client, fields = None, b""
     for event in batch.events:
         if event.origin is not client:  # a client's events follow each other
             client = event.origin
             fields = fields_of(client, kinds) if isinstance(client, BeatsClient) else b""
         if fields:
-            event = Event(enriched(event.data, fields), event.origin, event.index)
+            try:
+                event = Event(enriched(event.data, fields), event.origin, event.index)
+            except ValueError as error:
+                letters.append(_refused(event, error))
+                continue
         events.append(event)
-    return batch.with_events(events)
+    return batch.with_events(events, letters)
+
+
+def _refused(event: Event, error: ValueError) -> DeadLetter:
+    said = str(error)
+    reason = said if isinstance(error, NotAnObject) else f"not JSON: {said}"
+    return DeadLetter(event, type(error).__name__, reason, "beats")
 
 
 class PrepareDoFn(beam.DoFn):
@@ -63,12 +73,12 @@ class PrepareDoFn(beam.DoFn):
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
         """Prepares one batch."""
+        if self._kinds:
+            batch = enrich(batch, self._kinds)  # first, so that what is refused is what would have been sent
         if (
             self._validates and getattr(batch.receipt, "source", self._key) == self._key
         ):  # not the receipt of another read
             batch = validate(batch)
-        if self._kinds:
-            batch = enrich(batch, self._kinds)
         self._report()
         yield batch
 

@@ -70,10 +70,10 @@ def lines_of(letter: DeadLetter, limit: int) -> list[bytes]:
 def has_event(letter: DeadLetter) -> bool:
     """Whether a letter holds an event that can be sent again.
 
-    A part of an S3 object that could not be read (a damaged object, a row, a line that is too long) is no whole event.
-    It has to be read again from S3.
+    A part of an S3 object that could not be read (a damaged object, a row, a line that is too long) is no whole event: it
+    has to be read again from S3. An element that became no event is there only as a person would look at it.
     """
-    return letter.stage != "s3"
+    return letter.stage not in ("s3", "elements")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ from penstock.transforms.logstash import ConfigError
 from penstock.transforms.logstash.settings import FilterOptions
 from penstock.transforms.time import timestamps
 
-__all__ = ["JOB", "STOPPED", "Counts", "Later", "is_nested", "replay_all"]
+__all__ = ["JOB", "STOPPED", "Counts", "Later", "replay_all", "without_pieces"]
 
 NAME = "replay-dead-letters"
 BATCH = 1000
@@ -45,11 +45,8 @@ STOPPED = 3
 
 _LOGGER = logging.getLogger("penstock")
 
-Send = Callable[[list[Event]], list[DeadLetter]]
-"""A function that sends all events, and returns the letters of those that are refused again."""
-
-Resend = Callable[[list[DeadLetter]], list[DeadLetter]]
-"""The same of letters."""
+Send = Callable[[list[DeadLetter]], list[DeadLetter]]
+"""A function that sends the events of all these letters, and returns the letters of those that are refused again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +148,8 @@ class Counts:
         lines += [f"  {count} x {kind}" for kind, count in self.kinds.items()]
         if self.without_event:
             lines.append(
-                f"{self.without_event} dead letters hold no whole event and were not sent: read their objects again from S3"
+                f"{self.without_event} dead letters hold no whole event and were not sent: "
+                "read their objects again from S3, give their elements again"
             )
         if wrong:
             lines.append(f"{wrong} lines are no dead letters and were left out")
@@ -168,15 +166,10 @@ def _chosen(letters: Iterable[DeadLetter], errors: list[str], counts: Counts) ->
             counts.without_event += 1
 
 
-def replay_all(letters: Iterator[DeadLetter], send: Resend, again: Later, counts: Counts) -> None:
+def replay_all(letters: Iterator[DeadLetter], send: Send, again: Later, counts: Counts) -> None:
     """Sends letters again, batch after batch, until a stop; what is refused again goes to `again`."""
     while (batch := list(islice(letters, BATCH))) and not LIVE.stopping.is_set():
-        refused = [
-            DeadLetter(each.event, each.error, each.reason, each.stage, output=each.output)
-            for each in batch
-            if is_nested(each)
-        ]
-        refused += send([each for each in batch if not is_nested(each)])
+        refused = send(batch)
         if refused:
             again.append(refused)
         counts.sent += len(batch)
@@ -185,13 +178,27 @@ def replay_all(letters: Iterator[DeadLetter], send: Resend, again: Later, counts
         _LOGGER.info("%d sent again, %d refused again", counts.sent, counts.refused)
 
 
-def is_nested(letter: DeadLetter) -> bool:
-    """Whether the event is an array that was one element of a record's array.
+def without_pieces(send: Send, *, copied: bool = False) -> Send:
+    """Gives a `send` that refuses again what was one element of a record, and can't be decoded alone.
 
-    Decoded alone, it would count as a record of several events, with the ids of the elements beside it.
+    An array that was an element of an array would count as a record of several events, with the ids of the elements beside
+    it. An object that had no place for the fields of `--expand_copy` (`copied`) would be stored without them.
     """
-    refused = letter.stage == "decode" and letter.error in ("ValueError", "NotAnObject")
-    return refused and letter.event.data.lstrip()[:1] == b"["
+    begins = (b"[", b"{") if copied else (b"[",)
+
+    def is_piece(letter: DeadLetter) -> bool:
+        refused = letter.stage == "decode" and letter.error in ("ValueError", "NotAnObject")
+        return refused and letter.event.data.lstrip()[:1] in begins
+
+    def send_others(letters: list[DeadLetter]) -> list[DeadLetter]:
+        pieces = [
+            DeadLetter(each.event, each.error, each.reason, each.stage, output=each.output)
+            for each in letters
+            if is_piece(each)
+        ]
+        return pieces + send([each for each in letters if not is_piece(each)])
+
+    return send_others
 
 
 class _Filters:
@@ -274,19 +281,20 @@ def sender(decode: DecodeOptions, filters: _Filters, writer: BulkWriter, *, keep
     """Makes the function that decodes events, unless they were decoded before they were refused, and writes them."""
     decoder, stamp = decode.decoder(keep_documents=keep_documents), decode.stamper()
 
-    def send(events: list[Event]) -> list[DeadLetter]:
+    def send(letters: list[DeadLetter]) -> list[DeadLetter]:
+        events = [letter.event for letter in letters]
         filters.check(events)
         marked = _places(events)
         changed = [event for event in events if event.changed]  # as another step has made it
         known = [event for event in events if not event.changed and _is_known(event, keep_documents)]
         taken = set(map(id, changed + known))
-        decoded, letters = decoder.decode([event for event in events if id(event) not in taken])
+        decoded, undecoded = decoder.decode([event for event in events if id(event) not in taken])
         decoded += known
         stamp(decoded)
         filtered, refused = filters.apply(decoded, marked)
-        return letters + refused + writer.write(changed + filtered).letters
+        return undecoded + refused + writer.write(changed + filtered).letters
 
-    return send
+    return without_pieces(send, copied=bool(decode.expand_copy))
 
 
 def _to_kinesis(line: CommandLine) -> Send:
@@ -297,12 +305,19 @@ def _to_kinesis(line: CommandLine) -> Send:
         prefix=options.partition_key_prefix,
     )
     writer: KinesisWriter = LIVE.share(f"{NAME}:kinesis", lambda: KinesisWriter(options, aws))
-    filters = _Filters(line.get(FilterOptions))
+    return stream_sender(_Filters(line.get(FilterOptions)), writer, keys)
 
-    def send(events: list[Event]) -> list[DeadLetter]:
+
+def stream_sender(filters: _Filters, writer: KinesisWriter, keys: PartitionKeys) -> Send:
+    """Makes the function that puts events into a stream."""
+
+    def send(letters: list[DeadLetter]) -> list[DeadLetter]:
+        events = [letter.event for letter in letters]
         filters.check(events)
-        for event in events:
-            event.document, event.changed = None, False  # the bytes as they came
+        for letter in letters:
+            # What a step had made of it belongs into a stream where the stream refused it; else the bytes, as they came.
+            if letter.stage != "kinesis":
+                letter.event.document, letter.event.changed = None, False
         filtered, refused = filters.apply(events, _places(events))
         return refused + writer.write(filtered, keys, 0.0)[0]
 
@@ -329,12 +344,7 @@ class _Replay(Job):
             )
             watch.start()
             reader, counts = LetterReader(source), Counts()
-            replay_all(
-                _chosen(reader, options.errors, counts),
-                lambda letters: send([each.event for each in letters]),
-                again,
-                counts,
-            )
+            replay_all(_chosen(reader, options.errors, counts), send, again, counts)
             stopped = LIVE.stopping.is_set()
             LIVE.close()
         except BaseException as error:

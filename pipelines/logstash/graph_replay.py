@@ -20,7 +20,7 @@ from penstock.io.files.sink import file_writer, stdout_writer
 from penstock.io.kinesis.positions import stream_name_of
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
-from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all
+from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all, without_pieces
 from penstock.pipelines.logstash.graph import (
     decoder_of,
     decodes,
@@ -72,7 +72,7 @@ def replay(plan: Plan, letters: str, again: str) -> tuple[Counts, int]:
             elasticsearch.prepare(each.options)
     sender = Replay(plan, [_writer(each) for each in plan.outputs])
     reader, counts = LetterReader(open_store(letters, cluster, aws)), Counts()
-    replay_all(_whole(reader, counts), sender.send, Later(again, cluster, aws), counts)
+    replay_all(_whole(reader, counts), without_pieces(sender.send), Later(again, cluster, aws), counts)
     return counts, reader.wrong
 
 

@@ -1,10 +1,11 @@
 """The Beats protocol core under any split of the bytes, and the acknowledgements under any order of events."""
 
+import gzip
 import itertools
 import json
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.io.beats import BeatsClient
@@ -14,7 +15,10 @@ from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver, Stretch
 from penstock.io.beats.wire._proxy_protocol import parse
 from penstock.io.errors import ProtocolError
+from penstock.transforms.batch import Event
+from penstock.transforms.decode import JsonDecoder
 from tests.tools.peers.lumberjack import compressed, data_event, event, window
+from tests.tools.samples.events import ToyOrigin
 
 LIMITS = Limits(
     max_window_size=50,
@@ -225,6 +229,39 @@ def test_no_payload_chooses_where_enrichment_goes(text: str, around: str, place:
         except ValueError:
             continue
         assert json.loads(enriched(data, fields)) == _enriched_by_decoding(before, fields), data
+
+
+FORMS = {
+    "alone": lambda one, other: one,
+    "one after another": lambda one, other: one + other,
+    "one per line": lambda one, other: one + b"\n" + other,
+    "an array": lambda one, other: b"[" + one + b"," + other + b"]",
+    "an array behind it": lambda one, other: one + b" [" + other + b"]" + one,
+    "a byte order mark": lambda one, other: b"\xef\xbb\xbf" + one,
+    "UTF-16": lambda one, other: one.decode().encode("utf-16"),
+    "compressed": lambda one, other: gzip.compress(one),
+    "deep": lambda one, other: one[:-1] + b',"deep":' + b"[" * 3000 + b"]" * 3000 + b"}",
+}
+
+
+@given(raw_events, raw_events, spaces, st.sampled_from(sorted(FORMS)))
+@settings(max_examples=400)
+@example('{"@metadata":{"input":1}}', '{"@metadata":{"input":1}}', "", "one after another")
+@example("{}", '{"@metadata":{"input":1}}', "", "one after another")
+@example('{"a":1}', '{"a":1}', "\n", "one after another")
+def test_no_reader_behind_us_finds_what_a_client_says_of_itself(
+    one: str, other: str, around: str, form: str
+) -> None:
+    fields = fields_of(BeatsClient("10.1.2.3", 1), ["source_metadata"])
+    data = FORMS[form](f"{one}{around}".encode(), other.encode())
+    try:
+        sent = enriched(data, fields)
+    except ValueError:
+        return  # a dead letter
+    found, _ = JsonDecoder().decode([Event(sent, ToyOrigin(), 0)])
+    for each in found:
+        assert each.document is not None
+        assert each.document["@metadata"]["input"] == {"beats": {"host": {"ip": "10.1.2.3"}}}, data
 
 
 @given(st.binary(max_size=250), st.sampled_from([b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n", b""]))

@@ -42,11 +42,13 @@ class Cut(NamedTuple):
         data: its bytes.
         outer: of an element, the fields that stood before its list; None for a whole value.
         refused: why it can't be read; empty where it can.
+        cut_off: whether `data` is only the beginning of what is refused.
     """
 
     data: bytes
     outer: dict[str, Any] | None = None
     refused: str = ""
+    cut_off: bool = False
 
 
 class JsonCutter:
@@ -82,7 +84,7 @@ class JsonCutter:
             return
         if self._depth == self._base:  # no JSON at all
             reason = f"{self._limit} bytes without a bracket; the rest of the record is not read"
-            yield Cut(self._buffer[:_KEPT_OF_TOO_LONG], refused=reason)
+            yield Cut(self._buffer[:_KEPT_OF_TOO_LONG], refused=reason, cut_off=True)
             self._ended, self._buffer = True, b""
         else:
             what = "a value" if self._outer is None else "an element of the list"
@@ -92,7 +94,7 @@ class JsonCutter:
                 reason += (
                     f": its list isn't found, or {', '.join(missing)} of --expand_copy don't stand before it"
                 )
-            yield Cut(self._buffer[:_KEPT_OF_TOO_LONG], refused=reason)
+            yield Cut(self._buffer[:_KEPT_OF_TOO_LONG], refused=reason, cut_off=True)
             self._skipping = True
             self._drop()
 
@@ -101,7 +103,7 @@ class JsonCutter:
         rest = self._buffer.strip()
         if not self._ended and not self._skipping and (self._depth or rest):
             what = "the JSON is cut short" if self._depth else "no JSON object"
-            yield Cut(rest[:_KEPT_OF_TOO_LONG], refused=what)
+            yield Cut(rest[:_KEPT_OF_TOO_LONG], refused=what, cut_off=len(rest) > _KEPT_OF_TOO_LONG)
 
     def _cut(self) -> Iterator[Cut]:
         buffer, position = self._buffer, self._position

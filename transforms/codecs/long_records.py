@@ -16,6 +16,9 @@ from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, Re
 
 __all__ = ["LongRecord", "long_records_of"]
 
+_OF_A_PART = "s3"
+"""The stage of letters that hold only the beginning of what was refused: as with a line that is too long, no replay."""
+
 _Decoded = tuple[list[Event], list[DeadLetter]]
 
 
@@ -78,7 +81,8 @@ class LongRecord:
             place = Event(cut.data, self._origin, self._index, self._part)
             if cut.refused:
                 error = RecordTooLarge if "bytes" in cut.refused else NotAnObject
-                letters.append(DeadLetter(place, error.__name__, cut.refused[:300], "decode"))
+                stage = _OF_A_PART if cut.cut_off else "decode"
+                letters.append(DeadLetter(place, error.__name__, cut.refused[:300], stage))
                 self._part += 1
             elif cut.outer is not None and not cut.data.startswith(b"{"):
                 letters.append(

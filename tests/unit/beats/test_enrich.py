@@ -1,12 +1,14 @@
 """Metadata put into events: at the right place, the same as by parsing, and not to be forged."""
 
+import gzip
 import json
 from pathlib import Path
 
+import orjson
 import pytest
 
 from penstock.io.beats import BeatsClient
-from penstock.io.beats._enrich import _spliced, enriched, fields_of
+from penstock.io.beats._enrich import NotAnObject, _spliced, enriched, fields_of
 from penstock.io.beats.prepare import enrich, validate
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
@@ -93,9 +95,26 @@ def test_the_same_as_by_parsing_and_ours_wins(name: str) -> None:
     assert after == {**before, "@metadata": {**metadata, **ADDED}}
 
 
-@pytest.mark.parametrize("data", [b"", b"not json", b"[1]", b'"text"', b'{"broken":'])
-def test_what_is_no_object_stays_as_it_is(data: bytes) -> None:
-    assert enriched(data, FIELDS) == data
+FORGED = b'{"@metadata":{"input":{"beats":{"host":{"ip":"6.6.6.6"}}}}}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"not json", b"[1]", b'"text"', b'{"broken":'),
+        *(
+            b"[%b]" % FORGED,
+            b"{}" + FORGED,
+            b'{"a":1}\n' + FORGED,
+            b"\xef\xbb\xbf" + FORGED,
+            gzip.compress(FORGED),
+        ),
+        FORGED[:-1] + b',"deep":%b%b}' % (b"[" * 3000, b"]" * 3000),
+    ],
+)
+def test_what_is_no_object_is_refused_because_others_may_read_more_into_it(data: bytes) -> None:
+    with pytest.raises((orjson.JSONDecodeError, NotAnObject)):
+        enriched(data, FIELDS)
 
 
 def test_no_number_hides_a_forgery() -> None:
@@ -113,8 +132,10 @@ def test_each_client_of_a_batch_gets_its_own() -> None:
         "10.1.2.3",
         "10.9.9.9",
     ]
-    assert result.events[2].data == b"x"
-    assert [(e.origin, e.index) for e in result.events] == [(PLAIN, 0), (other, 3), (other, 4)]
+    assert [(e.origin, e.index) for e in result.events] == [(PLAIN, 0), (other, 3)]
+    assert [(x.event.data, x.error, x.stage) for x in result.dead_letters] == [
+        (b"x", "JSONDecodeError", "beats")
+    ]
     assert result.receipt.tokens == [1]
 
 

@@ -81,7 +81,7 @@ def _run(records, options, change, peer):
     return letters + _writer(peer).write(decoded).letters
 
 
-class _Again:
+class Again:
     def __init__(self):
         self.letters = []
 
@@ -110,9 +110,9 @@ def test_a_replay_gives_what_there_would_have_been(records, refused, change, fie
     assert len(back) == len(letters)
 
     peer.refuses = lambda name: False
-    again, counts = _Again(), Counts()
+    again, counts = Again(), Counts()
     send = sender(options, _Filters(FilterOptions()), _writer(peer), keep_documents=False)
-    replay_all(iter(back), lambda letters: send([each.event for each in letters]), again, counts)
+    replay_all(iter(back), send, again, counts)
     assert peer.stored == never.stored
     assert counts.sent == len(letters)
     assert sorted(each.event.data for each in again.letters) == sorted(each.event.data for each in lasting)
