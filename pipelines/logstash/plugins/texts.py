@@ -1,5 +1,8 @@
 """`texts` declares the plugins for files and the terminal: inputs `file` and `stdin`, outputs `file`, `stdout`, `null`."""
 
+import hashlib
+import os
+
 from penstock.pipelines.logstash.plan import (
     FileInput,
     FileOutput,
@@ -30,7 +33,6 @@ def _file_input(values: Values) -> Made:
     for path in paths:
         if not path.startswith("/"):
             values.problem("path", f"path {path!r}: give it as an absolute path")
-    sincedb = values["sincedb_path"]
     delimiter = str(values["delimiter"]).replace("\\n", "\n")
     if delimiter != "\n":
         values.problem("delimiter", "delimiter: a line ends with a line end here")
@@ -40,13 +42,27 @@ def _file_input(values: Values) -> Made:
         "beginning" if values["mode"] == "read" else values["start_position"] or "end",
         values["mode"] or "tail",
         delimiter,
-        None if sincedb in (None, "/dev/null", "NUL") else f"{sincedb}.penstock",
+        _positions(values, paths),
+        values.situation.ecs,
     )
     return Made(
         options=options,
         decode=decode_options(values, by_lines=True),
         after=tuple(ornaments(values, original=values.situation.ecs)),
     )
+
+
+def _positions(values: Values, paths: list[str]) -> str | None:
+    """Gives the file of positions: beside Logstash's own, or named after the paths in the working directory."""
+    sincedb = values["sincedb_path"]
+    if sincedb in ("/dev/null", "NUL"):
+        return None
+    if sincedb:
+        return f"{sincedb}.penstock"
+    name = hashlib.blake2b("\0".join(paths).encode(), digest_size=8).hexdigest()
+    found = os.path.join(os.path.abspath("positions"), f"file-{name}.json")
+    values.note(f"positions are kept in {found}", "path")
+    return found
 
 
 FILE_INPUT = PluginDeclaration(
@@ -58,7 +74,7 @@ FILE_INPUT = PluginDeclaration(
         mapped("start_position", "choice", to="", default="end", choices=("beginning", "end")),
         mapped("mode", "choice", to="", default="tail", choices=("tail", "read")),
         mapped("delimiter", to="", default="\n", note="a line end"),
-        mapped("sincedb_path", to="", note="positions are kept beside it, in a file of its own; /dev/null: none"),
+        mapped("sincedb_path", to="", note="positions are kept beside it, else in ./positions; /dev/null: none"),
         *ignored("the job looks for new lines by itself", "stat_interval", "discover_interval", "sincedb_write_interval",
                  "sincedb_clean_after", "close_older", "max_open_files", "file_chunk_size", "file_chunk_count",
                  "file_sort_by", "file_sort_direction", "check_archive_validity", "exit_after_read"),
@@ -75,7 +91,7 @@ STDIN = PluginDeclaration(
     name="stdin",
     options=ignored("codecs name no fields but message here", "ecs_compatibility"),
     make=lambda values: Made(
-        options=StdinInput(),
+        options=StdinInput(values.situation.ecs),
         decode=decode_options(values, by_lines=True),
         after=tuple(ornaments(values, original=values.situation.ecs)),
     ),
