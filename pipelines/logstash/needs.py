@@ -15,6 +15,9 @@ from penstock.pipelines.run.requirements import Requirements
 
 __all__ = ["prepare", "requirements_of"]
 
+_NO_CLUSTER = "file:///letters"
+"""A store that needs nothing of a cluster."""
+
 _Statements = Callable[[Arns, str | None], Sequence[Statement]]
 
 
@@ -92,9 +95,10 @@ class _Needs:
                 found += give(arns if each is account else each.arns, key)
             return [*found, *letters.keep_statements(dead_letters, arns)]
 
-        roles = [role for each in self._clusters for role in letters.roles_with(each, "")]
-        if cluster is not None:
-            roles += [role for role in letters.roles_with(cluster, dead_letters) if role not in roles]
+        roles: list[dict[str, Any]] = []
+        for each in self._clusters:
+            store = dead_letters if each is cluster else _NO_CLUSTER
+            roles += [role for role in letters.roles_with(each, store) if role not in roles]
         return Requirements(
             [*who, *self._trials, *kept],
             account,

@@ -3,10 +3,12 @@
 import apache_beam as beam
 import pytest
 
+from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.logstash.graph import build
+from penstock.pipelines.logstash.needs import requirements_of
 from penstock.pipelines.run.chain import connect
 from penstock.transforms.logstash.compile import Step
 from tests.tools.samples.plans import LETTERS, beats, from_file, from_kinesis, output, plan
@@ -67,3 +69,16 @@ def test_events_that_would_expire_while_a_batch_is_gathered_are_refused():
     sink = output("kinesis", options=KinesisWriteOptions(stream_name="logs", record_ttl=5))
     with pytest.raises(OptionError, match="record_ttl"):
         build(plan([beats()], [sink]), LETTERS)
+
+
+def test_a_plan_says_what_it_needs_of_each_of_its_peers():
+    """Each cluster its role, and the store of letters only the cluster that it is in."""
+    clusters = [output("elasticsearch", name=name, options=ElasticsearchOptions(hosts=["localhost:9200"], index=name))
+                for name in ("one", "two")]  # fmt: skip
+    given = plan([beats()], [*clusters, output("kinesis"), output("null")])
+    for store, names in ((LETTERS, {"one", "two"}), ("elasticsearch:kept", {"one", "two", "kept"})):
+        needed = requirements_of(given, store)
+        assert {
+            name for role in needed.roles for index in role["indices"] for name in index["names"]
+        } == names
+        assert len({trial.name for trial in needed.trials}) == len(needed.trials)
