@@ -148,9 +148,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses a real server is marked so, whether its author thought of it or not: no test falls between the steps."""
+    """Whatever uses a real server is marked so, whether its author thought of it or not: no test falls between the steps.
+
+    What takes long begins first, so that no worker is left with it when the others are done.
+    """
     for item in items:
         names: tuple[Any, ...] = getattr(item, "fixturenames", ())
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in _SLOW_FOLDERS or {"elasticsearch", "elasticsearch_factory"}.intersection(names):
             item.add_marker("servers")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -13,7 +13,7 @@ from local.demo import evidence
 from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file, wait_until
 
-pytestmark = [pytest.mark.kills, pytest.mark.servers]
+pytestmark = [pytest.mark.kills, pytest.mark.servers, pytest.mark.long]
 
 EVENTS = 20_000
 RATE = 2500

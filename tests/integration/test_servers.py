@@ -15,6 +15,7 @@ def test_shared_servers_answer(elasticsearch, aws, unique_name, turn):
     assert elasticsearch.url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.long
 def test_a_killed_elasticsearch_keeps_what_it_acknowledged(elasticsearch_factory, unique_name):
     server = elasticsearch_factory(settings={"thread_pool.write.queue_size": 100}, password="secret-1")
     url = server.url

@@ -23,6 +23,7 @@ def test_a_kernel_is_not_too_long(source):
 
 
 @pytest.mark.skipif(not sanitized.asan_library(), reason="there is no compiler with an address sanitizer")
+@pytest.mark.long
 @pytest.mark.servers  # not for servers, but for minutes: it runs with them
 def test_kernels_under_the_sanitizers(tmp_path):
     tests = sorted(map(str, (sanitized.ROOT / "tests" / "property").rglob("test_native_*.py")))

@@ -101,6 +101,7 @@ def herd(port: int, failures: list[BaseException], cut_off: list[BaseException])
 
 # In CI four times the growth: malloc keeps more on some runs, and the faults that this is about grew by gigabytes.
 @pytest.mark.servers
+@pytest.mark.long
 @pytest.mark.parametrize("growth", [4 * GROWTH, pytest.param(GROWTH, marks=pytest.mark.full)])
 def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing(growth: int) -> None:
     with started(

@@ -18,7 +18,7 @@ from local.servers.aws_server import CREDENTIALS
 from tests.simulator import KinesisSimulator
 from tests.tools.jobs.pipeline import wait_until
 
-pytestmark = [pytest.mark.kills, pytest.mark.servers]
+pytestmark = [pytest.mark.kills, pytest.mark.servers, pytest.mark.long]
 
 SECONDS = float(os.environ.get("PENSTOCK_KILL_SECONDS", "20"))
 STREAM = "killed"

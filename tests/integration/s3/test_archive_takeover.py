@@ -25,7 +25,7 @@ from tests.integration.status.test_status_batch import page_of, status
 from tests.tools.jobs.pipeline import wait_until
 from tests.tools.peers.fake_http import fake_http
 
-pytestmark = [pytest.mark.servers, pytest.mark.kills]
+pytestmark = [pytest.mark.servers, pytest.mark.kills, pytest.mark.long]
 
 LATER = "3600"
 """--roll_seconds of a worker whose group is closed by its stop alone."""
