@@ -97,9 +97,5 @@ class ReadForArchive(beam.PTransform):
         return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
-        make = functools.partial(_connect, self._options, self._aws)
+        make = functools.partial(LeaseOnlyKinesis, options=self._options, aws=self._aws)
         return read_shards(begin, self._options, make, self._pacing)
-
-
-def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> LeaseOnlyKinesis:
-    return LeaseOnlyKinesis(key, options, aws)

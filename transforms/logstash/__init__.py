@@ -5,8 +5,9 @@
 The names below load when they are first used, so code that only compiles filters does not load Beam.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penstock.transforms.lazy import lazily
 
 if TYPE_CHECKING:
     from penstock.transforms.logstash.beam import LogstashFilters, When
@@ -70,17 +71,13 @@ __all__ = [
     "compile_filters",
 ]
 
-_MODULES = {
-    "ConfigError": "language._errors",
-    "LogstashFilters": "beam",
-    "When": "beam",
-    "compile_filters": "compile",
-}
-"""Name -> its module; a name that isn't here is a filter's."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'filter_transforms')}"), name)
+__getattr__ = lazily(
+    __name__,
+    dict.fromkeys(__all__, "filter_transforms")
+    | {
+        "ConfigError": "language._errors",
+        "LogstashFilters": "beam",
+        "When": "beam",
+        "compile_filters": "compile",
+    },
+)

@@ -89,7 +89,7 @@ class ReadFromKinesis(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         if self._give is None:
-            make = functools.partial(_connect, self._options, self._aws)
+            make = functools.partial(KinesisLive, options=self._options, aws=self._aws)
             return read_shards(begin, self._options, make, self._pacing)
         if isinstance(begin, PlannedRead):
             message = "ReadFromKinesis with output can't be one of ReadFromAll's reads: they give batches."
@@ -99,7 +99,7 @@ class ReadFromKinesis(beam.PTransform):
             raise OptionError(message)
         pacing = (self._pacing or Pacing.of_pipeline(begin.pipeline)).finalizing()
         options = dataclasses.replace(self._options, read_splits=1)
-        rewinding = functools.partial(_connect_rewinding, options, self._aws)
+        rewinding = functools.partial(RewindingKinesis, options=options, aws=self._aws)
         return read_shards(begin, options, rewinding, pacing, readers=1) | "Give" >> self._give
 
 
@@ -128,14 +128,6 @@ def read_shards(
         raise OptionError(message)
     batches = read_batches(begin, key, make, pacing=pacing, readers=readers, apart=True)
     return batches | "Gauges" >> beam.ParDo(_GaugesDoFn(key))
-
-
-def _connect(options: KinesisReadOptions, aws: AwsOptions, key: str) -> KinesisLive:
-    return KinesisLive(key, options, aws)
-
-
-def _connect_rewinding(options: KinesisReadOptions, aws: AwsOptions, key: str) -> RewindingKinesis:
-    return RewindingKinesis(key, options, aws)
 
 
 _SHOWN: dict[str, set[str]] = {}
