@@ -86,6 +86,7 @@ REFUSED_PLUGINS = {
         "xmpp": "write to a Kinesis stream",
     },
     "output": {
+        "amazon_es": "use opensearch with user and password, or elasticsearch behind a proxy that signs",
         "boundary": _STREAM,
         "cloudwatch": "the job has metrics of its own in CloudWatch (the output kinesis' metrics_level)",
         "csv": 'use file { codec => line { format => "%{a},%{b}" } }',

@@ -117,7 +117,11 @@ class Values:
         self.codec: CodecUse | None = None
         self._extra = dict(extra or {})
         self._unused = dict(self._extra)
+        before = len(report.problems)
         self._values = check(declared.name, declared.all_options, written, place, report, situation.compat)
+        self._whole = len(report.problems) == before and all(
+            given.value is not None for given in written.values()
+        )
         for option in declared.all_options:
             if option.name in written and option.fate == "mapped" and option.kind != "codec":
                 given = written[option.name]
@@ -182,7 +186,8 @@ class Values:
         try:
             return options_from(cls, {**given, **more})
         except OptionError as error:
-            self._option_error(str(error))
+            if self._whole:  # otherwise it may be about what is missing only because it was refused
+                self._option_error(str(error))
             return None
 
     def require_extra_used(self) -> None:

@@ -214,6 +214,9 @@ def test_logstash_fields_are_added_where_they_are_asked_for():
         ("input { stdin { codec => jsn } }", ["1.conf:1:17: stdin: no codec is called jsn; did you mean json?"]),
         ("input { s3 { bucket => logs delete => true } }",
          ["1.conf:1:29: s3: delete is not supported: a lifecycle rule of the bucket does it"]),
+        ("input { beats { port => 1 } } output { elasticsearch { user => u1 password => '${NOWHERE}' } }",
+         [("1.conf:1:67: elasticsearch: password: ${NOWHERE}: the environment has no variable NOWHERE; set it, or give a "
+          "default: ${NOWHERE:...} (a keystore isn't read)")]),
         ("input { stdin { id => x1 } stdin { id => x1 } }", ["1.conf:1:36: stdin: two plugins have the id 'x1'"]),
         ("input { beats { port => '${NOWHERE}' } }",
          [("1.conf:1:17: beats: port: ${NOWHERE}: the environment has no variable NOWHERE; set it, or give a default: "
