@@ -10,13 +10,14 @@ from local.terminal import Progress
 
 __all__ = ["main"]
 
-COMMANDS = ("demo", "flink", "up", "down", "status", "test")
+COMMANDS = ("demo", "flink", "logstash", "up", "down", "status", "test")
 
 HELP = """\
 usage: ./run_local.sh [--lines N] [FILE ...]   ship log lines through both jobs, show what arrived
        ./run_local.sh up                       start servers and jobs, and leave them running
        ./run_local.sh flink [--lines N] [FILE ...]   the same, with both jobs on a Flink cluster
        ./run_local.sh flink up                 that, left running
+       ./run_local.sh logstash [FILE ...]      run logstash.conf files on local servers, until Ctrl-C
        ./run_local.sh status                   what of that runs
        ./run_local.sh down                     end all of it; its data go with it
        ./run_local.sh test [--fast | --full | PYTEST ARGUMENT ...]
@@ -37,6 +38,10 @@ too; only `up` leaves it running, and prints how to point Filebeat and a browser
 flink brings a Flink 1.19 up from packages (230 MB from PyPI, 300 MB from Maven Central, 280 MB to keep; a JDK 17 or
 newer): job manager, two task managers, Beam's job server and a pool of Python workers, all on 127.0.0.1. It submits
 both jobs as `--runner PortableRunner` does, and prints the address of Flink's page.
+
+logstash runs a job for each FILE (penstock logstash -f FILE), unchanged, with an Elasticsearch on port 9200 and an
+emulator of AWS; without FILEs the two in examples/logstash. Beats are welcome on port 5044 of 127.0.0.1. A port that
+is taken is named.
 
 test runs ruff, mypy, the unit tests and then those with real servers. --fast leaves the servers out (3 minutes), --full
 adds what takes long; given pytest's arguments, only pytest runs, with them (./run_local.sh test tests/unit -x).
@@ -64,6 +69,10 @@ def main() -> int:
             from local import test_command
 
             return test_command.run(arguments)
+        if command == "logstash":
+            from local.demo import logstash_files
+
+            return logstash_files.run([Path(each) for each in arguments], progress)
         on_flink = command == "flink"
         if on_flink and arguments == ["up"]:
             command = arguments.pop()

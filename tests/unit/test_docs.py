@@ -35,6 +35,13 @@ def test_the_page_of_options_is_what_the_code_declares():
     assert servers == load(DOCS / "make_search_servers.py").page(servers), "run docs/make_search_servers.py"
 
 
+def test_the_lists_of_logstash_are_what_the_plugins_declare():
+    text = (DOCS / "logstash.md").read_text()
+    assert text == load(DOCS / "make_logstash.py").page(text), (
+        "run: .venv/bin/python -P docs/make_logstash.py"
+    )
+
+
 def test_the_keywords_of_editors_are_what_the_code_declares():
     assert not load(DOCS / "make_keywords.py").stale(), "run: .venv/bin/python -P docs/make_keywords.py"
 
@@ -169,6 +176,7 @@ def test_every_option_that_a_page_names_exists():
     for page in (ROOT / "README.md", *DOCS.glob("*.md")):
         # In text and tables; commands are run by tests/integration/docs/test_docs_snippets.py.
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        text = text.partition("<!-- made by docs/make_logstash.py: flags -->")[0]  # Logstash's own flags
         for name in re.findall(r"`--([a-z]\w+)(?=[ =`])", text):
             assert name in known, f"{page.name}: there is no --{name}"
 

@@ -48,7 +48,7 @@ _OPTIONS = (
     *ignored("the tag is added only when the file names it, or by --logstash_fields", "include_codec_tag"),
     *ignored("Beats send [host][name] themselves", "add_hostname"),
     *old("back-pressure does this", "congestion_threshold", "target_field_for_codec", until=5),
-    *refused("give the port of a load balancer that knows the clients", "ssl_keystore_path", "ssl_keystore_password"),
+    *refused("give PEM files: ssl_certificate and ssl_key", "ssl_keystore_path", "ssl_keystore_password"),
 )  # fmt: skip
 
 
