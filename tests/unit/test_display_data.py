@@ -15,13 +15,17 @@ from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.read_all import ReadFromAll
-from penstock.io.chain.sinks import RaiseRefused
+from penstock.io.chain.sinks import OneOutput, RaiseRefused
 from penstock.io.chain.unbounded import Pacing, Plan, ReadSplits
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elements import FromElements, GiveElements, WithRefused
+from penstock.io.files.line_source import FollowOptions
+from penstock.io.files.sink import WriteNowhere, WriteToFiles, WriteToStdout
+from penstock.io.files.source import ReadFromFiles, ReadFromStdin
 from penstock.io.options import display_data_of, option
 from penstock.pipelines.beam_yaml import _ErrorHandling
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, logstash, modify
+from penstock.transforms.logstash.routes import FilterAndRoute
 from tests.tools.samples.logstash_filters import FILTERS
 
 ROOT = Path(__file__).parents[2]
@@ -99,10 +103,20 @@ STEPS["logstash.When"] = (logstash.When("[a] > 1", [logstash.Drop()]), ("conditi
 STEPS["logstash.Fingerprint"] = (logstash.Fingerprint(source=["ip"], key=SECRET), ("source", "['ip']"))
 STEPS["FromElements"] = (FromElements(ids="content", max_batch_events=5), ("max_batch_events", 5))
 STEPS["GiveElements"] = (GiveElements("bytes"), ("output", "bytes"))
+STEPS["WriteToFiles"] = (WriteToFiles("/logs/%{host}.log", codec="line"), ("path", "/logs/%{host}.log"))
+STEPS["ReadFromFiles"] = (
+    ReadFromFiles("logs", FollowOptions(path=("/logs/a.log",))),
+    ("path", "/logs/a.log"),
+)
+STEPS["WriteToStdout"] = (WriteToStdout(codec="rubydebug"), ("codec", "rubydebug"))
+STEPS["OneOutput"] = (OneOutput(AsElements(), 1, "archive"), ("output", "archive"))
+STEPS["logstash.FilterAndRoute"] = (FilterAndRoute([]), ("conditions", 0))
 NOTHING_TO_SET = {
     "Acknowledge": Acknowledge(),
     "AsElements": AsElements(),
     "RaiseRefused": RaiseRefused(),
+    "ReadFromStdin": ReadFromStdin("lines"),
+    "WriteNowhere": WriteNowhere(),
     "WithRefused": WithRefused(AsElements(), "good", "bad"),
     "_ErrorHandling": _ErrorHandling(AsElements(), "bad"),
 }

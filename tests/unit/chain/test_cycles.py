@@ -75,6 +75,12 @@ def elasticsearch(stack, folder):
         where = "http://fake:9200"
         calls = 0
 
+        def root(self):
+            return 200, {"version": {"number": "9.4.3"}}
+
+        def speak(self, dialect):
+            pass
+
         def bulk(self, body):
             self.calls += 1
             count = body.count(b"\n") // 2

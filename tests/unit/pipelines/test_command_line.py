@@ -165,3 +165,38 @@ for arguments in ([], *([job] for job in JOBS)):
 """
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_connectors_bring_few_packages_along():
+    """What they import besides Beam takes a quarter of a second; a client library or a table format would take as much."""
+    program = """
+import sys
+import apache_beam, apache_beam.io, apache_beam.runners.portability.fn_api_runner
+
+with_beam = set(sys.modules)
+from penstock.io.beats import ReadFromBeats
+from penstock.io.elasticsearch import WriteToElasticsearch
+from penstock.io.elements import FromElements
+from penstock.io.kinesis import ReadFromKinesis, WriteToKinesis
+from penstock.transforms import DecodeJson
+
+brought = {name.partition(".")[0] for name in set(sys.modules) - with_beam}
+print(*sorted(brought - set(sys.stdlib_module_names)))
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {name for name in done.stdout.split() if not name.startswith("_")}
+    # botocore comes with Beam where it is installed; what it stands on comes with it.
+    few = {
+        "penstock",
+        "apache_beam",
+        "elastic_transport",
+        "isal",
+        "msgspec",
+        "pybase64",
+        "orjson",
+        "certifi",
+        "urllib3",
+    }
+    aws = {"boto3", "botocore", "jmespath", "dateutil", "six", "s3transfer", "google"}
+    assert found <= few | aws, found - few - aws
