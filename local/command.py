@@ -43,7 +43,7 @@ logstash runs a job for each FILE (penstock logstash -f FILE), unchanged, with a
 emulator of AWS; without FILEs the two in examples/logstash. Beats are welcome on port 5044 of 127.0.0.1. A port that
 is taken is named.
 
-test runs ruff, mypy, the unit tests and then those with real servers. --fast leaves the servers out (3 minutes), --full
+test runs ruff, mypy and the unit tests beside those with real servers. --fast leaves the servers out (3 minutes), --full
 adds what takes long; given pytest's arguments, only pytest runs, with them (./run_local.sh test tests/unit -x).
 
 Environment:
