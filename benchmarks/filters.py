@@ -8,6 +8,7 @@ alone and, for grok, beside a bare match of such an expression by `re` (as far a
 access      COMBINEDAPACHELOG by grok, date, useragent, mutate's rename and remove
 grok        COMBINEDAPACHELOG and date      fail        a grok that matches no line (ratio: to one that does)
 dissect     dissect and date                kv          ten pairs                chain   20 mutates and 5 conditions
+outputs     eight conditions around outputs, and one, without any filter (goal: 0.3 us each beside the decoding)
 
 --peers     beside `grok`: elastic/go-grok, and a bare match by Joni, the engine of Logstash; needs go, java and mvn, and
             fetches both
@@ -19,17 +20,20 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
 
-from penstock.transforms.batch import Event
+from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import LogstashFilters
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import expand
+from penstock.transforms.logstash.language._parser import parse_condition
+from penstock.transforms.logstash.language._tree import Places
+from penstock.transforms.logstash.routes import FilterAndRoute, Route
 
 BATCH = 100
 HERE = Path(__file__).parent
@@ -140,6 +144,35 @@ def measure(work: Callable[[list[Event]], object], payloads: list[bytes]) -> Cal
     return contender
 
 
+OUTPUTS = (
+    "[c] >= 10", "[log][level] == 'INFO'", "'a' in [tags]", "[path] =~ /9$/", "[d] != 'x'", "[f] in ['ff', 'g']", "![nope]",
+    "[c] < 10 or [took] == '1.5'",
+)  # fmt: skip
+
+
+def routed(conditions: Sequence[str]) -> Callable[[list[Event]], object]:
+    """Decides to which outputs events go."""
+    routes = [Route(text, parse_condition(text), Places(text)) for text in conditions]
+    do_fn = FilterAndRoute([], routes=routes).do_fn
+
+    def work(batch: list[Event]) -> object:
+        (made,) = do_fn.process(EventBatch(None, batch, []))
+        assert not made.dead_letters
+        return made
+
+    return work
+
+
+def conditions_of_outputs(count: int, number: int) -> None:
+    payloads = [payload("chain", each) for each in range(count)]
+    contenders = {
+        "eight conditions": measure(routed(OUTPUTS), payloads),
+        "one condition": measure(routed(OUTPUTS[:1]), payloads),
+        "decode alone": measure(lambda batch: [orjson.loads(event.data) for event in batch], payloads),
+    }
+    print_table(f"outputs: {count} events", rounds(contenders, number))
+
+
 def bare_match(payloads: list[bytes]) -> Callable[[list[Event]], object]:
     """Nothing but `re` on the message, by an expression like COMBINEDAPACHELOG's without its alternatives."""
     pattern = re.compile(
@@ -203,7 +236,10 @@ def main() -> None:
     given = parser.parse_args()
     gc.collect()
     gc.freeze()
-    for name in given.chains or CHAINS:
+    for name in given.chains or (*CHAINS, "outputs"):
+        if name == "outputs":
+            conditions_of_outputs(given.events, given.rounds)
+            continue
         text, goal = CHAINS[name]
         payloads = [payload(name, number) for number in range(given.events)]
         run = LogstashFilters(text)._function
