@@ -5,6 +5,8 @@ from Beam's own source by Go, once, into the cache.
 """
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,14 +72,14 @@ def worker_pool(boot, python, folder):
             kill_process_gracefully(process)
 
 
-def submit_and_ship(flink, folder, *options):
-    """Hands beats-to-kinesis over as a user does, ships lines to it, and holds the stream against them."""
+def submit_and_ship(flink, folder, *options, program=("-m", "penstock", "beats-to-kinesis"), **environment):
+    """Hands a job over as a user does, ships lines to it, holds the stream against them, and gives what is in it."""
     with KinesisSimulator() as kinesis:
         kinesis.create_stream("lines", shards=2)
         port = free_port()
         known = {job["jid"] for job in flink.rest.jobs()}
         command = [
-            *(sys.executable, "-P", "-m", "penstock", "beats-to-kinesis"),
+            *(sys.executable, *program),
             *("--beats_host", "127.0.0.1", "--beats_port", str(port), "--stream_name", "lines"),
             *(
                 "--region",
@@ -86,9 +88,13 @@ def submit_and_ship(flink, folder, *options):
                 kinesis.endpoint_url,
                 *options,
                 "--no_wait_until_finish",
+                "--start_timeout_seconds=300",  # pip installs meanwhile
             ),
         ]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=480,
+            env={**os.environ, **environment},
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
         job = wait_until(
             lambda: [each["jid"] for each in flink.rest.jobs() if each["jid"] not in known],
@@ -103,6 +109,7 @@ def submit_and_ship(flink, folder, *options):
             assert counts.acknowledged == LINES
             held = b"".join(data for _, _, data, _ in kinesis.records("lines"))
             assert held.count(b'"message"') >= LINES
+            return held
         finally:
             flink.rest.cancel(job)
 
@@ -118,3 +125,35 @@ def test_a_setup_file_brings_the_package_to_a_worker_without_it(flink, boot, bar
 @pytest.mark.timeout(900)
 def test_a_job_is_handed_over_by_flinks_rest_api_alone(flink, tmp_path):
     submit_and_ship(flink, tmp_path, *flink.flink_runner_options, "--flink_submit_uber_jar")
+
+
+@pytest.fixture
+def worker_with_penstock(bare_worker):
+    """Python as in an image that holds penstock, and no code of one's own."""
+    run(bare_worker, "-m", "pip", "install", "-q", "--no-deps", ROOT, CC="false")
+    return bare_worker
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("way", ["--extra_package", "--setup_file", "--requirements_file"])
+def test_a_module_beside_the_pipeline_is_brought_to_the_workers(
+    flink, boot, worker_with_penstock, tmp_path, monkeypatch, way
+):
+    example = tmp_path / "own_module"
+    shutil.copytree(ROOT / "examples" / "own_module", example)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", example, example)
+    (example / "requirements.txt").write_text("helpers==1.0\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # somebody else's package of that name
+    brought = {
+        "--extra_package": example / "helpers-1.0-py3-none-any.whl",
+        "--setup_file": example / "setup.py",
+        "--requirements_file": example / "requirements.txt",
+    }
+    options = [*flink.flink_runner_options, "--flink_submit_uber_jar", f"{way}={brought[way]}"]
+    with worker_pool(boot, worker_with_penstock, tmp_path) as address:
+        held = submit_and_ship(
+            flink, tmp_path, *options, f"--environment_config={address}",
+            program=(example / "job.py",), PIP_FIND_LINKS=str(example),
+        )  # fmt: skip
+    assert held.count(b'"labels":{"team":"none"}') >= LINES
