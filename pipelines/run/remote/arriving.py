@@ -105,8 +105,9 @@ class Arrival:
                 stays = runs_until is not None and now >= runs_until
                 if found.runs and (self._works(found) or (stays and not self._is_silent(found, endless))):
                     return found.id
+                silent = stays or bool(found.tasks.get("INITIALIZING"))
                 deadline = self._deadline(
-                    self._seen, _KNOWN_TROUBLE if known else _SILENCE if stays else None
+                    self._seen, _KNOWN_TROUBLE if known else _SILENCE if silent else None
                 )
                 self._tell_slots(found, now)
             if now >= deadline and (runs_until is None or now >= runs_until):
@@ -161,6 +162,11 @@ class Arrival:
                 f"its tasks run, and no worker has done its first step after {waited_s:.0f} s. Workers must have penstock "
                 f"{this_release()}, apache-beam {beam_version} and Python {_minor(platform.python_version())}: install them "
                 "there, or bring the package by --setup_file; the workers' log says more (docs/submitting.md)."
+            )
+        if found.tasks.get("INITIALIZING") and not cause:
+            return (
+                f"no worker has connected after {waited_s:.0f} s. It was not started, or could not install what was staged: "
+                "the log of its pool, or of the task manager, says more (docs/submitting.md)."
             )
         tasks = ", ".join(f"{count} {state.lower()}" for state, count in found.tasks.items() if count)
         return f"it is {found.state} after {waited_s:.0f} s ({tasks}): {cause or 'Flink tells no reason'}."

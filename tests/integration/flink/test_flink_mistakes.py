@@ -68,7 +68,7 @@ ANOTHER = {
 }
 WITHOUT = {
     "no penstock": (
-        [],
+        ["--start_timeout_seconds=40"],
         "no worker has done its first step after .* s. Workers must have penstock",
     )
 }

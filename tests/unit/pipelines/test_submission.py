@@ -120,6 +120,11 @@ def test_a_job_that_is_handed_over_runs_in_the_cluster_and_has_its_id_there(flin
     ("shown", "trace", "words"),
     [
         ((), "", "does not know the job 1 s after it was submitted. It was cancelled."),
+        (
+            ("toy", "RUNNING", {"initializing": 2}),
+            "",
+            "no worker has connected after 1 s. .* install what was staged",
+        ),
         (("toy", "RUNNING", {"scheduled": 2}), "", "2 tasks wait for a slot; Flink at .* has 2 free of 2"),
         (
             ("toy", "RESTARTING", {"canceled": 2}),
@@ -156,6 +161,8 @@ def test_a_job_that_does_not_run_is_a_failure_with_the_reason(flink, shown, trac
             ("toy", "RESTARTING", {"canceled": 2}),
             "java.net.ConnectException: Connection refused: /127.0.0.1:1",
         ),
+        (RUNS, ""),
+        (("toy", "RUNNING", {"running": 1, "initializing": 1}), ""),
     ],
 )
 def test_a_known_mistake_is_told_before_the_time_to_start_is_over(flink, monkeypatch, shown, trace):
