@@ -12,6 +12,7 @@ from tests.tools.jobs.flink import FLINK, TIMEOUT_S, kill_workers, shipping
 from tests.tools.jobs.pipeline import log_file, wait_until
 
 TWO = str(Path(__file__).parents[2] / "tools" / "jobs" / "two_beats_job.py")
+LINES = 10_000
 
 pytestmark = FLINK
 
@@ -43,20 +44,29 @@ def test_a_job_is_left_watched_stopped_and_resumed_with_more_parallelism(flink, 
     assert max(task["parallelism"] for task in flink.rest.tasks(resumed)) == 2
 
 
-def test_two_inputs_in_one_job_lose_nothing_when_its_worker_is_killed(flink, submit, aws, tmp_path):
+def test_two_inputs_in_one_job_share_evenly_and_lose_nothing_when_its_worker_is_killed(
+    flink, submit, aws, tmp_path
+):
     ports = [free_port(), free_port()]
     code, said = submit(program=(TWO, *map(str, ports)))
     assert code == 0, said
-    files = [log_file(tmp_path / f"{port}.log", 3000) for port in ports]
+    files = [log_file(tmp_path / f"{port}.log", LINES) for port in ports]
     with contextlib.ExitStack() as both:
         shippers = [
-            both.enter_context(shipping(port, file, 500)) for port, file in zip(ports, files, strict=True)
+            both.enter_context(shipping(port, file, None)) for port, file in zip(ports, files, strict=True)
         ]
-        wait_until(
-            lambda: all(each.counts.acknowledged > 300 for each in shippers), "both to be read", TIMEOUT_S
-        )
+
+        def acknowledged():
+            return [each.counts.acknowledged for each in shippers]
+
+        wait_until(lambda: all(acknowledged()), "both to be read", TIMEOUT_S)
+        before = acknowledged()  # one may have connected earlier
+        wait_until(lambda: sum(acknowledged()) - sum(before) >= LINES / 2, "half of one's lines", TIMEOUT_S)
+        first, second = (now - then for now, then in zip(acknowledged(), before, strict=True))
+        assert max(first, second) < 3 * min(first, second), (first, second)
         kill_workers(flink)
+        assert not all(each.counts.done for each in shippers), "killed too late to prove anything"
         wait_until(lambda: all(each.counts.done for each in shippers), "the last acknowledgements", TIMEOUT_S)
     events = map(json.loads, evidence.stream_events(aws.client("kinesis"), submit.stream))
     found = {(event["log"]["file"]["path"], event["log"]["offset"]) for event in events}
-    assert len(found) == 6000
+    assert len(found) == 2 * LINES

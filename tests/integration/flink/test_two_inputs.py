@@ -1,6 +1,6 @@
 """Two inputs in one job share evenly under load, and lose nothing when the job is killed and started again.
 
-On Flink: `test_flink_submit.py`.
+On Flink: `test_flink_submit.py`, where a worker is killed.
 """
 
 import contextlib
