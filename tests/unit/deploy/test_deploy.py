@@ -54,7 +54,7 @@ def test_all_that_setup_reads_is_copied(containerfile):
         "setup.py",
         "pyproject.toml",
         "MANIFEST.in",
-        PROJECT["readme"],
+        "README.md",
     }
     assert needed <= set(copied)
     assert {path.partition("/")[0] for path in manifest} <= set(copied)
