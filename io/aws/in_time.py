@@ -2,7 +2,7 @@
 
 Plan. A thread's request has a deadline. Each step on a socket gets what is left of it. The deadline moves on by a second for
 each 500 KB that went over the wire: a large request over a slow line is not cut off, and trickling buys nothing. Where
-a thread has no deadline (the body of an object, which its reader streams) the socket's own time-out holds.
+a thread has no deadline the socket's own time-out holds. The body of an object is read under a deadline for each part.
 """
 
 import contextlib

@@ -17,6 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.bucket_region import REDIRECTED
+from penstock.io.aws.in_time import in_time
 from penstock.io.aws.listing import listed, sensible_page
 from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
@@ -49,6 +50,22 @@ _FAILURES = {
     "InvalidObjectState": ("ObjectArchived", "the object is in Glacier; restore it first"),
     "InvalidRange": (_CHANGED, "the object is shorter than it was listed"),
 }
+
+
+class _InTime:
+    """A body of which each read has a time-out in all, as a request has. So who sends a byte now and then is given up."""
+
+    def __init__(self, body: Any, seconds: float) -> None:
+        self._body = body
+        self._seconds = seconds
+
+    def read(self, size: int) -> bytes:
+        with in_time(self._seconds):
+            data: bytes = self._body.read(size)
+        return data
+
+    def close(self) -> None:
+        self._body.close()
 
 
 class S3Objects:
@@ -165,7 +182,7 @@ class S3Objects:
         if etag != found.etag:
             reply["Body"].close()
             raise ObjectFailure(*_FAILURES["PreconditionFailed"])
-        return reply["Body"], reply.get("VersionId")
+        return _InTime(reply["Body"], self.session.options.request_timeout / 1000), reply.get("VersionId")
 
     def put_new(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:
         """Writes a whole object, unless there is one of that name. Gives whether it wrote.

@@ -7,9 +7,12 @@ import time
 import pytest
 
 from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.errors import Unreachable
 from penstock.io.kinesis.wire.calls import CallFailed, PutEntry
 from penstock.io.kinesis.wire.client import connect
 from penstock.io.s3.objects import S3Objects
+from penstock.io.s3.origin import S3Object
+from penstock.io.s3.streams import ObjectStream
 from tests.tools.peers.tls_http import Raw, closing
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n"
@@ -66,6 +69,20 @@ def test_the_control_plane_and_uploads_too():
         objects = S3Objects(session.options)
         with pytest.raises(Exception, match=r"timed out|[Tt]imeout"):
             objects.session.call("s3", "put_object", retries=False, Bucket="lake", Key="k", Body=b"x")
+
+
+def test_an_object_that_trickles_is_given_up_in_time(monkeypatch):
+    """Each part of it that is read has the time of a request: bytes that come now and then buy none."""
+    monkeypatch.setattr("penstock.io.s3.streams.delays", lambda *_: itertools.repeat(0.0))
+    head = b'HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 999999\r\n\r\n'
+    server = Raw(lambda: itertools.chain([head], itertools.repeat(b"x")), pause=0.05)
+    with closing(server):
+        objects = S3Objects(_aws(f"http://127.0.0.1:{server.port}"))
+        stream = ObjectStream(objects, S3Object("lake", "k", 999_999, "e", 0))
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="cannot read s3://lake/k beyond byte 0"):
+            stream.read()
+    assert time.monotonic() - started < 60, "it would have gone on for 14 hours"
 
 
 @pytest.mark.parametrize("way", ["direct", "proxy"])
