@@ -74,6 +74,9 @@ class Pacing:
         if not options.stop_when_idle:
             return pacing
         idle_s = options.stop_when_idle
+        if idle_s < 0:
+            message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
+            raise OptionError(message)
         return dataclasses.replace(pacing, block_s=min(pacing.block_s, idle_s), stop_when_idle_s=idle_s)
 
     @classmethod

@@ -189,6 +189,10 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
             f"nothing acknowledges what {name} reads, so it would stall. Put {_LAST[reads]} at the end of its "
             "chain, behind WriteDeadLetters."
         )
+        if _kind(read).reads == "live" and str(read.transform.display_data().get("source", "")).startswith(
+            "kinesis:"
+        ):
+            message += ' Or let it give elements, which need none: ReadFromKinesis(..., output="dict").'
         raise PipelineError(message)
 
 

@@ -182,5 +182,7 @@ def _is_a(value: Any, kind: type) -> bool:
 
 
 def _article(value: Any) -> str:
+    if value is None:
+        return "None"
     name = type(value).__name__
     return f"an {name}" if name[0] in "aeio" else f"a {name}"

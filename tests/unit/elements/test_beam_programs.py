@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows
 
 from penstock.io.beats import ReadFromBeats
-from penstock.io.chain.whole_chain import _warn_of_late_windows
-from penstock.io.errors import OptionError
+from penstock.io.chain.whole_chain import _warn_of_late_windows, require_whole_chains
+from penstock.io.errors import OptionError, PipelineError
 from penstock.io.kinesis import ReadFromKinesis
 from penstock.testing import Collect, InMemoryElasticsearch, InMemoryKinesis
 
@@ -102,6 +102,19 @@ def test_fields_of_documents(kinesis, output):
 def test_an_output_that_is_none(output):
     with pytest.raises(OptionError, match="output"):
         ReadFromKinesis(stream_name="s", application_name="app", output=output)
+
+
+def test_a_read_of_batches_by_mistake_is_told_of_elements():
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    _ = pipeline | ReadFromKinesis(stream_name="s", application_name="app") | beam.Map(print)
+    with pytest.raises(PipelineError, match=r"Or let it give elements, which need none: .*output=\"dict\""):
+        require_whole_chains(pipeline)
+
+
+def test_a_negative_time_is_refused():
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", "--stop_when_idle=-1"]))
+    with pytest.raises(OptionError, match="--stop_when_idle must not be negative"):
+        _ = pipeline | ReadFromKinesis(stream_name="s", application_name="app", output="dict")
 
 
 def test_beats_give_no_elements():

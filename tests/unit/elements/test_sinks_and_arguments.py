@@ -59,6 +59,7 @@ def test_keywords_and_options_mean_the_same():
             lambda: WriteToElasticsearch(hosts=5),
             "WriteToElasticsearch: hosts must be a list of texts, not an int.",
         ),
+        (lambda: WriteToElasticsearch(hosts=None), "hosts must be a list of texts, not None."),
         (lambda: WriteToKinesis(stream_name=5), "stream_name must be a text, not an int."),
         (
             lambda: WriteToKinesis(stream_name="s", rate_limit=True),
