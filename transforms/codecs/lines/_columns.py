@@ -4,6 +4,11 @@
 `name` or `name:kind` with the kinds `text`, `int`, `float` and `bool`; a value that isn't of its kind stays text under
 `NAME_text`. An empty value is left out. Values beyond the columns are kept in `more`.
 
+Measured for lines of four columns, CPU-us per line: pyarrow's CSV reader 0.12, and 0.47 with JSON written of its columns;
+the `csv` module 0.4, 1.0 with JSON. An event with its id and time costs 3 to 5 here. Arrow's reader was refused all the
+same: it takes the types of a column from its first block and ends where a later value doesn't fit, and it tells no line
+numbers, which ids and letters are made of.
+
 A quoted value with a line break can't be read from lines: the line is refused, and the reason says so.
 """
 
@@ -16,8 +21,11 @@ from penstock.transforms.codecs.lines._separated import FieldError
 __all__ = ["ColumnReader"]
 
 
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+
 def _bool(text: str) -> bool:
-    return {"true": True, "false": False, "1": True, "0": False}[text.strip().lower()]
+    return _BOOLEANS[text.strip().lower()]
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {"text": str, "int": int, "float": float, "bool": _bool}
@@ -71,9 +79,9 @@ class ColumnReader:
             FieldError: as `values`.
         """
         values = self.values(line)
-        found: dict[str, Any] = {
-            name: value for name, value in zip(self._names, values, strict=False) if value != ""
-        }
+        found: dict[str, Any] = dict(zip(self._names, values))  # noqa: B905  some may be missing
+        if "" in values:
+            found = {name: value for name, value in found.items() if value != ""}
         for name, convert in self._typed:
             if name in found:
                 try:

@@ -21,6 +21,7 @@ from penstock.transforms.time import timestamps
 __all__ = ["ColumnCodec", "LineCodec", "TextCodec"]
 
 _MAX_HEADERS = 1000
+_BOM = b"\xef\xbb\xbf"
 
 _Decoded = tuple[list[Event], list[Refused]]
 
@@ -118,11 +119,12 @@ class ColumnCodec:
     def decode(self, text: bytes, place: Event) -> _Decoded:
         """Gives one event per line with data."""
         reader: ColumnReader | None = self._given or self._headers.get(place)
+        arrived = _arrival(place)
         found: list[Event] = []
         refused: list[Refused] = []
         for number, line in enumerate(_lines_of(text)):
             try:
-                words = line.decode("utf-8-sig" if not number else "utf-8")
+                words = (line if number else line.removeprefix(_BOM)).decode()
                 if not words.strip():
                     continue
                 if reader is None:
@@ -138,8 +140,8 @@ class ColumnCodec:
             except ValueError as error:
                 refused.append(Refused.by(error, number, line))
                 continue
-            timestamp = timestamps.of_value(values.pop("@timestamp", None)) or _arrival(place)
-            found.append(_event(place, number, timestamp, values))
+            told = timestamps.of_value(values.pop("@timestamp")) if "@timestamp" in values else None
+            found.append(_event(place, number, told or arrived, values))
         return found, refused
 
 
@@ -169,7 +171,7 @@ class TextCodec:
 def _lines_of(text: AnyStr) -> list[AnyStr]:
     """Gives the lines as the reader of an object cuts them: other characters that may end a line (a form feed) are text."""
     line_end, carriage_return = ("\n", "\r") if isinstance(text, str) else (b"\n", b"\r")
-    lines = text.split(line_end)
+    lines = text.split(line_end) if line_end in text else [text]
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix(carriage_return) for line in lines] if carriage_return in text else lines
