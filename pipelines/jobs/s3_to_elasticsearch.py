@@ -157,8 +157,8 @@ def _show(
         documents, reason = decode.preview(events)
         if documents:
             out(f"first events of {url}, as they would be stored:\n")
-        elif reason:
-            out(f"not decodable: {url}: {reason}\n")
+        if reason:
+            out(f"not decodable{' among them' if documents else ''}: {url}: {reason}\n")
         for document in documents[:_PREVIEWED]:
             text = document.decode()
             out(f"    {text[:_PREVIEWED_CHARS]}{' ...' if len(text) > _PREVIEWED_CHARS else ''}\n")

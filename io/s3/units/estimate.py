@@ -72,7 +72,9 @@ def estimate(
     layouts: Sequence[Layout] = (),
     decoder: Callable[[], Decoder] | None = None,
 ) -> Estimate:
-    """Looks at the beginnings of up to five objects, spread over the listing; arguments as of `ReadFromS3`.
+    """Looks at the beginnings of up to five objects, spread over the listing, and of one of each kind of name.
+
+    The arguments are those of `ReadFromS3`.
 
     Raises:
         PenstockError: the job would raise it too, so a dry run shows it.
@@ -82,7 +84,9 @@ def estimate(
     seconds: list[float] = []
     odd: list[tuple[str, str]] = []
     firsts: dict[tuple[object, str], tuple[str, list[Event]]] = {}
-    for found in objects.samples[::step][:_SAMPLES]:
+    spread = objects.samples[::step][:_SAMPLES]
+    kinds = {PurePosixPath(found.key).suffix for found in spread}
+    for found in [*spread, *(each for kind, each in objects.kinds.items() if kind not in kinds)]:
         sample = _sample(found, options, stores, layouts, decoder)
         seconds.append(sample.latency_s)
         odd += [(found.url, letter.reason) for letter in sample.letters[:1]]

@@ -11,6 +11,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import IO
 
 from penstock.io.s3.origin import S3Object
@@ -20,6 +21,7 @@ __all__ = ["PACKED", "Listed"]
 PACKED = 1000
 """How many objects are written, and handed on, together."""
 _SAMPLES = 64
+_KINDS = 10
 _LENGTH = struct.Struct("<I")
 
 
@@ -34,12 +36,14 @@ class Listed:
         bytes: the sum of their sizes.
         first: the first ones, in the order of the listing.
         samples: some that are not empty, spread evenly over the listing.
+        kinds: the first that is not empty of each end of a name (`.json`, `.gz`), of the first ten.
     """
 
     def __init__(self, objects: Iterable[S3Object] = ()) -> None:
         self.count = self.bytes = 0
         self.first: list[S3Object] = []
         self.samples: list[S3Object] = []
+        self.kinds: dict[str, S3Object] = {}
         self._files: dict[int, IO[bytes]] = {}
         self._held: dict[int, list[S3Object]] = {}
         step = filled = 1
@@ -49,6 +53,8 @@ class Listed:
             if len(self.first) < PACKED:
                 self.first.append(found)
             if found.size:
+                if len(self.kinds) < _KINDS:
+                    self.kinds.setdefault(PurePosixPath(found.key).suffix, found)
                 if not filled % step:
                     self.samples.append(found)
                 filled += 1

@@ -117,6 +117,29 @@ def test_one_odd_value_costs_itself_and_one_odd_line_costs_itself():
     assert (letter.event.data, letter.event.part, letter.error) == (b"nothing like it", 1, "FieldError")
 
 
+@pytest.mark.parametrize(
+    "codec", [codec for codec in CODECS if CODECS[codec].source and codec != "cloudwatch_logs"]
+)
+def test_lines_of_another_format_are_letters(codec):
+    """No codec of AWS' texts takes what another service wrote; the letter names the codec that does, where it is known."""
+    others = {
+        "vpcflow": samples.VPC,
+        "alb": samples.ALB,
+        "nlb": samples.NLB,
+        "elb": samples.ELB,
+        "s3access": samples.S3_ACCESS,
+        "cloudfront": samples.CLOUDFRONT,
+        "cloudfront_realtime": samples.REALTIME,
+        "json": b'{"a": 1, "b": "x y z", "c": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]}',
+    }
+    for other, record in others.items():
+        if other != codec:
+            documents, letters = decode(record, codec=codec)
+            assert not documents, other
+            if other not in ("json", "cloudfront", "cloudfront_realtime"):
+                assert letters[0].reason.endswith(f"--codec {other})")
+
+
 def test_fields_of_a_custom_format_are_named_by_the_user_and_typed_by_us():
     (document,), letters = decode(
         b"10.0.0.1 443 1566848875 vpc-1",

@@ -201,11 +201,12 @@ def test_a_dry_run_shows_the_first_events_of_each_kind_of_object(tmp_path, capsy
     monkeypatch.setattr(batch_job, "set_up_logging", lambda level: None)
     pq.write_table(pa.table({"n": range(9)}), tmp_path / "a.parquet")
     orc.write_table(pa.table({"n": range(9)}), tmp_path / "b.orc")
-    for name in ("c.json", "d.json"):
+    for name in ("c.json", *(f"d{n}.jsonl" for n in range(20))):
         (tmp_path / name).write_bytes(
             b'{"@timestamp":"2026-11-22T00:00:00Z","n":0}\n' * 9 + b'{"long":"%b"}' % (b"x" * 5000)
         )
     (tmp_path / "e.txt").write_bytes(b"no\njson\n")
+    (tmp_path / "f.log").write_bytes(b'{"n":2}\nno json\n')
     assert (
         s3_to_elasticsearch.JOB.main(["--input", str(tmp_path), "--dry_run", "--hosts", "127.0.0.1:9"]) == 0
     )
@@ -224,7 +225,8 @@ def test_a_dry_run_shows_the_first_events_of_each_kind_of_object(tmp_path, capsy
         assert all(line.startswith('    {"@timestamp":') for line in lines)
         assert lines[2].endswith(document)
         assert len(shown.splitlines()) < 5 or not shown.splitlines()[4].startswith("    {")
-    assert "d.json, as" not in out
+    assert out.count(".jsonl, as") == 1
+    assert f"not decodable among them: {tmp_path}/f.log: " in out
     assert f"not decodable: {tmp_path}/e.txt: " in out
     assert "events: about " in out
 

@@ -34,6 +34,8 @@ __all__ = ["KINDS", "FieldError", "LineFormat", "LineReader", "name_of"]
 _QUOTED = re.compile(r'"(.*?)"(?=[ \t]|$)|\[([^\]]*)\](?=[ \t]|$)|([^ \t]+)')
 _NAME = re.compile(r"[^A-Za-z0-9]+")
 _EDGE = (" ", "")
+_ODD_VALUES = 2
+"""So many values may be odd, whatever the others are; beyond it, a line whose values are mostly odd is of another format."""
 
 
 class FieldError(ValueError):
@@ -66,6 +68,10 @@ class LineFormat:
     def time(self, found: dict[str, Any]) -> str | None:
         """Gives `@timestamp` from the fields of a line; None where it has none. Raises `ValueError` for what is no time."""
         kind, *names = self.clock
+        for name in names:
+            if (text := found.get(f"{name}_text")) is not None:  # the line is of another format
+                message = f"{name} {text[:40]!r} is no time"
+                raise FieldError(message)
         texts = [found.get(name) for name in names]
         return None if None in texts else _CLOCKS[kind](*texts)
 
@@ -197,7 +203,7 @@ class LineReader:
         """Gives the fields of a line, typed, without those that have no value.
 
         Raises:
-            FieldError: the line has fewer fields than the format requires, or its time is none.
+            FieldError: the line has fewer fields than the format requires, or most are not of their types.
         """
         values = self._split(line)
         if len(values) < self._required:
@@ -206,12 +212,20 @@ class LineReader:
         found: dict[str, Any] = {
             name: value for name, value in zip(self._names, values, strict=False) if value != "-" and value
         }
+        right = wrong = 0
         for name, convert in self._typed:
             if name in found:
                 try:
                     found[name] = convert(found[name])
+                    right += 1
                 except ValueError:
                     found[f"{name}_text"] = found.pop(name)
+                    wrong += 1
+        if wrong > max(_ODD_VALUES, right):
+            message = (
+                f"{wrong} of its {wrong + right} typed fields are not of the types that {self.form.name} has"
+            )
+            raise FieldError(message)
         if len(values) > len(self._names):
             found["more"] = values[len(self._names) :]
         return found
