@@ -9,7 +9,7 @@ overwritten costs only itself: the events before the fault are delivered, and on
 | compressed data or an array cut short, or corrupt | the events before it, then a dead letter `DamagedObject` |
 | Parquet, Avro or ORC cut short, or corrupt | whole batches or blocks before it, then a dead letter `DamagedObject` |
 | deleted, overwritten, archived meanwhile | a dead letter `ObjectDeleted`, `ObjectChanged`, `ObjectArchived`; not finished |
-| a zip or tar archive, UTF-16, gzip in gzip, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
+| a zip or tar archive, UTF-32, ... | a dead letter `UnsupportedFormat` that says what it is; finished |
 | lines of which not one of the first 100 can be decoded | a dead letter `UndecodableLines`; not finished |
 | anything else that a library raises over the bytes | a dead letter `UnreadableObject`; not finished |
 | a value without a right form in JSON | a dead letter `UnreadableValue` for its row |
@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from penstock.io.errors import PenstockError
-from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect
+from penstock.io.s3.formats._compression import BLOCK, Damaged, Unsupported, blocks, detect, is_utf16, text_of
 from penstock.io.s3.formats._json_array import RECORDS, read_array
 from penstock.io.s3.formats._layouts import Layout, layout_of_lines, layout_of_table
 from penstock.io.s3.formats._lines import Long, Piece, join_lines, read_lines, read_part
@@ -73,7 +73,7 @@ def plan(found: S3Object, options: S3ReadOptions, store: Store) -> list[WorkUnit
         raise
     except Exception:  # among them ObjectFailure and Damaged
         return [WorkUnit(found)]
-    if form not in ("lines", "avro") or (form == "lines" and detect(head) != "none"):
+    if form not in ("lines", "avro") or (form == "lines" and _is_wrapped(head)):
         return [WorkUnit(found)]
     count = -(-found.size // options.split_bytes)
     edges = [found.size * number // count for number in range(count)]
@@ -184,7 +184,7 @@ class UnitReader:
         else:
             compression = detect(head)
             content = blocks(stream, head, compression)
-            if form == "lines" and compression == "none" and found.size >= MIN_SPLIT_BYTES:
+            if form == "lines" and not _is_wrapped(head) and found.size >= MIN_SPLIT_BYTES:
                 self._origin = self._record("byte", stream.version)
                 pieces = read_part(content, 0, None, self._origin, options.max_line_bytes, self._long(head))
                 yield from self._archived(head, pieces)
@@ -194,13 +194,11 @@ class UnitReader:
     def _read_text(self, content: Iterator[bytes], form: str) -> Iterator[Piece]:
         """Reads decompressed text. Only now its form can be seen, unless it was given."""
         limit = self._options.max_line_bytes
+        content = text_of(content, self.unit.object.size)
         first = next(content, b"")
         content = itertools.chain([first], content)
         if first.startswith((PARQUET, AVRO)) or is_orc(first):
             message = "a Parquet, Avro or ORC file that was compressed again: decompress it first"
-            raise Unsupported(message)
-        if (inner := detect(first)) != "none":
-            message = f"the object was compressed twice, with {inner} inside: decompress it once"
             raise Unsupported(message)
         if what := unreadable(first):
             raise Unsupported(what)
@@ -318,7 +316,12 @@ def _form(head: bytes, wanted: str) -> str:
         return "avro"
     if is_orc(head):
         return "orc"
-    return "lines" if detect(head) != "none" else _text_form(head)
+    return "lines" if _is_wrapped(head) else _text_form(head)
+
+
+def _is_wrapped(head: bytes) -> bool:
+    """Whether the object's bytes are not those of its text, so that it can't be read from the middle."""
+    return detect(head) != "none" or is_utf16(head)
 
 
 def _is_json_over_lines(lines: Sequence[bytes], decoder: Decoder) -> bool:

@@ -12,6 +12,8 @@ Invariants.
 """
 
 import bz2
+import codecs
+import itertools
 import lzma
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -19,7 +21,17 @@ from typing import Any, Protocol
 from backports import zstd
 from isal import igzip_lib
 
-__all__ = ["BLOCK", "XZ_MEMORY", "Damaged", "Reader", "Unsupported", "blocks", "detect"]
+__all__ = [
+    "BLOCK",
+    "XZ_MEMORY",
+    "Damaged",
+    "Reader",
+    "Unsupported",
+    "blocks",
+    "detect",
+    "is_utf16",
+    "text_of",
+]
 
 BLOCK = 1 << 20
 """The most bytes of a block: about one batch of events."""
@@ -28,6 +40,11 @@ XZ_MEMORY = 256 << 20
 """The memory that an xz stream may ask for: its own level -9 takes 65 MiB; without a bound 390 KB asked for 2.7 GB."""
 
 _INPUT = 256 << 10
+_TWICE_RATIO, _TWICE_FREE = 1000, 64 << 20
+"""What is compressed twice may become so many times its size, or so many bytes: a bomb in a bomb has no end."""
+
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_UTF32 = b"\xff\xfe\x00\x00"
 
 _MAGIC = (
     (b"\x1f\x8b\x08", "gzip"),
@@ -95,6 +112,70 @@ def blocks(source: Reader, head: bytes, compression: str) -> Iterator[bytes]:
             yield block
     else:
         yield from _members(reader, _FACTORIES[compression], compression)
+
+
+def is_utf16(head: bytes) -> bool:
+    """Whether text begins with the byte order mark of UTF-16."""
+    return head[:2] in _UTF16 and not head.startswith(_UTF32)
+
+
+def text_of(content: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Gives content, which is decompressed once, as text: decompressed again where it was compressed twice, UTF-16 as UTF-8.
+
+    Args:
+        content: its blocks.
+        size: of the object.
+
+    Raises:
+        Damaged: as `blocks` does, or the bytes are no UTF-16, or become too many.
+        Unsupported: it was compressed three times.
+    """
+    first = next(content, b"")
+    content = itertools.chain([first], content)
+    if (inner := detect(first)) != "none":
+        content = _bounded(blocks(_Joined(content), b"", inner), size)
+        first = next(content, b"")
+        content = itertools.chain([first], content)
+        if (again := detect(first)) != "none":
+            message = f"the object was compressed three times, with {again} inside: decompress it once"
+            raise Unsupported(message)
+    return _as_utf8(content, _UTF16[first[:2]]) if is_utf16(first) else content
+
+
+def _bounded(content: Iterator[bytes], size: int) -> Iterator[bytes]:
+    left = max(_TWICE_FREE, _TWICE_RATIO * size)
+    for block in content:
+        left -= len(block)
+        if left < 0:
+            message = f"the object was compressed twice and becomes more than {_TWICE_RATIO} times its size"
+            raise Damaged(message)
+        yield block
+
+
+def _as_utf8(content: Iterator[bytes], name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(name)()
+    try:
+        for block in content:
+            if text := decoder.decode(block):
+                yield text.encode()
+        decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        message = f"the byte order mark says {name}, the bytes do not: {error}"
+        raise Damaged(message[:300]) from None
+
+
+class _Joined:
+    """Gives the bytes of blocks."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._held = b""
+
+    def read(self, size: int, /) -> bytes:
+        if not self._held:
+            self._held = next(self._blocks, b"")
+        data, self._held = self._held[:size], self._held[size:]
+        return data
 
 
 class _Prefixed:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from penstock.io.s3.formats._compression import is_utf16
 from penstock.transforms.codecs._hints import hint
 
 __all__ = ["AVRO", "PARQUET", "is_orc", "looks_like", "unreadable"]
@@ -42,8 +43,6 @@ _MAGIC = (
     (b"\x7fELF", "a program", _LEAVE_OUT),
     (b"\xff\xfe\x00\x00", "text in UTF-32", _UTF8),
     (b"\x00\x00\xfe\xff", "text in UTF-32", _UTF8),
-    (b"\xff\xfe", "text in UTF-16", _UTF8),
-    (b"\xfe\xff", "text in UTF-16", _UTF8),
 )
 _TAR_AT = 257
 _SEPARATORS = ((b",", "CSV: --codec csv"), (b"\t", "tab-separated values: --codec tsv"))
@@ -65,8 +64,8 @@ def unreadable(head: bytes) -> str:
     if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return _told("a tar archive", _UNPACK)
     text = head[:64]
-    if len(text) >= 4 and (not any(text[1::2]) or not any(text[::2])) and any(text):
-        return _told("text in UTF-16", _UTF8)
+    if not is_utf16(head) and len(text) >= 4 and (not any(text[1::2]) or not any(text[::2])) and any(text):
+        return _told("text in UTF-16 without a byte order mark", _UTF8)
     return ""
 
 

@@ -107,3 +107,42 @@ def test_what_the_system_s_own_programs_write_is_read(tmp_path, command):
     file.write_bytes(CONTENT)
     made = subprocess.run([program, *options, "-c", str(file)], capture_output=True, check=True).stdout
     assert read(made + made) == (CONTENT + CONTENT, "")
+
+
+LINES = b"".join(b'{"n": %d, "s": "\xc3\xa9"}\n' % n for n in range(3000))
+WRAPPED = {
+    "gzip in gzip": gzip.compress(gzip.compress(LINES)),
+    "gzip members in gzip, as Firehose writes CloudWatch Logs": gzip.compress(
+        b"".join(gzip.compress(line + b"\n") for line in LINES.splitlines())
+    ),
+    "xz in bzip2": bz2.compress(lzma.compress(LINES)),
+    "UTF-16": LINES.decode().encode("utf-16"),
+    "UTF-16, the other order, in gzip": gzip.compress(b"\xfe\xff" + LINES.decode().encode("utf-16-be")),
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+@pytest.mark.parametrize("block", [77, 1 << 20])
+def test_text_that_is_wrapped_twice_is_read(how, block, read, monkeypatch):
+    monkeypatch.setattr("penstock.io.s3.formats._compression.BLOCK", block)
+    documents, letters, reader = read(WRAPPED[how])
+    assert not letters
+    assert documents == [{"n": n, "s": "é"} for n in range(3000)]
+    assert reader.finished
+
+
+def test_a_bomb_in_a_bomb_ends(read, monkeypatch):
+    monkeypatch.setattr("penstock.io.s3.formats._compression._TWICE_FREE", 1 << 20)
+    content = gzip.compress(gzip.compress(b'{"n":1}\n' * (2 << 20)))
+    documents, ((error, reason),), _ = read(content)
+    assert 0 < len(documents) <= max(1 << 20, 1000 * len(content)) // 8
+    assert (error, reason) == (
+        "DamagedObject",
+        "the object was compressed twice and becomes more than 1000 times its size",
+    )
+
+
+def test_what_only_begins_like_utf_16_is_damage(read):
+    _, ((error, reason),), _ = read(b"\xff\xfe{\x00\x00\xd8x")
+    assert error == "DamagedObject"
+    assert "the byte order mark says utf-16-le" in reason
