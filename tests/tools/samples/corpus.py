@@ -227,8 +227,8 @@ CORPUS: dict[str, Entry] = {
     "other/a.lz4": (lz4.frame.compress(lines(3)), 0, UNSUPPORTED),
     "other/a.Z": (b"\x1f\x9d\x90" + bytes(30), 0, UNSUPPORTED),
     "other/a.orc": (orc(), 2, {}),
-    "other/utf-16.json": (lines(3).decode().encode("utf-16"), 0, UNSUPPORTED),
-    "other/gzip-in-gzip.gz": (gzip.compress(gzip.compress(lines(3))), 0, UNSUPPORTED),
+    "other/utf-16.json": (lines(3).decode().encode("utf-16"), 3, {}),
+    "other/gzip-in-gzip.gz": (gzip.compress(gzip.compress(lines(3))), 3, {}),
     "other/log.txt": (text_lines(30, "Nov 22 06:00:00 host sshd[{}]: ok"), 0, UNDECODABLE),
 }  # fmt: skip
 
