@@ -13,7 +13,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from penstock.io import beats, elasticsearch, files, kinesis
+from penstock.io import beats, elasticsearch, files, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.beats.source import key_of as beats_key
 from penstock.io.chain.read_all import ReadFromAll
@@ -22,6 +22,7 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.source import key_of as kinesis_key
 from penstock.pipelines.jobs.beats_to_kinesis import require_time_to_send
+from penstock.pipelines.logstash.graph_objects import ReadObjectsOnce
 from penstock.pipelines.logstash.plan import (
     FileInput,
     FileOutput,
@@ -57,8 +58,13 @@ def build(plan: Plan, dead_letters: str) -> list[Step]:
         OptionError: two options contradict each other.
     """
     _require_time_to_send(plan)
+    _require_objects_alone(plan)
     cluster, aws = peers_of(plan)
-    steps: list[Step] = [_read(plan), *_decode(plan), *_filters(plan)]
+    first = plan.inputs[0]
+    steps: list[Step] = [_read(plan), *_decode(plan)]
+    if first.plugin == "s3" and first.options.include_object_properties:
+        steps.append(("AddObjectProperties", s3.AddObjectProperties()))
+    steps += _filters(plan)
     alone = len(plan.outputs) == 1 and plan.outputs[0].condition is None
     for number, output in enumerate(plan.outputs):
         sink = sink_of(output)
@@ -67,7 +73,10 @@ def build(plan: Plan, dead_letters: str) -> list[Step]:
             steps.append((label, sink))
         else:
             steps.append((f"{label} {output.name}".replace("/", "_"), OneOutput(sink, number, output.name)))
-    return live_chain(*steps, dead_letters=WriteDeadLetters(dead_letters, elasticsearch=cluster, aws=aws))
+    chain = live_chain(*steps, dead_letters=WriteDeadLetters(dead_letters, elasticsearch=cluster, aws=aws))
+    if first.plugin == "s3":
+        chain[-1] = ("FinishUnits", s3.FinishUnits(first.options.manifest, first.aws or AwsOptions()))
+    return chain
 
 
 def peers_of(plan: Plan) -> tuple[elasticsearch.ElasticsearchOptions | None, AwsOptions | None]:
@@ -148,11 +157,7 @@ def _read_of(given: Input) -> beam.PTransform:
         return kinesis.ReadFromKinesis(given.options, given.aws)
     if isinstance(given.options, FileInput | StdinInput):
         return _lines(given, given.options)
-    message = (
-        f"{given.place}: the input {given.plugin} is read once, and this chain runs until it is stopped. "
-        "Run s3-to-elasticsearch for it."
-    )
-    raise OptionError(message)
+    return ReadObjectsOnce(given)
 
 
 def _lines(given: Input, options: FileInput | StdinInput) -> beam.PTransform:
@@ -220,6 +225,17 @@ def _reads_document(output: Output) -> bool:
     if isinstance(options, FileOutput) and compile_reference(options.path).needs_document:
         return True
     return isinstance(options, FileOutput | StdoutOutput) and not options.codec.name.startswith("json")
+
+
+def _require_objects_alone(plan: Plan) -> None:
+    """Raises `OptionError` where an input that ends stands beside others: its objects would wait for no end."""
+    objects = [each for each in plan.inputs if each.plugin == "s3"]
+    if objects and len(plan.inputs) > 1:
+        message = (
+            f"{objects[0].place}: the input s3 reads its objects once and then ends, so it can't stand beside other "
+            "inputs. Put it into a file of its own, with the same filters and outputs."
+        )
+        raise OptionError(message)
 
 
 def _require_time_to_send(plan: Plan) -> None:

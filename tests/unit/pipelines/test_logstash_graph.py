@@ -2,16 +2,21 @@
 
 import apache_beam as beam
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from penstock.io.chain.live_objects import LIVE
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.kinesis import KinesisWriteOptions
+from penstock.io.s3 import S3ReadOptions
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.logstash.graph import build
 from penstock.pipelines.logstash.needs import requirements_of
+from penstock.pipelines.logstash.plan import FileOutput, Input, TextCodec
 from penstock.pipelines.run.chain import connect
+from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.compile import Step
-from tests.tools.samples.plans import LETTERS, beats, from_file, from_kinesis, output, plan
+from tests.tools.samples.plans import AT, AWS, LETTERS, beats, from_file, from_kinesis, output, plan
 
 
 def leaves(steps):
@@ -82,3 +87,28 @@ def test_a_plan_says_what_it_needs_of_each_of_its_peers():
             name for role in needed.roles for index in role["indices"] for name in index["names"]
         } == names
         assert len({trial.name for trial in needed.trials}) == len(needed.trials)
+
+
+def test_objects_are_read_once_through_filters_into_each_output(tmp_path):
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    (folder / "b.jsonl").write_text('no JSON\n{"n": 3}\n')
+    options = S3ReadOptions(input=[str(folder)], manifest=f"file://{tmp_path}/manifest")
+    source = Input(plugin="s3", name="s3:1", options=options, aws=AWS, place=AT, decode=DecodeOptions())
+    outputs = [
+        output(
+            "file", condition, name=name, options=FileOutput(f"{tmp_path}/{name}", TextCodec("line", "%{n}"))
+        )
+        for name, condition in (("all", None), ("large", "[n] > 1"))
+    ]
+    letters = tmp_path / "letters.jsonl"
+    for _ in range(2):
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            connect(pipeline, build(plan([source], outputs), f"file://{letters}"))
+        LIVE.close()
+        assert sorted((tmp_path / "all").read_text().split()) == ["1", "2", "3"], "and never again"
+        assert sorted((tmp_path / "large").read_text().split()) == ["2", "3"]
+        assert len(letters.read_text().splitlines()) == 1
+    with pytest.raises(OptionError, match="a file of its own"):
+        build(plan([beats(), source], outputs), LETTERS)
