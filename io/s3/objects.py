@@ -59,7 +59,7 @@ class _InTime:
         self._body = body
         self._seconds = seconds
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
         with in_time(self._seconds):
             data: bytes = self._body.read(size)
         return data
