@@ -6,12 +6,14 @@ A wrong configuration is told at once and whole, on stderr, with exit code 2. Wh
 
 import dataclasses
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from penstock.io.errors import OptionError
+from penstock.io.options import flag_of
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.logs import last_words, set_up_logging, wants_json
 from penstock.pipelines.logstash.options import LogstashOptions
@@ -154,6 +156,8 @@ class _Logstash(Job):
                 return _test(line, loaded)
             if options.replay:
                 return _replay(line, loaded)
+            if _ends_by_itself(loaded.plan):
+                return _run_once(line, loaded)
         except OptionError as error:
             return _refuse(error, json=job.log_format == "json")
         return _run(line, loaded)
@@ -187,7 +191,8 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
 
     set_up_logging(line.get(JobOptions))
     url = _dead_letters(line, loaded.plan)
-    graph.build(loaded.plan, url)
+    if not _ends_by_itself(loaded.plan):
+        graph.build(loaded.plan, url)
     for note in (*loaded.notes, *loaded.plan.notes):
         sys.stdout.write(f"note: {note}\n")
     needed = requirements_of(loaded.plan, url, elsewhere=runs_elsewhere(line.beam))
@@ -203,6 +208,34 @@ def _replay(line: CommandLine, loaded: _Loaded) -> int:
     set_up_logging(job)
     name = f"{_job_name(loaded.plan)}-replay"
     return run_replay(name, _settled(loaded.plan), options.replay, job.dead_letter_url(name))
+
+
+def _ends_by_itself(plan: Plan) -> bool:
+    """Whether the plan is one of the jobs that read once, and end. Raises `OptionError` where only a part of it is."""
+    if all(each.plugin != "s3" for each in plan.inputs):
+        return False
+    from penstock.pipelines.logstash.showing.command_form import job_of
+
+    _, hindered = job_of(plan)
+    if hindered:
+        message = (
+            f"the input s3 is read once, by s3-to-elasticsearch: {hindered}. Take s3 into a file of its own."
+        )
+        raise OptionError(message)
+    return True
+
+
+def _run_once(line: CommandLine, loaded: _Loaded) -> int:
+    """Runs the job that reads once and ends, with the options of the plan; secrets come by the environment."""
+    from penstock.pipelines.jobs import find_job
+    from penstock.pipelines.logstash.showing.command_form import arguments_of, job_of
+
+    plan = _settled(loaded.plan)
+    job = find_job(job_of(plan)[0])
+    known = {flag_of(field)[2:] for cls in job.option_classes([]) for field in dataclasses.fields(cls)}
+    arguments, secrets = arguments_of(plan, line.get(JobOptions), known)
+    os.environ.update(secrets)
+    return job.main([*arguments, *line.beam])
 
 
 def _run(line: CommandLine, loaded: _Loaded) -> int:

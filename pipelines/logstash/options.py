@@ -31,7 +31,7 @@ class LogstashOptions:
     pipeline_ecs_compatibility: str = option(
         "",
         help="Whether fields are named by the Elastic Common Schema: v1, v8 or disabled. By default as --compat says.",
-        choices=("", "disabled", "v1", "v8"),
+        choices=("disabled", "v1", "v8"),
     )
     config_support_escapes: bool = option(False, help="Replace \\n, \\t and the like in texts.")
     compat: str = option(

@@ -76,5 +76,5 @@ S3_INPUT = PluginDeclaration(
     ),
     make=_make,
     codecs=("plain", "line", "json", "json_lines", "multiline", "cloudtrail", "cloudfront", "cloudwatch_logs", "csv"),
-    about="Objects of a bucket, once.",
+    about="Objects of a bucket, once, into elasticsearch without filters (the job s3-to-elasticsearch).",
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """`command_form` writes a plan as a penstock command, where one job does the same."""
 
+import json
 import shlex
+from collections.abc import Container
 from typing import Any
 
 from penstock.io.errors import OptionError
@@ -8,7 +10,7 @@ from penstock.pipelines.logstash.plan import Plan
 from penstock.pipelines.logstash.reading.planner import Planned
 from penstock.pipelines.logstash.showing.given import Given, given_options, variables_in
 
-__all__ = ["written"]
+__all__ = ["arguments_of", "job_of", "written"]
 
 _JOBS = {
     ("beats", "kinesis"): "beats-to-kinesis",
@@ -28,11 +30,9 @@ def written(planned: Planned, job: Any) -> str:
         OptionError: no job does the same; the text says which part has none.
     """
     plan = planned.plan
-    name = _JOBS.get((plan.inputs[0].plugin, plan.outputs[0].plugin))
-    hindered = _hindered(plan)
-    if name is None or hindered:
-        what = hindered or f"no job reads {plan.inputs[0].plugin} and writes {plan.outputs[0].plugin}"
-        message = f"--to_command: {what}. Keep the file, or give --to_yaml."
+    name, hindered = job_of(plan)
+    if hindered:
+        message = f"--to_command: {hindered}. Keep the file, or give --to_yaml."
         raise OptionError(message)
     source, sink = plan.inputs[0], plan.outputs[0]
     settings = [setting for part in planned.parts for setting in part.settings]
@@ -50,6 +50,28 @@ def written(planned: Planned, job: Any) -> str:
     ]
     lines = [f"--{each.flag}={_shell(each)}" for each in options if not each.secret]
     return "".join([*comments, *before, " \\\n    ".join([f"penstock {name}", *lines]), "\n"])
+
+
+def job_of(plan: Plan) -> tuple[str, str]:
+    """Gives the job that does the same as a plan, or else which part none has."""
+    source, sink = plan.inputs[0].plugin, plan.outputs[0].plugin
+    name = _JOBS.get((source, sink), "")
+    return name, _hindered(plan) or ("" if name else f"no job reads {source} and writes {sink}")
+
+
+def arguments_of(plan: Plan, job: Any, known: Container[str]) -> tuple[list[str], dict[str, str]]:
+    """Gives the options of the job that does the same as a plan: as arguments, and the secrets for its environment.
+
+    Args:
+        plan: one that a job does (`job_of`).
+        job: the options of our own job.
+        known: the flags that the other takes, without dashes.
+    """
+    source, sink = plan.inputs[0], plan.outputs[0]
+    components = (source.options, source.decode, sink.options, source.aws or sink.aws, job)
+    found = [each for each in given_options(components, ()) if each.flag in known]
+    secrets = {f"PENSTOCK_{each.flag.upper()}": _word(each.value) for each in found if each.secret}
+    return [f"--{each.flag}={_word(each.value)}" for each in found if not each.secret], secrets
 
 
 def _hindered(plan: Plan) -> str:
@@ -72,14 +94,18 @@ def _shell(given: Given) -> str:
     if given.variable:
         texts = given.value if isinstance(given.value, list) else [given.value]
         return f'"{",".join(map(_expanded, texts))}"'
-    value = given.value
+    return shlex.quote(_word(given.value))
+
+
+def _word(value: Any) -> str:
+    """A value as an option takes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return shlex.quote(",".join(f"{name}={text}" for name, text in value.items()))
+        return json.dumps(value)
     if isinstance(value, (list, tuple)):
-        return shlex.quote(",".join(str(each).replace(",", "\\,") for each in value))
-    return shlex.quote(str(value))
+        return ",".join(str(each).replace(",", "\\,") for each in value)
+    return str(value)
 
 
 def _expanded(text: Any) -> str:
