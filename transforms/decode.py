@@ -64,8 +64,8 @@ class DecodeJson(beam.PTransform):
         >>> from penstock.transforms import DecodeJson
         >>> through(DecodeJson(), b'[{"a": 1, "@timestamp": "2026-11-28T00:00:00Z"}, {"a": 2}]')
         [{'a': 1, '@timestamp': '2026-11-28T00:00:00Z'}, {'a': 2, '@timestamp': '1970-01-01T00:00:00.000Z'}]
-        >>> through(DecodeJson(), b"no JSON")
-        ["decode: JSONDecodeError: invalid literal, expected 'null': line 1 column 1 (char 0)"]
+        >>> through(DecodeJson(), b'{"a":')
+        ['decode: JSONDecodeError: unexpected end of data: line 1 column 6 (char 5)']
     """
 
     step_kind = _DECODES
