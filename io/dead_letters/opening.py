@@ -20,7 +20,7 @@ __all__ = ["LetterReader", "Store", "open_store", "place_of", "read_letters", "r
 
 _LOGGER = logging.getLogger(__name__)
 _EXAMPLES = "file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream"
-_INDEX = re.compile(r"[^\s\\/*?\"<>|,#:A-Z_+-][^\s\\/*?\"<>|,#:A-Z]*")
+_INDEX = re.compile(r"(?!\.\.?$)[^\s\\/*?\"<>|,#:A-Z_+-][^\s\\/*?\"<>|,#:A-Z]{0,254}")
 _STREAM = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 

@@ -8,6 +8,7 @@
 
 import dataclasses
 import enum
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,6 +158,12 @@ def writable(option: str, path: str, access: Callable[[str, int], bool] = os.acc
         OptionError: it can't be written.
     """
     place = os.path.abspath(path)
+    try:
+        os.lstat(place)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            message = f"{option}: cannot write {path:.80}...: the name is too long."
+            raise OptionError(message) from None
     if os.path.isdir(place):
         message = f"{option}: cannot write {path}: it is a folder."
         raise OptionError(message)

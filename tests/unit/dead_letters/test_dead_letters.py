@@ -31,6 +31,7 @@ from penstock.io.dead_letters.file_store import FileStore
 from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, DeliveryError, OptionError, PeerError, PenstockError
+from penstock.io.preflight.trials import writable
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
 from tests.tools.jobs.pipeline import wait_until
@@ -105,11 +106,17 @@ def test_urls(url):
 @pytest.mark.parametrize(
     "url",
     ["", "file:///", "file://host/x", "/tmp/x", "http://x/y", "elasticsearch:", "elasticsearch:Upper", "elasticsearch:_x",
-     "s3://B/x", "s3:///x", "kinesis:", "kinesis:a/b", "file:relative", "file:///%00x", "file:./x"],
+     "s3://B/x", "s3:///x", "kinesis:", "kinesis:a/b", "file:relative", "file:///%00x", "file:./x",
+     "elasticsearch:.", "elasticsearch:..", "elasticsearch:" + "a" * 256],
 )  # fmt: skip
 def test_what_names_no_store_is_refused(url):
     with pytest.raises(OptionError, match=r"--dead_letters .* is none of"):
         require_store_url(url)
+
+
+def test_a_path_that_is_too_long_is_refused_at_the_start():
+    with pytest.raises(OptionError, match="the name is too long"):
+        writable("--dead_letters", "/x" * 3000)
 
 
 @pytest.mark.parametrize("url", ["elasticsearch:x", "s3://bucket", "kinesis:x"])
