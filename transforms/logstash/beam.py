@@ -60,6 +60,7 @@ class RunFilters:
         steps: the filters to run, in order.
         behind: sees each event that goes on, as the filters left it. It must not raise.
         keep_document: whether an event that no filter changed keeps its decoded document.
+        warns: whether the configuration's warnings are logged.
 
     Raises:
         ConfigError: the configuration cannot start.
@@ -71,13 +72,14 @@ class RunFilters:
         behind: Callable[[LogEvent], object] | None = None,
         *,
         keep_document: bool = False,
+        warns: bool = True,
     ) -> None:
         self._steps = [steps] if isinstance(steps, Step) else list(steps)
         self.name = "+".join([filters_name(step) for step in self._steps])
         self._behind = behind
         self._keep_document = keep_document
         self._chain: Chain | None = compile_steps(self._steps)
-        for warning in self._chain.warnings:
+        for warning in self._chain.warnings if warns else ():
             _LOGGER.warning("%s", warning)
 
     @property

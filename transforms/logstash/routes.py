@@ -148,7 +148,9 @@ class _RouteOnly:
 def filter_function(steps: Sequence[Step], routes: Routes | None, keep_documents: bool) -> Any:
     """Gives the function that runs filters on an event and notes its routes; None where there is nothing to do."""
     if steps:
-        return RunFilters(steps, routes.note if routes else None, keep_document=keep_documents)
+        # Who made the plan has told its warnings, with the lines of the file.
+        note = routes.note if routes else None
+        return RunFilters(steps, note, keep_document=keep_documents, warns=False)
     return _RouteOnly(routes, keep_documents) if routes else None
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from penstock.io.beats import BeatsOptions
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.plan import Input, Output, Place, Plan
@@ -170,7 +172,10 @@ class _Planner:
             self._report.config_error(source.name, fault)
         for warning in warnings:
             self._report.note(f"{source.name}: {warning}")
-        return [step]
+        # The step's name is made of its text: a change of an input or an output must not change it.
+        alone = [text[start:end].strip() for section, start, end in zip(sections, starts, starts[1:], strict=False)
+                 if section.kind == "filter"]  # fmt: skip
+        return [msgspec.structs.replace(step, what="\n".join(alone))]
 
     # Inputs and outputs
 

@@ -9,6 +9,7 @@ from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.reading.planner import make_plan
 from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Source
+from penstock.transforms.logstash.beam import filters_name
 
 BEATS = "input { beats { port => 5044 } }"
 STREAM = 'input { kinesis { kinesis_stream_name => "s" } }'
@@ -287,3 +288,16 @@ def test_notes_name_what_is_ignored_and_what_only_old_versions_know():
 def test_options_need_a_configuration():
     with pytest.raises(OptionError, match="-f FILE is required"):
         LogstashOptions()
+
+
+def test_filters_keep_their_name_when_another_section_changes():
+    """A letter names its filters; an output that was mended must not keep it from its replay."""
+    filters = 'filter { mutate { add_tag => ["a"] } }'
+    names = {
+        tuple(map(filters_name, plan(text).filters))
+        for text in (
+            f"input {{ stdin {{ }} }} {filters} output {{ stdout {{ }} }}",
+            f"# mended\ninput {{ stdin {{ }} }}\n{filters}\noutput {{ null {{ }} stdout {{ id => 'x' }} }}",
+        )
+    }
+    assert len(names) == 1
