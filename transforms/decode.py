@@ -15,6 +15,7 @@ An event that has an id (a row of a Parquet or Avro file) is decoded already, an
 """
 
 import codecs
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -142,15 +143,18 @@ class Decoder(Protocol):
         """Gives the events, in order, and the letters of parts that could not be decoded."""
 
 
-def decode_step(decoder: Decoder, stamper: Stamper | None = None) -> beam.PTransform:
+def decode_step(
+    decoder: Decoder, stamper: Stamper | None = None, *, whole_objects: bool = False
+) -> beam.PTransform:
     """Gives a decoder (see `penstock.transforms.codecs`) as a step of a pipeline.
 
     Args:
         decoder: makes events of records.
         stamper: gives the events their time; by default from their `@timestamp`, else from their arrival.
+        whole_objects: whether it must get an object's lines from the first to the last.
     """
     step = beam.ParDo(_DecodeDoFn(decoder, stamper))
-    step.step_kind = _DECODES
+    step.step_kind = dataclasses.replace(_DECODES, whole_objects=whole_objects)
     return step
 
 

@@ -2,7 +2,10 @@
 
 import dataclasses
 
-__all__ = ["StepKind"]
+__all__ = ["WHOLE", "StepKind"]
+
+WHOLE = 1 << 62
+"""The `split_bytes` of a read that gives no parts of objects."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +20,8 @@ class StepKind:
         keeps_letters: it stores dead letters.
         acknowledges: batches of which `reads` it acknowledges.
         leaves: its output is no batch.
+        splits: it is a read that gives parts of objects.
+        whole_objects: it must get an object's lines from the first to the last.
         makes_batches: it makes batches of a runner's elements, which nobody acknowledges.
     """
 
@@ -27,4 +32,6 @@ class StepKind:
     keeps_letters: bool = False
     acknowledges: str = ""
     leaves: bool = False
+    splits: bool = False
+    whole_objects: bool = False
     makes_batches: bool = False

@@ -21,7 +21,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.pacing import PacingOptions, is_in_memory
 from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
-from penstock.transforms.step_kind import StepKind
+from penstock.transforms.step_kind import WHOLE, StepKind
 
 __all__ = ["refuse_broken_chains", "require_whole_chains"]
 
@@ -156,6 +156,12 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
             message = (
                 f"{_name(way.node)} gets events of {name} without document ids, so what is read twice would be stored "
                 "twice. Put DecodeJson or DecodePlain between them."
+            )
+            raise PipelineError(message)
+        if kind.whole_objects and _kind(read).splits:
+            message = (
+                f"{_name(way.node)} needs each object from its first line to its last (for its header, or since several "
+                f"lines are one event), and {name} gives parts of large ones. Give it split_bytes={WHOLE}, which is never."
             )
             raise PipelineError(message)
         if kind.acknowledges and kind.acknowledges != reads:

@@ -48,7 +48,7 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.decode import Decoder
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
-from penstock.transforms.step_kind import StepKind
+from penstock.transforms.step_kind import WHOLE, StepKind
 
 __all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
 
@@ -116,8 +116,6 @@ class ReadFromS3(beam.PTransform):
     Metrics (namespace `s3`): counters `units`, `records`, `incomplete`.
     """
 
-    step_kind = StepKind(reads="units")
-
     def __init__(
         self,
         objects: Iterable[S3Object] | Listed,
@@ -132,6 +130,7 @@ class ReadFromS3(beam.PTransform):
         claims: str | None = None,
     ) -> None:
         super().__init__()
+        self.step_kind = StepKind(reads="units", splits=options.split_bytes < WHOLE)
         listed = objects if isinstance(objects, Listed) else Listed(objects)
         done = finished or Finished()
         packs = (

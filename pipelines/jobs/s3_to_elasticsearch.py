@@ -21,11 +21,11 @@ from penstock.pipelines.run.options import BatchJobOptions
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.codecs.long_records import long_records_of
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.step_kind import WHOLE
 
 __all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
-_WHOLE = 1 << 62
 """Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 _SHOWN = 20
 _PREVIEWED, _PREVIEWED_CHARS = 3, 1000
@@ -62,7 +62,7 @@ class _Backfill:
         self._line = line
         self._source, self._sink = line.get(s3.S3ReadOptions), line.get(elasticsearch.ElasticsearchOptions)
         if line.get(DecodeOptions).needs_whole_objects:
-            self._source = dataclasses.replace(self._source, split_bytes=_WHOLE)
+            self._source = dataclasses.replace(self._source, split_bytes=WHOLE)
         self._aws = line.get(AwsOptions)
         self.options = line.get(BatchJobOptions)
         self._todo = s3.Listed()

@@ -9,10 +9,10 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.logstash.plan import Input
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.step_kind import WHOLE
 
 __all__ = ["ReadObjectsOnce"]
 
-_WHOLE = 1 << 62
 """Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 
 
@@ -29,7 +29,7 @@ class ReadObjectsOnce(beam.PTransform):
         self._aws = given.aws or AwsOptions()
         self._decode = given.decode or DecodeOptions()
         if self._decode.needs_whole_objects:
-            self._options = dataclasses.replace(self._options, split_bytes=_WHOLE)
+            self._options = dataclasses.replace(self._options, split_bytes=WHOLE)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         options, aws = self._options, self._aws

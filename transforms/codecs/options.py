@@ -139,7 +139,8 @@ class DecodeOptions:
         """Makes the same as a step of a pipeline."""
         from penstock.transforms.decode import decode_step  # with Beam, which the options don't need
 
-        return decode_step(self.decoder(keep_documents=keep_documents), self.stamper())
+        decoder = self.decoder(keep_documents=keep_documents)
+        return decode_step(decoder, self.stamper(), whole_objects=self.needs_whole_objects)
 
     def preview(self, events: list[Event]) -> tuple[list[bytes], str]:
         """Gives the documents that these records become, and the reason of the first letter among them."""

@@ -18,6 +18,8 @@ from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.errors import OptionError, PipelineError
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.transforms import AddFields, AsElements, DecodeJson
+from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.step_kind import WHOLE
 
 AWS = AwsOptions(access_key="a", secret_key="b", endpoint_url="http://127.0.0.1:1")
 TO_ES = WriteToElasticsearch(ElasticsearchOptions(hosts=["127.0.0.1:1"]))
@@ -26,6 +28,7 @@ TO_KINESIS = WriteToKinesis(KinesisWriteOptions("s"), AWS)
 LETTERS = WriteDeadLetters("file:///dev/null")
 ARCHIVE = WriteToArchive(ArchiveOptions(archive="s3://bucket/p"), AWS)
 OBJECTS = s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"]), AWS)
+WHOLE_OBJECTS = s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"], split_bytes=WHOLE), AWS)
 
 
 class NotSubmitted(beam.runners.runner.PipelineRunner):
@@ -74,6 +77,20 @@ def run(*steps, side=()):
             [OBJECTS, LETTERS, Acknowledge()],
             "Acknowledge acknowledges no batches of ReadFromS3. Put FinishUnits",
         ),
+        (
+            [OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+            "ParDo needs each object from its first line .* ReadFromS3 gives parts .* split_bytes=4611686018427387904",
+        ),
+        (
+            [
+                OBJECTS,
+                DecodeOptions(codec="lines", codec_multiline="^ ").step(),
+                TO_ES,
+                LETTERS,
+                s3.FinishUnits(None, AWS),
+            ],
+            "needs each object from its first line",
+        ),
     ],
 )
 def test_a_forgotten_step_is_named(steps, words):
@@ -91,6 +108,14 @@ def test_a_forgotten_step_is_named(steps, words):
         [Live(), beam.Map(lambda batch: batch), Acknowledge()],
         [Live(), ARCHIVE],
         [OBJECTS, DecodeJson(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+        [
+            OBJECTS,
+            DecodeOptions(codec="csv", codec_fields=["a"]).step(),
+            TO_ES,
+            LETTERS,
+            s3.FinishUnits(None, AWS),
+        ],
+        [WHOLE_OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
         [beam.Create([1]), beam.Map(print)],
     ],
 )
