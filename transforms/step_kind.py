@@ -5,7 +5,7 @@ import dataclasses
 __all__ = ["WHOLE", "StepKind"]
 
 WHOLE = 1 << 62
-"""The `split_bytes` of a read that gives no parts of objects."""
+"""The `split_bytes` of a read that gives no parts of objects, since one line may say what others mean."""
 
 
 @dataclasses.dataclass(frozen=True)

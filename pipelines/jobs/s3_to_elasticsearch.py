@@ -26,7 +26,6 @@ from penstock.transforms.step_kind import WHOLE
 __all__ = ["JOB"]
 
 NAME = "s3-to-elasticsearch"
-"""Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 _SHOWN = 20
 _PREVIEWED, _PREVIEWED_CHARS = 3, 1000
 _ASSUMED_RATE = 50_000

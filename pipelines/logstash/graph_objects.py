@@ -1,19 +1,19 @@
 """`graph_objects` reads the objects of an input `s3`: those that are there when the graph is built, once."""
 
 import dataclasses
+from typing import Any
 
 import apache_beam as beam
 
 from penstock.io import archive, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.options import display_data_of
 from penstock.pipelines.logstash.plan import Input
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.step_kind import WHOLE
 
 __all__ = ["ReadObjectsOnce"]
-
-"""Larger than any object. Where a line says what others mean (a header, multiline), an object isn't read in parts."""
 
 
 class ReadObjectsOnce(beam.PTransform):
@@ -30,6 +30,9 @@ class ReadObjectsOnce(beam.PTransform):
         self._decode = given.decode or DecodeOptions()
         if self._decode.needs_whole_objects:
             self._options = dataclasses.replace(self._options, split_bytes=WHOLE)
+
+    def display_data(self) -> dict[str, Any]:  # noqa: D102
+        return display_data_of(self._options, self._aws)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:  # noqa: D102
         options, aws = self._options, self._aws
