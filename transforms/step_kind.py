@@ -20,7 +20,7 @@ class StepKind:
         keeps_letters: it stores dead letters.
         acknowledges: batches of which `reads` it acknowledges.
         leaves: its output is no batch.
-        splits: it is a read that gives parts of objects.
+        splits: it is a read that may give parts of objects.
         whole_objects: it must get an object's lines from the first to the last.
         makes_batches: it makes batches of a runner's elements, which nobody acknowledges.
     """

@@ -161,7 +161,7 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
         if kind.whole_objects and _kind(read).splits:
             message = (
                 f"{_name(way.node)} needs each object from its first line to its last (for its header, or since several "
-                f"lines are one event), and {name} gives parts of large ones. Give it split_bytes={WHOLE}, which is never."
+                f"lines are one event), and {name} reads large ones in parts. Give it split_bytes={WHOLE}, which is never."
             )
             raise PipelineError(message)
         if kind.acknowledges and kind.acknowledges != reads:

@@ -48,7 +48,7 @@ from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.decode import Decoder
 from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
-from penstock.transforms.step_kind import WHOLE, StepKind
+from penstock.transforms.step_kind import StepKind
 
 __all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
 
@@ -130,13 +130,16 @@ class ReadFromS3(beam.PTransform):
         claims: str | None = None,
     ) -> None:
         super().__init__()
-        self.step_kind = StepKind(reads="units", splits=options.split_bytes < WHOLE)
         listed = objects if isinstance(objects, Listed) else Listed(objects)
         done = finished or Finished()
-        packs = (
-            [(each, done.parts(each)) for each in pack if not done.whole(each)] for pack in listed.packs()
-        )
-        self._packed = [zlib.compress(pickle.dumps(pack), 1) for pack in packs if pack]
+        self._packed = []
+        splits = False
+        for pack in listed.packs():
+            left = [(each, done.parts(each)) for each in pack if not done.whole(each)]
+            splits = splits or any(each.size > options.split_bytes for each, _ in left)
+            if left:
+                self._packed.append(zlib.compress(pickle.dumps(left), 1))
+        self.step_kind = StepKind(reads="units", splits=splits)
         self._claims = claims
         self._settings = _Settings(options, aws, folder, rate, tuple(layouts), decoder)
 

@@ -28,7 +28,9 @@ TO_KINESIS = WriteToKinesis(KinesisWriteOptions("s"), AWS)
 LETTERS = WriteDeadLetters("file:///dev/null")
 ARCHIVE = WriteToArchive(ArchiveOptions(archive="s3://bucket/p"), AWS)
 OBJECTS = s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"]), AWS)
-WHOLE_OBJECTS = s3.ReadFromS3([], s3.S3ReadOptions(input=["s3://bucket/a"], split_bytes=WHOLE), AWS)
+LARGE = [s3.S3Object("bucket", "a", 65 << 20, "etag", 0)]
+LARGE_OBJECTS = s3.ReadFromS3(LARGE, s3.S3ReadOptions(input=["s3://bucket/a"]), AWS)
+WHOLE_OBJECTS = s3.ReadFromS3(LARGE, s3.S3ReadOptions(input=["s3://bucket/a"], split_bytes=WHOLE), AWS)
 
 
 class NotSubmitted(beam.runners.runner.PipelineRunner):
@@ -78,12 +80,12 @@ def run(*steps, side=()):
             "Acknowledge acknowledges no batches of ReadFromS3. Put FinishUnits",
         ),
         (
-            [OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
-            "ParDo needs each object from its first line .* ReadFromS3 gives parts .* split_bytes=4611686018427387904",
+            [LARGE_OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+            "ParDo needs each object from its first line .* ReadFromS3 reads large ones in parts.* split_bytes=4611686018427387904",
         ),
         (
             [
-                OBJECTS,
+                LARGE_OBJECTS,
                 DecodeOptions(codec="lines", codec_multiline="^ ").step(),
                 TO_ES,
                 LETTERS,
