@@ -81,7 +81,7 @@ def run(*steps, side=()):
         ),
         (
             [LARGE_OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
-            "ParDo needs each object from its first line .* ReadFromS3 reads large ones in parts.* split_bytes=4611686018427387904",
+            "ParDo needs each object from its first line .* ReadFromS3 reads large ones in parts.* split_bytes=46",
         ),
         (
             [
