@@ -5,7 +5,8 @@ workers, and with `--flink_submit_uber_jar` it takes artifacts. Both use gRPC po
 TLS. And on SIGINT Beam ends the runner that it has started, before the events that were read are written. At a terminal the
 runner gets the Ctrl-C itself, because it is in our process group.
 
-Plan. Peers connect to those ports by `localhost` anyway, so the ports are opened there only. SIGINT stays ours
+Plan. Peers connect to those ports by `localhost` anyway, so the ports are opened on 127.0.0.1 only. (As `localhost` gRPC
+would take a port that is free on one of its addresses, and leave it to another server on the other.) SIGINT stays ours
 (`lifecycle.Watch`), and the runner gets a session of its own. Beam ends it when this process ends; where this process is
 killed, Linux does. Beam has no options for any of this, so functions in the modules that it uses are replaced.
 """
@@ -19,7 +20,7 @@ from typing import Any
 __all__ = ["restrain_servers"]
 
 _EVERYWHERE = "[::]:0"
-_HERE = "localhost:0"
+_HERE = "127.0.0.1:0"
 # prctl(PR_SET_PDEATHSIG, SIGTERM), which stays set for the program that takes the process over.
 _END_WITH_PARENT = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
