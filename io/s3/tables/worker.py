@@ -14,7 +14,6 @@ the kernel then sends SIGIO for standard input, a pipe into which nobody writes.
 import contextlib
 import fcntl
 import gc
-import io
 import os
 import resource
 import select
@@ -30,6 +29,7 @@ import msgspec
 from penstock.io.s3.formats import _avro, _parquet
 from penstock.io.s3.formats._compression import Damaged
 from penstock.io.s3.formats._rows import Columns, Rows
+from penstock.io.s3.formats._seekable import Seekable
 from penstock.io.s3.formats.orc import _reading as _orc
 from penstock.io.s3.tables._messages import (
     LENGTH,
@@ -125,28 +125,13 @@ class _Channel:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-class _File(io.RawIOBase):
+class _File(Seekable):
     """The object as a file that can be sought in."""
 
     def __init__(self, channel: _Channel, size: int) -> None:
+        super().__init__(size)
         self._channel = channel
         self._task = channel.task
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
 
     def read(self, size: int = -1, /) -> bytes:
         left = max(0, self._size - self._position)

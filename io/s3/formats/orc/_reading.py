@@ -34,6 +34,7 @@ from penstock.io.s3.formats._rows import (
     rows_of_batch,
     words_of,
 )
+from penstock.io.s3.formats._seekable import Seekable
 from penstock.io.s3.formats.orc._tail import OrcTail, Stripe
 
 __all__ = ["count_rows", "read_orc"]
@@ -158,28 +159,12 @@ class _Blocks:
             return self._file.read(_BLOCK)  # type: ignore[no-any-return]
 
 
-class _View(io.RawIOBase):
+class _View(Seekable):
     """The first `kept` bytes of a file, with another end behind them."""
 
     def __init__(self, blocks: _Blocks, kept: int, end: bytes = b"") -> None:
         self._blocks, self._kept, self._end = blocks, min(kept, blocks.size), end
-        self._size = self._kept + len(end)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = (
-            offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        )
-        return self._position
+        super().__init__(self._kept + len(end))
 
     def read(self, size: int = -1, /) -> bytes:
         begin = self._position
