@@ -7,43 +7,19 @@ import orjson
 import pytest
 
 from penstock.io.dead_letters import open_store, read_letters
-from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
-from penstock.io.elasticsearch.writer import BulkWriter, Report
+from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.decode import JsonDecoder
-from penstock.transforms.time.stamping import Stamper
 from tests.tools.samples.events import ToyOrigin, event, filebeat_events
+from tests.tools.search.sink import Sink
 
 ROOT = Path(__file__).parents[3]
 
 
-class Target:
-    """One index of the shared server, and the sink on it."""
-
-    def __init__(self, url: str, index: str) -> None:
-        self.url = url
-        self.index = index
-
-    def options(self, **options) -> ElasticsearchOptions:
-        return ElasticsearchOptions(**{"hosts": [self.url], "index": self.index, **options})
-
-    def write(self, payloads: list[bytes] | list[Event], *, stamped: bool = False, **options) -> Report:
-        events = [event(p, i) if isinstance(p, bytes) else p for i, p in enumerate(payloads)]
-        decoded, letters = JsonDecoder(keep_documents=False).decode(events)
-        assert not letters
-        if stamped:
-            Stamper()(decoded)
-        writer = BulkWriter(self.options(**options), threading.Event())
-        try:
-            return writer.write(decoded)
-        finally:
-            writer.close()
-
-
 @pytest.fixture
 def target(elasticsearch, unique_name):
-    yield Target(elasticsearch.url, unique_name)
+    yield Sink(elasticsearch.url, unique_name)
     client = elasticsearch.client()
     for name in client.indices.get(index=f"{unique_name}*"):
         client.indices.delete(index=name)
