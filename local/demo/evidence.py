@@ -24,6 +24,7 @@ __all__ = [
     "count_dead_letters",
     "count_documents",
     "count_stream",
+    "documents",
     "stream_events",
 ]
 
@@ -124,6 +125,14 @@ def count_documents(client: Any, index: str) -> int:
         if error.status_code == 503:  # the index is just being made, its shard not yet assigned
             return 0
         raise
+
+
+def documents(client: Any, index: str) -> list[dict[str, Any]]:
+    """The documents of an index, or of a pattern, of up to 10,000; none before its shard can be asked."""
+    if not count_documents(client, index):
+        return []
+    reply = client.search(index=index, size=10_000, ignore_unavailable=True)
+    return [hit["_source"] for hit in reply["hits"]["hits"]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import orc
 
+from local.demo import evidence
 from local.servers.aws_server import CREDENTIALS, REGION
 from tests.tools.jobs.pipeline import wait_until
 from tests.unit.codecs import samples
@@ -142,9 +143,7 @@ def test_a_prefix_with_an_object_of_each_kind(elasticsearch, aws, unique_name, t
     client = elasticsearch.client(request_timeout=30)
 
     def documents(codec):
-        client.indices.refresh(index=f"{unique_name}-{codec}", ignore_unavailable=True)
-        found = client.search(index=f"{unique_name}-{codec}", size=1000, ignore_unavailable=True)
-        return [hit["_source"] for hit in found["hits"]["hits"]]
+        return evidence.documents(client, f"{unique_name}-{codec}")
 
     environment = {**os.environ, **CREDENTIALS}
     job = subprocess.Popen(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.demo import evidence
 from local.servers.aws_server import CREDENTIALS
 from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
 from tests.tools.machine.yaml_environment import yaml_python
@@ -32,9 +33,7 @@ def run(*command, cwd, code=0, **environment):
 
 
 def documents(elasticsearch, index):
-    client = elasticsearch.client(request_timeout=60)
-    client.indices.refresh(index=index)
-    return [hit["_source"] for hit in client.search(index=index, size=1000)["hits"]["hits"]]
+    return evidence.documents(elasticsearch.client(request_timeout=60), index)
 
 
 @pytest.fixture

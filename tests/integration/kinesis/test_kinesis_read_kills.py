@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from local.demo import evidence
 from local.processes import Process
 from local.servers.aws_server import CREDENTIALS
 from tests.simulator import KinesisSimulator
@@ -162,8 +163,7 @@ def test_exactly_once_into_elasticsearch(simulator, aws, elasticsearch, unique_n
     try:
 
         def count():
-            client.indices.refresh(index=index, ignore_unavailable=True)
-            return client.count(index=index, ignore_unavailable=True)["count"]
+            return evidence.count_documents(client, index)
 
         wait_until(lambda: count() >= len(producer.put_in), "every document")
         stop_cleanly(jobs)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 
+from local.demo import evidence
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import CREDENTIALS, REGION
@@ -66,9 +67,8 @@ class Backfill:
 
     def documents(self):
         """Every document by its id."""
-        if not self.client.indices.exists(index=self.name):
+        if not evidence.count_documents(self.client, self.name):
             return {}
-        self.client.indices.refresh(index=self.name)
         found, after = {}, None
         pit = self.client.open_point_in_time(index=self.name, keep_alive="1m")["id"]
         while True:

@@ -97,9 +97,7 @@ class Pipeline:
 
     def documents(self) -> list[dict[str, Any]]:
         """All of them, for tests of a few hundred."""
-        self.count()
-        reply = self.client.search(index=self.index, size=10_000, ignore_unavailable=True)
-        return [hit["_source"] for hit in reply["hits"]["hits"]]
+        return evidence.documents(self.client, self.index)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """What both jobs have set aside."""
