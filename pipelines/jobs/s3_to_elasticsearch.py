@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +79,8 @@ class _Backfill:
         if source.manifest:
             manifest = s3.open_manifest(source.manifest, self._aws, look_only=self.options.dry_run)
             self._finished = s3.Finished(manifest.read())
-        done_before = 0
-
-        def left() -> Iterator[s3.S3Object]:
-            nonlocal done_before
-            for each in s3.list_objects(source, stores):
-                if self._finished.whole(each):
-                    done_before += 1
-                else:
-                    yield each
-
-        self._todo = todo = s3.Listed(left())
-        work = Workload(todo.count, todo.bytes, done_before)
+        self._todo = todo = s3.Listed(s3.list_objects(source, stores), self._finished)
+        work = Workload(todo.count, todo.bytes, todo.done_before)
         if self.options.dry_run:
             _show(todo, work, source, stores, decode)
             return None

@@ -6,14 +6,12 @@ A wrong configuration is told at once and whole, on stderr, with exit code 2. Wh
 
 import dataclasses
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from penstock.io.errors import OptionError
-from penstock.io.options import flag_of
 from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.console.logs import last_words, set_up_logging, wants_json
 from penstock.pipelines.logstash.options import LogstashOptions
@@ -24,7 +22,7 @@ from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipelines_of, settings_of
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import Job
-from penstock.pipelines.run.options import JobOptions
+from penstock.pipelines.run.options import BatchJobOptions, JobOptions
 from penstock.pipelines.run.requirements import Requirements
 
 __all__ = ["JOB"]
@@ -156,8 +154,8 @@ class _Logstash(Job):
                 return _test(line, loaded)
             if options.replay:
                 return _replay(line, loaded)
-            if _ends_by_itself(loaded.plan):
-                return _run_once(line, loaded)
+            if loaded.plan.inputs[0].plugin == "s3":
+                return _run_once(line, loaded, argv)
         except OptionError as error:
             return _refuse(error, json=job.log_format == "json")
         return _run(line, loaded)
@@ -191,8 +189,7 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
 
     set_up_logging(line.get(JobOptions))
     url = _dead_letters(line, loaded.plan)
-    if not _ends_by_itself(loaded.plan):
-        graph.build(loaded.plan, url)
+    graph.build(loaded.plan, url)
     for note in (*loaded.notes, *loaded.plan.notes):
         sys.stdout.write(f"note: {note}\n")
     needed = requirements_of(loaded.plan, url, elsewhere=runs_elsewhere(line.beam))
@@ -210,70 +207,62 @@ def _replay(line: CommandLine, loaded: _Loaded) -> int:
     return run_replay(name, _settled(loaded.plan), options.replay, job.dead_letter_url(name))
 
 
-def _ends_by_itself(plan: Plan) -> bool:
-    """Whether the plan is one of the jobs that read once, and end. Raises `OptionError` where only a part of it is."""
-    if all(each.plugin != "s3" for each in plan.inputs):
-        return False
-    from penstock.pipelines.logstash.showing.command_form import job_of
+def _run_once(line: CommandLine, loaded: _Loaded, argv: Sequence[str]) -> int:
+    """Runs a pipeline whose input reads what is there, and ends."""
+    from penstock.pipelines.logstash.graph_objects import ObjectsOnce
+    from penstock.pipelines.run.batch import run_batch
 
-    _, hindered = job_of(plan)
-    if hindered:
-        message = (
-            f"the input s3 is read once, by s3-to-elasticsearch: {hindered}. Take s3 into a file of its own."
-        )
-        raise OptionError(message)
-    return True
+    job, name, url = line.get(JobOptions), _job_name(loaded.plan), _dead_letters(line, loaded.plan)
+    values = vars(job)
+    options = BatchJobOptions(
+        **{
+            each.name: values[each.name]
+            for each in dataclasses.fields(BatchJobOptions)
+            if each.name in values
+        }
+    )
 
-
-def _run_once(line: CommandLine, loaded: _Loaded) -> int:
-    """Runs the job that reads once and ends, with the options of the plan; secrets come by the environment."""
-    from penstock.pipelines.jobs import find_job
-    from penstock.pipelines.logstash.showing.command_form import arguments_of, job_of
-
-    plan = _settled(loaded.plan)
-    job = find_job(job_of(plan)[0])
-    known = {flag_of(field)[2:] for cls in job.option_classes([]) for field in dataclasses.fields(cls)}
-    arguments, secrets = arguments_of(plan, line.get(JobOptions), known)
-    os.environ.update(secrets)
-    return job.main([*arguments, *line.beam])
+    batch = ObjectsOnce(loaded.plan, options, url, lambda: _ready(line, loaded))
+    return run_batch(name, batch, line.beam, argv, stop_timeout=_stop_timeout(loaded.plan))
 
 
 def _run(line: CommandLine, loaded: _Loaded) -> int:
     from penstock.pipelines.logstash import graph
-    from penstock.pipelines.logstash.needs import prepare, requirements_of
-    from penstock.pipelines.run.runners import runs_elsewhere
     from penstock.pipelines.run.streaming import run_streaming
 
-    plan, name, url = loaded.plan, _job_name(loaded.plan), _dead_letters(line, loaded.plan)
     steps: list[Step] = []
-
-    def say() -> None:
-        for note in (*loaded.notes, *plan.notes):
-            _LOGGER.info("%s", note)
-
-    def settle() -> None:
-        nonlocal plan
-        graph.build(plan, url)  # contradictory options are refused before any peer is asked
-        plan = _settled(plan)
-        steps.extend(graph.build(plan, url))
-
-    from penstock.io.preflight.trials import require_quick
-
-    before = (
-        say,
-        settle,
-        lambda: require_quick(requirements_of(plan, url, elsewhere=runs_elsewhere(line.beam)).trials),
-        lambda: prepare(plan),
-    )
-    options = [*(each.options for each in plan.inputs), *(each.options for each in plan.outputs)]
+    url = _dead_letters(line, loaded.plan)
     return run_streaming(
-        name,
+        _job_name(loaded.plan),
         line.get(JobOptions),
         line.beam,
-        before,
+        [lambda: steps.extend(graph.build(_ready(line, loaded), url))],
         lambda pipeline: connect(pipeline, steps),
-        stop_timeout=max(getattr(each, "stop_timeout", 0.0) for each in options),
+        stop_timeout=_stop_timeout(loaded.plan),
     )
+
+
+def _ready(line: CommandLine, loaded: _Loaded) -> Plan:
+    """Says what differs, tries and prepares the peers, and gives the plan as they want it. Raises `PenstockError`."""
+    from penstock.io.preflight.trials import require_quick
+    from penstock.pipelines.logstash import graph
+    from penstock.pipelines.logstash.needs import prepare, requirements_of
+    from penstock.pipelines.run.runners import runs_elsewhere
+
+    for note in (*loaded.notes, *loaded.plan.notes):
+        _LOGGER.info("%s", note)
+    url = _dead_letters(line, loaded.plan)
+    graph.build(loaded.plan, url)  # contradictory options are refused before any peer is asked
+    plan = _settled(loaded.plan)
+    require_quick(requirements_of(plan, url, elsewhere=runs_elsewhere(line.beam)).trials)
+    prepare(plan)
+    return plan
+
+
+def _stop_timeout(plan: Plan) -> float:
+    """The seconds that the slowest of a plan's parts needs for a stop."""
+    options = [*(each.options for each in plan.inputs), *(each.options for each in plan.outputs)]
+    return max(getattr(each, "stop_timeout", 0.0) for each in options)
 
 
 JOB = _Logstash(

@@ -9,7 +9,7 @@ outputs follow each other: each writes its share of a batch, and the batch is ac
   pass unread.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -22,7 +22,6 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.source import key_of as kinesis_key
 from penstock.pipelines.jobs.beats_to_kinesis import require_time_to_send
-from penstock.pipelines.logstash.graph_objects import ReadObjectsOnce
 from penstock.pipelines.logstash.plan import (
     FileInput,
     FileOutput,
@@ -40,19 +39,37 @@ from penstock.transforms.decode import decode_by_source
 from penstock.transforms.logstash.routes import FilterAndRoute, Route
 from penstock.transforms.reference import compile_reference
 
-__all__ = ["build", "decoder_of", "decodes", "keeps_documents", "key_of", "peers_of", "routes_of", "sink_of"]
+__all__ = [
+    "Objects",
+    "build",
+    "decoder_of",
+    "decodes",
+    "keeps_documents",
+    "key_of",
+    "peers_of",
+    "routes_of",
+    "sink_of",
+]
 
 _TEXTS = ("plain", "lines")
 _UNREAD = ("kinesis", "null")
 """Outputs that take bytes as they come: an id, a time or a document changes nothing for them."""
 
 
-def build(plan: Plan, dead_letters: str) -> list[Step]:
+class Objects(NamedTuple):
+    """The read of an input `s3`, and the folder where the last step notes its progress."""
+
+    read: s3.ReadFromS3
+    folder: str
+
+
+def build(plan: Plan, dead_letters: str, objects: Objects | None = None) -> list[Step]:
     """Gives the steps of a plan.
 
     Args:
         plan: what the configuration became.
         dead_letters: the URL of the store for refused events.
+        objects: of an input `s3`, its read; None: it reads nothing yet.
 
     Raises:
         OptionError: two options contradict each other.
@@ -61,7 +78,11 @@ def build(plan: Plan, dead_letters: str) -> list[Step]:
     _require_objects_alone(plan)
     cluster, aws = peers_of(plan)
     first = plan.inputs[0]
-    steps: list[Step] = [_read(plan), *_decode(plan)]
+    aws_of_objects = first.aws or AwsOptions()
+    if first.plugin == "s3" and objects is None:
+        objects = Objects(s3.ReadFromS3((), first.options, aws_of_objects), "")
+    read = _read(plan) if objects is None else ("ReadFromS3", objects.read)
+    steps: list[Step] = [read, *_decode(plan)]
     if first.plugin == "s3" and first.options.include_object_properties:
         steps.append(("AddObjectProperties", s3.AddObjectProperties()))
     steps += _filters(plan)
@@ -74,8 +95,11 @@ def build(plan: Plan, dead_letters: str) -> list[Step]:
         else:
             steps.append((f"{label} {output.name}".replace("/", "_"), OneOutput(sink, number, output.name)))
     chain = live_chain(*steps, dead_letters=WriteDeadLetters(dead_letters, elasticsearch=cluster, aws=aws))
-    if first.plugin == "s3":
-        chain[-1] = ("FinishUnits", s3.FinishUnits(first.options.manifest, first.aws or AwsOptions()))
+    if objects is not None:
+        chain[-1] = (
+            "FinishUnits",
+            s3.FinishUnits(first.options.manifest, aws_of_objects, objects.folder),
+        )
     return chain
 
 
@@ -155,9 +179,7 @@ def _read_of(given: Input) -> beam.PTransform:
         return beats.ReadFromBeats(given.options)
     if given.plugin == "kinesis":
         return kinesis.ReadFromKinesis(given.options, given.aws)
-    if isinstance(given.options, FileInput | StdinInput):
-        return _lines(given, given.options)
-    return ReadObjectsOnce(given)
+    return _lines(given, given.options)
 
 
 def _lines(given: Input, options: FileInput | StdinInput) -> beam.PTransform:

@@ -241,7 +241,7 @@ def _report_outcome(
         last_words(name, "run it again to go on (with --manifest it reads only the rest)", STOPPED)
         return STOPPED
     if refused and not job.allow_dead_letters:
-        last_words(name, "some events were refused: exit code 1 (0 with --allow_dead_letters)", 1)
+        last_words(name, "some events were refused: exit code 1", 1)
         return 1
     return 0
 

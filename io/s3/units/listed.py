@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from penstock.io.s3.origin import S3Object
+from penstock.io.s3.units.manifest import Finished
 
 __all__ = ["PACKED", "Listed"]
 
@@ -30,8 +31,10 @@ class Listed:
 
     Args:
         objects: the listing, which is read to its end.
+        finished: what earlier runs finished; such objects are left out.
 
     Attributes:
+        done_before: how many were left out.
         count: how many there are.
         bytes: the sum of their sizes.
         first: the first ones, in the order of the listing.
@@ -39,8 +42,8 @@ class Listed:
         kinds: the first that is not empty of each end of a name (`.json`, `.gz`), of the first ten.
     """
 
-    def __init__(self, objects: Iterable[S3Object] = ()) -> None:
-        self.count = self.bytes = 0
+    def __init__(self, objects: Iterable[S3Object] = (), finished: Finished | None = None) -> None:
+        self.count = self.bytes = self.done_before = 0
         self.first: list[S3Object] = []
         self.samples: list[S3Object] = []
         self.kinds: dict[str, S3Object] = {}
@@ -48,6 +51,9 @@ class Listed:
         self._held: dict[int, list[S3Object]] = {}
         step = filled = 1
         for found in objects:
+            if finished is not None and finished.whole(found):
+                self.done_before += 1
+                continue
             self.count += 1
             self.bytes += found.size
             if len(self.first) < PACKED:

@@ -76,5 +76,5 @@ S3_INPUT = PluginDeclaration(
     ),
     make=_make,
     codecs=("plain", "line", "json", "json_lines", "multiline", "cloudtrail", "cloudfront", "cloudwatch_logs", "csv"),
-    about="Objects of a bucket, once, into elasticsearch without filters (the job s3-to-elasticsearch).",
+    about="Objects that are there at the start, read once; then the job ends. It is the only input of its pipeline.",
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Container
 from typing import Any
 
 from penstock.io.errors import OptionError
@@ -10,7 +9,7 @@ from penstock.pipelines.logstash.plan import Plan
 from penstock.pipelines.logstash.reading.planner import Planned
 from penstock.pipelines.logstash.showing.given import Given, given_options, variables_in
 
-__all__ = ["arguments_of", "job_of", "written"]
+__all__ = ["written"]
 
 _JOBS = {
     ("beats", "kinesis"): "beats-to-kinesis",
@@ -30,7 +29,7 @@ def written(planned: Planned, job: Any) -> str:
         OptionError: no job does the same; the text says which part has none.
     """
     plan = planned.plan
-    name, hindered = job_of(plan)
+    name, hindered = _job_of(plan)
     if hindered:
         message = f"--to_command: {hindered}. Keep the file, or give --to_yaml."
         raise OptionError(message)
@@ -52,26 +51,11 @@ def written(planned: Planned, job: Any) -> str:
     return "".join([*comments, *before, " \\\n    ".join([f"penstock {name}", *lines]), "\n"])
 
 
-def job_of(plan: Plan) -> tuple[str, str]:
+def _job_of(plan: Plan) -> tuple[str, str]:
     """Gives the job that does the same as a plan, or else which part none has."""
     source, sink = plan.inputs[0].plugin, plan.outputs[0].plugin
     name = _JOBS.get((source, sink), "")
     return name, _hindered(plan) or ("" if name else f"no job reads {source} and writes {sink}")
-
-
-def arguments_of(plan: Plan, job: Any, known: Container[str]) -> tuple[list[str], dict[str, str]]:
-    """Gives the options of the job that does the same as a plan: as arguments, and the secrets for its environment.
-
-    Args:
-        plan: one that a job does (`job_of`).
-        job: the options of our own job.
-        known: the flags that the other takes, without dashes.
-    """
-    source, sink = plan.inputs[0], plan.outputs[0]
-    components = (source.options, source.decode, sink.options, source.aws or sink.aws, job)
-    found = [each for each in given_options(components, ()) if each.flag in known]
-    secrets = {f"PENSTOCK_{each.flag.upper()}": _word(each.value) for each in found if each.secret}
-    return [f"--{each.flag}={_word(each.value)}" for each in found if not each.secret], secrets
 
 
 def _hindered(plan: Plan) -> str:

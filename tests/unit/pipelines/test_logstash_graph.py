@@ -2,18 +2,19 @@
 
 import apache_beam as beam
 import pytest
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from penstock.io.chain.live_objects import LIVE
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.io.s3 import S3ReadOptions
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.logstash.graph import build
+from penstock.pipelines.logstash.graph_objects import ObjectsOnce
 from penstock.pipelines.logstash.needs import requirements_of
 from penstock.pipelines.logstash.plan import FileOutput, Input, TextCodec
+from penstock.pipelines.run.batch import run_batch
 from penstock.pipelines.run.chain import connect
+from penstock.pipelines.run.options import BatchJobOptions
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.compile import Step
 from tests.tools.samples.plans import AT, AWS, LETTERS, beats, from_file, from_kinesis, output, plan
@@ -103,10 +104,10 @@ def test_objects_are_read_once_through_filters_into_each_output(tmp_path):
         for name, condition in (("all", None), ("large", "[n] > 1"))
     ]
     letters = tmp_path / "letters.jsonl"
-    for _ in range(2):
-        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-            connect(pipeline, build(plan([source], outputs), f"file://{letters}"))
-        LIVE.close()
+    made, run_options = plan([source], outputs), BatchJobOptions(progress="none")
+    for code in (1, 0):
+        once = ObjectsOnce(made, run_options, f"file://{letters}", lambda: made)
+        assert run_batch("objects", once, [], [], stop_timeout=30.0) == code, "a letter, then nothing to read"
         assert sorted((tmp_path / "all").read_text().split()) == ["1", "2", "3"], "and never again"
         assert sorted((tmp_path / "large").read_text().split()) == ["2", "3"]
         assert len(letters.read_text().splitlines()) == 1

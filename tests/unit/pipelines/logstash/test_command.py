@@ -219,20 +219,10 @@ def test_every_flag_of_logstash_is_taken_ignored_or_refused():
     assert not {*flags.TAKEN} & {*flags.IGNORED, *flags.REFUSED}
 
 
-def test_an_input_s3_runs_the_job_that_reads_once(capsys, monkeypatch):
-    text = 'input { s3 { bucket => "logs" } } output { elasticsearch { index => "i" user => "u" password => "geheim" } }'
-    given = []
-    job = find_job("s3-to-elasticsearch")
-    monkeypatch.setattr(type(job), "run", lambda self, line, argv: given.append((line, argv)) or 7)
-    monkeypatch.setenv("PENSTOCK_PASSWORD", "")  # is given back afterwards
-    assert run(capsys, "-f", file(text), "--log_level", "error")[0] == 7
-    ((line, argv),) = given
-    assert "geheim" not in repr(argv)
-    options = {name: value for each in line.options.values() for name, value in vars(each).items()}
-    assert options["input"] == ["s3://logs/*"]
-    assert (options["index"], options["password"], options["log_level"]) == ("i", "geheim", "error")
-    code, _, err = run(capsys, "-f", file(f"filter {{ drop {{ }} }} {text}"))
-    assert (code, "the input s3 is read once, by s3-to-elasticsearch: it has filters" in err) == (2, True)
+def test_an_input_s3_beside_another_is_refused(capsys):
+    text = "input { stdin { } s3 { bucket => logs } } output { stdout { } }"
+    code, _, err = run(capsys, "-f", file(text))
+    assert (code, "x.conf:1:19: the input s3 reads its objects once and then ends" in err) == (2, True)
 
 
 def test_the_job_is_listed():
