@@ -1,6 +1,7 @@
 """`status` shows a running job: a page, numbers for Prometheus, whether it is live and keeps up.
 
 - `options`: --status_port and others.                - `steps`: the pipeline's real steps, each with a meter.
+- `step_meters`: their meters.                          - `seen`: what a process, or several, tell at one moment.
 - `monitor`: looks once per second.                    - `picture`: the last look; `history`: the last hour.
 - `report`: the picture as the page's JSON.            - `metrics`: the picture in Prometheus' text format.
 - `readiness`: whether the job keeps up.               - `words`: the picture in a line.

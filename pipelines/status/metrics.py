@@ -9,10 +9,10 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 from collections.abc import Iterable, Sequence
 
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
-from penstock.io.meters import BOUNDS_S, METERS, Counter, Family, Histogram
+from penstock.io.meters import BOUNDS_S, Reading
 from penstock.pipelines.status.picture import JobFacts, Picture
-from penstock.pipelines.status.process_cost import process_numbers
 from penstock.pipelines.status.report import MAX_SHARDS
+from penstock.pipelines.status.seen import Series, WorkerStatus
 
 __all__ = ["CONTENT_TYPE", "metrics_text"]
 
@@ -26,23 +26,25 @@ def metrics_text(job: JobFacts, picture: Picture) -> bytes:
     text = _Text()
     _about_the_job(text, job, picture)
     _about_sources(text, picture.sources)
-    for counters in METERS.counters:
-        text.add_counters(counters)
-    for histograms in METERS.histograms:
-        text.add_histograms(histograms)
+    for name, counters in picture.seen.counters.items():
+        text.add(name, "counter", counters.text, counters.labels, counters.rows.items())
+    for name, histograms in picture.seen.histograms.items():
+        text.add_histograms(name, histograms)
+    if picture.seen.workers:
+        _about_workers(text, picture.seen.workers)
     return "".join(text.lines).encode()
 
 
 def _about_the_job(text: "_Text", job: JobFacts, picture: Picture) -> None:
-    used = process_numbers()
     text.add("penstock_info", "gauge", "Which job of which release this is.", ("name", "version"),
              [((job.name, job.version), 1)])  # fmt: skip
     text.add("penstock_ready", "gauge", "Whether the job is connected and keeps up, as /readyz says.", (),
              [((), float(not picture.reasons))])  # fmt: skip
     text.add("process_start_time_seconds", "gauge", "When the job started, in seconds since 1970.", (),
              [((), job.started_at)])  # fmt: skip
-    text.add("process_cpu_seconds_total", "counter", "CPU time used.", (), [((), used["cpu_s"])])
-    text.add("process_resident_memory_bytes", "gauge", "Memory resident.", (), [((), used["resident_bytes"])])
+    text.add("process_cpu_seconds_total", "counter", "CPU time used.", (), [((), picture.seen.cpu_s)])
+    text.add("process_resident_memory_bytes", "gauge", "Memory resident.", (),
+             [((), picture.seen.resident_bytes)])  # fmt: skip
 
 
 def _about_sources(text: "_Text", sources: Sequence[SourceStatus]) -> None:
@@ -124,6 +126,28 @@ def _about_shards(text: "_Text", sources: Sequence[SourceStatus]) -> None:
     )
 
 
+def _about_workers(text: "_Text", workers: Sequence[WorkerStatus]) -> None:
+    """Writes the numbers of each worker under names of their own: a sum over the others' names must count nothing twice."""
+
+    def each(name: str, kind: str, help_text: str, field: str) -> None:
+        rows = [((str(worker.number),), float(getattr(worker, field))) for worker in workers]
+        text.add(name, kind, help_text, ("worker",), rows)
+
+    each("penstock_worker_ready", "gauge", "Whether the worker is connected.", "ready")
+    each("penstock_worker_restarts_total", "counter", "How often it was started again.", "restarts")
+    each("penstock_worker_events_total", "counter", "Events that it has taken in.", "events")
+    each(
+        "penstock_worker_acknowledged_events_total",
+        "counter",
+        "Events of it that are durable.",
+        "acknowledged_events",
+    )
+    each("penstock_worker_pending_events", "gauge", "Taken in by it, not yet durable.", "pending_events")
+    each("penstock_worker_lag_seconds", "gauge", "Age of its oldest event that is not durable.", "lag_s")
+    each("penstock_worker_cpu_seconds_total", "counter", "CPU time that it used.", "cpu_s")
+    each("penstock_worker_resident_memory_bytes", "gauge", "Its memory resident.", "resident_bytes")
+
+
 class _Text:
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -133,22 +157,17 @@ class _Text:
         for values, number in rows:
             self._line(name, zip(labels, values, strict=True), number)
 
-    def add_counters(self, family: Family[Counter]) -> None:
-        rows = [(values, meter.value) for values, meter in family.items()]
-        self.add(family.name, "counter", family.text, family.labels, rows)
-
-    def add_histograms(self, family: Family[Histogram]) -> None:
-        self._head(family.name, "histogram", family.text)
-        for values, meter in family.items():
-            labels = list(zip(family.labels, values, strict=True))
-            reading = meter.read()
+    def add_histograms(self, name: str, series: Series[Reading]) -> None:
+        self._head(name, "histogram", series.text)
+        for values, reading in series.rows.items():
+            labels = list(zip(series.labels, values, strict=True))
             total = 0
             for bound, count in zip((*BOUNDS_S, float("inf")), reading.counts, strict=True):
                 total += count
                 written = "+Inf" if bound == float("inf") else f"{bound:g}"
-                self._line(f"{family.name}_bucket", [*labels, ("le", written)], total)
-            self._line(f"{family.name}_sum", labels, reading.sum)
-            self._line(f"{family.name}_count", labels, total)
+                self._line(f"{name}_bucket", [*labels, ("le", written)], total)
+            self._line(f"{name}_sum", labels, reading.sum)
+            self._line(f"{name}_count", labels, total)
 
     def _head(self, name: str, kind: str, help_text: str) -> None:
         escaped = help_text.replace("\\", "\\\\").replace("\n", "\\n")

@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.source_status import SourceStatus
 from penstock.io.meters import METERS, quantile
 from penstock.pipelines.status import report as document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
-from penstock.pipelines.status.picture import JobFacts, Picture, Progress, Sample, Warned, release
+from penstock.pipelines.status.picture import JobFacts, Picture, Progress, Sample, release
 from penstock.pipelines.status.readiness import Trouble, reasons_against
-from penstock.pipelines.status.steps import Step, step_totals, waiting_steps
+from penstock.pipelines.status.seen import MAX_WARNINGS, Seen, Warned, look_here
+from penstock.pipelines.status.step_meters import Step
 
 __all__ = ["LOOK_EVERY_S", "Monitor"]
 
@@ -30,7 +30,6 @@ _LOGGER = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 _RATE_S = 10.0
 _PERCENTILES_S = 60.0
-MAX_WARNINGS = 30
 MAX_WARNING = 500
 MAX_ANSWERS = 20
 
@@ -56,6 +55,8 @@ class Monitor:
         max_lag_s: the lag in seconds beyond which the job does not keep up.
         ends: whether the job ends by itself, and reads without a live source.
         progress: gives how far a job is that ends by itself.
+        idle_s: seconds without anything after which the process counts as idle; 0: never.
+        see: gives what there is to see; by default, what this process sees.
         every_s: seconds between two looks; more where only the log needs them.
         clock: monotonic seconds.
         wall: seconds since 1970.
@@ -70,6 +71,8 @@ class Monitor:
         max_lag_s: float = 60.0,
         ends: bool = False,
         progress: Callable[[], Progress] | None = None,
+        idle_s: float = 0.0,
+        see: Callable[[], Seen] | None = None,
         every_s: float = LOOK_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -79,6 +82,9 @@ class Monitor:
         self._max_lag_s = max_lag_s
         self._ends = ends
         self._every_s = every_s
+        self._see = see or (
+            lambda: look_here(self.job.steps, self._clock(), list(reversed(self._warnings.last)), idle_s)
+        )
         self._progress = progress
         self._clock = clock
         self._wall = wall
@@ -130,52 +136,47 @@ class Monitor:
 
     def look(self) -> Picture:
         """Gathers everything, and adds to the history when it is time."""
-        sources = [source.status() for source in LIVE.sources]
-        stopping = LIVE.stopping.is_set()
+        seen = self._see()
         # At the end the sources are closed one by one. Their totals stay.
-        self._sources = sources or self._sources
+        self._sources = seen.sources or self._sources
+        self.job.steps = seen.steps or self.job.steps
         progress = self._progress() if self._progress is not None else None
-        waits = waiting_steps()
-        sample = self._sample(progress)
+        sample = self._sample(seen, progress)
         with self._lock:
             self._samples.append(sample)
             recent = next(each for each in self._samples if each.at >= sample.at - _RATE_S - 0.5)
             picture = Picture(
                 at=self._wall(),
                 sources=self._sources,
-                reasons=reasons_against(
+                reasons=seen.reasons
+                + reasons_against(
                     self._sources,
-                    starting=not self._sources and not self._ends,
-                    stopping=stopping,
-                    failure=str(LIVE.failure or ""),
+                    starting=not self._sources and not self._ends and not seen.reasons,
+                    stopping=seen.stopping,
+                    failure=seen.failure,
                     max_lag_s=self._max_lag_s,
-                    waits=waits,
-                    troubles=self._troubles(),
+                    waits=seen.waits,
+                    troubles=[
+                        Trouble(document.title_of(request), last.reason, last.ago_s, last.words)
+                        for request, last in seen.retried.items()
+                    ],
                 ),
                 now=sample,
                 recent=recent,
                 minute=self._samples[0],
-                letters=METERS.last_letters,
-                warnings=list(reversed(self._warnings.last)),
+                seen=seen,
                 progress=progress,
             )
             if sample.at - self._history_at >= EVERY_S - 0.5 * LOOK_EVERY_S or self._history_sample is None:
                 self._remember(picture)
         return picture
 
-    def _troubles(self) -> list[Trouble]:
-        now = self._clock()
-        return [
-            Trouble(document.title_of(request), reason, now - at, METERS.last_words.get(request, ""))
-            for request, (at, reason) in list(METERS.last_retry.items())
-        ]
-
-    def _sample(self, progress: Progress | None) -> Sample:
-        steps = {step.name: step_totals(step.name) for step in self.job.steps if step.metered}
+    def _sample(self, seen: Seen, progress: Progress | None) -> Sample:
+        steps = {step.name: seen.total_of(step.name) for step in self.job.steps if step.metered}
         numbers = {
-            "dead_letters": sum(each.value for _, each in METERS.dead_letters.items()),
-            "retries": sum(each.value for _, each in METERS.retries.items()),
-            **{f"sent {labels[0]}": each.value for labels, each in METERS.sent.items()},
+            "dead_letters": sum(seen.rows(METERS.dead_letters.name).values()),
+            "retries": sum(seen.rows(METERS.retries.name).values()),
+            **{f"sent {labels[0]}": sent for labels, sent in seen.rows(METERS.sent.name).items()},
         }
         if self._sources:
             numbers["in"] = sum(source.events for source in self._sources)
@@ -186,8 +187,11 @@ class Monitor:
             numbers["bytes"] = float(progress.bytes)
         for name, totals in steps.items():
             numbers |= {f"{name} {field}": value for field, value in vars(totals).items()}
-        requests = {labels[0]: each.read() for labels, each in METERS.requests.items()}
-        delivery = {labels[0]: each.read() for labels, each in METERS.delivery.items()}
+        for worker in seen.workers:
+            numbers[f"worker {worker.number} in"] = worker.events
+            numbers[f"worker {worker.number} out"] = worker.acknowledged_events
+            numbers[f"worker {worker.number} cpu_s"] = worker.cpu_s
+        requests, delivery = seen.readings(METERS.requests.name), seen.readings(METERS.delivery.name)
         return Sample(self._clock(), numbers, steps, requests, delivery)
 
     def _remember(self, picture: Picture) -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import penstock
 from penstock.io.chain.source_status import SourceStatus
-from penstock.io.meters import LastLetter, Reading
+from penstock.io.meters import Reading
 
 if TYPE_CHECKING:
-    from penstock.pipelines.status.steps import Step, StepTotals
+    from penstock.pipelines.status.seen import Seen
+    from penstock.pipelines.status.step_meters import Step, StepTotals
 
-__all__ = ["JobFacts", "Picture", "Progress", "Sample", "Warned", "release"]
+__all__ = ["JobFacts", "Picture", "Progress", "Sample", "release"]
 
 
 @dataclasses.dataclass
@@ -49,14 +50,6 @@ class Progress(NamedTuple):
     bytes: int = 0
 
 
-class Warned(NamedTuple):
-    """A log line of level warning or above: when (seconds since 1970), level, text."""
-
-    at: float
-    level: str
-    text: str
-
-
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """All totals at one moment.
@@ -90,7 +83,7 @@ class Picture:
         sources: the status of each live source.
         reasons: why the job isn't ready; empty when it is.
         now: the newest sample; `recent` the one of ten seconds before, `minute` of a minute before.
-        letters: the last dead letters; `warnings` the last warnings; newest first both.
+        seen: what all this was made of.
         progress: how far a job is that ends by itself.
     """
 
@@ -100,8 +93,7 @@ class Picture:
     now: Sample
     recent: Sample
     minute: Sample
-    letters: list[LastLetter]
-    warnings: list[Warned]
+    seen: "Seen"
     progress: Progress | None
 
     def rate(self, name: str) -> float:

@@ -6,8 +6,8 @@ from typing import Any
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import METERS, Reading, quantile
 from penstock.pipelines.status.picture import JobFacts, Picture
-from penstock.pipelines.status.process_cost import process_numbers
-from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.seen import Seen, WorkerStatus
+from penstock.pipelines.status.step_meters import Step
 
 __all__ = ["of", "title_of"]
 
@@ -31,7 +31,8 @@ def title_of(request: str) -> str:
 def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
     """Makes the document.
 
-    Keys: `job`, `totals`, `steps`, `sources` (with `shards` or `clients`), `requests`, `dead_letters`, `warnings`.
+    Keys: `job`, `totals`, `steps`, `sources` (with `shards` or `clients`), `requests`, `dead_letters`, `warnings`,
+    `workers`.
     """
     numbers, rate = picture.now.numbers, picture.rate
     return {
@@ -45,7 +46,8 @@ def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
             "reasons": picture.reasons,
             "stopping": any(reason.startswith("stopping") for reason in picture.reasons),
             "progress": None if picture.progress is None else picture.progress._asdict(),
-            **process_numbers(),
+            "cpu_s": picture.seen.cpu_s,
+            "resident_bytes": picture.seen.resident_bytes,
         },
         "totals": {
             "in": numbers.get("in", 0),
@@ -67,10 +69,21 @@ def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
         "requests": [_request(name, picture) for name in sorted(picture.now.requests)],
         "dead_letters": {
             "total": numbers["dead_letters"],
-            "kinds": _kinds(),
-            "last": [letter._asdict() for letter in picture.letters],
+            "kinds": _kinds(picture.seen),
+            "last": [letter._asdict() for letter in picture.seen.letters],
         },
-        "warnings": [warned._asdict() for warned in picture.warnings],
+        "warnings": [warned._asdict() for warned in picture.seen.warnings],
+        "workers": [_worker(worker, picture) for worker in picture.seen.workers],
+    }
+
+
+def _worker(worker: WorkerStatus, picture: Picture) -> dict[str, Any]:
+    name = f"worker {worker.number}"
+    return {
+        **worker._asdict(),
+        "in_per_s": picture.rate(f"{name} in"),
+        "out_per_s": picture.rate(f"{name} out"),
+        "cpu": picture.rate(f"{name} cpu_s"),
     }
 
 
@@ -79,7 +92,7 @@ def _step(steps: list[Step], step: Step, picture: Picture) -> dict[str, Any]:
     name, numbers, rate = step.name, picture.now.numbers, picture.rate
     is_source = not step.after
     is_last = not any(name in other.after for other in steps)
-    out = f"{name} events_out"
+    out, processes = f"{name} events_out", max(1, len(picture.seen.workers))
     if is_source:
         events, each_s, bytes_s = numbers.get("in", 0), rate("in"), rate("bytes")
     else:
@@ -97,7 +110,7 @@ def _step(steps: list[Step], step: Step, picture: Picture) -> dict[str, Any]:
         "refused": numbers.get(f"{name} refused", 0),
         "refused_per_s": rate(f"{name} refused"),
         "failures": numbers.get(f"{name} failures", 0),
-        "busy": min(1.0, rate(f"{name} busy_s")) if step.metered and not is_source else None,
+        "busy": min(1.0, rate(f"{name} busy_s") / processes) if step.metered and not is_source else None,
     }
 
 
@@ -127,7 +140,7 @@ def _request(name: str, picture: Picture) -> dict[str, Any]:
         "per_s": new / passed if passed > 0 else 0.0,
         "bytes_per_s": picture.rate(f"sent {name}"),
         **_percentiles(now.since(picture.minute.requests.get(name))),
-        "retries": _retries(name),
+        "retries": _retries(name, picture.seen),
     }
 
 
@@ -135,19 +148,19 @@ def _percentiles(reading: Reading) -> dict[str, float | None]:
     return {f"p{share}": quantile(reading, share / 100) for share in (50, 95, 99)}
 
 
-def _retries(request: str) -> list[dict[str, Any]]:
+def _retries(request: str, seen: Seen) -> list[dict[str, Any]]:
     found = Counter(
         {
-            labels[1].replace("_", " "): each.value
-            for labels, each in METERS.retries.items()
+            labels[1].replace("_", " "): count
+            for labels, count in seen.rows(METERS.retries.name).items()
             if labels[0] == request
         }
     )
     return [{"reason": reason, "count": count} for reason, count in found.most_common(MAX_KINDS)]
 
 
-def _kinds() -> list[dict[str, Any]]:
-    found = Counter({labels: each.value for labels, each in METERS.dead_letters.items()})
+def _kinds(seen: Seen) -> list[dict[str, Any]]:
+    found = Counter(seen.rows(METERS.dead_letters.name))
     return [
         {"stage": stage, "error": error, "count": count}
         for (stage, error), count in found.most_common(MAX_KINDS)

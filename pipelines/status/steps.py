@@ -5,17 +5,13 @@ real graph of any job, not a drawing made for each.
 
 Plan. `steps_of` walks the pipeline that is about to run. Each transform that was applied to its root is a step. In a
 step, each DoFn that takes one element and nothing else is replaced by one that passes elements through and counts
-`EventBatch`es. It counts per batch, not per event: 6 us per step and batch. A call may last for hours while its peer
-is down: `waiting_steps` counts the time of calls that are going on.
+`EventBatch`es. It counts per batch, not per event: 6 us per step and batch. The meters are in `step_meters`.
 
 Not metered: a DoFn that asks Beam for more than the element (a source's reader, timers, state). A live source
 counts its events itself.
 """
 
-import dataclasses
 import inspect
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,98 +20,22 @@ from apache_beam.pipeline import PipelineVisitor
 from apache_beam.transforms.core import ParDo
 from apache_beam.utils.windowed_value import WindowedValue
 
-from penstock.io.meters import METERS, Counter
+from penstock.io.meters import Counter
+from penstock.pipelines.status.step_meters import (
+    BATCHES,
+    BUSY,
+    BYTES_IN,
+    EVENTS_IN,
+    EVENTS_OUT,
+    FAILURES,
+    REFUSED,
+    Step,
+    begin_call,
+    end_call,
+)
 from penstock.transforms.batch import EventBatch
 
-__all__ = ["MeteredDoFn", "Step", "StepTotals", "step_totals", "steps_of", "waiting_steps"]
-
-_IN = METERS.counter("penstock_step_events_in_total", "Events that came into a step.", "step")
-_OUT = METERS.counter("penstock_step_events_out_total", "Events that a step handed on.", "step")
-_BYTES = METERS.counter(
-    "penstock_step_bytes_in_total", "Payload of the events that came in, as it was read.", "step"
-)
-_REFUSED = METERS.counter(
-    "penstock_step_refused_events_total", "Events that a step refused for good.", "step"
-)
-_BATCHES = METERS.counter("penstock_step_batches_total", "Batches that came into a step.", "step")
-_BUSY = METERS.counter(
-    "penstock_step_busy_seconds_total", "Seconds spent in a step, waiting for its peer included.", "step"
-)
-_FAILURES = METERS.counter("penstock_step_failures_total", "Batches that failed in a step.", "step")
-
-
-@dataclasses.dataclass
-class Step:
-    """One step of the graph.
-
-    Attributes:
-        name: its label in the pipeline.
-        after: the steps whose output it takes.
-        metered: whether any of its parts counts.
-    """
-
-    name: str
-    after: list[str] = dataclasses.field(default_factory=list)
-    metered: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class StepTotals:
-    """The totals of a step since the process started; see the meters of the same names."""
-
-    events_in: float
-    events_out: float
-    bytes_in: float
-    refused: float
-    batches: float
-    busy_s: float
-    failures: float
-
-
-def step_totals(name: str) -> StepTotals:
-    """Gives the totals of one step."""
-    families = (_IN, _OUT, _BYTES, _REFUSED, _BATCHES, _BUSY, _FAILURES)
-    return StepTotals(*(family.of(name).value for family in families))
-
-
-class _Call:
-    """A call that is going on: its step, when it began, and until when its time is counted (`time.perf_counter`)."""
-
-    __slots__ = ("began", "counted", "step")
-
-    def __init__(self, step: str, now: float) -> None:
-        self.step = step
-        self.began = self.counted = now
-
-
-_CALLS: set[_Call] = set()
-_CALLS_LOCK = threading.Lock()
-
-
-def _began(step: str) -> _Call:
-    call = _Call(step, time.perf_counter())
-    with _CALLS_LOCK:
-        _CALLS.add(call)
-    return call
-
-
-def _ended(call: _Call, busy: Counter) -> None:
-    with _CALLS_LOCK:
-        if call in _CALLS:
-            _CALLS.remove(call)
-            busy.add(time.perf_counter() - call.counted)
-
-
-def waiting_steps() -> dict[str, float]:
-    """Gives the seconds that the longest running call of each step has lasted. That time counts as busy."""
-    found: dict[str, float] = {}
-    with _CALLS_LOCK:
-        now = time.perf_counter()
-        for call in _CALLS:
-            _BUSY.of(call.step).add(now - call.counted)
-            call.counted = now
-            found[call.step] = max(found.get(call.step, 0.0), now - call.began)
-    return found
+__all__ = ["MeteredDoFn", "steps_of"]
 
 
 def steps_of(pipeline: Any) -> list[Step]:
@@ -223,9 +143,9 @@ class MeteredDoFn(beam.DoFn):
         if isinstance(element, EventBatch):
             letters = len(element.dead_letters)
             if self._first:
-                _IN.of(self._step).add(len(element.events))
-                _BYTES.of(self._step).add(element.size)
-                _BATCHES.of(self._step).add()
+                EVENTS_IN.of(self._step).add(len(element.events))
+                BYTES_IN.of(self._step).add(element.size)
+                BATCHES.of(self._step).add()
         yield from self._counted(lambda: self._inner.process(element), letters)
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -234,23 +154,23 @@ class MeteredDoFn(beam.DoFn):
 
     def _counted(self, call: Any, letters: int) -> Iterator[Any]:
         """Gives the outputs of `call`. Only the time until the next output counts, not the time of later steps."""
-        busy: Counter = _BUSY.of(self._step)
-        now = _began(self._step)
+        busy: Counter = BUSY.of(self._step)
+        now = begin_call(self._step)
         try:
             for made in call() or ():
-                _ended(now, busy)
+                end_call(now, busy)
                 value = made.value if isinstance(made, WindowedValue) else made
                 if isinstance(value, EventBatch):
                     if self._last:
-                        _OUT.of(self._step).add(len(value.events))
+                        EVENTS_OUT.of(self._step).add(len(value.events))
                     if len(value.dead_letters) > letters:
-                        _REFUSED.of(self._step).add(len(value.dead_letters) - letters)
+                        REFUSED.of(self._step).add(len(value.dead_letters) - letters)
                 yield made
-                now = _began(self._step)
+                now = begin_call(self._step)
         except GeneratorExit:
             raise
         except BaseException:
-            _ended(now, busy)
-            _FAILURES.of(self._step).add()
+            end_call(now, busy)
+            FAILURES.of(self._step).add()
             raise
-        _ended(now, busy)
+        end_call(now, busy)

@@ -14,7 +14,7 @@ from penstock.io.chain.source_status import ClientStatus, ShardStatus
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.history import EVERY_S, POINTS
-from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.step_meters import Step
 from penstock.transforms.batch import DeadLetter, Event
 
 LONG = "http.response.body.bytes.of.a.very.long.name.that.goes.on." + "x" * 60

@@ -12,7 +12,7 @@ from penstock.io.elasticsearch import writer  # noqa: F401  declares its meters
 from penstock.io.kinesis.lease import coordinator  # noqa: F401
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor
-from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.step_meters import Step
 from tests.tools.models.grafana import DASHBOARD, expressions, metrics_in, types_in
 
 

@@ -12,11 +12,12 @@ from penstock.io.errors import PeerError
 from penstock.io.meters import METERS
 from penstock.pipelines.console.logs import FIGURES
 from penstock.pipelines.status import monitor as monitor_module
+from penstock.pipelines.status import seen as seen_module
 from penstock.pipelines.status.history import MAX_SERIES, History
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.readiness import Trouble, reasons_against
-from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.step_meters import Step
 from penstock.pipelines.status.words import MinuteLog, line_of
 from penstock.transforms.batch import EVENT_BYTES, Event
 
@@ -214,7 +215,7 @@ def test_readiness(sources, state, reasons):
 
 def test_why_a_step_waits_is_told(live, clock, monkeypatch):
     monitor = Monitor("job", "r", [], ends=True, clock=clock)
-    monkeypatch.setattr(monitor_module, "waiting_steps", lambda: {"WriteToElasticsearch": 11.0})
+    monkeypatch.setattr(seen_module, "waiting_steps", lambda: {"WriteToElasticsearch": 11.0})
     monkeypatch.setattr(METERS, "last_retry", {})
     assert looked(clock, monitor).reasons == []
     METERS.retried("elasticsearch_bulk", "no_answer", 64)
@@ -244,7 +245,7 @@ def test_warnings_are_kept_and_bounded(live, clock):
             logging.getLogger("penstock.io.toy").warning("number %d %s", number, "x" * 1000)
         logging.getLogger("penstock.io.toy").info("nothing")
         told = json.loads(monitor.status_json(0))["warnings"]
-        told = [warned._asdict() for warned in monitor.look().warnings]
+        told = [warned._asdict() for warned in monitor.look().seen.warnings]
     finally:
         monitor.stop()
     assert len(told) == 30

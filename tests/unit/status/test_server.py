@@ -16,7 +16,7 @@ from penstock.io.errors import OptionError
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.page import server
 from penstock.pipelines.status.page.render import PAGE, PAGE_POLICY
-from penstock.pipelines.status.steps import Step
+from penstock.pipelines.status.step_meters import Step
 
 PATHS = ("/", "/status.json", "/metrics", "/healthz", "/readyz")
 
