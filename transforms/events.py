@@ -156,7 +156,21 @@ class _EventDoFn(beam.DoFn):
 def apply(
     function: EventFunction, events: list[Event], stage: str
 ) -> tuple[list[Event], list[DeadLetter], int]:
-    """Gives the events that `function` makes, letters of those where it raised, and how many became nothing."""
+    """Gives the events that `function` makes, letters of those where it raised, and how many became nothing.
+
+    A function with a method `batch(events, stage)` does the work of `apply_each` by it.
+    """
+    batch = getattr(function, "batch", None)
+    if batch is None:
+        return apply_each(function, events, stage)
+    found: tuple[list[Event], list[DeadLetter], int] = batch(events, stage)
+    return found
+
+
+def apply_each(
+    function: EventFunction, events: list[Event], stage: str
+) -> tuple[list[Event], list[DeadLetter], int]:
+    """Does the work of `apply` event by event."""
     made: list[Event] = []
     letters: list[DeadLetter] = []
     dropped = 0
@@ -166,11 +180,16 @@ def apply(
             if type(found) is not tuple:
                 found = list(found)
         except Exception as error:
-            letters.append(DeadLetter(event, type(error).__name__, str(error)[:300], stage))
+            letters.append(letter_of(event, error, stage))
         else:
             made += found
             dropped += not found
     return made, letters, dropped
+
+
+def letter_of(event: Event, error: Exception, stage: str) -> DeadLetter:
+    """Gives the letter of an event at which a function raised."""
+    return DeadLetter(event, type(error).__name__, str(error)[:300], stage)
 
 
 class _Map:

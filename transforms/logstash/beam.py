@@ -13,25 +13,26 @@ Chains are made with the pipeline, so that a wrong option shows there. They can'
 them again.
 """
 
+import functools
 import hashlib
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import orjson
 
-from penstock.transforms.batch import Document, Event
+from penstock.transforms.batch import DeadLetter, Document, Event
 from penstock.transforms.document import document_of
-from penstock.transforms.events import EventTransform
+from penstock.transforms.events import EventTransform, apply_each, letter_of
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.fields.batches import BatchRun, compile_batches, time_of
 from penstock.transforms.logstash.fields.documents import event_of
 from penstock.transforms.logstash.filters import filter_class
-from penstock.transforms.time import timestamps
 
 __all__ = [
     "FilterTransform",
@@ -78,25 +79,46 @@ class RunFilters:
         self.name = "+".join([filters_name(step) for step in self._steps])
         self._behind = behind
         self._keep_document = keep_document
-        self._chain: Chain | None = compile_steps(self._steps)
-        for warning in self._chain.warnings if warns else ():
+        for warning in self._compiled.chain.warnings if warns else ():
             _LOGGER.warning("%s", warning)
+
+    @functools.cached_property
+    def _compiled(self) -> "_Compiled":
+        """The filters, compiled with the pipeline, and again in each worker."""
+        chain = compile_steps(self._steps)
+        if chain.several:
+            return _Compiled(chain, None)
+        run = compile_batches(
+            chain.step, chain.context, self._behind, self.name, keep_document=self._keep_document
+        )
+        return _Compiled(chain, run)
 
     @property
     def several(self) -> bool:
         """Whether an event may become several."""
-        if self._chain is None:
-            self._chain = compile_steps(self._steps)
-        return self._chain.several
+        return self._compiled.chain.several
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_chain": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
+
+    def batch(self, events: list[Event], stage: str) -> tuple[list[Event], list[DeadLetter], int]:
+        """Runs the filters on events: what `events.apply_each` gives for this function, at a lower cost."""
+        run = self._compiled.run_batch
+        if run is None:
+            return apply_each(self, events, stage)
+        made: list[Event] = []
+        letters: list[DeadLetter] = []
+
+        def refuse(event: Event, error: Exception) -> None:
+            event.filters = self._name_behind(event)
+            letters.append(letter_of(event, error, stage))
+
+        dropped = run(events, made, refuse)
+        return made, letters, dropped
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """Runs the filters on an event. `filters` of a changed event names the filters that its bytes have yet to pass."""
-        chain = self._chain
-        if chain is None:
-            chain = self._chain = compile_steps(self._steps)
+        chain = self._compiled.chain
         try:
             document = event.document
             if document is None:
@@ -138,10 +160,16 @@ class RunFilters:
         return self.name if event.filters is None else f"{event.filters}+{self.name}"
 
 
+class _Compiled(NamedTuple):
+    chain: Chain
+    run_batch: BatchRun | None
+    """What does the work of the chain on a batch; None where an event may become several, or without its kernel."""
+
+
 def _filtered(event: Event, document: Document, identifier: str | None, name: str) -> Event:
     timestamp = document.get("@timestamp")
     if type(timestamp) is not str:
-        timestamp = timestamps.of_value(str(timestamp) if type(timestamp) is Timestamp else timestamp)
+        timestamp = time_of(timestamp)
     return Event(
         event.data,
         event.origin,

@@ -11,6 +11,7 @@ from penstock.transforms.batch import Event, EventBatch
 from penstock.transforms.logstash import beam as filters_beam
 from penstock.transforms.logstash import routes as routes_module
 from penstock.transforms.logstash.compile import Step
+from penstock.transforms.logstash.fields import batches
 from penstock.transforms.logstash.language._parser import parse_condition
 from penstock.transforms.logstash.language._tree import Places
 from penstock.transforms.logstash.routes import CONDITION, FilterAndRoute, Route
@@ -89,7 +90,8 @@ def test_an_event_is_decoded_once_for_all(monkeypatch, text):
         return orjson.loads(event.data) if event.document is None else event.document
 
     monkeypatch.setattr(routes_module, "document_of", counted)
-    monkeypatch.setattr(filters_beam, "document_of", counted)
+    for module in (filters_beam, batches):
+        monkeypatch.setattr(module, "document_of", counted)
     steps = [] if text is None else [Step("text", text)]
     _, batch = routed(
         FilterAndRoute(steps, routes=OUTPUTS, keep_documents=True), {"level": "a", "ms": 1}, {"ms": 2}

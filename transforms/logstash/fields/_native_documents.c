@@ -1,45 +1,15 @@
 /* What begins and ends a document's way through filters: the twins are in documents.py. */
 
-#include "../../kernels/_native_kernel.h"
-#include "../../kernels/_native_times.h"
+#include "_native_usual.h"
 
-/* Whether a text is a time as Beats write it, `2026-11-22T12:00:00.000Z`. */
-static int is_usual_time(PyObject *text)
-{
-    static const char form[] = "0000-00-00T00:00:00.000Z";
-    char written[TIME_CHARS];
-    int parts[7] = {0}, part = 0;
-    if (!PyUnicode_CheckExact(text) || !PyUnicode_IS_COMPACT_ASCII(text) || PyUnicode_GET_LENGTH(text) != TIME_CHARS)
-        return 0;
-    const Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
-    for (int i = 0; i < TIME_CHARS - 1; i++)
-        if (form[i] != '0') {
-            if (at[i] != form[i])
-                return 0;
-            part++;
-        } else if (at[i] < '0' || at[i] > '9') {
-            return 0;
-        } else {
-            parts[part] = 10 * parts[part] + at[i] - '0';
-        }
-    return at[TIME_CHARS - 1] == 'Z' &&
-           put_time(written, parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6]);
-}
-
-/* `keys` are the names of the tags and of the time. */
 static PyObject *is_usual(PyObject *keys, PyObject *document)
 {
-    if (!PyDict_CheckExact(document))
-        Py_RETURN_FALSE;
-    int tagged = PyDict_Contains(document, PyTuple_GET_ITEM(keys, 0));
-    PyObject *time = tagged ? NULL : PyDict_GetItemWithError(document, PyTuple_GET_ITEM(keys, 1));
-    if (PyErr_Occurred())
-        return NULL;
-    return PyBool_FromLong(time && is_usual_time(time));
+    int usual = PyDict_CheckExact(document) ? is_usual_document(document, keys) : 0;
+    return usual < 0 ? NULL : PyBool_FromLong(usual);
 }
 
 static PyMethodDef usual_method = {"is_usual", is_usual, METH_O,
-                                   "Whether a document has no tags, and a time as Beats write it."};
+                                   "Whether a document has texts as tags or none, and a time as Beats write it."};
 
 static PyObject *usual(PyObject *module, PyObject *args)
 {
