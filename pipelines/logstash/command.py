@@ -9,7 +9,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
@@ -17,9 +16,8 @@ from penstock.pipelines.console.logs import last_words, set_up_logging, wants_js
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.plan import Plan
 from penstock.pipelines.logstash.reading.flags import translated
-from penstock.pipelines.logstash.reading.planner import Planned, make_plan
+from penstock.pipelines.logstash.reading.loading import Loaded, load
 from penstock.pipelines.logstash.reading.report import ConfigRefused
-from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipelines_of, settings_of
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import Job
 from penstock.pipelines.run.options import BatchJobOptions, JobOptions
@@ -29,75 +27,8 @@ __all__ = ["JOB"]
 
 NAME = "logstash"
 _LOGGER = logging.getLogger("penstock")
-_ECS = "pipeline.ecs_compatibility"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Loaded:
-    """One pipeline, read and planned."""
-
-    planned: Planned
-    sources: list[Source]
-    notes: list[str]
-
-    @property
-    def plan(self) -> Plan:
-        return self.planned.plan
-
-
-def _pipeline(options: LogstashOptions) -> tuple[Pipeline, LogstashOptions]:
-    """Chooses the pipeline, and gives the options as its settings change them. Raises `OptionError`."""
-    settings = settings_of(options.path_settings) if options.path_settings else {}
-    if options.path_config or options.config_string:
-        name = options.pipeline_id or str(settings.get("pipeline.id", "main"))
-        found = Pipeline(name, options.path_config, options.config_string)
-    else:
-        found = _of_settings(options, settings)
-    settings |= found.settings
-    changes: dict[str, Any] = {}
-    if settings.get(_ECS) and not options.pipeline_ecs_compatibility:
-        changes["pipeline_ecs_compatibility"] = str(settings[_ECS])
-    if settings.get("config.support_escapes") in (True, "true"):
-        changes["config_support_escapes"] = True
-    return found, dataclasses.replace(options, **changes)
-
-
-def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> Pipeline:
-    """Chooses the pipeline of a folder of settings."""
-    folder = options.path_settings
-    found = pipelines_of(folder)
-    if not found and (settings.get("path.config") or settings.get("config.string")):
-        name = str(settings.get("pipeline.id", "main"))
-        found = [
-            Pipeline(name, str(settings.get("path.config") or ""), str(settings.get("config.string") or ""))
-        ]
-    if options.pipeline_id:
-        chosen = [each for each in found if each.name == options.pipeline_id]
-        if not chosen:
-            names = ", ".join(each.name for each in found) or "none"
-            message = (
-                f"--pipeline.id {options.pipeline_id}: {folder} has no such pipeline; there are: {names}."
-            )
-            raise OptionError(message)
-        return chosen[0]
-    if not found:
-        message = f"--path.settings {folder}: it has neither pipelines.yml nor a path.config in logstash.yml; give -f FILE."
-        raise OptionError(message)
-    if len(found) > 1:
-        each_line = "".join(
-            f"\n  penstock logstash --path.settings {shlex.quote(folder)} --pipeline.id {shlex.quote(each.name)}"
-            for each in found
-        )
-        message = f"{folder} has {len(found)} pipelines; each is a job of its own:{each_line}"
-        raise OptionError(message)
-    return found[0]
-
-
-def _load(options: LogstashOptions, notes: Sequence[str] = ()) -> _Loaded:
-    """Reads and plans the pipeline. Raises `OptionError`, with every problem."""
-    pipeline, options = _pipeline(options)
-    sources = pipeline.sources()
-    return _Loaded(make_plan(pipeline.name, sources, options), sources, list(notes))
+_PIPELINE = "%{pipeline}"
+"""What the URL of a store for letters may hold for the pipeline's id."""
 
 
 def _job_name(plan: Plan) -> str:
@@ -122,14 +53,15 @@ def _settled(plan: Plan) -> Plan:
 
 
 def _dead_letters(line: CommandLine, plan: Plan) -> str:
-    return line.get(JobOptions).dead_letter_url(_job_name(plan))
+    return line.get(JobOptions).dead_letter_url(_job_name(plan)).replace(_PIPELINE, plan.name)
 
 
 def _requirements(line: CommandLine) -> Requirements:
     from penstock.pipelines.logstash.needs import requirements_of
     from penstock.pipelines.run.runners import runs_elsewhere  # with Beam, which no --help needs
 
-    plan = _load(line.get(LogstashOptions)).plan
+    options = line.get(LogstashOptions)
+    plan = _only(load(options), options).plan
     return requirements_of(plan, _dead_letters(line, plan), elsewhere=runs_elsewhere(line.beam))
 
 
@@ -146,19 +78,38 @@ class _Logstash(Job):
         """Runs the pipeline, or shows it; returns the exit code (2 for a wrong configuration)."""
         options, job = line.get(LogstashOptions), line.get(JobOptions)
         try:
-            loaded = _load(options, translated(argv)[1])
-            if options.explain or options.to_command or options.to_yaml:
-                sys.stdout.write(_form(line, loaded))
+            found = load(options, translated(argv)[1])
+            if options.explain or options.to_command:
+                sys.stdout.write("\n".join(_form(line, each) for each in found))
                 return 0
             if options.config_test_and_exit:
-                return _test(line, loaded)
+                return max(_test(line, each) for each in found)
+            if len(found) > 1 and not (options.to_yaml or options.replay):
+                return _run_together(line, found, argv)
+            loaded = _only(found, options)
+            if options.to_yaml:
+                sys.stdout.write(_form(line, loaded))
+                return 0
             if options.replay:
                 return _replay(line, loaded)
-            if loaded.plan.inputs[0].plugin == "s3":
-                return _run_once(line, loaded, argv)
         except OptionError as error:
             return _refuse(error, json=job.log_format == "json")
+        if _ends(loaded.plan):
+            return _run_once(line, loaded, argv)
         return _run(line, loaded)
+
+
+def _only(found: Sequence[Loaded], options: LogstashOptions) -> Loaded:
+    """Gives the pipeline of what is asked of one alone. Raises `OptionError` where there are several."""
+    if len(found) == 1:
+        return found[0]
+    folder = options.path_settings
+    each_line = "".join(
+        f"\n  --path.settings {shlex.quote(folder)} --pipeline.id {shlex.quote(each.plan.name)}"
+        for each in found
+    )
+    message = f"{folder} has {len(found)} pipelines, and this is asked of one:{each_line}"
+    raise OptionError(message)
 
 
 def _refuse(error: OptionError, *, json: bool) -> int:
@@ -170,7 +121,7 @@ def _refuse(error: OptionError, *, json: bool) -> int:
     return 2
 
 
-def _form(line: CommandLine, loaded: _Loaded) -> str:
+def _form(line: CommandLine, loaded: Loaded) -> str:
     from penstock.pipelines.logstash.showing import command_form, explain, yaml_form
 
     options, url = line.get(LogstashOptions), _dead_letters(line, loaded.plan)
@@ -181,7 +132,7 @@ def _form(line: CommandLine, loaded: _Loaded) -> str:
     return explain.explained(loaded.planned, {each.name: each.text for each in loaded.sources}, url)
 
 
-def _test(line: CommandLine, loaded: _Loaded) -> int:
+def _test(line: CommandLine, loaded: Loaded) -> int:
     from penstock.pipelines import check
     from penstock.pipelines.logstash import graph
     from penstock.pipelines.logstash.needs import requirements_of
@@ -190,13 +141,13 @@ def _test(line: CommandLine, loaded: _Loaded) -> int:
     set_up_logging(line.get(JobOptions))
     url = _dead_letters(line, loaded.plan)
     graph.build(loaded.plan, url)
-    for note in (*loaded.notes, *loaded.plan.notes):
+    for note in (f"pipeline {loaded.plan.name}", *loaded.notes, *loaded.plan.notes):
         sys.stdout.write(f"note: {note}\n")
     needed = requirements_of(loaded.plan, url, elsewhere=runs_elsewhere(line.beam))
     return check.print_all(NAME, needed)
 
 
-def _replay(line: CommandLine, loaded: _Loaded) -> int:
+def _replay(line: CommandLine, loaded: Loaded) -> int:
     from penstock.io.dead_letters import require_store_url
     from penstock.pipelines.logstash.graph_replay import run_replay
 
@@ -207,7 +158,32 @@ def _replay(line: CommandLine, loaded: _Loaded) -> int:
     return run_replay(name, _settled(loaded.plan), options.replay, job.dead_letter_url(name))
 
 
-def _run_once(line: CommandLine, loaded: _Loaded, argv: Sequence[str]) -> int:
+def _ends(plan: Plan) -> bool:
+    return plan.inputs[0].plugin == "s3"
+
+
+def _run_together(line: CommandLine, found: Sequence[Loaded], argv: Sequence[str]) -> int:
+    """Runs each pipeline in a process of its own. Raises `OptionError`."""
+    from penstock.pipelines.run.together import Member, run_together
+
+    job = line.get(JobOptions)
+    if job.dead_letters and _PIPELINE not in job.dead_letters:
+        message = (
+            f"--dead_letters {job.dead_letters}: each pipeline needs a store of its own, so that --replay finds its "
+            f"letters: write {_PIPELINE} into it, or leave it out (then it is ./dead_letters/{NAME}-{_PIPELINE}.jsonl)."
+        )
+        raise OptionError(message)
+    members = []
+    for number, each in enumerate(found):
+        more = ["--pipeline.id", each.plan.name]
+        if job.status_port:
+            more.append(f"--status_port={job.status_port + number}")
+        members.append(Member(each.plan.name, [NAME, *argv, *more], _ends(each.plan)))
+    slowest = max(job.stop_timeout, *(_stop_timeout(each.plan) for each in found))
+    return run_together(NAME, members, json=job.log_format == "json", stop_timeout=slowest)
+
+
+def _run_once(line: CommandLine, loaded: Loaded, argv: Sequence[str]) -> int:
     """Runs a pipeline whose input reads what is there, and ends."""
     from penstock.pipelines.logstash.graph_objects import ObjectsOnce
     from penstock.pipelines.run.batch import run_batch
@@ -226,7 +202,7 @@ def _run_once(line: CommandLine, loaded: _Loaded, argv: Sequence[str]) -> int:
     return run_batch(name, batch, line.beam, argv, stop_timeout=_stop_timeout(loaded.plan))
 
 
-def _run(line: CommandLine, loaded: _Loaded) -> int:
+def _run(line: CommandLine, loaded: Loaded) -> int:
     from penstock.pipelines.logstash import graph
     from penstock.pipelines.run.streaming import run_streaming
 
@@ -242,7 +218,7 @@ def _run(line: CommandLine, loaded: _Loaded) -> int:
     )
 
 
-def _ready(line: CommandLine, loaded: _Loaded) -> Plan:
+def _ready(line: CommandLine, loaded: Loaded) -> Plan:
     """Says what differs, tries and prepares the peers, and gives the plan as they want it. Raises `PenstockError`."""
     from penstock.io.preflight.trials import require_quick
     from penstock.pipelines.logstash import graph

@@ -10,6 +10,7 @@ from penstock.pipelines.jobs import JOBS, find_job
 from penstock.pipelines.logstash.command import JOB
 from penstock.pipelines.logstash.reading import flags
 from penstock.pipelines.logstash.reading.sources import read_files
+from penstock.pipelines.run import together
 
 BEATS_TO_KINESIS = """\
 input { beats { port => "${PORT:5044}" } }
@@ -189,16 +190,58 @@ def test_pipelines_of_a_settings_folder(capsys):
         "s/pipelines.yml",
     )
     file("input { stdin { } } output { elasticsearch { } }")
-    code, _, err = run(capsys, "--path.settings", "s", "--explain")
-    assert code == 2
-    assert "s has 2 pipelines; each is a job of its own" in err
-    assert "--pipeline.id two" in err
+    code, out, err = run(capsys, "--path.settings", "s", "--pipeline.id", "one", "--explain")
+    assert (code, err) == (0, "")
+    assert "pipeline one" in out
+    code, out, err = run(capsys, "--path.settings", "s")
+    assert (code, out) == (2, "")
+    assert "pipeline two:\nthe input stdin is for a pipeline that runs alone" in err
     code, out, err = run(capsys, "--path.settings=s", "--pipeline.id", "two", "--explain")
     assert (code, err) == (0, "")
     assert "index=logstash-%{+yyyy.MM.dd}" in out
     assert "pipeline two" in out
     code, _, err = run(capsys, "--path.settings", "s", "--pipeline.id", "three", "--explain")
     assert (code, "there are: one, two" in err) == (2, True)
+
+
+def test_several_pipelines_are_read_as_one(capsys, monkeypatch):
+    """Every problem of all of them is told; forms of all are shown; each gets its own store and page."""
+    os.mkdir("s")
+    one, two = (
+        "input { beats { port => 1 } } output { null { } }",
+        "input { beats { port => %s } } output { null { } }",
+    )
+    file(
+        f"- pipeline.id: one\n  config.string: '{one}'\n- pipeline.id: two\n  path.config: x.conf\n",
+        "s/pipelines.yml",
+    )
+    file(two % "no")
+    code, out, err = run(capsys, "--path.settings", "s", "-t")
+    assert (code, out) == (2, "")
+    assert "pipeline two:\nx.conf:1:17: " in err
+    assert "pipeline one" not in err
+    file(two % 2)
+    code, out, err = run(capsys, "--path.settings", "s", "--explain")
+    assert (code, err, out.count("pipeline one") * out.count("pipeline two")) == (0, "", 1)
+    for form in ("--to_yaml", "--replay=file:///x"):
+        code, _, err = run(capsys, "--path.settings", "s", form)
+        assert (code, "--path.settings s --pipeline.id two" in err) == (2, True)
+    assert run(capsys, "--path.settings", "s", "--dead_letters", "file:///x")[0] == 2
+    given = []
+    monkeypatch.setattr(
+        together, "run_together", lambda name, members, **how: given.append((members, how)) or 7
+    )
+    store = "file:///x/%{pipeline}.jsonl"
+    arguments = ["--path.settings", "s", "--dead_letters", store, "--status_port", "80", "-w", "2"]
+    assert run(capsys, *arguments)[0] == 7
+    ((members, how),) = given
+    assert [each.name for each in members] == ["one", "two"]
+    assert members[1].argv == ["logstash", *arguments, "--pipeline.id", "two", "--status_port=81"]
+    assert how == {"json": False, "stop_timeout": 30.0}
+    code, out, _ = run(
+        capsys, "--path.settings", "s", "--dead_letters", store, "--pipeline.id", "two", "--explain"
+    )
+    assert (code, "file:///x/two.jsonl" in out) == (0, True)
 
 
 def test_a_text_of_the_command_line_gets_what_is_missing(capsys):
