@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 
 from penstock.io.errors import OptionError
 
-__all__ = ["TURN_S", "Pacing", "PacingOptions", "is_in_memory", "readers_of", "runner_of"]
+__all__ = ["TURN_S", "Pacing", "PacingOptions", "is_in_memory", "readers_of", "require_lossless", "runner_of"]
 
 TURN_S = 0.5
 """How long an idle split keeps the others of its process waiting; they are read in turn."""
@@ -132,3 +132,31 @@ def readers_of(pipeline_begin: Any, wanted: int, flag: str) -> int:
         )
         raise OptionError(message)
     return wanted or parallelism
+
+
+_LOSES = {
+    "load_balance_bundles": (
+        "bundles of one reader would go to several processes, each with connections and shards of its own, and none would "
+        "know what the others have handed out"
+    ),
+    "shutdown_sources_after_idle_ms": "a quiet minute would end the job",
+    "environment_expiration_millis": "it ends workers, and with them the connections of all Beats",
+}
+"""Options of Flink's runner and of Beam's workers that an endless read can't stand, each with the reason."""
+
+
+def require_lossless(options: PipelineOptions) -> None:
+    """Raises `OptionError` where an option of the runner makes an endless read lose events or stand still."""
+    given = options.get_all_options(retain_unknown_options=True)
+    for option, reason in _LOSES.items():
+        value = given.get(option)
+        if value is not None and str(value).lower() not in ("false", "-1", "0"):
+            message = f"--{option}={value} on an endless job: {reason}. Leave it out."
+            raise OptionError(message)
+    finish = given.get("finish_bundle_before_checkpointing")
+    if finish is not None and str(finish).lower() != "true":
+        message = (
+            f"--finish_bundle_before_checkpointing={finish} on an endless job: restored from its first checkpoint it might "
+            "read nothing. Leave it out."
+        )
+        raise OptionError(message)

@@ -102,9 +102,10 @@ class _RaiseDoFn(beam.DoFn):
         lost = [letter for letter in batch.dead_letters if not letter.kept]
         if lost:
             first = lost[0]
+            told = "1 element was" if len(lost) == 1 else f"{len(lost):,} elements were"
             message = (
-                f"{len(lost)} elements were refused, and nothing keeps them. The first, by {first.stage}: {first.error}: "
-                f"{first.reason} Put WriteDeadLetters behind the sink, or take them by with_exception_handling()."
+                f"{told} refused, and kept nowhere. The first, by {first.stage}: {first.error}: {first.reason} Put "
+                "WriteDeadLetters behind the sink, or take them by with_exception_handling()."
             )
             raise DeliveryError(message)
         return iter(())

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.pacing import PacingOptions, is_in_memory
+from penstock.io.chain.pacing import PacingOptions, is_in_memory, require_lossless
 from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
 from penstock.transforms.step_kind import WHOLE, StepKind
@@ -81,6 +81,7 @@ def _settle_checkpoints(pipeline: Any) -> None:
             "from nothing. Give --checkpointing_interval=10000 (milliseconds)."
         )
         raise OptionError(message)
+    require_lossless(pipeline.options)
     pacing = pipeline.options.view_as(PacingOptions)
     if pacing.finish_bundle_before_checkpointing is None:
         pacing.finish_bundle_before_checkpointing = True

@@ -8,6 +8,7 @@ A bad option is refused, not only warned of: nobody notices a job that seems to 
 """
 
 import dataclasses
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from penstock.io.chain._flink_keys import DEFAULT_MAX_PARALLELISM
+from penstock.io.chain.pacing import require_lossless
 from penstock.io.chain.unbounded import Pacing, PacingOptions, is_in_memory
 from penstock.io.errors import OptionError
 from penstock.pipelines.beam_arguments import beam_options
@@ -173,7 +175,7 @@ def _settle_flink(options: PipelineOptions, settling: _Settling) -> None:
     # Beam's Impulse has no id of its own. Flink then makes one from what is chained to it, which changes with the
     # parallelism, and a savepoint could not be resumed with another one. Our steps are one task as it is.
     settling.choose(flink, "operator_chaining", value=False)
-    _refuse(options)
+    require_lossless(options)
 
 
 def _bound(option: str, value: float, least: float, most: float | None, ours: float, reason: str) -> None:
@@ -181,30 +183,6 @@ def _bound(option: str, value: float, least: float, most: float | None, ours: fl
     if value < least or (most is not None and value > most):
         bounds = f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
         message = f"--{option}={value:g}: {reason}. Leave it out ({ours:g} is chosen), or give {bounds}."
-        raise OptionError(message)
-
-
-def _refuse(options: PipelineOptions) -> None:
-    flink = options.view_as(FlinkStreamingOptions)
-    reasons = {
-        "load_balance_bundles": (
-            "bundles of one reader would go to several processes, each with connections and shards of its own, and "
-            "none would know what the others have handed out"
-        ),
-        "shutdown_sources_after_idle_ms": "a quiet minute would end the job",
-        "environment_expiration_millis": "it ends workers, and with them the connections of all Beats",
-    }
-    for option, reason in reasons.items():
-        value = getattr(flink, option)
-        if value is not None and str(value).lower() not in ("false", "-1", "0"):
-            message = f"--{option}={value} on an endless job: {reason}. Leave it out."
-            raise OptionError(message)
-    finish = options.view_as(PacingOptions).finish_bundle_before_checkpointing
-    if str(finish).lower() != "true":
-        message = (
-            f"--finish_bundle_before_checkpointing={finish} on an endless job: restored from its first checkpoint it might "
-            "read nothing. Leave it out."
-        )
         raise OptionError(message)
 
 
@@ -227,6 +205,22 @@ def _require_environment(options: PipelineOptions, runner: str, settling: _Settl
             "an image of your own, or --environment_type=LOOPBACK for this process. See docs/flink.md."
         )
         raise OptionError(message)
+    if portable.environment_type == "PROCESS":
+        _require_command(portable.environment_config)
     if "portable" in runner.lower() and not portable.job_endpoint:
         message = "--runner=PortableRunner needs --job_endpoint=HOST:PORT, the job server's address."
+        raise OptionError(message)
+
+
+def _require_command(config: str | None) -> None:
+    """Raises `OptionError` unless the configuration of `PROCESS` names a command in JSON."""
+    try:
+        command = json.loads(config or "{}")["command"]
+    except (ValueError, KeyError, TypeError):
+        command = None
+    if not command or not isinstance(command, str):
+        message = (
+            f"--environment_config={config or ''} with --environment_type=PROCESS must be a JSON object that names the "
+            """command of a worker: '{"command": "/opt/penstock/bin/boot"}'. See docs/flink.md."""
+        )
         raise OptionError(message)

@@ -66,7 +66,7 @@ def test_refusals_are_an_output_an_error_or_letters(elasticsearch, unique_name, 
             hosts=elasticsearch.url, index=unique_name, id_fn=lambda each: str(each["n"])
         )
 
-    said = r"1 elements were refused, and nothing keeps them.*no number"
+    said = r"1 element was refused, and kept nowhere.*no number"
     with pytest.raises(Exception, match=said), beam.Pipeline() as pipeline:
         _ = pipeline | beam.Create(documents) | sink()
 

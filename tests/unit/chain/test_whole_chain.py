@@ -141,6 +141,12 @@ class FlinkRunner(NotSubmitted):
         (Live(), [], "Live on FlinkRunner needs checkpoints.*--checkpointing_interval=10000"),
         (Live(), ["--checkpointing_interval=-1"], "needs checkpoints"),
         (Live(), ["--checkpointing_interval", "5000"], "submitted"),
+        (
+            Live(),
+            ["--checkpointing_interval=5000", "--finish_bundle_before_checkpointing=false"],
+            "read nothing",
+        ),
+        (Live(), ["--checkpointing_interval=5000", "--load_balance_bundles"], "to several processes"),
         (OBJECTS, [], "submitted"),
     ],
 )
@@ -153,4 +159,8 @@ def test_an_endless_read_on_flink_needs_checkpoints(read, options, outcome):
     finishes = pipeline.options.get_all_options(retain_unknown_options=True)[
         "finish_bundle_before_checkpointing"
     ]
-    assert finishes is (True if outcome == "submitted" and read is not OBJECTS else None)
+    assert finishes == (
+        True
+        if outcome == "submitted" and read is not OBJECTS
+        else next((option.partition("=")[2] for option in options if option.startswith("--finish")), None)
+    )

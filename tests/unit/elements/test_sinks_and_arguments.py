@@ -124,7 +124,7 @@ def run(*steps):
 
 
 def test_a_refusal_that_nobody_keeps_ends_the_pipeline():
-    with pytest.raises(Exception, match=r"1 elements were refused, and nothing keeps them\..*not this one"):
+    with pytest.raises(Exception, match=r"1 element was refused, and kept nowhere\..*not this one"):
         run(FromElements(), MapEvents(refuse))
 
 

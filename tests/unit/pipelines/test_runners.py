@@ -107,6 +107,11 @@ def test_what_would_lose_or_stall_is_refused_with_the_reason(further, why):
             "standard image, which has no penstock",
         ),
         (("--runner=PortableRunner", *POOL), "needs --job_endpoint"),
+        (
+            ("--runner=FlinkRunner", "--environment_type=PROCESS", "--environment_config=/opt/boot"),
+            "--environment_config=/opt/boot .* must be a JSON object that names the command",
+        ),
+        (("--runner=FlinkRunner", "--environment_type=PROCESS", "--environment_config=[1]"), "a JSON object"),
     ],
 )
 def test_a_job_that_would_never_start_is_refused(arguments, why):
