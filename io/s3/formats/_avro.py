@@ -134,7 +134,8 @@ def read_blocks(
             yield _letter(number, "DamagedObject", reason)
             continue
         feed.put(block)
-        rows = iter(next(file))
+        held = next(file)
+        rows = iter(held)
         while True:
             try:
                 found: list[Any] = list(itertools.islice(rows, _ROWS))
@@ -152,6 +153,12 @@ def read_blocks(
                 )
                 break
             if not found:
+                if left := len(block.data) - held.bytes_.tell():
+                    reason = (
+                        f"the Avro block at byte {block.offset} claims {block.rows} rows, "
+                        f"behind which {left} more bytes stand: rows are missing, or wrong"
+                    )
+                    yield _letter(number, "DamagedObject", reason)
                 break
             if chosen is not None:
                 yield Columns([([row[name] for row in found], None) for name in chosen])

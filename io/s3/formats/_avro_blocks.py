@@ -283,7 +283,11 @@ def _snappy(data: bytes) -> bytes:
         if byte < 0x80:
             break
     _claimed(size)
-    return bytes(cramjam.snappy.decompress_raw(data[:-4]))  # a CRC stands at the end
+    made = bytes(cramjam.snappy.decompress_raw(data[:-4]))
+    if zlib.crc32(made) != int.from_bytes(data[-4:], "big"):
+        message = "its checksum is another one"
+        raise ValueError(message)
+    return made
 
 
 def _lz4(data: bytes) -> bytes:

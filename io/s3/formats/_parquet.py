@@ -48,7 +48,11 @@ def _open(file: Any, unit: str = "us") -> Any:
     """Opens the file; INT96 timestamps become `unit`."""
     try:
         return pq.ParquetFile(
-            pa.PythonFile(file, "r"), buffer_size=_BUFFER, pre_buffer=False, coerce_int96_timestamp_unit=unit
+            pa.PythonFile(file, "r"),
+            buffer_size=_BUFFER,
+            pre_buffer=False,
+            coerce_int96_timestamp_unit=unit,
+            page_checksum_verification=True,
         )
     except ERRORS as error:
         raise _damaged(error) from error
