@@ -22,8 +22,17 @@ FEW_MINUTES = 3
 SEARCH: dict[str, Any] = {"ignore_unavailable": True, "allow_no_indices": True}
 
 
-def run(given: Sequence[Path], limit: int | None, progress: Progress, *, on_flink: bool = False) -> int:
+def run(
+    given: Sequence[Path],
+    limit: int | None,
+    progress: Progress,
+    *,
+    on_flink: bool = False,
+    build_filebeat: bool = False,
+) -> int:
     """The demonstration, in two processes or on a Flink cluster.
+
+    A Filebeat ships where one is installed, or where `build_filebeat` asks to build one; else our own client does.
 
     Returns 0 when every line shipped is in Elasticsearch exactly once, else 1.
     """
@@ -31,6 +40,7 @@ def run(given: Sequence[Path], limit: int | None, progress: Progress, *, on_flin
     lines = sum(file.lines for file in files)
     progress.begin("")
     progress.done(f"{lines:,} lines of {_names(files)}")
+    filebeat = shipping.find_filebeat(progress, build=build_filebeat)
     folder = cache.new_run_folder("demo")
     # In a server that is not ours, earlier documents must not be counted as this run's.
     foreign = foreign_elasticsearch(progress)
@@ -39,7 +49,7 @@ def run(given: Sequence[Path], limit: int | None, progress: Progress, *, on_flin
     succeeded = False
     try:
         stack.start(progress)
-        report = _ship_and_look(stack, files, prefix + "-*", progress)
+        report = _ship_and_look(stack, files, filebeat, prefix + "-*", progress)
         print(render(report, utf8=progress.utf8), end="")
         succeeded = report.exactly_once
     finally:
@@ -58,12 +68,14 @@ def _names(files: Sequence[logs.LogFile]) -> str:
     return names if len(files) <= 4 else f"{len(files)} files: {names}, ..."
 
 
-def _ship_and_look(stack: Stack, files: Sequence[logs.LogFile], index: str, progress: Progress) -> Report:
+def _ship_and_look(
+    stack: Stack, files: Sequence[logs.LogFile], filebeat: Path | None, index: str, progress: Progress
+) -> Report:
     lines = sum(file.lines for file in files)
     client = Elasticsearch(stack.elasticsearch_url, request_timeout=30)
     began = time.monotonic()
     progress.begin(f"shipping {lines:,} lines")
-    with shipping.start(files, stack.beats_port, stack.folder) as shipper:
+    with shipping.start(files, stack.beats_port, stack.folder, filebeat) as shipper:
         documents = _wait_for_documents(stack, shipper, client, index, lines, progress)
         seconds = time.monotonic() - began
         progress.done(f"{documents:,} documents are in Elasticsearch")

@@ -1,4 +1,4 @@
-"""`shipping` sends the lines by a Filebeat on the PATH, else by our own small Beats client.
+"""`shipping` sends the lines by a real Filebeat, or by our own small Beats client.
 
 Filebeat gets a configuration and a registry of its own in the run's folder, and ships whole files: what a log
 gains meanwhile arrives too. Our client stops exactly where `LogFile.end` says.
@@ -15,8 +15,10 @@ from typing import NamedTuple, Protocol
 from local.demo import beats_client, evidence
 from local.demo.logs import LogFile
 from local.processes import Process
+from local.servers import go_programs
+from local.terminal import Progress
 
-__all__ = ["Shipped", "Shipper", "start"]
+__all__ = ["Shipped", "Shipper", "find_filebeat", "start"]
 
 FILEBEAT_STOP_S = 20.0
 
@@ -52,11 +54,17 @@ class Shipper(Protocol):
         """Ends it at once."""
 
 
+def find_filebeat(progress: Progress, *, build: bool) -> Path | None:
+    """The Filebeat on the PATH, or the one that is built if it must be; raises `LocalError` where that fails."""
+    if build or shutil.which("filebeat"):
+        return go_programs.find_filebeat(progress)
+    return None
+
+
 @contextlib.contextmanager
-def start(files: Sequence[LogFile], port: int, folder: Path) -> Iterator[Shipper]:
-    """Ships the files' lines to 127.0.0.1:`port` until the block ends."""
-    filebeat = shutil.which("filebeat")
-    shipper: Shipper = _Filebeat(filebeat, files, port, folder) if filebeat else _Client(files, port)
+def start(files: Sequence[LogFile], port: int, folder: Path, filebeat: Path | None) -> Iterator[Shipper]:
+    """Ships the files' lines to 127.0.0.1:`port` until the block ends; without a Filebeat by our own client."""
+    shipper: Shipper = _Filebeat(str(filebeat), files, port, folder) if filebeat else _Client(files, port)
     try:
         yield shipper
     finally:

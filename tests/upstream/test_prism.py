@@ -6,7 +6,7 @@ import pytest
 
 from local.servers.elasticsearch_server import free_port
 from tests.tools.jobs.pipeline import wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening
 from tests.upstream.faults import fault
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("prism"), pytest.mark
 
 @pytest.fixture(scope="module")
 def prism():
-    return beam_programs.prism()
+    return go_programs.prism()
 
 
 @fault("docs need not warn of it, and pipelines/run/runners.py neither: Prism listens on loopback.")

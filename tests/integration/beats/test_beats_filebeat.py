@@ -1,8 +1,7 @@
-"""A real Filebeat, where one is on the PATH: what it ships arrives, and only once where nothing breaks."""
+"""A real Filebeat: what it ships arrives, and only once where nothing breaks."""
 
 import collections
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -14,12 +13,10 @@ import pytest
 
 from penstock.io.beats import BeatsOptions
 from penstock.io.beats.server.beats_server import BeatsServer
+from tests.tools.machine import go_programs
 from tests.tools.samples.certificates import Authority
 
-FILEBEAT = shutil.which("filebeat")
 LINES = 30_000
-
-pytestmark = pytest.mark.skipif(FILEBEAT is None, reason="no filebeat on the PATH")
 
 
 class Job:
@@ -67,6 +64,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ship(tmp_path: Path, log: Path) -> Iterator[Callable[..., None]]:
+    program = go_programs.filebeat()
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(port: int, **output: Any) -> None:
@@ -82,12 +80,15 @@ def ship(tmp_path: Path, log: Path) -> Iterator[Callable[..., None]]:
         config.write_text(json.dumps(settings))
         config.chmod(0o600)
         with (tmp_path / "filebeat.log").open("wb") as messages:
-            processes.append(subprocess.Popen([str(FILEBEAT), "-e", "-c", str(config)], stderr=messages))
+            processes.append(subprocess.Popen([str(program), "-e", "-c", str(config)], stderr=messages))
 
     yield start
     for process in processes:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
 
 
 def wait_for(job: Job, lines: int) -> None:
@@ -122,12 +123,13 @@ def test_what_a_killed_server_had_not_acknowledged_comes_again(ship: Callable[..
     first = Job(max_pending_records=100)
     port = first.server.address[1]
     ship(port)
+    end = time.monotonic() + 120
     while len(first.offsets) < LINES // 10:
+        assert time.monotonic() < end
         time.sleep(0.005)
     first.close(kill=True)
     assert len(first.offsets) < LINES
     second = Job(port=port)
-    end = time.monotonic() + 120
     while len(first.seen() | second.seen()) < LINES or second.server.pending_events:
         assert time.monotonic() < end
         time.sleep(0.1)

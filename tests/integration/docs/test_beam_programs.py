@@ -13,7 +13,7 @@ import pytest
 from local.servers.aws_server import CREDENTIALS
 from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
 from tests.tools.jobs.pipeline import wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PROGRAMS = EXAMPLES / "beam"
@@ -122,7 +122,7 @@ def count_beside_a_chain(programs, peers):
 
 @PRISM
 def test_programs_of_a_beam_developer_on_prism(peers, tmp_path):
-    programs = Programs(tmp_path, ["--runner=PrismRunner", f"--prism_location={beam_programs.prism()}"])
+    programs = Programs(tmp_path, ["--runner=PrismRunner", f"--prism_location={go_programs.prism()}"])
     with contextlib.closing(programs):
         start_all(programs, peers, "--stop_when_idle", "2")
         for name in ("print_kinesis", "count_kinesis"):
@@ -134,7 +134,7 @@ def test_programs_of_a_beam_developer_on_prism(peers, tmp_path):
 
 @PRISM
 def test_counts_beside_a_chain_on_prism(peers, tmp_path):
-    programs = Programs(tmp_path, ["--runner=PrismRunner", f"--prism_location={beam_programs.prism()}"])
+    programs = Programs(tmp_path, ["--runner=PrismRunner", f"--prism_location={go_programs.prism()}"])
     with contextlib.closing(programs):
         count_beside_a_chain(programs, peers)
         programs.started["counts_per_minute"].terminate()

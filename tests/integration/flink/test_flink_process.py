@@ -10,7 +10,7 @@ import pytest
 from local.processes import end_marked, marked
 from tests.tools.jobs.flink import FLINK, TIMEOUT_S
 from tests.tools.jobs.pipeline import wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "process_worker.sh"
 MARK = "PENSTOCK_TEST_WORKER"
@@ -22,7 +22,7 @@ def test_nothing_is_left_of_a_worker_whose_task_manager_was_killed(flink, submit
     mark = uuid.uuid4().hex
     entry = tmp_path / "entry"
     entry.write_text(
-        f"#!/bin/sh\nexport {MARK}={mark} BOOT={beam_programs.boot()} PATH={Path(sys.executable).parent}:$PATH\n"
+        f"#!/bin/sh\nexport {MARK}={mark} BOOT={go_programs.boot()} PATH={Path(sys.executable).parent}:$PATH\n"
         f"export RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\ncd {tmp_path}\n"
         f'exec sh {SCRIPT} --semi_persist_dir={tmp_path} "$@" > {tmp_path}/boot.log 2>&1\n'
     )

@@ -14,7 +14,7 @@ from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import REGION
 from tests.tools.jobs.pipeline import Pipeline, log_file, wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening, process_tree
 from tests.tools.models.archive import archived
 
@@ -43,7 +43,7 @@ class PrismPipeline(Pipeline):
 @pytest.fixture(scope="module")
 def prism():
     """The program, of the version of Beam that is installed."""
-    return beam_programs.prism()
+    return go_programs.prism()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from local.servers.elasticsearch_server import free_port
 from tests.simulator import KinesisSimulator
 from tests.tools.jobs.flink import FLINK
 from tests.tools.jobs.pipeline import log_file, wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 from tests.unit.test_packaging import environment, run
 
 pytestmark = FLINK
@@ -37,7 +37,7 @@ LINES = 3000
 @pytest.fixture(scope="module")
 def boot():
     """Beam's entry point of a Python worker, of the version of Beam that is installed."""
-    return beam_programs.boot()
+    return go_programs.boot()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from local.servers.aws_server import CREDENTIALS, REGION
 from local.servers.elasticsearch_server import free_port
 from tests.tools.jobs.flink import shipping
 from tests.tools.jobs.pipeline import log_file, wait_until
-from tests.tools.machine import beam_programs
+from tests.tools.machine import go_programs
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills, pytest.mark.xdist_group("prism")]
 
@@ -26,7 +26,7 @@ LINES = 5000
 
 
 def runner(name):
-    return ["--runner=PrismRunner", f"--prism_location={beam_programs.prism()}"] if name == "Prism" else []
+    return ["--runner=PrismRunner", f"--prism_location={go_programs.prism()}"] if name == "Prism" else []
 
 
 @pytest.mark.parametrize("name", ["FnApiRunner", "Prism"])
