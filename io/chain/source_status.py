@@ -20,6 +20,7 @@ class ShardStatus(NamedTuple):
         checkpoint: the position in the lease table.
         checkpoint_age_s: seconds since this process wrote the checkpoint; None when it has written none yet.
         unwritten: whether events are acknowledged that lie behind the checkpoint.
+        retention_s: seconds for which the stream keeps records; None where that isn't known.
     """
 
     shard_id: str
@@ -30,6 +31,7 @@ class ShardStatus(NamedTuple):
     checkpoint: str
     checkpoint_age_s: float | None
     unwritten: bool
+    retention_s: float | None = None
 
 
 class ClientStatus(NamedTuple):

@@ -111,6 +111,10 @@ def _about_shards(text: "_Text", sources: Sequence[SourceStatus]) -> None:
         "Age of the shard's oldest record that is not durable, or its distance from the tip.",
         "behind_s",
     )
+    each(
+        "penstock_shard_retention_seconds", "gauge", "For how long the stream keeps the shard's records.",
+        "retention_s",
+    )  # fmt: skip
     each("penstock_shard_events_total", "counter", "Events read since the lease was taken.", "events")
     each("penstock_shard_bytes_total", "counter", "Bytes read since the lease was taken.", "bytes")
     each("penstock_shard_throttled_total", "counter", "Reads that Kinesis put off.", "throttled")

@@ -35,6 +35,7 @@ _LOGGER = logging.getLogger(__name__)
 _NOT_NOW_S = 0.25
 _NO_ROOM_S = 0.05
 _MISSING_S = (1.0, 10.0)
+_LEAST_RETENTION_S = 24 * 3600.0  # the service's default, and the least it takes
 """The first bound and the last of the pauses while the stream doesn't tell whether a shard is gone."""
 _NOTE_EVERY_MS = 60_000
 
@@ -122,7 +123,6 @@ class LiveShard(HeldShard):
         super().__init__(lease, start, context.lock)
         self._context = context
         self._missing_pauses = delays(*_MISSING_S)
-        facts = context.view.facts
         started_s = context.options.initial_timestamp
         if lease.started_ms is not None and start != AT_TIMESTAMP:
             started_s = lease.started_ms / 1000
@@ -137,7 +137,7 @@ class LiveShard(HeldShard):
             manages_keys=context.view.manages_keys,
             shards=context.shards,
         )
-        self.reader.retention_s = 3600.0 * (24 if facts is None else facts.retention_h)
+        self.reader.retention_s = self._retention_s() or _LEAST_RETENTION_S
         self.reader.read_until_s = None if lease.read_until_ms is None else lease.read_until_ms / 1000
 
     def start(self) -> None:
@@ -283,7 +283,13 @@ class LiveShard(HeldShard):
             checkpoint=lease.position.text(),
             checkpoint_age_s=None if self.checkpointed_at is None else max(0.0, now - self.checkpointed_at),
             unwritten=lease.position < self.progress.checkpoint,
+            retention_s=self._retention_s(),
         )
+
+    def _retention_s(self) -> float | None:
+        """For how long the stream keeps records, as last seen: it can be made longer while we read."""
+        facts = self._context.view.facts
+        return None if facts is None else 3600.0 * facts.retention_h
 
     def _behind_s(self, now: float, wall: float) -> float | None:
         """How far the shard is behind, undelivered events included: with a dead sink, reading may be at the tip for long."""

@@ -15,6 +15,7 @@ from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON
 from penstock.io.kinesis.read import source
 from penstock.io.kinesis.read.preflight import require_readable
 from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.stream_facts import StreamFacts
 from tests.tools.models.stream_model import (
     HandClock,
     SteppedLive,
@@ -398,6 +399,17 @@ def test_a_shard_is_behind_until_the_sink_has_its_oldest_record(model, clock):
     assert live.peers()[0].behind_s == 0
     clock.now += 50
     assert live.peers()[0].behind_s > 45, "and until it is read again"
+
+
+def test_a_retention_that_is_made_longer_meanwhile_is_told(model, clock):
+    """The alarm for records that are about to be lost has to go when that is done."""
+    live = SteppedLive(model, MemoryLeases(), OPTIONS, clock)
+    live.tick()
+    assert live.peers()[0].retention_s == 24 * 3600
+    live._view._describe = lambda: StreamFacts(model.identity, retention_h=72)
+    clock.now += 3600
+    live.tick()
+    assert live.peers()[0].retention_s == 72 * 3600
 
 
 class Gauges:
