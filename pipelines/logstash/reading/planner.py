@@ -23,11 +23,12 @@ from penstock.pipelines.logstash.reading._conditions import plugins_in, text_of
 from penstock.pipelines.logstash.reading.overrides import Overrides
 from penstock.pipelines.logstash.reading.report import Report
 from penstock.pipelines.logstash.reading.sources import Source
+from penstock.transforms._variables import UnknownVariable
 from penstock.transforms.logstash.compile import Step, find_faults
 from penstock.transforms.logstash.language._conditions import compile_condition
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse_all
-from penstock.transforms.logstash.language._substitution import UnknownVariable, substitute
+from penstock.transforms.logstash.language._substitution import substitute
 from penstock.transforms.logstash.language._tree import Places, Plugin, Section, merged
 
 __all__ = ["Part", "Planned", "make_plan"]

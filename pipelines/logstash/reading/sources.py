@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from penstock.io.errors import OptionError
-from penstock.transforms.logstash.language._substitution import UnknownVariable, substitute
+from penstock.transforms._variables import UnknownVariable
+from penstock.transforms.logstash.language._substitution import substitute
 
 __all__ = ["Pipeline", "Source", "pipelines_of", "read_files", "settings_of"]
 

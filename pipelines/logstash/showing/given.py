@@ -10,10 +10,9 @@ from typing import Any
 
 from penstock.io.options import flag_of
 from penstock.pipelines.logstash.plugins.values import Setting
+from penstock.transforms._variables import VARIABLE
 
 __all__ = ["Given", "given_options", "variables_in"]
-
-_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)(?::([^}]*))?\}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,7 @@ def _default_of(field: "dataclasses.Field[Any]") -> Any:
 def variables_in(value: Any) -> Iterator["re.Match[str]"]:
     """Gives the variables in a value, as matches: the name, and the default or None."""
     if isinstance(value, str):
-        yield from _VARIABLE.finditer(value)
+        yield from VARIABLE.finditer(value)
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from variables_in(each)

@@ -13,11 +13,12 @@ import operator as operators
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from penstock.transforms._variables import UnknownVariable
 from penstock.transforms.logstash.language._errors import ConditionError, ConfigError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language._references import MISSING, Reference, reference_or_bad
 from penstock.transforms.logstash.language._ruby import java_text, ruby_text
-from penstock.transforms.logstash.language._substitution import UnknownVariable, whole_variable
+from penstock.transforms.logstash.language._substitution import whole_variable
 from penstock.transforms.logstash.language._tree import (
     Call,
     Comparison,

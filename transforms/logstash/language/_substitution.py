@@ -12,10 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.transforms._variables import VARIABLE, expanded, looked_up
 from penstock.transforms.logstash.language._tree import Plugin, Setting
-
-_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)(?::([^}]*))?\}")
-
 
 _ESCAPE = re.compile(r"\\(.)")
 _MEANING = {'"': '"', "'": "'", "\\": "\\", "n": "\n", "r": "\r", "t": "\t", "0": "\0"}
@@ -26,26 +24,10 @@ def unescape(text: str) -> str:
     return _ESCAPE.sub(lambda found: _MEANING.get(found[1], found[0]), text) if "\\" in text else text
 
 
-class UnknownVariable(ValueError):
-    """A variable has neither value nor default."""
-
-
-def _looked_up(found: "re.Match[str]", env: Mapping[str, str]) -> str:
-    name, default = found.groups()
-    value: str | None = env.get(name, default)
-    if value is None:
-        message = (
-            f"${{{name}}}: the environment has no variable {name}; set it, or give a default: ${{{name}:...}} "
-            "(a keystore isn't read)"
-        )
-        raise UnknownVariable(message)
-    return value
-
-
 def whole_variable(text: str, env: Mapping[str, str]) -> str:
     """A text that is nothing but a variable, replaced; any other as it is. Raises `UnknownVariable`."""
-    found = _VARIABLE.fullmatch(text)
-    return text if found is None else _looked_up(found, env)
+    found = VARIABLE.fullmatch(text)
+    return text if found is None else looked_up(found, env)
 
 
 def substitute(value: Any, env: Mapping[str, str]) -> Any:
@@ -64,8 +46,8 @@ def substitute(value: Any, env: Mapping[str, str]) -> Any:
 
 def _refined(text: str, env: Mapping[str, str]) -> Any:
     text = whole_variable(text, env)
-    made = _VARIABLE.sub(lambda found: _looked_up(found, env), text)
-    if _VARIABLE.search(text) is None:
+    made = expanded(text, env)
+    if VARIABLE.search(text) is None:
         return made
     bare = _unquoted(made)
     if len(bare) > 1 and bare[0] == "[" and bare[-1] == "]":
