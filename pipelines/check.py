@@ -64,9 +64,14 @@ def main(job: Job, argv: Sequence[str]) -> int:
         )
         return 2
     description = "Tries every permission and connection that the job will need, and changes nothing."
-    classes = (CheckOptions, *job.option_classes(argv))
-    arguments = job.arguments(argv)
-    line = parse(f"penstock check {job.name}", description, classes, arguments, __doc__.partition("\n\n")[2])
+    line = parse(
+        f"penstock check {job.name}",
+        description,
+        lambda given: (CheckOptions, *job.option_classes(given)),
+        job.arguments(argv),
+        __doc__.partition("\n\n")[2],
+        job=job.name,
+    )
     options = line.get(CheckOptions)
     try:
         needed = job.requirements(line)

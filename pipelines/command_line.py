@@ -1,30 +1,32 @@
 """`command_line` makes a command line from option dataclasses, and their instances from a command line.
 
-A job names the dataclasses that it needs; their fields (`penstock.io.options.option`) become flags, grouped
-by component. Unknown options go to Beam. An option that Beam doesn't know either is an error with the
-nearest name that exists. A wrong option is one line on stderr and exit code 2, never a traceback.
+A job names the dataclasses that it needs; their fields (`penstock.io.options.option`) become flags, grouped by
+component. What is not given comes from the environment or a file (`penstock.pipelines.configuration.layers`). Unknown
+options go to Beam. An option that Beam doesn't know either is an error with the nearest name that exists. A wrong
+option is one line on stderr and exit code 2, never a traceback.
 """
 
 import argparse
 import dataclasses
-import json
 import os
 import re
 import sys
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.beam_arguments import require_known, with_underscores
+from penstock.pipelines.configuration.config_file import FILE_SUFFIX
+from penstock.pipelines.configuration.declared import Declared, declared_in, groups_of
+from penstock.pipelines.configuration.layers import Layers, config_of, secret_in_file
+from penstock.pipelines.configuration.options import ConfigOptions
+from penstock.pipelines.configuration.values import boolean, chosen, read, several
 from penstock.pipelines.console.logs import last_words, wants_json
 
 __all__ = ["CommandLine", "options_from", "parse"]
 
 T = TypeVar("T")
-_ENVIRONMENT_PREFIX = "PENSTOCK_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +60,28 @@ class _Parser(argparse.ArgumentParser):
 def parse(
     program: str,
     description: str,
-    classes: Sequence[type],
+    classes: Sequence[type] | Callable[[Sequence[str]], Sequence[type]],
     argv: Sequence[str] | None = None,
     epilog: str = "",
+    *,
+    job: str | None = None,
 ) -> CommandLine:
     """Parses a job's command line.
 
     Args:
         program: the program as the user typed it, for messages.
         description: for `--help`.
-        classes: option dataclasses; a flag that two of them declare is given to both.
+        classes: option dataclasses, or a function that gives them for arguments; a flag that two of them declare is
+            given to both.
         argv: the arguments; the process's own by default.
         epilog: text behind the options in `--help`.
+        job: the job as a configuration file names it; without one no file is read.
 
     Raises:
         SystemExit: with code 2 for a wrong, missing or unknown option, 0 for `--help`.
     """
+    typed = sys.argv[1:] if argv is None else list(argv)
+    arguments = with_underscores(typed)
     parser = _Parser(
         prog=program,
         description=description,
@@ -81,30 +89,77 @@ def parse(
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.json = wants_json(sys.argv[1:] if argv is None else argv)
-    declared: dict[str, dataclasses.Field[Any]] = {}
-    for cls in classes:
-        group = parser.add_argument_group(_title(cls))
-        hints = typing.get_type_hints(cls)
-        for field in dataclasses.fields(cls):
-            flag = flag_of(field)
-            if flag not in declared:
-                declared[flag] = field
-                _add(group, flag, field, hints[field.name])
-    namespace, rest = parser.parse_known_args(with_underscores(sys.argv[1:] if argv is None else argv))
-    given = vars(namespace)
-    options: dict[type, Any] = {}
+    parser.json = wants_json(typed)
     try:
-        require_known(rest, ours=list(declared), runner=str(given.get("runner") or ""))
-        for cls in classes:
-            options[cls] = _made(cls, _values(cls, given))
+        layers = Layers() if job is None or _asks_for_help(arguments) else Layers(job, config_of(arguments))
+        chosen_classes = (
+            tuple(classes) if not callable(classes) else tuple(classes([*layers.early(), *typed]))
+        )
+        if job is not None:
+            chosen_classes = (*chosen_classes, ConfigOptions)
+        declared = declared_in(chosen_classes)
+        for options in groups_of(declared.values()).values():
+            group = parser.add_argument_group(options[0].title)
+            for each in options:
+                _add(group, each)
+        namespace, rest = parser.parse_known_args(arguments)
+        given, places = vars(namespace), {}
+        layers.look_up(declared)
+        for each in declared.values():
+            if given.get(each.name) is None and (found := _given_elsewhere(each, given, layers)):
+                given[each.name], places[each.flag] = found
+        parser.json = parser.json or given.get("log_format") == "json"
+        beam = _beam_arguments(layers, rest, list(declared), str(given.get("runner") or ""))
+        made = {cls: _placed(cls, given, places) for cls in chosen_classes}
     except OptionError as error:
         parser.error(str(error))
-    return CommandLine(options, rest)
+    return CommandLine(made, beam)
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    return any(each in ("-h", "--help") or each.startswith("--help=") for each in arguments)
+
+
+def _given_elsewhere(option: Declared, given: Mapping[str, Any], layers: Layers) -> tuple[Any, str] | None:
+    """Gives the value of an option that the command line doesn't give itself, and where it stands."""
+    path = given.get(option.name + FILE_SUFFIX)
+    if option.secret and path is not None:
+        place = option.flag + FILE_SUFFIX
+        return read(place, option.hint, option.field, secret_in_file(path, place)), place
+    return layers.value(option)
+
+
+def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: str) -> list[str]:
+    """Gives Beam's arguments of the file, and then those of the command line, which win. Raises `OptionError`."""
+    flags = [f"--{name}" for name in ours]
+    of_file = [each for arguments in layers.beam.values() for each in arguments]
+    runners = [each for each in [*of_file, *rest] if each.startswith("--runner")]
+    for place, arguments in layers.beam.items():
+        try:
+            require_known([*arguments, *runners], ours=flags, runner=runner)
+        except OptionError as error:
+            message = f"{place}: {error}"
+            raise OptionError(message) from error
+    require_known([*rest, *runners], ours=flags, runner=runner)
+    return [*of_file, *rest]
+
+
+def _placed(cls: type[T], given: Mapping[str, Any], places: Mapping[str, str]) -> T:
+    """Makes a component's options. A wrong value is told with its place, where that is not the command line."""
+    try:
+        return _made(cls, _values(cls, given))
+    except OptionError as error:
+        named = [places[flag] for flag in re.findall(r"--\w+", str(error)) if flag in places]
+        if not named:
+            raise
+        message = f"{named[0]}: {error}"
+        raise OptionError(message) from error
 
 
 def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
     """Makes one component's options from values without a command line, such as a step's config in Beam YAML.
+
+    Secrets that are not given come from the environment.
 
     Args:
         cls: the option dataclass.
@@ -114,13 +169,13 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
     Raises:
         OptionError: a value does not fit, or a required one is missing.
     """
-    hints = typing.get_type_hints(cls)
-    read = {
-        flag[2:]: _read(flag, hints[field.name], field, given[flag[2:]])
-        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if given.get((flag := flag_of(field))[2:]) not in (None, "")
-    }
-    return _made(cls, _values(cls, read))
+    values = {}
+    for name, each in declared_in([cls]).items():
+        if given.get(name) not in (None, ""):
+            values[name] = read(each.flag, each.hint, each.field, given[name])
+        elif each.secret and (text := os.environ.get(each.variable)):
+            values[name] = read(each.flag, each.hint, each.field, text)
+    return _made(cls, _values(cls, values))
 
 
 def _made(cls: type[T], values: dict[str, Any]) -> T:
@@ -131,41 +186,11 @@ def _made(cls: type[T], values: dict[str, Any]) -> T:
         raise OptionError(str(error)) from error
 
 
-def _read(flag: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> Any:
-    """Gives a value in its option's type. Raises `OptionError`, which names the flag."""
-    convert, repeated = _converter(hint)
-    try:
-        if repeated and isinstance(value, (list, tuple)):
-            return [convert(_text(each)) for each in value]
-        if repeated and isinstance(value, dict):
-            return {str(name): _text(each) for name, each in value.items()}
-        if repeated:
-            return _several(convert, _text(value))
-        choices = field.metadata.get("choices")
-        return _chosen(convert, choices)(_text(value)) if choices else convert(_text(value))
-    except (argparse.ArgumentTypeError, ValueError) as error:
-        message = f"{flag}: {error}"
-        raise OptionError(message) from error
-
-
-def _text(value: Any) -> str:
-    """Gives a Python value as one types it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _title(cls: type) -> str:
-    return (cls.__doc__ or cls.__name__).strip().splitlines()[0].rstrip(".")
-
-
-def _values(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+def _values(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
-    hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         flag = flag_of(field)
         value = given.get(flag[2:])
-        if value is None and field.metadata.get("secret"):
-            text = os.environ.get(_ENVIRONMENT_PREFIX + flag[2:].upper())
-            value = None if text is None else _read(flag, hints[field.name], field, text)
         if value is not None:
             values[field.name] = value
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -174,88 +199,36 @@ def _values(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _add(group: Any, flag: str, field: "dataclasses.Field[Any]", hint: Any) -> None:
-    convert, repeated = _converter(hint)
-    arguments: dict[str, Any] = {"dest": flag[2:], "default": None, "help": _help(field, flag)}
-    choices = field.metadata.get("choices")
-    arguments["metavar"] = "|".join(choices) if choices else _metavar(convert)
-    if convert is _boolean:
-        group.add_argument(flag, type=_boolean, nargs="?", const=True, **arguments)
-    elif repeated:
-        group.add_argument(flag, action=_Extend, convert=convert, **arguments)
+def _add(group: Any, option: Declared) -> None:
+    arguments: dict[str, Any] = {
+        "dest": option.name,
+        "default": None,
+        "help": _help(option),
+        "metavar": option.metavar,
+    }
+    if option.convert is boolean:
+        group.add_argument(option.flag, type=boolean, nargs="?", const=True, **arguments)
+    elif option.repeated:
+        group.add_argument(option.flag, action=_Extend, convert=option.convert, **arguments)
     else:
-        group.add_argument(flag, type=_chosen(convert, choices) if choices else convert, **arguments)
+        convert = chosen(option.convert, option.choices) if option.choices else option.convert
+        group.add_argument(option.flag, type=convert, **arguments)
+    if option.secret:
+        group.add_argument(option.flag + FILE_SUFFIX, default=None, help=argparse.SUPPRESS)
 
 
-def _metavar(convert: Callable[[str], Any]) -> str:
-    return {int: "N", float: "NUMBER", _boolean: "true|false", _pairs: "NAME=VALUE"}.get(convert, "TEXT")
-
-
-def _help(field: "dataclasses.Field[Any]", flag: str) -> str:
-    text: str = field.metadata["help"]
-    if field.metadata.get("secret"):
-        text += f" Better given as {_ENVIRONMENT_PREFIX}{flag[2:].upper()} in the environment."
-    default = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        default = ", ".join(field.default_factory()) or None
-    if default is dataclasses.MISSING:
+def _help(option: Declared) -> str:
+    text = option.help
+    if option.secret:
+        text += f" Better given as {option.variable} in the environment, or in a file: {option.flag}{FILE_SUFFIX} PATH."
+    default = option.default
+    if isinstance(default, (list, dict)):
+        default = ", ".join(default) or None
+    if option.required:
         text += " Required."
     elif default is not None and default is not False and default != "":
         text += f" Default: {'true' if default is True else default}."
     return text.replace("%", "%%")
-
-
-def _converter(hint: Any) -> tuple[Callable[[str], Any], bool]:
-    """Gives how to read one value of that type, and whether the flag may be repeated."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-    origin = typing.get_origin(hint)
-    if origin in (list, tuple):
-        element = typing.get_args(hint)[0]
-        return (int if element is int else str), True
-    if origin is dict or hint is dict:
-        return _pairs, True
-    if hint is bool:
-        return _boolean, False
-    if hint in (int, float):
-        return hint, False
-    return str, False
-
-
-def _chosen(convert: Callable[[str], Any], choices: Sequence[str]) -> Callable[[str], Any]:
-    def check(text: str) -> Any:
-        value = convert(text)
-        if value not in choices:
-            message = f"{text!r} is not one of {', '.join(map(str, choices))}"
-            raise argparse.ArgumentTypeError(message)
-        return value
-
-    return check
-
-
-def _boolean(text: str) -> bool:
-    lowered = text.lower()
-    if lowered in ("true", "1", "yes", "on"):
-        return True
-    if lowered in ("false", "0", "no", "off"):
-        return False
-    message = f"{text!r} is neither true nor false"
-    raise argparse.ArgumentTypeError(message)
-
-
-def _pairs(text: str) -> dict[str, str]:
-    if text.lstrip().startswith("{"):
-        try:
-            loaded = json.loads(text)
-        except ValueError as error:
-            message = f"a value is not a JSON object: {error}"  # without the value: it may be a secret
-            raise argparse.ArgumentTypeError(message) from None
-        return {str(name): str(value) for name, value in loaded.items()}
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        message = "a value is neither NAME=VALUE nor a JSON object"
-        raise argparse.ArgumentTypeError(message)
-    return {name.strip(): value}
 
 
 class _Extend(argparse.Action):
@@ -267,7 +240,7 @@ class _Extend(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         try:
-            found = _several(self._convert, values)
+            found = several(self._convert, values)
         except (argparse.ArgumentTypeError, ValueError) as error:
             raise argparse.ArgumentError(self, str(error)) from error
         before = getattr(namespace, self.dest)
@@ -275,12 +248,3 @@ class _Extend(argparse.Action):
             setattr(namespace, self.dest, {**(before or {}), **found})
         else:
             setattr(namespace, self.dest, (before or []) + found)
-
-
-def _several(convert: Callable[[str], Any], text: str) -> list[Any] | dict[str, str]:
-    """Gives the values, or pairs, that one text holds."""
-    if convert is not _pairs:
-        parts = [part.strip().replace("\\,", ",") for part in re.split(r"(?<!\\),", text)]
-        return [convert(part) for part in parts if part]
-    parts = [text] if text.lstrip().startswith("{") else text.split(",")
-    return {name: value for part in parts for name, value in _pairs(part).items()}

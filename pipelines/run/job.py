@@ -43,8 +43,14 @@ class Job(ABC):
     def parse(self, argv: Sequence[str]) -> CommandLine:
         """Gives the options of a command line. Ends the program for a wrong one, as `command_line.parse` does."""
         arguments = self.arguments(argv)
-        classes = self.option_classes(arguments)
-        return parse(f"penstock {self.name}", self.description, classes, arguments, self.epilog)
+        return parse(
+            f"penstock {self.name}",
+            self.description,
+            self.option_classes,
+            arguments,
+            self.epilog,
+            job=self.name,
+        )
 
     def arguments(self, argv: Sequence[str]) -> list[str]:
         """Gives a command line in our own flags, where the job takes others too."""
