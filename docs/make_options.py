@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.io.options import flag_of
 from penstock.pipelines.check import CheckOptions
+from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.jobs import JOBS, find_job
 from penstock.transforms.codecs.declarations import CODECS
 
@@ -23,13 +24,13 @@ HEAD = """\
 
 <!-- Made by docs/make_options.py from the code; change the help texts there. -->
 
-Every option of every job, as `penstock JOB --help` tells them. Beam's own options go beside them on the same command
-line. A boolean option may stand alone (`--validate`) or say its value (`--keep_order=false`); lists take commas or the
-option again; pairs are `name=value` or a JSON object. In [Beam YAML](pipelines.md#beam-yaml) the same names are used,
-without the dashes.
+Every option of every job, as `penstock JOB --help all` tells them. Beam's own options go beside them on the same command
+line. Each may also come from the environment (`PENSTOCK_NAME`) or stand [in a file](configuration.md). A boolean option
+may stand alone (`--validate`) or say its value (`--keep_order=false`); lists take commas or the option again; pairs are
+`name=value` or a JSON object. In [Beam YAML](pipelines.md#beam-yaml) the same names are used, without the dashes.
 
-A **secret** is better given in the environment, under the name that stands with it: other users of the machine can see
-arguments.
+A **secret** is better given in the environment, under the name that stands with it, or in a file (`--NAME_file PATH`): other
+users of the machine can see arguments.
 """
 
 
@@ -42,7 +43,7 @@ def takers() -> dict[type, list[str]]:
         each += tuple(cls for cls in classes(["--to", "kinesis"]) if cls not in each)
         for cls in each:
             found.setdefault(cls, []).append(job)
-    return found | {CheckOptions: ["check JOB"]}
+    return found | {ConfigOptions: ["every job"], CheckOptions: ["check JOB"]}
 
 
 def page() -> str:
@@ -55,7 +56,7 @@ def page() -> str:
 def _section(cls: type, jobs: list[str]) -> str:
     title = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
     rows = "".join(map(_row, dataclasses.fields(cls)))
-    taken = ", ".join(f"`{job}`" for job in jobs)
+    taken = ", ".join(f"`{job}`" if job != "every job" else job for job in jobs)
     parts = cls.__module__.split(".")
     homes = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
     module = next(home for home in homes if hasattr(importlib.import_module(home), cls.__name__))

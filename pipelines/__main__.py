@@ -73,7 +73,13 @@ def _status(arguments: list[str]) -> int:
     return flink_status.main(arguments)
 
 
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "status": _status}
+def _config(arguments: list[str]) -> int:
+    from penstock.pipelines.configuration import command
+
+    return command.main(arguments)
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "config": _config, "status": _status}
 """Handles a first argument that is no job."""
 
 

@@ -18,13 +18,13 @@ from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.beam_arguments import require_known, with_underscores
 from penstock.pipelines.configuration.config_file import FILE_SUFFIX
-from penstock.pipelines.configuration.declared import Declared, declared_in, groups_of
+from penstock.pipelines.configuration.declared import Declared, declared_in, groups_of, in_groups
 from penstock.pipelines.configuration.layers import Layers, config_of, secret_in_file
 from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.configuration.values import boolean, chosen, read, several
 from penstock.pipelines.console.logs import last_words, wants_json
 
-__all__ = ["CommandLine", "options_from", "parse"]
+__all__ = ["CommandLine", "job_parser", "options_from", "parse"]
 
 T = TypeVar("T")
 
@@ -82,13 +82,7 @@ def parse(
     """
     typed = sys.argv[1:] if argv is None else list(argv)
     arguments = with_underscores(typed)
-    parser = _Parser(
-        prog=program,
-        description=description,
-        epilog=epilog,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _parser(program, description, epilog)
     parser.json = wants_json(typed)
     try:
         layers = Layers() if job is None or _asks_for_help(arguments) else Layers(job, config_of(arguments))
@@ -98,35 +92,61 @@ def parse(
         if job is not None:
             chosen_classes = (*chosen_classes, ConfigOptions)
         declared = declared_in(chosen_classes)
-        for options in groups_of(declared.values()).values():
-            group = parser.add_argument_group(options[0].title)
-            for each in options:
-                _add(group, each)
+        _add_all(parser, declared)
         namespace, rest = parser.parse_known_args(arguments)
-        given, places = vars(namespace), {}
-        layers.look_up(declared)
-        for each in declared.values():
-            if given.get(each.name) is None and (found := _given_elsewhere(each, given, layers)):
-                given[each.name], places[each.flag] = found
-        parser.json = parser.json or given.get("log_format") == "json"
-        beam = _beam_arguments(layers, rest, list(declared), str(given.get("runner") or ""))
-        made = {cls: _placed(cls, given, places) for cls in chosen_classes}
+        given = vars(namespace)
+        layers.look_up(in_groups(chosen_classes))
+        found = {cls: _look_up(cls, given, layers) for cls in chosen_classes}
+        values = {name: value for each in found.values() for name, (value, _) in each.items()}
+        parser.json = parser.json or values.get("log_format") == "json"
+        beam = _beam_arguments(layers, rest, list(declared), str(values.get("runner") or ""))
+        made: dict[type, Any] = {cls: _placed(cls, found[cls]) for cls in chosen_classes}
     except OptionError as error:
         parser.error(str(error))
     return CommandLine(made, beam)
+
+
+def job_parser(program: str, declared: Mapping[str, Declared]) -> argparse.ArgumentParser:
+    """Gives a parser that takes these options, and neither requires any nor looks elsewhere."""
+    parser = _parser(program)
+    _add_all(parser, declared)
+    return parser
+
+
+def _parser(program: str, description: str = "", epilog: str = "") -> _Parser:
+    return _Parser(
+        prog=program,
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_all(parser: argparse.ArgumentParser, declared: Mapping[str, Declared]) -> None:
+    for options in groups_of(declared.values()).values():
+        group = parser.add_argument_group(options[0].title)
+        for each in options:
+            _add(group, each)
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
     return any(each in ("-h", "--help") or each.startswith("--help=") for each in arguments)
 
 
-def _given_elsewhere(option: Declared, given: Mapping[str, Any], layers: Layers) -> tuple[Any, str] | None:
-    """Gives the value of an option that the command line doesn't give itself, and where it stands."""
-    path = given.get(option.name + FILE_SUFFIX)
-    if option.secret and path is not None:
-        place = option.flag + FILE_SUFFIX
-        return read(place, option.hint, option.field, secret_in_file(path, place)), place
-    return layers.value(option)
+def _look_up(cls: type, given: Mapping[str, Any], layers: Layers) -> dict[str, tuple[Any, str]]:
+    """Gives the values of a component's options that are given anywhere, by name, with their places (here: empty)."""
+    found = {}
+    for option in declared_in([cls]).values():
+        path = given.get(option.name + FILE_SUFFIX)
+        if given.get(option.name) is not None:
+            found[option.name] = given[option.name], ""
+        elif option.secret and path is not None:
+            place = option.flag + FILE_SUFFIX
+            found[option.name] = read(place, option.hint, option.field, secret_in_file(path, place)), place
+        elif elsewhere := layers.value(option):
+            found[option.name] = elsewhere
+    return found
 
 
 def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: str) -> list[str]:
@@ -144,12 +164,14 @@ def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: st
     return [*of_file, *rest]
 
 
-def _placed(cls: type[T], given: Mapping[str, Any], places: Mapping[str, str]) -> T:
+def _placed(cls: type[T], found: Mapping[str, tuple[Any, str]]) -> T:
     """Makes a component's options. A wrong value is told with its place, where that is not the command line."""
     try:
-        return _made(cls, _values(cls, given))
+        return _made(cls, _values(cls, {name: value for name, (value, _) in found.items()}))
     except OptionError as error:
-        named = [places[flag] for flag in re.findall(r"--\w+", str(error)) if flag in places]
+        named = [
+            found[name][1] for name in re.findall(r"--(\w+)", str(error)) if name in found and found[name][1]
+        ]
         if not named:
             raise
         message = f"{named[0]}: {error}"

@@ -6,15 +6,16 @@ What is unknown is an error.
 """
 
 import dataclasses
+import functools
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.configuration import _document as document
-from penstock.pipelines.configuration.declared import Declared, declared_in, groups_of
+from penstock.pipelines.configuration.declared import Declared, in_groups
 from penstock.pipelines.jobs.names import JOBS, module_of
 from penstock.transforms._variables import UnknownVariable, expanded, is_variable
 from penstock.transforms.options import did_you_mean
@@ -177,21 +178,29 @@ def _job_name(path: str, line: int, node: Any) -> str:
     return text
 
 
+Options = Mapping[tuple[str, str], Declared]
+"""Options by group and name."""
+
+
 @dataclasses.dataclass
 class _Reading:
     """What a job's part of a file gives, while it is read."""
 
     path: str
-    declared: Mapping[str, Declared]
+    declared: Options
     env: Mapping[str, str]
-    found: dict[str, Entry] = dataclasses.field(default_factory=dict)
+    found: dict[tuple[str, str], Entry] = dataclasses.field(default_factory=dict)
     beam: dict[str, Entry] = dataclasses.field(default_factory=dict)
+
+    def places_of(self, name: str) -> list[str]:
+        """Gives the groups that have an option of this name."""
+        return [group for group, each in self.declared if each == name]
 
 
 def options_in(
-    file: ConfigFile, part: FileJob, declared: Mapping[str, Declared], env: Mapping[str, str]
-) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """Gives a job's options in a file, and Beam's own.
+    file: ConfigFile, part: FileJob, declared: Options, env: Mapping[str, str]
+) -> tuple[dict[tuple[str, str], Entry], dict[str, Entry]]:
+    """Gives a job's options in a file by group and name (of a secret also NAME_file), and Beam's own by name.
 
     Raises:
         OptionError: something is unknown, there twice, or a secret, with file, line and key.
@@ -214,38 +223,39 @@ def text_in(file: ConfigFile, part: FileJob, name: str, env: Mapping[str, str]) 
     return None
 
 
-def _read_group(to: _Reading, group: str, line: int, node: Any, *, shared: bool) -> None:
-    name = _underscored(group)
-    if name == BEAM:
-        for key, at, value in document.entries(node, to.path, group):
-            to.beam[_underscored(key)] = _beam_entry(to, key, at, value)
+def _read_group(to: _Reading, key: str, line: int, node: Any, *, shared: bool) -> None:
+    group = _underscored(key)
+    if group == BEAM:
+        for name, at, value in document.entries(node, to.path, key):
+            to.beam[_underscored(name)] = _beam_entry(to, name, at, value)
         return
-    groups = groups_of(to.declared.values())
-    if name not in groups:
-        if shared and name in _all_groups():
+    groups = list(dict.fromkeys(group for group, _ in to.declared))
+    if group not in groups:
+        if shared and any(group == other for other, _ in _every_option()):
             return
-        place = f"{to.path}:{line}: {group}"
-        if name in to.declared:
-            message = f"{place}: this option stands in the group {to.declared[name].group}."
+        place = f"{to.path}:{line}: {key}"
+        if there := to.places_of(group):
+            message = f"{place}: this option stands in the group {' or '.join(there)}."
         else:
-            known = [*groups, *(_all_groups() if shared else ()), *_RESERVED]
-            hint = did_you_mean(name, known) or f"; there are {', '.join([*groups, BEAM])}."
+            known = [*groups, *(other for other, _ in _every_option() if shared), *_RESERVED]
+            hint = did_you_mean(group, known) or f"; there are {', '.join([*groups, BEAM])}."
             message = f"{place}: no such group{hint}"
         raise OptionError(message)
-    for key, at, value in document.entries(node, to.path, group):
-        _read_option(to, group, key, at, value, shared=shared)
+    for name, at, value in document.entries(node, to.path, key):
+        _read_option(to, group, name, at, value, shared=shared)
 
 
 def _read_option(to: _Reading, group: str, key: str, line: int, node: Any, *, shared: bool) -> None:
     name, place = _underscored(key), f"{to.path}:{line}: {group}.{key}"
-    base = name.removesuffix(FILE_SUFFIX)
-    of_secret = name not in to.declared and base in to.declared and to.declared[base].secret
-    option = to.declared.get(base if of_secret else name)
+    option, is_path = _found(to.declared, group, name)
     if option is None:
-        if shared and name in _all_names():
+        if shared and _found(_every_option(), group, name)[0] is not None:
             return
-        known = [each for each in to.declared if each != "config"]
-        message = f"{place}: no such option{did_you_mean(name, known) or '.'}"
+        if there := to.places_of(name):
+            message = f"{place}: this option stands in the group {' or '.join(there)}."
+        else:
+            known = [other for _, other in to.declared if other != "config"]
+            message = f"{place}: no such option{did_you_mean(name, known) or '.'}"
         raise OptionError(message)
     if name == "config":
         message = f"{place}: a file can't name another one."
@@ -253,23 +263,33 @@ def _read_option(to: _Reading, group: str, key: str, line: int, node: Any, *, sh
     if document.is_empty(node):
         return
     value = document.value_of(node, place)
-    if option.secret and not of_secret and not (isinstance(value, str) and is_variable(value)):
+    if option.secret and not is_path and not (isinstance(value, str) and is_variable(value)):
         message = (
             f"{place}: a secret doesn't stand in the file: write {key}{FILE_SUFFIX}: PATH for a file that holds it, set "
             f"{option.variable} in the environment, or write {key}: ${{NAME}} for another variable."
         )
         raise OptionError(message)
-    for other in (option.name, option.name + FILE_SUFFIX) if option.secret else (option.name,):
-        if other in to.found:
-            message = f"{place}: given already ({to.found[other].place})."
+    for (other_group, other_name), entry in to.found.items():
+        other = _found(to.declared, other_group, other_name)[0]
+        if other is not None and other.is_one_with(option):
+            message = f"{place}: given already ({entry.place})."
             raise OptionError(message)
-    to.found[name] = Entry(_expanded(value, place, to.env), place)
+    if (meant := _expanded(value, place, to.env)) != "":
+        to.found[group, name] = Entry(meant, place)
+
+
+def _found(declared: Options, group: str, name: str) -> tuple[Declared | None, bool]:
+    """Gives the option of that name, and whether the name is the one for the path of a secret's file."""
+    if option := declared.get((group, name)):
+        return option, False
+    option = declared.get((group, name.removesuffix(FILE_SUFFIX)))
+    return (option, True) if option is not None and option.secret else (None, False)
 
 
 def _beam_entry(to: _Reading, key: str, line: int, node: Any) -> Entry:
     place = f"{to.path}:{line}: {BEAM}.{key}"
-    if _underscored(key) in to.declared:
-        message = f"{place}: this option is not Beam's; it stands in the group {to.declared[_underscored(key)].group}."
+    if there := to.places_of(_underscored(key)):
+        message = f"{place}: this option is not Beam's; it stands in the group {' or '.join(there)}."
         raise OptionError(message)
     value = _expanded(document.value_of(node, place), place, to.env)
     if isinstance(value, dict):
@@ -296,17 +316,8 @@ def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _every_option() -> Iterator[Declared]:
+@functools.cache
+def _every_option() -> Options:
     """Gives the options of all jobs, for what stands beside `jobs`."""
-    for job in JOBS:
-        yield from declared_in(importlib.import_module(module_of(job)).JOB.option_classes([])).values()
-
-
-def _all_names() -> set[str]:
-    return {each.name for each in _every_option()} | {
-        each.name + FILE_SUFFIX for each in _every_option() if each.secret
-    }
-
-
-def _all_groups() -> set[str]:
-    return {each.group for each in _every_option()}
+    classes = [importlib.import_module(module_of(job)).JOB.option_classes([]) for job in JOBS]
+    return in_groups([cls for each in classes for cls in each])

@@ -15,7 +15,7 @@ from typing import Any
 from penstock.io.options import flag_of
 from penstock.pipelines.configuration.values import boolean, converter, pairs
 
-__all__ = ["ENVIRONMENT_PREFIX", "Declared", "declared_in", "groups_of"]
+__all__ = ["ENVIRONMENT_PREFIX", "Declared", "declared_in", "groups_of", "in_groups", "without_twins"]
 
 ENVIRONMENT_PREFIX = "PENSTOCK_"
 _KINDS: dict[Callable[[str], Any], str] = {
@@ -89,6 +89,13 @@ class Declared:
         """Whether a job needs it."""
         return self.field.default is dataclasses.MISSING and self.field.default_factory is dataclasses.MISSING
 
+    def is_one_with(self, other: "Declared") -> bool:
+        """Whether two components declare one option: in a file it is said in one of their groups, and holds for both.
+
+        Where defaults differ, the name has another meaning in each (connections of Beats, connections to Kinesis).
+        """
+        return self.name == other.name and self.default == other.default and self.hint == other.hint
+
     @property
     def default(self) -> Any:
         """Its default; None where it is required, or has none."""
@@ -110,6 +117,24 @@ def declared_in(classes: Sequence[type]) -> dict[str, Declared]:
     return found
 
 
+def in_groups(classes: Sequence[type]) -> dict[tuple[str, str], Declared]:
+    """Gives the options of these dataclasses by group and name, as files have them."""
+    found: dict[tuple[str, str], Declared] = {}
+    for cls in classes:
+        for each in declared_in([cls]).values():
+            found.setdefault((each.group, each.name), each)
+    return found
+
+
+def without_twins(options: Iterable[Declared]) -> list[Declared]:
+    """Gives the options without those that are one with an earlier one."""
+    found: list[Declared] = []
+    for each in options:
+        if not any(each.is_one_with(other) for other in found):
+            found.append(each)
+    return found
+
+
 def groups_of(options: Iterable[Declared]) -> dict[str, list[Declared]]:
     """Gives the options by their groups."""
     found: dict[str, list[Declared]] = {}
@@ -128,8 +153,8 @@ def _owners(cls: type) -> dict[str, type]:
 
 
 def _group(cls: type) -> str:
-    """`KinesisWriteOptions` are of the group `kinesis`, `BatchJobOptions` and `JobOptions` of `job`."""
-    return re.sub(r"^Batch|(Read|Write)?Options$", "", cls.__name__).lower()
+    """`KinesisWriteOptions` are of the group `kinesis`, `BatchJobOptions` of `run` (`job` says which job it is)."""
+    return re.sub(r"^(Batch)?Job|(Read|Write)?Options$", "", cls.__name__).lower() or "run"
 
 
 def _title(cls: type) -> str:

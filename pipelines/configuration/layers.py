@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from penstock.io.errors import OptionError
-from penstock.pipelines.configuration.config_file import FILE_SUFFIX, Entry, find_in_file, options_in, text_in
+from penstock.pipelines.configuration.config_file import (
+    FILE_SUFFIX,
+    Entry,
+    Options,
+    find_in_file,
+    options_in,
+    text_in,
+)
 from penstock.pipelines.configuration.declared import Declared
 from penstock.pipelines.configuration.values import read
 
@@ -47,11 +54,13 @@ class Layers:
     def __init__(self, job: str = "", config: str = "", env: Mapping[str, str] = os.environ) -> None:
         self._env = env
         self._file = find_in_file(config, job) if config else None
-        self._found: dict[str, Entry] = {}
+        self._declared: Options = {}
+        self._found: dict[tuple[str, str], Entry] = {}
         self._beam: dict[str, Entry] = {}
 
-    def look_up(self, declared: Mapping[str, Declared]) -> None:
+    def look_up(self, declared: Options) -> None:
         """Looks up the file's options among those of a job. Raises `OptionError` for what is unknown there."""
+        self._declared = declared
         if self._file is not None:
             self._found, self._beam = options_in(*self._file, declared, self._env)
 
@@ -77,9 +86,15 @@ class Layers:
         file_variable = variable + FILE_SUFFIX.upper()
         if option.secret and (path := self._env.get(file_variable)):
             return Entry(secret_in_file(path, file_variable), file_variable)
-        if option.secret and (named := self._found.get(option.name + FILE_SUFFIX)):
+        if option.secret and (named := self._in_file(option, FILE_SUFFIX)):
             return Entry(secret_in_file(named.value, named.place), named.place)
-        return self._found.get(option.name)
+        return self._in_file(option)
+
+    def _in_file(self, option: Declared, suffix: str = "") -> Entry | None:
+        """Gives what the option's own group says, else that of another component that declares the same option."""
+        others = (group for (group, _), other in self._declared.items() if other.is_one_with(option))
+        found = (self._found.get((group, option.name + suffix)) for group in (option.group, *others))
+        return next((each for each in found if each is not None), None)
 
     @property
     def beam(self) -> dict[str, list[str]]:

@@ -137,11 +137,11 @@ def code():
 
 
 def flags():
-    """Every option's name, without dashes."""
+    """Every option's name, without dashes; of a secret also the name for its file."""
     options = load(DOCS / "make_options.py")
-    return {
-        options.flag_of(field)[2:] for cls in options.takers() for field in options.dataclasses.fields(cls)
-    }
+    fields = [field for cls in options.takers() for field in options.dataclasses.fields(cls)]
+    names = {options.flag_of(field)[2:] for field in fields}
+    return names | {f"{options.flag_of(field)[2:]}_file" for field in fields if field.metadata.get("secret")}
 
 
 def beam_flags():

@@ -100,6 +100,22 @@ def test_command_line_then_environment_then_file(written, monkeypatch):
     assert (got.get(BeatsOptions).enrich, got.get(KinesisWriteOptions).stream_name) == (["none"], "file")
 
 
+def test_a_name_with_one_meaning_is_said_once_and_one_with_two_in_each_group(written, capsys):
+    text = "beats: {max_connections: 1500, max_pending_records: 7}\nkinesis: {stream_name: s}\nrun: {stop_timeout: 5}\n"
+    line = find_job("beats-to-kinesis").parse(["--config", written(text)])
+    beats, kinesis = line.get(BeatsOptions), line.get(KinesisWriteOptions)
+    assert (beats.max_connections, kinesis.max_connections) == (1500, 24)
+    assert (kinesis.max_pending_records, kinesis.stop_timeout, line.get(JobOptions).stop_timeout) == (
+        7,
+        5.0,
+        5.0,
+    )
+    text = "kinesis: {stream_name: s, max_pending_records: 1}\nbeats: {max_pending_records: 2}"
+    assert ":2: beats.max_pending_records: given already" in refused(
+        capsys, "beats-to-kinesis", "--config", written(text)
+    )
+
+
 def test_kubernetes_addresses_of_services_are_no_ports(monkeypatch):
     monkeypatch.setenv("PENSTOCK_BEATS_PORT", "tcp://10.0.0.1:5044")
     assert find_job("beats-to-kinesis").parse(["--stream_name=x"]).get(BeatsOptions).port == 5044
@@ -130,6 +146,7 @@ def test_the_ways_of_a_secret(written, tmp_path, monkeypatch, text, arguments, e
     [
         ("kinesis:\n  stream_nam: x", ":2: kinesis.stream_nam: no such option; did you mean stream_name?"),
         ("kinessis:\n  stream_name: x", ":1: kinessis: no such group; did you mean kinesis?"),
+        ("beats: {stream_name: x}", ":1: beats.stream_name: this option stands in the group kinesis."),
         ("stream-name: x", ":1: stream-name: this option stands in the group kinesis."),
         ("kinesis: {stream_name: x, rate_limit: lots}", ":1: kinesis.rate_limit: invalid literal"),
         ("kinesis: {stream_name: x, rate_limit: [1]}", ":1: kinesis.rate_limit: it takes one value, not a list"),
