@@ -15,7 +15,7 @@ from pyarrow import orc
 
 from local.demo import evidence
 from local.servers.aws_server import CREDENTIALS, REGION
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 from tests.unit.codecs import samples
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills]

@@ -14,7 +14,7 @@ from local.demo import evidence
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import WriteToElasticsearch
 from penstock.io.kinesis import WriteToKinesis
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 ELEMENTS_JOB = Path(__file__).parents[1] / "tools" / "jobs" / "elements_job.py"
 

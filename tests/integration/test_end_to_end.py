@@ -12,7 +12,8 @@ import pytest
 from local.demo import evidence
 from local.demo.beats_client import Shipper, Source
 from local.demo.logs import LogFile, offsets
-from tests.tools.jobs.pipeline import log_file, texts, wait_until
+from tests.tools.jobs.pipeline import log_file, texts
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers import lumberjack
 
 pytestmark = pytest.mark.servers

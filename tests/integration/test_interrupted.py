@@ -12,17 +12,11 @@ from pathlib import Path
 import pytest
 
 from local.processes import end_marked, marked
+from tests.tools.machine.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 MARK = "ENDLESS"
 Command = subprocess.Popen[bytes]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def ctrl_c(command: Command) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from local.demo import evidence
 from local.demo.beats_client import Shipper
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers, pytest.mark.long]
 

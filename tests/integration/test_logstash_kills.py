@@ -14,7 +14,8 @@ from local.demo.jobs import Job
 from local.demo.logs import LogFile
 from local.servers.aws_server import CREDENTIALS, REGION
 from tests.tools.jobs.flink import CHECKPOINTS, FlinkPipeline, kill_workers, shipping
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file
+from tests.tools.machine.waiting import wait_until
 
 LINES, BAD, RATE = 3000, 40, 1000
 """Of each file; a client of its own ships it, so a kill comes in its first seconds."""

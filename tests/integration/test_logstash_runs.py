@@ -10,7 +10,7 @@ import pytest
 
 from local.demo.jobs import Job
 from local.servers.aws_server import CREDENTIALS, REGION
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
 

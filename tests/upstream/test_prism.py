@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from local.servers.elasticsearch_server import free_port
-from tests.tools.jobs.pipeline import wait_until
 from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening
+from tests.tools.machine.waiting import wait_until
 from tests.upstream.faults import fault
 
 # It needs no server, but its program may have to be built: by the worker that runs the other tests on Prism.

@@ -5,13 +5,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from local.demo.beats_client import Shipper
+from tests.tools.machine.waiting import wait_until
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "jobs" / "beats_job.py"
 CLIENTS = 10
@@ -38,13 +38,6 @@ def listeners(port: int) -> int:
     wanted = f"0100007F:{port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1] == wanted and row[3] == "0A" for row in rows)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def written(path: Path) -> list[tuple[str, int]]:

@@ -12,8 +12,8 @@ import pytest
 
 from local.servers.aws_server import CREDENTIALS
 from penstock.testing import InMemoryElasticsearch, InMemoryKinesis
-from tests.tools.jobs.pipeline import wait_until
 from tests.tools.machine import go_programs
+from tests.tools.machine.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PROGRAMS = EXAMPLES / "beam"

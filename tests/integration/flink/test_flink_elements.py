@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.jobs.flink import CHECKPOINTS, FLINK, TIMEOUT_S, kill_workers
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 JOB = Path(__file__).parents[2] / "tools" / "jobs" / "elements_job.py"
 

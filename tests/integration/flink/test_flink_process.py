@@ -9,8 +9,8 @@ import pytest
 
 from local.processes import end_marked, marked
 from tests.tools.jobs.flink import FLINK, TIMEOUT_S
-from tests.tools.jobs.pipeline import wait_until
 from tests.tools.machine import go_programs
+from tests.tools.machine.waiting import wait_until
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "process_worker.sh"
 MARK = "PENSTOCK_TEST_WORKER"

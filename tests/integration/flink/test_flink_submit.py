@@ -9,7 +9,8 @@ from local.demo import evidence
 from local.servers.elasticsearch_server import free_port
 from penstock.pipelines.__main__ import main
 from tests.tools.jobs.flink import FLINK, TIMEOUT_S, kill_workers, shipping
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file
+from tests.tools.machine.waiting import wait_until
 
 TWO = str(Path(__file__).parents[2] / "tools" / "jobs" / "two_beats_job.py")
 LINES = 10_000

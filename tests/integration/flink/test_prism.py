@@ -13,9 +13,10 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import REGION
-from tests.tools.jobs.pipeline import Pipeline, log_file, wait_until
+from tests.tools.jobs.pipeline import Pipeline, log_file
 from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening, process_tree
+from tests.tools.machine.waiting import wait_until
 from tests.tools.models.archive import archived
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("prism"), pytest.mark.timeout(900)]

@@ -16,8 +16,9 @@ from local.processes import Process
 from local.servers.aws_server import CREDENTIALS, REGION
 from local.servers.elasticsearch_server import free_port
 from tests.tools.jobs.flink import shipping
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine import go_programs
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.kills, pytest.mark.xdist_group("prism")]
 

@@ -17,7 +17,7 @@ from local.demo import evidence
 from local.processes import Process
 from local.servers.aws_server import CREDENTIALS
 from tests.simulator import KinesisSimulator
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers, pytest.mark.long]
 

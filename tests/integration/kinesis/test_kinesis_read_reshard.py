@@ -18,6 +18,7 @@ from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.emulators import kinesis_local
 
 pytestmark = pytest.mark.servers
@@ -58,13 +59,6 @@ class Worker:
         self._end.set()
         self._thread.join(10)
         self.live.close()
-
-
-def wait_until(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "timed out"
-        time.sleep(0.1)
 
 
 def test_two_workers_through_a_split_and_a_merge(kinesis_url, aws, unique_name):

@@ -20,8 +20,8 @@ from local.demo import evidence
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import CREDENTIALS, REGION
-from tests.tools.jobs.pipeline import wait_until
 from tests.tools.machine.listening import process_tree
+from tests.tools.machine.waiting import wait_until
 from tests.tools.models.archive import archived
 from tests.tools.samples.events import filebeat_events
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.demo.jobs import Job
 from local.servers.aws_server import REGION
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
 

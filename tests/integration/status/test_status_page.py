@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.demo.beats_client import Shipper
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine.browser import STRANGER, chromium
+from tests.tools.machine.waiting import wait_until
 from tests.tools.models import grafana
 
 pytestmark = pytest.mark.servers

@@ -21,7 +21,8 @@ from local.flink import pool
 from local.flink.cluster import FlinkCluster
 from local.processes import Process
 from local.servers.elasticsearch_server import free_port
-from tests.tools.jobs.pipeline import Pipeline, wait_until
+from tests.tools.jobs.pipeline import Pipeline
+from tests.tools.machine.waiting import wait_until
 
 FLINK = [pytest.mark.servers, pytest.mark.xdist_group("flink")]
 

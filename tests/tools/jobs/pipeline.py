@@ -1,8 +1,6 @@
 """Both jobs on the run's servers, with a stream, an application and an index that no other test uses."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +8,7 @@ from local.demo import evidence, jobs
 from local.demo.jobs import Job
 from local.demo.logs import LogFile, offsets
 from local.servers.elasticsearch_server import free_port
-
-TIMEOUT_S = 120.0
-
-
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
-    """Returns the first true value of `condition`; fails, naming `what`, when there is none in time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.1)
+from tests.tools.machine.waiting import TIMEOUT_S, wait_until
 
 
 def log_file(path: Path, lines: int, prefix: str = "line") -> LogFile:

@@ -1,5 +1,7 @@
 """A streaming job on a source made here, run as a program by test_job.py.
 
+On stderr it says when a source is full, and when `SOME` of its events are acknowledged.
+
 usage: toy_job.py MODE [options of JobOptions and of Beam]; MODE: works, fails, refuses, option, crashes, hangs, slow, two
 """
 
@@ -20,6 +22,8 @@ from penstock.pipelines.run import lifecycle
 from penstock.pipelines.run.streaming import JobOptions, run_streaming
 from penstock.transforms.batch import Event
 
+WAITING, SOME = 50, 200
+
 
 class Origin:
     def position(self):
@@ -29,9 +33,14 @@ class Origin:
         return {}
 
 
+def say(what):
+    if not sys.stderr.isatty():  # a terminal shows the job's own lines only
+        print(what, file=sys.stderr, flush=True)
+
+
 class Toy(LiveSource):
     def __init__(self, endless, key):
-        super().__init__(key, max_pending_events=50, max_pending_bytes=1 << 20, max_batch_events=5)
+        super().__init__(key, max_pending_events=WAITING, max_pending_bytes=1 << 20, max_batch_events=5)
         self._endless = endless
         threading.Thread(target=self._produce, daemon=True).start()
 
@@ -39,7 +48,15 @@ class Toy(LiveSource):
         for number in range(1 << 30 if self._endless else 20):
             if not self.offer(Chunk([Event(b"%d" % number, Origin(), number)], 1, number)):
                 return
+            if number == WAITING:
+                say(f"{self.key} is full")
             time.sleep(0.001)
+
+    def acknowledge(self, tokens):
+        before = self.acknowledged_events
+        super().acknowledge(tokens)
+        if before < SOME <= self.acknowledged_events:
+            say(f"{self.key} has {SOME} acknowledged")
 
     def describe(self):
         return "counting toys"
@@ -47,7 +64,7 @@ class Toy(LiveSource):
     def close(self):
         print(f"closed: settled={self.settled} pending={self.pending_events}", flush=True)
         if "two" in sys.argv:
-            print(f"{self.key} acknowledged {self.acknowledged_events}", file=sys.stderr, flush=True)
+            say(f"{self.key} acknowledged {self.acknowledged_events}")
 
 
 class ReadToys(beam.PTransform):

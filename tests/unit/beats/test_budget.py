@@ -1,26 +1,18 @@
 """Turns and bounds: who waits, who goes on, and who is closed for it; without a socket."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from penstock.io.beats.server._budget import Budget
 from penstock.io.beats.server._holdings import Hold, Holdings
+from tests.tools.machine.waiting import wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 
 
 def never() -> bool:
     return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 class Waiters:
@@ -41,7 +33,7 @@ class Waiters:
 
         self._threads.append(threading.Thread(target=run))
         self._threads[-1].start()
-        until(lambda: sum(map(len, self._budget._queues)) > waiting or len(self.gone_on) > gone)
+        wait_until(lambda: sum(map(len, self._budget._queues)) > waiting or len(self.gone_on) > gone)
 
     def end(self) -> None:
         self._budget.close()
@@ -61,7 +53,7 @@ def test_those_with_nothing_pending_and_the_others_take_turns() -> None:
     expected = ["new 1", "busy 1", "new 2", "busy 2", "busy 3"]
     for count in range(1, 6):
         budget.give_back(1)
-        until(lambda count=count: len(waiters.gone_on) == count)  # type: ignore[misc]
+        wait_until(lambda count=count: len(waiters.gone_on) == count)  # type: ignore[misc]
     waiters.end()
     assert waiters.gone_on == expected
 
@@ -75,11 +67,11 @@ def test_a_large_one_is_not_overtaken_and_a_too_large_one_goes_alone() -> None:
     assert not budget.take_at_once(1, 10), "who comes later gets nothing that a waiter needs"
     assert budget.missing() == 4
     budget.give_back(6)
-    until(lambda: len(waiters.gone_on) == 2)
+    wait_until(lambda: len(waiters.gone_on) == 2)
     waiters.wait("too large", 50)
     waiters.wait("after it", 1)
     budget.give_back(9)
-    until(lambda: len(waiters.gone_on) == 3)
+    wait_until(lambda: len(waiters.gone_on) == 3)
     assert (budget.used, budget.contended) == (50, True)
     waiters.end()
     assert waiters.gone_on[2:] == ["too large"]
@@ -94,7 +86,7 @@ def test_when_all_that_is_used_belongs_to_waiters_the_first_goes_on() -> None:
     waiters.wait("one", 5, own=5)
     assert waiters.gone_on == []
     waiters.wait("two", 5, own=5)
-    until(lambda: waiters.gone_on == ["one"])
+    wait_until(lambda: waiters.gone_on == ["one"])
     waiters.end()
 
 
@@ -104,10 +96,10 @@ def test_who_gives_up_lets_the_next_go_on() -> None:
     waiters = Waiters(budget)
     gone = threading.Thread(target=lambda: budget.take(8, stop.is_set))
     gone.start()
-    until(lambda: budget.contended)
+    wait_until(lambda: budget.contended)
     waiters.wait("small", 1)
     stop.set()
-    until(lambda: waiters.gone_on == ["small"])
+    wait_until(lambda: waiters.gone_on == ["small"])
     gone.join(20)
     waiters.end()
 
@@ -162,7 +154,7 @@ def test_slow_frames_are_closed_longest_held_first_while_others_wait() -> None:
     peers.now += 9.5
     peers.send(moving, 20 * KIB, 400 * KIB)
     thread, rooms = peers.starve()
-    until(lambda: bool(rooms) or bool(peers.closed) or not thread.is_alive())
+    wait_until(lambda: bool(rooms) or bool(peers.closed) or not thread.is_alive())
     thread.join(20)
     assert rooms[0] > 0
     assert peers.closed == ["stalled 0", "stalled 1", "stalled 2"], (

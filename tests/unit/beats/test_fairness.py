@@ -17,16 +17,10 @@ from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
 from penstock.io.errors import ProtocolError
 from penstock.transforms.batch import EventBatch
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.lumberjack import Client, compressed, data_event, payloads, whole_window, window
 
 ROOT = Path(__file__).parents[3]
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("level", [0, 3])
@@ -40,13 +34,12 @@ def test_a_single_event_waits_for_few_batches_whoever_saturates(
     threads = [threading.Thread(target=_send_for_ever, args=(client, data), daemon=True) for client in greedy]
     for thread in threads:
         thread.start()
-    until(lambda: sum(connection.replies.waiting for connection in server._all_connections()) >= 8)
+    wait_until(lambda: sum(connection.replies.waiting for connection in server._all_connections()) >= 8)
     batches = []
     for _ in range(3):
         with Client(server.address) as honest:
             honest.send(whole_window([b'{"honest":1}']))
-            until(lambda: len(server._all_connections()) == 13)
-            time.sleep(0.2)  # it waits among them now
+            wait_until(lambda: waits_among_them(server, honest))
             count, found = 0, False
             while not found:
                 batch = server.take(10)
@@ -57,12 +50,21 @@ def test_a_single_event_waits_for_few_batches_whoever_saturates(
                 time.sleep(0.02)  # what is given back reaches those who wait
             batches.append(count)
             assert honest.acks_until(1)[-1] == 1
-        until(lambda: len(server._all_connections()) == 12)
+        wait_until(lambda: len(server._all_connections()) == 12)
     for client in greedy:
         client.close()
     # What is pending, a turn of each who had one, and then this: 4 to 11 batches. With turns held until all that
     # a client had sent was taken in, it was 95 to 1,609.
     assert max(batches) <= 20, batches
+
+
+def waits_among_them(server: BeatsServer, client: Client) -> bool:
+    """Whether a client's window has come in."""
+    port = client.socket.getsockname()[1]
+    return any(
+        connection.client.port == port and connection.replies.waiting
+        for connection in server._all_connections()
+    )
 
 
 def _send_for_ever(client: Client, data: bytes) -> None:
@@ -211,7 +213,7 @@ def test_a_part_of_an_uncompressed_window_is_let_go_of_when_memory_is_scarce(
     clients = [Client(server.address, timeout_s=60) for _ in range(20)]
     for client in clients:
         client.send(data[:-5000])
-    until(lambda: server._intake.holdings.taken <= 1 << 20)
+    wait_until(lambda: server._intake.holdings.taken <= 1 << 20)
     for client in clients:
         client.send(data[-5000:])
     for client in clients:

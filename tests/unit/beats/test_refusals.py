@@ -4,7 +4,6 @@ import contextlib
 import gc
 import resource
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver
 from penstock.io.errors import ProtocolError, Unreachable, without_traceback
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.lumberjack import Client, compressed, data_event, event, window
 
 REFUSED = 500
@@ -157,10 +157,3 @@ def test_nothing_is_left_of_a_connection_that_is_over(serve: Callable[..., Beats
             client.half_close()
         client.read_to_end()
     wait_until(lambda: forgotten[0]() is None)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)

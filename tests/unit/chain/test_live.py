@@ -73,7 +73,7 @@ def test_offer_blocks_until_an_acknowledgement_makes_room(bound, first):
     batch = live.take(0)
     assert not let_in.wait(0.2), "handing out is not acknowledging: there is no room yet"
     live.acknowledge(batch.receipt.tokens)
-    assert let_in.wait(5)
+    assert let_in.wait(60)
     thread.join()
     assert live.pending_events == 60
 
@@ -135,7 +135,7 @@ def test_take_wakes_up_for_data_stop_and_failure():
         threading.Timer(0.05, wake, [live]).start()
         began = time.monotonic()
         live.take(30)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_linger_waits_for_a_fuller_batch_but_not_for_ever():

@@ -351,13 +351,13 @@ def test_readers_of_one_process_take_turns():
     busy = planned("busy", 90).create_reader(None, None)
     began = time.monotonic()
     assert not idle.advance()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4, "alone it would have waited for 5 s"
     batches = 0
     while busy.advance():
         batches += 1
         time.sleep(0.3)
     assert batches
-    assert 1.4 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 1.4
     assert busy._live._queue, "its turn ended before its data did"
     busy.get_checkpoint_mark()
     assert busy.advance(), "the next bundle is another turn"

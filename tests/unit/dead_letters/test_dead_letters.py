@@ -34,7 +34,7 @@ from penstock.io.errors import AccessDenied, DeliveryError, OptionError, PeerErr
 from penstock.io.preflight.trials import writable
 from penstock.transforms.batch import DeadLetter
 from penstock.transforms.identity import position_id
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.fake_http import fake_http
 from tests.tools.samples.events import ARRIVED_MS, ToyOrigin, batch, event
 

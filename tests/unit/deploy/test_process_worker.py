@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import started_at
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "process_worker.sh"
 TASK_MANAGER = "import subprocess, sys; subprocess.Popen(sys.argv[1:]); sys.stdin.read()"

@@ -105,7 +105,7 @@ def test_all_documents_are_written_in_bulks():
 
 
 def test_bulks_are_under_way_at_the_same_time():
-    barrier = threading.Barrier(3, timeout=10)
+    barrier = threading.Barrier(3, timeout=60)
     fake = FakeElasticsearch(lambda number, sources: barrier.wait() and None)
     _writer(fake, bulk_max_count=1, max_bulks_in_flight=3).write(_events(3))
     assert fake.most_under_way == 3

@@ -24,6 +24,7 @@ from penstock.io.files.sink import WriteToFiles
 from penstock.io.files.source import ReadFromStdin
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.identity import position_id
+from tests.tools.machine.waiting import wait_until
 
 STACK = Multiline(r"^\s")
 
@@ -71,7 +72,14 @@ class Reader:
         return self
 
     def nothing_more(self):
-        time.sleep(0.15)
+        look, looks = self.source._look, []
+
+        def counted():
+            look()
+            looks.append(1)
+
+        self.source._look = counted
+        wait_until(lambda: len(looks) >= 3, "two looks, each with a read of all files")
         assert self.source.take(0.0) is None
         return self
 

@@ -1,7 +1,7 @@
 """The shard map: lookup by hash key, paging, refreshing at once and from time to time."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,6 +9,7 @@ from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.errors import NotFound, PeerError, PenstockError
 from penstock.io.kinesis.shard_map import LiveShardMap, Shard, ShardMap, list_shards
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 
 
 @pytest.fixture
@@ -84,15 +85,6 @@ class _Lists:
             assert self.loaded.wait_for(lambda: self.loads >= loads, 10)
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        deadline.wait(0.01)
-    pytest.fail("it did not happen")
-
-
 def test_refresh_beside_the_data_when_due_with_jitter() -> None:
     lists, now = _Lists(), [0.0]
     shards = LiveShardMap(lists, "orders", refresh_s=100, clock=lambda: now[0])
@@ -102,7 +94,7 @@ def test_refresh_beside_the_data_when_due_with_jitter() -> None:
     now[0] = 120.1
     shards.current()
     lists.wait_for(2)
-    _until(lambda: shards.current().version == 2)
+    wait_until(lambda: shards.current().version == 2)
     assert lists.loads == 2
     # Many processes that started together must not ask together for ever.
     others = [LiveShardMap(lists, "orders", refresh_s=100, clock=lambda: 0.0) for _ in range(50)]
@@ -118,7 +110,7 @@ def test_a_failed_refresh_keeps_the_map(caplog: pytest.LogCaptureFixture) -> Non
     now[0] = 121
     shards.current()
     lists.wait_for(2)
-    _until(lambda: "stays as it is: no" in caplog.text)
+    wait_until(lambda: "stays as it is: no" in caplog.text)
     assert shards.current().open[0].shard_id == "shard-1"
 
 

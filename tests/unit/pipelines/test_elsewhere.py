@@ -14,7 +14,7 @@ from apache_beam.runners.runner import PipelineState
 from penstock.io.chain.live_objects import LIVE, Chunk, LiveSource
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us, stay
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.fake_flink import FakeFlink
 
 

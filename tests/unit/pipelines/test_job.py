@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.tools.machine.waiting import wait_until
 
 TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
 
@@ -28,20 +29,23 @@ def finish(process, seconds=60):
     return process.returncode, out, error
 
 
-def wait_until_ready(process):
-    lines = []
-    while line := process.stderr.readline():
+def wait_for(process, *patterns):
+    """Reads what it says until each of them has come."""
+    lines, missing = [], set(patterns)
+    while missing and (line := process.stderr.readline()):
         lines.append(line)
-        if "ready: counting toys" in line:
-            return
-    pytest.fail("".join(lines))
+        missing -= {each for each in missing if re.search(each, line)}
+    assert not missing, "".join(lines)
+
+
+def wait_until_ready(process):
+    wait_for(process, "ready: counting toys")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_cleanly_with_everything_acknowledged(number):
     process = start("works")
-    wait_until_ready(process)
-    time.sleep(0.3)
+    wait_for(process, "ready: counting toys", "toy has 200 acknowledged")
     process.send_signal(number)
     code, out, error = finish(process)
     assert code == 0, error
@@ -84,7 +88,7 @@ def test_a_second_signal_ends_a_job_that_hangs():
     process = start("hangs")
     wait_until_ready(process)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    wait_for(process, "stopping: no more is read")
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     code, _, error = finish(process, 20)
@@ -93,15 +97,15 @@ def test_a_second_signal_ends_a_job_that_hangs():
 
 
 def test_a_stop_is_bounded_and_what_waits_is_left():
-    process = start("slow", "--stop_timeout", "1")
-    wait_until_ready(process)
-    time.sleep(1.0)  # 50 toys may wait, and the sink takes five of them in half a second
+    # 50 toys may wait, and the sink takes five of them in half a second.
+    process = start("slow", "--stop_timeout", "2")
+    wait_for(process, "ready: counting toys", "toy is full")
     process.send_signal(signal.SIGTERM)
     code, out, error = finish(process)
     assert code == 0, error
     left = int(re.search(r"stopped; (\d+) events that were read are not acknowledged", error)[1])
     assert 0 < left < 50
-    assert "takes longer than --stop_timeout (1 s)" in error
+    assert "takes longer than --stop_timeout (2 s)" in error
     assert "everything read is written" not in error
     assert out == "closed: settled=True pending=0\n"
 
@@ -114,6 +118,12 @@ def test_a_stop_that_a_sink_never_ends_is_cut_off():
     assert code == 0, error
     assert error.endswith("was cut off; what was not acknowledged comes again.\n")
     assert out.startswith("closed: settled=False")
+
+
+def handles(process, number):
+    """Whether the process has a handler of that signal; field SigCgt of proc(5)."""
+    caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return int(caught[1], 16) >> (number - 1) & 1
 
 
 @pytest.mark.parametrize("when", ["while it is imported", "while peers are tried"])
@@ -138,7 +148,7 @@ def test_a_stop_before_the_run_is_a_line_and_no_failure(when, number, tmp_path):
         else:
             while "penstock.pipelines.run.early_stop" not in process.stderr.readline():
                 assert process.poll() is None
-            time.sleep(0.1)
+            wait_until(lambda: handles(process, number), "its handler")
             connection = contextlib.nullcontext()
         with connection:
             process.send_signal(number)
@@ -151,8 +161,7 @@ def test_a_stop_before_the_run_is_a_line_and_no_failure(when, number, tmp_path):
 
 def test_two_sources_in_one_job_share_and_stop_cleanly():
     process = start("two")
-    wait_until_ready(process)
-    time.sleep(1.5)
+    wait_for(process, "^toy has 200 acknowledged", "^other toy has 200 acknowledged")
     process.send_signal(signal.SIGTERM)
     code, out, error = finish(process)
     assert code == 0, error

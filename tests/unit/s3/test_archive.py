@@ -83,7 +83,7 @@ class Bucket:
         self.gate.set()
 
     def put(self, name, body):
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.failures:
             raise self.failures.pop(0)
         return self.files.setdefault(name, body) is body
@@ -136,7 +136,7 @@ def test_nothing_is_acknowledged_before_the_upload(made):
     flushing.start()
     assert live.acknowledged == []
     bucket.gate.set()
-    flushing.join(10)
+    flushing.join(60)
     assert live.acknowledged == [1, 2]
     assert live.stored == ["shardId-000000000000"]
     ((name, body),) = bucket.files.items()

@@ -202,10 +202,10 @@ def test_a_byte_now_and_then_does_not_hold_a_thread(monkeypatch):
     with serving() as made, socket.create_connection(made.address, 5) as sock:
         began = time.monotonic()
         with contextlib.suppress(OSError):  # reset or broken pipe
-            while time.monotonic() - began < 5:
+            while time.monotonic() - began < 30:
                 sock.sendall(b"x")
                 time.sleep(0.1)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def test_readiness():

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.machine.screen import rows_of
+from tests.tools.machine.waiting import wait_until
 
 TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
 COLUMNS = 60
@@ -113,14 +114,13 @@ def test_the_page_of_a_job():
             lines.append(line)
             assert line, "".join(lines)
         page = found[1]
-        deadline = time.monotonic() + 30
-        while True:
+
+        def moving():
             with urllib.request.urlopen(f"{page}status.json") as reply:
                 told = json.load(reply)
-            if told["totals"]["out_per_s"] > 0:
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+            return told if told["totals"]["out_per_s"] > 0 else None
+
+        told = wait_until(moving, "events per second")
         assert told["job"]["ready"]
         names = [step["name"] for step in told["steps"]]
         assert len(names) == 3

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.transport.handshake import subject_of
 from penstock.io.beats.transport.tls import ReloadingTls, TlsFiles, load, openssl_name
 from penstock.io.errors import OptionError
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.lumberjack import Client, payloads, whole_window
 from tests.tools.samples.certificates import Authority
 
@@ -67,10 +67,7 @@ def exchange(server: BeatsServer, client: Client) -> Any:
 
 
 def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    end = time.monotonic() + 5
-    while text not in caplog.text:
-        assert time.monotonic() < end, caplog.text
-        time.sleep(0.01)
+    wait_until(lambda: text in caplog.text, text)
 
 
 def test_windows_pass_and_acknowledgements_come_back(
@@ -160,10 +157,7 @@ def test_a_server_shows_its_new_certificate(
 
     before = serial()
     ca.issue("server")
-    end = time.monotonic() + 10
-    while serial() == before:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_until(lambda: serial() != before, "the new certificate")
 
 
 def test_wrong_new_files_are_logged_once_and_named(

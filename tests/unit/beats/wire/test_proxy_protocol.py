@@ -10,6 +10,7 @@ from penstock.io.beats.origin import BeatsClient, client_at
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.wire._proxy_protocol import Header, parse
 from penstock.io.errors import ProtocolError
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.lumberjack import Client, payloads, whole_window
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -115,14 +116,10 @@ def test_unasked_for_a_header_is_not_believed(
 
 def test_half_headers_wait_without_costing_anything(serve: Callable[..., BeatsServer]) -> None:
     server = serve(proxy_protocol=True, ssl_handshake_timeout=60_000)
-    clients = [Client(server.address) for _ in range(200)]
+    clients = [Client(server.address) for _ in range(400)]
     for client in clients:
         client.send(V1[:9])
-    end = time.monotonic() + 20
-    while server.connection_count < 200:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    time.sleep(0.3)
+    wait_until(lambda: server.connection_count == 400, "400 clients")
     before = time.process_time()
     time.sleep(1.0)
     spent = time.process_time() - before
@@ -136,7 +133,7 @@ def test_half_headers_wait_without_costing_anything(serve: Callable[..., BeatsSe
     assert server.take(10) is not None, "the rest of a header may come late"
     for client in clients:
         client.close()
-    assert spent < 0.2, "200 clients were looked at 50 times per second: 0.25 CPU-s per second, and more"
+    assert spent < 0.35, "400 clients were looked at 50 times per second: 0.5 CPU-s per second, and more"
 
 
 @pytest.mark.parametrize("address", ["::ffff:10.1.2.3", "10.1.2.3"])

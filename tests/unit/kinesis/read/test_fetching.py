@@ -6,6 +6,7 @@ import time
 import pytest
 
 from penstock.io.kinesis.read.fetching import FetchPool
+from tests.tools.machine.waiting import wait_until
 
 
 @pytest.fixture
@@ -21,13 +22,6 @@ def pools():
         pool.stop()
 
 
-def wait_until(condition):
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def test_a_hot_task_and_a_stuck_one_starve_nobody(pools):
     pool = pools(2)
     release = threading.Event()
@@ -35,7 +29,7 @@ def test_a_hot_task_and_a_stuck_one_starve_nobody(pools):
     hot = [0]
 
     def stuck():
-        release.wait(20)
+        release.wait(60)
 
     def busy():
         hot[0] += 1
@@ -77,15 +71,16 @@ def test_a_task_runs_when_it_is_due_and_never_while_it_runs(pools):
 def test_an_early_task_overtakes_one_that_sleeps(pools):
     pool = pools(2)
     done = threading.Event()
-    pool.add(lambda: 3600.0)
-    time.sleep(0.05)
+    slept = threading.Event()
+    pool.add(lambda: slept.set() or 3600.0)
+    assert slept.wait(60)
     pool.add(lambda: done.set())
-    assert done.wait(5)
+    assert done.wait(60)
 
 
 def test_threads_start_with_the_tasks_up_to_the_limit(pools):
     pool = pools(3)
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def task():
         together.wait()
@@ -106,7 +101,7 @@ def test_a_defect_is_told_and_the_others_go_on(pools, caplog):
     ran = threading.Event()
     pool.add(defect)
     pool.add(lambda: ran.set())
-    assert ran.wait(5)
+    assert ran.wait(60)
     assert isinstance(failures[0], ZeroDivisionError)
 
 
@@ -121,7 +116,7 @@ def test_stop_waits_for_what_runs_and_starts_nothing_more(pools):
         return 0.0
 
     pool.add(slow)
-    running.wait(5)
+    assert running.wait(60)
     pool.stop()
     assert finished.is_set()
     pool.add(lambda: late.set())

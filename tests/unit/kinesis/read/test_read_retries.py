@@ -17,6 +17,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.wire.client import connect
 from tests.simulator import KinesisSimulator
 from tests.simulator.server import HttpServer
+from tests.tools.machine.waiting import wait_until
 
 OPTIONS = KinesisReadOptions(
     "stream",
@@ -49,6 +50,7 @@ def test_in_real_time_a_peer_that_answers_500_is_asked_a_few_times(peer):
             live = KinesisLive("real", options, aws, store=store)
             store.create_if_missing = lambda: None
             live.resume(None)
+            wait_until(lambda: asked[peer], "the first call")
             time.sleep(4.0)  # the time is what is measured
             begun = time.thread_time()
             live.close()

@@ -17,7 +17,7 @@ from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read.preflight import prepare_read
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.simulator import KinesisSimulator
-from tests.tools.jobs.pipeline import wait_until
+from tests.tools.machine.waiting import wait_until
 from tests.unit.kinesis.read.test_shard_reader import aggregated
 
 FIRST = "shardId-000000000000"

@@ -1,6 +1,5 @@
 """The write's and the read's metrics: named as KPL and KCL name them, uploaded by one uploader that nothing ends."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from penstock.io.kinesis.read.metrics import ReadMetrics
 from penstock.io.kinesis.write.metrics import Metric, Recorder, series_of
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.writer import uploader_of
+from tests.tools.machine.waiting import wait_until
 
 KEYS = AwsOptions(access_key="AKIDEXAMPLE", secret_key="example")
 
@@ -110,15 +110,6 @@ def moto() -> Iterator[str]:
     server.stop()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(6000):
-        if condition():
-            return
-        pause.wait(0.01)
-    pytest.fail("it did not happen")
-
-
 def test_uploads_from_its_own_thread_and_on_close(moto: str) -> None:
     recorder = _recorded()
     options = KinesisWriteOptions("orders", metrics_upload_delay=50, metrics_namespace="Test")
@@ -128,7 +119,7 @@ def test_uploads_from_its_own_thread_and_on_close(moto: str) -> None:
     cloudwatch = boto3.client(
         "cloudwatch", endpoint_url=moto, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
     )  # fmt: skip
-    _until(lambda: len(cloudwatch.list_metrics(Namespace="Test")["Metrics"]) > 0)
+    wait_until(lambda: len(cloudwatch.list_metrics(Namespace="Test")["Metrics"]) > 0)
     recorder.add("KinesisRecordsPut", "orders", 1, shard_id="shard-a", count=3)
     uploader.close()
     found = cloudwatch.list_metrics(Namespace="Test")["Metrics"]

@@ -1,15 +1,15 @@
 """Streams as the service makes them since 2025: its own choice of shards, records of 10 MiB, on-demand capacity."""
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from penstock.io.kinesis.write._limiter import ShardLimiter
 from penstock.io.kinesis.write.metrics import Metric
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 from tests.tools.models.write_bench import STREAM, Bench
 
 MIB = 1 << 20
@@ -23,13 +23,6 @@ def bench() -> Iterator[Bench]:
         bench = Bench(kinesis, "thin")
         yield bench
         bench.pool.shutdown()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def _sent(bench: Bench) -> list[bytes]:
@@ -102,7 +95,7 @@ def test_records_are_as_large_as_the_stream_takes_them_and_a_change_is_noticed(b
     bench.kinesis.stream(STREAM).max_record_kib = 3 * 1024
     bench.time.sleep(60.0)
     writer.write([b"another"], None)  # starts the look beside the data
-    _until(lambda: writer._live_facts._facts.max_record_kib == 3 * 1024)
+    wait_until(lambda: writer._live_facts._facts.max_record_kib == 3 * 1024)
     assert writer.write([b"x" * largest], None) == []
     [refusal] = writer.write([b"x" * (largest + 1)], None)
     assert refusal.error == "RecordTooLarge"
@@ -139,7 +132,7 @@ def test_nothing_stops_because_the_service_does_not_tell(
     for _ in range(3):
         assert writer.write([b"one", b"two"], None) == []
         bench.time.sleep(60.0)
-    _until(lambda: not writer._live_facts._loading)
+    wait_until(lambda: not writer._live_facts._loading)
     assert len(bench.datas()) == 6
     if code.startswith("Access"):
         assert caplog.text.count("kinesis:DescribeStreamSummary") == 1

@@ -114,7 +114,7 @@ def test_requests_are_bounded_by_bytes_with_keys(thin: Bench) -> None:
 
 
 def test_requests_are_in_flight_together(thin: Bench) -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=60)
     for call in (1, 2, 3):
         thin.kinesis.faults.at("PutRecords", call, meeting.wait)
     thin.writer(aggregation_enabled=False, randomized_partition_key=True).write(_events(1500, 20), None)
