@@ -26,6 +26,8 @@ __all__ = ["ElasticsearchServer", "answers", "free_port"]
 
 START_TIMEOUT_S = 300.0
 HEAP = "512m"
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
+"""Java's first compiler only. A start takes 14 CPU-s instead of 22, and a short load is cheaper too."""
 
 _LOG4J = """\
 status = error
@@ -192,7 +194,7 @@ class ElasticsearchServer:
     def _command(self) -> list[str]:
         return [
             str(self._java),
-            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC"),
+            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC", QUICK_COMPILER),
             *("-cp", f"{self._home}/lib/tools/server-launcher/*"),
             "org.elasticsearch.server.launcher.ServerLauncher",
         ]
@@ -219,7 +221,8 @@ class ElasticsearchServer:
         lines = [f"{name}: {json.dumps(value)}" for name, value in self._settings.items()]
         (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
         (config / "jvm.options").write_text(
-            f"-Xms{self._heap}\n-Xmx{self._heap}\n-XX:+UseG1GC\n-XX:+ExitOnOutOfMemoryError\n"
+            f"-Xms{self._heap}\n-Xmx{self._heap}\n-XX:+UseG1GC\n{QUICK_COMPILER}\n"
+            f"-XX:+ExitOnOutOfMemoryError\n"
             f"-Djava.io.tmpdir={self._folder / 'tmp'}\n--add-modules=jdk.incubator.vector\n"
         )
         (config / "log4j2.properties").write_text(_LOG4J)
@@ -232,7 +235,7 @@ class ElasticsearchServer:
 
     def _keystore(self, *arguments: str, given: str = "") -> None:
         command = [
-            str(self._java),
+            *(str(self._java), QUICK_COMPILER),
             *("-Dcli.name=keystore", "-Dcli.libs=lib/tools/keystore-cli", f"-Des.path.home={self._home}"),
             *(f"-Des.path.conf={self._folder / 'config'}", "-Des.distribution.type=zip"),
             *("-cp", f"{self._home}/lib/*:{self._home}/lib/cli-launcher/*"),

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from local.servers.cache import SERVER_USER
-from local.servers.elasticsearch_server import HEAP, ElasticsearchServer, answers
+from local.servers.elasticsearch_server import HEAP, QUICK_COMPILER, ElasticsearchServer, answers
 from local.servers.search.kinds import Kind
 
 __all__ = ["Elasticsearch8", "SearchServer"]
@@ -41,6 +41,7 @@ class Elasticsearch8(ElasticsearchServer):
                 "-Xms4m",
                 "-Xmx64m",
                 "-XX:+UseSerialGC",
+                QUICK_COMPILER,
                 "-Dcli.name=server",
                 "-Dcli.libs=lib/tools/server-cli",
             ),
@@ -117,7 +118,7 @@ class SearchServer(ElasticsearchServer):
         manager = ("-Djava.security.manager=allow",) if self.kind.java[1] < 24 and not self._old else ()
         return [
             str(self._java),
-            *(f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=1"),
+            *(f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", QUICK_COMPILER),
             *(*manager, "-Dlog4j2.disable.jmx=true", "-Dlog4j.shutdownHookEnabled=false"),
             f"-Djava.io.tmpdir={self._folder / 'tmp'}",
             *(f"-D{prefix}.{name}={value}" for name, value in properties.items()),
