@@ -35,11 +35,12 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that never drops an event sets `may_cancel` to False, which saves the question after it.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
-- `emit(source)` writes the work into the chain's function (`source.py`; mutate and grok do); by default it is a call.
+- `emit(source)` writes the work into the chain's function (`source.py`; grok does); by default it is a call. A filter that
+  only changes fields sets `blocks` instead (mutate).
 - When `work` raises, only this event becomes a dead letter. Catch the errors that Logstash catches.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from penstock.transforms.logstash.common import add_field, add_tag, remove_field, remove_tag
@@ -81,6 +82,8 @@ class Filter:
     options: ClassVar[tuple[Option, ...]]
     makes_events: ClassVar[bool] = False
     may_cancel: ClassVar[bool] = True
+    blocks: Sequence[Block] | None = None
+    """The whole filter as blocks of operations, where it is that (mutate)."""
 
     def __init__(
         self, given: Mapping[str, Any], context: Context, where: tuple[int, int] | None = None
@@ -126,7 +129,11 @@ class Filter:
         return self.matched is _nothing
 
     def emit(self, source: Source) -> None:
-        """Writes what the filter does to an event into the chain's function; by default two calls."""
+        """Writes what the filter does to an event into the chain's function: its blocks, or by default two calls."""
+        if self.blocks is not None:
+            for block in self.blocks:
+                source.piece(block)
+            return
         work = source.bind(self.work)
         if self.is_plain:
             source.line(f"{work}(event)")
@@ -139,7 +146,7 @@ class Filter:
 
     def emit_common(self, source: Source) -> None:
         """Writes the common options as a block."""
-        source.block(Block(self.common, None, self.matched))
+        source.piece(Block(self.common, None, self.matched))
 
     def _common(self) -> Step:
         """Makes one function of `add_field`, `remove_field`, `add_tag` and `remove_tag`, in that order."""

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.base import Filter
 from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.fields.conditions import Branch, Condition
 from penstock.transforms.logstash.fields.documents import event_of, plain
-from penstock.transforms.logstash.language._conditions import Condition
+from penstock.transforms.logstash.fields.operations import Piece
 from penstock.transforms.logstash.options import Context
 from penstock.transforms.logstash.source import MAX_DEPTH, Source
 
@@ -27,9 +28,11 @@ class Node(Protocol):
 
     Attributes:
         makes_events: whether an event may become several here.
+        pieces: the whole node as pieces that a kernel runs; None where it does more than change fields.
     """
 
     makes_events: bool
+    pieces: Sequence[Piece] | None
 
     def emit(self, source: Source) -> None:
         """Writes the work on one event as lines of a chain's function, where no event becomes several."""
@@ -43,6 +46,7 @@ class Steps:
 
     def __init__(self, made: Filter) -> None:
         self.makes_events = made.makes_events
+        self.pieces: Sequence[Piece] | None = made.blocks
         self.work = made.work
         self.step: Step = made.work if made.is_plain or made.makes_events else _with_common(made)
         self.emit: Callable[[Source], None] = made.emit
@@ -79,19 +83,26 @@ class Branches:
         self._arms = [(condition, list(nodes)) for condition, nodes in arms]
         self.makes_events = any(node.makes_events for _, nodes in arms for node in nodes)
         self._function: Step | None = None
+        self.pieces = self._as_pieces()
 
     def step(self, event: LogEvent) -> None:
         """Does the work on one event, in a function of its own."""
         if self._function is None:
             source = Source()
-            self.emit(source)
+            self._write(source)
             self._function = source.function()
         self._function(event)
 
     def emit(self, source: Source) -> None:  # noqa: D102
-        if source.depth > MAX_DEPTH:
+        if self.pieces is not None:
+            for piece in self.pieces:
+                source.piece(piece)
+        elif source.depth > MAX_DEPTH:
             source.line(f"{source.bind(self.step)}(event)", "if event.cancelled: return")
-            return
+        else:
+            self._write(source)
+
+    def _write(self, source: Source) -> None:
         for number, (condition, nodes) in enumerate(self._arms):
             if condition is None:
                 source.line("else:")
@@ -101,6 +112,18 @@ class Branches:
                 source.line(*([] if nodes else ["pass"]))
                 for node in nodes:
                     node.emit(source)
+
+    def _as_pieces(self) -> Sequence[Piece] | None:
+        arms: list[tuple[Condition | None, Sequence[Piece]]] = []
+        for condition, nodes in self._arms:
+            held: list[Piece] = []
+            for node in nodes:
+                if node.pieces is None:
+                    return None
+                held += node.pieces
+            arms.append((condition, held))
+        branch = Branch(arms, self.step)
+        return [branch] if branch.depth <= MAX_DEPTH else None
 
     def many(self, events: list[LogEvent]) -> list[LogEvent]:  # noqa: D102
         found: list[LogEvent] = []

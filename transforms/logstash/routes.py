@@ -22,8 +22,9 @@ from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
 from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.fields.conditions import Condition
 from penstock.transforms.logstash.fields.documents import event_of
-from penstock.transforms.logstash.language._conditions import Condition, compile_condition
+from penstock.transforms.logstash.language._conditions import compile_condition
 from penstock.transforms.logstash.language._tree import Places
 from penstock.transforms.logstash.source import Source
 from penstock.transforms.step_kind import StepKind

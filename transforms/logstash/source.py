@@ -1,8 +1,9 @@
 """`source` turns a chain's steps into one Python function, so that an event costs few calls.
 
 Conditions, and grok, write their usual case (a plain field) as lines, and call their own function for every other. What
-changes fields is a block of operations (`fields/operations.py`); blocks that follow each other are one call. Of a
-configuration the lines hold only texts as literals (`repr`); everything else is a value bound to a name.
+changes fields is a block of operations (`fields/operations.py`), and a branch around blocks only is a piece like them;
+pieces that follow each other are one call. Of a configuration the lines hold only texts as literals (`repr`); everything
+else is a value bound to a name.
 
 Within the function `event` is the event, `document` its document, `MISSING` stands for a field that isn't there.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.fields.operations import Block, compile_blocks
+from penstock.transforms.logstash.fields.operations import Piece, compile_pieces
 from penstock.transforms.logstash.language._references import Nested, Reference, Tags
 
 __all__ = ["MAX_DEPTH", "Source", "value_of"]
@@ -26,7 +27,7 @@ class Source:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._blocks: list[Block] = []
+        self._pieces: list[Piece] = []
         self._values: dict[str, Any] = {"MISSING": MISSING}
         self._names: dict[int, str] = {}
         self.depth = 1
@@ -41,30 +42,32 @@ class Source:
 
     def line(self, *lines: str) -> None:
         """Adds lines at the present depth."""
-        self._end_blocks()
+        self._end_pieces()
         self._lines += [f"{' ' * self.depth}{line}" for line in lines]
 
-    def block(self, block: Block) -> None:
-        """Adds the work of a block at the present depth."""
-        self._blocks.append(block)
+    def piece(self, piece: Piece) -> None:
+        """Adds the work of a block, or of a branch around blocks, at the present depth."""
+        self._pieces.append(piece)
 
-    def _end_blocks(self) -> None:
-        blocks, self._blocks = self._blocks, []
-        if blocks:
-            self.line(*(f"{self.bind(function)}(event)" for function in compile_blocks(blocks)))
+    def _end_pieces(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self.line(*(f"{self.bind(function)}(event)" for function in compile_pieces(pieces)))
 
     @contextlib.contextmanager
     def deeper(self) -> Iterator[None]:
         """Lines within are a level deeper."""
-        self._end_blocks()
+        self._end_pieces()
         self.depth += 1
         yield
-        self._end_blocks()
+        self._end_pieces()
         self.depth -= 1
 
     def function(self) -> Callable[[LogEvent], Any]:
-        """The function of the lines."""
-        self._end_blocks()
+        """The function of the lines; where there are none but the call of one function, that one."""
+        if not self._lines and len(made := compile_pieces(self._pieces)) == 1:
+            return made[0]
+        self._end_pieces()
         body = "\n".join(self._lines)
         text = f"def step(event):\n document = event.document\n{body}\n"
         exec(compile(text, "<chain of filters>", "exec"), self._values)  # noqa: S102

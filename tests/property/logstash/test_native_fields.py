@@ -3,12 +3,13 @@
 import copy
 import gc
 import sys
+import types
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from penstock.transforms.logstash import compile_filters
+from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.chain import run_each
 from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.fields import documents, operations
@@ -101,6 +102,47 @@ def test_the_kernel_changes_what_the_steps_change(made, document):
     assert outcome(chain.run, chain, document) == outcome(lambda made: run_each(chain, made), chain, document)
 
 
+@st.composite
+def conditions(draw, depth=3):
+    """The text of a condition: a question of a field, or several with words between them."""
+    kind = draw(st.integers(0, 9 if depth else 5))
+    field = draw(fields.map(lambda name: name if name.startswith("[") else f"[{name}]"))
+    constant = draw(st.sampled_from(["'a'", "'7'", "''", "7", "-3", "1.5", "2", "[b]", "[a][b]"]))
+    if kind == 0:
+        return field
+    if kind == 1:
+        return f"{field} {draw(st.sampled_from(['==', '!=']))} {constant}"
+    if kind == 2:
+        return f"{field} {draw(st.sampled_from(['<', '<=', '>', '>=']))} {constant}"
+    if kind == 3:
+        return f"{draw(st.sampled_from(['7', field]))} {draw(st.sampled_from(['in', 'not in']))} {field}"
+    if kind == 4:
+        return f"{draw(st.sampled_from([chr(39) + 'a' + chr(39), field]))} in ['a', '7', 'true']"
+    if kind == 5:
+        return f"{field} {draw(st.sampled_from(['=~', '!~']))} {draw(st.sampled_from(['/^a/', '/1,$/', '/[0-9]/', '/x/']))}"
+    left, right = draw(conditions(depth - 1)), draw(conditions(depth - 1))
+    if kind == 6:
+        return f"!({left})"
+    return f"(({left}) {draw(st.sampled_from(['and', 'or', 'xor', 'nand']))} ({right}))"
+
+
+@given(conditions(), conditions(), mutations, whole)
+@settings(max_examples=400, deadline=None)
+@example("[a]", "[b] > 5", ("rename", "a", "b"), {"a": "false"})
+def test_the_kernel_takes_the_branch_that_the_conditions_take(first, second, mutation, document):
+    try:
+        chain = compile_filters(
+            f"filter {{ if {first} {{ mutate {{ {written(mutation)} }} if {second} {{ mutate {{ add_tag => ['in'] }} }} }} "
+            f"else if {second} {{ mutate {{ add_tag => ['second'] }} }} else {{ mutate {{ {written(mutation)} }} }} }}",
+            now="2026-01-01T00:00:00Z",
+        )
+    except ConfigError:
+        assume(False)  # constants that have no order
+    assert not isinstance(chain.step, types.FunctionType)
+    document["@timestamp"] = "2026-01-01T00:00:00.000Z"
+    assert outcome(chain.run, chain, document) == outcome(lambda made: run_each(chain, made), chain, document)
+
+
 @given(st.decimals(0, 10**15, places=6).map(str) | st.from_regex(r"[0-9]{0,8}\.?[0-9]{0,8}", fullmatch=True))
 @settings(max_examples=400, deadline=None)
 def test_a_number_is_the_nearest_one(text):
@@ -135,13 +177,13 @@ def test_an_event_begins_the_same(document, time):
 
 
 times = st.sampled_from([Timestamp("2026-01-01T00:00:00.000Z"), "2026-01-01T00:00:00.000Z", 1, None])
-nested = st.recursive(
+deep = st.recursive(
     times,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
 )
 
 
-@given(st.dictionaries(st.sampled_from("abc"), nested))
+@given(st.dictionaries(st.sampled_from("abc"), deep))
 @settings(deadline=None)
 def test_no_time_is_left(document):
     twin = copy.deepcopy(document)
@@ -158,12 +200,31 @@ def walk(value):
         yield from walk(inner)
 
 
+def around(condition, pieces=()):
+    """A branch with one arm."""
+    return (((condition, pieces),),)
+
+
+def nested(wrap, inner):
+    """What is wrapped a thousand times, as the only one in a tuple."""
+    for _ in range(1000):
+        inner = wrap(inner)
+    return (inner,)
+
+
 @pytest.mark.parametrize(
     "blocks",
     [
         [], (5,), ((None,),), ((None, []),), ((None, (5,)),), ((None, ((1, None, None, None, None, None),)),),
         ((None, ((99, None, ("a",), ("a",), None, "x"),)),), ((None, ((3, None, None, ("a",), None, (("a",),)),)),),
         ((None, ((1, None, (), ("a",), None, None),)),), ((None, ((1, None, (b"a",), ("a",), None, None),)),),
+        ((5,),), (((5,),),), ((((None, 5),),),), ((((5, ()),),),), ((((None, (5,)),),),),
+        (around(()),), (around((0, len, None)),),
+        (around((99, len, ("a",), None)),), (around((6, len, None, None)),), (around((2, len, None, ())),),
+        (around((3, len, None, (1, 2))),), (around((8, len, ("a",), (1, "b"))),), (around((8, len, ("a",), (9, 1))),),
+        (around((9, len, ("a",), 5)),), (around((10, len, ("a",), ["b"])),), (around((12, len, ("a",), ("b", 5, None))),),
+        nested(lambda inner: around((0, len, None, None), (inner,)), (None, ())),
+        (around(nested(lambda inner: (2, len, None, (inner,)), (0, len, None, None))[0]),),
     ],
 )  # fmt: skip
 def test_what_is_no_program_is_refused(blocks):
@@ -185,12 +246,15 @@ def test_nothing_is_kept():
     """References are counted: a hundred runs leave as many as one."""
     chain = compile_filters(
         "filter { mutate { rename => { 'a' => '[x][y]' } add_field => { 'n' => '%{b}-%{none}' } copy => { 'b' => 'c' } "
-        "convert => { 'f' => 'float' } add_tag => ['%{b}'] } mutate { rename => { '[x][y]' => '@timestamp' } } }"
+        "convert => { 'f' => 'float' } add_tag => ['%{b}'] } mutate { rename => { '[x][y]' => '@timestamp' } } "
+        "if [b] =~ /test/ and [b] =~ /t.st/ and [f] > 1 and [f] != 2 and 'x' in [tags] and [b] not in ['x', 'y'] "
+        "{ mutate { copy => { 'b' => 'chosen' } } } }"
     )
     value = "a text that only this test has"
 
     def run():
-        chain.apply({"a": value, "b": value, "f": "1.5", "tags": ["x"]})
+        (made,) = chain.apply({"a": value, "b": value, "f": "1.5", "tags": ["x"]})
+        assert made["chosen"] == value
 
     run()
     gc.collect()

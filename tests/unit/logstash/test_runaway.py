@@ -5,9 +5,12 @@ import time
 import pytest
 
 from penstock.transforms.logstash import ConfigError, compile_filters
+from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.fields.conditions import finds
 from penstock.transforms.logstash.language._oniguruma import compile_ruby
+from penstock.transforms.logstash.language._references import reference_of
 from penstock.transforms.logstash.language.ruby import _watched
-from penstock.transforms.logstash.language.ruby._watched import literal_search, watched
+from penstock.transforms.logstash.language.ruby._watched import literal_of, watched
 
 
 @pytest.mark.parametrize(
@@ -128,11 +131,12 @@ LINES = [
 def test_a_pattern_of_literals_is_looked_for_as_a_text(start, end):
     asked = 0
     for pattern in [f"{start}{literal}{end}" for literal in LITERALS]:
-        if (expression := literal_search(pattern)) is None:
+        if (literal := literal_of(pattern)) is None:
             continue
+        condition = finds(reference_of("a"), watched(pattern).search, literal)
         for value in LINES:
             found = compile_ruby(pattern).search(value) is not None
-            assert bool(eval(expression, {"value": value})) == found, (pattern, value)
+            assert condition.function(LogEvent({"a": value})) == found, (pattern, value)
             asked += 1
     assert bool(asked) != bool(start and end)
 
@@ -141,4 +145,4 @@ def test_a_pattern_of_literals_is_looked_for_as_a_text(start, end):
     "pattern", [r"a\d", "a.b", "a|b", "(a)", r"\n", "a{2}", "^$", "", r"\bx", r"a\_b", "[a]", "a+"]
 )
 def test_what_is_no_literal_is_an_expression(pattern):
-    assert literal_search(pattern) is None
+    assert literal_of(pattern) is None

@@ -1,349 +1,46 @@
-/* Runs of plain changes of an event's fields: what the functions of operations.py describe, without Python's interpreter.
+/* Runs of changes of an event's fields, and branches around them: what the functions of operations.py and conditions.py
+describe, without Python's interpreter.
 
-`compile(blocks, event_type)` gives a function of an event. A block is `(tag, operations)`: its operations run in order, and
-an exception of one ends the block; the event then gets the tag, or, where the tag is None, the exception goes on. An
-operation is `(kind, step, path, target, put, value)`:
+`compile(pieces, event_type)` gives a function of an event. The pieces do their work in order; a piece is
 
-- `step(event)` does the whole operation in Python. It is called wherever the field is no plain one of nested objects.
-- `path` is the field that is read, `target` the field that is set, each a tuple of keys; `put(event, value)` sets the
-  target where `target` is None or something in its way is no object.
-- `value` is a text, a tuple of a template's parts (a text, or `(path or None, render)`), or for CHANGE a function. */
+- a block, `(tag, operations)`: its operations run in order, and an exception of one ends the block; the event then gets
+  the tag, or, where the tag is None, the exception goes on; or
+- a branch, `(arms,)`: the first arm whose condition holds. An arm is `(condition, pieces)`; None holds for all events. */
 
-#include "../../kernels/_native_event_slots.h"
-
-enum Kind { CALL, MOVE, DROP, PUT, UPDATE, ADD, TAG, INTEGER, FLOAT, COPY, CHANGE, KINDS };
-enum Found { FAILED = -1, ABSENT, FOUND, ARRAY };
+#include "_native_conditions.h"
+#include "_native_operations.h"
 
 #define PROGRAM "penstock.transforms.logstash.fields"
 
-typedef struct {
-    long kind;
-    PyObject *step, *path, *target, *put, *value;
-} Operation;
+typedef struct Piece Piece;
 
 typedef struct {
+    Piece *first;
+    Py_ssize_t count;
+} Pieces;
+
+typedef struct {
+    Condition *condition;
+    Pieces pieces;
+} Arm;
+
+/* A block, or where it has arms a branch. */
+struct Piece {
     PyObject *tag;
     Operation *operations;
+    Arm *arms;
     Py_ssize_t count;
-} Block;
+};
 
-/* `source` holds every object that blocks and operations point at. */
+/* `source` holds every object that pieces point at. */
 typedef struct {
     PyObject *source, *add_tag;
     PyTypeObject *event_type;
-    Py_ssize_t document, changed, count;
-    Block blocks[];
+    Py_ssize_t document, changed;
+    Pieces pieces;
 } Program;
 
-typedef struct {
-    PyObject *event, *document;
-    int changed;
-} Run;
-
-static int call_step(const Run *run, const Operation *operation)
-{
-    PyObject *done = PyObject_CallOneArg(operation->step, run->event);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-/* The object that holds the last key of `path`, borrowed; ABSENT and ARRAY say what stands in its way. */
-static enum Found parent_of(PyObject *document, PyObject *path, PyObject **parent)
-{
-    Py_ssize_t last = PyTuple_GET_SIZE(path) - 1;
-    *parent = document;
-    for (Py_ssize_t i = 0; i < last; i++) {
-        PyObject *held = PyDict_GetItemWithError(*parent, PyTuple_GET_ITEM(path, i));
-        if (!held)
-            return PyErr_Occurred() ? FAILED : ABSENT;
-        if (!PyDict_CheckExact(held))
-            return PyList_CheckExact(held) ? ARRAY : ABSENT;
-        *parent = held;
-    }
-    return FOUND;
-}
-
-static PyObject *last_of(PyObject *path)
-{
-    return PyTuple_GET_ITEM(path, PyTuple_GET_SIZE(path) - 1);
-}
-
-/* A field's value, borrowed. */
-static enum Found get_field(PyObject *document, PyObject *path, PyObject **value)
-{
-    PyObject *parent;
-    enum Found found = parent_of(document, path, &parent);
-    if (found != FOUND)
-        return found;
-    *value = PyDict_GetItemWithError(parent, last_of(path));
-    if (*value)
-        return FOUND;
-    return PyErr_Occurred() ? FAILED : ABSENT;
-}
-
-/* Sets the target. Objects are made on the way. */
-static int put_field(Run *run, const Operation *operation, PyObject *value)
-{
-    PyObject *parent = run->document, *path = operation->target;
-    Py_ssize_t last = path ? PyTuple_GET_SIZE(path) - 1 : -1;
-    for (Py_ssize_t i = 0; i < last; i++) {
-        PyObject *key = PyTuple_GET_ITEM(path, i), *held = PyDict_GetItemWithError(parent, key);
-        if (!held) {
-            if (PyErr_Occurred() || !(held = PyDict_New()))
-                return -1;
-            run->changed = 1;
-            int failed = PyDict_SetItem(parent, key, held);
-            Py_DECREF(held); /* its parent holds it */
-            if (failed)
-                return -1;
-        }
-        if (!PyDict_CheckExact(held)) {
-            path = NULL;
-            break;
-        }
-        parent = held;
-    }
-    if (!path) {
-        PyObject *done = PyObject_CallFunctionObjArgs(operation->put, run->event, value, NULL);
-        Py_XDECREF(done);
-        return done ? 0 : -1;
-    }
-    run->changed = 1;
-    return PyDict_SetItem(parent, PyTuple_GET_ITEM(path, last), value);
-}
-
-/* The text of one part of a template; a new reference. */
-static PyObject *text_of_part(const Run *run, PyObject *part)
-{
-    if (PyUnicode_Check(part))
-        return Py_NewRef(part);
-    PyObject *path = PyTuple_GET_ITEM(part, 0), *value = NULL;
-    if (path != Py_None) {
-        if (get_field(run->document, path, &value) == FAILED)
-            return NULL;
-        if (value && PyUnicode_CheckExact(value))
-            return Py_NewRef(value);
-        if (value && PyLong_CheckExact(value))
-            return PyObject_Str(value);
-    }
-    value = PyObject_CallOneArg(PyTuple_GET_ITEM(part, 1), run->event);
-    if (value && !PyUnicode_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "a template gave a %.100s", Py_TYPE(value)->tp_name);
-        Py_CLEAR(value);
-    }
-    return value;
-}
-
-/* The text of a template; a new reference. */
-static PyObject *text_of(const Run *run, PyObject *template)
-{
-    if (PyUnicode_Check(template))
-        return Py_NewRef(template);
-    PyObject *text = text_of_part(run, PyTuple_GET_ITEM(template, 0));
-    for (Py_ssize_t i = 1; text && i < PyTuple_GET_SIZE(template); i++) {
-        PyObject *more = text_of_part(run, PyTuple_GET_ITEM(template, i));
-        if (more)
-            PyUnicode_Append(&text, more);
-        else
-            Py_CLEAR(text);
-        Py_XDECREF(more);
-    }
-    return text;
-}
-
-static int put_text(Run *run, const Operation *operation)
-{
-    PyObject *text = text_of(run, operation->value);
-    int status = text ? put_field(run, operation, text) : -1;
-    Py_XDECREF(text);
-    return status;
-}
-
-/* Takes a field out of the document; `*value` is a new reference where it was FOUND. */
-static enum Found take_field(Run *run, PyObject *path, PyObject **value)
-{
-    PyObject *parent;
-    enum Found found = parent_of(run->document, path, &parent);
-    if (found != FOUND)
-        return found;
-    *value = PyDict_GetItemWithError(parent, last_of(path));
-    if (!*value)
-        return PyErr_Occurred() ? FAILED : ABSENT;
-    Py_INCREF(*value);
-    if (PyDict_DelItem(parent, last_of(path)) < 0) {
-        Py_CLEAR(*value);
-        return FAILED;
-    }
-    run->changed = 1;
-    return FOUND;
-}
-
-static int take(Run *run, const Operation *operation)
-{
-    PyObject *value = NULL;
-    enum Found found = take_field(run, operation->path, &value);
-    if (found == ARRAY)
-        return call_step(run, operation);
-    int status = found == FAILED ? -1 : 0;
-    if (found == FOUND && operation->kind == MOVE)
-        status = put_field(run, operation, value);
-    Py_XDECREF(value);
-    return status;
-}
-
-/* Sets a field that is there to a text. */
-static int update(Run *run, const Operation *operation)
-{
-    PyObject *value = NULL;
-    switch (get_field(run->document, operation->path, &value)) {
-    case FOUND:
-        return put_text(run, operation);
-    case ARRAY:
-        return call_step(run, operation);
-    case ABSENT:
-        return 0;
-    default:
-        return -1;
-    }
-}
-
-/* Sets a field that is not there to a text. */
-static int add(Run *run, const Operation *operation)
-{
-    PyObject *held = run->document, *path = operation->path;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(path); i++) {
-        if (!PyDict_CheckExact(held))
-            return call_step(run, operation);
-        held = PyDict_GetItemWithError(held, PyTuple_GET_ITEM(path, i));
-        if (!held)
-            return PyErr_Occurred() ? -1 : put_text(run, operation);
-    }
-    return call_step(run, operation);
-}
-
-static int tag(Run *run, const Operation *operation)
-{
-    PyObject *tags = NULL;
-    if (get_field(run->document, operation->path, &tags) == FAILED)
-        return -1;
-    if (tags && tags != Py_None && !PyList_CheckExact(tags))
-        return call_step(run, operation);
-    int status = -1, is_new = !tags || tags == Py_None;
-    tags = is_new ? PyList_New(0) : Py_NewRef(tags);
-    PyObject *text = tags ? text_of(run, operation->value) : NULL;
-    if (text && !PyList_Append(tags, text))
-        status = is_new ? PyDict_SetItem(run->document, last_of(operation->path), tags) : 0;
-    if (!status)
-        run->changed = 1;
-    Py_XDECREF(text);
-    Py_XDECREF(tags);
-    return status;
-}
-
-/* The number that a text of 1 to 15 ASCII digits is, for a float with one point among them; NULL without an exception where
-   the text is another one. Both parts of the fraction are exact, so their quotient is the nearest double. */
-static PyObject *number_of(PyObject *text, int is_float)
-{
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    Py_ssize_t size = PyUnicode_GET_LENGTH(text), point = -1;
-    if (!PyUnicode_IS_COMPACT_ASCII(text) || !size || size > 15)
-        return NULL;
-    const Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
-    long long digits = 0;
-    for (Py_ssize_t i = 0; i < size; i++)
-        if (at[i] >= '0' && at[i] <= '9')
-            digits = 10 * digits + at[i] - '0';
-        else if (at[i] == '.' && is_float && point < 0 && size > 1)
-            point = i;
-        else
-            return NULL;
-    if (!is_float)
-        return PyLong_FromLongLong(digits);
-    return PyFloat_FromDouble((double)digits / powers[point < 0 ? 0 : size - 1 - point]);
-}
-
-static int convert(Run *run, const Operation *operation)
-{
-    PyObject *value = NULL, *made;
-    int is_float = operation->kind == FLOAT;
-    enum Found found = get_field(run->document, operation->path, &value);
-    if (found == FAILED || found == ABSENT)
-        return found == FAILED ? -1 : 0;
-    if (found == ARRAY)
-        return call_step(run, operation);
-    made = PyUnicode_CheckExact(value) ? number_of(value, is_float) : NULL;
-    if (!made) {
-        int is_done = is_float ? PyFloat_CheckExact(value) : PyLong_CheckExact(value);
-        return is_done ? 0 : PyErr_Occurred() ? -1 : call_step(run, operation);
-    }
-    int status = put_field(run, operation, made);
-    Py_DECREF(made);
-    return status;
-}
-
-static int copy(Run *run, const Operation *operation)
-{
-    PyObject *value = NULL;
-    enum Found found = get_field(run->document, operation->path, &value);
-    if (found == FAILED || found == ABSENT)
-        return found == FAILED ? -1 : 0;
-    if (found == ARRAY || PyDict_CheckExact(value) || PyList_CheckExact(value))
-        return call_step(run, operation);
-    if (value == Py_None)
-        return 0;
-    Py_INCREF(value);
-    int status = put_field(run, operation, value);
-    Py_DECREF(value);
-    return status;
-}
-
-/* Sets a text to what a function makes of it, if that differs. */
-static int change(Run *run, const Operation *operation)
-{
-    PyObject *value = NULL;
-    enum Found found = get_field(run->document, operation->path, &value);
-    if (found == FAILED || found == ABSENT)
-        return found == FAILED ? -1 : 0;
-    if (found == ARRAY || PyList_CheckExact(value))
-        return call_step(run, operation);
-    if (!PyUnicode_CheckExact(value))
-        return 0;
-    Py_INCREF(value);
-    PyObject *made = PyObject_CallOneArg(operation->value, value);
-    int differs = made ? PyObject_RichCompareBool(made, value, Py_NE) : -1;
-    int status = differs > 0 ? put_field(run, operation, made) : differs;
-    Py_DECREF(value);
-    Py_XDECREF(made);
-    return status;
-}
-
-static int do_operation(Run *run, const Operation *operation)
-{
-    switch (operation->kind) {
-    case MOVE:
-    case DROP:
-        return take(run, operation);
-    case PUT:
-        return put_text(run, operation);
-    case UPDATE:
-        return update(run, operation);
-    case ADD:
-        return add(run, operation);
-    case TAG:
-        return tag(run, operation);
-    case INTEGER:
-    case FLOAT:
-        return convert(run, operation);
-    case COPY:
-        return copy(run, operation);
-    case CHANGE:
-        return change(run, operation);
-    default:
-        return call_step(run, operation);
-    }
-}
-
-static int do_block(Run *run, const Program *program, const Block *block)
+static int do_block(Run *run, const Program *program, const Piece *block)
 {
     for (Py_ssize_t i = 0; i < block->count; i++) {
         if (do_operation(run, &block->operations[i]) >= 0)
@@ -358,6 +55,27 @@ static int do_block(Run *run, const Program *program, const Block *block)
     return 0;
 }
 
+static int do_pieces(Run *run, const Program *program, const Pieces *pieces);
+
+static int do_branch(Run *run, const Program *program, const Piece *branch)
+{
+    for (Py_ssize_t i = 0; i < branch->count; i++) {
+        const Arm *arm = &branch->arms[i];
+        int chosen = arm->condition ? holds(run, arm->condition) : 1;
+        if (chosen)
+            return chosen < 0 ? -1 : do_pieces(run, program, &arm->pieces);
+    }
+    return 0;
+}
+
+static int do_pieces(Run *run, const Program *program, const Pieces *pieces)
+{
+    int status = 0;
+    for (const Piece *piece = pieces->first; status >= 0 && piece < pieces->first + pieces->count; piece++)
+        status = piece->arms ? do_branch(run, program, piece) : do_block(run, program, piece);
+    return status;
+}
+
 static PyObject *run_program(PyObject *capsule, PyObject *event)
 {
     const Program *program = PyCapsule_GetPointer(capsule, PROGRAM);
@@ -369,9 +87,7 @@ static PyObject *run_program(PyObject *capsule, PyObject *event)
         return NULL;
     }
     Run run = {event, Py_NewRef(document), 0};
-    int status = 0;
-    for (Py_ssize_t i = 0; i < program->count && status >= 0; i++)
-        status = do_block(&run, program, &program->blocks[i]);
+    int status = do_pieces(&run, program, &program->pieces);
     if (run.changed)
         set_slot(event, program->changed, Py_NewRef(Py_True));
     Py_DECREF(run.document);
@@ -382,10 +98,23 @@ static PyObject *run_program(PyObject *capsule, PyObject *event)
 
 static PyMethodDef run_method = {"change_fields", run_program, METH_O, "Changes the fields of an event."};
 
+static void free_pieces(Pieces *pieces)
+{
+    for (Py_ssize_t i = 0; i < pieces->count; i++) {
+        Piece *piece = &pieces->first[i];
+        for (Py_ssize_t k = 0; piece->arms && k < piece->count; k++) {
+            free_conditions(piece->arms[k].condition, 1);
+            free_pieces(&piece->arms[k].pieces);
+        }
+        PyMem_Free(piece->arms);
+        PyMem_Free(piece->operations);
+    }
+    PyMem_Free(pieces->first);
+}
+
 static void free_program(Program *program)
 {
-    for (Py_ssize_t i = 0; i < program->count; i++)
-        PyMem_Free(program->blocks[i].operations);
+    free_pieces(&program->pieces);
     Py_XDECREF(program->source);
     Py_XDECREF(program->add_tag);
     Py_XDECREF((PyObject *)program->event_type);
@@ -397,94 +126,77 @@ static void free_capsule(PyObject *capsule)
     free_program(PyCapsule_GetPointer(capsule, PROGRAM));
 }
 
-static int is_path(PyObject *path)
+/* Zeroed memory for `count` things of a size; with an exception NULL. */
+static void *make_room(Py_ssize_t count, size_t size)
 {
-    if (!PyTuple_Check(path) || !PyTuple_GET_SIZE(path))
-        return 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(path); i++)
-        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(path, i)))
-            return 0;
-    return 1;
-}
-
-static int is_template(PyObject *template)
-{
-    if (PyUnicode_CheckExact(template))
-        return 1;
-    if (!PyTuple_Check(template) || !PyTuple_GET_SIZE(template))
-        return 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(template); i++) {
-        PyObject *part = PyTuple_GET_ITEM(template, i);
-        if (PyUnicode_Check(part))
-            continue;
-        if (!PyTuple_Check(part) || PyTuple_GET_SIZE(part) != 2)
-            return 0;
-        PyObject *path = PyTuple_GET_ITEM(part, 0);
-        if (path != Py_None && !is_path(path))
-            return 0;
-    }
-    return 1;
-}
-
-/* Reads one operation, and checks all that the functions above rely on. */
-static int read_operation(PyObject *given, Operation *operation)
-{
-    if (!PyTuple_Check(given) ||
-        !PyArg_ParseTuple(given, "lOOOOO", &operation->kind, &operation->step, &operation->path, &operation->target,
-                          &operation->put, &operation->value))
-        return -1;
-    long kind = operation->kind;
-    int has_path = is_path(operation->path), has_target = is_path(operation->target);
-    int writes = kind >= PUT && kind <= TAG;
-    if (!has_target)
-        operation->target = NULL;
-    if (kind < 0 || kind >= KINDS || (kind != CALL && kind != PUT && !has_path) ||
-        (kind != CALL && kind != DROP && kind != TAG && !has_target && operation->put == Py_None) ||
-        (writes && !is_template(operation->value))) {
-        PyErr_SetString(PyExc_ValueError, "an operation lacks what its kind needs");
-        return -1;
-    }
-    return 0;
-}
-
-static int read_block(PyObject *given, Block *block)
-{
-    PyObject *operations;
-    if (!PyTuple_Check(given) || !PyArg_ParseTuple(given, "OO!", &block->tag, &PyTuple_Type, &operations))
-        return -1;
-    block->operations = PyMem_Calloc((size_t)PyTuple_GET_SIZE(operations) + 1, sizeof(Operation));
-    if (!block->operations) {
+    void *room = PyMem_Calloc((size_t)count + 1, size);
+    if (!room)
         PyErr_NoMemory();
+    return room;
+}
+
+static int read_pieces(PyObject *given, Pieces *pieces, int level);
+
+static int read_arm(PyObject *given, Arm *arm, int level)
+{
+    PyObject *condition, *pieces;
+    if (!PyTuple_Check(given) || !PyArg_ParseTuple(given, "OO!", &condition, &PyTuple_Type, &pieces))
         return -1;
-    }
-    block->count = PyTuple_GET_SIZE(operations);
-    for (Py_ssize_t i = 0; i < block->count; i++)
-        if (read_operation(PyTuple_GET_ITEM(operations, i), &block->operations[i]) < 0)
-            return -1;
-    return 0;
+    if (condition != Py_None && (!(arm->condition = make_room(1, sizeof(Condition))) ||
+                                 read_condition(condition, arm->condition, 0) < 0))
+        return -1;
+    return read_pieces(pieces, &arm->pieces, level + 1);
+}
+
+static int read_piece(PyObject *given, Piece *piece, int level)
+{
+    PyObject *items;
+    int is_branch = PyTuple_Check(given) && PyTuple_GET_SIZE(given) == 1, status = 0;
+    if (!PyTuple_Check(given) || (is_branch ? !PyArg_ParseTuple(given, "O!", &PyTuple_Type, &items)
+                                            : !PyArg_ParseTuple(given, "OO!", &piece->tag, &PyTuple_Type, &items)))
+        return -1;
+    Py_ssize_t count = PyTuple_GET_SIZE(items);
+    if (is_branch)
+        piece->arms = make_room(count, sizeof(Arm));
+    else
+        piece->operations = make_room(count, sizeof(Operation));
+    if (!piece->arms && !piece->operations)
+        return -1;
+    piece->count = count;
+    for (Py_ssize_t i = 0; i < count && !status; i++)
+        status = is_branch ? read_arm(PyTuple_GET_ITEM(items, i), &piece->arms[i], level)
+                           : read_operation(PyTuple_GET_ITEM(items, i), &piece->operations[i]);
+    return status;
+}
+
+static int read_pieces(PyObject *given, Pieces *pieces, int level)
+{
+    int status = level > MOST_LEVELS ? -1 : 0;
+    if (status || !(pieces->first = make_room(PyTuple_GET_SIZE(given), sizeof(Piece))))
+        return -1;
+    pieces->count = PyTuple_GET_SIZE(given);
+    for (Py_ssize_t i = 0; i < pieces->count && !status; i++)
+        status = read_piece(PyTuple_GET_ITEM(given, i), &pieces->first[i], level);
+    return status;
 }
 
 static PyObject *compile(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *blocks, *event_type;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyTuple_Type, &blocks, &PyType_Type, &event_type))
+    PyObject *pieces, *event_type;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyTuple_Type, &pieces, &PyType_Type, &event_type))
         return NULL;
-    Py_ssize_t count = PyTuple_GET_SIZE(blocks);
-    Program *program = PyMem_Calloc(1, sizeof(Program) + (size_t)count * sizeof(Block));
+    Program *program = make_room(1, sizeof(Program));
     if (!program)
-        return PyErr_NoMemory();
-    program->source = Py_NewRef(blocks);
+        return NULL;
+    program->source = Py_NewRef(pieces);
     program->event_type = (PyTypeObject *)Py_NewRef(event_type);
     program->add_tag = PyUnicode_InternFromString("tag");
-    program->count = count;
     program->document = slot_of(event_type, "document");
     program->changed = program->document < 0 ? -1 : slot_of(event_type, "changed");
-    int status = program->add_tag && program->changed >= 0 ? 0 : -1;
-    for (Py_ssize_t i = 0; i < count && !status; i++)
-        status = read_block(PyTuple_GET_ITEM(blocks, i), &program->blocks[i]);
+    int status = program->add_tag && program->changed >= 0 ? read_pieces(pieces, &program->pieces, 0) : -1;
     if (status && !PyErr_Occurred())
-        PyErr_SetString(PyExc_TypeError, "blocks are (tag, operations), operations are tuples of six");
+        PyErr_SetString(PyExc_TypeError, "pieces are (tag, operations) or (arms,), arms are (condition, pieces)");
     PyObject *capsule = status ? NULL : PyCapsule_New(program, PROGRAM, free_capsule);
     if (!capsule) {
         free_program(program);
@@ -495,5 +207,5 @@ static PyObject *compile(PyObject *module, PyObject *args)
     return function;
 }
 
-PENSTOCK_KERNEL(fields, "penstock.transforms.logstash.fields", "Runs of plain changes of an event's fields.",
-                {"compile", compile, METH_VARARGS, "Makes a function of an event from blocks of operations."})
+PENSTOCK_KERNEL(fields, "penstock.transforms.logstash.fields", "Runs of changes of an event's fields.",
+                {"compile", compile, METH_VARARGS, "Makes a function of an event from blocks and branches."})

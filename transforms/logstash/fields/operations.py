@@ -10,7 +10,7 @@ calls `step` for every other case, so Logstash's rules for odd values stand only
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from penstock.transforms.kernels import native
 from penstock.transforms.logstash.event import LogEvent
@@ -21,13 +21,15 @@ __all__ = [
     "Block",
     "Kind",
     "Operation",
+    "Piece",
     "add",
     "change",
-    "compile_blocks",
+    "compile_pieces",
     "drop",
     "move",
     "put",
     "read",
+    "read_path",
     "tag",
 ]
 
@@ -73,7 +75,7 @@ class Operation(NamedTuple):
 
     def native(self) -> _Native:
         """Gives what the kernel takes; an operation on a field with rules of its own is a call of `step`."""
-        field, target = _read_path(self.field), _plain_path(self.target)
+        field, target = read_path(self.field), _plain_path(self.target)
         reads = self.kind not in (Kind.CALL, Kind.PUT)
         removes = self.kind in (Kind.MOVE, Kind.DROP, Kind.ADD)
         if (reads and field is None) or (removes and _plain_path(self.field) is None):
@@ -81,6 +83,17 @@ class Operation(NamedTuple):
         put = None if self.target is None else self.target.set
         value = _parts(self.value) if isinstance(self.value, Template) else self.value
         return self.kind, self.step, field, target, put, value
+
+
+class Piece(Protocol):
+    """A block, or a branch around blocks (`conditions.Branch`)."""
+
+    @property
+    def whole(self) -> Step:
+        """Does the work of the piece, in Python."""
+
+    def native(self) -> tuple[Any, ...]:
+        """Gives what the kernel takes."""
 
 
 class Block(NamedTuple):
@@ -95,6 +108,10 @@ class Block(NamedTuple):
     operations: Sequence[Operation]
     tag: str | None
     whole: Step
+
+    def native(self) -> tuple[Any, ...]:
+        """Gives what the kernel takes."""
+        return self.tag, tuple(each.native() for each in self.operations)
 
 
 def move(step: Step, field: Reference, target: Reference) -> Operation:
@@ -139,7 +156,7 @@ def _plain_path(field: Reference | None) -> _Path | None:
     return None
 
 
-def _read_path(field: Reference | None) -> _Path | None:
+def read_path(field: Reference | None) -> _Path | None:
     """The keys of a field that is read like any other."""
     return field.path if type(field) is Tags or type(field) is Nested else _plain_path(field)
 
@@ -148,7 +165,7 @@ def _parts(template: Template) -> str | tuple[Any, ...]:
     if template.constant is not None:
         return template.constant
     return tuple(
-        (_read_path(part.field), part.render) if isinstance(part, Part) else part for part in template.parts
+        (read_path(part.field), part.render) if isinstance(part, Part) else part for part in template.parts
     )
 
 
@@ -158,9 +175,8 @@ _kernel = native.load(
 )
 
 
-def compile_blocks(blocks: Sequence[Block]) -> list[Step]:
-    """Makes the functions that do the work of blocks that follow each other: one in all, or one per block in Python."""
+def compile_pieces(pieces: Sequence[Piece]) -> list[Step]:
+    """Makes the functions that do the work of pieces that follow each other: one in all, or one per piece in Python."""
     if _kernel is None:
-        return [block.whole for block in blocks]
-    given = tuple((block.tag, tuple(each.native() for each in block.operations)) for block in blocks)
-    return [_kernel.compile(given, LogEvent)]
+        return [piece.whole for piece in pieces]
+    return [_kernel.compile(tuple(piece.native() for piece in pieces), LogEvent)]

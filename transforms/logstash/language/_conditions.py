@@ -1,4 +1,4 @@
-"""`_conditions` compiles a condition into an expression, with Logstash's own truth, comparisons, precedence and faults.
+"""`_conditions` compiles a condition's tree, with Logstash's own truth, comparisons, precedence and faults.
 
 - Missing, null, false, `""` and `"false"` are false; everything else is true.
 - `==` asks for the same type and value (`5` is neither `"5"` nor `5.0`), `<` compares numbers by value and texts by
@@ -6,18 +6,18 @@
 - A fault that is kept: where two or more `and` stand before an `or`, `A and B and C or D` is `A and ((B and C) or D)`.
   Another: a list of one is a field's name, so `[x] in ["a"]` is never true. Both are warned about.
 
-The expression stands in the function of a whole chain (`logstash/source.py`), or in one of its own.
+What each question of a field means stands in `fields/conditions.py`.
 """
 
-import operator as operators
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock.transforms._variables import UnknownVariable
+from penstock.transforms.logstash.fields import conditions
+from penstock.transforms.logstash.fields.conditions import Condition
 from penstock.transforms.logstash.language._errors import ConditionError, ConfigError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError
-from penstock.transforms.logstash.language._references import MISSING, Reference, reference_or_bad
-from penstock.transforms.logstash.language._ruby import java_text, ruby_text
+from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._substitution import whole_variable
 from penstock.transforms.logstash.language._tree import (
     Call,
@@ -29,51 +29,10 @@ from penstock.transforms.logstash.language._tree import (
     Pattern,
     Places,
 )
-from penstock.transforms.logstash.language.ruby._watched import literal_search, watched
-from penstock.transforms.logstash.source import Source, value_of
+from penstock.transforms.logstash.language.ruby._watched import literal_of, watched
 
-if TYPE_CHECKING:
-    from penstock.transforms.logstash.event import LogEvent
-
-Write = Callable[[Source], str]
-MAX_DEPTH = 20
-"""An expression of more levels goes on in a function of its own: Python's parser takes 200 parentheses."""
-
-_ORDER: Mapping[str, Callable[[Any, Any], Any]] = {
-    "<": operators.lt,
-    "<=": operators.le,
-    ">": operators.gt,
-    ">=": operators.ge,
-}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _PRECEDENCE = {"and": 2, "or": 1}
-
-
-class Condition:
-    """A compiled condition.
-
-    Attributes:
-        write: writes it as an expression of `event` and `document` in a function.
-        depth: its levels.
-        function: decides it for an event. Raises `ConditionError` where the event does not let it.
-    """
-
-    def __init__(self, write: Write, depth: int = 1) -> None:
-        self.depth = depth
-        self.write = write
-        self._function: Callable[[LogEvent], bool] | None = None
-        if depth >= MAX_DEPTH:
-            function = self.function
-            self.depth = 1
-            self.write = lambda source: f"{source.bind(function)}(event)"
-
-    @property
-    def function(self) -> "Callable[[LogEvent], bool]":
-        if self._function is None:
-            source = Source()
-            source.line(f"return {self.write(source)}")
-            self._function = source.function()
-        return self._function
 
 
 def compile_condition(
@@ -93,14 +52,6 @@ def compile_condition(
     return _Compiler(places, env, warn).condition(tree)
 
 
-def _constant(holds: object) -> Condition:
-    return Condition(lambda source: repr(bool(holds)))
-
-
-def _not(inner: Condition) -> Condition:
-    return Condition(lambda source: f"(not {inner.write(source)})", inner.depth + 1)
-
-
 class _Compiler:
     def __init__(self, places: Places, env: Mapping[str, str], warn: Callable[[str], None]) -> None:
         self._places = places
@@ -111,7 +62,7 @@ class _Compiler:
         if isinstance(tree, Joined):
             return self._joined(tree)
         if isinstance(tree, Constant):
-            return _constant(truth(self._constant(tree)))
+            return conditions.constant(conditions.truth(self._constant(tree)))
         return self._operand(tree)
 
     def _operand(self, tree: Any) -> Condition:
@@ -119,11 +70,11 @@ class _Compiler:
         if isinstance(tree, Joined):
             return self._joined(tree)
         if isinstance(tree, Negation):
-            return _not(self.condition(tree.inner))
+            return conditions.negated(self.condition(tree.inner))
         if isinstance(tree, Comparison):
             return self._comparison(tree)
         if isinstance(tree, Field):
-            return _truth_of(reference_or_bad(tree.text))
+            return conditions.holds(reference_or_bad(tree.text))
         message = "a constant alone decides nothing"
         raise self._error(message, tree.at)
 
@@ -159,11 +110,11 @@ class _Compiler:
             return self._match(tree)
         if operator in ("in", "not in"):
             holds = self._contained(tree)
-            return holds if operator == "in" else _not(holds)
+            return holds if operator == "in" else conditions.negated(holds)
         left, right = self._side(tree.left), self._side(tree.right)
         if operator in ("==", "!="):
-            equal = _equality(left, right)
-            return equal if operator == "==" else _not(equal)
+            equal = conditions.equal(left, right)
+            return equal if operator == "==" else conditions.negated(equal)
         return self._order(operator, left, right, tree)
 
     def _side(self, tree: Any) -> Any:
@@ -202,42 +153,22 @@ class _Compiler:
             message = f"{tree.right.text!r} is no regular expression: {error}"
             raise self._error(message, tree.right.at) from None
         left = self._side(tree.left)
-        if not isinstance(left, Reference):
-            found = _constant(isinstance(left, str) and search(left) is not None)
+        if isinstance(left, Reference):
+            found = conditions.finds(left, search, literal_of(tree.right.text))
         else:
-            field, literally = left, literal_search(tree.right.text)
-            found = Condition(
-                lambda source: (
-                    f"(type(value := {value_of(field, source)}) is str "
-                    f"and ({literally or f'{source.bind(search)}(value) is not None'}))"
-                )
-            )
-        return found if tree.operator == "=~" else _not(found)
+            found = conditions.constant(isinstance(left, str) and search(left) is not None)
+        return found if tree.operator == "=~" else conditions.negated(found)
 
     def _order(self, operator: str, left: Any, right: Any, tree: Comparison) -> Condition:
         if not isinstance(left, Reference) and not isinstance(right, Reference):
             try:
-                holds = _compare(left, right, _ORDER[operator])
+                holds = conditions.compare(left, right, conditions.ORDERS[operator][1])
             except ConditionError as error:
                 raise self._error(str(error), tree.at) from None
-            return _constant(holds)
+            return conditions.constant(holds)
         if not isinstance(left, Reference):
             left, right, operator = right, left, _MIRRORED[operator]
-        field, compare = left, _ORDER[operator]
-
-        def write(source: Source) -> str:
-            value = value_of(field, source)
-            compared = f"{source.bind(_compare)}(value, {{}}, {source.bind(compare)})"
-            if isinstance(right, Reference):
-                return f"{source.bind(_compare)}({value}, {value_of(right, source)}, {source.bind(compare)})"
-            if isinstance(right, str):
-                return f"{source.bind(_compare)}({value}, {right!r}, {source.bind(compare)})"
-            return (
-                f"(value {operator} {right!r} if type(value := {value}) is int or type(value) is float "
-                f"else {compared.format(repr(right))})"
-            )
-
-        return Condition(write)
+        return conditions.ordered(left, operator, right)
 
     def _contained(self, tree: Comparison) -> Condition:
         left, right = self._value(tree.left), self._value(tree.right)
@@ -249,11 +180,12 @@ class _Compiler:
             )
         if isinstance(left, Reference):
             if isinstance(right, Reference):
-                return _field_in_field(left, right)
-            return _field_in_constant(left, right)
+                return conditions.field_in_field(left, right)
+            within = conditions.field_in_texts if isinstance(right, list) else conditions.field_in_text
+            return within(left, right)
         if isinstance(right, Reference):
-            return _constant_in_field(left, right)
-        return _constant(isinstance(left, str) and isinstance(right, str) and left == right)
+            return conditions.has(right, left)
+        return conditions.constant(isinstance(left, str) and isinstance(right, str) and left == right)
 
     def _error(self, message: str, at: int) -> ConfigError:
         return ConfigError(message, *self._places.of(at))
@@ -261,135 +193,4 @@ class _Compiler:
 
 def _apply(done: list[Condition], operator: str) -> None:
     right, left = done.pop(), done.pop()
-    form = {
-        "and": "({} and {})",
-        "or": "({} or {})",
-        "xor": "({} is not {})",  # each is True or False
-        "nand": "(not ({} and {}))",
-    }[operator]
-    depth = max(left.depth, right.depth) + 1
-    done.append(Condition(lambda source: form.format(left.write(source), right.write(source)), depth))
-
-
-def _truth_of(field: Reference) -> Condition:
-    def write(source: Source) -> str:
-        value = value_of(field, source)
-        return (
-            f"((value := {value}) is not MISSING and value is not None and value is not False and value != '' "
-            "and value != 'false')"
-        )
-
-    return Condition(write)
-
-
-def truth(value: Any) -> bool:
-    """Whether a value counts as true."""
-    return not (value is MISSING or value is None or value is False or value == "" or value == "false")
-
-
-def same(left: Any, right: Any) -> bool:
-    """Whether two values have the same type and content."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    return bool(left == right)
-
-
-def _equality(left: Any, right: Any) -> Condition:
-    if not isinstance(left, Reference):
-        left, right = right, left
-    if not isinstance(left, Reference):
-        return _constant(same(left, right))
-    field, other = left, right
-    if isinstance(other, Reference):
-        return Condition(
-            lambda source: f"{source.bind(same)}({value_of(field, source)}, {value_of(other, source)})"
-        )
-    kind = type(right).__name__
-    if right is None:
-        return _constant(False)
-    return Condition(
-        lambda source: f"(type(value := {value_of(field, source)}) is {kind} and value == {right!r})"
-    )
-
-
-def _compare(left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> bool:
-    if left is MISSING or right is MISSING:
-        message = "a missing field has no order; ask for it first: [x] and [x] > 5"
-        raise ConditionError(message)
-    if left is None or right is None or type(left) is bool or type(right) is bool:
-        return False
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        return bool(compare(left, right))
-    if isinstance(left, str) and type(left) is type(right):
-        return bool(compare(left.encode(errors="surrogatepass"), right.encode(errors="surrogatepass")))
-    message = f"a {_kind(left)} and a {_kind(right)} have no order"
-    raise ConditionError(message)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, str):
-        return "text" if type(value) is str else "time"
-    if isinstance(value, (int, float)):
-        return "number"
-    return "hash" if isinstance(value, dict) else "list"
-
-
-def _constant_in_field(value: Any, field: Reference) -> Condition:
-    kind = type(value)
-    if kind is str:
-        return Condition(
-            lambda source: (
-                f"({value!r} in held if type(held := {value_of(field, source)}) is list "
-                f"else type(held) is str and {value!r} in held)"
-            )
-        )
-
-    def holds(held: Any) -> bool:
-        return type(held) is list and any(type(each) is kind and each == value for each in held)
-
-    return Condition(lambda source: f"{source.bind(holds)}({value_of(field, source)})")
-
-
-def _field_in_constant(field: Reference, values: Any) -> Condition:
-    if not isinstance(values, list):
-        text = java_text(values)
-        return Condition(
-            lambda source: f"(type(value := {value_of(field, source)}) is str and value in {text!r})"
-        )
-    texts = frozenset(java_text(each) for each in values)
-
-    def holds(value: Any) -> bool:
-        if value is MISSING or isinstance(value, (list, dict)):
-            return False
-        return ruby_text(value) in texts
-
-    return Condition(
-        lambda source: (
-            f"(value in {source.bind(texts)} if type(value := {value_of(field, source)}) is str "
-            f"else {source.bind(holds)}(value))"
-        )
-    )
-
-
-def _field_in_field(left: Reference, right: Reference) -> Condition:
-    def holds(value: Any, held: Any) -> bool:
-        if value is MISSING:
-            if isinstance(held, list) and held:
-                message = f"{left.text} in {right.text}: {left.text} is missing"
-                raise ConditionError(message)
-            return False
-        if isinstance(value, (list, dict)):
-            return False
-        if isinstance(held, list):
-            return any(same(value, each) for each in held)
-        if type(value) is str and type(held) is str:
-            return value in held
-        return same(value, held)
-
-    return Condition(
-        lambda source: f"{source.bind(holds)}({value_of(left, source)}, {value_of(right, source)})"
-    )
+    done.append(conditions.joined(left, operator, right))

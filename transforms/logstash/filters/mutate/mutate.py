@@ -16,7 +16,6 @@ from penstock.transforms.logstash.filters.mutate._convert import CONVERTERS, con
 from penstock.transforms.logstash.filters.mutate._gsub import gsub
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.source import Source
 
 __all__ = ["Mutate"]
 
@@ -48,8 +47,8 @@ class Mutate(Filter):
     may_cancel = False
 
     def compile(self) -> Work:  # noqa: D102
-        self._operations = self._all()
-        steps = [operation.step for operation in self._operations]
+        made = self._all()
+        steps = [operation.step for operation in made]
         matched = self.matched
         tag = str(self["tag_on_failure"])
 
@@ -62,11 +61,8 @@ class Mutate(Filter):
                 event.tag(tag)
             return False
 
+        self.blocks = [Block([*made, *self.common], tag, work)]
         return work
-
-    def emit(self, source: Source) -> None:  # noqa: D102
-        tag = str(self["tag_on_failure"])
-        source.block(Block([*self._operations, *self.common], tag, self.work))
 
     def _all(self) -> list[Operation]:
         """The operations in the order in which they run."""

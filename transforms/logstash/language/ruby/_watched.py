@@ -66,22 +66,29 @@ def watched(pattern: str) -> Watched:
     return Watched(search_watched, sub_watched, names)
 
 
-def literal_search(pattern: str) -> str | None:
-    """A Python expression for whether a text called `value` holds a pattern of nothing but literals; else None."""
+class Literal(NamedTuple):
+    """A pattern of nothing but literals: a text matches that begins with, holds, or ends with one of these."""
+
+    start: str | None
+    inside: str | None
+    end: str | None
+
+
+def literal_of(pattern: str) -> Literal | None:
+    """What a pattern of nothing but literals finds; None for any other."""
     found = _LITERAL.fullmatch(pattern)
     if found is None:
         return None
     start, end = found[1], found[3]
     text = re.sub(r"\\(.)", r"\1", found[2])
-    behind, before = repr(f"\n{text}"), repr(f"{text}\n")
-    expressions = {
-        (None, None): f"{text!r} in value",
-        ("^", None): f"value.startswith({text!r}) or {behind} in value",
-        ("\\A", None): f"value.startswith({text!r})",
-        (None, "$"): f"value.endswith({text!r}) or {before} in value",
-        (None, "\\z"): f"value.endswith({text!r})",
+    forms = {
+        (None, None): Literal(None, text, None),
+        ("^", None): Literal(text, f"\n{text}", None),
+        ("\\A", None): Literal(text, None, None),
+        (None, "$"): Literal(None, f"{text}\n", text),
+        (None, "\\z"): Literal(None, None, text),
     }
-    return expressions.get((start, end))
+    return forms.get((start, end))
 
 
 def _simple(pattern: str) -> Callable[[str], Any] | None:
