@@ -312,7 +312,7 @@ class Meters:
             words = ", ".join(
                 f"{name} {value}"
                 for name, value in letter.event.origin.describe().items()
-                if name != "arrived_ms"
+                if name not in ("arrived_ms", "partition_key")  # a key may be made of the event
             )
             self._letters.append(
                 LastLetter(now, letter.stage, letter.error, reason, letter.status, words[:MAX_REASON])

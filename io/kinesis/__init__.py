@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penstock.io.kinesis.read.preflight import prepare_read, read_trials, require_readable
     from penstock.io.kinesis.read.source import ReadFromKinesis
     from penstock.io.kinesis.read_options import KinesisReadOptions
+    from penstock.io.kinesis.record_properties import AddRecordProperties, with_record_properties
     from penstock.io.kinesis.write.options import KinesisWriteOptions
     from penstock.io.kinesis.write.policy import WRITE_HELP, write_policy, write_statements
     from penstock.io.kinesis.write.preflight import require_writable, write_trials
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "READ_HELP",
     "WRITE_HELP",
+    "AddRecordProperties",
     "KinesisReadOptions",
     "KinesisWriteOptions",
     "ReadFromKinesis",
@@ -30,6 +32,7 @@ __all__ = [
     "read_trials",
     "require_readable",
     "require_writable",
+    "with_record_properties",
     "write_policy",
     "write_statements",
     "write_trials",
@@ -38,6 +41,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
+        "AddRecordProperties": "record_properties",
         "KinesisReadOptions": "read_options",
         "KinesisWriteOptions": "write.options",
         "READ_HELP": "read.policy",
@@ -50,6 +54,7 @@ __getattr__ = lazily(
         "read_trials": "read.preflight",
         "require_readable": "read.preflight",
         "require_writable": "write.preflight",
+        "with_record_properties": "record_properties",
         "write_policy": "write.policy",
         "write_statements": "write.policy",
         "write_trials": "write.preflight",

@@ -134,5 +134,6 @@ class KinesisRecord(msgspec.Struct, gc=False, frozen=True):
             "stream": self.stream,
             "shard_id": self.shard_id,
             "sequence_number": self.sequence_number,
+            "partition_key": self.partition_key,
             "arrived_ms": self.arrived_ms,
         }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penstock.io.s3.origin import S3Object
     from penstock.io.s3.policy import read_statements
     from penstock.io.s3.preflight import read_trials
-    from penstock.io.s3.source import AddObjectProperties, ReadFromS3, plan_units
+    from penstock.io.s3.source import AddObjectProperties, ReadFromS3, plan_units, with_object_properties
     from penstock.io.s3.units.claims import Claims
     from penstock.io.s3.units.finish import FinishUnits
     from penstock.io.s3.units.listed import Listed
@@ -41,6 +41,7 @@ __all__ = [
     "plan_units",
     "read_statements",
     "read_trials",
+    "with_object_properties",
 ]
 
 __getattr__ = lazily(
@@ -60,5 +61,6 @@ __getattr__ = lazily(
         "plan_units": "source",
         "read_statements": "policy",
         "read_trials": "preflight",
+        "with_object_properties": "source",
     },
 )

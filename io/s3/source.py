@@ -35,7 +35,7 @@ from penstock.io.release import require_release, this_release
 from penstock.io.s3.formats._layouts import Layout
 from penstock.io.s3.listing import Stores
 from penstock.io.s3.options import S3ReadOptions
-from penstock.io.s3.origin import S3Object, S3Record, WorkUnit
+from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.io.s3.units.claims import Claims
 from penstock.io.s3.units.finish import UnitsReceipt
@@ -50,7 +50,7 @@ from penstock.transforms.document import document_of, with_document
 from penstock.transforms.events import EventTransform
 from penstock.transforms.step_kind import StepKind
 
-__all__ = ["AddObjectProperties", "ReadFromS3", "plan_units"]
+__all__ = ["AddObjectProperties", "ReadFromS3", "plan_units", "with_object_properties"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,15 +322,16 @@ class AddObjectProperties(EventTransform):
     """
 
     def __init__(self) -> None:
-        super().__init__(_with_properties, "object_properties")
+        super().__init__(with_object_properties, "object_properties")
 
 
-def _with_properties(event: Event) -> list[Event]:
-    origin = event.origin
-    if not isinstance(origin, S3Record):
+def with_object_properties(event: Event) -> list[Event]:
+    """Gives the event with its object's properties; also one that comes back from a letter, whose origin tells them."""
+    words = event.origin.describe()
+    if "key" not in words or "etag" not in words:
         return [event]
     document = document_of(event)
     metadata = document.get("@metadata")
-    properties = origin.describe() | {"index": event.index}
+    properties = words | {"index": event.index}
     inner = {**metadata, "s3": properties} if isinstance(metadata, dict) else {"s3": properties}
     return [with_document(event, {**document, "@metadata": inner})]

@@ -83,8 +83,12 @@ def build(plan: Plan, dead_letters: str, objects: Objects | None = None) -> list
         objects = Objects(s3.ReadFromS3((), first.options, aws_of_objects), "")
     read = _read(plan) if objects is None else ("ReadFromS3", objects.read)
     steps: list[Step] = [read, *_decode(plan)]
-    if first.plugin == "s3" and first.options.include_object_properties:
-        steps.append(("AddObjectProperties", s3.AddObjectProperties()))
+    for plugin, label, step in (
+        ("s3", "AddObjectProperties", s3.AddObjectProperties),
+        ("kinesis", "AddRecordProperties", kinesis.AddRecordProperties),
+    ):
+        if any(each.plugin == plugin and each.properties for each in plan.inputs):
+            steps.append((label, step()))
     steps += _filters(plan)
     alone = len(plan.outputs) == 1 and plan.outputs[0].condition is None
     for number, output in enumerate(plan.outputs):
@@ -211,7 +215,7 @@ def _decode(plan: Plan) -> list[Step]:
     options = {key_of(each): decoder_of(each) for each in plan.inputs if decodes(plan, each)}
     if not options:
         return []
-    keep = keeps_documents(plan) or _filters_at_all(plan)
+    keep = keeps_documents(plan) or _filters_at_all(plan) or any(each.properties for each in plan.inputs)
     if len(options) == len(plan.inputs) and len(set(map(repr, options.values()))) == 1:
         return [("Decode", next(iter(options.values())).step(keep_documents=keep))]
     steps = {key: each.step(keep_documents=keep) for key, each in options.items()}

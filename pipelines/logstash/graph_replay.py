@@ -17,9 +17,11 @@ from penstock.io.dead_letters import LetterReader, has_event, open_store
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import OptionError
 from penstock.io.files.sink import file_writer, stdout_writer
+from penstock.io.kinesis import with_record_properties
 from penstock.io.kinesis.positions import stream_name_of
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
+from penstock.io.s3 import with_object_properties
 from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all, without_pieces
 from penstock.pipelines.logstash.graph import (
     decoder_of,
@@ -236,6 +238,13 @@ class Replay:
 
     def _decoded(self, event: Event, given: Input, refused: list[DeadLetter]) -> list[Event]:
         """Gives what an event's bytes are decoded to. One that has an id was decoded before, and keeps it."""
+        found = self._decoded_bytes(event, given, refused)
+        if not given.properties:
+            return found
+        add = with_object_properties if given.plugin == "s3" else with_record_properties
+        return [made for each in found for made in add(each)]
+
+    def _decoded_bytes(self, event: Event, given: Input, refused: list[DeadLetter]) -> list[Event]:
         if event.changed or not decodes(self._plan, given):
             return [event]
         options = decoder_of(given)

@@ -125,6 +125,7 @@ class Input:
         decode: how its records become events; None where they come as JSON documents (beats).
         after: filters for the events of this input alone, before all others: `type`, `tags`, `add_field`, a codec of the
             beats input, and what Logstash would add by itself, where it was asked for. Empty: bytes pass as they came.
+        properties: whether where each record or object stood is added to `[@metadata]`, in front of those.
     """
 
     plugin: str
@@ -134,6 +135,7 @@ class Input:
     aws: AwsOptions | None = None
     decode: DecodeOptions | None = None
     after: tuple[Step, ...] = ()
+    properties: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,6 @@ from penstock.io.files.sink import WriteNowhere, WriteToFiles, WriteToStdout
 from penstock.io.files.source import ReadFromFiles, ReadFromStdin
 from penstock.io.options import display_data_of, option
 from penstock.pipelines.beam_yaml import _ErrorHandling
-from penstock.pipelines.logstash.graph_objects import ReadObjectsOnce
-from penstock.pipelines.logstash.plan import Input, Place
 from penstock.transforms import AsElements, DecodeJson, DecodePlain, events, logstash, modify
 from penstock.transforms.logstash.routes import FilterAndRoute
 from tests.tools.samples.logstash_filters import FILTERS
@@ -113,18 +111,7 @@ STEPS["ReadFromFiles"] = (
 STEPS["WriteToStdout"] = (WriteToStdout(codec="rubydebug"), ("codec", "rubydebug"))
 STEPS["OneOutput"] = (OneOutput(AsElements(), 1, "archive"), ("output", "archive"))
 STEPS["logstash.FilterAndRoute"] = (FilterAndRoute([]), ("conditions", 0))
-STEPS["ReadObjectsOnce"] = (
-    ReadObjectsOnce(
-        Input(
-            plugin="s3",
-            name="s3:1",
-            options=s3.S3ReadOptions(input=["s3://bucket/a"]),
-            place=Place("a.conf", 1, 1),
-            aws=AWS,
-        )
-    ),
-    ("input", "s3://bucket/a"),
-)
+STEPS["AddRecordProperties"] = (kinesis.AddRecordProperties(), ("stage", "record_properties"))
 NOTHING_TO_SET = {
     "Acknowledge": Acknowledge(),
     "AsElements": AsElements(),

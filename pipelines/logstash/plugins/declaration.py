@@ -86,6 +86,7 @@ class Made:
     aws: Any = None
     decode: Any = None
     after: tuple[Any, ...] = ()
+    properties: bool = False
     fallback: Any = None
     for_reads: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -35,6 +35,9 @@ _HARMLESS_SETTINGS = frozenset(
     }
 )  # fmt: skip
 """Settings of KCL that tune what is otherwise here; without them nothing is lost."""
+_PROPERTIES = tuple(
+    f"[@metadata][{name}]" for name in ("approximate_arrival_timestamp", "partition_key", "sequence_number")
+)
 _PROXY = "the standard variables do it: HTTPS_PROXY, NO_PROXY"
 
 
@@ -55,6 +58,7 @@ def _input(values: Values) -> Made:
         aws=values.component(AwsOptions),
         decode=decode,
         after=tuple(ornaments(values, original=original)),
+        properties=values.situation.names(*_PROPERTIES, "metadata => true"),
     )
 
 
@@ -106,7 +110,9 @@ KINESIS_INPUT = PluginDeclaration(
     ),
     make=_input,
     codecs=("plain", "json", "json_lines", "line", "cloudwatch_logs", "cloudtrail", "cloudfront", "csv"),
-    about="A stream's records, by the lease table of the Kinesis Client Library.",
+    about="A stream's records, by the lease table of the Kinesis Client Library. Where the file names one of them, "
+    "`[@metadata]` has approximate_arrival_timestamp, sequence_number and partition_key (the record's: all events that are "
+    "aggregated in it have it).",
 )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def _make(values: Values) -> Made:
             )
     if values["endpoint"]:
         more["endpoint_url"] = values["endpoint"]
+    properties = bool(values["include_object_properties"]) or values.situation.names("[@metadata][s3]")
     use = values.codec
     return Made(
         options=values.component(S3ReadOptions, **more),
@@ -51,6 +52,7 @@ def _make(values: Values) -> Made:
         after=tuple(
             ornaments(values, original=values.situation.ecs and use is not None and use.name != "json_lines")
         ),
+        properties=properties,
     )
 
 
@@ -61,7 +63,8 @@ S3_INPUT = PluginDeclaration(
         mapped("bucket", to="", required=True),
         mapped("prefix", to=""),
         mapped("exclude_pattern"),
-        mapped("include_object_properties", "boolean"),
+        mapped("include_object_properties", "boolean",
+               note="also where the file names `[@metadata][s3]`"),
         mapped("sincedb_path", to="", note="becomes a manifest of finished objects, in a file of its own"),
         mapped("watch_for_new_files", "boolean", to="", note="read once, then the job ends"),
         mapped("endpoint", to="endpoint_url"),

@@ -236,6 +236,7 @@ class _Planner:
             aws=made.aws,
             decode=made.decode,
             after=(*made.after, *common_steps(values)),
+            properties=made.properties,
         )
 
     def _output(

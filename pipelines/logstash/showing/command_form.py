@@ -66,7 +66,7 @@ def _hindered(plan: Plan) -> str:
         return f"it has {len(plan.outputs)} outputs ({', '.join(each.name for each in plan.outputs)}), and a job has one"
     if plan.filters:
         return "it has filters, and no job has any"
-    if plan.inputs[0].after:
+    if plan.inputs[0].after or (plan.inputs[0].properties and plan.inputs[0].plugin == "kinesis"):
         return f"the input {plan.inputs[0].name} adds fields, and no job does"
     if plan.outputs[0].condition is not None:
         return f"the output {plan.outputs[0].name} has a condition, and no job has any"

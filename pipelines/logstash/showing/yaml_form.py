@@ -47,6 +47,8 @@ def _hindered(plan: Plan) -> str:
     for source in plan.inputs:
         if source.plugin not in _READS:
             return f"the input {source.name} has no form in YAML"
+        if source.properties:
+            return f"the input {source.name} adds properties of its records, which have no form in YAML"
         if source.after and len(plan.inputs) > 1:
             return (
                 f"the input {source.name} has filters of its own (type, tags, add_field) beside other inputs"

@@ -5,6 +5,7 @@ import pytest
 
 from penstock.io.dead_letters._letters import decode, encode
 from penstock.io.errors import OptionError
+from penstock.io.kinesis import with_record_properties
 from penstock.io.kinesis.positions import KinesisRecord
 from penstock.pipelines.logstash.graph import build
 from penstock.pipelines.logstash.graph_replay import Replay, replay
@@ -16,6 +17,12 @@ from tests.tools.samples.plans import LETTERS, from_kinesis, output, plan
 
 MARK = Step("filter", "mutate", options={"add_field": {"seen": "%{n}"}})
 SPLIT = Step("text", 'filter { split { field => "list" } mutate { add_tag => ["t"] } }')
+RECORD = Step(
+    "text",
+    """filter { mutate { add_field => {
+    "at" => "%{[@metadata][partition_key]} %{[@metadata][sequence_number]} %{[@metadata][beat]}" } }
+    if [@metadata][approximate_arrival_timestamp] == 1700000000000 { mutate { add_tag => ["now"] } } }""",
+)
 SOME = Step("text", 'filter { if [n] > 1 { mutate { add_tag => ["t"] } } }')
 ORIGIN = KinesisRecord("logs", "shardId-0", "4711", "k", 1_700_000_000_000, 0)
 
@@ -33,6 +40,9 @@ def batch_of(given, *documents):
     records = [document if isinstance(document, bytes) else orjson.dumps(document) for document in documents]
     batch = EventBatch(None, [Event(data, ORIGIN, n) for n, data in enumerate(records)], [])
     for label, step in build(given, LETTERS):
+        if label == "AddRecordProperties":
+            events = [made for each in batch.events for made in with_record_properties(each)]
+            batch = batch.with_events(events)
         if label in ("Decode", "Filters"):
             (batch,) = (step.fn if label == "Decode" else step.do_fn).process(batch)
     return batch
@@ -66,14 +76,18 @@ def sent(given, letters):
         ((), [[{"n": 1}, {"n": 2}]]),
         ((MARK,), [[{"n": 1}, {"n": 2}]]),
         ((SPLIT,), [[{"list": ["x", "y"]}, {"list": ["z", "z"]}]]),
+        ((RECORD,), [{"n": 1}, {"n": 2, "@metadata": {"beat": "b"}}]),
+        ((), [{"n": 1}]),
     ],
 )
-def test_what_an_output_refused_comes_to_it_alone_as_it_was(filters, documents):
-    given = plan([from_kinesis()], outputs(), filters)
+@pytest.mark.parametrize("properties", [False, True])
+def test_what_an_output_refused_comes_to_it_alone_as_it_was(filters, documents, properties):
+    given = plan([from_kinesis(properties=properties)], outputs(), filters)
     events = batch_of(given, *documents).events
     letters = [DeadLetter(event, "mapping", "r", "elasticsearch", 400, output="b") for event in events]
     as_they_were = list(map(shown, events))
     assert len(as_they_were) == len({name for name, _, _ in as_they_were})
+    assert properties == all("4711" in repr(document) for _, document, _ in as_they_were)
     got, again = sent(given, letters)
     assert got == {"b": as_they_were}
     assert again == []

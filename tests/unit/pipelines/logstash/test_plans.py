@@ -188,6 +188,21 @@ def test_an_input_brings_filters_only_where_they_are_asked_for(text, steps):
     assert len(plan(text, NOWHERE).inputs[0].after) == steps
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("input { kinesis { kinesis_stream_name => s_1 } }", False),
+        ("input { kinesis { kinesis_stream_name => s_1 } } filter { if [@metadata][partition_key] { drop { } } }", True),
+        ("input { kinesis { kinesis_stream_name => s1 } } output {stdout {codec => rubydebug { metadata => true }}}", True),
+        ("input { s3 { bucket => logs } }", False),
+        ("input { s3 { bucket => logs include_object_properties => true } }", True),
+        ("input { s3 { bucket => logs } } filter { mutate { copy => { '[@metadata][s3][key]' => key } } }", True),
+    ],
+)  # fmt: skip
+def test_where_records_and_objects_stood_is_added_where_it_is_asked_for(text, expected):
+    assert plan(text, NOWHERE).inputs[0].properties is expected
+
+
 def test_logstash_fields_are_added_where_they_are_asked_for():
     after = plan(BEATS, NOWHERE, logstash_fields=True).inputs[0].after
     for word in ("@version", "[event][original]", "beats_input_codec_plain_applied"):
