@@ -77,6 +77,10 @@ def _about_sources(text: "_Text", sources: Sequence[SourceStatus]) -> None:
         "penstock_source_pending_bytes_limit", "gauge", "As much memory may be pending.", "max_pending_bytes"
     )
     each("penstock_source_lag_seconds", "gauge", "Age of the oldest event that is not durable.", "lag_s")
+    each(
+        "penstock_source_intended_lag_seconds", "gauge",
+        "How much of the lag is intended, as where an archive fills its files.", "patience_s",
+    )  # fmt: skip
     text.add(
         "penstock_source_unread_shards", "gauge", "Shards of the stream that no living worker reads.", ("source",),
         [((source.key,), float(len(source.unread))) for source in sources],

@@ -23,7 +23,6 @@ from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine.browser import STRANGER, chromium
 from tests.tools.machine.waiting import wait_until
-from tests.tools.models import grafana
 
 pytestmark = pytest.mark.servers
 
@@ -171,15 +170,6 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     check_layout(browser, keep, "kinesis")
     assert browser.console() == []
     assert browser.origins() == {page.rstrip("/")}
-
-    # The dashboard's metrics are what the jobs give, and hold numbers.
-    answers = "".join(text(f"{page_of(job)}metrics") for job in (beats, kinesis))
-    wanted = {name for expression in grafana.expressions() for name in grafana.metrics_in(expression)}
-    assert wanted <= set(grafana.types_in(answers))
-    without = {
-        name for name in wanted if not re.search(rf"^{name}(?:_bucket)?(?:{{.*}})? \d", answers, re.MULTILINE)
-    }
-    assert without <= {"penstock_retries_total"}, "nothing had to be tried again"
 
     for shipper in shippers:
         shipper.stop()
