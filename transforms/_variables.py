@@ -36,3 +36,9 @@ def is_variable(text: str) -> bool:
     """Whether the text is nothing but a variable, without a default."""
     found = VARIABLE.fullmatch(text)
     return found is not None and not found[2]
+
+
+def named_in(text: str, env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the text names, of those that there are: other machines need no more, and may not have them."""
+    names = (found[1] for found in VARIABLE.finditer(text))
+    return {name: env[name] for name in names if name in env}

@@ -155,7 +155,14 @@ def _replay(line: CommandLine, loaded: Loaded) -> int:
     require_store_url(options.replay)
     set_up_logging(job)
     name = f"{_job_name(loaded.plan)}-replay"
-    return run_replay(name, _settled(loaded.plan), options.replay, job.dead_letter_url(name))
+    again = job.dead_letter_url(name).replace(_PIPELINE, loaded.plan.name)
+
+    def ready() -> Plan:
+        plan = _settled(loaded.plan)
+        _try_and_prepare(dataclasses.replace(plan, inputs=()), again, elsewhere=False)
+        return plan
+
+    return run_replay(name, ready, options.replay, again)
 
 
 def _ends(plan: Plan) -> bool:
@@ -220,9 +227,7 @@ def _run(line: CommandLine, loaded: Loaded) -> int:
 
 def _ready(line: CommandLine, loaded: Loaded) -> Plan:
     """Says what differs, tries and prepares the peers, and gives the plan as they want it. Raises `PenstockError`."""
-    from penstock.io.preflight.trials import require_quick
     from penstock.pipelines.logstash import graph
-    from penstock.pipelines.logstash.needs import prepare, requirements_of
     from penstock.pipelines.run.runners import runs_elsewhere
 
     for note in (*loaded.notes, *loaded.plan.notes):
@@ -230,9 +235,16 @@ def _ready(line: CommandLine, loaded: Loaded) -> Plan:
     url = _dead_letters(line, loaded.plan)
     graph.build(loaded.plan, url)  # contradictory options are refused before any peer is asked
     plan = _settled(loaded.plan)
-    require_quick(requirements_of(plan, url, elsewhere=runs_elsewhere(line.beam)).trials)
-    prepare(plan)
+    _try_and_prepare(plan, url, elsewhere=runs_elsewhere(line.beam))
     return plan
+
+
+def _try_and_prepare(plan: Plan, dead_letters: str, *, elsewhere: bool) -> None:
+    from penstock.io.preflight.trials import require_quick
+    from penstock.pipelines.logstash.needs import prepare, requirements_of
+
+    require_quick(requirements_of(plan, dead_letters, elsewhere=elsewhere).trials)
+    prepare(plan)
 
 
 def _stop_timeout(plan: Plan) -> float:

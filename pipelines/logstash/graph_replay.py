@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from penstock.io import elasticsearch
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import LetterReader, has_event, open_store
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -69,17 +68,20 @@ def replay(plan: Plan, letters: str, again: str) -> tuple[Counts, int]:
         )
         raise OptionError(message)
     cluster, aws = peers_of(plan)
-    for each in plan.outputs:
-        if each.plugin == "elasticsearch":
-            elasticsearch.prepare(each.options)
     sender = Replay(plan, [_writer(each) for each in plan.outputs])
     reader, counts = LetterReader(open_store(letters, cluster, aws)), Counts()
     replay_all(_whole(reader, counts), without_pieces(sender.send), Later(again, cluster, aws), counts)
     return counts, reader.wrong
 
 
-def run_replay(name: str, plan: Plan, letters: str, again: str) -> int:
+def run_replay(name: str, ready: Callable[[], Plan], letters: str, again: str) -> int:
     """Does `replay` as a job: ends at a signal, prints what became of the letters, and returns the exit code.
+
+    Args:
+        name: the job's name.
+        ready: tries and prepares the outputs, and gives the plan as they want it.
+        letters: the URL of the store.
+        again: the URL of the store for events that are refused again.
 
     Returns:
         0: all accepted; 1: failed, or some refused again or left out; 2: a wrong option; 3: stopped too early.
@@ -87,7 +89,7 @@ def run_replay(name: str, plan: Plan, letters: str, again: str) -> int:
     watch = Watch(name, 30.0, too_late=STOPPED)
     try:
         watch.start()
-        counts, wrong = replay(plan, letters, again)
+        counts, wrong = replay(ready(), letters, again)
         stopped = LIVE.stopping.is_set()
         LIVE.close()
     except BaseException as error:

@@ -17,13 +17,13 @@ import functools
 import hashlib
 import logging
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import orjson
 
+from penstock.transforms._variables import named_in
 from penstock.transforms.batch import DeadLetter, Document, Event
 from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform, apply_each, letter_of
@@ -42,7 +42,6 @@ __all__ = [
     "filters_name",
 ]
 
-_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -192,11 +191,6 @@ def _id_of(event: Event, made: LogEvent, used: dict[str | None, int]) -> str | N
     return identifier if count == 1 else f"{identifier}-again{count - 1}"
 
 
-def _used(text: str, env: Mapping[str, str]) -> dict[str, str]:
-    """Gives the variables that a configuration names. Workers need not have them, and nobody needs the others."""
-    return {name: env[name] for name in _VARIABLE.findall(text) if name in env}
-
-
 class LogstashFilters(EventTransform):
     """Runs the filters of a Logstash configuration, its `filter { }` sections, with their conditions.
 
@@ -236,7 +230,7 @@ class LogstashFilters(EventTransform):
             "text",
             text,
             ecs_compatibility=ecs_compatibility,
-            env=_used(text, os.environ if env is None else env),
+            env=named_in(text, os.environ if env is None else env),
             support_escapes=support_escapes,
             timezone=timezone,
             allow_code=allow_code,

@@ -23,7 +23,7 @@ from penstock.pipelines.logstash.reading._conditions import plugins_in, text_of
 from penstock.pipelines.logstash.reading.overrides import Overrides
 from penstock.pipelines.logstash.reading.report import Report
 from penstock.pipelines.logstash.reading.sources import Source
-from penstock.transforms._variables import UnknownVariable
+from penstock.transforms._variables import UnknownVariable, named_in
 from penstock.transforms.logstash.compile import Step, find_faults
 from penstock.transforms.logstash.language._conditions import compile_condition
 from penstock.transforms.logstash.language._errors import ConfigError
@@ -32,8 +32,6 @@ from penstock.transforms.logstash.language._substitution import substitute
 from penstock.transforms.logstash.language._tree import Places, Plugin, Section, merged
 
 __all__ = ["Part", "Planned", "make_plan"]
-
-_VARIABLE = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +94,8 @@ class _Planner:
         broken = False
         for source in self._sources:
             self._report.knows(source.name, source.text)
-            for variable in _VARIABLE.findall(source.text):
-                self._report.hide(variable, self._env.get(variable, ""))
+            for variable, value in named_in(source.text, self._env).items():
+                self._report.hide(variable, value)
             sections, errors = parse_all(source.text, support_escapes=self._options.config_support_escapes)
             broken |= bool(errors)
             for error in errors:
@@ -174,9 +172,9 @@ class _Planner:
         for warning in warnings:
             self._report.note(f"{source.name}: {warning}")
         # The step's name is made of its text: a change of an input or an output must not change it.
-        alone = [text[start:end].strip() for section, start, end in zip(sections, starts, starts[1:], strict=False)
-                 if section.kind == "filter"]  # fmt: skip
-        return [msgspec.structs.replace(step, what="\n".join(alone))]
+        alone = "\n".join([text[start:end].strip() for section, start, end in zip(sections, starts, starts[1:], strict=False)
+                           if section.kind == "filter"])  # fmt: skip
+        return [msgspec.structs.replace(step, what=alone, env=named_in(alone, self._env))]
 
     # Inputs and outputs
 
@@ -250,7 +248,7 @@ class _Planner:
         source: Source,
     ) -> Output:
         text = "" if condition is None else text_of(condition)
-        env = {each: self._env[each] for each in _VARIABLE.findall(text) if each in self._env}
+        env = named_in(text, self._env)
         if condition is not None:
             try:
                 compile_condition(

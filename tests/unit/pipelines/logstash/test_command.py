@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+from penstock.io.errors import Unreachable
+from penstock.io.preflight import trials
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.jobs import JOBS, find_job
 from penstock.pipelines.logstash.command import JOB
@@ -266,6 +268,24 @@ def test_an_input_s3_beside_another_is_refused(capsys):
     text = "input { stdin { } s3 { bucket => logs } } output { stdout { } }"
     code, _, err = run(capsys, "-f", file(text))
     assert (code, "x.conf:1:19: the input s3 reads its objects once and then ends" in err) == (2, True)
+
+
+def test_a_replay_tries_its_outputs_and_no_input_before_it_sends(capsys, monkeypatch):
+    given = []
+
+    def refuse(tried):
+        given.extend(trial.name for trial in tried)
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(trials, "require_quick", refuse)
+    outputs = "elasticsearch { index => logs } kinesis { stream_name => s1 region => eu1 access_key => k1 secret_key => s1 }"
+    text = f"input {{ beats {{ port => 1 }} }} output {{ {outputs} }}"
+    code, out, err = run(capsys, "-f", file(text), "--replay", "file:///x")
+    assert (code, out, err) == (1, "", "penstock logstash-replay: no answer\n")
+    said = " ".join(given)
+    assert "Elasticsearch" in said, given
+    assert "PutRecords" in said, given
+    assert "port" not in said, given
 
 
 def test_the_job_is_listed():

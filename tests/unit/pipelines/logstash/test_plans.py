@@ -175,6 +175,17 @@ def test_files_are_one_pipeline_and_keep_no_secret_of_other_sections():
     assert "geheim" not in repr(made.filters)
 
 
+def test_workers_get_the_variables_that_filters_name():
+    """Machines of a cluster don't have the environment of who submits."""
+    text = 'filter { mutate { add_field => { "a" => "${IN_FILTER} ${NONE:d}" } } }'
+    other = 'output { elasticsearch { user => u1 password => "${SECRET}" } }'
+    env = {"IN_FILTER": "v", "SECRET": "geheim", "OTHER": "o"}
+    made = make_plan(
+        "main", [Source("1.conf", f"{BEATS} {text} {other}")], LogstashOptions(config_string="x"), env
+    ).plan
+    assert [each.env for each in made.filters] == [{"IN_FILTER": "v"}]
+
+
 @pytest.mark.parametrize(
     ("text", "steps"),
     [
