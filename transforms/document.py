@@ -1,16 +1,35 @@
-"""`document_of` reads an event's content, `payload_of` passes it on.
+"""`document_of` reads an event's content, `payload_of` passes it on, `json_of` writes a part of it.
 
 Documents are parsed late and dropped early: a job that only moves events never holds one. A step that changes a
 document makes a new event by `with_document`. So an event that is handed out again after a failed bundle is
 still as it came.
 """
 
+from typing import Any
+
 import orjson
 
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.time import timestamps
 
-__all__ = ["document_of", "payload_of", "with_document"]
+__all__ = ["Unwritable", "document_of", "json_of", "payload_of", "with_document"]
+
+
+class Unwritable(ValueError):
+    """A value can be read, and not be written as JSON: orjson reads 1,024 levels and writes 254."""
+
+
+def json_of(value: Any) -> bytes:
+    """Writes a part of a document as JSON.
+
+    Raises:
+        Unwritable: it nests too deep, or holds what JSON can't.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        message = f"it cannot be written as JSON again: {error}"
+        raise Unwritable(message) from None
 
 
 def document_of(event: Event) -> Document:

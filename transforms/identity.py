@@ -9,7 +9,7 @@ Rule, version 1 (the id's first character; it changes with the rule, because sto
 2. An event of a Beat with `log.offset`: a hash of `agent.ephemeral_id` (else `agent.id`, else the host's name),
    `log.file.path`, the offset and `@timestamp` (6.x: `source` and a top-level `offset`). The time is that of the
    reading: the same when a window is sent again, another when a truncated file reaches the same offset.
-3. Any other event of a Beat: a hash of the decoded event with sorted keys.
+3. Any other event of a Beat: a hash of the decoded event with sorted keys (where it nests more than 254 levels deep, as 4).
 4. Anything else: a hash of its position, because two equal records of another producer are two records.
    Without a position (a connection of something else than a Beat) there is no id: Elasticsearch makes one.
 
@@ -81,7 +81,10 @@ def document_id(event: Event, document: Document) -> str | None:
         found = beat_line_id(reader, path, offset, timestamp)
         if found is not None:
             return found
-    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # it nests deeper than orjson writes
+        return position_id(event)
     return _VERSION + _time_prefix(timestamp) + _hash(b"event\0" + text)
 
 

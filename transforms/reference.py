@@ -13,10 +13,8 @@ import datetime
 import re
 from collections.abc import Callable
 
-import orjson
-
 from penstock.transforms.batch import Document, Event
-from penstock.transforms.document import document_of
+from penstock.transforms.document import document_of, json_of
 from penstock.transforms.fields import MISSING, get, parse_path
 from penstock.transforms.time import timestamps
 
@@ -143,10 +141,8 @@ class _Field:
         if isinstance(value, str):
             return value
         if isinstance(value, list):
-            return ",".join(
-                [item if isinstance(item, str) else orjson.dumps(item).decode() for item in value]
-            )
-        return orjson.dumps(value).decode()
+            return ",".join([item if isinstance(item, str) else json_of(item).decode() for item in value])
+        return json_of(value).decode()
 
 
 class _Date:

@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from penstock.io.beats.origin import BeatsClient
+from penstock.transforms.document import Unwritable, json_of
 
 __all__ = ["KINDS", "NotAnObject", "enriched", "fields_of"]
 
@@ -105,7 +106,7 @@ def _spliced(data: bytes, fields: bytes) -> bytes | None:
 
 
 def _rewritten(data: bytes, fields: bytes) -> bytes:
-    encode: Callable[[Any], bytes] = orjson.dumps
+    encode: Callable[[Any], bytes] = json_of
     try:
         event = orjson.loads(data)
     except orjson.JSONDecodeError as error:  # it refuses half a surrogate pair, which other readers take
@@ -122,7 +123,10 @@ def _rewritten(data: bytes, fields: bytes) -> bytes:
 
 
 def _in_ascii(event: Any) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode()
+    try:
+        return json.dumps(event, separators=(",", ":")).encode()
+    except RecursionError as error:
+        raise Unwritable(str(error)) from None
 
 
 def _integer(digits: str) -> int | float:

@@ -54,7 +54,10 @@ def shown(element: Any) -> bytes:
     """An element that could not be written, for its letter: 64 KiB of it at most."""
     if isinstance(element, bytes):
         return element
-    text = element if isinstance(element, str) else repr(element)[:_SHOWN]
+    try:
+        text = element if isinstance(element, str) else repr(element)[:_SHOWN]
+    except Exception as error:  # it nests too deep, or its class is not well
+        text = f"<{type(element).__name__}: {type(error).__name__}>"
     return text.encode(errors="backslashreplace")
 
 

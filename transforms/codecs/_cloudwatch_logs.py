@@ -28,6 +28,7 @@ import orjson
 
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs._json_values import NotJson
+from penstock.transforms.document import Unwritable, json_of
 from penstock.transforms.identity import SourceIds
 from penstock.transforms.kernels import native
 from penstock.transforms.time import timestamps
@@ -240,7 +241,10 @@ class CloudWatchLogs:
             document["aws"]["cloudwatch"]["extracted_fields"] = orjson.loads(bytes(event.extracted))
         document["event"] = {"id": event.id}
         # A copy, because the result of orjson keeps the kilobyte that it was written into.
-        return b"%b" % orjson.dumps({**(inner or {}), **document, "@timestamp": timestamp})
+        try:
+            return b"%b" % json_of({**(inner or {}), **document, "@timestamp": timestamp})
+        except Unwritable as error:
+            raise NotJson(str(error)) from None
 
 
 def _second(seconds: int) -> str:

@@ -16,7 +16,7 @@ from penstock.transforms.codecs._hints import hint
 from penstock.transforms.codecs._inflate import inflate
 from penstock.transforms.codecs._json_values import NotJson, cut, cut_exactly, elements, text_of
 from penstock.transforms.codecs.plain import as_message
-from penstock.transforms.document import document_of
+from penstock.transforms.document import document_of, json_of
 from penstock.transforms.identity import document_id
 from penstock.transforms.kernels._scan import scan
 from penstock.transforms.time import timestamps
@@ -190,9 +190,7 @@ class JsonDecoder(msgspec.Struct):
                 else:
                     message = f"an element of {'.'.join(path)} is no object"
                     found.append(_Failure(place, NotAnObject(message)))
-                place.data = b"%b" % orjson.dumps(
-                    row
-                )  # a copy, because the result of orjson keeps the kilobyte that it was written into
+                place.data = b"%b" % json_of(row)  # a copy: what orjson gives keeps its kilobyte
         return found
 
     def _decoded(self, event: Event, document: Document) -> Event:

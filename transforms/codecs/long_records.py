@@ -13,6 +13,7 @@ from penstock.transforms.codecs._json_cutter import Cut, JsonCutter
 from penstock.transforms.codecs._json_values import NotJson, elements
 from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder
 from penstock.transforms.codecs.json_objects import JsonDecoder, NotAnObject, RecordTooLarge, copy_outer
+from penstock.transforms.document import Unwritable, json_of
 
 __all__ = ["LongRecord", "long_records_of"]
 
@@ -94,8 +95,8 @@ class LongRecord:
                 try:
                     place.data = self._with_outer(cut.data, cut.outer)
                     elements.append(place)
-                except NotAnObject as error:
-                    letters.append(DeadLetter(place, NotAnObject.__name__, str(error), "decode"))
+                except (NotAnObject, Unwritable) as error:
+                    letters.append(DeadLetter(place, type(error).__name__, str(error), "decode"))
             elif self._whole is not None:
                 events += self._passed(elements, letters)
                 elements = []
@@ -151,4 +152,4 @@ class LongRecord:
         except orjson.JSONDecodeError:
             return data  # a letter of the decoder's
         copy_outer(row, [(copied, fields.get(outer, copied)) for copied in self._copied])
-        return b"%b" % orjson.dumps(row)  # a copy: what orjson gives keeps the kilobyte it was written into
+        return b"%b" % json_of(row)  # a copy: what orjson gives keeps the kilobyte it was written into
