@@ -121,7 +121,9 @@ def test_a_deep_log_event_costs_itself(depth):
 def test_at_no_depth_enriching_ends_in_an_error_of_its_own():
     client = client_at("10.0.0.7", 5000)
     for depth in range(880, 1024):
-        (batch,) = [batch_of(SHAPES["with an escaped key"] % b'{"a":"\\ud800","v":%b}' % (b"[" * depth + b"]" * depth))]
+        batch = batch_of(
+            SHAPES["with an escaped key"] % b'{"a":"\\ud800","v":%b}' % (b"[" * depth + b"]" * depth)
+        )
         batch.events[0].origin = client
         batch = enrich(batch, ["source_metadata"])
         assert len(batch.events) + len(batch.dead_letters) == 1
