@@ -100,8 +100,8 @@ def write_to_elasticsearch(
     error_handling: dict[str, str] | None = None,
     **config: Any,
 ) -> PTransform:
-    (options,) = _options("WriteToElasticsearch", config, ElasticsearchOptions)
-    sink = elasticsearch.WriteToElasticsearch(options, id_fn=_function(id_fn), ids=ids)
+    options, aws = _options("WriteToElasticsearch", config, ElasticsearchOptions, AwsOptions)
+    sink = elasticsearch.WriteToElasticsearch(options, aws=aws, id_fn=_function(id_fn), ids=ids)
     return _handled("WriteToElasticsearch", sink, error_handling)
 
 

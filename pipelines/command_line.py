@@ -103,7 +103,12 @@ def parse(
         made: dict[type, Any] = {cls: _placed(cls, found[cls]) for cls in chosen_classes}
     except OptionError as error:
         parser.error(str(error))
-    return CommandLine(made, beam)
+    return CommandLine({cls: _joined(each, made) for cls, each in made.items()}, beam)
+
+
+def _joined(options: Any, others: Mapping[type, Any]) -> Any:
+    """Gives a component's options with what it needs of another's, where it does."""
+    return options.joined(others) if hasattr(options, "joined") else options
 
 
 def job_parser(program: str, declared: Mapping[str, Declared]) -> argparse.ArgumentParser:

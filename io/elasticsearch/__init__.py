@@ -13,7 +13,13 @@ from penstock.transforms.lazy import lazily
 
 if TYPE_CHECKING:
     from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
-    from penstock.io.elasticsearch.cluster.preflight import has_data_streams, prepare, require_cluster, trials
+    from penstock.io.elasticsearch.cluster.preflight import (
+        has_data_streams,
+        iam_statements,
+        prepare,
+        require_cluster,
+        trials,
+    )
     from penstock.io.elasticsearch.options import ElasticsearchOptions
     from penstock.io.elasticsearch.sink import WriteToElasticsearch
 
@@ -22,6 +28,7 @@ __all__ = [
     "WriteToElasticsearch",
     "as_opensearch",
     "has_data_streams",
+    "iam_statements",
     "needed_role",
     "prepare",
     "require_cluster",
@@ -35,6 +42,7 @@ __getattr__ = lazily(
         "WriteToElasticsearch": "sink",
         "as_opensearch": "cluster._roles",
         "has_data_streams": "cluster.preflight",
+        "iam_statements": "cluster.preflight",
         "needed_role": "cluster._roles",
         "prepare": "cluster.preflight",
         "require_cluster": "cluster.preflight",

@@ -93,6 +93,14 @@ class WriteKeywords(TypedDict, total=False):
     api_key: str | None
     """API key, as id:key or in its encoded form."""
 
+    aws_sigv4: Literal["auto", "es", "aoss", "none"]
+    """Sign requests for Amazon OpenSearch Service (es) or Serverless (aoss) with the job's AWS credentials; auto: where the
+    address is Amazon's and no other credentials are given. One of auto, es, aoss, none. Default: auto.
+    """
+
+    elasticsearch_role_arn: str | None
+    """Role to assume for the signatures, where it isn't the job's own."""
+
     cloud_id: str | None
     """Elastic Cloud id, instead of `hosts`."""
 

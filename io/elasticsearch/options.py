@@ -4,25 +4,22 @@ Names and defaults are those of the Logstash output wherever the meaning is the 
 """
 
 import dataclasses
-import os
-import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
-from penstock.io.errors import OptionError
+from penstock.io.aws.session import AwsOptions
+from penstock.io.elasticsearch._amazon import Place, place_of
+from penstock.io.elasticsearch.option_checks import require_valid, url_of
 from penstock.io.options import option
 from penstock.io.replies import max_reply_bytes
-from penstock.transforms.reference import Reference, compile_reference
+from penstock.transforms.reference import compile_reference
 
 __all__ = ["DEFAULT_INDEX", "ElasticsearchOptions"]
 
 DEFAULT_INDEX = "logstash-%{+YYYY.MM.dd}"
-ACTIONS = ("index", "create", "update", "delete")
 VERSION_TYPES = ("internal", "external", "external_gt", "external_gte")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +76,15 @@ class ElasticsearchOptions:
     user: str | None = option(None, help="User name; needs --password.")
     password: str | None = option(None, help="Password of --user.", secret=True)
     api_key: str | None = option(None, help="API key, as id:key or in its encoded form.", secret=True)
+    aws_sigv4: str = option(
+        "auto",
+        help="Sign requests for Amazon OpenSearch Service (es) or Serverless (aoss) with the job's AWS credentials; auto: "
+        "where the address is Amazon's and no other credentials are given.",
+        choices=("auto", "es", "aoss", "none"),
+    )
+    elasticsearch_role_arn: str | None = option(
+        None, help="Role to assume for the signatures, where it isn't the job's own."
+    )
     cloud_id: str | None = option(None, help="Elastic Cloud id, instead of --hosts.")
     custom_headers: dict[str, str] = option({}, help="Further HTTP headers.", secret=True)
     path: str | None = option(
@@ -152,21 +158,7 @@ class ElasticsearchOptions:
     )
 
     def __post_init__(self) -> None:
-        _check_pairs(self)
-        _check_bounds(self)
-        _check_action(self)
-        for name in ("index", "action", "document_id", "routing", "version", "pipeline"):
-            value = getattr(self, name)
-            if value is not None:
-                _compiled(f"--{name}", value)
-        for host in self.hosts:
-            _check_host(host)
-        if self.upsert is not None:
-            _check_json("--upsert", self.upsert)
-        for name, value in self.custom_headers.items():
-            if not _HEADER_NAME.fullmatch(name) or "\r" in value or "\n" in value:
-                message = f"--custom_headers: {name!r} is not the name of an HTTP header, or its value has a line end."
-                raise OptionError(message)
+        require_valid(self)
 
     @property
     def writes_data_stream(self) -> bool:
@@ -194,12 +186,48 @@ class ElasticsearchOptions:
     @property
     def urls(self) -> list[str]:
         """The nodes as URLs with scheme, host and port."""
-        return [_url(host, self.ssl_enabled, self.path) for host in self.hosts]
+        return [url_of(host, self.ssl_enabled, self.path) for host in self.hosts]
+
+    @property
+    def amazon(self) -> Place | None:
+        """What the first address of Amazon among the nodes says; None where there is none."""
+        found = (place_of(urlsplit(url).hostname or "") for url in self.urls)
+        return None if self.cloud_id else next(filter(None, found), None)
+
+    @property
+    def signs_for(self) -> str:
+        """The service whose signature requests carry: `es`, `aoss`, or "" for none."""
+        if self.aws_sigv4 != "auto":
+            return self.aws_sigv4.replace("none", "")
+        return self.amazon.service if self.amazon and not self.authenticates else ""
+
+    @property
+    def signing(self) -> AwsOptions:
+        """Who signs, and for which region: that of the address, else the job's."""
+        aws = self._identity
+        region = self.amazon.region if self.amazon else aws.region
+        return dataclasses.replace(aws, region=region, role_arn=self.elasticsearch_role_arn or aws.role_arn)
+
+    @property
+    def _identity(self) -> AwsOptions:
+        return AwsOptions()
+
+    def joined(self, others: Mapping[type, Any]) -> "ElasticsearchOptions":
+        """The same options beside those of a job's other components, by their class."""
+        aws = others.get(AwsOptions)
+        return self if aws is None else self.signed_by(aws)
+
+    def signed_by(self, aws: AwsOptions) -> "ElasticsearchOptions":
+        """The same options with the job's identity, where requests are signed."""
+        if not self.signs_for:
+            return self
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(ElasticsearchOptions)}
+        return _Signed(**given, aws=aws)
 
     @property
     def serverless(self) -> bool:
-        """Whether the address is that of a collection of Amazon OpenSearch Serverless."""
-        return any((urlsplit(url).hostname or "").endswith(".aoss.amazonaws.com") for url in self.urls)
+        """Whether this is a collection of Amazon OpenSearch Serverless."""
+        return "aoss" in (self.signs_for, self.amazon.service if self.amazon else "")
 
     @property
     def compresses(self) -> bool:
@@ -215,139 +243,12 @@ class ElasticsearchOptions:
         return bool(self.user or self.api_key or named)
 
 
-def _compiled(flag: str, text: str) -> Reference:
-    try:
-        return compile_reference(text)
-    except ValueError as error:
-        message = f"{flag}: {error}."
-        raise OptionError(message) from None
+@dataclasses.dataclass(frozen=True)
+class _Signed(ElasticsearchOptions):
+    """Options, and the AWS identity of the job that has them. It is no option of its own."""
 
+    aws: AwsOptions = dataclasses.field(default_factory=AwsOptions, repr=False, metadata={"secret": True})
 
-def _check_pairs(options: ElasticsearchOptions) -> None:
-    message = None
-    if bool(options.user) != bool(options.password):
-        message = "--user and --password go together (PENSTOCK_PASSWORD counts): give both or neither."
-    elif options.user and options.api_key:
-        message = "--user and --api_key exclude each other."
-    elif bool(options.ssl_certificate) != bool(options.ssl_key):
-        message = "--ssl_certificate and --ssl_key go together: give both or neither."
-    elif options.ca_trusted_fingerprint and not _FINGERPRINT.fullmatch(options.ca_trusted_fingerprint):
-        message = "--ca_trusted_fingerprint is not the hex form of a SHA-256 (64 digits)."
-    elif options.version_type and not options.version:
-        message = "--version_type needs --version."
-    elif options.ca_trusted_fingerprint and options.ssl_verification_mode == "none":
-        message = (
-            "--ca_trusted_fingerprint verifies, --ssl_verification_mode none does not: give one of them."
-        )
-    elif (
-        options.ca_trusted_fingerprint
-        and options.ssl_certificate_authorities
-        and not (options.proxy or "").startswith("https:")  # the authorities are for its certificate
-    ):
-        message = "--ca_trusted_fingerprint is the only anchor, so --ssl_certificate_authorities would not count: give one."
-    elif not options.hosts and not options.cloud_id:
-        message = "--hosts is empty: name at least one node, such as localhost:9200."
-    elif options.proxy and not _is_proxy(options.proxy):
-        message = "--proxy must be a URL that starts with http:// or https:// and names a host."
-    elif options.ilm_enabled == "true" and not options.ilm_policy:
-        message = "--ilm_enabled needs --ilm_policy."
-    elif options.ism_policy and options.ilm_policy:
-        message = (
-            "--ism_policy is OpenSearch's, --ilm_policy Elasticsearch's: give the one that your server has."
-        )
-    elif options.ism_policy and not (options.manage_template or options.template):
-        message = "--ism_policy goes with --manage_template: give both."
-    for flag in ("ssl_certificate_authorities", "ssl_certificate", "ssl_key", "template"):
-        file = getattr(options, flag)
-        if message is None and file and not os.access(file, os.R_OK):
-            message = f"--{flag} {file}: no such file, or it cannot be read."
-    if message:
-        raise OptionError(message)
-
-
-def _is_proxy(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _check_bounds(options: ElasticsearchOptions) -> None:
-    for name in ("timeout", "max_reply_bytes", "bulk_max_count", "bulk_max_bytes", "max_bulks_in_flight"):
-        if getattr(options, name) < 1:
-            message = f"--{name} must be at least 1."
-            raise OptionError(message)
-    if not 0 < options.retry_initial_interval <= options.retry_max_interval:
-        message = (
-            f"--retry_initial_interval ({options.retry_initial_interval:g} s) must be above 0 and not exceed "
-            f"--retry_max_interval ({options.retry_max_interval:g} s)."
-        )
-        raise OptionError(message)
-    if not 1 <= options.compression_level <= 9:
-        message = "--compression_level must be 1 to 9."
-        raise OptionError(message)
-    if options.blocked_index_timeout < 0:
-        message = "--blocked_index_timeout must not be negative."
-        raise OptionError(message)
-    if options.retry_on_conflict < 0 or options.stop_timeout < 0 or options.sniffing_delay <= 0:
-        message = (
-            "--retry_on_conflict and --stop_timeout must not be negative, --sniffing_delay must be above 0."
-        )
-        raise OptionError(message)
-
-
-def _check_action(options: ElasticsearchOptions) -> None:
-    message = None
-    literal = "%{" not in options.action
-    if literal and options.action not in ACTIONS:
-        message = f"--action {options.action!r} is none of {', '.join(ACTIONS)}, nor a %{{field}}."
-    elif options.writes_data_stream and options.action != "create":
-        message = f"--action {options.action}: a data stream takes only create."
-    elif options.writes_data_stream and options.version:
-        message = "--version: a data stream takes no versions."
-    elif options.document_id == "none" and literal and options.action in ("update", "delete"):
-        message = f"--action {options.action} needs a --document_id."
-    elif options.action == "update" and options.version:
-        message = "--version: an update takes no external version."
-    elif options.version and not options.version_type and options.action == "create":
-        message = "--version with --action create: Elasticsearch refuses it; use --action index."
-    if message:
-        raise OptionError(message)
-
-
-def _check_host(host: str) -> None:
-    url = _url(host, None, None)
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and bool(parts.port)
-    except ValueError:
-        valid = False
-    if not valid:
-        message = "--hosts: not a host, host:port or URL: " + repr(host.rpartition("@")[2])
-        raise OptionError(message)
-    if parts.username or parts.password:
-        message = "--hosts: credentials in a URL end up in logs; give --user and --password."
-        raise OptionError(message)
-
-
-def _check_json(flag: str, text: str) -> None:
-    try:
-        valid = isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        valid = False
-    if not valid:
-        message = f"{flag} is not a JSON object."
-        raise OptionError(message)
-
-
-def _url(host: str, ssl_enabled: bool | None, path: str | None) -> str:
-    amazon = bool(re.match(r"(https://)?[^/:]+\.amazonaws\.com(:|/|$)", host))
-    if "://" not in host:
-        host = f"{'https' if ssl_enabled or (amazon and ssl_enabled is None) else 'http'}://{host}"
-    scheme, _, rest = host.partition("://")
-    place, slash, own_path = rest.partition("/")
-    if not re.search(r":\d+$", place):
-        place += ":443" if amazon else ":9200"
-    prefix = (path or slash + own_path).strip("/")
-    return f"{scheme}://{place}/{prefix}".rstrip("/")
+    @property
+    def _identity(self) -> AwsOptions:
+        return self.aws

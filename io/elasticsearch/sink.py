@@ -3,6 +3,7 @@
 The DoFn is cheap to make. Connections, threads and knowledge of the cluster (`BulkWriter`) belong to the process.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from typing import Any, Unpack
@@ -10,6 +11,7 @@ from typing import Any, Unpack
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.elasticsearch.keywords import WriteKeywords
@@ -35,6 +37,7 @@ class WriteToElasticsearch(beam.PTransform):
     Args:
         options: what to write where, and how; or the same as keywords: `hosts`, `index`, `user`, `password`, and every
             other field of `ElasticsearchOptions`.
+        aws: who signs the requests to Amazon's service; without it the standard chain finds the credentials.
         id_fn: gives an element's document id.
         ids: `content` makes the id of the element's content: equal elements become one document. With neither,
             Elasticsearch makes the id of an element, and a bundle that a runner repeats may be stored twice.
@@ -59,13 +62,14 @@ class WriteToElasticsearch(beam.PTransform):
         self,
         options: ElasticsearchOptions | None = None,
         *,
+        aws: AwsOptions | None = None,
         id_fn: IdFunction | None = None,
         ids: str | None = None,
         **arguments: Unpack[WriteKeywords],
     ) -> None:
         super().__init__()
         (options,) = options_of("WriteToElasticsearch", arguments, {ElasticsearchOptions: options})
-        self._options = options
+        self._options = options if aws is None else options.signed_by(aws)
         self._elements = FromElements(id_fn=id_fn, ids=ids, stamped=options.writes_data_stream)
         self.step_kind = StepKind(refuses=True, needs_ids=options.document_id == "auto")
 
@@ -120,5 +124,4 @@ class _WriteDoFn(beam.DoFn):
 
 def _key(options: ElasticsearchOptions) -> str:
     """Gives a key that is equal for equal options, secrets included, and does not show them."""
-    fields = {name: getattr(options, name) for name in options.__dataclass_fields__}
-    return f"{NAMESPACE}:{hashlib.sha256(repr(fields).encode()).hexdigest()[:16]}"
+    return f"{NAMESPACE}:{hashlib.sha256(repr(dataclasses.asdict(options)).encode()).hexdigest()[:16]}"

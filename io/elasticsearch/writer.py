@@ -35,7 +35,15 @@ from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judg
 from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
 from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round, Sender
 from penstock.io.elasticsearch.cluster._roles import to_paste
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, cause_in, decoded, explain, reason_in
+from penstock.io.elasticsearch.cluster.client import (
+    Client,
+    NoAnswer,
+    cause_in,
+    decoded,
+    explain,
+    is_amazons,
+    reason_in,
+)
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
 from penstock.io.errors import PeerError, StopTimeout
@@ -135,7 +143,7 @@ class BulkWriter:
                 kind, why = str(status), f"status {status}"
             except NoAnswer as error:
                 status, reply, kind, why = 503, None, "no_answer", str(error)
-            if status == 401:
+            if status == 401 or is_amazons(status, reply, options):
                 raise self._explained(status, reply)
             if _later(status):
                 report.retried([kind] * documents)

@@ -40,6 +40,14 @@ class Arns:
         """Gives a bucket's ARN; with a key (or a pattern) that of its objects."""
         return f"arn:{self.partition}:s3:::{name}" + (f"/{key}" if key else "")
 
+    def domain(self, name: str) -> str:
+        """Gives the ARN of a domain of OpenSearch Service."""
+        return self._of("es", f"domain/{name or 'DOMAIN'}")
+
+    def collection(self, name: str) -> str:
+        """Gives the ARN of a collection of OpenSearch Serverless from its id."""
+        return self._of("aoss", f"collection/{name or 'COLLECTION'}")
+
     def _of(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 

@@ -25,12 +25,16 @@ def _requirements(line: CommandLine) -> Requirements:
         [
             *identity_trials(account),
             *kinesis.read_trials(source, account),
-            *elasticsearch.trials(sink),
+            *elasticsearch.trials(sink, account.arns),
             *letters.trials(url, account, sink),
         ],
         account,
         source.kinesis_stream_name,
-        lambda arns, key: (*kinesis.read_statements(source, arns, key), *letters.keep_statements(url, arns)),
+        lambda arns, key: (
+            *kinesis.read_statements(source, arns, key),
+            *elasticsearch.iam_statements(sink, arns),
+            *letters.keep_statements(url, arns),
+        ),
         letters.roles_with(sink, url),
     )
 

@@ -90,13 +90,16 @@ def _requirements(line: CommandLine) -> Requirements:
     options, account = line.get(ReplayOptions), AwsAccount(line.get(AwsOptions))
     stream = line.options.get(kinesis.KinesisWriteOptions)
     cluster = line.options.get(ElasticsearchOptions)
-    remote = stream is not None or any(
-        url.startswith(("s3:", "kinesis:")) for url in (options.dead_letters, options.again)
+    signs = cluster is not None and bool(cluster.signs_for)
+    remote = (
+        stream is not None
+        or signs
+        or any(url.startswith(("s3:", "kinesis:")) for url in (options.dead_letters, options.again))
     )
     sink = (
         kinesis.write_trials(stream, account)
         if stream
-        else elasticsearch.trials(line.get(ElasticsearchOptions))
+        else elasticsearch.trials(line.get(ElasticsearchOptions), account.arns)
     )
     return Requirements(
         [
@@ -110,6 +113,7 @@ def _requirements(line: CommandLine) -> Requirements:
         lambda arns, key: (
             *store_needs.replay_statements(options.dead_letters, arns),
             *(kinesis.write_statements(stream, arns, key) if stream else ()),
+            *(elasticsearch.iam_statements(cluster, arns) if cluster else ()),
             *store_needs.keep_statements(options.again, arns),
         ),
         store_needs.roles_with(cluster, options.again) if cluster else (),

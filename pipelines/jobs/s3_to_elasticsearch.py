@@ -38,17 +38,23 @@ def _requirements(line: CommandLine) -> Requirements:
         line.get(BatchJobOptions).dead_letter_url(NAME),
     )
     places = (*source.input, source.input_manifest or "", source.manifest or "", url)
-    remote = any(place.startswith(("s3:", "dynamodb:", "kinesis:")) for place in places)
+    remote = bool(sink.signs_for) or any(
+        place.startswith(("s3:", "dynamodb:", "kinesis:")) for place in places
+    )
     return Requirements(
         [
             *(identity_trials(account) if remote else ()),
             *s3.read_trials(source, account),
-            *elasticsearch.trials(sink),
+            *elasticsearch.trials(sink, account.arns),
             *letters.trials(url, account, sink),
         ],
         account if remote else None,
         None,
-        lambda arns, key: (*s3.read_statements(source, arns), *letters.keep_statements(url, arns)),
+        lambda arns, key: (
+            *s3.read_statements(source, arns),
+            *elasticsearch.iam_statements(sink, arns),
+            *letters.keep_statements(url, arns),
+        ),
         letters.roles_with(sink, url),
     )
 

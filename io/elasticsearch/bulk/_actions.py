@@ -15,7 +15,8 @@ import orjson
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.bulk._bulk import Bulk, cut
 from penstock.io.elasticsearch.bulk._metadata import KEY, MetadataCutter
-from penstock.io.elasticsearch.options import ACTIONS, ElasticsearchOptions
+from penstock.io.elasticsearch.option_checks import ACTIONS
+from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.document import document_of, payload_of
 from penstock.transforms.kernels import native

@@ -14,7 +14,7 @@ from typing import Any
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 
-__all__ = ["as_opensearch", "index_pattern", "needed_role", "to_paste"]
+__all__ = ["as_opensearch", "index_pattern", "installs", "needed_role", "to_paste"]
 
 _WRITE = "indices:data/write/"
 _ACTIONS = {
@@ -39,7 +39,7 @@ def needed_role(options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH)
         ("create_doc", "auto_configure") if dialect.fine_privileges else ("create", "create_index")
     )
     cluster = []
-    if options.manage_template or options.template:
+    if installs(options):
         cluster.append("manage_index_templates")
         if options.ilm_policy and options.ilm_enabled != "false":
             cluster.append("read_ilm")
@@ -77,12 +77,17 @@ def as_opensearch(role: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_paste(options: ElasticsearchOptions, dialect: Dialect) -> str:
-    """Gives the two calls, in one line, that let the options' user write to an OpenSearch."""
+def to_paste(options: ElasticsearchOptions, dialect: Dialect, principal: str | None = None) -> str:
+    """Gives the two calls, in one line, that let the options' user, or an IAM role, write to an OpenSearch."""
     role = json.dumps(as_opensearch(needed_role(options)))
-    who = json.dumps({"users": [options.user]}) if options.user else '{"backend_roles": ["ROLE"]}'
+    who = json.dumps({"users": [options.user]} if options.user else {"backend_roles": [principal or "ROLE"]})
     api = f"{dialect.plugins}/_security/api"
     return f"PUT {api}/roles/penstock {role} and PUT {api}/rolesmapping/penstock {who} grant what these options need"
+
+
+def installs(options: ElasticsearchOptions) -> bool:
+    """Whether the options ask for an index template."""
+    return bool(options.manage_template or options.template)
 
 
 def _actions(privileges: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ Bulks are the same in versions 8 and 9 of the REST API, so our requests name no 
 import logging
 import re
 import zlib
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,19 +20,33 @@ from elastic_transport import ConnectionTimeout, Serializer, TlsError, Transport
 from isal import igzip
 from urllib3.exceptions import ProxyError
 
+from penstock.io.elasticsearch._amazon import data_access_policy, denial, expired, role_of
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect, misfit, plugin_denies
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
 from penstock.io.elasticsearch.bulk._reasons import Cause, sentences, shortened
-from penstock.io.elasticsearch.cluster._roles import to_paste
+from penstock.io.elasticsearch.cluster._roles import index_pattern, installs, to_paste
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
+from penstock.io.elasticsearch.cluster.signing import NoKeys, Signer, principal_of
 from penstock.io.elasticsearch.cluster.sniffing import Sniffer
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, PeerError, Unreachable
+from penstock.io.preflight.iam import Arns
 
-__all__ = ["Client", "NoAnswer", "cause_in", "compress", "decoded", "explain", "reason_in", "unreachable"]
+__all__ = [
+    "Client",
+    "NoAnswer",
+    "cause_in",
+    "compress",
+    "decoded",
+    "explain",
+    "is_amazons",
+    "reason_in",
+    "unreachable",
+]
 
 _HINTS = (
+    ("no AWS credentials", "It is tried again; check --elasticsearch_role_arn and --role_arn."),
     ("the proxy", "Check --proxy."),
     ("WRONG_VERSION_NUMBER", "Check --hosts: is http meant?"),
     ("closed connection without response", "Check --hosts: is https meant?"),
@@ -98,9 +113,10 @@ class Client:
             logging.getLogger(f"elastic_transport.{name}").setLevel(logging.ERROR)
         found = nodes(options, connections or options.max_bulks_in_flight + 1)
         self.where = ", ".join(f"{node.scheme}://{node.host}:{node.port}{node.path_prefix}" for node in found)
+        self._signer = Signer(options) if options.signs_for else None
         self._transport = Transport(
             found,
-            node_class=node_class(options),
+            node_class=node_class(options, self._signer),
             serializers=_SERIALIZERS,
             max_retries=0,
             retry_on_status=(),
@@ -147,6 +163,18 @@ class Client:
     ) -> tuple[int, bytes]:
         if self._options.sniffing:
             self._sniffer.look()
+        if self._signer is None:
+            return self._send(method, target, body, headers)
+        credentials = self._signer.credentials
+        status, reply = self._send(method, target, body, headers)
+        if status == 403 and expired(reason_in(decoded(reply))):
+            self._signer.renew(credentials)
+            return self._send(method, target, body, headers)
+        return status, reply
+
+    def _send(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
         try:
             response = self._transport.perform_request(
                 method, target, body=body, headers=headers, request_timeout=self._options.timeout
@@ -218,17 +246,38 @@ def explain(
             )
         return AccessDenied(message)
     if status == 403:
-        who = options.user or ("the API key" if options.api_key else "an anonymous user")
-        message = f"cannot {doing}: {server} denies it to {who} (403): {reason}"
-        if plugin_denies(reason):
-            message = f"{message}. {to_paste(options, dialect)}."
-        return AccessDenied(message)
+        return AccessDenied(f"cannot {doing}: {sentences(*_denied(reason, options, server, dialect))}")
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"
         return PeerError(message)
     return PeerError(
         f"cannot {doing}: {server} answers {status}: {sentences(reason, misfit(reason)).removesuffix('.')}"
     )
+
+
+def _denied(reason: str, options: ElasticsearchOptions, server: str, dialect: Dialect) -> Iterator[str]:
+    """Gives what a 403 means, and what to do, in sentences."""
+    signs_for = options.signs_for
+    who = options.user or ("the API key" if options.api_key else "an anonymous user")
+    if signs_for:
+        who = principal_of(options.signing)
+    yield f"{server} denies it to {who} (403): {reason}"
+    if plugin_denies(reason):
+        yield to_paste(options, dialect, role_of(who) if signs_for else None)
+        return
+    place, arns = options.amazon, Arns(options.signing.region)
+    name = place.name if place else ""
+    resource = arns.collection(name) if signs_for == "aoss" else arns.domain(name)
+    found = denial(reason, signs_for, resource)
+    yield found
+    if signs_for == "aoss" and not found:
+        policy = data_access_policy("COLLECTION", index_pattern(options), who, templates=installs(options))
+        yield f"It needs aoss:APIAccessAll on {resource} by IAM, and in the collection's data access policy {policy}"
+
+
+def is_amazons(status: int, reply: Any, options: ElasticsearchOptions) -> bool:
+    """Whether AWS refused the request in front of the server, so that nothing is known of the server."""
+    return status == 403 and bool(denial(reason_in(reply), options.signs_for, ""))
 
 
 def reason_in(reply: Any) -> str:
@@ -259,6 +308,8 @@ def unreachable(error: NoAnswer, where: str, doing: str) -> Unreachable:
 
 
 def _short(error: TransportError) -> str:
+    if isinstance(error, NoKeys):
+        return " ".join(str(error.message).split())[:300]
     if isinstance(error, TlsError):
         return f"TLS: {' '.join(str(error.message).split())[:200]}"
     if isinstance(error, ConnectionTimeout):

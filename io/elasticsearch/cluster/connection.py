@@ -1,10 +1,11 @@
 """`node_class` makes the class that sends requests to one node: kept connections, one deadline, one bound on the reply.
 
-It takes the place of elastic_transport's own node for three reasons:
+It takes the place of elastic_transport's own node for four reasons:
 - TLS: a pinned certificate is verified as `Trust` says, directly and through `--proxy` alike.
 - Time: a request's time-out is a total. Each step gets what is left of it. So a server that sends one byte now and then
   can't hold a request for ever.
 - Size: a reply is read up to `--max_reply_bytes`, counted after inflating.
+- Signatures: a request to Amazon's service is signed as it is sent, with the host and the time that it then has.
 """
 
 import http.client
@@ -24,7 +25,9 @@ from elastic_transport.client_utils import DEFAULT
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
 from urllib3.exceptions import SSLError as WrappedTlsError
+from urllib3.util import parse_url
 
+from penstock.io.elasticsearch.cluster.signing import Signer
 from penstock.io.elasticsearch.cluster.trust import Trust, unverified
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.replies import ReplyTooLarge, read_bounded
@@ -144,11 +147,14 @@ class _PooledNode(BaseNode):
     options: ClassVar[ElasticsearchOptions]
     pools: ClassVar[dict[str, Any]]
     proxy_context: ClassVar[ssl.SSLContext | None]
+    signer: ClassVar[Signer | None]
 
     def __init__(self, config: NodeConfig) -> None:
         super().__init__(config)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._origin = f"{config.scheme}://{host}:{config.port}"
+        usual = {"http": 80, "https": 443}[config.scheme]
+        self._host_header = host if config.port == usual else f"{host}:{config.port}"
         self._pool: Any
         if self.options.proxy:
             self._pool = self._through_proxy(self.options.proxy)
@@ -199,6 +205,10 @@ class _PooledNode(BaseNode):
     ) -> tuple[int, HttpHeaders, bytes]:
         sent = self._headers.copy()
         sent.update(headers or {})
+        if self.signer is not None:
+            sent.setdefault("host", self._host_header)
+            target = str(parse_url(self._origin + target).request_uri)  # as urllib3 will send it
+            self.signer.sign(method, self._origin, target, sent, body or None)
         if self.options.proxy:
             target = self._origin + target
         response = self._pool.urlopen(
@@ -240,7 +250,7 @@ def _translated(error: Exception) -> Exception:
     return NoConnection(str(error), errors=(error,))
 
 
-def node_class(options: ElasticsearchOptions) -> type[BaseNode]:
+def node_class(options: ElasticsearchOptions, signer: Signer | None = None) -> type[BaseNode]:
     """Makes the class of the nodes of one cluster: those of the options, and those that are found later."""
     trust = Trust(options)
     if options.ssl_verification_mode == "none":
@@ -253,6 +263,7 @@ def node_class(options: ElasticsearchOptions) -> type[BaseNode]:
         (_PooledNode,),
         {
             "options": options,
+            "signer": signer,
             "pools": {"http": plain, "https": secure},
             "proxy_context": trust.for_proxy() if (options.proxy or "").startswith("https:") else None,
         },

@@ -4,10 +4,12 @@ Every trial makes a few requests that only read. The template is installed by `p
 """
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from penstock.io.elasticsearch._amazon import statements
 from penstock.io.elasticsearch._dialects import (
     ELASTICSEARCH,
     SERVERLESS,
@@ -18,20 +20,23 @@ from penstock.io.elasticsearch._dialects import (
     plugin_denies,
 )
 from penstock.io.elasticsearch.cluster._disk import fullest
-from penstock.io.elasticsearch.cluster._roles import index_pattern, needed_role
-from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
+from penstock.io.elasticsearch.cluster._roles import index_pattern, installs, needed_role
+from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, is_amazons, unreachable
+from penstock.io.elasticsearch.cluster.collection import collection_trial
 from penstock.io.elasticsearch.cluster.lifecycle import has_ilm, ism_policy
 from penstock.io.elasticsearch.cluster.template import index_template, install, template_path
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound, PeerError
+from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
 
-__all__ = ["has_data_streams", "needed_role", "prepare", "require_cluster", "trials"]
+__all__ = ["has_data_streams", "iam_statements", "needed_role", "prepare", "require_cluster", "trials"]
 
 _LOGGER = logging.getLogger(__name__)
 SERVER = "Elasticsearch"
 PRIVILEGES = "Elasticsearch privileges"
 _FLOODED = "index.blocks.read_only_allow_delete"
+_NOBODYS = Arns()
 _MONITOR = "the cluster privilege monitor"
 
 
@@ -58,9 +63,25 @@ def has_data_streams(options: ElasticsearchOptions) -> bool:
         return _found(client, options).data_streams
 
 
-def trials(options: ElasticsearchOptions) -> list[Trial]:
-    """Gives the trials of version and privileges (quick), template, pipeline, health, disks and write blocks."""
-    return _Cluster(options).trials()
+def trials(options: ElasticsearchOptions, arns: Arns | None = None) -> list[Trial]:
+    """Gives the trials of version and privileges (quick), template, pipeline, health, disks and write blocks.
+
+    Args:
+        options: the options of the sink.
+        arns: how the account's resources are named, for the policy that a denial prints.
+    """
+    return _Cluster(options, arns or _NOBODYS).trials()
+
+
+def iam_statements(options: ElasticsearchOptions, arns: Arns) -> tuple[Statement, ...]:
+    """Gives the IAM statements that signed requests need; none where none are signed."""
+    if not options.signs_for:
+        return ()
+    if options.elasticsearch_role_arn:
+        return (statement("SearchRole", "sts:AssumeRole", options.elasticsearch_role_arn),)
+    name = options.amazon.name if options.amazon else ""
+    there = dataclasses.replace(arns, region=options.signing.region)
+    return statements(options.signs_for, name, there, puts=installs(options))
 
 
 def prepare(options: ElasticsearchOptions) -> None:
@@ -73,7 +94,7 @@ def prepare(options: ElasticsearchOptions) -> None:
         dialect = _found(client, options)
         differences = f": {dialect.differences}" if dialect.differences else ""
         _LOGGER.info("writing to %s at %s%s", dialect, client.where, differences)
-        if options.manage_template or options.template:
+        if installs(options):
             install(client, options, dialect)
 
 
@@ -91,17 +112,20 @@ def _connected(options: ElasticsearchOptions, doing: str) -> Iterator[Client]:
 class _Cluster:
     """Holds the trials of one cluster; `dialect` is known after the first."""
 
-    def __init__(self, options: ElasticsearchOptions) -> None:
+    def __init__(self, options: ElasticsearchOptions, arns: Arns = _NOBODYS) -> None:
+        self._arns = arns
         self.dialect = ELASTICSEARCH
         self._options = options
 
     def trials(self) -> list[Trial]:
         options = self._options
         made = [
-            Trial(SERVER, self._of(self._server), quick=True),
+            Trial(SERVER, self._of(self._server), quick=True, statements=iam_statements(options, self._arns)),
             Trial(PRIVILEGES, self._of(self._privileges), quick=True, after=(SERVER,)),
         ]
-        if options.manage_template or options.template:
+        if options.serverless and options.amazon:
+            made.append(collection_trial(options))
+        if installs(options):
             made.append(Trial("index template", self._of(self._template), after=(SERVER,)))
         if options.pipeline and "%{" not in options.pipeline:
             made.append(Trial("ingest pipeline", self._of(self._pipeline), quick=True, after=(SERVER,)))
@@ -141,7 +165,7 @@ class _Cluster:
     def _privileges(self, client: Client) -> Finding:
         """Asks for the privileges on the index, where its name is known and the server has security."""
         options = self._options
-        if not options.authenticates:
+        if not options.authenticates and not options.signs_for:
             return fine("none asked for: no --user and no --api_key")
         if "%{" in options.target.replace("%{+", ""):
             return not_tried("events name their index: which, is known when they come")
@@ -310,7 +334,7 @@ def _found(client: Client, options: ElasticsearchOptions) -> Dialect:
     if options.serverless:
         return SERVERLESS
     status, reply = client.root()
-    if status not in (200, 403):
+    if status not in (200, 403) or is_amazons(status, reply, options):
         raise explain(status, reply, options, client.where, "write to Elasticsearch")
     found = dialect_of(status, reply)
     if found is None:

@@ -12,13 +12,16 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import open_store, read_letters
 from penstock.io.elasticsearch._dialects import OPENSEARCH, dialect_of
 from penstock.io.elasticsearch.cluster.client import Client
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.errors import PeerError
 from penstock.transforms.batch import DeadLetter, Event
+from tests.tools.peers.fake_http import fake_http
 from tests.tools.samples.events import ToyOrigin, event, filebeat_events
+from tests.tools.search.gate import Gate, TokenService, forwarded_to, gate_before
 from tests.tools.search.sink import Sink
 
 FEATURES: dict[str, Callable[[Sink], str]] = {}
@@ -293,6 +296,24 @@ def letters(sink: Sink) -> str:
     sink.api("POST", f"/{sink.index}-refused/_refresh")
     assert sorted(letter.event.data for letter in read_letters(store)) == [b'{"n":"x"}', b"\xff nope"]
     store.close()
+    return YES
+
+
+@feature("signed requests (SigV4) through a proxy that verifies them")
+def signed(sink: Sink) -> str:
+    gate = Gate({})
+    tokens = TokenService(gate)
+    with fake_http(tokens.answer) as sts, gate_before(gate, forwarded_to(sink.api.url)) as front:
+        aws = AwsOptions("eu-west-1", sts.url, access_key="AKIDEXAMPLE", secret_key="s")
+        role = "arn:aws:iam::111122223333:role/search"
+        amazon = Sink(front.url, sink.index, aws, aws_sigv4="es", elasticsearch_role_arn=role)
+        assert require_cluster(amazon.options(manage_template=True, template_name=sink.index))
+        payloads = filebeat_events()
+        assert amazon.write(payloads, bulk_max_count=30, http_compression=True).written == len(payloads)
+        gate.expired.update(tokens.given)  # the session ends, and the next keys are asked for in flight
+        again = amazon.write(payloads, bulk_max_count=30)
+        assert (again.written, again.replayed, again.letters) == (0, len(payloads), [])
+    assert (len(tokens.given), len(sink.api.documents(sink.index))) == (2, len(payloads))
     return YES
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from penstock.io.aws.session import AwsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.transforms.batch import Event
@@ -70,13 +71,14 @@ class Api:
 class Sink:
     """The sink on one index of a server."""
 
-    def __init__(self, url: str, index: str, **given: Any) -> None:
+    def __init__(self, url: str, index: str, aws: AwsOptions | None = None, **given: Any) -> None:
         self.api = Api(url)
+        self._aws = aws or AwsOptions()
         self.index = index
         self._given = {"hosts": [url], "index": index, "retry_initial_interval": 0.2, **given}
 
     def options(self, **options: Any) -> ElasticsearchOptions:
-        return ElasticsearchOptions(**{**self._given, **options})
+        return ElasticsearchOptions(**{**self._given, **options}).signed_by(self._aws)
 
     def write(self, payloads: list[bytes] | list[Event], *, stamped: bool = False, **options: Any) -> Report:
         events = [event(p, i) if isinstance(p, bytes) else p for i, p in enumerate(payloads)]
