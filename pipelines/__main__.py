@@ -58,9 +58,16 @@ def _check(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments else ""
     if name not in JOBS:
         if name in ("", "-h", "--help"):
-            usage = f"usage: penstock check JOB [options of the job]\n\njobs: {', '.join(JOBS)}\n"
+            usage = (
+                "usage: penstock check JOB [options of the job]\n       penstock check FILE.yaml\n\n"
+                f"jobs: {', '.join(JOBS)}\n"
+            )
             (sys.stdout if name else sys.stderr).write(usage)
             return 0 if name else 2
+        if name.endswith((".yaml", ".yml")):
+            from penstock.pipelines.configuration.run_command import check_file
+
+            return check_file(name, arguments)
         return _no_such_job(name)
     from penstock.pipelines import check
 
@@ -74,12 +81,28 @@ def _status(arguments: list[str]) -> int:
 
 
 def _config(arguments: list[str]) -> int:
-    from penstock.pipelines.configuration import command
+    from penstock.pipelines.configuration import config_command
 
-    return command.main(arguments)
+    return config_command.main(arguments)
 
 
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {"check": _check, "config": _config, "status": _status}
+def _run_file(arguments: list[str]) -> int:
+    from penstock.pipelines.configuration import run_command
+
+    with early_stop():
+        try:
+            return run_command.main(arguments)
+        except StoppedEarly:
+            disarm()
+            return 0
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "check": _check,
+    "config": _config,
+    "run": _run_file,
+    "status": _status,
+}
 """Handles a first argument that is no job."""
 
 
@@ -94,11 +117,13 @@ def _usage() -> str:
     width = max(map(len, JOBS))
     jobs = "\n".join(f"  {name:{width}}  {text}" for name, text in JOBS.items())
     return (
-        "usage: penstock JOB [options]\n       penstock check JOB [options]\n"
-        "       penstock status --flink ADDRESS [JOB]\n\n"
+        "usage: penstock JOB [options]                  runs a job\n"
+        "       penstock run FILE.yaml                  runs the jobs of a file\n"
+        "       penstock check JOB [options]|FILE.yaml  tries everything that they will need\n"
+        "       penstock config JOB [options]           prints a file with all options of a job\n"
+        "       penstock status --flink ADDRESS [JOB]   shows what runs on a Flink cluster, and stops a job there\n\n"
         f"{jobs}\n\n"
-        "penstock JOB --help lists a job's options; penstock check JOB tries everything that it will need;\n"
-        "penstock status shows what runs on a Flink cluster, and stops a job there with a savepoint.\n"
+        "penstock JOB --help shows the options that people need first, and where the others are.\n"
     )
 
 

@@ -156,6 +156,8 @@ def _look_up(cls: type, given: Mapping[str, Any], layers: Layers) -> dict[str, t
 
 def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: str) -> list[str]:
     """Gives Beam's arguments of the file, and then those of the command line, which win. Raises `OptionError`."""
+    if not rest and not layers.beam:
+        return []  # then Beam, which is slow to import, isn't asked
     flags = [f"--{name}" for name in ours]
     of_file = [each for arguments in layers.beam.values() for each in arguments]
     runners = [each for each in [*of_file, *rest] if each.startswith("--runner")]

@@ -1,0 +1,99 @@
+"""`penstock run FILE.yaml` runs the jobs of a configuration file as one: a process each, one clean stop, one exit code.
+
+All options are looked at before the first job starts. An endless job that fails stops the others, and its exit code is
+ours: a service manager starts all again, but for 2, a wrong option. docs/configuration.md describes the file.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from penstock.io.errors import OptionError
+from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.configuration.config_file import ConfigFile, FileJob, read_config
+from penstock.pipelines.console.logs import LogOptions, last_words
+from penstock.pipelines.jobs import find_job
+from penstock.pipelines.run.job import BatchJob
+from penstock.pipelines.run.together import Member, run_together
+from penstock.pipelines.status import StatusOptions
+
+__all__ = ["check_file", "main"]
+
+NAME = "run"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        asked = list(arguments) in (["-h"], ["--help"])
+        usage = f"usage: penstock run FILE.yaml\n\n{__doc__.partition(chr(10) * 2)[2]}"
+        (sys.stdout if asked else sys.stderr).write(usage)
+        return 0 if asked else 2
+    try:
+        file = read_config(arguments[0])
+        _require_jobs(file)
+    except OptionError as error:
+        last_words(NAME, str(error), 2, json=False)
+        return 2
+    if len(file.jobs) == 1:
+        (only,) = file.jobs
+        return find_job(only.job).main(_arguments(file, only))
+    lines = {each: find_job(each.job).parse(_arguments(file, each)) for each in file.jobs}
+    json = all(_log(line).log_format == "json" for line in lines.values())
+    if clash := _clash(lines):
+        last_words(NAME, clash, 2, json=json)
+        return 2
+    members = [
+        Member(each.name, [each.job, *_arguments(file, each)], isinstance(find_job(each.job), BatchJob))
+        for each in file.jobs
+    ]
+    slowest = max(
+        getattr(each, "stop_timeout", 0.0) for line in lines.values() for each in line.options.values()
+    )
+    return run_together(NAME, members, json=json, stop_timeout=slowest)
+
+
+def check_file(path: str, arguments: Sequence[str]) -> int:
+    """Runs `penstock check` for each job of a file. Returns the highest exit code."""
+    from penstock.pipelines import check
+
+    try:
+        file = read_config(path)
+        _require_jobs(file)
+    except OptionError as error:
+        last_words("check", str(error), 2, json=False)
+        return 2
+    return max(check.main(find_job(each.job), [*_arguments(file, each), *arguments]) for each in file.jobs)
+
+
+def _require_jobs(file: ConfigFile) -> None:
+    """Raises `OptionError` where the file is about one job, and doesn't say which."""
+    if any(not each.job for each in file.jobs):
+        message = (
+            f"{file.path}: which job is it? Write `job: kinesis-to-elasticsearch` at its top, or `jobs`."
+        )
+        raise OptionError(message)
+
+
+def _arguments(file: ConfigFile, part: FileJob) -> list[str]:
+    return [f"--config={file.path}#{part.name}" if part.name else f"--config={file.path}"]
+
+
+def _log(line: CommandLine) -> LogOptions:
+    return next(each for each in line.options.values() if isinstance(each, LogOptions))
+
+
+def _clash(lines: dict[FileJob, CommandLine]) -> str:
+    """Says which jobs would serve their status pages on the same port; empty where none would."""
+    taken: dict[int, str] = {}
+    for part, line in lines.items():
+        port = next(
+            (each.status_port for each in line.options.values() if isinstance(each, StatusOptions)), None
+        )
+        if port and port in taken:
+            return (
+                f"{taken[port]} and {part.name} would both have their page on --status_port {port}; "
+                f"give each its own, in jobs.{part.name}.status."
+            )
+        if port:
+            taken[port] = part.name
+    return ""
