@@ -1,11 +1,11 @@
 """The console script runs `penstock JOB [options]`, `penstock check JOB` and `penstock status`."""
 
-import functools
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from penstock.pipelines.jobs import JOBS, find_job
+from penstock.pipelines.jobs import JOBS, find_job, no_such_job
 from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"penstock {penstock.__version__}\n")
         return 0
     try:
-        code = _COMMANDS.get(name, functools.partial(_run, name))(arguments)
+        code = _command(name, arguments) if name in _COMMANDS else _run(name, arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str]) -> int:
     if name not in JOBS:
-        return _no_such_job(name)
+        return no_such_job(name)
     with early_stop():
         try:
             return find_job(name).main(arguments)
@@ -54,63 +54,17 @@ def _run(name: str, arguments: list[str]) -> int:
             return 0
 
 
-def _check(arguments: list[str]) -> int:
-    name = arguments.pop(0) if arguments else ""
-    if name not in JOBS:
-        if name in ("", "-h", "--help"):
-            usage = (
-                "usage: penstock check JOB [options of the job]\n       penstock check FILE.yaml\n\n"
-                f"jobs: {', '.join(JOBS)}\n"
-            )
-            (sys.stdout if name else sys.stderr).write(usage)
-            return 0 if name else 2
-        if name.endswith((".yaml", ".yml")):
-            from penstock.pipelines.configuration.run_command import check_file
-
-            return check_file(name, arguments)
-        return _no_such_job(name)
-    from penstock.pipelines import check
-
-    return check.main(find_job(name), arguments)
-
-
-def _status(arguments: list[str]) -> int:
-    from penstock.pipelines import flink_status
-
-    return flink_status.main(arguments)
-
-
-def _config(arguments: list[str]) -> int:
-    from penstock.pipelines.configuration import config_command
-
-    return config_command.main(arguments)
-
-
-def _run_file(arguments: list[str]) -> int:
-    from penstock.pipelines.configuration import run_command
-
-    with early_stop():
-        try:
-            return run_command.main(arguments)
-        except StoppedEarly:
-            disarm()
-            return 0
-
-
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "check": _check,
-    "config": _config,
-    "run": _run_file,
-    "status": _status,
+_COMMANDS = {
+    "check": "penstock.pipelines.check_command",
+    "config": "penstock.pipelines.configuration.config_command",
+    "run": "penstock.pipelines.configuration.run_command",
+    "status": "penstock.pipelines.flink_status",
 }
-"""Handles a first argument that is no job."""
+"""A first argument that is no job -> the module whose `main` takes the others."""
 
 
-def _no_such_job(name: str) -> int:
-    sys.stderr.write(
-        f"penstock: no job is called {name!r}; there are {', '.join(JOBS)} (see penstock --help)\n"
-    )
-    return 2
+def _command(name: str, arguments: list[str]) -> int:
+    return int(importlib.import_module(_COMMANDS[name]).main(arguments))
 
 
 def _usage() -> str:

@@ -21,16 +21,8 @@ from penstock.transforms._variables import UnknownVariable, expanded, is_variabl
 from penstock.transforms.options import did_you_mean
 
 __all__ = [
-    "BEAM",
-    "FILE_SUFFIX",
-    "ConfigFile",
-    "Entry",
-    "FileJob",
-    "find_in_file",
-    "options_in",
-    "read_config",
-    "text_in",
-]
+    "BEAM", "FILE_SUFFIX", "ConfigFile", "Entry", "FileJob", "Options", "find_in_file", "jobs_in", "options_in", "text_in",
+]  # fmt: skip
 
 BEAM = "beam"
 FILE_SUFFIX = "_file"
@@ -71,6 +63,10 @@ class ConfigFile:
     path: str
     jobs: tuple[FileJob, ...]
 
+    def arguments(self, part: FileJob) -> list[str]:
+        """Gives the arguments that make a job read its part."""
+        return [f"--config={self.path}#{part.name}" if part.name else f"--config={self.path}"]
+
     def job_of(self, job: str, name: str | None) -> FileJob:
         """Gives the part of the file for `job`; `name` says which of several. Raises `OptionError`."""
         if name is not None:
@@ -108,6 +104,15 @@ def find_in_file(config: str, job: str) -> tuple[ConfigFile, FileJob]:
         path, _, name = config.rpartition("#")
     file = read_config(path)
     return file, file.job_of(job, name)
+
+
+def jobs_in(path: str) -> ConfigFile:
+    """Reads a file that must say which jobs it is for. Raises `OptionError`."""
+    file = read_config(path)
+    if any(not each.job for each in file.jobs):
+        message = f"{path}: which job is it? Write `job: kinesis-to-elasticsearch` at its top, or `jobs`."
+        raise OptionError(message)
+    return file
 
 
 def read_config(path: str) -> ConfigFile:

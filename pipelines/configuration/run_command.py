@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
-from penstock.pipelines.configuration.config_file import ConfigFile, FileJob, read_config
+from penstock.pipelines.configuration.config_file import ConfigFile, FileJob, jobs_in
 from penstock.pipelines.console.logs import LogOptions, last_words
 from penstock.pipelines.jobs import find_job
+from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 from penstock.pipelines.run.job import BatchJob
 from penstock.pipelines.run.together import Member, run_together
 from penstock.pipelines.status import StatusOptions
 
-__all__ = ["check_file", "main"]
+__all__ = ["main"]
 
 NAME = "run"
 
@@ -28,54 +29,35 @@ def main(arguments: Sequence[str]) -> int:
         usage = f"usage: penstock run FILE.yaml\n\n{__doc__.partition(chr(10) * 2)[2]}"
         (sys.stdout if asked else sys.stderr).write(usage)
         return 0 if asked else 2
-    try:
-        file = read_config(arguments[0])
-        _require_jobs(file)
-    except OptionError as error:
-        last_words(NAME, str(error), 2, json=False)
-        return 2
+    with early_stop():
+        try:
+            return _run(jobs_in(arguments[0]))
+        except OptionError as error:
+            last_words(NAME, str(error), 2, json=False)
+            return 2
+        except StoppedEarly:
+            disarm()
+            last_words(NAME, STOPPED_EARLY, 0, json=False)
+            return 0
+
+
+def _run(file: ConfigFile) -> int:
     if len(file.jobs) == 1:
         (only,) = file.jobs
-        return find_job(only.job).main(_arguments(file, only))
-    lines = {each: find_job(each.job).parse(_arguments(file, each)) for each in file.jobs}
+        return find_job(only.job).main(file.arguments(only))
+    lines = {each: find_job(each.job).parse(file.arguments(each)) for each in file.jobs}
     json = all(_log(line).log_format == "json" for line in lines.values())
     if clash := _clash(lines):
         last_words(NAME, clash, 2, json=json)
         return 2
     members = [
-        Member(each.name, [each.job, *_arguments(file, each)], isinstance(find_job(each.job), BatchJob))
+        Member(each.name, [each.job, *file.arguments(each)], isinstance(find_job(each.job), BatchJob))
         for each in file.jobs
     ]
     slowest = max(
         getattr(each, "stop_timeout", 0.0) for line in lines.values() for each in line.options.values()
     )
     return run_together(NAME, members, json=json, stop_timeout=slowest)
-
-
-def check_file(path: str, arguments: Sequence[str]) -> int:
-    """Runs `penstock check` for each job of a file. Returns the highest exit code."""
-    from penstock.pipelines import check
-
-    try:
-        file = read_config(path)
-        _require_jobs(file)
-    except OptionError as error:
-        last_words("check", str(error), 2, json=False)
-        return 2
-    return max(check.main(find_job(each.job), [*_arguments(file, each), *arguments]) for each in file.jobs)
-
-
-def _require_jobs(file: ConfigFile) -> None:
-    """Raises `OptionError` where the file is about one job, and doesn't say which."""
-    if any(not each.job for each in file.jobs):
-        message = (
-            f"{file.path}: which job is it? Write `job: kinesis-to-elasticsearch` at its top, or `jobs`."
-        )
-        raise OptionError(message)
-
-
-def _arguments(file: ConfigFile, part: FileJob) -> list[str]:
-    return [f"--config={file.path}#{part.name}" if part.name else f"--config={file.path}"]
 
 
 def _log(line: CommandLine) -> LogOptions:

@@ -6,12 +6,12 @@ So `penstock --help` needs neither Beam nor boto3.
 import importlib
 from typing import TYPE_CHECKING
 
-from penstock.pipelines.jobs.names import JOBS, module_of
+from penstock.pipelines.jobs.names import JOBS, module_of, no_such_job
 
 if TYPE_CHECKING:
     from penstock.pipelines.run.job import Job
 
-__all__ = ["JOBS", "find_job"]
+__all__ = ["JOBS", "find_job", "no_such_job"]
 
 
 def find_job(name: str) -> "Job":

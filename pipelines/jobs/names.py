@@ -1,6 +1,10 @@
 """`names` lists the jobs and where each is declared. It imports none of them."""
 
-__all__ = ["JOBS", "module_of"]
+import sys
+
+from penstock.transforms.options import did_you_mean
+
+__all__ = ["JOBS", "module_of", "no_such_job"]
 
 JOBS = {
     "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
@@ -17,3 +21,10 @@ JOBS = {
 def module_of(name: str) -> str:
     """Gives the module that declares a job of `JOBS` as `JOB`."""
     return f"penstock.pipelines.jobs.{name.replace('-', '_')}"
+
+
+def no_such_job(name: str) -> int:
+    """Says that no job has this name. Returns the exit code."""
+    hint = did_you_mean(name, [*JOBS, "check", "config", "run", "status"]) or f"; there are {', '.join(JOBS)}"
+    sys.stderr.write(f"penstock: no job is called {name!r}{hint} (see penstock --help)\n")
+    return 2
