@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config, "workerinput"):
         return
+    # A shell makes what it starts in the background ignore Ctrl-C, and all that we start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     folder = Path(tempfile.mkdtemp(prefix="tests-"))
     folder.chmod(0o755)  # Elasticsearch runs as another user when we are root

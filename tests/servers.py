@@ -33,6 +33,8 @@ from local.terminal import Progress
 from tests.tools.peers.emulators import unavailable
 
 FOLDER_VARIABLE = "PENSTOCK_TEST_RUN"
+PATIENCE_S = 120.0
+"""How long a call to a server may take. The client's own ten seconds are short where all cores are busy."""
 
 
 def run_folder() -> Path:
@@ -46,7 +48,7 @@ class SharedElasticsearch:
         self.url = url
 
     def client(self, **options: Any) -> Elasticsearch:
-        return Elasticsearch(self.url, **options)
+        return Elasticsearch(self.url, **{"request_timeout": PATIENCE_S, **options})
 
 
 class SharedAws:

@@ -19,7 +19,7 @@ from tests.tools.jobs.planted import (
     SECRETS,
     TIMEOUT_S,
     assert_no_secret,
-    wait_until,
+    wait_while,
 )
 
 pytestmark = pytest.mark.servers
@@ -40,7 +40,7 @@ def imports(process, name):
 
 def test_ctrl_c_while_beam_is_imported(start_planted, planted):
     process = start_planted(*KINESIS, *planted.aws)
-    wait_until(imports(process, "/numpy/"), process)
+    wait_while(process, imports(process, "/numpy/"))
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out, error) == (130, "", "penstock: interrupted\n")
@@ -64,7 +64,7 @@ def test_ctrl_c_while_a_peer_is_asked(start_planted, command):
 
 def test_ctrl_c_while_it_runs_is_a_clean_stop(start_planted, planted):
     process = start_planted(*BEATS, "--beats_port", planted.port, *planted.aws, "--stop_timeout", "60")
-    wait_until(lambda: "ready:" in process.stderr.readline(), process)
+    wait_while(process, lambda: "ready:" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, error

@@ -19,13 +19,13 @@ def test_shared_servers_answer(elasticsearch, aws, unique_name, turn):
 def test_a_killed_elasticsearch_keeps_what_it_acknowledged(elasticsearch_factory, unique_name):
     server = elasticsearch_factory(settings={"thread_pool.write.queue_size": 100}, password="secret-1")
     url = server.url
-    client = server.client()
+    client = server.client(request_timeout=300)
     body = [line for n in range(500) for line in ({"create": {"_id": str(n)}}, {"n": n})]
     assert not client.bulk(index=unique_name, operations=body)["errors"]
     server.kill()
     server.start()
     assert server.url == url
-    client.cluster.health(wait_for_status="yellow", timeout="30s")
+    client.cluster.health(wait_for_status="yellow", timeout="240s")
     client.indices.refresh(index=unique_name)
     assert client.count(index=unique_name)["count"] == 500
     assert client.security.authenticate()["username"] == "elastic"

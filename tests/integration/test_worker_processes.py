@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
 from local.processes import started_at
-from tests.tools.jobs.planted import TIMEOUT_S, wait_until
+from tests.tools.jobs.planted import TIMEOUT_S, wait_while
 from tests.tools.machine.listening import listening, process_tree
+from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -38,7 +38,7 @@ def begin(start_planted, planted):
             "--max_events_per_second", 2000, "--max_batch_events", 500, "--progress", "none",
             "--manifest", f"file://{planted.folder}/manifest",
         )  # fmt: skip
-        wait_until(lambda: len(noted(planted)) >= 2, process)
+        wait_while(process, lambda: len(noted(planted)) >= 2)
         return process
 
     return begin
@@ -91,10 +91,7 @@ def test_they_end_with_the_job_s_own_process(begin):
     workers = workers_of(process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 10
-    while any(map(started_at, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(started_at, workers)), "the workers' end")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.servers.aws_server import CREDENTIALS, REGION
 from tests import servers
-from tests.integration.status.test_status_batch import page_of, status
 from tests.tools.jobs.pipeline import Pipeline, log_file
+from tests.tools.jobs.status_page import page_of, status
 from tests.tools.machine.waiting import wait_until
 from tests.tools.search.features import FEATURES
 from tests.tools.search.results import require_told

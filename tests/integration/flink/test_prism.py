@@ -59,7 +59,7 @@ def pipeline(prism, tmp_path, elasticsearch, aws, unique_name):
 def stop(job, by=signal.SIGTERM):
     """A signal to all of a job's processes, as by systemd or a Ctrl-C at the terminal: what was read is written first."""
     os.killpg(job.pid, by)
-    assert job.wait(45) == 0, job.last_words()
+    assert job.wait(120) == 0, job.last_words()
     assert "everything read is written and acknowledged" in "\n".join(job.tail())
 
 
@@ -95,9 +95,9 @@ def test_a_killed_job_takes_prism_along_and_another_goes_on(pipeline):
     thread.start()
     pipeline.wait_for(1)
     os.kill(killed.pid, signal.SIGKILL)
-    wait_until(lambda: not any(started_at(pid) for pid in below), "Prism's end", 10)
+    wait_until(lambda: not any(started_at(pid) for pid in below), "Prism's end")
     pipeline.start_kinesis()
-    thread.join(60)
+    thread.join(120)
     pipeline.wait_for(LINES)
     stop(beats)
     assert evidence.arrival(pipeline.client, pipeline.index, [file]).exactly_once

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.servers.aws_server import AwsServer
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.emulators import kinesis_local, settle
 
 pytestmark = pytest.mark.servers
@@ -56,20 +57,14 @@ def kinesis(request: pytest.FixtureRequest) -> Iterator[Any]:
     yield found
     if STREAM in found.list_streams()["StreamNames"]:
         found.delete_stream(StreamName=STREAM)
-        deadline = time.monotonic() + 10
-        while STREAM in found.list_streams()["StreamNames"] and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: STREAM not in found.list_streams()["StreamNames"], "the stream's end")
 
 
 @pytest.fixture
 def stream(kinesis: Any) -> Any:
     kinesis.create_stream(StreamName=STREAM, ShardCount=2)
-    for _ in range(100):
-        told = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]
-        if told["StreamStatus"] == "ACTIVE":
-            return kinesis
-        time.sleep(0.05)
-    raise AssertionError("the stream does not become active")
+    settle(kinesis, STREAM)
+    return kinesis
 
 
 def _code(call: Callable[[], Any]) -> str:

@@ -1,7 +1,6 @@
 """`ReadFromKinesis` in a Beam pipeline on the DirectRunner: read, acknowledge, checkpoint, stop; a denial ends it."""
 
 import threading
-import time
 
 import apache_beam as beam
 import pytest
@@ -13,6 +12,7 @@ from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.kinesis import KinesisReadOptions, ReadFromKinesis
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 from tests.unit.kinesis.kpl.test_deaggregation import field, sealed, user_record
 
 pytestmark = pytest.mark.servers
@@ -42,12 +42,14 @@ def environment(simulator, aws, monkeypatch):
     LIVE.close()
 
 
-def run(options, stop_when, seconds=60):
+def run(options, stop_when):
+    ended = threading.Event()
+
     def watch():
-        until = time.monotonic() + seconds
-        while not stop_when() and time.monotonic() < until:
-            time.sleep(0.05)
-        LIVE.stop()
+        try:
+            wait_until(lambda: stop_when() or ended.is_set(), "the moment of the stop")
+        finally:
+            LIVE.stop()
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -58,6 +60,7 @@ def run(options, stop_when, seconds=60):
         result.wait_until_finish()
         return result
     finally:
+        ended.set()
         watcher.join()
         LIVE.close()
 
@@ -89,5 +92,5 @@ def test_a_denial_under_way_ends_the_pipeline_and_says_why(simulator, aws, envir
     simulator.faults.refuse("GetRecords", "AccessDeniedException", times=None)
     options = KinesisReadOptions("orders", application_name=f"app-{unique_name}")
     with pytest.raises(Exception, match="kinesis:GetRecords"):
-        run(options, lambda: False, seconds=30)
+        run(options, lambda: False)
     assert COLLECTED == []

@@ -19,7 +19,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import list_shards
 from tests.simulator import KinesisSimulator
 from tests.tools.machine.waiting import wait_until
-from tests.tools.peers.emulators import kinesis_local
+from tests.tools.peers.emulators import kinesis_local, settle
 
 pytestmark = pytest.mark.servers
 
@@ -57,7 +57,7 @@ class Worker:
 
     def close(self):
         self._end.set()
-        self._thread.join(10)
+        self._thread.join(60)
         self.live.close()
 
 
@@ -68,14 +68,7 @@ def test_two_workers_through_a_split_and_a_merge(kinesis_url, aws, unique_name):
     )  # fmt: skip
     stream = f"reshard-{unique_name}"[-60:]
     client.create_stream(StreamName=stream, ShardCount=2)
-
-    def active():
-        return (
-            client.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamStatus"]
-            == "ACTIVE"
-        )
-
-    wait_until(active)
+    settle(client, stream)
     keys = AwsOptions(endpoint_url=kinesis_url, access_key="test", secret_key="test")
     dynamodb = AwsOptions(endpoint_url=aws.endpoint_url, access_key="test", secret_key="test")
     options = KinesisReadOptions(
@@ -99,14 +92,14 @@ def test_two_workers_through_a_split_and_a_merge(kinesis_url, aws, unique_name):
         client.split_shard(
             StreamName=stream, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(1 << 126)
         )
-        wait_until(active)
+        settle(client, stream)
         put(100)
         client.merge_shards(
             StreamName=stream,
             ShardToMerge="shardId-000000000003",
             AdjacentShardToMerge="shardId-000000000001",
         )
-        wait_until(active)
+        settle(client, stream)
         put(100)
         seen = lambda: [event for worker in workers for _, event in worker.events]  # noqa: E731
         wait_until(lambda: {event.data for event in seen()} >= set(put_in))

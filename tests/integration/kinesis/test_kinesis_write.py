@@ -20,6 +20,7 @@ from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.pipelines.jobs import beats_to_kinesis
 from penstock.transforms.batch import Event
+from tests.servers import SharedAws
 from tests.tools.models.kpl import user_records
 from tests.tools.peers.emulators import kinesis_local, settle
 from tests.tools.peers.moto_iam import MotoIam
@@ -43,12 +44,12 @@ class Iam(MotoIam):
         return _read(self.server)
 
 
-def _read(server: Any) -> list[bytes]:
+def _read(server: Any, stream: str = STREAM) -> list[bytes]:
     kinesis = server.client("kinesis")
     found = []
-    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
         iterator = kinesis.get_shard_iterator(
-            StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         for record in kinesis.get_records(ShardIterator=iterator)["Records"]:
             found += [user[2] for user in user_records(record["Data"], record["PartitionKey"])]
@@ -145,25 +146,22 @@ def test_help_and_docs_show_the_policy(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
 @pytest.mark.parametrize("mode", ["random", "fields", "constant"])
-def test_what_was_written_is_read_back(aws_factory: Callable[[], AwsServer], plane: str, mode: str) -> None:
-    server = aws_factory()
-    server.client("kinesis").create_stream(StreamName=STREAM, ShardCount=3)
+def test_what_was_written_is_read_back(aws: SharedAws, unique_name: str, plane: str, mode: str) -> None:
+    aws.create_stream(unique_name, 3)
     options = KinesisWriteOptions(
-        STREAM,
+        unique_name,
         data_plane=plane,
         metrics_level="none",
         randomized_partition_key=mode == "random",
         event_partition_keys=["k"] if mode == "fields" else [],
     )
-    aws = AwsOptions(endpoint_url=server.endpoint_url, access_key="a", secret_key="b")
-    writer = KinesisWriter(options, aws)
+    writer = KinesisWriter(options, AwsOptions(endpoint_url=aws.endpoint_url, access_key="a", secret_key="b"))
     events = _events(1000)
     keys = PartitionKeys(options.event_partition_keys, randomized=options.randomized_partition_key)
     letters, _ = writer.write(events, keys)
     assert not letters
     writer.close()
-    assert _read(server) == sorted(event.data for event in events)
-    server.stop()
+    assert _read(aws, unique_name) == sorted(event.data for event in events)
 
 
 @pytest.mark.servers

@@ -21,7 +21,7 @@ from penstock.io.s3 import Stores, list_objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.transforms.codecs.json_objects import JsonDecoder
-from tests.integration.status.test_status_batch import page_of, status
+from tests.tools.jobs.status_page import page_of, status
 from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.fake_http import fake_http
 

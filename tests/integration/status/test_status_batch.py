@@ -1,35 +1,13 @@
 """The status of the jobs around S3: an archive, whose events wait on purpose, and a backfill, which ends by itself."""
 
-import json
-import re
-import urllib.error
-import urllib.request
-
 import pytest
 
 from local.demo.jobs import Job
 from local.servers.aws_server import REGION
+from tests.tools.jobs.status_page import page_of, ready, status
 from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
-
-
-def page_of(job):
-    found = wait_until(lambda: re.search(r"status page: (\S+)", job.log.read_text()), "the status page")
-    return found[1]
-
-
-def status(page):
-    with urllib.request.urlopen(f"{page}status.json", timeout=10) as reply:
-        return json.load(reply)
-
-
-def ready(page):
-    try:
-        with urllib.request.urlopen(f"{page}readyz", timeout=10) as reply:
-            return reply.status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ import pytest
 
 from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file
+from tests.tools.jobs.status_page import page_of, status, text
 from tests.tools.machine.browser import STRANGER, chromium
 from tests.tools.machine.waiting import wait_until
 
@@ -51,6 +50,8 @@ return [...document.querySelectorAll("body *")]
   });
 """
 
+TWO_FRAMES = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -65,21 +66,6 @@ def keep(tmp_path):
     folder = Path(os.environ.get("PENSTOCK_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def page_of(job):
-    """Where a job said that its status page is."""
-    found = wait_until(lambda: re.search(r"status page: (\S+)", job.log.read_text()), "the status page")
-    return found[1]
-
-
-def text(url):
-    with urllib.request.urlopen(url, timeout=10) as reply:
-        return reply.read().decode()
-
-
-def status(page):
-    return json.loads(text(f"{page}status.json"))
 
 
 def ship(pipeline, name, lines, rate, window=50):
@@ -101,7 +87,8 @@ def check_layout(browser, keep, name):
         browser.scheme(scheme)
         for width, height, phone in ((1280, 900, False), (390, 844, True)):
             browser.resize(width, height, phone=phone)
-            time.sleep(0.3)
+            browser.wait(f"innerWidth == {width}")
+            browser.run(TWO_FRAMES)  # in which the charts are drawn anew
             wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
             browser.screenshot(keep / f"{name}-{scheme}-{width}.png")
             assert wide[0] <= wide[1], (scheme, width)
@@ -133,7 +120,7 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     browser.origins()
     browser.wait("document.querySelector('#state').textContent == 'Keeping up'")
     browser.wait("parseInt(document.querySelector('.figures .big').textContent) > 100")
-    browser.wait("document.querySelectorAll('#charts path.one').length >= 3", 30)
+    browser.wait("document.querySelectorAll('#charts path.one').length >= 3")
     assert browser.run("return document.querySelector('h1').textContent") == "beats-to-kinesis"
     steps = browser.run("return [...document.querySelectorAll('.flow h3')].map((each) => each.textContent)")
     assert steps == ["ReadFromBeats", "WriteToKinesis", "WriteDeadLetters", "Acknowledge"]
@@ -145,9 +132,11 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     shown = [status(page)["totals"]["out"]]
     before = sum(shipper.counts.acknowledged for shipper in shippers)
     wait_until(lambda: status(page)["totals"]["out"] >= before, "the acknowledged events")
-    time.sleep(3)
-    shown.append(status(page)["totals"]["out"])
-    assert shown[1] >= shown[0] + 500
+    shown.append(
+        wait_until(
+            lambda: (out := status(page)["totals"]["out"]) >= shown[0] + 500 and out, "500 more of them"
+        )
+    )
     assert sum(shipper.counts.shipped for shipper in shippers) >= shown[1] - 1000
     check_layout(browser, keep, "beats")
 
@@ -156,9 +145,9 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
 
     page = page_of(kinesis)
     browser.open(page)
-    browser.wait("document.querySelectorAll('#tables tbody')[0]?.children.length == 2", 30)
+    browser.wait("document.querySelectorAll('#tables tbody')[0]?.children.length == 2")
     browser.wait("document.querySelector('#state').textContent == 'Keeping up'")
-    browser.wait("document.querySelectorAll('#charts path.one').length >= 4", 30)
+    browser.wait("document.querySelectorAll('#charts path.one').length >= 4")
     browser.wait("document.body.textContent.includes('Bulk to Elasticsearch')")
     letters = wait_until(
         lambda: len(found := status(page)["dead_letters"]["last"]) >= 3 and found, "dead letters"
@@ -174,7 +163,7 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
     for shipper in shippers:
         shipper.stop()
     kinesis.finish()
-    browser.wait("document.querySelector('#state').textContent == 'No answer'", 30)
+    browser.wait("document.querySelector('#state').textContent == 'No answer'")
     browser.screenshot(keep / "gone.png")
     beats.finish()
     for job in (beats, kinesis):
@@ -236,7 +225,7 @@ def test_a_web_site_can_read_nothing_of_it(browser, site):
             browser.console()
             frame = "const frame = document.createElement('iframe')"
             browser.run(f"{frame}; frame.src = '{page}'; document.body.append(frame)")
-            wait_until(lambda: "frame-ancestors" in str(browser.console()), "the frame to be refused", 20)
+            wait_until(lambda: "frame-ancestors" in str(browser.console()), "the frame to be refused")
         # The site's own name leads here: to the browser that is the site's own origin, to us it is a stranger.
         browser.open(f"http://{STRANGER}:{urlsplit(page).port}/status.json")
         told = browser.run("return document.body.innerText")

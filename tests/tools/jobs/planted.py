@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 from tests.simulator import KinesisSimulator
+from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.fake_http import fake_http
 
 SECRETS = {
@@ -97,13 +97,14 @@ def assert_no_secret(*texts):
             assert at < 0, text[max(0, at - 500) : at + 200]
 
 
-def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_while(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
     """Waits for a condition while a process runs."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
+
+    def met() -> bool:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return condition()
+
+    wait_until(met)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import urllib3
 
 from local.processes import Process
 from local.servers.elasticsearch_server import free_port
+from tests.tools.machine.waiting import wait_until
 
 STRANGER = "evil.test"
 """A name that leads to this machine, as a web site's own name may."""
@@ -80,13 +81,9 @@ class Browser:
         """What the body of a function returns in the page."""
         return self._call("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
 
-    def wait(self, script: str, timeout_s: float = 20.0) -> Any:
+    def wait(self, script: str) -> Any:
         """The first true value of an expression."""
-        until = time.monotonic() + timeout_s
-        while not (value := self.run(f"return {script}")):
-            assert time.monotonic() < until, f"not within {timeout_s:g} s: {script}"
-            time.sleep(0.1)
-        return value
+        return wait_until(lambda: self.run(f"return {script}"), script)
 
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         self._devtools(

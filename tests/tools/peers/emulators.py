@@ -21,6 +21,7 @@ import pytest
 from local.processes import Process
 from local.servers.cache import cache_folder
 from local.servers.elasticsearch_server import free_port
+from tests.tools.machine.waiting import wait_until
 
 DYNAMODB_LOCAL = "2.6.1"
 KINESIS_LOCAL = "0.6.2"
@@ -62,7 +63,7 @@ def _fetched(name: str, tools: tuple[str, ...], command: list[str], prepare: dic
 
 
 @contextlib.contextmanager
-def _running(process: Process, port: int, timeout_s: float = 60.0) -> Iterator[str]:
+def _running(process: Process, port: int, timeout_s: float = 300.0) -> Iterator[str]:
     try:
         until = time.monotonic() + timeout_s
         while True:
@@ -123,9 +124,9 @@ def kinesis_local(folder: Path) -> Iterator[str]:
 
 def settle(kinesis: Any, stream: str) -> None:
     """Waits until a stream takes its next split or merge."""
-    for _ in range(200):
+
+    def active() -> bool:
         told = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
-        if told["StreamStatus"] == "ACTIVE":
-            return
-        time.sleep(0.05)
-    pytest.fail(f"stream {stream} is still {told['StreamStatus']}")
+        return bool(told["StreamStatus"] == "ACTIVE")
+
+    wait_until(active, f"stream {stream} to be active")

@@ -15,6 +15,7 @@ from penstock.io.chain.read_all import ReadFromAll, SeveralSources
 from penstock.io.chain.unbounded import read_batches
 from penstock.io.errors import DeliveryError, PipelineError
 from penstock.transforms.batch import Event
+from tests.tools.machine.waiting import wait_until
 
 
 class Origin:
@@ -72,9 +73,7 @@ def acknowledged(key):
 
 def test_two_busy_sources_share_evenly_and_stop_cleanly():
     def stop():
-        deadline = time.monotonic() + 60
-        while acknowledged("a") + acknowledged("b") < 4000 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: acknowledged("a") + acknowledged("b") >= 4000, "4,000 acknowledged")
         LIVE.stop()
 
     threading.Thread(target=stop, daemon=True).start()
@@ -102,18 +101,18 @@ def test_what_comes_to_any_of_them_wakes_the_reader(several):
     both, _, second = several
     threading.Timer(0.2, offer, (second,)).start()
     began = time.monotonic()
-    assert both.take(30.0).receipt.source == "b"
-    assert time.monotonic() - began < 10
+    assert both.take(120.0).receipt.source == "b"
+    assert time.monotonic() - began < 60
     threading.Timer(0.2, lambda: [source.stop() for source in several[1:]]).start()
-    assert both.take(30.0) is None
+    assert both.take(120.0) is None
     assert both.drained
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
 
 
 def test_a_failure_of_one_ends_the_waiting(several):
     both, first, _ = several
     threading.Timer(0.2, first.fail, (DeliveryError("denied"),)).start()
-    assert both.take(30.0) is None
+    assert both.take(120.0) is None
     assert str(both.failure) == "denied"
 
 

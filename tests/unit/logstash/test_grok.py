@@ -271,7 +271,7 @@ def test_a_match_that_never_ends_is_tagged(scope):
     (event,) = chain.apply({"message": "a" * 60 + "!"})
     assert event["tags"] == ["_groktimeout"]
     assert "y" not in event
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 VALID = [

@@ -86,7 +86,7 @@ def test_a_signal_ends_the_waiting_alone_and_says_so(number, caplog):
     threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
     began = time.monotonic()
     assert follow("a-job", Result(PipelineState.RUNNING, blocks=True)) == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert "goes on in the cluster as orders_1234; stop it there" in caplog.text
 
 
