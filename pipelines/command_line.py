@@ -160,7 +160,7 @@ def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: st
         return []  # then Beam, which is slow to import, isn't asked
     flags = [f"--{name}" for name in ours]
     of_file = [each for arguments in layers.beam.values() for each in arguments]
-    runners = [each for each in [*of_file, *rest] if each.startswith("--runner")]
+    runners = [*_runner_of(of_file), *_runner_of(rest)]
     for place, arguments in layers.beam.items():
         try:
             require_known([*arguments, *runners], ours=flags, runner=runner)
@@ -169,6 +169,15 @@ def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: st
             raise OptionError(message) from error
     require_known([*rest, *runners], ours=flags, runner=runner)
     return [*of_file, *rest]
+
+
+def _runner_of(arguments: list[str]) -> list[str]:
+    """Gives the part of the arguments that names a runner: `--runner=NAME`, or `--runner` and the name behind it."""
+    found: list[str] = []
+    for at, each in enumerate(arguments):
+        if each.partition("=")[0] == "--runner":
+            found += arguments[at : at + (1 if "=" in each else 2)]
+    return found
 
 
 def _placed(cls: type[T], found: Mapping[str, tuple[Any, str]]) -> T:

@@ -82,11 +82,10 @@ def test_a_wrong_option_is_one_line_that_names_it(capsys, arguments, says):
     assert error.startswith("penstock test: ")
 
 
-def test_beams_own_options_are_left_for_beam():
-    line = parse(
-        "t", "", [Water], ["--source=x", "--runner=FlinkRunner", "--parallelism=2", "--object_reuse=1"]
-    )
-    assert line.beam == ["--runner=FlinkRunner", "--parallelism=2", "--object_reuse=1"]
+@pytest.mark.parametrize("runner", [["--runner=FlinkRunner"], ["--runner", "FlinkRunner"]])
+def test_beams_own_options_are_left_for_beam(runner):
+    line = parse("t", "", [Water], ["--source=x", *runner, "--parallelism=2", "--object_reuse=1"])
+    assert line.beam == [*runner, "--parallelism=2", "--object_reuse=1"]
 
 
 def test_a_mistyped_option_of_ours_is_not_left_for_beam_to_log(capsys):
