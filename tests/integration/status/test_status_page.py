@@ -8,7 +8,6 @@ import functools
 import http.server
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import pytest
 
 from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file
-from tests.tools.jobs.status_page import page_of, status, text
+from tests.tools.jobs.status_page import page_of, status
 from tests.tools.machine.browser import STRANGER, chromium
 from tests.tools.machine.waiting import wait_until
 
