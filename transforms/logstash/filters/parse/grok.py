@@ -215,13 +215,14 @@ def _matcher(compiled: Compiled, store: Store, limit: float, quick: Search | Non
         looked = doubt > 0
         if looked:
             doubt -= 1
-            place = 0
-            for piece in pieces_of(compiled.text):
-                found = piece(text, place, timeout=allowed) if watch else piece(text, place)
-                if found is None:
-                    doubt = DOUBTED
-                    return None
-                place = found.start()
+            for row in pieces_of(compiled.text):
+                place = 0
+                for piece in row:
+                    found = piece(text, place, timeout=allowed) if watch else piece(text, place)
+                    if found is None:
+                        doubt = DOUBTED
+                        return None
+                    place = found.start()
         found = None if watch or quick is None else quick(text)
         if found is None:
             found = search(text, timeout=allowed) if watch else search(text)

@@ -118,10 +118,13 @@ def _compile(text: str) -> Compiled:
     return Compiled(compiled.search, tuple(_captures(translated.groups)), translated.literals, text)
 
 
+Find = Callable[..., "regex.Match[str] | None"]
+
+
 @functools.lru_cache(maxsize=512)
-def pieces_of(text: str) -> tuple[Callable[..., "regex.Match[str] | None"], ...]:
-    """What finds each piece that must be found, one from the start of the other, where `text` matches (`_windows.py`)."""
-    return tuple(compile_ruby(piece, dot_all=True).search for piece in windows(text))
+def pieces_of(text: str) -> tuple[tuple[Find, ...], ...]:
+    """What finds the pieces that must be found where `text` matches: rows, in each one from the start of the other."""
+    return tuple(tuple(compile_ruby(piece, dot_all=True).search for piece in row) for row in windows(text))
 
 
 _LOCAL_PART = (

@@ -29,10 +29,12 @@ class _Item(NamedTuple):
     literal: bool
 
 
-def windows(expression: str) -> tuple[str, ...]:
-    """Expressions that are found in every text that `expression` (Ruby's syntax) matches, each from the last one's start.
+def windows(expression: str) -> tuple[tuple[str, ...], ...]:
+    """Rows of expressions that are found in every text that `expression` (Ruby's syntax) matches.
 
-    None, where it has alternatives or anything unusual at the top.
+    In a row each is found from the last one's start. The first row holds those that begin with several characters, which
+    stand at few places of a text: they fail soonest. There is none where `expression` has alternatives or anything unusual
+    at the top.
     """
     try:
         items, alternated, end = _sequence(expression, 0)
@@ -40,11 +42,16 @@ def windows(expression: str) -> tuple[str, ...]:
         return ()
     if alternated or end != len(expression):
         return ()
-    return tuple(_between(items))[:_MOST]
+    found = list(_between(items))[:_MOST]
+    rows = ([text for text, rare in found if rare], [text for text, rare in found if not rare])
+    return tuple(tuple(row) for row in rows if row)
 
 
-def _between(items: list[_Item]) -> Iterator[str]:
-    """From each separator (or two characters and more) to the one after the next, where anything hangs on it."""
+def _between(items: list[_Item]) -> Iterator[tuple[str, bool]]:
+    """From each separator (or two characters and more) to the one after the next, where anything hangs on it.
+
+    Beside each is whether it begins with several characters.
+    """
     separators = []
     at = 0
     while at < len(items):
@@ -61,7 +68,8 @@ def _between(items: list[_Item]) -> Iterator[str]:
         last = number + 2 if number + 1 < len(says) and says[number + 1] else number + 1
         if says[number] and last > done:
             done = last
-            yield "".join(item.text for item in items[start : separators[last][1]])
+            text = "".join(item.text for item in items[start : separators[last][1]])
+            yield text, separators[number][1] - start > 1
 
 
 def _says_something(items: list[_Item]) -> bool:
