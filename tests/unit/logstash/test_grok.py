@@ -178,7 +178,7 @@ PIECES = [
     (r"(?<a>\d+) (?<b>\w+), x", ((r" \w+, x",),)),  # from a separator on
     (r"\d \w+ \w+ .*", ((r" \w+ \w+ ",),)),  # as far as the one after the next, and not where anything goes
     (r"(?:(?:x \d{2}) (?<c>[ a(]+|b)),(?>,)", ((r"x \d{2} (?:[ a(]+|b),",), (" (?:[ a(]+|b),(?>,)",))),
-    (r"\d \w+ \[\d+\] (?<b>\w+)", ((r" \[\d+\] \w+",), (r" \w+ \[",))),  # the rarer beginnings first
+    (r"\d \w+ \[\d+\] (?<b>\w+)", ((r" \[\d+\] \w+",), (r" \w+ \[\d+\] ",))),  # the rarer beginnings first
     (r"a, \d|b", ()),
     (r"(?<a>a), \k<a>", ()),
     (r"(?i)a, \d", ()),
