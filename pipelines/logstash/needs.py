@@ -77,7 +77,14 @@ class _Needs:
                 self._streams.append(options.stream_name)
             self._statements.append((account, lambda arns, key: kinesis.write_statements(options, arns, key)))
         elif sink.plugin == "elasticsearch":
-            self._try(elasticsearch.trials(options), sink.name)
+            arns = None
+            if options.signs_for:
+                account = self._account(options.signing)
+                arns = account.arns
+                self._statements.append(
+                    (account, lambda arns, key: elasticsearch.iam_statements(options, arns))
+                )
+            self._try(elasticsearch.trials(options, arns), sink.name)
             self._clusters.append(options)
 
     def requirements(self, dead_letters: str) -> Requirements:

@@ -168,6 +168,11 @@ class Output:
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fallback: Any = None
 
+    @property
+    def identity(self) -> AwsOptions | None:
+        """Who we are for AWS there, also where the options hold it: those of a cluster whose requests are signed."""
+        return self.aws or getattr(self.options, "aws", None)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -190,6 +190,8 @@ class _Cluster:
         """Says who we are; OpenSearch tells anybody their own roles, and nobody's privileges."""
         why = f"{self.dialect.product} tells no privileges: the first bulk shows them"
         status, reply = client.call("GET", "/_plugins/_security/authinfo")
+        if is_amazons(status, reply, self._options):
+            raise explain(status, reply, self._options, client.where, "ask who we are", self.dialect)
         if (status == 404 or offers_no(status, reply)) and self.dialect.nodes:
             return fine("this server has no security")
         if status != 200 or not isinstance(reply, dict):

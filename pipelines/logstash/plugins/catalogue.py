@@ -24,6 +24,7 @@ PLUGINS = {
         "kinesis": "kinesis:KINESIS_OUTPUT",
         "elasticsearch": "elasticsearch:ELASTICSEARCH",
         "opensearch": "elasticsearch:OPENSEARCH",
+        "amazon_es": "elasticsearch:AMAZON_ES",
         "file": "texts:FILE_OUTPUT",
         "stdout": "texts:STDOUT",
         "null": "texts:NULL",
@@ -86,7 +87,6 @@ REFUSED_PLUGINS = {
         "xmpp": "write to a Kinesis stream",
     },
     "output": {
-        "amazon_es": "use opensearch with user and password, or elasticsearch behind a proxy that signs",
         "boundary": _STREAM,
         "cloudwatch": "the job has metrics of its own in CloudWatch (the output kinesis' metrics_level)",
         "csv": 'use file { codec => line { format => "%{a},%{b}" } }',

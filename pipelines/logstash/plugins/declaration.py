@@ -36,6 +36,7 @@ class PluginOption:
         note: what differs here, why it does no harm, or why it is refused and what to do instead.
         required: whether it must be given.
         choices: what a `choice` takes.
+        hidden: whether its value is never shown, as that of a password isn't.
         until: the last Logstash that takes it, where later ones don't; 0: all of them.
     """
 
@@ -47,12 +48,13 @@ class PluginOption:
     note: str = ""
     required: bool = False
     choices: tuple[Any, ...] = ()
+    hidden: bool = False
     until: int = 0
 
     @property
     def secret(self) -> bool:
         """Whether its value is never shown."""
-        return self.kind == "password"
+        return self.hidden or self.kind == "password"
 
 
 def mapped(name: str, kind: str = "string", *, to: str | None = None, **more: Any) -> PluginOption:

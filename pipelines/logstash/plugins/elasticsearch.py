@@ -1,4 +1,4 @@
-"""`elasticsearch` declares the outputs `elasticsearch` and `opensearch`, and makes `ElasticsearchOptions` of them.
+"""`elasticsearch` declares the outputs `elasticsearch`, `opensearch` and `amazon_es`, and makes `ElasticsearchOptions`.
 
 Logstash 8 and later writes to the data stream `logs-generic-default` unless an option forbids it; older ones write daily
 indices. Ids and `create` are ours unless the file sets them: a replay then stores nothing twice.
@@ -9,6 +9,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from penstock.io.aws.session import AwsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.pipelines.logstash.plugins.declaration import (
     Made,
@@ -21,7 +22,7 @@ from penstock.pipelines.logstash.plugins.declaration import (
 )
 from penstock.pipelines.logstash.plugins.values import Values
 
-__all__ = ["ELASTICSEARCH", "OPENSEARCH"]
+__all__ = ["AMAZON_ES", "ELASTICSEARCH", "OPENSEARCH"]
 
 _NO_DATA_STREAM = (
     *("index", "document_id", "version", "version_type", "parent", "join_field", "document_type"),
@@ -41,9 +42,9 @@ _NO_DATA_STREAM = (
 _URL_CREDENTIALS = re.compile(r"^(\w+://)?([^/@\s]+)@(.*)$")
 
 
-def _make(values: Values) -> Made:
+def _make(values: Values, **given: Any) -> Made:
     _old_names(values)
-    more = _hosts(values)
+    more = {**_hosts(values), **given}
     if values["cloud_auth"]:
         user, _, password = str(values["cloud_auth"]).partition(":")
         more |= {"user": user, "password": password}
@@ -144,8 +145,8 @@ def _target(values: Values) -> dict[str, Any]:
         for name in ("data_stream_type", "data_stream_dataset", "data_stream_namespace")
         if values.given(name)
     ]
-    if values.declared.name == "opensearch":
-        stream, why = False, "OpenSearch's output writes indices"
+    if values.declared.name != "elasticsearch":
+        stream, why = False, f"the output {values.declared.name} writes indices"
     elif wanted != "auto":
         stream, why = wanted == "true", ""
     else:
@@ -253,6 +254,8 @@ _DOCUMENTS: tuple[PluginOption, ...] = (
          "embedded_http_port", "transport_tcp_port", until=5),
 )  # fmt: skip
 
+_PATIENCE = ("instance_profile_credentials_retries", "instance_profile_credentials_timeout")
+
 ELASTICSEARCH = PluginDeclaration(
     section="output",
     name="elasticsearch",
@@ -282,22 +285,73 @@ OPENSEARCH = PluginDeclaration(
     name="opensearch",
     plugin="elasticsearch",
     options=(
-        mapped("auth_type", "hash", to="", note="`basic`, with user and password"),
+        mapped("auth_type", "hash", to="", hidden=True,
+               note="`basic`, with user and password; `aws_iam`: requests are signed (`--aws_sigv4`)"),
         *_DOCUMENTS,
     ),
     make=lambda values: _opensearch(values),
     about="As elasticsearch.",
+)  # fmt: skip
+
+AMAZON_ES = PluginDeclaration(
+    section="output",
+    name="amazon_es",
+    plugin="elasticsearch",
+    options=(
+        mapped("region", default="us-east-1", note="where the address doesn't say it"),
+        mapped("aws_access_key_id", to="access_key"),
+        mapped("aws_secret_access_key", "password", to="secret_key"),
+        mapped("session_token", "password"),
+        mapped("profile"),
+        mapped("protocol", "choice", to="", choices=("http", "https"), default="https"),
+        mapped("port", to="", default="443"),
+        *ignored("botocore looks for credentials as AWS' tools do", *_PATIENCE),
+        *(each for each in _DOCUMENTS if each.name not in ("protocol", "port", "user", "password")),
+    ),
+    make=lambda values: _amazon(values),
+    about="As elasticsearch; requests are signed.",
 )
+
+_SIGNING = {
+    "aws_access_key_id": "access_key",
+    "aws_secret_access_key": "secret_key",
+    "session_token": "session_token",
+    "profile": "profile",
+    "region": "region",
+}
+"""What `auth_type` says of credentials -> our option."""
 
 
 def _opensearch(values: Values) -> Made:
-    kind = values["auth_type"] or {}
-    if kind and kind.get("type") not in (None, "basic"):
-        values.problem(
-            "auth_type",
-            f"auth_type {kind.get('type')} is not supported; give user and password, or a proxy that signs",
-        )
-    elif kind:
-        values.set("user", kind.get("user"))
-        values.set("password", kind.get("password"))
+    auth = values["auth_type"] or {}
+    kind = auth.get("type", "basic")
+    unknown = auth.keys() - {"type", "user", "password", "service_name", *_SIGNING, *_PATIENCE}
+    if kind not in ("basic", "aws_iam") or unknown:
+        what = f"has no {min(unknown)}" if unknown else f"{kind} is none of basic and aws_iam"
+        values.problem("auth_type", f"auth_type {what}")
+    elif kind == "aws_iam":
+        given = {ours: auth[name] for name, ours in _SIGNING.items() if name in auth}
+        return _signed(values, _make(values, aws_sigv4=auth.get("service_name", "es")), given)
+    elif auth:
+        values.set("user", auth.get("user"))
+        values.set("password", auth.get("password"))
     return _make(values)
+
+
+def _amazon(values: Values) -> Made:
+    protocol, port = values["protocol"], values["port"]
+    hosts = [str(each) for each in values["hosts"] or ()]
+    values.set("protocol", None)
+    values.set(
+        "hosts",
+        [each if "://" in each else f"{protocol}://{each.partition(':')[0]}:{port}" for each in hosts],
+    )
+    return _signed(values, _make(values, aws_sigv4="es"), {})
+
+
+def _signed(values: Values, made: Made, given: dict[str, Any]) -> Made:
+    """Gives the options with who signs."""
+    aws = values.component(AwsOptions, **given)
+    if made.options is None or aws is None:
+        return made
+    return dataclasses.replace(made, options=made.options.signed_by(aws))

@@ -35,7 +35,7 @@ def written(planned: Planned, job: Any) -> str:
         raise OptionError(message)
     source, sink = plan.inputs[0], plan.outputs[0]
     settings = [setting for part in planned.parts for setting in part.settings]
-    components = (source.options, source.decode, sink.options, source.aws or sink.aws, job)
+    components = (source.options, source.decode, sink.options, source.aws or sink.identity, job)
     options = given_options(components, settings)
     comments = [
         f"# PENSTOCK_{each.flag.upper()}: the secret that the configuration holds; put it into the environment\n"
@@ -68,6 +68,8 @@ def _hindered(plan: Plan) -> str:
         return "it has filters, and no job has any"
     if plan.inputs[0].after or (plan.inputs[0].properties and plan.inputs[0].plugin == "kinesis"):
         return f"the input {plan.inputs[0].name} adds fields, and no job does"
+    if plan.inputs[0].aws and (own := plan.outputs[0].identity) and (own.access_key or own.profile):
+        return f"the output {plan.outputs[0].name} has AWS credentials of its own, and a job has one account"
     if plan.outputs[0].condition is not None:
         return f"the output {plan.outputs[0].name} has a condition, and no job has any"
     return ""

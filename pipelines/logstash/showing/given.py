@@ -38,6 +38,8 @@ def given_options(components: Sequence[Any], settings: Sequence[Setting]) -> lis
     found: dict[str, Given] = {}
     for component in components:
         for field in dataclasses.fields(component) if component is not None else ():
+            if "help" not in field.metadata:
+                continue  # no option: who signs, beside an output's own
             value = getattr(component, field.name)
             if value == _default_of(field):
                 continue

@@ -92,7 +92,7 @@ class _Form:
             if step.timezone != "UTC":
                 config["timezone"] = step.timezone
             yield _step("logstash.Filters", config)
-        yield _step(_WRITES[sink.plugin], self._config([sink.options, sink.aws]))
+        yield _step(_WRITES[sink.plugin], self._config([sink.options, sink.identity]))
         yield _step("WriteDeadLetters", {"dead_letters": dead_letters})
         yield _step("Acknowledge", {})
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.reading.planner import make_plan
@@ -39,6 +40,13 @@ def options_of(text, **more):
         text if "input {" in text else f"{BEATS} {text}", *([] if "output {" in text else [NOWHERE]), **more
     )
     return (made.inputs if "input {" in text else made.outputs)[0].options
+
+
+DOMAIN = "search-a-abcdefghijklmnopqrstuvwxyz.eu-west-1.es.amazonaws.com"
+
+
+def _aws(region, key, secret):
+    return AwsOptions(region, access_key=key, secret_key=secret)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,33 @@ def options_of(text, **more):
          {"target": "ecs-logstash-%{+yyyy.MM.dd}", "action": "update", "document_id": "%{id}"}),
         ("output { elasticsearch { data_stream_dataset => 'nginx' } }", {}, {"target": "logs-nginx-default"}),
         ("output { opensearch { } }", {}, {"target": "ecs-logstash-%{+yyyy.MM.dd}"}),
+        # Amazon's services: requests are signed.
+        (
+            f"output {{ opensearch {{ hosts => 'https://{DOMAIN}' auth_type => {{ type => 'aws_iam' }} }} }}",
+            {},
+            {"signs_for": "es", "urls": [f"https://{DOMAIN}:443"]},
+        ),
+        (
+            ("output { opensearch { hosts => 'https://logs.test' auth_type => { type => 'aws_iam' service_name => 'aoss'"
+             " aws_access_key_id => 'AK' aws_secret_access_key => 'SK' region => 'eu-north-1' } } }"),
+            {},
+            {"signs_for": "aoss", "serverless": True, "signing": _aws("eu-north-1", "AK", "SK")},
+        ),
+        (
+            "output { opensearch { auth_type => { type => 'basic' user => 'u' password => 'p' } } }",
+            {},
+            {"user": "u", "password": "p", "signs_for": ""},
+        ),
+        (
+            f"output {{ amazon_es {{ hosts => ['{DOMAIN}'] aws_access_key_id => 'AK' aws_secret_access_key => 'SK' }} }}",
+            {},
+            {"urls": [f"https://{DOMAIN}:443"], "signs_for": "es", "signing": _aws("eu-west-1", "AK", "SK")},
+        ),
+        (
+            "output { amazon_es { hosts => 'h' protocol => http port => 81 region => 'eu-north-1' } }",
+            {"set": ["output.amazon_es.elasticsearch_role_arn=arn:aws:iam::1:role/r"]},
+            {"urls": ["http://h:81"], "signing": AwsOptions("eu-north-1", role_arn="arn:aws:iam::1:role/r")},
+        ),
         # Old names, users in URLs, several hosts in one text.
         (
             'output { elasticsearch { hosts => ["https://me:p%40ss@es:9200"] ssl_certificate_verification => false } }',
@@ -232,6 +267,14 @@ def test_logstash_fields_are_added_where_they_are_asked_for():
         ("input { elasticsearch { } }",
          [("1.conf:1:9: the input elasticsearch is not supported: use Elasticsearch's reindex, or export to S3 and use the "
           "input s3")]),
+        (
+            "output { opensearch { auth_type => { type => 'kerberos' } } }",
+            ["1.conf:1:23: opensearch: auth_type kerberos is none of basic and aws_iam"],
+        ),
+        (
+            "output { opensearch { auth_type => { type => 'aws_iam' secret => 'x' } } }",
+            ["1.conf:1:23: opensearch: auth_type has no secret"],
+        ),
         ("input { opensearch { } }", ["1.conf:1:9: opensearch is here as an output, not as an input"]),
         ("input { if [a] { stdin { } } }",
          ["1.conf:1:18: stdin: an input stands under no condition: there is no event to ask yet"]),
