@@ -57,6 +57,8 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
         ours: our own flags, for a hint.
         runner: the runner that is chosen, where it is not among the arguments.
     """
+    if not arguments:
+        return
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions  # slow import
 
     # They declare options of ours among Beam's.

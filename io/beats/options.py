@@ -10,6 +10,7 @@ from penstock.io.beats.transport.tls import CLIENT_AUTHENTICATION, PROTOCOLS, Tl
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, option
+from penstock.io.shares import Shares
 
 __all__ = ["BeatsOptions"]
 
@@ -192,6 +193,18 @@ class BeatsOptions:
                 version in PROTOCOLS,
                 f"--ssl_supported_protocols {version!r} is none of {', '.join(PROTOCOLS)}.",
             )
+
+    def part(self, shares: Shares) -> "BeatsOptions":
+        """Gives the options of one of the processes that share the job: the same port, and a part of each bound."""
+        if shares.processes == 1:
+            return self
+        return dataclasses.replace(
+            self,
+            share_port=True,
+            max_pending_records=shares.part(self.max_pending_records),
+            max_pending_bytes=shares.part(self.max_pending_bytes, least=self.max_frame_bytes),
+            max_connections=shares.part(self.max_connections),
+        )
 
     def tls_files(self) -> TlsFiles | None:
         """The options of TLS; None when it is off."""

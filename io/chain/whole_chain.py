@@ -21,9 +21,10 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.pacing import PacingOptions, is_in_memory, require_lossless
 from penstock.io.chain.sinks import RaiseRefused
 from penstock.io.errors import OptionError, PipelineError
+from penstock.io.shares import SHARES
 from penstock.transforms.step_kind import WHOLE, StepKind
 
-__all__ = ["refuse_broken_chains", "require_whole_chains"]
+__all__ = ["refuse_broken_chains", "require_shareable", "require_whole_chains"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -64,6 +65,14 @@ def require_whole_chains(pipeline: Any) -> None:
             "one ReadFromAll([...]), start a job for each, or use Flink."
         )
         raise PipelineError(message)
+
+
+def require_shareable(pipeline: Any) -> None:
+    """Raises `OptionError` where several processes that run the pipeline together would each read all of something."""
+    for node in _nodes(pipeline._root_transform()):
+        begins = all(isinstance(each, beam.pvalue.PBegin) for each in node.inputs)
+        if begins and _kind(node).reads != "live":
+            SHARES.require_alone(f"read all that {node.full_label} gives")
 
 
 def _settle_checkpoints(pipeline: Any) -> None:

@@ -22,6 +22,7 @@ from penstock.io.chain.chunk import Chunk
 from penstock.io.chain.live_source import LiveSource
 from penstock.io.errors import OptionError, PeerError
 from penstock.io.files._line_cutter import LineCutter
+from penstock.io.shares import SHARES
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs.lines._multiline import Multiline
 
@@ -98,6 +99,7 @@ class LineSource(LiveSource):
 
     def __init__(self, key: str, *, as_message: bool, ecs: bool) -> None:
         super().__init__(key, max_pending_events=_MAX_PENDING_EVENTS, max_pending_bytes=_MAX_PENDING_BYTES)
+        SHARES.require_alone("read the same lines")
         self._as_message = as_message
         self._ecs = ecs
         self._host = socket.gethostname()

@@ -69,11 +69,16 @@ def wants_json(argv: Sequence[str]) -> bool:
     return bool(chosen) and chosen[-1].rpartition("=")[2] == "json"
 
 
-def set_up_logging(options: LogOptions) -> None:
-    """Logs to stderr: our lines from the level up, others' warnings without tracebacks."""
+def set_up_logging(options: LogOptions, worker: int = 0) -> None:
+    """Logs to stderr: our lines from the level up, others' warnings without tracebacks.
+
+    Args:
+        options: how much, and in which form.
+        worker: the number of this worker process, which every line names; 0 where the job is one process.
+    """
     json = options.log_format == "json"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if json else TextFormatter())
+    handler.setFormatter(JsonFormatter(worker) if json else TextFormatter(worker))
     if options.log_level != "debug":
         handler.addFilter(_is_for_a_person)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -131,8 +136,9 @@ def writes_json() -> bool:
 class TextFormatter(logging.Formatter):
     """`2026-11-22 18:26:00,123 INFO    message`."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+    def __init__(self, worker: int = 0) -> None:
+        name = f"worker {worker}: " if worker else ""
+        super().__init__(f"%(asctime)s %(levelname)-7s {name}%(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
         """Gives the line, without unprintable characters."""
@@ -141,7 +147,11 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes one JSON object, at most `MAX_LINE_BYTES` long with its newline."""
+    """Writes one JSON object, at most `MAX_LINE_BYTES` long with its newline; `worker` as in `set_up_logging`."""
+
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__()
+        self._worker = {"penstock.worker": worker} if worker else {}
 
     def format(self, record: logging.LogRecord) -> str:
         """Gives the object, without its newline."""
@@ -150,6 +160,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "message": _clean(record.getMessage()),
             "log.logger": record.name,
+            **self._worker,
             **_named(getattr(record, FIGURES, {})),
         }
         if record.exc_info and record.exc_info[0] is not None:

@@ -121,6 +121,10 @@ class _RunYaml(Job):
         except PenstockError as error:
             sys.stderr.write(f"penstock {NAME}: {error}\n")
             return error.exit_code
+        if job.starts_workers:
+            from penstock.pipelines.workers.supervisor import run_workers  # likewise
+
+            return run_workers(NAME, NAME, job, argv)
         from penstock.pipelines.run.streaming import run_streaming  # with Beam, which no --help needs
 
         return run_streaming(

@@ -108,7 +108,7 @@ class _Backfill:
             self._aws,
             finished=self._finished,
             folder=folder,
-            rate=source.max_events_per_second / job.workers,
+            rate=source.max_events_per_second / job.processes,
             layouts=(archive.LAYOUT,),
             decoder=self._line.get(DecodeOptions).decoder,
             claims=str(claims) if claims else None,

@@ -92,11 +92,14 @@ class _Logstash(Job):
                 return 0
             if options.replay:
                 return _replay(line, loaded)
+            if _ends(loaded.plan) and job.processes > 1:
+                message = "--workers: the input s3 is read by one process here; s3-to-elasticsearch reads with several."
+                raise OptionError(message)
         except OptionError as error:
             return _refuse(error, json=job.log_format == "json")
         if _ends(loaded.plan):
             return _run_once(line, loaded, argv)
-        return _run(line, loaded)
+        return _run(line, loaded, argv)
 
 
 def _only(found: Sequence[Loaded], options: LogstashOptions) -> Loaded:
@@ -209,34 +212,53 @@ def _run_once(line: CommandLine, loaded: Loaded, argv: Sequence[str]) -> int:
     return run_batch(name, batch, line.beam, argv, stop_timeout=_stop_timeout(loaded.plan))
 
 
-def _run(line: CommandLine, loaded: Loaded) -> int:
+def _run(line: CommandLine, loaded: Loaded, argv: Sequence[str]) -> int:
+    job, name, timeout = line.get(JobOptions), _job_name(loaded.plan), _stop_timeout(loaded.plan)
+    if job.starts_workers:
+        from penstock.pipelines.workers.supervisor import run_workers  # likewise
+
+        return run_workers(name, NAME, job, argv, stop_timeout=timeout)
     from penstock.pipelines.logstash import graph
     from penstock.pipelines.run.streaming import run_streaming
 
     steps: list[Step] = []
-    url = _dead_letters(line, loaded.plan)
+    plan, url = loaded.plan, _dead_letters(line, loaded.plan)
+
+    def settle() -> None:
+        nonlocal plan
+        graph.build(plan, url)  # contradictory options are refused before any peer is asked
+        plan = _settled(plan)
+        steps.extend(graph.build(plan, url))
+
     return run_streaming(
-        _job_name(loaded.plan),
-        line.get(JobOptions),
+        name,
+        job,
         line.beam,
-        [lambda: steps.extend(graph.build(_ready(line, loaded), url))],
+        (settle,),
         lambda pipeline: connect(pipeline, steps),
-        stop_timeout=_stop_timeout(loaded.plan),
+        once=(lambda: _prepare(line, loaded, plan),),
+        stop_timeout=timeout,
     )
 
 
 def _ready(line: CommandLine, loaded: Loaded) -> Plan:
     """Says what differs, tries and prepares the peers, and gives the plan as they want it. Raises `PenstockError`."""
     from penstock.pipelines.logstash import graph
+
+    graph.build(loaded.plan, _dead_letters(line, loaded.plan))  # as in `_run`
+    plan = _settled(loaded.plan)
+    _prepare(line, loaded, plan)
+    return plan
+
+
+def _prepare(line: CommandLine, loaded: Loaded, plan: Plan) -> None:
+    """Says what differs, and tries and prepares the peers. Raises `PenstockError`."""
     from penstock.pipelines.run.runners import runs_elsewhere
 
     for note in (*loaded.notes, *loaded.plan.notes):
         _LOGGER.info("%s", note)
     url = _dead_letters(line, loaded.plan)
-    graph.build(loaded.plan, url)  # contradictory options are refused before any peer is asked
-    plan = _settled(loaded.plan)
     _try_and_prepare(plan, url, elsewhere=runs_elsewhere(line.beam))
-    return plan
 
 
 def _try_and_prepare(plan: Plan, dead_letters: str, *, elsewhere: bool) -> None:

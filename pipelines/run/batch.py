@@ -34,7 +34,7 @@ from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us
 from penstock.pipelines.run.runners import Place, settle
 from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
-from penstock.pipelines.status import refuse_elsewhere, shown
+from penstock.pipelines.status import refuse_elsewhere, shown, steps_of
 
 __all__ = ["STOPPED", "Batch", "BatchJobOptions", "run_batch", "run_worker"]
 
@@ -87,8 +87,8 @@ def run_batch(
             submission = Submission(name, options) if place.elsewhere and not job.dry_run else None
             runner = choose_runner(options)
             say_kernels()
-            if job.workers > 1 and not job.dry_run:
-                workers = WorkerProcesses(name, argv, job.workers, Path(folder))
+            if job.processes > 1 and not job.dry_run:
+                workers = WorkerProcesses(name, argv, job.processes, Path(folder))
                 ends.callback(workers.end)
             work = batch.prepare()
             if work is None:
@@ -105,7 +105,7 @@ def run_batch(
             try:
                 with (
                     ends_with_us(options),
-                    shown(name, job, pipeline, place.runner, progress=display.progress),
+                    shown(name, job, steps_of(pipeline), place.runner, progress=display.progress),
                 ):
                     if claims is not None:
                         batch.share(claims)
@@ -170,7 +170,7 @@ def _options_and_place(
     place = settle(options, name, streaming=False)
     if place.elsewhere:
         refuse_elsewhere(job, place.runner)
-    if job.workers > 1 and not is_in_memory(place.runner):
+    if job.processes > 1 and not is_in_memory(place.runner):
         message = (
             f"--workers is for DirectRunner: {place.runner} has an option of its own (Flink: --parallelism)."
         )

@@ -85,21 +85,23 @@ class StreamingJob(Job):
     prepare: Callable[[CommandLine], object] = lambda line: None
 
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:  # noqa: D102
+        job = line.get(JobOptions)
+        timeout = max(getattr(each, "stop_timeout", 0.0) for each in line.options.values())
+        if job.starts_workers:
+            from penstock.pipelines.workers.supervisor import run_workers  # likewise
+
+            return run_workers(self.name, self.name, job, argv, stop_timeout=timeout)
         from penstock.pipelines.run.streaming import run_streaming  # with Beam: no --help waits for it
 
         steps: list[Step] = []
-        before = (
-            lambda: steps.extend(self.build(line)),
-            lambda: self.require_quick(line),
-            lambda: self.prepare(line),
-        )
         return run_streaming(
             self.name,
-            line.get(JobOptions),
+            job,
             line.beam,
-            before,
+            (lambda: steps.extend(self.build(line)),),
             lambda pipeline: connect(pipeline, steps),
-            stop_timeout=max(getattr(each, "stop_timeout", 0.0) for each in line.options.values()),
+            once=(lambda: self.require_quick(line), lambda: self.prepare(line)),
+            stop_timeout=timeout,
         )
 
 

@@ -11,6 +11,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -112,10 +113,17 @@ class Watch:
             and a sink gets `_GRACE_S` more for its present batch.
         stop_when_idle_s: idle seconds after which the job stops by itself; 0: never.
         too_late: the exit code of a stop that the sinks did not end in time.
+        say_ready: says that a source is connected, with what it does; by default in the log.
     """
 
     def __init__(
-        self, name: str, stop_timeout_s: float, *, stop_when_idle_s: float = 0.0, too_late: int = 0
+        self,
+        name: str,
+        stop_timeout_s: float,
+        *,
+        stop_when_idle_s: float = 0.0,
+        too_late: int = 0,
+        say_ready: Callable[[str], None] = lambda text: _LOGGER.info("ready: %s", text),
     ) -> None:
         self.left_events = 0
         """How many events waited when the stop had lasted too long, and were left."""
@@ -123,6 +131,7 @@ class Watch:
         self._stop_timeout_s = stop_timeout_s
         self._stop_when_idle_s = stop_when_idle_s
         self._too_late = too_late
+        self._say_ready = say_ready
         self._stopped_at: float | None = None
         self._gave_up = False
         self._read, self._write = os.pipe()
@@ -180,7 +189,7 @@ class Watch:
             for source in sources:
                 if source.key not in announced and source.connected:
                     announced.add(source.key)
-                    _LOGGER.info("ready: %s", source.describe())
+                    self._say_ready(source.describe())
             if self._stop_when_idle_s:
                 stop_when_idle(self._stop_when_idle_s)
             if LIVE.stopping.is_set():

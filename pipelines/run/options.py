@@ -7,8 +7,10 @@ from pathlib import Path
 from penstock.io import dead_letters
 from penstock.io.errors import OptionError
 from penstock.io.options import option
+from penstock.io.shares import SHARES
 from penstock.pipelines.console.logs import LogOptions
 from penstock.pipelines.status import StatusOptions
+from penstock.pipelines.workers.options import processes_of, workers_option
 
 __all__ = ["BatchJobOptions", "JobOptions"]
 
@@ -26,7 +28,7 @@ class JobOptions(StatusOptions, LogOptions):
         0.0,
         help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
     )
-
+    workers: str = workers_option()
     stop_timeout: float = option(
         30.0,
         help="Seconds that a clean stop goes on writing what was read; then what still waits is left, and comes again.",
@@ -34,6 +36,7 @@ class JobOptions(StatusOptions, LogOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        processes_of(self.workers)
         if self.stop_timeout < 0:
             message = "--stop_timeout must not be negative (seconds)."
             raise OptionError(message)
@@ -42,6 +45,16 @@ class JobOptions(StatusOptions, LogOptions):
         if self.stop_when_idle < 0:
             message = "--stop_when_idle must not be negative (seconds; 0 switches it off)."
             raise OptionError(message)
+
+    @property
+    def processes(self) -> int:
+        """How many processes run the job together."""
+        return processes_of(self.workers)
+
+    @property
+    def starts_workers(self) -> bool:
+        """Whether this process is the parent of several that run the job: more than one is asked for, and it is none."""
+        return self.processes > 1 and SHARES.processes == 1
 
     def dead_letter_url(self, job: str) -> str:
         """The URL given, else a file named after the job in the working directory."""
@@ -63,9 +76,7 @@ class BatchJobOptions(StatusOptions, LogOptions):
         help="List what would be read, with counts, bytes, an estimate and the first events of each kind of object; "
         "write nothing.",
     )
-    workers: int = option(
-        1, help="Worker processes on this machine (DirectRunner); each uses about one core and its own bulks."
-    )
+    workers: str = workers_option()
     progress: str = option(
         "auto",
         choices=("auto", "display", "log", "none"),
@@ -76,9 +87,12 @@ class BatchJobOptions(StatusOptions, LogOptions):
         super().__post_init__()
         if self.dead_letters:
             dead_letters.require_store_url(self.dead_letters)
-        if self.workers < 1:
-            message = "--workers must be at least 1."
-            raise OptionError(message)
+        processes_of(self.workers)
+
+    @property
+    def processes(self) -> int:
+        """How many processes run the job together."""
+        return processes_of(self.workers)
 
     def dead_letter_url(self, job: str) -> str:
         """The URL given, else a file named after the job in the working directory."""

@@ -108,8 +108,8 @@ def _require_one_process(options: PipelineOptions) -> None:
     if workers != 1:
         message = (
             f"--direct_num_workers={workers}: with it Beam's DirectRunner ends an endless read at once, and opens ports to "
-            "everybody. Leave it out. For more processes: --workers of s3-to-elasticsearch, a Kinesis job started once more "
-            "under the same --application_name (they share the shards), --beats_share_port, or Flink."
+            "everybody. Leave it out. For more processes of this machine: --workers. For more machines: the same Kinesis "
+            "job there, under the same --application_name (they share the shards), or Flink."
         )
         raise OptionError(message)
 

@@ -14,17 +14,20 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions
 
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.pacing import PacingOptions
+from penstock.io.chain.pacing import PacingOptions, is_in_memory
+from penstock.io.chain.whole_chain import require_shareable
+from penstock.io.errors import OptionError
 from penstock.io.file_limit import raise_file_limit
 from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import set_up_logging
-from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
+from penstock.pipelines.run.lifecycle import Watch, choose_runner, explain_failure, report, say_kernels
 from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us, stay
 from penstock.pipelines.run.runners import settle
-from penstock.pipelines.status import refuse_elsewhere, shown
+from penstock.pipelines.status import refuse_elsewhere, shown, steps_of, told
+from penstock.pipelines.workers.telling import Ended, Parent, Prepared, Ready, find_parent
 
 __all__ = ["JobOptions", "run_streaming"]
 
@@ -38,6 +41,7 @@ def run_streaming(
     before: Sequence[Callable[[], Any]],
     build: Callable[[Any], Any],
     *,
+    once: Sequence[Callable[[], Any]] = (),
     stop_timeout: float = 0.0,
 ) -> int:
     """Runs a streaming job until it is stopped, and returns its exit code.
@@ -49,15 +53,22 @@ def run_streaming(
         before: functions called in this order before the pipeline is built. Each raises `PenstockError` where the
             job would fail.
         build: puts the graph on a pipeline.
+        once: called like `before` and after it, but by one worker only where the job has several.
         stop_timeout: seconds that one of its steps needs for a stop, where that is more than the job's.
 
     Returns:
         0 after a clean stop, 1 after a failure, 2 for a wrong option that only these calls can find.
     """
+    parent = find_parent()
+    if parent is not None:
+        return _run_worker(parent, name, job, beam_arguments, before, once, build, stop_timeout=stop_timeout)
     set_up_logging(job)
     raise_file_limit()
     watch = Watch(name, max(job.stop_timeout, stop_timeout), stop_when_idle_s=job.stop_when_idle)
     try:
+        if job.starts_workers:
+            message = f"--workers {job.workers} is for `penstock JOB`. Start this program several times, or leave it out."
+            raise OptionError(message)
         options = beam_options(beam_arguments)
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
@@ -68,7 +79,7 @@ def run_streaming(
             refuse_elsewhere(job, place.runner)
             submission = Submission(name, options)
         runner = choose_runner(options)
-        for call in before:
+        for call in (*before, *once):
             call()
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
@@ -78,7 +89,7 @@ def run_streaming(
             return submission.run_streaming(pipeline)
         watch.start()
         calm_garbage_collector()
-        with ends_with_us(options), shown(name, job, pipeline, place.runner):
+        with ends_with_us(options), shown(name, job, steps_of(pipeline), place.runner):
             result = pipeline.run()
             if isinstance(runner, str):
                 stay(result)
@@ -97,4 +108,58 @@ def run_streaming(
         )
     else:
         _LOGGER.info("%s: stopped; everything read is written and acknowledged", name)
+    return 0
+
+
+def _run_worker(
+    parent: Parent,
+    name: str,
+    job: JobOptions,
+    beam_arguments: Sequence[str],
+    before: Sequence[Callable[[], Any]],
+    once: Sequence[Callable[[], Any]],
+    build: Callable[[Any], Any],
+    *,
+    stop_timeout: float,
+) -> int:
+    """Runs this worker's part of the job; its parent stops it, shows it and says how it ended. Arguments as above."""
+    set_up_logging(job, parent.number)
+    watch = Watch(name, max(job.stop_timeout, stop_timeout), say_ready=lambda text: parent.tell(Ready(text)))
+    try:
+        options = beam_options(beam_arguments)
+        options.view_as(StandardOptions).streaming = True
+        options.view_as(SetupOptions).save_main_session = False
+        place = settle(options, name, streaming=True)
+        if not is_in_memory(place.runner):
+            message = f"--workers is for DirectRunner: {place.runner} has an option of its own (Flink: --parallelism)."
+            raise OptionError(message)
+        runner = choose_runner(options)
+        for call in before:
+            call()
+        if parent.prepares:
+            for call in once:
+                call()
+            parent.tell(Prepared())
+        else:
+            parent.wait_for_turn()
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        build(pipeline)
+        require_shareable(pipeline)
+        parent.begin()
+        watch.start()
+        calm_garbage_collector()
+        steps = steps_of(pipeline)
+        with told(name, place.runner, steps, parent.looks_every_s, job.stop_when_idle, parent.tell):
+            pipeline.run().wait_until_finish()
+            sources = LIVE.sources
+        LIVE.close()
+    except BaseException as error:
+        code, text = explain_failure(error)
+        LIVE.close()  # what was acknowledged before the failure still becomes a checkpoint or an ACK
+        parent.tell(Ended(code, text, 0))
+        return code
+    finally:
+        watch.end()
+    left = watch.left_events + sum(source.pending_events for source in sources)
+    parent.tell(Ended(0, "", left))
     return 0

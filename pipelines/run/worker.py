@@ -21,7 +21,8 @@ from penstock.pipelines.jobs import find_job  # noqa: E402
 from penstock.pipelines.run.batch import STOPPED, run_worker  # noqa: E402
 from penstock.pipelines.run.job import BatchJob  # noqa: E402
 from penstock.pipelines.run.lifecycle import explain_failure  # noqa: E402
-from penstock.pipelines.run.worker_processes import GO, STOP, outcome_file  # noqa: E402
+from penstock.pipelines.run.worker_processes import outcome_file  # noqa: E402
+from penstock.pipelines.workers.process import GO, STOP  # noqa: E402
 
 __all__ = ["main"]
 

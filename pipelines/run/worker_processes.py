@@ -12,14 +12,8 @@ When a worker fails or dies, the job fails, after the others have stopped cleanl
 that worker.
 """
 
-import contextlib
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,14 +21,13 @@ from typing import Any
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import PenstockError
+from penstock.pipelines.workers.process import GO, STOP, WorkerProcess
 
-__all__ = ["GO", "STOP", "WorkerProcesses", "claims_file", "outcome_file"]
+__all__ = ["WorkerProcesses", "claims_file", "outcome_file"]
 
-GO, STOP = b"g", b"s"
 _LOOK_EVERY_S = 0.1
 _PATIENCE_S = 60.0
 """Seconds that the others may take, after one worker has failed, to write what they have read."""
-_LONGEST_LINE = 64 << 10
 
 
 def claims_file(folder: Path) -> Path:
@@ -100,44 +93,13 @@ class WorkerProcesses:
             worker.end()
 
 
-class _Worker:
-    """One worker process."""
+class _Worker(WorkerProcess):
+    """One worker process of a batch job."""
 
     def __init__(self, job: str, argv: Sequence[str], number: int, folder: Path) -> None:
         self._number = number
         self._outcome = outcome_file(folder, number)
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "penstock.pipelines.run.worker",
-            job,
-            str(folder),
-            str(number),
-            *argv,
-        ]
-        lifeline, self._lifeline = os.pipe()
-        said, says = os.pipe()
-        self.process = subprocess.Popen(  # noqa: S603  our own module, with our own command line
-            command,
-            stdin=lifeline,
-            stdout=subprocess.DEVNULL,
-            stderr=says,
-            start_new_session=True,  # Ctrl-C at the terminal is for us, and we tell the workers
-        )
-        os.close(lifeline)
-        os.close(says)
-        self._pump = threading.Thread(
-            target=_pass_on, args=(said,), name=f"penstock-log-{number}", daemon=True
-        )
-        self._pump.start()
-
-    def tell(self, word: bytes) -> None:
-        with contextlib.suppress(OSError):  # it has ended: `counters` says how
-            os.write(self._lifeline, word)
-
-    def runs(self) -> bool:
-        return self.process.poll() is None
+        super().__init__("penstock.pipelines.run.worker", [job, str(folder), str(number), *argv], number)
 
     def counters(self) -> dict[str, int]:
         """Gives its counters; none if it still runs. Raises `PenstockError` if it failed."""
@@ -150,31 +112,12 @@ class _Worker:
             said = {}
         if code == 0 and "counters" in said:
             return dict(said["counters"])
-        failure = PenstockError(said.get("failure") or self._how_it_ended(code))
+        failure = PenstockError(said.get("failure") or self._died())
         failure.exit_code = code if code > 0 else 1
         raise failure
 
-    def _how_it_ended(self, code: int) -> str:
-        if code >= 0:
-            how = f"ended with exit code {code} and didn't say why (--log_level debug shows all)"
-        elif code == -signal.SIGKILL:
-            how = "was killed, by the system if memory ran out: fewer --workers need less"
-        else:
-            how = f"was ended by signal {-code}"
+    def _died(self) -> str:
+        how = self.how_it_ended()
         return (
             f"worker process {self._number} {how}. What was written counts; run the job again for the rest."
         )
-
-    def end(self) -> None:
-        if self.runs():
-            self.process.kill()
-        self.process.wait()
-        os.close(self._lifeline)
-        self._pump.join(5.0)
-
-
-def _pass_on(said: int) -> None:
-    """Passes a worker's log lines to our present stderr."""
-    with open(said, "rb") as lines:
-        while line := lines.readline(_LONGEST_LINE):
-            sys.stderr.write(line.decode(errors="replace"))

@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     from penstock.pipelines.status.options import StatusOptions
     from penstock.pipelines.status.page.server import StatusServer, page_trials
     from penstock.pipelines.status.picture import Progress
-    from penstock.pipelines.status.showing import refuse_elsewhere, shown
+    from penstock.pipelines.status.showing import refuse_elsewhere, shown, told
+    from penstock.pipelines.status.steps import steps_of
 
-__all__ = ["Monitor", "Progress", "StatusOptions", "StatusServer", "page_trials", "refuse_elsewhere", "shown"]
+__all__ = [
+    "Monitor",
+    "Progress",
+    "StatusOptions",
+    "StatusServer",
+    "page_trials",
+    "refuse_elsewhere",
+    "shown",
+    "steps_of",
+    "told",
+]
 
 __getattr__ = lazily(
     __name__,
@@ -34,5 +45,7 @@ __getattr__ = lazily(
         "page_trials": "page.server",
         "refuse_elsewhere": "showing",
         "shown": "showing",
+        "steps_of": "steps",
+        "told": "showing",
     },
 )

@@ -82,9 +82,7 @@ class Monitor:
         self._max_lag_s = max_lag_s
         self._ends = ends
         self._every_s = every_s
-        self._see = see or (
-            lambda: look_here(self.job.steps, self._clock(), list(reversed(self._warnings.last)), idle_s)
-        )
+        self._see = see or (lambda: look_here(self.job.steps, self._clock(), idle_s))
         self._progress = progress
         self._clock = clock
         self._wall = wall
@@ -137,6 +135,8 @@ class Monitor:
     def look(self) -> Picture:
         """Gathers everything, and adds to the history when it is time."""
         seen = self._see()
+        warnings = [*seen.warnings, *self._warnings.last]
+        seen.warnings = sorted(warnings, key=lambda each: -each.at)[:MAX_WARNINGS]
         # At the end the sources are closed one by one. Their totals stay.
         self._sources = seen.sources or self._sources
         self.job.steps = seen.steps or self.job.steps

@@ -154,13 +154,12 @@ class Seen:
         )
 
 
-def look_here(steps: Sequence[Step], clock: float, warnings: Sequence[Warned], idle_s: float = 0.0) -> Seen:
+def look_here(steps: Sequence[Step], clock: float, idle_s: float = 0.0) -> Seen:
     """Gathers from this process.
 
     Args:
         steps: of its graph.
         clock: monotonic seconds, now.
-        warnings: its last warnings, the newest first.
         idle_s: seconds without anything after which it counts as idle; 0: never.
     """
     sources = LIVE.sources
@@ -188,9 +187,8 @@ def look_here(steps: Sequence[Step], clock: float, warnings: Sequence[Warned], i
             for request, (at, reason) in list(METERS.last_retry.items())
         },
         METERS.last_letters,
-        list(warnings),
-        used.ru_utime + used.ru_stime,
-        _resident_bytes(used.ru_maxrss),
+        cpu_s=used.ru_utime + used.ru_stime,
+        resident_bytes=_resident_bytes(used.ru_maxrss),
     )
 
 

@@ -3,8 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.console.logs import writes_json
@@ -13,10 +12,11 @@ from penstock.pipelines.status.monitor import LOOK_EVERY_S, Monitor
 from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.page.server import StatusServer
 from penstock.pipelines.status.picture import Progress
-from penstock.pipelines.status.steps import steps_of
+from penstock.pipelines.status.seen import Seen
+from penstock.pipelines.status.step_meters import Step
 from penstock.pipelines.status.words import MinuteLog, show_on
 
-__all__ = ["refuse_elsewhere", "shown"]
+__all__ = ["looks_every_s", "refuse_elsewhere", "shown", "told"]
 
 _LOGGER = logging.getLogger("penstock")
 _LOOK_SELDOM_S = 10.0
@@ -33,37 +33,73 @@ def refuse_elsewhere(options: StatusOptions, runner: str) -> None:
         raise OptionError(message)
 
 
+def looks_every_s(options: StatusOptions) -> float:
+    """Gives the seconds between two looks at a job; more where only the log needs them."""
+    return LOOK_EVERY_S if _on_terminal() or options.status_port is not None else _LOOK_SELDOM_S
+
+
+def _on_terminal() -> bool:
+    return takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
+
+
+@contextlib.contextmanager
+def told(
+    job: str, runner: str, steps: Sequence[Step], every_s: float, idle_s: float, tell: Callable[[Seen], None]
+) -> Iterator[None]:
+    """Tells somebody else what this process sees, until the block ends; a last time at its end.
+
+    Args:
+        job: its name.
+        runner: the runner.
+        steps: of its graph.
+        every_s: how often, in seconds.
+        idle_s: seconds without anything after which it counts as idle; 0: never.
+        tell: takes it.
+    """
+    monitor = Monitor(job, runner, steps, idle_s=idle_s, every_s=every_s)
+    monitor.listen(lambda picture: tell(picture.seen))
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.stop()
+        tell(monitor.look().seen)
+
+
 @contextlib.contextmanager
 def shown(
     job: str,
     options: StatusOptions,
-    pipeline: Any,
+    steps: Sequence[Step],
     runner: str,
     *,
     progress: Callable[[], Progress] | None = None,
+    see: Callable[[], Seen] | None = None,
 ) -> Iterator[None]:
     """Shows a job until the block ends: the status page where asked for, and a line on the terminal or in the log.
 
     Args:
         job: its name.
         options: the options of the status page.
-        pipeline: the pipeline before it runs; its steps are metered from now on.
-        runner: the runner, which runs it in this process.
+        steps: of its graph.
+        runner: the runner, which runs it in this process, or in its workers.
         progress: gives how far a job is that ends by itself, and writes its own lines.
+        see: gives what there is to see, where that isn't in this process.
 
     Raises:
         OptionError: the page can't be served there.
     """
-    on_terminal = takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
+    on_terminal = _on_terminal()
     with contextlib.ExitStack() as ends:
         monitor = Monitor(
             job,
             runner.rpartition(".")[2],
-            steps_of(pipeline),
+            steps,
             max_lag_s=options.status_max_lag,
             ends=progress is not None,
             progress=progress,
-            every_s=LOOK_EVERY_S if on_terminal or options.status_port is not None else _LOOK_SELDOM_S,
+            see=see,
+            every_s=looks_every_s(options),
         )
         if options.status_port is not None:
             server = StatusServer(monitor, options.status_host, options.status_port, options.status_names)

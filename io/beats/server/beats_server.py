@@ -36,6 +36,7 @@ from penstock.io.chain.live_objects import Chunk, LiveSource
 from penstock.io.chain.source_status import Peer
 from penstock.io.errors import PenstockError
 from penstock.io.meters import METERS
+from penstock.io.shares import SHARES
 
 __all__ = ["BeatsServer"]
 
@@ -58,7 +59,7 @@ class BeatsServer(LiveSource):
         clock: seconds that only grow.
 
     Attributes:
-        options: as given.
+        options: as given; where several processes share the job, with this one's part of the bounds.
         address: host and port that it listens on (the real port where 0 was asked for).
         statistics: the server's counters.
     """
@@ -66,6 +67,7 @@ class BeatsServer(LiveSource):
     def __init__(
         self, key: str, options: BeatsOptions, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        options = options.part(SHARES)
         super().__init__(
             key,
             max_pending_events=options.max_pending_records,

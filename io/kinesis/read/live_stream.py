@@ -36,6 +36,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard, list_shards
 from penstock.io.kinesis.stream_facts import StreamFacts, describe_stream
 from penstock.io.kinesis.wire.client import KinesisClient, connect
+from penstock.io.shares import SHARES
 
 __all__ = ["KinesisLive"]
 
@@ -80,13 +81,16 @@ class KinesisLive(LiveSource):
     ) -> None:
         super().__init__(
             key,
-            max_pending_events=options.max_pending_events,
-            max_pending_bytes=options.max_pending_bytes,
+            max_pending_events=SHARES.part(options.max_pending_events),
+            max_pending_bytes=SHARES.part(options.max_pending_bytes),
             max_batch_events=options.max_batch_events,
         )
+        if options.checkpoints != "dynamodb":
+            SHARES.require_alone("read every shard, because --checkpoints none shares none")
+        fetch_threads = SHARES.part(options.fetch_threads)
         self.options = options
         self._session = session or AwsSession(aws)
-        self._client = client or connect(self._session, max_connections=options.fetch_threads)
+        self._client = client or connect(self._session, max_connections=fetch_threads)
         if store is None:
             store = (
                 LeaseTable(self._session, options.application_name)
@@ -114,7 +118,7 @@ class KinesisLive(LiveSource):
             if options.metrics == "cloudwatch"
             else None
         )
-        self._pool = pool or FetchPool(options.fetch_threads, self._defect)
+        self._pool = pool or FetchPool(fetch_threads, self._defect)
         self._thread = threading.Thread(target=self._coordinate, name="kinesis-coordinator", daemon=True)
         self._started = False
         self._closing = threading.Event()

@@ -242,6 +242,7 @@ def graph_of(name, runner, tmp_path):
         for place in (job, batch_job):
             stack.enter_context(patch(place, "Submission", NoCluster))
             stack.enter_context(patch(place, "shown", lambda *_, **named: contextlib.nullcontext()))
+            stack.enter_context(patch(place, "steps_of", lambda pipeline: []))
             stack.enter_context(patch(place, "report", lambda name, error, **named: 1))
         stack.enter_context(patch(Job, "require_quick", lambda self, line: None))
         if isinstance(declared, StreamingJob):

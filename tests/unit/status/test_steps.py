@@ -70,7 +70,7 @@ class Composite(beam.PTransform):
 
 
 def totals(name):
-    return look_here([], 0.0, []).total_of(name)
+    return look_here([], 0.0).total_of(name)
 
 
 def difference(now, before):
