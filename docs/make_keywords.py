@@ -1,9 +1,11 @@
-"""Writes the `keywords.py` of each connector's room from the options classes: `.venv/bin/python -P docs/make_keywords.py`.
+"""Writes the modules of `io/keywords` from the options classes: `.venv/bin/python -P docs/make_keywords.py`.
 
 They give editors and mypy the keywords that `WriteToKinesis(...)` and its like take. A test compares the files with what
 this makes.
 """
 
+import keyword
+import re
 import textwrap
 import types
 import typing
@@ -11,66 +13,89 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from penstock.io.archive import ArchiveOptions
 from penstock.io.aws.session import AwsOptions
 from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elements.arguments import described, shown_names
 from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions
 from penstock.io.options import flag_of
+from penstock.io.s3 import S3ReadOptions
 
 ROOT = Path(__file__).parents[1]
 
 
 class Made(NamedTuple):
-    """A class of keywords: its base, what it is for, the options class, further names of options."""
+    """A class of keywords: its base, what it is for, the options classes, further names of options."""
 
     name: str
     base: str
     about: str
-    options: type
+    options: tuple[type, ...]
     also: Mapping[str, str] = {}
 
 
+AWS = "AwsKeywords"
+STREAM = {"stream_name": "kinesis_stream_name"}
 FILES = {
-    "io/kinesis/keywords.py": [
-        Made("AwsKeywords", "TypedDict", "Keywords of `AwsOptions`.", AwsOptions),
+    "io/keywords/aws.py": [Made(AWS, "TypedDict", "Keywords of `AwsOptions`.", (AwsOptions,))],
+    "io/keywords/kinesis.py": [
+        Made("ReadKeywords", AWS, "Keywords of `ReadFromKinesis`.", (KinesisReadOptions,), STREAM),
+        Made("WriteKeywords", AWS, "Keywords of `WriteToKinesis`.", (KinesisWriteOptions,)),
+    ],
+    "io/keywords/elasticsearch.py": [
+        Made("WriteKeywords", "TypedDict", "Keywords of `WriteToElasticsearch`.", (ElasticsearchOptions,))
+    ],
+    "io/keywords/beats.py": [
+        Made("ReadKeywords", "TypedDict", "Keywords of `ReadFromBeats`.", (BeatsOptions,))
+    ],
+    "io/keywords/s3.py": [Made("ReadKeywords", AWS, "Keywords of `ReadFromS3`.", (S3ReadOptions,))],
+    "io/keywords/archive.py": [
+        Made("WriteKeywords", AWS, "Keywords of `WriteToArchive`.", (ArchiveOptions,)),
+    ],
+    "io/keywords/dead_letters.py": [
         Made(
-            "ReadKeywords",
-            "AwsKeywords",
-            "Keywords of `ReadFromKinesis`.",
-            KinesisReadOptions,
-            {"stream_name": "kinesis_stream_name"},
+            "WriteKeywords", "TypedDict", "Keywords of `WriteDeadLetters`: those of its store.",
+            (AwsOptions, ElasticsearchOptions),
         ),
-        Made("WriteKeywords", "AwsKeywords", "Keywords of `WriteToKinesis`.", KinesisWriteOptions),
     ],
-    "io/elasticsearch/keywords.py": [
-        Made("WriteKeywords", "TypedDict", "Keywords of `WriteToElasticsearch`.", ElasticsearchOptions)
-    ],
-    "io/beats/keywords.py": [Made("ReadKeywords", "TypedDict", "Keywords of `ReadFromBeats`.", BeatsOptions)],
-}
+}  # fmt: skip
 
 
-def module(classes: list[Made]) -> str:
+def module(path: str, classes: list[Made]) -> str:
     """The text of one file."""
+    name = Path(path).stem
+    of = " and ".join(each for made in classes for each in re.findall(r"`\w+`", made.about))
     body = "".join(text for made in classes for text in _class(made))
     names = ", ".join(f'"{made.name}"' for made in classes)
-    lists = "from collections.abc import Sequence\n" if "Sequence[" in body else ""
-    literal = "Literal, " if "Literal[" in body else ""
+    typed = [name for name in ("Literal", "TypedDict") if f"{name}[" in body or f"({name}," in body]
+    aws = any(made.base == AWS for made in classes)
+    imports = [
+        "from collections.abc import Sequence\n" if "Sequence[" in body else "",
+        f"from typing import {', '.join(typed)}\n" if typed else "",
+        f"\nfrom penstock.io.keywords.aws import {AWS}\n" if aws else "",
+    ]
     return (
-        '"""`keywords` gives editors and mypy the keywords of this room\'s transforms.\n\n'
+        f'"""`{name}` gives editors and mypy the keywords of {of}.\n\n'
         'Made by docs/make_keywords.py from the options classes; change them there.\n"""\n\n'
-        f"{lists}from typing import {literal}TypedDict\n\n__all__ = [{names}]\n{body}"
+        f"{''.join(imports)}\n__all__ = [{names}]\n{body}"
     )
 
 
 def _class(made: Made) -> Iterator[str]:
     yield f'\n\nclass {made.name}({made.base}, total=False):\n    """{made.about}"""\n'
-    hints = typing.get_type_hints(made.options)
-    for field, name in shown_names(made.options, made.also):
-        kind = _kind(hints[field.name], field.metadata["choices"])
-        yield f"\n{_wrapped(f'{name}: {kind}')}{_docstring(described(made.options, field))}"
-        for other in sorted({field.name, flag_of(field)[2:]} - {name}):
-            yield f"\n{_wrapped(f'{other}: {kind}')}{_docstring(f'The same as `{name}`.')}"
+    seen: set[str] = set()
+    for options in made.options:
+        hints = typing.get_type_hints(options)
+        for field, name in shown_names(options, made.also):
+            if name in seen:
+                continue
+            seen.add(name)
+            kind = _kind(hints[field.name], field.metadata["choices"])
+            yield f"\n{_wrapped(f'{name}: {kind}')}{_docstring(described(options, field))}"
+            for other in sorted({field.name, flag_of(field)[2:]} - {name}):
+                if not keyword.iskeyword(other):
+                    yield f"\n{_wrapped(f'{other}: {kind}')}{_docstring(f'The same as `{name}`.')}"
 
 
 def _kind(hint: Any, choices: Any) -> str:
@@ -104,9 +129,9 @@ def _docstring(text: str) -> str:
 
 def stale() -> list[str]:
     """The files that differ from what the options classes say."""
-    return [path for path, classes in FILES.items() if (ROOT / path).read_text() != module(classes)]
+    return [path for path, classes in FILES.items() if (ROOT / path).read_text() != module(path, classes)]
 
 
 if __name__ == "__main__":
     for path, classes in FILES.items():
-        (ROOT / path).write_text(module(classes))
+        (ROOT / path).write_text(module(path, classes))

@@ -20,7 +20,6 @@ from penstock import transforms
 from penstock.io import archive, beats, elasticsearch, kinesis, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
-from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.read_all import ReadFromAll
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions
@@ -70,16 +69,7 @@ def read_from_all(reads: list[dict[str, Any]]) -> PTransform:
 def read_from_s3(**config: Any) -> PTransform:
     """Lists the objects now, while the pipeline is made, as the job does."""
     source, aws = _options("ReadFromS3", config, s3.S3ReadOptions, AwsOptions)
-    finished = s3.Finished(s3.open_manifest(source.manifest, aws).read() if source.manifest else None)
-    objects = s3.list_objects(source, s3.Stores(source, aws, LIVE.stopping))
-    return s3.ReadFromS3(
-        objects,
-        source,
-        aws,
-        finished=finished,
-        rate=source.max_events_per_second,
-        layouts=(archive.LAYOUT,),
-    )
+    return s3.ReadFromS3(None, source, aws, layouts=(archive.LAYOUT,))
 
 
 def write_to_kinesis(

@@ -28,7 +28,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -38,6 +38,7 @@ from penstock.io.archive.source import LeaseOnlyKinesis
 from penstock.io.archive.uploads import Group, LeaseLost, Uploads, put_file
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE, LiveReceipt
+from penstock.io.elements import options_of, takes
 from penstock.io.errors import (
     DeliveryError,
     PeerError,
@@ -45,6 +46,7 @@ from penstock.io.errors import (
     StopTimeout,
     without_traceback,
 )
+from penstock.io.keywords.archive import WriteKeywords
 from penstock.io.options import display_data_of
 from penstock.io.s3.objects import S3Objects
 from penstock.transforms.batch import Event, EventBatch
@@ -57,12 +59,17 @@ _TICK_S = 0.2
 _PRESSURE = 0.7
 
 
+@takes(ArchiveOptions, AwsOptions)
 class WriteToArchive(beam.PTransform):
     """Writes records to files under `dt=YYYY-MM-DD/hour=HH/`; the last step of its chain, in place of `Acknowledge`.
 
     Args:
-        options: the archive's options.
-        aws: who we are.
+        options: the archive's options; or the same as keywords: `archive`, and every other field of `ArchiveOptions`.
+        aws: who we are; or the same as keywords: `region`, and every other field of `AwsOptions`.
+
+    Example:
+        chain = pipeline | ReadForArchive(stream_name="logs", application_name="logs-archive")
+        chain | WriteToArchive(archive="s3://bucket/logs")
 
     Unit of parallelism: the shard; uploads run `upload_threads` at a time.
 
@@ -76,10 +83,16 @@ class WriteToArchive(beam.PTransform):
 
     step_kind = StepKind(acknowledges="live")
 
-    def __init__(self, options: ArchiveOptions, aws: AwsOptions) -> None:
+    def __init__(
+        self,
+        options: ArchiveOptions | None = None,
+        aws: AwsOptions | None = None,
+        **arguments: Unpack[WriteKeywords],
+    ) -> None:
         super().__init__()
-        self._options = options
-        self._aws = aws
+        self._options, self._aws = options_of(
+            "WriteToArchive", arguments, {ArchiveOptions: options, AwsOptions: aws}
+        )
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102
         return display_data_of(self._options, self._aws)

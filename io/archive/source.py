@@ -9,15 +9,17 @@ handed out.
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.unbounded import Pacing
+from penstock.io.elements import options_of, takes
 from penstock.io.errors import OptionError
+from penstock.io.keywords.kinesis import ReadKeywords
 from penstock.io.kinesis.read.live_stream import KinesisLive
-from penstock.io.kinesis.read.source import read_shards
+from penstock.io.kinesis.read.source import ALSO, read_shards
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.options import display_data_of
 
@@ -79,6 +81,7 @@ def require_archive_read(options: KinesisReadOptions) -> None:
         raise OptionError(message)
 
 
+@takes(KinesisReadOptions, AwsOptions, **ALSO)
 class ReadForArchive(beam.PTransform):
     """`ReadFromKinesis` for a chain that ends in `WriteToArchive`; arguments, guarantee and IAM actions as there.
 
@@ -86,11 +89,23 @@ class ReadForArchive(beam.PTransform):
         OptionError: see `require_archive_read`.
     """
 
-    def __init__(self, options: KinesisReadOptions, aws: AwsOptions, *, pacing: Pacing | None = None) -> None:
+    def __init__(
+        self,
+        options: KinesisReadOptions | None = None,
+        aws: AwsOptions | None = None,
+        *,
+        pacing: Pacing | None = None,
+        **arguments: Unpack[ReadKeywords],
+    ) -> None:
         super().__init__()
-        require_archive_read(options)
-        self._options = options
-        self._aws = aws
+        self._options, self._aws = options_of(
+            "ReadForArchive", arguments, {KinesisReadOptions: options, AwsOptions: aws}, **ALSO
+        )
+        try:
+            require_archive_read(self._options)
+        except OptionError as error:
+            message = f"ReadForArchive: {str(error).replace('--', '')}"
+            raise OptionError(message) from None
         self._pacing = pacing
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

@@ -6,7 +6,6 @@ from typing import Any, Unpack
 
 import apache_beam as beam
 
-from penstock.io.beats.keywords import ReadKeywords
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.beats.server.beats_server import BeatsServer
@@ -14,6 +13,7 @@ from penstock.io.chain.live_objects import LiveSource
 from penstock.io.chain.unbounded import read_batches, readers_of
 from penstock.io.elements import options_of, takes
 from penstock.io.errors import OptionError
+from penstock.io.keywords.beats import ReadKeywords
 from penstock.io.options import display_data_of
 
 __all__ = ["ReadFromBeats", "key_of"]

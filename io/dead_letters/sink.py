@@ -13,7 +13,7 @@ import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -24,6 +24,9 @@ from penstock.io.chain.sinks import borrowed
 from penstock.io.dead_letters.gathering import Gatherer
 from penstock.io.dead_letters.opening import open_store, place_of
 from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.elements import options_of, takes
+from penstock.io.errors import OptionError
+from penstock.io.keywords.dead_letters import WriteKeywords
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
 from penstock.transforms.batch import DeadLetter, EventBatch, Receipt
@@ -41,17 +44,23 @@ class _Settings:
     aws: AwsOptions | None
 
 
+@takes(AwsOptions, ElasticsearchOptions)
 class WriteDeadLetters(beam.PTransform):
     """Stores what a batch's earlier steps refused, then hands the batch on.
 
     Args:
         url: `file:///path` (JSON lines, rotated; several processes may share it), `elasticsearch:index`,
             `s3://bucket/prefix` or `kinesis:stream`.
-        elasticsearch: the cluster of `elasticsearch:index`.
-        aws: credentials, region and endpoint of `s3:` and `kinesis:`.
+        elasticsearch: the cluster of `elasticsearch:index`; or the same as keywords: `hosts`, `user`, `password`, and every
+            other field of `ElasticsearchOptions`. What says how documents are written is the letters' own.
+        aws: credentials, region and endpoint of `s3:` and `kinesis:`; or the same as keywords: `region`, and every other
+            field of `AwsOptions`. With neither, they are found as every AWS tool finds them.
+
+    Example:
+        batches | WriteDeadLetters("elasticsearch:refused", hosts="localhost:9200")
 
     Raises:
-        OptionError: no such kind of store, or the options for it are missing.
+        OptionError: no such kind of store; the options for it are missing, or are those of another kind.
 
     Delivery guarantee: at least once. A batch that is read again writes its letters again, in Elasticsearch
     over the first ones; elsewhere they stand twice, and `origin` and `id` show that. The letters of a live source's batches
@@ -64,13 +73,31 @@ class WriteDeadLetters(beam.PTransform):
     step_kind = StepKind(keeps_letters=True)
 
     def __init__(
-        self, url: str, *, elasticsearch: ElasticsearchOptions | None = None, aws: AwsOptions | None = None
+        self,
+        url: str,
+        *,
+        elasticsearch: ElasticsearchOptions | None = None,
+        aws: AwsOptions | None = None,
+        **arguments: Unpack[WriteKeywords],
     ) -> None:
         super().__init__()
-        scheme, _, _ = place_of(url)
-        missing = {"elasticsearch": elasticsearch is None, "s3": aws is None, "kinesis": aws is None}
-        if missing.get(scheme):
-            open_store(url, elasticsearch, aws)  # raises the error that says what is missing
+        try:
+            scheme, _, _ = place_of(url)
+        except OptionError as error:
+            message = str(error).replace("--dead_letters", "WriteDeadLetters: url")
+            raise OptionError(message) from None
+        step = f"WriteDeadLetters to {scheme}"
+        if scheme == "elasticsearch":
+            if elasticsearch is None and not arguments:
+                if aws is not None:  # a job that writes no documents
+                    open_store(url, None, aws)  # raises the error that says so
+                message = f"{step} needs its hosts, as keywords or as ElasticsearchOptions."
+                raise OptionError(message)
+            (elasticsearch,) = options_of(step, arguments, {ElasticsearchOptions: elasticsearch})
+        elif scheme in ("s3", "kinesis"):
+            (aws,) = options_of(step, arguments, {AwsOptions: aws})
+        else:
+            options_of(step, arguments, {})
         self._settings = _Settings(url, elasticsearch, aws)
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

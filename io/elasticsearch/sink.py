@@ -14,10 +14,10 @@ from apache_beam.metrics import Metrics
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import borrowed, without_refused
-from penstock.io.elasticsearch.keywords import WriteKeywords
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
+from penstock.io.keywords.elasticsearch import WriteKeywords
 from penstock.io.options import display_data_of
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.step_kind import StepKind

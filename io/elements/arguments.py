@@ -1,7 +1,7 @@
 """`options_of` makes a connector's options of the keywords that Python code gave, and names them as Python does.
 
 Each option is declared once, as a field of an options class. From there come the keywords that a connector takes, their
-documentation in its docstring (`takes`), their types for editors and mypy (`keywords.py` in the connector's room, made by
+documentation in its docstring (`takes`), their types for editors and mypy (`io/keywords`, made by
 docs/make_keywords.py), and the checks here.
 """
 
@@ -66,21 +66,22 @@ def takes(*classes: type, **also: str) -> Callable[[_Class], _Class]:
     """
 
     def document(transform: _Class) -> _Class:
-        rows, parameters = [], []
+        rows: list[str] = []
+        parameters: dict[str, inspect.Parameter] = {}
         for cls in classes:
             hints = get_type_hints(cls)
             for field, name in shown_names(cls, also):
+                if name in parameters:  # two classes have it, of which a call means one
+                    continue
                 rows.append(f"    {name}: {described(cls, field)}")
                 default = (
                     field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
                 )
-                parameters.append(
-                    inspect.Parameter(
-                        name,
-                        inspect.Parameter.KEYWORD_ONLY,
-                        default=inspect.Parameter.empty if default is dataclasses.MISSING else default,
-                        annotation=hints[field.name],
-                    )
+                parameters[name] = inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if default is dataclasses.MISSING else default,
+                    annotation=hints[field.name],
                 )
         listed = "\n".join(textwrap.fill(row, 121, subsequent_indent=" " * 8) for row in rows)
         own_words = inspect.cleandoc(transform.__doc__ or "")
@@ -88,8 +89,8 @@ def takes(*classes: type, **also: str) -> Callable[[_Class], _Class]:
         signature = inspect.signature(transform.__init__)  # type: ignore[misc]
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
         taken = {each.name for each in own}
-        parameters = [each for each in parameters if each.name not in taken]
-        transform.__init__.__signature__ = signature.replace(parameters=[*own, *parameters])  # type: ignore[misc]
+        further = [each for name, each in parameters.items() if name not in taken]
+        transform.__init__.__signature__ = signature.replace(parameters=[*own, *further])  # type: ignore[misc]
         return transform
 
     return document

@@ -17,7 +17,7 @@ import hashlib
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -29,18 +29,20 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.chain.sinks import failing_the_job
 from penstock.io.chain.whole_chain import refuse_broken_chains
+from penstock.io.elements import options_of, takes
 from penstock.io.garbage_collector import calm_garbage_collector
+from penstock.io.keywords.s3 import ReadKeywords
 from penstock.io.options import display_data_of
 from penstock.io.release import require_release, this_release
 from penstock.io.s3.formats._layouts import Layout
-from penstock.io.s3.listing import Stores
+from penstock.io.s3.listing import Stores, list_objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.io.s3.units.claims import Claims
 from penstock.io.s3.units.finish import UnitsReceipt
 from penstock.io.s3.units.listed import Listed
-from penstock.io.s3.units.manifest import Finished, unit_id
+from penstock.io.s3.units.manifest import Finished, open_manifest, unit_id
 from penstock.io.s3.units.read_ahead import ReadAhead
 from penstock.io.s3.units.tally import Tally
 from penstock.io.s3.units.throttle import Throttle
@@ -90,20 +92,26 @@ class _Settings:
         return throttle
 
 
+@takes(S3ReadOptions, AwsOptions)
 class ReadFromS3(beam.PTransform):
     """Reads objects as `EventBatch`es, once each; a bounded source.
 
     Args:
-        objects: the objects to read (`penstock.io.s3.list_objects`).
-        options: how they are read.
-        aws: who we are.
-        finished: the units that earlier runs finished.
+        objects: the objects to read; without them, those of `input` are listed now, while the pipeline is made.
+        options: what is read, and how; or the same as keywords: `input`, and every other field of `S3ReadOptions`.
+        aws: who we are; or the same as keywords: `region`, and every other field of `AwsOptions`.
+        finished: the units that earlier runs finished; without it, those that `manifest` names.
         folder: where progress is written; empty for nowhere.
-        rate: events per second in each process; 0 for no limit.
+        rate: events per second in each process; 0 for no limit, None for `max_events_per_second`.
         layouts: layouts of files whose rows are events of another peer (`penstock.io.archive.LAYOUT`).
         decoder: makes the decoder of the lines behind this step. When none of an object's first 100 lines can be
             decoded, the object is one dead letter instead of one per line.
         claims: a file of units that other processes take from too (`plan_units` makes them), in the place of `objects`.
+
+    Example:
+        read = pipeline | ReadFromS3(input="s3://bucket/logs/")
+        documents = read | DecodeJson() | WriteToElasticsearch(hosts="localhost:9200")
+        documents | WriteDeadLetters("file:///var/lib/refused.jsonl") | FinishUnits()
 
     Unit of parallelism: an object, or a part of a large one (`split_bytes`).
 
@@ -118,18 +126,26 @@ class ReadFromS3(beam.PTransform):
 
     def __init__(
         self,
-        objects: Iterable[S3Object] | Listed,
-        options: S3ReadOptions,
-        aws: AwsOptions,
+        objects: Iterable[S3Object] | Listed | None = None,
+        options: S3ReadOptions | None = None,
+        aws: AwsOptions | None = None,
         *,
         finished: Finished | None = None,
         folder: str = "",
-        rate: float = 0.0,
+        rate: float | None = None,
         layouts: Sequence[Layout] = (),
         decoder: Callable[[], Decoder] | None = None,
         claims: str | None = None,
+        **arguments: Unpack[ReadKeywords],
     ) -> None:
         super().__init__()
+        options, aws = options_of("ReadFromS3", arguments, {S3ReadOptions: options, AwsOptions: aws})
+        if objects is None:
+            objects = () if claims else list_objects(options, Stores(options, aws, LIVE.stopping))
+            if finished is None and options.manifest:
+                finished = Finished(open_manifest(options.manifest, aws).read())
+        if rate is None:
+            rate = options.max_events_per_second
         listed = objects if isinstance(objects, Listed) else Listed(objects)
         done = finished or Finished()
         self._packed = []

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from penstock.io.kinesis.keywords import AwsKeywords
+from penstock.io.keywords.aws import AwsKeywords
 from penstock.io.kinesis.kpl._deaggregation import deaggregate
 from penstock.testing.http import HttpPeer, Reply, Request
 from penstock.testing.table import NOT_FOUND, Refused, Table

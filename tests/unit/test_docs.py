@@ -55,8 +55,8 @@ def test_the_api_page_is_what_the_docstrings_say():
 
 def test_what_stands_beside_javas_connectors_is_there():
     """The right column of docs/beam_java.md names arguments that exist."""
-    keywords = importlib.import_module("penstock.io.kinesis.keywords")
-    others = importlib.import_module("penstock.io.elasticsearch.keywords")
+    keywords = importlib.import_module("penstock.io.keywords.kinesis")
+    others = importlib.import_module("penstock.io.keywords.elasticsearch")
     known = {"id_fn", "ids", "output", "partition_key"}
     for made in (keywords.ReadKeywords, keywords.WriteKeywords, others.WriteKeywords):
         known |= made.__annotations__.keys()

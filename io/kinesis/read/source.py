@@ -15,7 +15,7 @@ from penstock.io.chain.source_status import ShardStatus
 from penstock.io.chain.unbounded import Pacing, PlannedRead, read_batches, readers_of
 from penstock.io.elements import GiveElements, Output, options_of, takes
 from penstock.io.errors import OptionError
-from penstock.io.kinesis.keywords import ReadKeywords
+from penstock.io.keywords.kinesis import ReadKeywords
 from penstock.io.kinesis.read.live_stream import KinesisLive
 from penstock.io.kinesis.read.rewinding import RewindingKinesis
 from penstock.io.kinesis.read_options import KinesisReadOptions
@@ -24,11 +24,11 @@ from penstock.transforms.batch import EventBatch
 
 __all__ = ["ReadFromKinesis", "key_of", "read_shards"]
 
-_ALSO = {"stream_name": "kinesis_stream_name"}
+ALSO = {"stream_name": "kinesis_stream_name"}
 """Further names of options."""
 
 
-@takes(KinesisReadOptions, AwsOptions, **_ALSO)
+@takes(KinesisReadOptions, AwsOptions, **ALSO)
 class ReadFromKinesis(beam.PTransform):
     """Reads every shard of a stream, takes KPL's aggregated records apart, and gives `EventBatch`es, or elements.
 
@@ -78,7 +78,7 @@ class ReadFromKinesis(beam.PTransform):
         super().__init__()
         self._give = None if output is None else GiveElements(output)
         options, aws = options_of(
-            "ReadFromKinesis", arguments, {KinesisReadOptions: options, AwsOptions: aws}, **_ALSO
+            "ReadFromKinesis", arguments, {KinesisReadOptions: options, AwsOptions: aws}, **ALSO
         )
         self._options = options
         self._aws = aws

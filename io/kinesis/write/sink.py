@@ -15,7 +15,7 @@ from apache_beam.metrics import Metrics
 from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.chain.sinks import borrowed, without_refused
 from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
-from penstock.io.kinesis.keywords import WriteKeywords
+from penstock.io.keywords.kinesis import WriteKeywords
 from penstock.io.kinesis.write.metrics import COUNTS
 from penstock.io.kinesis.write.options import KinesisWriteOptions
 from penstock.io.kinesis.write.routing import PartitionKeys

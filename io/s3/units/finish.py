@@ -48,16 +48,16 @@ class FinishUnits(beam.PTransform):
 
     Args:
         manifest: the URL of the manifest; None for none.
-        aws: who we are, for the manifest.
+        aws: who we are, for a manifest in S3; found as every AWS tool finds it unless given.
         folder: where progress is written.
     """
 
     step_kind = StepKind(acknowledges="units")
 
-    def __init__(self, manifest: str | None, aws: AwsOptions, folder: str = "") -> None:
+    def __init__(self, manifest: str | None = None, aws: AwsOptions | None = None, folder: str = "") -> None:
         super().__init__()
         self._manifest = manifest
-        self._aws = aws
+        self._aws = aws or AwsOptions()
         self._folder = folder
 
     def display_data(self) -> dict[str, Any]:  # noqa: D102

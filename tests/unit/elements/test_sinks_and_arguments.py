@@ -5,7 +5,9 @@ import re
 
 import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
+from penstock.io.archive import ArchiveOptions, ReadForArchive, WriteToArchive
 from penstock.io.aws.session import AwsOptions
 from penstock.io.beats import ReadFromBeats
 from penstock.io.chain.whole_chain import require_whole_chains
@@ -13,8 +15,9 @@ from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.elements import FromElements
 from penstock.io.errors import OptionError
-from penstock.io.kinesis import KinesisWriteOptions, ReadFromKinesis, WriteToKinesis
-from penstock.transforms import MapEvents
+from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, ReadFromKinesis, WriteToKinesis
+from penstock.io.s3 import FinishUnits, ReadFromS3, S3ReadOptions
+from penstock.transforms import DecodeJson, MapEvents
 
 
 def test_keywords_and_options_mean_the_same():
@@ -32,6 +35,37 @@ def test_keywords_and_options_mean_the_same():
         WriteToElasticsearch(hosts="a:9200").display_data()
         == WriteToElasticsearch(ElasticsearchOptions(hosts=["a:9200"])).display_data()
     )
+    archive = WriteToArchive(archive="s3://bucket/logs", archive_stop_timeout=5.0, region="eu-west-1")
+    options = ArchiveOptions("s3://bucket/logs", stop_timeout=5.0), AwsOptions(region="eu-west-1")
+    assert archive.display_data() == WriteToArchive(*options).display_data()
+    read = ReadForArchive(stream_name="s", application_name="app", region="eu-west-1")
+    options = KinesisReadOptions("s", "app"), AwsOptions(region="eu-west-1")
+    assert read.display_data() == ReadForArchive(*options).display_data()
+    objects = ReadFromS3((), input="s3://bucket/logs/", split_bytes=1 << 25, region="eu-west-1")
+    options = S3ReadOptions(input=["s3://bucket/logs/"], split_bytes=1 << 25), AwsOptions(region="eu-west-1")
+    assert objects.display_data() == ReadFromS3((), *options).display_data()
+
+
+def test_letters_take_the_keywords_of_their_store():
+    """Nothing is opened before the job runs."""
+    for url, given in {
+        "elasticsearch:letters": {"hosts": "a:9200", "user": "ann", "password": "hush"},
+        "s3://bucket/letters": {"region": "eu-west-1"},
+        "s3://bucket/more": {},
+        "kinesis:letters": {"region": "eu-west-1", "endpoint_url": "http://127.0.0.1:1"},
+        "file:///tmp/letters": {},
+    }.items():
+        assert WriteDeadLetters(url, **given).display_data() == {"dead_letters": url}
+
+
+def test_objects_are_listed_by_their_names_alone(tmp_path):
+    for name in ("a.log", "b.log", "c.txt"):
+        (tmp_path / name).write_text(f'{{"name": "{name}"}}\n')
+    with beam.Pipeline() as pipeline:
+        read = pipeline | ReadFromS3(input=f"file://{tmp_path}/*.log", max_events_per_second=1000.0)
+        names = read | beam.FlatMap(lambda batch: [bytes(event.data) for event in batch.events])
+        assert_that(names, equal_to([b'{"name": "a.log"}', b'{"name": "b.log"}']))
+        read | DecodeJson() | WriteDeadLetters(f"file://{tmp_path}/refused") | FinishUnits()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +114,30 @@ def test_keywords_and_options_mean_the_same():
         (lambda: ReadFromBeats(port=99999), "ReadFromBeats: port 99999 is not a port"),
         (lambda: ReadFromBeats(beats_port=99999), "ReadFromBeats: beats_port 99999 is not a port"),
         (lambda: WriteToElasticsearch(ids="position"), "there is only 'content'"),
+        (lambda: WriteToArchive(), "WriteToArchive needs archive."),
+        (lambda: WriteToArchive(archive="bucket/logs"), "WriteToArchive: archive 'bucket/logs' is not s3://"),
+        (
+            lambda: ReadForArchive(stream_name="s", application_name="a", checkpoints="none"),
+            "ReadForArchive: checkpoints none: the archive knows",
+        ),
+        (lambda: ReadFromS3(), "ReadFromS3: input is required"),
+        (
+            lambda: WriteDeadLetters("/tmp/letters"),
+            "WriteDeadLetters: url '/tmp/letters' is none of file:///",
+        ),
+        (
+            lambda: WriteDeadLetters("elasticsearch:letters"),
+            "WriteDeadLetters to elasticsearch needs its hosts",
+        ),
+        (lambda: ReadFromS3(inputs="s3://a/"), "ReadFromS3 has no argument 'inputs'; did you mean input?"),
+        (
+            lambda: WriteDeadLetters("s3://bucket/letters", hosts="a:9200"),
+            "WriteDeadLetters to s3 has no argument 'hosts'",
+        ),
+        (
+            lambda: WriteDeadLetters("file:///tmp/letters", region="eu-west-1"),
+            "WriteDeadLetters to file has no argument 'region'",
+        ),
     ],
 )
 def test_messages_name_arguments(make, said):
@@ -89,15 +147,28 @@ def test_messages_name_arguments(make, said):
     assert "--" not in str(caught.value)
 
 
-@pytest.mark.parametrize("connector", [ReadFromBeats, ReadFromKinesis, WriteToKinesis, WriteToElasticsearch])
+NEEDED = {
+    ReadFromBeats: {},
+    ReadFromKinesis: {"stream_name": "s", "application_name": "app"},
+    WriteToKinesis: {"stream_name": "s"},
+    WriteToElasticsearch: {},
+    ReadFromS3: {"objects": (), "input": "s3://bucket/"},
+    ReadForArchive: {"stream_name": "s", "application_name": "app"},
+    WriteToArchive: {"archive": "s3://bucket/logs"},
+    WriteDeadLetters: {"url": "s3://bucket/letters"},
+}
+
+
+@pytest.mark.parametrize("connector", NEEDED)
 def test_the_docstring_and_the_signature_name_every_keyword(connector):
     parameters = inspect.signature(connector).parameters
     told = inspect.getdoc(connector).partition("Keyword Args:\n")[2]
     named = re.findall(r"^    (\w+): ", told, re.MULTILINE)
-    assert len(named) > 20
+    assert len(named) > 15
     assert set(named) <= set(parameters)
-    needed = {"stream_name": "s"} if "stream_name" in named else {}
-    needed |= {"application_name": "app"} if connector is ReadFromKinesis else {}
+    needed = NEEDED[connector]
+    if connector is WriteDeadLetters:  # which takes those of one store
+        named = [name for name in named if name in AwsOptions.__dataclass_fields__]
     defaults = {name: parameters[name].default for name in set(named) - set(needed)}
     assert connector(**needed, **defaults).display_data() == connector(**needed).display_data()
 

@@ -1,4 +1,4 @@
-"""`keywords` gives editors and mypy the keywords of this room's transforms.
+"""`beats` gives editors and mypy the keywords of `ReadFromBeats`.
 
 Made by docs/make_keywords.py from the options classes; change them there.
 """
