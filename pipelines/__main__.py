@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(_usage())
         return 0 if arguments else 2
     name = arguments.pop(0)
-    if name == "--version":
+    if name in ("-V", "--version"):
         import penstock
 
         sys.stdout.write(f"penstock {penstock.__version__}\n")
@@ -56,6 +56,7 @@ def _run(name: str, arguments: list[str]) -> int:
 
 _COMMANDS = {
     "check": "penstock.pipelines.check_command",
+    "completion": "penstock.pipelines.help.completion",
     "config": "penstock.pipelines.configuration.config_command",
     "run": "penstock.pipelines.configuration.run_command",
     "status": "penstock.pipelines.flink_status",
@@ -75,6 +76,7 @@ def _usage() -> str:
         "       penstock run FILE.yaml                  runs the jobs of a file\n"
         "       penstock check JOB [options]|FILE.yaml  tries everything that they will need\n"
         "       penstock config JOB [options]           prints a file with all options of a job\n"
+        "       penstock completion bash|zsh|fish       prints the script for a shell\n"
         "       penstock status --flink ADDRESS [JOB]   shows what runs on a Flink cluster, and stops a job there\n\n"
         f"{jobs}\n\n"
         "penstock JOB --help shows the options that people need first, and where the others are.\n"

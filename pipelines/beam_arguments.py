@@ -7,7 +7,7 @@ hyphen in an option's name is an underscore.
 import argparse
 import importlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from penstock.io.errors import OptionError
@@ -49,13 +49,20 @@ def beam_options(arguments: Sequence[str]) -> Any:
     return PipelineOptions(given)
 
 
-def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner: str = "") -> None:
+def require_known(
+    arguments: Sequence[str],
+    *,
+    ours: Sequence[str] = (),
+    runner: str = "",
+    hint: Callable[[str], str] = lambda flag: "",
+) -> None:
     """Raises `OptionError` for an argument that neither Beam nor the chosen runner takes.
 
     Args:
         arguments: the arguments left for Beam, with underscores.
         ours: our own flags, for a hint.
         runner: the runner that is chosen, where it is not among the arguments.
+        hint: gives the end of the message for an unknown one, where something is known of it.
     """
     if not arguments:
         return
@@ -74,11 +81,11 @@ def require_known(arguments: Sequence[str], *, ours: Sequence[str] = (), runner:
     names = [each.partition("=")[0] for each in unknown]
     if names:
         name = names[0]
-        hint = did_you_mean(name, [*ours, *_flags(parser)])
+        told = hint(name) or did_you_mean(name, [*ours, *_flags(parser)])
         if not name.startswith("-") and os.path.exists(name):
-            hint = ": if the shell made it of a pattern, put quotes around the pattern"
+            told = ": if the shell made it of a pattern, put quotes around the pattern"
         is_option = name.startswith("--") and name != "--"
-        message = f"unknown option {name}{hint}" if is_option else f"unexpected argument {name!r}{hint}"
+        message = f"unknown option {name}{told}" if is_option else f"unexpected argument {name!r}{told}"
         raise OptionError(message)
     chosen = (runner or str(getattr(given, "runner", None) or StandardOptions.DEFAULT_RUNNER)).lower()
     if "flink" in chosen or "portable" in chosen:

@@ -71,6 +71,7 @@ def main(job: Job, argv: Sequence[str]) -> int:
         job.arguments(argv),
         __doc__.partition("\n\n")[2],
         job=job.name,
+        first=("policy", "role", "opensearch_role", "json", *job.first),
     )
     options = line.get(CheckOptions)
     try:

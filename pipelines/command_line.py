@@ -18,11 +18,13 @@ from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
 from penstock.pipelines.beam_arguments import require_known, with_underscores
 from penstock.pipelines.configuration.config_file import FILE_SUFFIX
-from penstock.pipelines.configuration.declared import Declared, declared_in, groups_of, in_groups
+from penstock.pipelines.configuration.declared import Declared, declared_in, in_groups
 from penstock.pipelines.configuration.layers import Layers, config_of, secret_in_file
 from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.configuration.values import boolean, chosen, read, several
 from penstock.pipelines.console.logs import last_words, wants_json
+from penstock.pipelines.help.help_pages import help_asked, help_page
+from penstock.pipelines.help.logstash_names import logstash_hint
 
 __all__ = ["CommandLine", "job_parser", "options_from", "parse"]
 
@@ -65,6 +67,7 @@ def parse(
     epilog: str = "",
     *,
     job: str | None = None,
+    first: Sequence[str] = (),
 ) -> CommandLine:
     """Parses a job's command line.
 
@@ -76,22 +79,27 @@ def parse(
         argv: the arguments; the process's own by default.
         epilog: text behind the options in `--help`.
         job: the job as a configuration file names it; without one no file is read.
+        first: names of the options that its help shows first.
 
     Raises:
         SystemExit: with code 2 for a wrong, missing or unknown option, 0 for `--help`.
     """
     typed = sys.argv[1:] if argv is None else list(argv)
     arguments = with_underscores(typed)
-    parser = _parser(program, description, epilog)
+    parser = _Parser(prog=program, allow_abbrev=False, add_help=False)
+    asked = help_asked(arguments)
     parser.json = wants_json(typed)
     try:
-        layers = Layers() if job is None or _asks_for_help(arguments) else Layers(job, config_of(arguments))
+        layers = Layers() if job is None or asked is not None else Layers(job, config_of(arguments))
         chosen_classes = (
             tuple(classes) if not callable(classes) else tuple(classes([*layers.early(), *typed]))
         )
         if job is not None:
             chosen_classes = (*chosen_classes, ConfigOptions)
         declared = declared_in(chosen_classes)
+        if asked is not None:
+            sys.stdout.write(help_page(program, description, epilog, declared, first, asked))
+            sys.exit(0)
         _add_all(parser, declared)
         namespace, rest = parser.parse_known_args(arguments)
         given = vars(namespace)
@@ -99,7 +107,7 @@ def parse(
         found = {cls: _look_up(cls, given, layers) for cls in chosen_classes}
         values = {name: value for each in found.values() for name, (value, _) in each.items()}
         parser.json = parser.json or values.get("log_format") == "json"
-        beam = _beam_arguments(layers, rest, list(declared), str(values.get("runner") or ""))
+        beam = _beam_arguments(layers, rest, job or "", list(declared), str(values.get("runner") or ""))
         made: dict[type, Any] = {cls: _placed(cls, found[cls]) for cls in chosen_classes}
     except OptionError as error:
         parser.error(str(error))
@@ -113,30 +121,14 @@ def _joined(options: Any, others: Mapping[type, Any]) -> Any:
 
 def job_parser(program: str, declared: Mapping[str, Declared]) -> argparse.ArgumentParser:
     """Gives a parser that takes these options, and neither requires any nor looks elsewhere."""
-    parser = _parser(program)
+    parser = _Parser(prog=program, allow_abbrev=False, add_help=False)
     _add_all(parser, declared)
     return parser
 
 
-def _parser(program: str, description: str = "", epilog: str = "") -> _Parser:
-    return _Parser(
-        prog=program,
-        description=description,
-        epilog=epilog,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def _add_all(parser: argparse.ArgumentParser, declared: Mapping[str, Declared]) -> None:
-    for options in groups_of(declared.values()).values():
-        group = parser.add_argument_group(options[0].title)
-        for each in options:
-            _add(group, each)
-
-
-def _asks_for_help(arguments: Sequence[str]) -> bool:
-    return any(each in ("-h", "--help") or each.startswith("--help=") for each in arguments)
+    for each in declared.values():
+        _add(parser, each)
 
 
 def _look_up(cls: type, given: Mapping[str, Any], layers: Layers) -> dict[str, tuple[Any, str]]:
@@ -154,7 +146,7 @@ def _look_up(cls: type, given: Mapping[str, Any], layers: Layers) -> dict[str, t
     return found
 
 
-def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: str) -> list[str]:
+def _beam_arguments(layers: Layers, rest: list[str], job: str, ours: list[str], runner: str) -> list[str]:
     """Gives Beam's arguments of the file, and then those of the command line, which win. Raises `OptionError`."""
     if not rest and not layers.beam:
         return []  # then Beam, which is slow to import, isn't asked
@@ -167,7 +159,9 @@ def _beam_arguments(layers: Layers, rest: list[str], ours: list[str], runner: st
         except OptionError as error:
             message = f"{place}: {error}"
             raise OptionError(message) from error
-    require_known([*rest, *runners], ours=flags, runner=runner)
+    require_known(
+        [*rest, *runners], ours=flags, runner=runner, hint=lambda flag: logstash_hint(job, flag.lstrip("-"))
+    )
     return [*of_file, *rest]
 
 
@@ -237,36 +231,21 @@ def _values(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _add(group: Any, option: Declared) -> None:
+def _add(parser: Any, option: Declared) -> None:
     arguments: dict[str, Any] = {
         "dest": option.name,
         "default": None,
-        "help": _help(option),
         "metavar": option.metavar,
     }
     if option.convert is boolean:
-        group.add_argument(option.flag, type=boolean, nargs="?", const=True, **arguments)
+        parser.add_argument(option.flag, type=boolean, nargs="?", const=True, **arguments)
     elif option.repeated:
-        group.add_argument(option.flag, action=_Extend, convert=option.convert, **arguments)
+        parser.add_argument(option.flag, action=_Extend, convert=option.convert, **arguments)
     else:
         convert = chosen(option.convert, option.choices) if option.choices else option.convert
-        group.add_argument(option.flag, type=convert, **arguments)
+        parser.add_argument(option.flag, type=convert, **arguments)
     if option.secret:
-        group.add_argument(option.flag + FILE_SUFFIX, default=None, help=argparse.SUPPRESS)
-
-
-def _help(option: Declared) -> str:
-    text = option.help
-    if option.secret:
-        text += f" Better given as {option.variable} in the environment, or in a file: {option.flag}{FILE_SUFFIX} PATH."
-    default = option.default
-    if isinstance(default, (list, dict)):
-        default = ", ".join(default) or None
-    if option.required:
-        text += " Required."
-    elif default is not None and default is not False and default != "":
-        text += f" Default: {'true' if default is True else default}."
-    return text.replace("%", "%%")
+        parser.add_argument(option.flag + FILE_SUFFIX, default=None)
 
 
 class _Extend(argparse.Action):

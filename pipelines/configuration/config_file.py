@@ -16,6 +16,7 @@ from typing import Any
 from penstock.io.errors import OptionError
 from penstock.pipelines.configuration import _document as document
 from penstock.pipelines.configuration.declared import Declared, in_groups
+from penstock.pipelines.help.logstash_names import logstash_hint
 from penstock.pipelines.jobs.names import JOBS, module_of
 from penstock.transforms._variables import UnknownVariable, expanded, is_variable
 from penstock.transforms.options import did_you_mean
@@ -192,6 +193,7 @@ class _Reading:
     """What a job's part of a file gives, while it is read."""
 
     path: str
+    job: str
     declared: Options
     env: Mapping[str, str]
     found: dict[tuple[str, str], Entry] = dataclasses.field(default_factory=dict)
@@ -203,14 +205,14 @@ class _Reading:
 
 
 def options_in(
-    file: ConfigFile, part: FileJob, declared: Options, env: Mapping[str, str]
+    file: ConfigFile, part: FileJob, job: str, declared: Options, env: Mapping[str, str]
 ) -> tuple[dict[tuple[str, str], Entry], dict[str, Entry]]:
     """Gives a job's options in a file by group and name (of a secret also NAME_file), and Beam's own by name.
 
     Raises:
         OptionError: something is unknown, there twice, or a secret, with file, line and key.
     """
-    shared, own = (_Reading(file.path, declared, env) for _ in range(2))
+    shared, own = (_Reading(file.path, job, declared, env) for _ in range(2))
     for group, line, node in part.shared:
         _read_group(shared, group, line, node, shared=True)
     for group, line, node in part.own:
@@ -260,7 +262,8 @@ def _read_option(to: _Reading, group: str, key: str, line: int, node: Any, *, sh
             message = f"{place}: this option stands in the group {' or '.join(there)}."
         else:
             known = [other for _, other in to.declared if other != "config"]
-            message = f"{place}: no such option{did_you_mean(name, known) or '.'}"
+            hint = logstash_hint(to.job, name) or did_you_mean(name, known) or "."
+            message = f"{place}: no such option{hint}"
         raise OptionError(message)
     if name == "config":
         message = f"{place}: a file can't name another one."

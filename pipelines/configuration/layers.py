@@ -53,6 +53,7 @@ class Layers:
 
     def __init__(self, job: str = "", config: str = "", env: Mapping[str, str] = os.environ) -> None:
         self._env = env
+        self._job = job
         self._file = find_in_file(config, job) if config else None
         self._declared: Options = {}
         self._found: dict[tuple[str, str], Entry] = {}
@@ -62,7 +63,7 @@ class Layers:
         """Looks up the file's options among those of a job. Raises `OptionError` for what is unknown there."""
         self._declared = declared
         if self._file is not None:
-            self._found, self._beam = options_in(*self._file, declared, self._env)
+            self._found, self._beam = options_in(*self._file, self._job, declared, self._env)
 
     def early(self) -> list[str]:
         """Gives `--to` as an argument where the environment or the file has it: it decides which options there are."""

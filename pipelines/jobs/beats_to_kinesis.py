@@ -64,6 +64,18 @@ JOB = StreamingJob(
         "the Kinesis Producer Library does. A window is acknowledged once all of it is in the stream."
     ),
     epilog=kinesis.WRITE_HELP,
+    first=(
+        "stream_name",
+        "region",
+        "beats_host",
+        "beats_port",
+        "ssl_certificate",
+        "ssl_key",
+        "ssl_certificate_authorities",
+        "event_partition_keys",
+        "dead_letters",
+        "status_port",
+    ),
     option_classes=lambda argv: (beats.BeatsOptions, kinesis.KinesisWriteOptions, AwsOptions, JobOptions),
     requirements=_requirements,
     build=_build,

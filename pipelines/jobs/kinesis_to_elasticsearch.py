@@ -65,6 +65,18 @@ JOB = StreamingJob(
         "Elasticsearch in bulks. A checkpoint never passes an event that Elasticsearch has not accepted."
     ),
     epilog=kinesis.READ_HELP,
+    first=(
+        "kinesis_stream_name",
+        "application_name",
+        "region",
+        "hosts",
+        "index",
+        "api_key",
+        "ssl_certificate_authorities",
+        "codec",
+        "dead_letters",
+        "status_port",
+    ),
     option_classes=lambda argv: (
         kinesis.KinesisReadOptions,
         DecodeOptions,

@@ -78,6 +78,18 @@ JOB = StreamingJob(
         "JSON lines under dt=YYYY-MM-DD/hour=HH/. A checkpoint never passes a record that is not uploaded. "
         "s3-to-elasticsearch\nbackfills it with the document ids of the live path. Give it an --application_name of its own."
     ),
+    first=(
+        "kinesis_stream_name",
+        "application_name",
+        "archive",
+        "region",
+        "initial_position_in_stream",
+        "archive_format",
+        "roll_bytes",
+        "roll_seconds",
+        "dead_letters",
+        "status_port",
+    ),
     option_classes=lambda argv: (kinesis.KinesisReadOptions, archive.ArchiveOptions, AwsOptions, JobOptions),
     requirements=_requirements,
     build=_build,

@@ -25,6 +25,9 @@ def module_of(name: str) -> str:
 
 def no_such_job(name: str) -> int:
     """Says that no job has this name. Returns the exit code."""
-    hint = did_you_mean(name, [*JOBS, "check", "config", "run", "status"]) or f"; there are {', '.join(JOBS)}"
+    hint = (
+        did_you_mean(name, [*JOBS, "check", "completion", "config", "run", "status"])
+        or f"; there are {', '.join(JOBS)}"
+    )
     sys.stderr.write(f"penstock: no job is called {name!r}{hint} (see penstock --help)\n")
     return 2

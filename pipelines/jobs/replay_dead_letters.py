@@ -368,6 +368,18 @@ JOB = _Replay(
         "--to kinesis to a stream. The letters stay in their store; events that are refused again go to --refused_again."
     ),
     epilog="exit codes: 0 all accepted; 1 failed, or some refused again or left out; 2 wrong options; 3 stopped too early",
+    first=(
+        "dead_letters",
+        "to",
+        "errors",
+        "refused_again",
+        "hosts",
+        "index",
+        "api_key",
+        "stream_name",
+        "region",
+        "filters",
+    ),
     option_classes=_option_classes,
     requirements=_requirements,
 )

@@ -138,6 +138,14 @@ JOB = _RunYaml(
         "Runs a pipeline that is written in Beam YAML, with every step of penstock known as penstock.NAME. Secrets come\n"
         "from the environment, never from the file. --provider_file prints what Beam's own YAML command needs instead."
     ),
+    first=(
+        "yaml_pipeline_file",
+        "jinja_variables",
+        "provider_file",
+        "stop_when_idle",
+        "status_port",
+        "log_level",
+    ),
     option_classes=lambda argv: (YamlOptions, JobOptions),
     requirements=None,
 )

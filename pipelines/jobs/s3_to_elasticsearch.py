@@ -178,6 +178,7 @@ JOB = BatchJob(
         "compressed or not, and the archive that kinesis-to-s3 writes, with the ids of the live path. It ends by itself."
     ),
     epilog="exit codes: 0 all read, nothing refused; 1 failed, or events refused; 2 wrong options; 3 stopped before the end",
+    first=("input", "from", "to", "region", "hosts", "index", "api_key", "manifest", "dry_run", "workers"),
     option_classes=lambda argv: (
         s3.S3ReadOptions,
         DecodeOptions,

@@ -282,6 +282,18 @@ JOB = _Logstash(
         "flags (-f, -e, -t, --path.settings, ...) are taken too."
     ),
     epilog="docs/logstash.md lists each plugin and option, and what differs on purpose.",
+    first=(
+        "path_config",
+        "config_string",
+        "path_settings",
+        "config_test_and_exit",
+        "explain",
+        "compat",
+        "set",
+        "to_command",
+        "dead_letters",
+        "status_port",
+    ),
     option_classes=lambda argv: (LogstashOptions, JobOptions),
     requirements=_requirements,
 )

@@ -30,6 +30,7 @@ class Job(ABC):
         name: its name on the command line.
         description: for `penstock NAME --help`.
         epilog: text behind the options in that help.
+        first: the options that people need, ten at most; the help shows them first.
         option_classes: gives the option dataclasses for the arguments (some depend on others).
         requirements: gives what the job needs of its peers; None where that is not known before the run.
     """
@@ -37,6 +38,7 @@ class Job(ABC):
     name: str
     description: str
     epilog: str = ""
+    first: tuple[str, ...] = ()
     option_classes: Callable[[Sequence[str]], tuple[type, ...]]
     requirements: Callable[[CommandLine], Requirements] | None
 
@@ -50,6 +52,7 @@ class Job(ABC):
             arguments,
             self.epilog,
             job=self.name,
+            first=self.first,
         )
 
     def arguments(self, argv: Sequence[str]) -> list[str]:

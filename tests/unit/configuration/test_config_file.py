@@ -145,6 +145,7 @@ def test_the_ways_of_a_secret(written, tmp_path, monkeypatch, text, arguments, e
     ("text", "says"),
     [
         ("kinesis:\n  stream_nam: x", ":2: kinesis.stream_nam: no such option; did you mean stream_name?"),
+        ("beats:\n  ssl: true", ":2: beats.ssl: no such option; it is of Logstash's input beats: old name of ssl_enabled"),
         ("kinessis:\n  stream_name: x", ":1: kinessis: no such group; did you mean kinesis?"),
         ("beats: {stream_name: x}", ":1: beats.stream_name: this option stands in the group kinesis."),
         ("stream-name: x", ":1: stream-name: this option stands in the group kinesis."),

@@ -101,15 +101,6 @@ def test_a_secret_may_come_from_the_environment_and_stays_out_of_repr(monkeypatc
     assert "abracadabra" not in repr(got)
 
 
-def test_help_names_defaults_and_groups(capsys):
-    with pytest.raises(SystemExit) as caught:
-        water("--help")
-    assert caught.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for expected in ("The water:", "How much, 100 % of it. Default: 5.", "sea|sweet", "PENSTOCK_PASSWORD"):
-        assert expected in text
-
-
 def test_values_that_no_command_line_has_read():
     assert options_from(Water, {"source": "x", "unknown": 1, "depth": "", "litres": None}) == Water(
         source="x"
