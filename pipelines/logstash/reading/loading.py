@@ -45,21 +45,25 @@ def load(options: LogstashOptions, notes: Sequence[str] = ()) -> list[Loaded]:
     settings = settings_of(options.path_settings) if options.path_settings else {}
     if options.path_config or options.config_string:
         name = options.pipeline_id or str(settings.get("pipeline.id", "main"))
-        found = [Pipeline(name, options.path_config, options.config_string)]
+        found, several = [Pipeline(name, options.path_config, options.config_string)], False
     else:
-        found = _of_settings(options, settings)
+        found, several = _of_settings(options, settings)
     loaded: list[Loaded] = []
     problems: list[tuple[str, OptionError]] = []
     for each in found:
         try:
             sources = each.sources()
-            planned = make_plan(each.name, sources, _with(options, settings | dict(each.settings)))
+            its_own = _with(options, settings | dict(each.settings))
+            planned = make_plan(each.name, sources, its_own, beside_others=several)
             loaded.append(Loaded(planned, sources, list(notes)))
         except OptionError as error:
             problems.append((each.name, error))
     if problems and len(found) == 1:
         raise problems[0][1]
     problems += [(each.plan.name, _no_stdin()) for each in loaded if len(found) > 1 and _reads_stdin(each)]
+    if len(loaded) == len(found) > 1:
+        unused = set.intersection(*(set(each.plan.notes) for each in loaded))
+        problems += [("all", OptionError(note)) for note in sorted(unused) if note.startswith("--set ")]
     if problems:
         raise ConfigRefused("\n".join(f"pipeline {name}:\n{error}" for name, error in problems))
     return loaded
@@ -83,8 +87,8 @@ def _with(options: LogstashOptions, settings: dict[str, Any]) -> LogstashOptions
     return dataclasses.replace(options, **changes)
 
 
-def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> list[Pipeline]:
-    """Gives the pipelines of a folder of settings, or the one that was asked for."""
+def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> tuple[list[Pipeline], bool]:
+    """Gives the pipelines of a folder of settings, or the one that was asked for, and whether the folder has several."""
     folder = options.path_settings
     found = pipelines_of(folder)
     if not found and (settings.get("path.config") or settings.get("config.string")):
@@ -100,8 +104,8 @@ def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> list[Pip
                 f"--pipeline.id {options.pipeline_id}: {folder} has no such pipeline; there are: {names}."
             )
             raise OptionError(message)
-        return chosen
+        return chosen, len(found) > 1
     if not found:
         message = f"--path.settings {folder}: it has neither pipelines.yml nor a path.config in logstash.yml; give -f FILE."
         raise OptionError(message)
-    return found
+    return found, len(found) > 1

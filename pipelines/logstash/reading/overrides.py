@@ -55,10 +55,10 @@ class Overrides:
             into[option] = Written(_value(text), _value(text), place)
         return extra
 
-    def require_used(self) -> None:
-        """Notes as a problem what no plugin took."""
-        for path in self._left.values():
-            self._report.problem(None, f"--set {path}: the pipeline has no such plugin")
+    @property
+    def unused(self) -> list[str]:
+        """What no plugin took."""
+        return [f"--set {path}: the pipeline has no such plugin" for path in self._left.values()]
 
 
 def _value(text: str) -> Any:

@@ -54,7 +54,12 @@ class Planned:
 
 
 def make_plan(
-    name: str, sources: Sequence[Source], options: LogstashOptions, env: Mapping[str, str] | None = None
+    name: str,
+    sources: Sequence[Source],
+    options: LogstashOptions,
+    env: Mapping[str, str] | None = None,
+    *,
+    beside_others: bool = False,
 ) -> Planned:
     """Makes the plan of a pipeline.
 
@@ -63,21 +68,28 @@ def make_plan(
         sources: its texts, in their order.
         options: how they are read.
         env: the values of variables; by default the environment's.
+        beside_others: whether an override that no plugin takes may be for another pipeline.
 
     Raises:
         ConfigRefused: with every problem.
     """
-    return _Planner(name, sources, options, os.environ if env is None else env).planned()
+    return _Planner(name, sources, options, os.environ if env is None else env, beside_others).planned()
 
 
 class _Planner:
     def __init__(
-        self, name: str, sources: Sequence[Source], options: LogstashOptions, env: Mapping[str, str]
+        self,
+        name: str,
+        sources: Sequence[Source],
+        options: LogstashOptions,
+        env: Mapping[str, str],
+        beside_others: bool,
     ) -> None:
         self._name = name
         self._sources = sources
         self._options = options
         self._env = env
+        self._beside_others = beside_others
         self._report = Report()
         self._overrides = Overrides(options.set, self._report)
         self._names: set[str] = set()
@@ -109,7 +121,11 @@ class _Planner:
         if not broken:
             self._require("input")
             self._require("output")
-            self._overrides.require_used()
+            for unused in self._overrides.unused:
+                if self._beside_others:
+                    self._report.note(unused)
+                else:
+                    self._report.problem(None, unused)
         self._report.require_none()
         inputs = tuple(part.item for part in self._parts if part.section == "input")
         outputs = tuple(part.item for part in self._parts if part.section == "output")
