@@ -12,8 +12,8 @@ import pytest
 from local.demo import evidence
 from local.demo.jobs import Job
 from local.demo.logs import LogFile
-from local.servers.aws_server import CREDENTIALS, REGION
 from tests.tools.jobs.flink import CHECKPOINTS, FlinkPipeline, kill_workers, shipping
+from tests.tools.jobs.logstash import two_files
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine.waiting import wait_until
 
@@ -38,17 +38,10 @@ output {
   }
 }
 """
-TO_STREAM = """
-input { beats { host => "127.0.0.1" port => %(port)d } }
-output { kinesis { stream_name => "%(name)s" region => "%(region)s" max_pending_records => 10000
-                   randomized_partition_key => true } }
-"""
-FROM_STREAM = """
-input { kinesis { kinesis_stream_name => "%(name)s" application_name => "%(name)s" region => "%(region)s" codec => json { }
-                  initial_position_in_stream => "TRIM_HORIZON" checkpoint_interval_seconds => 1
-                  additional_settings => { "failover_time_millis" => 2000 } } }
-output { elasticsearch { hosts => ["%(hosts)s"] index => "%(name)s-%%{+YYYY.MM.dd}" } }
-"""
+
+
+def start_file(pipeline, name):
+    return start(pipeline, name, *two_files(pipeline)[name])
 
 
 def bad_file(pipeline):
@@ -63,12 +56,13 @@ def bad_file(pipeline):
 def started(pipeline, text, name, *options):
     conf = pipeline.folder / f"{name}.conf"
     conf.write_text(text % {
-        "port": pipeline.port, "name": pipeline.name, "folder": pipeline.folder, "region": REGION,
-        "hosts": pipeline.elasticsearch.url,
+        "port": pipeline.port, "name": pipeline.name, "folder": pipeline.folder, "hosts": pipeline.elasticsearch.url,
     })  # fmt: skip
+    return start(pipeline, name, "-f", str(conf), *options)
+
+
+def start(pipeline, name, *options):
     options = (
-        "-f",
-        str(conf),
         "--dead_letters",
         f"file://{pipeline.folder}/dead_letters/{name}.jsonl",
         *options,
@@ -76,8 +70,7 @@ def started(pipeline, text, name, *options):
     if isinstance(pipeline, FlinkPipeline):
         job = pipeline.submit("logstash", *CHECKPOINTS, *options)
     else:
-        environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": pipeline.aws.endpoint_url}
-        job = Job("logstash", options, pipeline.folder, f"{name}-{len(pipeline.started)}", environment)
+        job = Job("logstash", options, pipeline.folder, f"{name}-{len(pipeline.started)}")
         pipeline.started.append(job)
     return job.wait_ready()
 
@@ -176,26 +169,51 @@ def test_on_flink_too(flink, elasticsearch, aws, tmp_path, unique_name):
 @pytest.mark.full
 def test_the_two_files_lose_and_double_nothing(pipeline):
     """Either job is killed in the middle, as in `test_kills.py`."""
-    texts = {"to": TO_STREAM, "from": FROM_STREAM}
-    jobs = {name: started(pipeline, text, name) for name, text in texts.items()}
-    files = [log_file(pipeline.folder / f"{name}.log", LINES) for name in texts]
+    names = list(two_files(pipeline))
+    jobs = {name: start_file(pipeline, name) for name in names}
+    files = [log_file(pipeline.folder / f"{name}.log", LINES) for name in names]
     with contextlib.ExitStack() as ends:
         shippers = []
-        for file, name in zip(files, texts, strict=True):
+        for file, name in zip(files, names, strict=True):
             shippers.append(ends.enter_context(shipping(pipeline.port, file, RATE)))
             at = random.randrange(200, 800)
             wait_until(lambda at=at: shippers[-1].counts.acknowledged >= at, f"{at} lines")
             jobs[name].kill()
             assert not shippers[-1].counts.done, "killed too late to prove anything"
-            if name == "to":
+            if name == "beats-to-kinesis":
                 acknowledged = shippers[-1].counts.acknowledged
                 assert len(pipeline.lines_in_stream()) >= acknowledged
-            jobs[name] = started(pipeline, texts[name], name)
+            jobs[name] = start_file(pipeline, name)
         wait_until(lambda: all(each.counts.done for each in shippers), "the last acknowledgements")
     pipeline.wait_for(2 * LINES)
-    found = evidence.arrival(pipeline.client, pipeline.index, files)
-    assert found.exactly_once, found
-    assert found.documents == 2 * LINES
-    assert not pipeline.dead_letters()
+    require_all_once(pipeline, files)
     for job in jobs.values():
         job.finish()
+
+
+@pytest.mark.servers
+@pytest.mark.xdist_group("flink")
+@pytest.mark.kills
+@pytest.mark.full
+def test_the_two_files_on_flink(flink, elasticsearch, aws, tmp_path, unique_name):
+    """The workers of both are killed, twice, and Flink starts them again."""
+    running = FlinkPipeline(flink, tmp_path, elasticsearch, aws, unique_name)
+    with contextlib.closing(running):
+        for name in two_files(running):
+            start_file(running, name)
+        files = [log_file(running.folder / f"{number}.log", LINES) for number in range(2)]
+        for file in files:
+            with shipping(running.port, file, 300) as shipper:
+                running.until(lambda: shipper.counts.acknowledged >= LINES / 4, "a quarter of the lines")
+                kill_workers(flink)
+                assert not shipper.counts.done, "killed too late to prove anything"
+                running.until(lambda: shipper.counts.done, "the last acknowledgement")
+        running.until(lambda: running.count() >= LINES * len(files), "all documents")
+        require_all_once(running, files)
+
+
+def require_all_once(pipeline, files):
+    found = evidence.arrival(pipeline.client, pipeline.index, files)
+    assert found.exactly_once, found
+    assert found.documents == LINES * len(files)
+    assert not pipeline.dead_letters()

@@ -13,6 +13,7 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import REGION
+from tests.tools.jobs.logstash import two_files
 from tests.tools.jobs.pipeline import Pipeline, log_file
 from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening, process_tree
@@ -61,6 +62,28 @@ def stop(job, by=signal.SIGTERM):
     os.killpg(job.pid, by)
     assert job.wait(120) == 0, job.last_words()
     assert "everything read is written and acknowledged" in "\n".join(job.tail())
+
+
+@pytest.mark.full
+def test_the_two_files_of_logstash(pipeline):
+    files = [log_file(pipeline.folder / f"{name}.log", LINES, name) for name in ("first", "second")]
+
+    def start(name):
+        options = two_files(pipeline)[name]
+        job = pipeline.make_job("logstash", options, pipeline.folder, f"{name}-{len(pipeline.started)}")
+        return pipeline._started(job, True)
+
+    jobs = {name: start(name) for name in two_files(pipeline)}
+    for number, (file, name) in enumerate(zip(files, jobs, strict=True), 1):
+        assert Shipper("127.0.0.1", pipeline.port, [file.path], window=200).run().done
+        pipeline.wait_for(number * LINES)
+        jobs[name].kill()
+        jobs[name] = start(name)
+    found = evidence.arrival(pipeline.client, pipeline.index, files)
+    assert found.exactly_once, found
+    for job in jobs.values():
+        stop(job)
+    assert not pipeline.dead_letters()
 
 
 def test_both_streaming_jobs_and_a_restart(pipeline):

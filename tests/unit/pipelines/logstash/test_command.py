@@ -225,12 +225,23 @@ def test_several_pipelines_are_read_as_one(capsys, monkeypatch):
     file(two % 2)
     code, out, err = run(capsys, "--path.settings", "s", "--explain")
     assert (code, err, out.count("pipeline one") * out.count("pipeline two")) == (0, "", 1)
-    for overrides, expected in ((["output.null.id=x1", "input.beats.port=7"], 0), (["output.file.path=x1"], 2)):
+    for overrides, expected in (
+        (["output.null.id=x1", "input.beats.port=7"], 0),
+        (["output.file.path=x1"], 2),
+    ):
         sets = [word for each in overrides for word in ("--set", each)]
         code, out, err = run(capsys, "--path.settings", "s", "--explain", *sets)
-        assert (code, "--set output.file.path: the pipeline has no such plugin" in err) == (expected, expected == 2)
+        assert (code, "--set output.file.path: the pipeline has no such plugin" in err) == (
+            expected,
+            expected == 2,
+        )
         assert out.count("port = 7") == (0 if expected else 2)
-    assert run(capsys, "--path.settings", "s", "--explain", "--pipeline.id=two", "--set", "output.file.path=x1")[0] == 0
+    assert (
+        run(capsys, "--path.settings", "s", "--explain", "--pipeline.id=two", "--set", "output.file.path=x1")[
+            0
+        ]
+        == 0
+    )
     for form in ("--to_yaml", "--replay=file:///x"):
         code, _, err = run(capsys, "--path.settings", "s", form)
         assert (code, "--path.settings s --pipeline.id two" in err) == (2, True)
