@@ -13,9 +13,9 @@ from local.demo import evidence
 from local.demo.jobs import Job
 from local.demo.logs import LogFile
 from tests.tools.jobs.flink import CHECKPOINTS, FlinkPipeline, kill_workers, shipping
-from tests.tools.jobs.logstash import two_files
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine.waiting import wait_until
+from tests.tools.samples.two_files import two_files
 
 LINES, BAD, RATE = 3000, 40, 1000
 """Of each file; a client of its own ships it, so a kill comes in its first seconds."""

@@ -13,12 +13,12 @@ from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import REGION
-from tests.tools.jobs.logstash import two_files
 from tests.tools.jobs.pipeline import Pipeline, log_file
 from tests.tools.machine import go_programs
 from tests.tools.machine.listening import listening, process_tree
 from tests.tools.machine.waiting import wait_until
 from tests.tools.models.archive import archived
+from tests.tools.samples.two_files import two_files
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("prism"), pytest.mark.timeout(900)]
 
