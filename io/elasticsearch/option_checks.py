@@ -90,7 +90,7 @@ def _check_pairs(options: Any) -> None:
     require_role("--elasticsearch_role_arn", options.elasticsearch_role_arn)
     for flag in ("ssl_certificate_authorities", "ssl_certificate", "ssl_key", "template"):
         file = getattr(options, flag)
-        if message is None and file and not os.access(file, os.R_OK):
+        if message is None and file and ("\0" in file or not os.access(file, os.R_OK)):
             message = f"--{flag} {file}: no such file, or it cannot be read."
     if message:
         raise OptionError(message)

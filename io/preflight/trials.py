@@ -32,6 +32,7 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 _MAX_TEXT = 1000
+_KERNEL = ("/proc/", "/sys/")
 
 
 class Mark(enum.StrEnum):
@@ -164,6 +165,12 @@ def writable(option: str, path: str, access: Callable[[str, int], bool] = os.acc
         if error.errno == errno.ENAMETOOLONG:
             message = f"{option}: cannot write {path:.80}...: the name is too long."
             raise OptionError(message) from None
+    except ValueError:
+        message = f"{option}: cannot write {path!r}: no path holds a NUL."
+        raise OptionError(message) from None
+    if os.path.realpath(place).startswith(_KERNEL):  # to root, files there seem to be writable
+        message = f"{option}: cannot write {path}: no file can be made there, it is a view of the kernel's."
+        raise OptionError(message)
     if os.path.isdir(place):
         message = f"{option}: cannot write {path}: it is a folder."
         raise OptionError(message)
@@ -178,6 +185,9 @@ def writable(option: str, path: str, access: Callable[[str, int], bool] = os.acc
         message = f"{option}: cannot write {path}: {there} is no folder."
         raise OptionError(message)
     if not access(there, needed):
-        message = f"{option}: cannot write {path}: this user may not write {'it' if there == place else f'in {there}'}."
+        what = "it" if there == place else f"in {there}"
+        message = (
+            f"{option}: cannot write {path}: this user may not write {what}, or its file system is read-only."
+        )
         raise OptionError(message)
     return fine(f"{place} can be written" + ("" if there == place else " (it is made when it is needed)"))

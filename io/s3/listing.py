@@ -8,6 +8,7 @@ The files that Spark, Hadoop, Delta and Iceberg keep for themselves are left out
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 
@@ -91,10 +92,10 @@ def list_objects(options: S3ReadOptions, stores: Stores) -> Iterator[S3Object]:
                 ):
                     yield one
         except ObjectFailure as failure:
-            message = f"cannot read {each.url}: {failure.reason}."
+            message = f"--input {each.url}: cannot read it: {failure.reason}."
             raise NotFound(message) from failure
         if not found:
-            message = f"--input {each.url}: there is nothing of that name."
+            message = f"--input {each.url}: there is nothing of that name{_or_in(each.url)}."
             raise NotFound(message)
         if left_out == found:
             message = (
@@ -108,6 +109,10 @@ def list_objects(options: S3ReadOptions, stores: Stores) -> Iterator[S3Object]:
             if wanted(one) and not any(earlier.means(one) for earlier in inputs):
                 yield one
     told.end()
+
+
+def _or_in(url: str) -> str:
+    return ", but an empty folder" if os.path.isdir(url.removeprefix("file://")) else ""
 
 
 class _Input:

@@ -40,7 +40,7 @@ class ObjectFailure(Exception):
         self.reason = reason
 
 
-_DELETED, _CHANGED = "ObjectDeleted", "ObjectChanged"
+_DELETED, _CHANGED, _UNREADABLE = "ObjectDeleted", "ObjectChanged", "UnreadableObject"
 _FAILURES = {
     "NoSuchKey": (_DELETED, "the object was deleted after it was listed"),
     "404": (_DELETED, "the object was deleted after it was listed"),
@@ -286,7 +286,11 @@ class LocalFiles:
         return f"{full.rstrip('/')}/" if folder else full
 
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[S3Object]:
-        """Gives the files that a path or glob names; for a folder, all files below it."""
+        """Gives the files that a path or glob names; for a folder, all files below it.
+
+        A link to nowhere, a pipe or the like among them carries its failure, and so costs itself alone. Named itself, it is
+        an `ObjectFailure`.
+        """
         # Literally first: a file's own name may hold the characters of a glob.
         paths = [prefix] if os.path.lexists(prefix) else sorted(glob.glob(prefix, recursive=True))
         for path in paths:
@@ -294,19 +298,27 @@ class LocalFiles:
                 for folder, folders, names in os.walk(path):
                     folders.sort()
                     for name in sorted(names):
-                        yield self.stat("", os.path.join(folder, name))
+                        yield self._found(os.path.join(folder, name))
             else:
-                yield self.stat("", path)
+                yield self.stat("", path) if path == prefix else self._found(path)
+
+    def _found(self, path: str) -> S3Object:
+        try:
+            return self.stat("", path)
+        except ObjectFailure as failure:
+            return S3Object("", os.path.abspath(path), 0, "", 0, None, (failure.kind, failure.reason))
 
     def stat(self, bucket: str, key: str, version: str | None = None) -> S3Object:
-        """Gives one file. Raises `ObjectFailure` when it isn't there."""
+        """Gives one file. Raises `ObjectFailure` when it isn't there, or is no regular file."""
         try:
             found = os.stat(key)
         except OSError as error:
             raise ObjectFailure(_DELETED, error.strerror or "no such file") from error
+        except ValueError as error:
+            raise ObjectFailure(_DELETED, "no path holds a NUL") from error
         if not stat.S_ISREG(found.st_mode):
-            message = f"--input {key}: not a regular file."
-            raise OptionError(message)
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            raise ObjectFailure(_UNREADABLE, f"it is {kind}")
         path = os.path.abspath(key)
         etag = f"{found.st_size:x}-{found.st_mtime_ns:x}"
         return S3Object("", path, found.st_size, etag, found.st_mtime_ns // 1_000_000)

@@ -3,9 +3,9 @@
 Problem. Certificates are renewed every few weeks, and a server that must be restarted for it will be forgotten.
 A wrong file must end the job at its start, naming the file; a wrong file later must not end anything.
 
-Plan. `load` builds a context and finds out which of the files is to blame when it can't: OpenSSL says "PEM lib"
-for most mistakes. `ReloadingTls` looks at the files' time stamps when a client connects, at most once per
-second, and keeps the last good context, with one log line, when the new files are wrong.
+Plan. `load` builds a context, and says which of the files is to blame when it can't. `ReloadingTls` looks at the
+files' time stamps when a client connects, at most once per second, and keeps the last good context, with one log
+line, when the new files are wrong.
 
 Cipher suites are given by the names that Logstash takes (`TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384`) or by OpenSSL's
 own (`ECDHE-RSA-AES256-GCM-SHA384`). Python can't choose among the suites of TLS 1.3; where only some are listed,
@@ -19,9 +19,8 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NoReturn
 
+from penstock.io.certificate_files import load_authorities, load_own
 from penstock.io.errors import OptionError
 
 __all__ = ["ReloadingTls", "TlsFiles", "load", "openssl_name"]
@@ -72,57 +71,16 @@ def load(files: TlsFiles) -> ssl.SSLContext:
     # A client could make a TLS 1.2 server compute for ever; Beats never ask for it.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _choose_suites(context, files)
-    certificate = _read(files.certificate, "--ssl_certificate")
-    if b"-----BEGIN CERTIFICATE-----" not in certificate:
-        _refuse("--ssl_certificate", files.certificate, "holds no certificate in PEM form")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(files.certificate)
-    except ssl.SSLError as error:
-        _refuse("--ssl_certificate", files.certificate, "holds a damaged certificate", error)
-    _load_key(context, files)
+    load_own(
+        context,
+        ("--ssl_certificate", files.certificate),
+        ("--ssl_key", files.key),
+        ("--ssl_key_passphrase", files.key_passphrase),
+    )
     context.verify_mode = CLIENT_AUTHENTICATION[files.client_authentication]
     for path in files.certificate_authorities:
-        _read(path, "--ssl_certificate_authorities")
-        try:
-            context.load_verify_locations(path)
-        except ssl.SSLError as error:
-            problem = "holds no certificate in PEM form, or a damaged one"
-            _refuse("--ssl_certificate_authorities", path, problem, error)
+        load_authorities(context, "--ssl_certificate_authorities", path)
     return context
-
-
-def _load_key(context: ssl.SSLContext, files: TlsFiles) -> None:
-    key = _read(files.key, "--ssl_key")
-    if b"PRIVATE KEY-----" not in key:
-        _refuse("--ssl_key", files.key, "holds no private key in PEM form")
-    encrypted = b"ENCRYPTED" in key
-    if encrypted and not files.key_passphrase:
-        _refuse("--ssl_key", files.key, "is encrypted: give --ssl_key_passphrase too")
-    try:
-        # Without a password given here, OpenSSL would ask for it on the terminal.
-        context.load_cert_chain(files.certificate, files.key, files.key_passphrase or "")
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            problem = f"is not the key of the certificate in {files.certificate}"
-        elif encrypted:
-            problem = "can't be opened with --ssl_key_passphrase"
-        else:
-            problem = "is damaged"
-        _refuse("--ssl_key", files.key, problem, error)
-    except ValueError as error:
-        _refuse("--ssl_key", files.key, "can't be opened with --ssl_key_passphrase", error)
-
-
-def _read(path: str, option: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        _refuse(option, path, f"can't be read: {error.strerror}", error)
-
-
-def _refuse(option: str, path: str, problem: str, cause: Exception | None = None) -> NoReturn:
-    message = f"{option} {path}: {problem}."
-    raise OptionError(message) from cause
 
 
 def openssl_name(suite: str) -> str:

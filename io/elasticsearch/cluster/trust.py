@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 import certifi
 
+from penstock.io.certificate_files import load_authorities, load_own
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 
 __all__ = ["Trust"]
@@ -37,6 +38,8 @@ class Trust:
         self._context: ssl.SSLContext | None = None
         if self._pin is None and (options.ssl_certificate_authorities or options.ssl_certificate):
             self._context = self._by_authorities()  # a file that is wrong is said now
+        elif options.ssl_certificate:
+            self._finished(_bare())
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -73,7 +76,7 @@ class Trust:
     def _by_authorities(self) -> ssl.SSLContext:
         context, authorities = _bare(), self._options.ssl_certificate_authorities
         if authorities:
-            context.load_verify_locations(cafile=authorities)
+            load_authorities(context, "--ssl_certificate_authorities", authorities)
         else:
             context.load_default_certs()
             context.load_verify_locations(cafile=certifi.where())
@@ -85,7 +88,7 @@ class Trust:
         if options.ssl_verification_mode == "none":
             context.verify_mode = ssl.CERT_NONE
         if options.ssl_certificate and options.ssl_key:
-            context.load_cert_chain(options.ssl_certificate, options.ssl_key)
+            load_own(context, ("--ssl_certificate", options.ssl_certificate), ("--ssl_key", options.ssl_key))
         return context
 
 

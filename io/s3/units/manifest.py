@@ -25,6 +25,7 @@ from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.aws.tables import make_table, scanned
 from penstock.io.errors import DeliveryError, NotFound, OptionError, PeerError, PenstockError
+from penstock.io.preflight.trials import writable
 from penstock.io.s3.origin import S3Object, WorkUnit
 
 __all__ = ["Finished", "Manifest", "is_last_part", "object_id", "open_manifest", "unit_id"]
@@ -109,6 +110,8 @@ class _FileManifest:
     def __init__(self, path: str) -> None:
         self.where = path
         self._lock = threading.Lock()
+        if path != os.devnull:
+            writable("--manifest", path)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)

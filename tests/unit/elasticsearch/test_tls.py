@@ -3,6 +3,7 @@
 import datetime
 import http.server
 import ipaddress
+import os
 import ssl
 import threading
 
@@ -13,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
-from penstock.io.errors import Unreachable
+from penstock.io.elasticsearch.cluster.trust import Trust
+from penstock.io.errors import OptionError, Unreachable
 from tests.tools.peers.fake_http import fake_http
 
 ROOT = b'{"version":{"number":"9.4.3"}}'
@@ -143,3 +145,59 @@ def test_a_certificate_of_our_own(serve, folder):
     assert _check(url, **authorities, **ours) == "9.4.3"
     with pytest.raises(Unreachable):
         _check(url, **authorities)
+
+
+OURS = {"ssl_certificate": "client.pem", "ssl_key": "client.key"}
+WRONG = {
+    "a folder of authorities": (
+        {"ssl_certificate_authorities": "."},
+        "authorities {}: can't be read: Is a direct",
+    ),
+    "no authorities": (
+        {"ssl_certificate_authorities": "text"},
+        "authorities {}: holds no certificate in PEM form",
+    ),
+    "a pipe": ({"ssl_certificate_authorities": "pipe"}, "authorities {}: is no regular file"),
+    "a device": ({"ssl_certificate_authorities": "/dev/zero"}, "authorities {}: is no regular file"),
+    "a huge file": ({"ssl_certificate_authorities": "huge"}, "which is no file of certificates"),
+    "a folder": ({**OURS, "ssl_certificate": "."}, "ssl_certificate {}: can't be read: Is a directory"),
+    "no certificate": ({**OURS, "ssl_certificate": "text"}, "ssl_certificate {}: holds no certificate"),
+    "no key": ({**OURS, "ssl_key": "text"}, "ssl_key {}: holds no private key"),
+    "another's key": ({**OURS, "ssl_key": "other.key"}, "ssl_key {}: is not the key of the certificate"),
+    "a locked key": (
+        {**OURS, "ssl_key": "locked"},
+        "ssl_key {}: is encrypted: give one without a passphrase",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "pin"),
+    [(name, None) for name in WRONG]
+    + [(name, "ab" * 32) for name, case in WRONG.items() if OURS.keys() <= case[0].keys()],
+)
+def test_a_wrong_file_fails_at_the_start_and_is_named(folder, tmp_path, name, pin):
+    files, expected = WRONG[name]
+    (tmp_path / "text").write_text("rubbish")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    key = serialization.load_pem_private_key((folder / "client.key").read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"x" * 8)
+    (tmp_path / "locked").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    )
+    paths = {
+        flag: str(next(path for path in (folder / file, tmp_path / file) if path.exists()))
+        for flag, file in files.items()
+    }
+    if "." in files.values():
+        paths = {flag: str(tmp_path) if files[flag] == "." else path for flag, path in paths.items()}
+    with pytest.raises(OptionError) as caught:
+        Trust(
+            ElasticsearchOptions(
+                hosts=["https://127.0.0.1:9"], index="x", ca_trusted_fingerprint=pin, **paths
+            )
+        )
+    named = next(flag for flag, file in files.items() if file not in OURS.values())
+    assert expected.format(paths[named]) in str(caught.value)

@@ -4,6 +4,7 @@ import datetime
 import gzip
 import json
 import logging
+import os
 import threading
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,7 @@ from penstock.io.s3.objects import S3Objects
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader
+from penstock.io.s3.units.manifest import open_manifest
 from penstock.pipelines.command_line import options_from
 from tests.unit.s3.conftest import BUCKET
 
@@ -353,3 +355,70 @@ def test_keys_with_commas_and_brackets_can_be_given(s3):
     put(s3, "a,b[1].json", "a,b1.json")
     options = options_from(S3ReadOptions, {"input": f"s3://{BUCKET}/a\\,b[[]1].json"})
     assert keys_of(listed(*options.input)) == ["a,b[1].json"]
+
+
+def test_what_is_no_file_costs_itself_in_a_folder_and_ends_the_job_when_it_is_named(tmp_path):
+    (tmp_path / "a.json").write_text('{"n":1}\n')
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink(tmp_path / "nowhere", tmp_path / "dangling")
+    os.symlink(tmp_path / "loop", tmp_path / "loop")
+    (tmp_path / "folder").mkdir()
+
+    def failures(url):
+        return {each.key.rpartition("/")[2]: each.failure and each.failure[1] for each in listed(str(url))}
+
+    everything = {
+        "a.json": None,
+        "pipe": "it is no regular file",
+        "dangling": "No such file or directory",
+        "loop": "Too many levels of symbolic links",
+    }
+    assert failures(tmp_path) == failures(tmp_path / "[a-z]*") == everything
+    for name, reason in {
+        **everything,
+        "folder": "there is nothing of that name, but an empty folder",
+        "a\0b": "there is nothing of that name",
+        "a.json/b": "there is nothing of that name",
+    }.items():
+        if reason is not None:
+            with pytest.raises(NotFound, match=rf"--input .*{name}: .*{reason}\."):
+                failures(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("pipe", "it is no regular file"),
+        ("folder", "it is a folder"),
+        ("a.json/b", "Not a directory"),
+        ("a\0b", "no path holds a NUL"),
+    ],
+)
+def test_a_list_that_is_no_file_ends_the_job(tmp_path, name, reason):
+    (tmp_path / "a.json").write_text('{"n":1}\n')
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(NotFound, match=rf"--input_manifest .*: {reason}\."):
+        listed(input_manifest=str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("{}", "it is a folder"),
+        ("{}/pipe", "it is no regular file"),
+        ("{}/loop", "it is no regular file"),
+        ("{}/file/x", "is no folder"),
+        ("{}/a\0b", "no path holds a NUL"),
+        ("/x" * 3000, "the name is too long"),
+        ("/proc/x", "a view of the kernel's"),
+        ("/sys/x/y", "a view of the kernel's"),
+        ("/dev/zero", "it is no regular file"),
+    ],
+)
+def test_a_manifest_that_cannot_be_written_is_refused_at_the_start(tmp_path, path, reason):
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink(tmp_path / "loop", tmp_path / "loop")
+    (tmp_path / "file").touch()
+    with pytest.raises(OptionError, match=rf"--manifest: cannot write .*{reason}"):
+        open_manifest(f"file://{path.format(tmp_path)}", AwsOptions())

@@ -294,6 +294,8 @@ WRONG = {
         {"ssl_client_authentication": "required", "ssl_certificate_authorities": ["{rubbish}"]},
         "--ssl_certificate_authorities {rubbish}: holds no certificate",
     ),
+    "a folder": ({"ssl_certificate": "/"}, "--ssl_certificate /: can't be read: Is a directory"),
+    "a device": ({"ssl_key": "/dev/zero"}, "--ssl_key /dev/zero: is no regular file"),
     "unknown suite": (
         {"ssl_cipher_suites": ["TLS_NO_WITH_SUCH"]},
         "--ssl_cipher_suites: TLS_NO_WITH_SUCH is no",
