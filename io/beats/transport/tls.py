@@ -20,8 +20,8 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-from penstock.io.certificate_files import load_authorities, load_own
 from penstock.io.errors import OptionError
+from penstock.io.preflight.certificate_files import load_authorities, load_own
 
 __all__ = ["ReloadingTls", "TlsFiles", "load", "openssl_name"]
 

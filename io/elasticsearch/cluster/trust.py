@@ -17,8 +17,8 @@ from collections.abc import Iterable
 
 import certifi
 
-from penstock.io.certificate_files import load_authorities, load_own
 from penstock.io.elasticsearch.options import ElasticsearchOptions
+from penstock.io.preflight.certificate_files import load_authorities, load_own
 
 __all__ = ["Trust"]
 
