@@ -247,6 +247,13 @@ function shortened(position) { return position.length > 24 ? "…" + position.sl
 
 function tablesOf(status) {
   const now = status.job.at, made = [];
+  if (status.workers.length) {
+    made.push(table("workers", "Workers", String(status.workers.length),
+      [["Worker"], ["State", "words"], ["In per s", "n"], ["Out per s", "n"], ["Lag", "n"], ["Waiting", "n"], ["Of a core", "n"], ["Memory", "n"]],
+      status.workers.map((worker) => [h("span", {}, String(worker.number), h("span", { class: "sub" }, worker.pid === null ? "no process" : "process " + worker.pid)),
+        h("span", {}, worker.state === "waiting" ? tag("bad", "▲ down") : worker.state, " since " + clock(worker.since), worker.restarts ? h("span", { class: "sub" }, plural(worker.restarts, "restart") + ", the last one: " + worker.why) : null),
+        rate(worker.in_per_s), rate(worker.out_per_s), seconds(worker.lag_s), count(worker.pending_events), (worker.cpu * 100).toFixed(0) + " %", size(worker.resident_bytes)]), "", { wide: true }));
+  }
   for (const source of status.sources) {
     if (source.shard_count || /^kinesis:/.test(source.key)) {
       made.push(table("shards", "Shards", source.shard_count > source.shards.length ? "the " + source.shards.length + " furthest behind of " + count(source.shard_count) : String(source.shard_count),
