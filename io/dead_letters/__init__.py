@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.io.dead_letters.opening import (
         LetterReader,
         Store,
+        default_store_url,
         open_store,
         place_of,
         read_letters,
@@ -30,6 +31,7 @@ __all__ = [
     "Store",
     "WriteDeadLetters",
     "decode",
+    "default_store_url",
     "encode",
     "has_event",
     "open_store",
@@ -46,6 +48,7 @@ __getattr__ = lazily(
         "Store": "opening",
         "WriteDeadLetters": "sink",
         "decode": "_letters",
+        "default_store_url": "opening",
         "encode": "_letters",
         "has_event": "_letters",
         "open_store": "opening",

@@ -1,11 +1,12 @@
 """`opening` opens the store of letters that a URL names, and reads letters back. It needs no Beam."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
@@ -16,7 +17,15 @@ from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.transforms.batch import DeadLetter
 
-__all__ = ["LetterReader", "Store", "open_store", "place_of", "read_letters", "require_store_url"]
+__all__ = [
+    "LetterReader",
+    "Store",
+    "default_store_url",
+    "open_store",
+    "place_of",
+    "read_letters",
+    "require_store_url",
+]
 
 _LOGGER = logging.getLogger(__name__)
 _EXAMPLES = "file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream"
@@ -44,6 +53,20 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Closes connections."""
+
+
+def default_store_url(job: str) -> str:
+    """Gives the URL of the file where a job's letters are kept when nothing else is said.
+
+    It lies below the state folder: that of systemd (`StateDirectory=`), else where the job runs. Nobody runs in `/` on
+    purpose, so there it is the user's own state folder (XDG).
+    """
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    folder = Path(state) if state else Path.cwd()
+    if not state and folder == Path("/"):
+        base = os.environ.get("XDG_STATE_HOME", "")
+        folder = (Path(base) if base.startswith("/") else Path.home() / ".local/state") / "penstock"
+    return f"file://{quote(str(folder / 'dead_letters' / f'{job}.jsonl'))}"
 
 
 def require_store_url(url: str) -> None:

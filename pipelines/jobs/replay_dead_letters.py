@@ -12,13 +12,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 from penstock.io import elasticsearch, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.dead_letters import LetterReader, Store, has_event, open_store, require_store_url
+from penstock.io.dead_letters import (
+    LetterReader,
+    Store,
+    default_store_url,
+    has_event,
+    open_store,
+    require_store_url,
+)
 from penstock.io.dead_letters import preflight as store_needs
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
@@ -59,7 +65,7 @@ class ReplayOptions(LogOptions):
     to: str = option("elasticsearch", help="Where to send the events.", choices=("elasticsearch", "kinesis"))
     refused_again: str = option(
         "",
-        help="Store for events that are refused again. Without it, ./dead_letters/replay-dead-letters.jsonl.",
+        help="Store for events that are refused again. Without it, dead_letters/replay-dead-letters.jsonl where it runs.",
     )
     errors: list[str] = option([], help="Only letters of these errors, such as document_parsing_exception.")
 
@@ -73,7 +79,7 @@ class ReplayOptions(LogOptions):
     @property
     def again(self) -> str:
         """The URL of the store for events that are refused again."""
-        return self.refused_again or f"file://{Path('dead_letters').absolute()}/{NAME}.jsonl"
+        return self.refused_again or default_store_url(NAME)
 
 
 def _option_classes(argv: Sequence[str]) -> tuple[type, ...]:

@@ -180,7 +180,7 @@ def _run_together(line: CommandLine, found: Sequence[Loaded], argv: Sequence[str
     if job.dead_letters and _PIPELINE not in job.dead_letters:
         message = (
             f"--dead_letters {job.dead_letters}: each pipeline needs a store of its own, so that --replay finds its "
-            f"letters: write {_PIPELINE} into it, or leave it out (then it is ./dead_letters/{NAME}-{_PIPELINE}.jsonl)."
+            f"letters: write {_PIPELINE} into it, or leave it out (then it is dead_letters/{NAME}-{_PIPELINE}.jsonl)."
         )
         raise OptionError(message)
     members = []

@@ -1,8 +1,6 @@
 """`options` declares the options that every streaming job and every batch job has. It needs no Beam."""
 
 import dataclasses
-import os
-from pathlib import Path
 
 from penstock.io import dead_letters
 from penstock.io.errors import OptionError
@@ -22,7 +20,7 @@ class JobOptions(StatusOptions, LogOptions):
     dead_letters: str = option(
         "",
         help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, ./dead_letters/JOB.jsonl.",
+        "Without it, dead_letters/JOB.jsonl where the job runs (docs/operating.md#dead-letters).",
     )
     stop_when_idle: float = option(
         0.0,
@@ -57,8 +55,8 @@ class JobOptions(StatusOptions, LogOptions):
         return self.processes > 1 and SHARES.processes == 1
 
     def dead_letter_url(self, job: str) -> str:
-        """The URL given, else a file named after the job in the working directory."""
-        return self.dead_letters or f"file://{os.path.abspath('dead_letters')}/{job}.jsonl"
+        """The URL given, else the job's default."""
+        return self.dead_letters or dead_letters.default_store_url(job)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +66,7 @@ class BatchJobOptions(StatusOptions, LogOptions):
     dead_letters: str = option(
         "",
         help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, ./dead_letters/JOB.jsonl.",
+        "Without it, dead_letters/JOB.jsonl where the job runs (docs/operating.md#dead-letters).",
     )
     allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
     dry_run: bool = option(
@@ -95,5 +93,5 @@ class BatchJobOptions(StatusOptions, LogOptions):
         return processes_of(self.workers)
 
     def dead_letter_url(self, job: str) -> str:
-        """The URL given, else a file named after the job in the working directory."""
-        return self.dead_letters or f"file://{Path('dead_letters').absolute()}/{job}.jsonl"
+        """The URL given, else the job's default."""
+        return self.dead_letters or dead_letters.default_store_url(job)

@@ -20,8 +20,10 @@ from penstock.io.dead_letters import (
     ReplayedOrigin,
     WriteDeadLetters,
     decode,
+    default_store_url,
     encode,
     open_store,
+    place_of,
     read_letters,
     require_store_url,
 )
@@ -544,3 +546,22 @@ def test_a_store_that_fails_ends_the_job(tmp_path):
     with pytest.raises(Exception, match="cannot write"), beam.Pipeline() as pipeline:
         _ = pipeline | beam.Create([full]) | WriteDeadLetters(f"file://{tmp_path}/file/x")
     assert isinstance(LIVE.failure, OptionError)
+
+
+@pytest.mark.parametrize(
+    ("cwd", "environment", "folder"),
+    [
+        ("/tmp", {}, "/tmp"),
+        ("/", {"HOME": "/home/me"}, "/home/me/.local/state/penstock"),
+        ("/", {"XDG_STATE_HOME": "/state"}, "/state/penstock"),
+        ("/", {"STATE_DIRECTORY": "/var/lib/penstock"}, "/var/lib/penstock"),
+        ("/tmp", {"STATE_DIRECTORY": "/var/lib/private/a 100%:/var/lib/b"}, "/var/lib/private/a 100%"),
+    ],
+)
+def test_where_letters_are_kept_when_nothing_is_said(monkeypatch, cwd, environment, folder):
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(cwd)
+    assert place_of(default_store_url("a-job")) == ("file", f"{folder}/dead_letters/a-job.jsonl", "")
