@@ -1,7 +1,8 @@
 """`bootstrap` makes the virtual environment `.venv` of this checkout and goes on in it. Standard library only.
 
 A stamp tells that the environment is complete and belongs to this pyproject.toml, these kernels' sources, this
-Python and this place: the second run installs nothing. A file lock lets one of several runs install.
+Python and this place: the second run installs nothing. A demonstration needs less than the tests do, so the stamp
+says for which of them it is. A file lock lets one of several runs install.
 """
 
 import fcntl
@@ -29,19 +30,32 @@ def stamp() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def complete() -> bool:
-    """Whether the environment is there and fits."""
-    return (VENV / "bin" / "python").exists() and STAMP.exists() and STAMP.read_text() == stamp()
+def stamped() -> tuple[str, str]:
+    """For what the environment is complete, `demo` or `dev` (which has both), and its stamp."""
+    try:
+        extra, _, found = STAMP.read_text().partition(" ")
+    except OSError:
+        return "", ""
+    return extra, found
 
 
-def install() -> None:
+def complete(extra: str) -> bool:
+    """Whether the environment is there and fits, with what an extra of pyproject.toml names."""
+    kind, found = stamped()
+    return (VENV / "bin" / "python").exists() and kind in (extra, "dev") and found == stamp()
+
+
+def install(extra: str) -> None:
     """Makes the environment (again, when it is of another Python) and installs the checkout into it."""
+    if stamped()[0] == "dev":
+        extra = "dev"  # who has run the tests will run them again
     STAMP.unlink(missing_ok=True)
-    print("setting up the virtual environment .venv (once; some 300 MB of packages)", flush=True)
+    size = {"demo": 150, "dev": 250}[extra]
+    print(f"setting up the virtual environment .venv (once; some {size} MB of packages)", flush=True)
     run([sys.executable, "-m", "venv", *([] if reusable() else ["--clear"]), str(VENV)])
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-    run([*pip, "--progress-bar", "off", "-e", f"{ROOT}[dev]"])
-    STAMP.write_text(stamp())
+    run([*pip, "--progress-bar", "off", "-e", f"{ROOT}[{extra}]"])
+    STAMP.write_text(f"{extra} {stamp()}")
 
 
 def reusable() -> bool:
@@ -94,19 +108,20 @@ def needs_no_packages(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Installs if needed, then becomes `local/__main__.py` in the environment's Python."""
-    if needs_no_packages(sys.argv[1:]) and not complete():
+    extra = "dev" if sys.argv[1:2] == ["test"] else "demo"
+    if needs_no_packages(sys.argv[1:]) and not complete(extra):
         python = VENV / "bin" / "python"
         if sys.argv[1] in ("down", "status") and not python.exists():
             print("run_local.sh: nothing runs; nothing was ever started from here")
             return
         # With the environment that there is, an older one too, or none.
         start(str(python) if python.exists() else sys.executable)
-    if not complete():
+    if not complete(extra):
         with (ROOT / ".venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not complete():
+            if not complete(extra):
                 LOG.unlink(missing_ok=True)
-                install()
+                install(extra)
     start(str(VENV / "bin" / "python"))
 
 

@@ -10,21 +10,24 @@ from local.terminal import Progress
 
 __all__ = ["main"]
 
+PRODUCTS = ("elasticsearch", "opensearch")
+"""The search servers of a demonstration, the usual one first."""
 COMMANDS = ("demo", "flink", "logstash", "up", "down", "status", "test")
 
 HELP = """\
-usage: ./run_local.sh [--lines N] [--filebeat] [FILE ...]   ship log lines through both jobs, show what arrived
-       ./run_local.sh up                       start servers and jobs, and leave them running
-       ./run_local.sh flink [--lines N] [--filebeat] [FILE ...]   the same, with both jobs on a Flink cluster
+usage: ./run_local.sh [--lines N] [--filebeat] [--server opensearch] [FILE ...]
+                                               ship log lines through both jobs, show what arrived
+       ./run_local.sh up [--server opensearch] start servers and jobs, and leave them running
+       ./run_local.sh flink [as above]         the same, with both jobs on a Flink cluster
        ./run_local.sh flink up                 that, left running
        ./run_local.sh logstash [FILE ...]      run logstash.conf files on local servers, until Ctrl-C
        ./run_local.sh status                   what of that runs
        ./run_local.sh down                     end all of it; its data go with it
        ./run_local.sh test [--fast | --full | PYTEST ARGUMENT ...]
 
-The first run sets everything up: a virtual environment in .venv, and a real Elasticsearch in the cache (947 MB
-to download, 138 MB to keep). It needs Python 3.11 to 3.13, a JDK 21 or newer, Maven for that download, and
-2.5 GB of disk; what is missing is named, with the way to get it.
+The first run sets everything up: a virtual environment in .venv (150 MB of packages), and a real Elasticsearch 8.19
+in the cache (107 MB to download; with --server opensearch an OpenSearch, 54 MB). It needs Python 3.11 to 3.13, a JDK
+17 or newer, Maven for that download, and 1.5 GB of disk; what is missing is named, with the way to get it.
 
 Without FILEs the newest text logs of this machine under /var/log are shipped, 100,000 lines at most (--lines
 says otherwise), and a sample where none can be read. A filebeat on the PATH ships them, else a small Beats
@@ -44,14 +47,15 @@ logstash runs a job for each FILE (penstock logstash -f FILE), unchanged, with a
 emulator of AWS; without FILEs the two in examples/logstash. Beats are welcome on port 5044 of 127.0.0.1. A port that
 is taken is named.
 
-test runs ruff, mypy and the unit tests beside those with real servers. --fast leaves the servers out (3 minutes), --full
-adds what takes long; given pytest's arguments, only pytest runs, with them (./run_local.sh test tests/unit -x).
+test runs ruff, mypy and the unit tests beside those with real servers; the first time it fetches packages of 100 MB more
+and Elasticsearch 9.4 (947 MB, a JDK 21). --fast leaves the servers out (3 minutes), --full adds what takes long; given
+pytest's arguments, only pytest runs, with them (./run_local.sh test tests/unit -x).
 
 Environment:
   PENSTOCK_CACHE       where downloads and server data live (default: penstock in your cache folder,
                        for root /var/cache/penstock, because Elasticsearch runs as another user then)
   ELASTICSEARCH_HOSTS  a server that is used instead of our own, if it answers: http://127.0.0.1:9200
-  ES_JAVA_HOME         a JDK 21 or newer, where it isn't found by itself
+  ES_JAVA_HOME         a JDK, where it isn't found by itself
   PYTHON               the Python for .venv
 """
 
@@ -75,17 +79,15 @@ def main() -> int:
 
             return logstash_files.run([Path(each) for each in arguments], progress)
         on_flink = command == "flink"
-        if on_flink and arguments == ["up"]:
-            command = arguments.pop()
-        if command in ("demo", "flink"):
-            return _demo(arguments, progress, on_flink=on_flink)
+        if on_flink and arguments[:1] == ["up"]:
+            command = arguments.pop(0)
+        if command in ("demo", "flink", "up"):
+            return _demo(arguments, progress, on_flink=on_flink, stays=command == "up")
         if arguments:
             sys.stderr.write(f"run_local.sh {command}: takes no arguments (see --help)\n")
             return 2
         from local.demo import background
 
-        if command == "up":
-            return background.up(progress, on_flink=on_flink)
         return {"down": background.down, "status": background.status}[command](progress)
     except LocalError as error:
         progress.fail()
@@ -100,12 +102,18 @@ def main() -> int:
         end_all()
 
 
-def _demo(arguments: list[str], progress: Progress, *, on_flink: bool) -> int:
+def _demo(arguments: list[str], progress: Progress, *, on_flink: bool, stays: bool) -> int:
     parser = _Parser(prog="run_local.sh", add_help=False)
-    parser.add_argument("--lines", type=int, default=None)
-    parser.add_argument("--filebeat", action="store_true")
-    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--server", choices=PRODUCTS, default=PRODUCTS[0])
+    if not stays:
+        parser.add_argument("--lines", type=int, default=None)
+        parser.add_argument("--filebeat", action="store_true")
+        parser.add_argument("files", nargs="*", type=Path)
     given = parser.parse_args(arguments)
+    if stays:
+        from local.demo import background
+
+        return background.up(progress, on_flink=on_flink, product=given.server)
     if given.lines is not None and given.lines < 1:
         _wrong("--lines must be at least 1")
     for path in given.files:
@@ -114,7 +122,14 @@ def _demo(arguments: list[str], progress: Progress, *, on_flink: bool) -> int:
 
     from local.demo import demonstration as demo
 
-    return demo.run(given.files, given.lines, progress, on_flink=on_flink, build_filebeat=given.filebeat)
+    return demo.run(
+        given.files,
+        given.lines,
+        progress,
+        on_flink=on_flink,
+        build_filebeat=given.filebeat,
+        product=given.server,
+    )
 
 
 class _Parser(argparse.ArgumentParser):

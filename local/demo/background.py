@@ -47,7 +47,7 @@ def _load() -> tuple[dict[str, Any], list[Handle]]:
     return state, [Handle(each["name"], each["pid"], each["started"]) for each in state["processes"]]
 
 
-def up(progress: Progress, *, on_flink: bool = False) -> int:
+def up(progress: Progress, *, on_flink: bool = False, product: str = "elasticsearch") -> int:
     """Starts servers and jobs, on a Flink cluster if asked to, and leaves them running."""
     with _one_at_a_time():
         _, running = _load()
@@ -56,7 +56,8 @@ def up(progress: Progress, *, on_flink: bool = False) -> int:
             raise LocalError(message)
         folder = cache.new_run_folder("up")
         foreign = foreign_elasticsearch(progress)
-        stack = Stack(folder, INDEX + "-%{+YYYY.MM.dd}", foreign, usual_ports=True, on_flink=on_flink)
+        index = INDEX + "-%{+YYYY.MM.dd}"
+        stack = Stack(folder, index, foreign, usual_ports=True, on_flink=on_flink, product=product)
         try:
             stack.start(progress)
             state = {

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elasticsearch import Elasticsearch
-
 from local.demo import evidence, jobs, logs, shipping
+from local.demo.search_api import SearchApi
 from local.demo.stack import Stack, foreign_elasticsearch
 from local.demo.summary import Report, render
 from local.processes import LocalError
@@ -29,6 +28,7 @@ def run(
     *,
     on_flink: bool = False,
     build_filebeat: bool = False,
+    product: str = "elasticsearch",
 ) -> int:
     """The demonstration, in two processes or on a Flink cluster.
 
@@ -45,7 +45,7 @@ def run(
     # In a server that is not ours, earlier documents must not be counted as this run's.
     foreign = foreign_elasticsearch(progress)
     prefix = f"penstock-{folder.name}".lower() if foreign else "penstock"
-    stack = Stack(folder, prefix + "-%{+YYYY.MM.dd}", foreign, on_flink=on_flink)
+    stack = Stack(folder, prefix + "-%{+YYYY.MM.dd}", foreign, on_flink=on_flink, product=product)
     succeeded = False
     try:
         stack.start(progress)
@@ -72,7 +72,7 @@ def _ship_and_look(
     stack: Stack, files: Sequence[logs.LogFile], filebeat: Path | None, index: str, progress: Progress
 ) -> Report:
     lines = sum(file.lines for file in files)
-    client = Elasticsearch(stack.elasticsearch_url, request_timeout=30)
+    client = SearchApi(stack.elasticsearch_url)
     began = time.monotonic()
     progress.begin(f"shipping {lines:,} lines")
     with shipping.start(files, stack.beats_port, stack.folder, filebeat) as shipper:

@@ -10,7 +10,8 @@ from local.demo import jobs
 from local.processes import LocalError, Process
 from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, AwsServer
-from local.servers.elasticsearch_server import ElasticsearchServer, free_port
+from local.servers.elasticsearch_server import free_port
+from local.servers.search.chosen import find_server
 from local.terminal import Progress
 from penstock.io.errors import PenstockError
 from penstock.pipelines.logstash.options import LogstashOptions
@@ -34,23 +35,23 @@ def run(given: Sequence[Path], progress: Progress) -> int:
         if port and free_port(port) != port:
             message = f"port {port} of 127.0.0.1 is taken, and {wanted} needs it: end what listens there."
             raise LocalError(message)
-    home = cache.find_elasticsearch(progress)
+    make_server = find_server("elasticsearch", progress)
     folder = cache.new_run_folder("logstash")
     started: list[Process] = []
     try:
         progress.begin("starting moto (Kinesis, DynamoDB)")
         aws = AwsServer(folder)
         started.append(aws.process)
-        server = ElasticsearchServer(*home, folder / "elasticsearch", port=ELASTICSEARCH_PORT)
+        server = make_server(folder / "elasticsearch", port=ELASTICSEARCH_PORT)
         server.start(wait=False)
         started += [server.process] if server.process else []
         endpoint = aws.wait_ready(lambda: progress.update("")).endpoint_url
         for name in sorted(_streams(plans)):
             aws.create_stream(name, SHARDS)
         progress.done(f"moto: Kinesis and DynamoDB at {endpoint}")
-        progress.begin("starting Elasticsearch")
+        progress.begin(f"starting {server.product}")
         server.wait_ready(lambda: progress.update(""))
-        progress.done(f"Elasticsearch at {server.url}")
+        progress.done(f"{server.product} at {server.url}")
         progress.begin("starting the jobs")
         running = [_job(path, plan, folder, endpoint) for path, plan in zip(files, plans, strict=True)]
         started = [*running, *started]

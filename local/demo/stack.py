@@ -11,9 +11,9 @@ from local.demo import jobs
 from local.flink.cache import find_flink
 from local.flink.cluster import FlinkCluster
 from local.processes import Process
-from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, AwsServer
 from local.servers.elasticsearch_server import ElasticsearchServer, answers, free_port
+from local.servers.search.chosen import find_server
 from local.terminal import Progress
 
 __all__ = ["SHARDS", "Stack", "foreign_elasticsearch"]
@@ -51,6 +51,7 @@ class Stack:
         foreign: the URL of an Elasticsearch that runs already; None starts one.
         usual_ports: take the ports that people know (5044, 9200, 4566, 8081) where they are free; the jobs show their
             status pages then.
+        product: the search server, `elasticsearch` or `opensearch`.
         on_flink: the jobs run on a Flink cluster, started here, instead of a process each.
 
     Attributes:
@@ -66,9 +67,11 @@ class Stack:
         *,
         usual_ports: bool = False,
         on_flink: bool = False,
+        product: str = "elasticsearch",
     ) -> None:
         self.flink: FlinkCluster | None = None
         self._on_flink = on_flink
+        self._product = product
         self.folder = folder
         self.index = index
         self.elasticsearch_url = ""
@@ -92,16 +95,16 @@ class Stack:
 
     def start(self, progress: Progress) -> None:
         """Starts all of it; raises `LocalError` naming what did not start, with its last words."""
-        home = None if self._foreign else cache.find_elasticsearch(progress)
+        server = None if self._foreign else find_server(self._product, progress)
         flink = find_flink(progress) if self._on_flink else None
         progress.begin("starting moto (Kinesis, DynamoDB)")
         self.aws = AwsServer(self.folder, self._port(AWS_PORT))
-        if self._foreign or not home:
+        if server is None:
             self.elasticsearch_url = self._foreign or ""
         else:
             folder = self.folder / "elasticsearch"
             port = self._port(ELASTICSEARCH_PORT)
-            self._elasticsearch = ElasticsearchServer(*home, folder, port=port).start(wait=False)
+            self._elasticsearch = server(folder, port=port).start(wait=False)
             self.elasticsearch_url = self._elasticsearch.url
         self.endpoint_url = self.aws.wait_ready(lambda: progress.update("")).endpoint_url
         self.aws.create_stream(jobs.STREAM, SHARDS)
@@ -120,11 +123,12 @@ class Stack:
         self.beats_job = jobs.beats_to_kinesis(
             self.folder, self.endpoint_url, self.beats_port, *self._further(PAGE_PORTS[0]), start=start
         )
-        progress.begin("starting Elasticsearch")
         if self._elasticsearch:
+            progress.begin(f"starting {self._elasticsearch.product}")
             self._elasticsearch.wait_ready(lambda: progress.update(""))
-            progress.done(f"Elasticsearch at {self.elasticsearch_url}")
+            progress.done(f"{self._elasticsearch.product} at {self.elasticsearch_url}")
         else:
+            progress.begin("")
             progress.done(f"Elasticsearch at {self.elasticsearch_url}, from ELASTICSEARCH_HOSTS")
         progress.begin("starting the jobs")
         self.kinesis_job = jobs.kinesis_to_elasticsearch(

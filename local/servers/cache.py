@@ -26,8 +26,8 @@ __all__ = [
     "cache_folder",
     "find_elasticsearch",
     "locked",
-    "missing",
     "new_run_folder",
+    "require_machine",
     "size_of",
     "wait_for",
 ]
@@ -85,26 +85,44 @@ def new_run_folder(name: str) -> Path:
     return folder
 
 
-def missing() -> list[str]:
-    """What this machine lacks to fetch and run Elasticsearch, each with the way to get it."""
+def require_machine(name: str, java: tuple[int, int], needed_bytes: int) -> Path:
+    """Gives a Java for a server, once this machine has all that it takes to fetch and run it.
+
+    Args:
+        name: the server's, and its folder's in the cache.
+        java: the oldest and the newest Java that runs it.
+        needed_bytes: of disk, for a download.
+
+    Raises:
+        LocalError: something is missing; all of it is named, each with the way to get it.
+    """
     lacks = []
-    home, others = find_java_home()
+    oldest, newest = java
+    home, others = find_java_home(oldest, newest)
     if home is None:
         found = f" (found only {', '.join(others)})" if others else ""
+        package = f"openjdk-{oldest}-jdk-headless"
         lacks.append(
-            f"a JDK {MINIMUM_JAVA} or newer{found}: Ubuntu, Debian 13: apt-get install openjdk-21-jdk-headless; "
-            "elsewhere unpack one from https://adoptium.net and set ES_JAVA_HOME to its folder"
+            f"a JDK {oldest} {'or newer' if newest == 99 else f'to {newest}'}{found}: Debian, Ubuntu: apt-get install "
+            f"{package}; elsewhere unpack one from https://adoptium.net and set ES_JAVA_HOME to its folder"
         )
-    if not (cache_folder() / ELASTICSEARCH).is_dir():
+    if not (cache_folder() / name).is_dir():
         if find_maven() is None:
-            lacks.append("Maven, to fetch Elasticsearch: Debian, Ubuntu: apt-get install maven")
+            lacks.append("Maven, to fetch it: Debian, Ubuntu: apt-get install maven")
         free = shutil.disk_usage(cache_folder()).free
-        if free < FREE_BYTES:
+        if free < needed_bytes:
             lacks.append(
-                f"disk space: {human_bytes(FREE_BYTES)} in {cache_folder()}, where {human_bytes(free)} are free: "
+                f"disk space: {human_bytes(needed_bytes)} in {cache_folder()}, where {human_bytes(free)} are free: "
                 "make room, or name another folder by PENSTOCK_CACHE"
             )
-    return lacks
+    if home is None or lacks:
+        lines = "".join(f"\n  - {each}" for each in lacks)
+        message = (
+            f"a real {name} needs what this machine lacks:{lines}\n"
+            "Or let ELASTICSEARCH_HOSTS name a server that runs already, such as http://127.0.0.1:9200."
+        )
+        raise LocalError(message)
+    return home
 
 
 def find_elasticsearch(progress: Progress) -> tuple[Path, Path]:
@@ -113,16 +131,7 @@ def find_elasticsearch(progress: Progress) -> tuple[Path, Path]:
     Raises:
         LocalError: this machine lacks something (all of it is named), or the download failed.
     """
-    lacks = missing()
-    if lacks:
-        lines = "".join(f"\n  - {each}" for each in lacks)
-        message = (
-            f"a real Elasticsearch needs what this machine lacks:{lines}\n"
-            "Or let ELASTICSEARCH_HOSTS name a server that runs already, such as http://127.0.0.1:9200."
-        )
-        raise LocalError(message)
-    java_home, _ = find_java_home()
-    assert java_home is not None
+    java_home = require_machine(ELASTICSEARCH, (MINIMUM_JAVA, 99), FREE_BYTES)
     home = cache_folder() / ELASTICSEARCH
     if not home.is_dir():
         progress.begin("waiting for another run's download of Elasticsearch")

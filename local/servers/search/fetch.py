@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.processes import LocalError, Process
-from local.servers.cache import cache_folder, locked, size_of, wait_for
-from local.servers.java import find_java_home, find_maven
+from local.servers.cache import cache_folder, locked, require_machine, size_of, wait_for
+from local.servers.java import find_maven
 from local.servers.search.kinds import Kind, Part
 from local.terminal import Progress, human_bytes
 
 __all__ = ["find_search_server"]
 
 _PROJECT = '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+_NEEDED_BYTES = 600_000_000
+"""Of disk for a download: the archive, what is in it, and room for a server's data."""
 _FOREIGN = ("-osx-", "-windows-")
 """In the names of jars for other systems. 3.x refuses to start beside those of its QUIC codec."""
 
@@ -27,14 +29,9 @@ def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
     """The unpacked server and a Java for it; downloaded if it isn't in the cache yet.
 
     Raises:
-        LocalError: this machine lacks a Java or Maven, or the download failed.
+        LocalError: this machine lacks something (all of it is named), or the download failed.
     """
-    oldest, newest = kind.java
-    java_home, others = find_java_home(oldest, newest)
-    if java_home is None:
-        found = f" (found only {', '.join(others)})" if others else ""
-        message = f"{kind.name} needs a JDK {oldest} to {newest}{found}."
-        raise LocalError(message)
+    java_home = require_machine(kind.name, kind.java, _NEEDED_BYTES)
     home = cache_folder() / kind.name
     if not home.is_dir():
         progress.begin(f"waiting for another run's download of {kind.name}")
@@ -45,16 +42,13 @@ def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
 
 
 def _download(kind: Kind, home: Path, java_home: Path, progress: Progress) -> None:
-    maven = find_maven()
-    if maven is None:
-        message = f"{kind.name} is fetched by Maven: Debian, Ubuntu: apt-get install maven."
-        raise LocalError(message)
-    progress.begin(f"downloading {kind.name} from Maven Central (once)")
+    size = f"{kind.megabytes} MB, " if kind.megabytes else ""
+    progress.begin(f"downloading {kind.name} from Maven Central ({size}once)")
     work = Path(tempfile.mkdtemp(prefix=f"download-{kind.name}-", dir=cache_folder()))
     made = work / "server"
     made.mkdir()
     repository = work / "maven"
-    common = (maven, "-q", "-B", "-ntp", f"-Dmaven.repo.local={repository}")
+    common = (find_maven() or "mvn", "-q", "-B", "-ntp", f"-Dmaven.repo.local={repository}")
 
     def run(*arguments: str) -> None:
         process = Process(

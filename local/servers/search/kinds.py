@@ -35,6 +35,7 @@ class Kind:
         archive: the artifact that holds all of it; "" where it is put together from `parts`.
         parts: folder -> jars.
         plugin: a plugin's archive, which is unpacked into `plugins`.
+        megabytes: to download, to be told.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Kind:
     archive: str = ""
     parts: dict[str, Part] = dataclasses.field(default_factory=dict)
     plugin: str = ""
+    megabytes: int = 0
 
     @property
     def product(self) -> str:
@@ -91,9 +93,9 @@ def _opensearch(
     return Kind(name, java, parts=parts, plugin=plugin)
 
 
-def _elasticsearch(version: str, java: tuple[int, int]) -> Kind:
+def _elasticsearch(version: str, java: tuple[int, int], megabytes: int = 0) -> Kind:
     archive = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
-    return Kind(f"elasticsearch-{version}", java, archive)
+    return Kind(f"elasticsearch-{version}", java, archive, megabytes=megabytes)
 
 
 KINDS = {
@@ -115,7 +117,7 @@ KINDS = {
         _elasticsearch("6.6.0", (11, 23)),
         _elasticsearch("6.8.23", (11, 23)),
         _elasticsearch("7.17.29", (17, 23)),
-        _elasticsearch("8.19.21", (17, 99)),
+        _elasticsearch("8.19.21", (17, 99), 107),
     )
 }
 """Every kind by its name."""

@@ -47,7 +47,7 @@ def fake_http(answer: Callable[[Request], Answer]) -> Iterator[FakeHttp]:
             self.end_headers()
             self.wfile.write(reply)
 
-        do_GET = do_POST = do_PUT = do_HEAD = _handle  # noqa: N815  the library's names
+        do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _handle  # noqa: N815  the library's names
 
         def log_message(self, *arguments: object) -> None:
             pass

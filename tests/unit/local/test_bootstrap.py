@@ -27,6 +27,38 @@ def test_a_kernel_that_changed_is_built_anew(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("stamped", "asked", "complete", "installed"),
+    [
+        ("", "demo", False, "demo"),
+        ("demo", "demo", True, None),
+        ("demo", "dev", False, "dev"),
+        ("dev", "demo", True, None),
+        ("dev", "dev", True, None),
+        ("dev of yesterday", "demo", False, "dev"),
+        ("an old stamp without a word for what", "demo", False, "demo"),
+    ],
+)
+def test_a_demonstration_installs_less_than_the_tests(
+    stamped, asked, complete, installed, tmp_path, monkeypatch
+):
+    run = []
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    monkeypatch.setattr(bootstrap, "STAMP", tmp_path / "penstock.stamp")
+    monkeypatch.setattr(bootstrap, "stamp", lambda: "now")
+    monkeypatch.setattr(bootstrap, "run", lambda command: run.append(command[-1]))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    if stamped:
+        text = f"{stamped} now" if stamped in ("demo", "dev") else stamped
+        (tmp_path / "penstock.stamp").write_text(text)
+    assert bootstrap.complete(asked) is complete
+    if not complete:
+        bootstrap.install(asked)
+        assert run[-1].endswith(f"[{installed}]")
+        assert bootstrap.complete(asked)
+
+
+@pytest.mark.parametrize(
     ("command", "said"),
     [
         ("--help", "usage: ./run_local.sh"),

@@ -20,24 +20,24 @@ from tests.tools.peers.fake_http import fake_http
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ("demo", False, False)),
-        (["--lines", "5"], ("demo", False, False)),
-        (["--filebeat"], ("demo", False, True)),
-        (["flink"], ("demo", True, False)),
-        (["flink", "--lines", "5", "--filebeat"], ("demo", True, True)),
-        (["up"], ("up", False)),
-        (["flink", "up"], ("up", True)),
+        ([], ("demo", False, False, "elasticsearch")),
+        (["--lines", "5"], ("demo", False, False, "elasticsearch")),
+        (["--filebeat", "--server", "opensearch"], ("demo", False, True, "opensearch")),
+        (["flink"], ("demo", True, False, "elasticsearch")),
+        (["flink", "--lines", "5", "--filebeat"], ("demo", True, True, "elasticsearch")),
+        (["up"], ("up", False, "elasticsearch")),
+        (["flink", "up", "--server", "opensearch"], ("up", True, "opensearch")),
     ],
 )
-def test_the_demonstration_and_up_run_on_flink_and_with_filebeat_if_asked_to(
-    monkeypatch, arguments, expected
-):
+def test_the_demonstration_and_up_run_where_and_with_what_they_are_asked_to(monkeypatch, arguments, expected):
     called = []
     monkeypatch.setattr(
         demo, "run",
-        lambda *_, on_flink, build_filebeat: called.append(("demo", on_flink, build_filebeat)) or 0,
+        lambda *_, on_flink, build_filebeat, product: called.append(("demo", on_flink, build_filebeat, product)) or 0,
     )  # fmt: skip
-    monkeypatch.setattr(background, "up", lambda *_, on_flink: called.append(("up", on_flink)) or 0)
+    monkeypatch.setattr(
+        background, "up", lambda *_, on_flink, product: called.append(("up", on_flink, product)) or 0
+    )
     monkeypatch.setattr(command, "clean_up_on_signals", lambda: None)
     monkeypatch.setattr("sys.argv", ["run_local.sh", *arguments])
     assert command.main() == 0
