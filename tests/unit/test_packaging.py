@@ -124,6 +124,7 @@ def test_the_extras_that_a_user_asks_for_are_there(wheel, tmp_path):
         "s3",
         "flink",
         "yaml",
+        "demo",
         "docs",
         "dev",
     }
