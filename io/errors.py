@@ -13,6 +13,8 @@
     |- DeliveryError                  an event could be neither written nor set aside; the job must end
     |  |- StopTimeout                 a stop came before it was written: it is read or sent again (exit code 0)
 
+Messages name options as the command line has them. Where Python code gave keywords, they name those instead (`name_arguments`).
+
 Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
 further fields define `__reduce__`. No message holds a payload, a credential or a token.
 
@@ -21,6 +23,8 @@ holds the locals of its frames: batches and buffers, and often the keeper itself
 """
 
 import copy
+import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -38,8 +42,17 @@ __all__ = [
     "StopTimeout",
     "Unreachable",
     "WrongRelease",
+    "name_arguments",
     "without_traceback",
 ]
+
+_FLAG = re.compile(r"--([a-z][a-z0-9_]*)")
+_ARGUMENTS: dict[str, str] = {}
+
+
+def name_arguments(names: Mapping[str, str]) -> None:
+    """Errors of this process name these options by their arguments from now on: each flag (`region`) with its argument."""
+    _ARGUMENTS.update(names)
 
 
 class PenstockError(Exception):
@@ -47,9 +60,15 @@ class PenstockError(Exception):
 
     exit_code = 1
 
+    def __init__(self, *arguments: object) -> None:
+        if _ARGUMENTS and arguments and isinstance(arguments[0], str):
+            text = _FLAG.sub(lambda flag: _ARGUMENTS.get(flag[1], flag[0]), arguments[0])
+            arguments = (text, *arguments[1:])
+        super().__init__(*arguments)
+
 
 class OptionError(PenstockError):
-    """An option is wrong, missing, or contradicts another one. The text names it as the user typed it."""
+    """An option is wrong, missing, or contradicts another one. The text names it as the user wrote it."""
 
     exit_code = 2
 

@@ -31,6 +31,7 @@ if "local" not in sys.modules:
 from local.flink.cluster import FlinkCluster  # noqa: E402
 from local.servers.aws_server import CREDENTIALS, AwsServer  # noqa: E402
 from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
+from penstock.io import errors  # noqa: E402
 from tests import servers  # noqa: E402
 
 # Each session of botocore reads the descriptions of services anew: half of what the tests of AWS would take.
@@ -93,6 +94,13 @@ def _no_closed_streams() -> None:
         for handler in logger.handlers[:]:
             if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
                 logger.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _flags_are_named() -> Iterator[None]:
+    """A test that gives keywords would change the words of all that come after it."""
+    yield
+    errors._ARGUMENTS.clear()
 
 
 @pytest.fixture

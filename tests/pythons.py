@@ -21,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 LOWEST = "3.12"
+NOT_NEEDED = ("atheris", "boto3-stubs", "furo", "mypy", "pip-audit", "ruff")
+"""What other steps run, on the Python of .venv."""
 MARKS = "not servers and not kills and not fuzz and not full"
 
 
@@ -87,7 +89,8 @@ def cached_packages(version: str, python: str, *, lowest: bool) -> Path:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = list(project["dependencies"])
     pinned = [line for line in map(lowest_of, needed) if line] if lowest else []
-    wanted = [*needed, *own_extra(project["optional-dependencies"], "dev")]
+    tools = own_extra(project["optional-dependencies"], "dev")
+    wanted = [*needed, *(tool for tool in tools if not tool.startswith(NOT_NEEDED))]
     name = hashlib.sha256("\n".join([*wanted, *pinned]).encode()).hexdigest()[:16]
     folder = cache() / "pythons" / f"{version}-{name}"
     if not (folder / "whole").exists():
@@ -109,10 +112,10 @@ def lowest_of(requirement: str) -> str | None:
 
 def own_extra(extras: dict[str, list[str]], name: str) -> Iterator[str]:
     for requirement in extras[name]:
-        inner = re.fullmatch(r"penstock-beam\[(\w+)\]", requirement)
-        if inner:
-            yield from own_extra(extras, inner[1])
-        else:
+        inner = re.fullmatch(r"penstock-beam\[([\w,]+)\]", requirement)
+        for other in inner[1].split(",") if inner else ():
+            yield from own_extra(extras, other)
+        if inner is None:
             yield requirement
 
 

@@ -36,7 +36,7 @@ class ElasticsearchOptions:
     )
     data_stream: str = option(
         "auto",
-        help="Write to a data stream; auto: when a --data_stream_* option is given and --index is not. Logstash 8 and later "
+        help="Write to a data stream; auto: when one of data_stream_* is given and --index is not. Logstash 8 and later "
         "does so with hosts alone; here that means daily indices.",
         choices=("auto", "true", "false"),
     )

@@ -51,7 +51,7 @@ class WriteToElasticsearch(beam.PTransform):
     Unit of parallelism: the batch. It is cut into bulks that are under way at the same time.
 
     Delivery guarantee: at least once; exactly once in the index where events have a deterministic id
-    (`--document_id auto`, see `penstock.transforms.identity`) and a repeated event goes to the same index: a 409 on
+    (`document_id="auto"`, see `penstock.transforms.identity`) and a repeated event goes to the same index: a 409 on
     create then means a replay. After a restart, every batch that was not acknowledged is repeated.
 
     Metrics (namespace `elasticsearch`): counters `documents`, `replays`, `refused`, `bulks`, `bytes`,

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
-from penstock.io.errors import OptionError
+from penstock.io.errors import OptionError, name_arguments
 from penstock.io.options import flag_of, require_known
 from penstock.transforms.options import words_of
 
@@ -29,6 +29,8 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "True o
 
 def options_of(step: str, given: Mapping[str, Any], parts: Mapping[type, Any], **also: str) -> list[Any]:
     """The options of each part.
+
+    Errors of this process, which may come long after, name arguments too.
 
     Args:
         step: the transform's name, for messages.
@@ -54,6 +56,9 @@ def options_of(step: str, given: Mapping[str, Any], parts: Mapping[type, Any], *
             raise OptionError(message)
         else:
             made.append(instance)
+    if given:
+        for cls in parts:
+            name_arguments({flag_of(field)[2:]: name for field, name in shown_names(cls, also)})
     return made
 
 

@@ -65,8 +65,7 @@ class FromElements(beam.PTransform):
     Args:
         id_fn: gives each element's document id; an element for which it raises is refused.
         ids: `content` makes the id of the element's content: equal elements (texts byte for byte, all others as documents)
-            become one document. Without `id_fn` and
-            `ids` events have no id, and Elasticsearch makes one.
+            become one document. Without `id_fn` and `ids` events have no id, and Elasticsearch makes one.
         documents: whether events must be JSON objects, as for Elasticsearch. A text (`str` or `bytes`) that begins with `{`
             is then read as JSON, any other becomes the event's `message`. Otherwise texts stay as they are.
         stamped: whether events without an `@timestamp` get one: the element's time in the pipeline, else the present.
@@ -83,8 +82,6 @@ class FromElements(beam.PTransform):
     stored over itself, without ids it may be stored twice.
 
     Example:
-        >>> from penstock.testing import through
-        >>> from penstock.transforms import AddFields
         >>> import apache_beam as beam
         >>> from penstock.io.elements import FromElements
         >>> with beam.Pipeline() as pipeline:

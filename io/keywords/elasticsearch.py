@@ -21,8 +21,8 @@ class WriteKeywords(TypedDict, total=False):
     """Index of an event: a name, %{field}, or %{+date} of its @timestamp in UTC. Default: logstash-%{+YYYY.MM.dd}."""
 
     data_stream: Literal["auto", "true", "false"]
-    """Write to a data stream; auto: when a --data_stream_* option is given and `index` is not. Logstash 8 and later does so
-    with hosts alone; here that means daily indices. One of auto, true, false. Default: auto.
+    """Write to a data stream; auto: when one of data_stream_* is given and `index` is not. Logstash 8 and later does so with
+    hosts alone; here that means daily indices. One of auto, true, false. Default: auto.
     """
 
     data_stream_type: str

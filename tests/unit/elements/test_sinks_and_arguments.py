@@ -8,13 +8,13 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from penstock.io.archive import ArchiveOptions, ReadForArchive, WriteToArchive
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.beats import ReadFromBeats
 from penstock.io.chain.whole_chain import require_whole_chains
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.elements import FromElements
-from penstock.io.errors import OptionError
+from penstock.io.errors import AccessDenied, OptionError
 from penstock.io.kinesis import KinesisReadOptions, KinesisWriteOptions, ReadFromKinesis, WriteToKinesis
 from penstock.io.s3 import FinishUnits, ReadFromS3, S3ReadOptions
 from penstock.transforms import DecodeJson, MapEvents
@@ -145,6 +145,18 @@ def test_messages_name_arguments(make, said):
         make()
     assert said in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+def test_messages_name_arguments_while_the_pipeline_runs(monkeypatch):
+    """On a worker in this process an error comes long after the keywords were given."""
+    without = AwsSession(AwsOptions())
+    monkeypatch.setattr(without._session, "get_credentials", lambda: None)
+    with pytest.raises(AccessDenied, match="or give --profile, or run"):
+        without.credentials()
+    WriteToKinesis(stream_name="s")
+    with pytest.raises(AccessDenied, match="or give profile, or run"):
+        without.credentials()
+    assert "--runner" in str(OptionError("no read has --runner"))  # Beam's options have no keyword
 
 
 NEEDED = {
