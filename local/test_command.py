@@ -35,8 +35,9 @@ TWINS = (
 )
 """The tests of what has a kernel, and of what stands on it."""
 PYTEST = ("-m", "pytest", "-q")
-PURE = (*PYTEST, "-m", "not servers and not kills and not fuzz and not full")
 UNIT = ("tests/unit", "tests/property")
+WITH_SERVERS = ("tests/integration", "tests/upstream")
+"""Steps name folders: each worker of pytest collects for a minute where it collects all tests."""
 WITHOUT_KERNELS = "without kernels"
 Step = tuple[str, tuple[str, ...]]
 Lane = tuple[Step, ...]
@@ -45,25 +46,25 @@ LINTERS: Lane = (
     ("ruff format", ("-m", "ruff", "format", "--check", ".")),
     ("mypy", ("tests/typecheck.py",)),
 )
-FAST: tuple[Lane, ...] = (LINTERS, (("unit tests", (*PURE, "-n", "3", *UNIT)),))
+FAST: tuple[Lane, ...] = (LINTERS, (("unit tests", (*PYTEST, "-n", "3", *UNIT)),))
 """What daily work runs: no servers."""
 BESIDE: Lane = (
     *LINTERS,
-    ("unit tests", (*PURE, "-n", "1", *UNIT)),
+    ("unit tests", (*PYTEST, "-n", "1", *UNIT)),
     ("dependencies", ("tests/audit.py",)),
     # The twins in Python must do all that the kernels do, where nobody has built those.
-    (WITHOUT_KERNELS, (*PURE, "-n", "1", *TWINS)),
+    (WITHOUT_KERNELS, (*PYTEST, "-n", "1", *TWINS)),
 )
 SERVERS: Step = (
     "tests with real servers",
     (
-        *(*PYTEST, "-n", "3", "--dist", "loadgroup", "--durations", "10"),
-        *("-m", "(servers or kills or fuzz) and not full"),
+        *(*PYTEST, "-n", "3", "--dist", "loadgroup", "--durations", "20"),
+        *("-m", "not full", *WITH_SERVERS),
     ),
 )
 USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
 """What CI runs."""
-LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full"))
+LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full", *WITH_SERVERS))
 FULL: tuple[Lane, ...] = ((*BESIDE, ("other Pythons", ("tests/pythons.py",))), (SERVERS, LONG))
 """With what is too long for each change: soaks, mutations, a million objects, other Pythons."""
 CHOICES = {"--fast": FAST, "--full": FULL}

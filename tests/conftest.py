@@ -45,6 +45,8 @@ hypothesis.settings.load_profile("penstock")
 
 _LONGEST_ID = 60
 _SLOW_FOLDERS = ("integration", "upstream")
+_SLOW_MARKS = ("servers", "kills", "fuzz", "full")
+_SERVERS = {"elasticsearch", "secured_elasticsearch", "elasticsearch_factory"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -115,6 +117,12 @@ def elasticsearch() -> servers.SharedElasticsearch:
     return servers.shared_elasticsearch()
 
 
+@pytest.fixture(scope="session")
+def secured_elasticsearch() -> servers.SharedElasticsearch:
+    """The run's shared Elasticsearch with security: `.password` is that of `elastic`; name users and roles your own."""
+    return servers.shared_secured_elasticsearch()
+
+
 @pytest.fixture
 def elasticsearch_factory() -> Iterator[Callable[..., ElasticsearchServer]]:
     """Starts private servers: `factory(settings={...}, password=None)`; `.kill()` and `.start()` at will."""
@@ -158,13 +166,17 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses a real server is marked so, whether its author thought of it or not: no test falls between the steps.
+    """Whatever lies in the slow folders is marked so, whether its author thought of it or not.
 
+    The others need no server: no test falls between the steps of `./run_local.sh test`, which name their folders.
     What takes long begins first, so that no worker is left with it when the others are done.
     """
     for item in items:
         names: tuple[Any, ...] = getattr(item, "fixturenames", ())
         folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in _SLOW_FOLDERS or {"elasticsearch", "elasticsearch_factory"}.intersection(names):
+        if folder in _SLOW_FOLDERS:
             item.add_marker("servers")
+        elif _SERVERS.intersection(names) or any(map(item.get_closest_marker, _SLOW_MARKS)):
+            message = f"{item.nodeid} belongs in tests/integration: what else is there runs without servers"
+            raise pytest.UsageError(message)
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

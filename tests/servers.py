@@ -8,6 +8,7 @@ even if one was killed in the middle of a test. Where there is no /proc to tell,
 
 import contextlib
 import fcntl
+import functools
 import io
 import json
 import os
@@ -41,13 +42,19 @@ def run_folder() -> Path:
     return Path(os.environ[FOLDER_VARIABLE])
 
 
+PASSWORD = "the-superuser-of-the-tests"
+"""Of the user `elastic` of the shared server that has security switched on."""
+
+
 class SharedElasticsearch:
     """The address of a server that others use too."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self.url, self.password = url, password
 
     def client(self, **options: Any) -> Elasticsearch:
+        if self.password:
+            options = {"basic_auth": (ElasticsearchServer.user, self.password), **options}
         return Elasticsearch(self.url, **{"request_timeout": PATIENCE_S, **options})
 
 
@@ -71,9 +78,14 @@ def shared_elasticsearch() -> SharedElasticsearch:
     return SharedElasticsearch(_shared("elasticsearch", _start_shared_elasticsearch))
 
 
-def _start_shared_elasticsearch(folder: Path) -> str:
+def shared_secured_elasticsearch() -> SharedElasticsearch:
+    start = functools.partial(_start_shared_elasticsearch, password=PASSWORD)
+    return SharedElasticsearch(_shared("secured", start), PASSWORD)
+
+
+def _start_shared_elasticsearch(folder: Path, **options: Any) -> str:
     home, java_home = cache.find_elasticsearch(Progress(io.StringIO()))
-    return _RegisteredElasticsearch(home, java_home, folder).start().url
+    return _RegisteredElasticsearch(home, java_home, folder, **options).start().url
 
 
 def shared_aws() -> SharedAws:

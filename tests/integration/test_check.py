@@ -16,8 +16,6 @@ from tests.tools.peers.moto_iam import MotoIam
 
 pytestmark = pytest.mark.servers
 
-PASSWORD = "the-superuser-of-the-test"
-
 
 @pytest.fixture(autouse=True)
 def _log_stays_as_it_is(monkeypatch):
@@ -114,15 +112,14 @@ def test_a_check_leaves_everything_as_it_was(iam, check):
     assert state() == before == (1, [], 0, [])
 
 
-def test_the_elasticsearch_role_that_is_told_is_enough(iam, check, elasticsearch_factory, monkeypatch):
-    server = elasticsearch_factory(password=PASSWORD)
-    admin = server.client()
+def test_the_elasticsearch_role_that_is_told_is_enough(iam, check, secured_elasticsearch, monkeypatch):
+    admin = secured_elasticsearch.client()
     admin.security.put_role(name="shipping", cluster=[], indices=[])
     admin.security.put_user(username="shipper", password="shippers-password", roles=["shipping"])
     iam.enforce(False)
     monkeypatch.setenv("PENSTOCK_PASSWORD", "shippers-password")
     job = (
-        "kinesis-to-elasticsearch", *READ, "--hosts", server.url, "--user", "shipper",
+        "kinesis-to-elasticsearch", *READ, "--hosts", secured_elasticsearch.url, "--user", "shipper",
         "--index", "logs-test-%{+YYYY.MM.dd}", "--manage_template",
     )  # fmt: skip
     code, found = check(*job, "--json")

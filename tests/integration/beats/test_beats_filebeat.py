@@ -98,8 +98,17 @@ def wait_for(job: Job, lines: int) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("pending", [100, 1000, 10_000])
-@pytest.mark.parametrize("level", [0, 3])
+@pytest.mark.parametrize(
+    ("pending", "level"),
+    [
+        (100, 3),
+        (10_000, 0),
+        *(
+            pytest.param(*each, marks=pytest.mark.full)
+            for each in ((100, 0), (1000, 0), (1000, 3), (10_000, 3))
+        ),
+    ],
+)
 def test_each_line_arrives_once(ship: Callable[..., None], pending: int, level: int) -> None:
     job = Job(max_pending_records=pending)
     ship(job.server.address[1], compression_level=level)

@@ -83,8 +83,8 @@ def test_a_full_write_queue_and_a_small_request_limit(server):
         each.close()
 
 
-def test_security(elasticsearch_factory):
-    server = elasticsearch_factory(password="changeme")
+def test_security(secured_elasticsearch):
+    server = secured_elasticsearch
     client = server.client()
     client.security.put_role(
         name="writer", indices=[{"names": ["loaded"], "privileges": ["create_doc", "auto_configure"]}]

@@ -200,6 +200,7 @@ def test_both_sinks_are_down_for_a_minute(flink, both):
     both.until(lambda: both.lag_s() < 2 * READ_TIME_S, "the lag of idle shards to be gone")
 
 
+@pytest.mark.full  # test_flink_submit.py ends a job and goes on each time
 def test_cancel_and_submit_again(flink, both):
     def trouble(shipper):
         both.beats.cancel()

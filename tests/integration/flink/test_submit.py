@@ -22,12 +22,12 @@ from apache_beam.utils import thread_pool_executor
 
 from local.demo.beats_client import Shipper
 from local.servers.elasticsearch_server import free_port
+from tests.integration.build.test_packaging import environment, run
 from tests.simulator import KinesisSimulator
 from tests.tools.jobs.flink import FLINK
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine import go_programs
 from tests.tools.machine.waiting import wait_until
-from tests.unit.test_packaging import environment, run
 
 pytestmark = FLINK
 

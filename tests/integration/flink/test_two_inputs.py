@@ -30,7 +30,7 @@ def runner(name):
     return ["--runner=PrismRunner", f"--prism_location={go_programs.prism()}"] if name == "Prism" else []
 
 
-@pytest.mark.parametrize("name", ["FnApiRunner", "Prism"])
+@pytest.mark.parametrize("name", ["FnApiRunner", pytest.param("Prism", marks=pytest.mark.full)])
 def test_two_inputs_share_evenly_and_lose_nothing_by_a_kill(aws, tmp_path, name):
     stream, ports = f"t{uuid.uuid4().hex[:12]}", [free_port(), free_port()]
     aws.create_stream(stream, 1)

@@ -122,12 +122,11 @@ class TestPeers:
         assert nobody.removeprefix("http://") in last_line(lines)
         assert "--hosts" in last_line(lines)
 
-    def test_wrong_password(self, tmp_path, aws, unique_name, elasticsearch_factory):
+    def test_wrong_password(self, tmp_path, aws, unique_name, secured_elasticsearch):
         aws.create_stream(unique_name, 1)
-        server = elasticsearch_factory(password="the-right-one")
         code, lines = run(
             tmp_path, *KINESIS, unique_name, "--endpoint_url", aws.endpoint_url,
-            "--hosts", server.url, "--user", "elastic", "--password", "a-wrong-one",
+            "--hosts", secured_elasticsearch.url, "--user", "elastic", "--password", "a-wrong-one",
         )  # fmt: skip
         assert code == 1
         assert "elastic" in last_line(lines)

@@ -1,9 +1,10 @@
 """Runs tests on kernels that were built with the address and the undefined-behaviour sanitizer.
 
-usage: python -P tests/tools/machine/sanitized.py FOLDER TEST...
+usage: python -P tests/tools/machine/sanitized.py EXAMPLES FOLDER TEST...
 
 Builds each kernel (`_native_*.c`) into FOLDER, strictly: any warning is an error. Then a Python with the
-sanitizer's library preloaded puts them in the place of the installed ones and runs pytest.
+sanitizer's library preloaded puts them in the place of the installed ones and runs pytest, with so many examples
+per property.
 """
 
 import importlib.util
@@ -42,7 +43,7 @@ def asan_library() -> str | None:
     return asked.stdout.strip() if Path(asked.stdout.strip()).is_file() else None
 
 
-def run(folder: Path, tests: list[str]) -> int:
+def run(examples: str, folder: Path, tests: list[str]) -> int:
     """The tests, in a Python of their own."""
     for source in kernels():
         build(source, folder, *SANITIZERS)
@@ -55,17 +56,16 @@ def run(folder: Path, tests: list[str]) -> int:
         "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps what it has until it ends
         "PYTHONMALLOC": "malloc",  # its own allocator would hide a few bytes too many
     }
-    command = [sys.executable, "-P", __file__, "--inside", str(folder), *tests]
+    command = [sys.executable, "-P", __file__, "--inside", examples, str(folder), *tests]
     return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
 
 
-def inside(folder: Path, tests: list[str]) -> int:
+def inside(examples: int, folder: Path, tests: list[str]) -> int:
     """Puts the kernels in their places before anybody imports them."""
     import pytest
     from hypothesis import settings
 
-    # More than usual: a crash is what we are after, and it hides in the rarest input.
-    settings.register_profile("sanitized", max_examples=250, deadline=None)
+    settings.register_profile("sanitized", max_examples=examples, deadline=None)
     settings.load_profile("sanitized")
     for source in kernels():
         name = ".".join(("penstock", *source.relative_to(ROOT).with_suffix("").parts))
@@ -80,5 +80,5 @@ def inside(folder: Path, tests: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--inside":
-        sys.exit(inside(Path(sys.argv[2]), sys.argv[3:]))
-    sys.exit(run(Path(sys.argv[1]), sys.argv[2:]))
+        sys.exit(inside(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]))
+    sys.exit(run(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))

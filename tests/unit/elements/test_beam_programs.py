@@ -30,7 +30,7 @@ def kinesis():
 
 
 @pytest.fixture
-def elasticsearch():
+def search():
     with InMemoryElasticsearch() as elasticsearch:
         yield elasticsearch
 
@@ -60,22 +60,22 @@ def test_dicts_into_a_stream_and_printed(run, kinesis, capsys):
     assert len(printed) == 3
 
 
-def test_counts_of_a_window(run, kinesis, elasticsearch, caplog):
+def test_counts_of_a_window(run, kinesis, search, caplog):
     kinesis.put("users", *[{"user": "ann"}] * 3, {"user": "bob"}, b"no JSON")
-    to = ("--endpoint_url", kinesis.url, "--hosts", elasticsearch.url)
+    to = ("--endpoint_url", kinesis.url, "--hosts", search.url)
     run("count_kinesis", "users", "count", "counts", *to, *IDLE)
     counts: dict[str, int] = {}
-    for document in elasticsearch.documents("counts"):  # a minute may have ended in between
+    for document in search.documents("counts"):  # a minute may have ended in between
         counts[document["user"]] = counts.get(document["user"], 0) + document["events"]
     assert counts == {"ann": 3, "bob": 1, "nobody": 1}
     assert "only when the pipeline ends" not in caplog.text
 
 
-def test_lines_once_however_often(run, elasticsearch, tmp_path):
+def test_lines_once_however_often(run, search, tmp_path):
     (tmp_path / "lines.txt").write_text('{"n": 1}\nplain text\n{"n": 2}\n')
     for _ in range(2):
-        run("lines_to_elasticsearch", str(tmp_path / "*.txt"), "lines", "--hosts", elasticsearch.url)
-    assert elasticsearch.documents("lines") == [{"n": 1}, {"message": "plain text"}, {"n": 2}]
+        run("lines_to_elasticsearch", str(tmp_path / "*.txt"), "lines", "--hosts", search.url)
+    assert search.documents("lines") == [{"n": 1}, {"message": "plain text"}, {"n": 2}]
 
 
 class Visit(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDERS = ("penstock", "io", "transforms", "pipelines")
 pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
 
