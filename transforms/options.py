@@ -57,5 +57,5 @@ def words_of(field: "dataclasses.Field[Any]") -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Gives the hint at the nearest known name, for the end of a message; empty where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), 1)
+    nearest = difflib.get_close_matches(name, list(known), 1, 0.65)
     return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -1,6 +1,7 @@
 """`_text` writes an event as text, as the codecs of Logstash's outputs do: JSON, a line by a format, or for people. Pure.
 
 - `json_lines` and `json` pass an event's own bytes where nothing changed it. `@metadata` is left out, as in Logstash.
+- `dots` is a dot for each event.
 - `rubydebug` is the picture of an event that Logstash prints, line for line.
 """
 
@@ -19,7 +20,7 @@ from penstock.transforms.time import timestamps
 TextFunction = Callable[[Event], bytes]
 """Gives an event as text. Raises `ValueError` or `TypeError` for an event that can't be written."""
 
-CODECS = ("json", "json_lines", "line", "plain", "rubydebug")
+CODECS = ("json", "json_lines", "line", "plain", "rubydebug", "dots")
 USUAL_FORMAT = "%{@timestamp} %{host} %{message}"
 _METADATA = "@metadata"
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
@@ -46,6 +47,8 @@ def text_function(
     end = b"" if codec in ("json", "plain") else delimiter.encode()
     if codec in ("json", "json_lines"):
         return lambda event: json_of(event) + end
+    if codec == "dots":
+        return lambda event: b"."
     if codec == "rubydebug":
         return lambda event: rubydebug(_document(event, metadata)).encode(errors="replace") + end
     template = compile_template(USUAL_FORMAT if line_format is None else line_format, _now)

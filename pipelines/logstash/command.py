@@ -69,10 +69,16 @@ class _Logstash(Job):
     def arguments(self, argv: Sequence[str]) -> list[str]:
         """Takes Logstash's own flags too."""
         try:
-            return translated(argv)[0]
+            made = translated(argv)[0]
         except OptionError as error:
             last_words(NAME, str(error), 2, json=wants_json(argv))
             sys.exit(2)
+        if "--version" in made:
+            import penstock
+
+            sys.stdout.write(f"penstock {penstock.__version__}\n")
+            sys.exit(0)
+        return made
 
     def run(self, line: CommandLine, argv: Sequence[str]) -> int:
         """Runs the pipeline, or shows it; returns the exit code (2 for a wrong configuration)."""

@@ -77,7 +77,7 @@ class TextCodec:
     """How an output of text writes an event.
 
     Attributes:
-        name: `json` (no line end), `json_lines`, `rubydebug`, `line` or `plain` (no line end).
+        name: `json` (no line end), `json_lines`, `rubydebug`, `line`, `plain` (no line end) or `dots` (one per event).
         format: of `line` and `plain`: a text with `%{field}`; None: time, host and message.
         delimiter: what stands behind each event.
         metadata: of `rubydebug`: whether `@metadata` is shown.

@@ -151,7 +151,7 @@ def _filter_node(
     """One filter as a node of a chain. Raises `ConfigError`."""
     kind = filter_class(name)
     if kind is None:
-        raise ConfigError(why_refused(name, options), *(where or (None, None)))
+        raise ConfigError(why_refused(name), *(where or (None, None)))
     return Steps(kind(options, context, where))
 
 
@@ -186,7 +186,7 @@ class _Compiler:
         except ConfigError as error:
             if self._faults is None:
                 raise
-            self._faults.append(error)
+            self._faults += [error, *error.others]
             return []
 
     def _branch(self, branch: Branch) -> Node:
@@ -201,15 +201,19 @@ class _Compiler:
 
     def _filter(self, plugin: Plugin) -> Node:
         options = {}
+        unset: list[ConfigError] = []
         for name, setting in merged(plugin.settings, self._places).items():
             where = self._places.of(setting.at)
             try:
                 value = substitute(setting.value, self._env)
             except UnknownVariable as error:
                 message = f"{plugin.name}: {name}: {error}"
-                raise ConfigError(message, *where) from None
+                unset.append(ConfigError(message, *where))
+                continue
             _refuse_number_keys(value, plugin.name, name, where)
             options[name] = Value(value, where)
+        if unset:
+            raise ConfigError.of(unset)
         return _filter_node(plugin.name, options, self._context, self._places.of(plugin.at))
 
 

@@ -65,6 +65,8 @@ _OBSOLETE = {
     "tags": 'wrap the filter in if "tag" in [tags] instead',
     "exclude_tags": 'wrap the filter in if "tag" not in [tags] instead',
 }
+_RENAMED = {"trim": "trim_value", "trimkey": "trim_key", "pattern": "match", "lru_cache_size": "cache_size"}
+"""Names of Logstash 1 to 4 -> what they became."""
 
 
 @dataclasses.dataclass
@@ -106,14 +108,14 @@ def check_options(
     """The value of every option that is declared.
 
     Raises:
-        ConfigError: an option is unknown, missing, or its value of another kind.
+        ConfigError: an option is unknown, missing, or its value of another kind; with all others that are wrong.
     """
     known = {option.name: option for option in declared}
+    wrong: list[ConfigError] = []
     for name, value in given.items():
         if name not in known:
             place = value.where if isinstance(value, Value) else (None, None)
-            message = f"{filter_name}: {_unknown(name, known)}"
-            raise ConfigError(message, *place)
+            wrong.append(ConfigError(f"{filter_name}: {_unknown(name, known)}", *place))
     values = {}
     for option in declared:
         if option.name in given:
@@ -122,21 +124,24 @@ def check_options(
             try:
                 values[option.name] = _KINDS[option.kind](plain, option)
             except _Wrong as error:
-                message = f"{filter_name}: {option.name} {error}"
-                raise ConfigError(message, *place) from None
+                wrong.append(ConfigError(f"{filter_name}: {option.name} {error}", *place))
         elif option.required:
             message = f"{filter_name}: the option {option.name} is missing ({option.doc})"
-            raise ConfigError(message, *(where or (None, None)))
+            wrong.append(ConfigError(message, *(where or (None, None))))
         elif option.default is None and option.kind in _EMPTY:
             values[option.name] = _EMPTY[option.kind]()
         else:
             values[option.name] = option.default
+    if wrong:
+        raise ConfigError.of(wrong)
     return values
 
 
 def _unknown(name: str, known: Mapping[str, Option]) -> str:
     if name in _OBSOLETE:
         return f"the option {name} is no longer available; {_OBSOLETE[name]}"
+    if _RENAMED.get(name) in known:
+        return f"the option {name} is called {_RENAMED[name]} now"
     return f"no option is called {name}{did_you_mean(name, known)}"
 
 

@@ -3,11 +3,12 @@
 Declarations load when they are asked for: a file without S3 does not load S3's code.
 """
 
-import difflib
 import importlib
 from typing import Any
 
 from penstock.pipelines.logstash.plugins.declaration import PluginDeclaration
+from penstock.transforms.logstash.filters import FILTERS
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["PLUGINS", "REFUSED_PLUGINS", "declaration_of", "why_missing"]
 
@@ -40,6 +41,7 @@ REFUSED_PLUGINS = {
         "cloudwatch": "let Metricbeat read it (aws), and use the input beats",
         "couchdb_changes": "write the changes to a Kinesis stream",
         "dead_letter_queue": "penstock's dead letters are sent again by penstock replay-dead-letters",
+        "dynamodb": "let DynamoDB write its changes to a Kinesis stream",
         "elasticsearch": "use Elasticsearch's reindex, or export to S3 and use the input s3",
         "exec": "write the output to a file, and use the input file or Filebeat",
         "ganglia": "let Metricbeat read it, and use the input beats",
@@ -90,6 +92,7 @@ REFUSED_PLUGINS = {
         "boundary": _STREAM,
         "cloudwatch": "the job has metrics of its own in CloudWatch (the output kinesis' metrics_level)",
         "csv": 'use file { codec => line { format => "%{a},%{b}" } }',
+        "coralogix_logger": _STREAM,
         "datadog": _STREAM,
         "datadog_metrics": _STREAM,
         "dynatrace": _STREAM,
@@ -97,6 +100,7 @@ REFUSED_PLUGINS = {
         "elastic_workplace_search": _STREAM,
         "email": "let Kibana's alerts watch the index",
         "exec": "let a consumer of the stream run it",
+        "firehose": "write to a Kinesis stream, and let Firehose read that",
         "ganglia": _STREAM,
         "gelf": _STREAM,
         "google_bigquery": "write the archive (penstock kinesis-to-s3), and load that",
@@ -108,11 +112,13 @@ REFUSED_PLUGINS = {
         "influxdb": _STREAM,
         "irc": "let Kibana's alerts watch the index",
         "java_stdout": "use stdout",
+        "jdbc": _STREAM,
         "jira": "let Kibana's alerts watch the index",
         "juggernaut": _STREAM,
         "kafka": _STREAM,
         "librato": _STREAM,
         "loggly": _STREAM,
+        "loki": _STREAM,
         "logstash": _STREAM,
         "lumberjack": _STREAM,
         "metriccatcher": _STREAM,
@@ -120,6 +126,7 @@ REFUSED_PLUGINS = {
         "mongodb": _STREAM,
         "nagios": "let Kibana's alerts watch the index",
         "nagios_nsca": "let Kibana's alerts watch the index",
+        "newrelic": _STREAM,
         "opentsdb": _STREAM,
         "pagerduty": "let Kibana's alerts watch the index",
         "pipe": "use stdout: penstock logstash -f FILE | COMMAND",
@@ -131,6 +138,7 @@ REFUSED_PLUGINS = {
         "riemann": _STREAM,
         "s3": "archive the stream with penstock kinesis-to-s3, which loses and doubles nothing",
         "sink": "use null",
+        "slack": "let Kibana's alerts watch the index",
         "sns": _STREAM,
         "solr_http": _STREAM,
         "sqs": _STREAM,
@@ -166,6 +174,8 @@ def why_missing(section: str, name: str) -> str:
     other = {"input": "output", "output": "input"}[section]
     if name in PLUGINS[other]:
         return f"{name} is here as an {other}, not as an {section}"
-    near = difflib.get_close_matches(name, [*PLUGINS[section], *REFUSED_PLUGINS[section]], 1)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(PLUGINS[section])}"
+    if name in FILTERS:
+        return f"{name} is a filter: it stands in filter {{ }}"
+    hint = did_you_mean(name, [*PLUGINS[section], *REFUSED_PLUGINS[section]])
+    hint = hint or f"; there are {', '.join(PLUGINS[section])}"
     return f"no {section} is called {name}{hint}"

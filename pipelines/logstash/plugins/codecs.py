@@ -1,6 +1,5 @@
 """`codecs` declares the codecs of a `logstash.conf`, and makes our decoders and writers of text of them."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import GrokError, expand
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, translate
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["CODECS", "REFUSED_CODECS", "check_codec", "decode_options", "text_codec"]
 
@@ -35,6 +35,7 @@ CODECS: dict[str, tuple[PluginOption, ...]] = {
         *_TARGET,
         *_ECS,
     ),
+    "dots": _ECS,
     "rubydebug": (mapped("metadata", "boolean", to="", default=False), *_ECS),
     "multiline": (
         mapped("pattern", to="", required=True, note="with grok's `%{NAME}`"),
@@ -76,7 +77,6 @@ REFUSED_CODECS = {
     "cef": "use dissect and kv on the message",
     "collectd": "let collectd write JSON",
     "compress_spooler": "the S3 read knows compressed objects by their content",
-    "dots": "use stdout { codec => json_lines }, and the status page for the rate",
     "edn": "use json",
     "edn_lines": "use json_lines",
     "es_bulk": "it needs the bulk API's input; send the events themselves",
@@ -114,12 +114,10 @@ def check_codec(
 ) -> CodecUse | None:
     """Gives a codec with its options checked; None where it is refused, which is noted."""
     if name not in CODECS:
-        near = difflib.get_close_matches(name, CODECS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
         told = (
             f"the codec {name} is not supported: {REFUSED_CODECS[name]}"
             if name in REFUSED_CODECS
-            else f"no codec is called {name}{hint}"
+            else f"no codec is called {name}{did_you_mean(name, [*CODECS, *REFUSED_CODECS])}"
         )
         report.problem(place, f"{plugin}: {told}")
         return None
@@ -206,9 +204,10 @@ def text_codec(values: Values) -> TextCodec | None:
     if use is None:
         return None
     values.derived("codec", use.name, _source(values), "")
+    delimiter = use.options.get("delimiter")
     return TextCodec(
         use.name,
         use.options.get("format"),
-        str(use.options.get("delimiter") or "\n").replace("\\n", "\n"),
+        "\n" if delimiter is None else str(delimiter).replace("\\n", "\n"),
         bool(use.options.get("metadata")),
     )

@@ -1,5 +1,6 @@
 """`s3` declares the input `s3`, and makes `S3ReadOptions` of it: the objects that are there, read once."""
 
+import re
 from typing import Any
 
 from penstock.io.aws.session import AwsOptions
@@ -11,12 +12,16 @@ from penstock.pipelines.logstash.plugins.declaration import (
     PluginDeclaration,
     ignored,
     mapped,
+    old,
     refused,
 )
 from penstock.pipelines.logstash.plugins.steps import ornaments
 from penstock.pipelines.logstash.plugins.values import Values
 
 __all__ = ["S3_INPUT"]
+
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # old ones of us-east-1 have capital letters
 
 
 def _literal(key: str) -> str:
@@ -26,6 +31,9 @@ def _literal(key: str) -> str:
 
 def _make(values: Values) -> Made:
     bucket, prefix = values["bucket"] or "", values["prefix"] or ""
+    if values.given("bucket") and not _BUCKET.fullmatch(bucket):
+        values.problem("bucket", f"bucket {bucket!r}: give the bucket's name: 3 to 63 of a-z, 0-9, - and .")
+        bucket = "bucket"
     more: dict[str, Any] = {"input": [f"s3://{bucket}/{_literal(prefix)}*"]}
     if values["watch_for_new_files"] is not False:
         values.note(
@@ -75,6 +83,8 @@ S3_INPUT = PluginDeclaration(
         *ignored("the standard variables do it: HTTPS_PROXY, NO_PROXY", "proxy_uri"),
         *refused("a lifecycle rule of the bucket does it", "delete", "backup_to_bucket", "backup_add_prefix",
                  "backup_to_dir"),
+        *ignored("authorities come with the SDK; AWS_CA_BUNDLE names others", "use_aws_bundled_ca"),
+        *old("connections are encrypted unless endpoint says http://", "use_ssl", until=5),
         *refused("give the keys, or a profile", "aws_credentials_file"),
     ),
     make=_make,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 
 from penstock.pipelines.logstash.plan import (
     FileInput,
@@ -25,13 +26,18 @@ from penstock.pipelines.logstash.plugins.values import Values
 __all__ = ["FILE_INPUT", "FILE_OUTPUT", "NULL", "STDIN", "STDOUT"]
 
 _LINES = ("plain", "line", "json", "json_lines", "multiline", "csv")
-_TEXTS = ("json_lines", "json", "line", "plain", "rubydebug")
+_TEXTS = ("json_lines", "json", "line", "plain", "rubydebug", "dots")
 
 
 def _file_input(values: Values) -> Made:
     paths = [str(each) for each in values["path"] or ()]
     for path in paths:
-        if not path.startswith("/"):
+        if re.match(r"[A-Za-z]:[/\\]", path):
+            values.problem(
+                "path",
+                f"path {path!r} is one of Windows: read it there with Filebeat, and use the input beats",
+            )
+        elif not path.startswith("/"):
             values.problem("path", f"path {path!r}: give it as an absolute path")
     delimiter = str(values["delimiter"]).replace("\\n", "\n")
     if delimiter != "\n":
@@ -136,7 +142,7 @@ STDOUT = PluginDeclaration(
     name="stdout",
     options=ignored("use the codec rubydebug, which is the default", "debug"),
     make=lambda values: Made(options=StdoutOutput(text_codec(values) or TextCodec("rubydebug"))),
-    codecs=("rubydebug", "json_lines", "json", "line", "plain"),
+    codecs=("rubydebug", "json_lines", "json", "line", "plain", "dots"),
     about="The terminal.",
 )
 

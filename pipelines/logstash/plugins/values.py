@@ -4,7 +4,6 @@ Every problem is noted with the place of its option, and the next is looked for:
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from penstock.pipelines.logstash.plugins.declaration import (
 from penstock.pipelines.logstash.reading.report import Report
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.options import Context, Option, check_options
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["CodecUse", "Setting", "Situation", "Values", "Written", "check"]
 
@@ -194,8 +194,7 @@ class Values:
         """Notes as a problem what `--set` gives and nobody knows."""
         known = [option.name for option in self.declared.all_options]
         for name, extra in self._unused.items():
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, known)
             self.report.problem(extra.place, f"{self.declared.name}: no option is called {name}{hint}")
 
     def _option_error(self, message: str) -> None:
@@ -224,9 +223,7 @@ def check(
     known = {option.name: option for option in options}
     for name, given in written.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            report.problem(given.place, f"{plugin}: no option is called {name}{hint}")
+            report.problem(given.place, f"{plugin}: no option is called {name}{did_you_mean(name, known)}")
     values: dict[str, Any] = {}
     for option in options:
         found = written.get(option.name)
@@ -235,16 +232,12 @@ def check(
                 report.problem(place, f"{plugin}: the option {option.name} is missing")
             values[option.name] = option.default
             continue
-        told = f"{found.place.file}:{found.place.line}: {plugin}: {option.name}"
         if option.fate == REFUSED:
             report.problem(found.place, f"{plugin}: {option.name} is not supported: {option.note}")
         elif option.until and compat > option.until:
-            report.note(
-                f"{told}: only Logstash {option.until} and older have it (--compat {option.until} takes all of their "
-                f"defaults): {option.note or 'taken'}"
-            )
+            report.old(found.place, plugin, option.name, option.note, option.until)
         elif option.fate == IGNORED:
-            report.note(f"{told} is ignored: {option.note}")
+            report.ignored(found.place, plugin, option.name, option.note)
         if option.fate != REFUSED and option.kind not in ("codec", "any"):
             values[option.name] = _checked(plugin, option, found, report)
     return values

@@ -22,6 +22,8 @@ TAKEN = {
     "--config.support_escapes": "--config_support_escapes",
     "--log.level": "--log_level",
     "--log.format": "--log_format",
+    "-V": "--version",
+    "--version": "--version",
     "--set": "--set",
 }
 """Logstash's flag -> ours."""
@@ -97,13 +99,13 @@ REFUSED = {
 
 
 def translated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Gives the arguments with our flags, and a line for each that is ignored.
+    """Gives the arguments with our flags, and a line for each reason why some are ignored.
 
     Raises:
         OptionError: a flag that can't be had here, or one without its value.
     """
     made: list[str] = []
-    notes: list[str] = []
+    ignored: dict[str, list[str]] = {}
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -123,16 +125,24 @@ def translated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             follows = not equals and bool(rest)
             if follows and (not rest[0].startswith("-") if takes else rest[0] in ("true", "false")):
                 rest.pop(0)
-            notes.append(f"{name} is ignored: {why}")
+            names = ignored.setdefault(why, [])
+            if name not in names:
+                names.append(name)
         elif name in TAKEN:
             made += _taken(name, value if equals else None, rest)
         else:
             made.append(argument)
+    notes = [
+        f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} ignored: {why}"
+        for why, names in ignored.items()
+    ]
     return made, notes
 
 
 def _taken(name: str, value: str | None, rest: list[str]) -> list[str]:
     flag = TAKEN[name]
+    if flag == "--version":
+        return [flag]
     if flag in ("--config_test_and_exit", "--config_support_escapes"):
         if value is None and rest and rest[0] in ("true", "false"):
             value = rest.pop(0)

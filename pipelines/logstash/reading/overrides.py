@@ -9,6 +9,7 @@ from penstock.pipelines.logstash.plugins.values import Written
 from penstock.pipelines.logstash.reading.report import Report
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["Overrides"]
 
@@ -26,6 +27,7 @@ class Overrides:
     def __init__(self, given: Sequence[str], report: Report) -> None:
         self._report = report
         self._left: dict[int, str] = {}
+        self._names: list[str] = []
         self._given: list[tuple[str, str, str, str]] = []
         for number, each in enumerate(given):
             path, _, value = each.partition("=")
@@ -44,6 +46,7 @@ class Overrides:
         self, declared: PluginDeclaration, name: str, written: dict[str, Written]
     ) -> dict[str, Written]:
         """Puts the values for a plugin into `written`; gives those of options that only ours have."""
+        self._names += [f"{declared.section}.{each}" for each in dict.fromkeys((name, declared.name))]
         known = {option.name for option in declared.all_options}
         extra: dict[str, Written] = {}
         for number, (section, plugin, option, text) in enumerate(self._given):
@@ -58,7 +61,10 @@ class Overrides:
     @property
     def unused(self) -> list[str]:
         """What no plugin took."""
-        return [f"--set {path}: the pipeline has no such plugin" for path in self._left.values()]
+        return [
+            f"--set {path}: the pipeline has no such plugin{did_you_mean(path.rpartition('.')[0], self._names)}"
+            for path in self._left.values()
+        ]
 
 
 def _value(text: str) -> Any:

@@ -339,9 +339,7 @@ class _Planner:
         given = written.get("codec")
         if not declared.codecs:
             if given is not None and not (isinstance(given.value, str) and given.value == "plain"):
-                self._report.note(
-                    f"{given.place.file}:{given.place.line}: {declared.name}: codec is ignored: documents are JSON"
-                )
+                self._report.ignored(given.place, declared.name, "codec", "documents are JSON")
             return None
         options: dict[str, Written] = {}
         name: Any = declared.codecs[0]

@@ -59,6 +59,7 @@ PICTURE = """{
     ("arguments", "given", "text"),
     [
         (("rubydebug",), SAMPLE, PICTURE.encode()),
+        (("dots",), SAMPLE, b"."),
         (("json_lines",), event(b'{"a": 1}'), b'{"a": 1}\n'),
         (("json_lines",), event(b'{"a":2,"@metadata":{"b":2}}', timestamp=TIME), STAMPED),
         (("json_lines",), event(b'{"a": 1}', document={"a": 2, "@timestamp": TIME}, changed=True), STAMPED),

@@ -1,7 +1,7 @@
 """`refused` says why a filter is missing here, and what to do instead."""
 
-from collections.abc import Mapping
-from typing import Any
+from penstock.transforms.logstash.filters import FILTERS
+from penstock.transforms.options import did_you_mean
 
 __all__ = ["why_refused"]
 
@@ -51,12 +51,9 @@ _INSTEAD = {
 }
 
 
-def why_refused(name: str, options: Mapping[str, Any]) -> str:
+def why_refused(name: str) -> str:
     """Gives the text for a configuration that names the filter `name`, which is missing here."""
-    if name not in _INSTEAD:
-        return f"no filter is called {name}; docs/filters.md lists those that are here"
-    message = f"the filter {name} is not supported: {_INSTEAD[name]}"
-    code = getattr(options.get("code"), "value", None)
-    if name == "ruby" and isinstance(code, str):
-        message += f". Its code begins: {code.strip().splitlines()[0][:60] if code.strip() else ''}"
-    return message
+    if name in _INSTEAD:
+        return f"the filter {name} is not supported: {_INSTEAD[name]}"
+    hint = did_you_mean(name, [*FILTERS, *_INSTEAD])
+    return f"no filter is called {name}{hint or '; docs/filters.md lists those that are here'}"

@@ -1,5 +1,7 @@
 """`_errors` holds two kinds of errors: a configuration cannot start, or a field of an event cannot be reached."""
 
+from collections.abc import Sequence
+
 
 class ConfigError(ValueError):
     """A configuration is refused; the text says where, what was found, and what was expected.
@@ -9,7 +11,10 @@ class ConfigError(ValueError):
         line: the line, from 1; None where there is no text (options given in Python).
         column: the column, from 1, in characters.
         expected: what the syntax allows there; empty for other errors.
+        others: what is wrong beside it, in the same plugin.
     """
+
+    others: "tuple[ConfigError, ...]" = ()
 
     def __init__(
         self,
@@ -23,6 +28,13 @@ class ConfigError(ValueError):
         self.line = line
         self.column = column
         self.expected = expected
+
+    @classmethod
+    def of(cls, found: "Sequence[ConfigError]") -> "ConfigError":
+        """Gives the first of several, which carries the others."""
+        first = found[0]
+        first.others = tuple(found[1:])
+        return first
 
     def __str__(self) -> str:
         text = (

@@ -32,6 +32,7 @@ _OPERATOR = re.compile(r"==|!=|<=|>=|=~|!~|<|>|in|not (?:[ \t\r\n]++|#[^\n]*+)*+
 _BOOLEAN = re.compile(r"and|or|xor|nand")
 _SECTION = re.compile(r"^(?:input|filter|output)[ \t\r\n]*+\{", re.MULTILINE)
 MOST_ERRORS = 20
+_SECTIONS = ("input", "filter", "output")
 _OPERANDS = ("a field in brackets", "a text in quotes", "a number", "(", "!")
 
 
@@ -76,6 +77,8 @@ def parse_condition(text: str) -> Any:
 class _Parser(Reader):
     before: list[Section]
     """The sections that were read before an error."""
+    _kind = ""
+    """The section that is read."""
 
     # The text's outline
 
@@ -95,13 +98,16 @@ class _Parser(Reader):
 
     def _section(self) -> Section:
         start = self._at
-        for kind in ("input", "filter", "output"):
+        for kind in _SECTIONS:
             if self._take(kind):
                 break
         else:
             message = "no section begins here"
-            raise self._error(message, ("input", "filter", "output"))
+            if self._text.startswith("}", start):
+                message = "a } too many: every section is closed above"
+            raise self._error(message, _SECTIONS)
         self._skip()
+        self._kind = kind
         return Section(kind, self._block(), start)
 
     def _block(self) -> list[Any]:
@@ -168,7 +174,14 @@ class _Parser(Reader):
         if not self._text.startswith("{", self._at):
             message = f"the plugin {name} has no braces"
             raise self._error(message, ("{",))
-        return self._plugin_block(name, start)
+        try:
+            return self._plugin_block(name, start)
+        except ConfigError:
+            if name not in _SECTIONS:
+                raise
+            self._at = start - 1  # reading goes on with this section
+            message = f"{name} stands within {self._kind} here: a }} is missing above"
+            raise self._error(message, (), start) from None
 
     # Conditions
 

@@ -25,6 +25,19 @@ NUMBER = re.compile(r"-?[0-9]++(?:\.[0-9]*+)?")
 STRING = re.compile(r'"(?:\\"|[^"])*+"|' + r"'(?:\\'|[^'])*+'")
 _MAX_LONG = 1 << 63
 
+_HINTS = (
+    (re.compile(r"\$"), 'a variable stands in quotes and braces, "${NAME}"'),
+    (re.compile(r"\{\{|\{%|<%|\{ ?\w+ \}\}"), "this is a template; its placeholders must be filled in first"),
+    (
+        re.compile("[\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb]"),
+        "these are typographic quotes; write \" or '",
+    ),
+    (
+        re.compile("[\u00a0\u2000-\u200b\u202f\u3000\ufeff]"),
+        "this is a no-break space, or another that isn't seen; write a usual one",
+    ),
+)
+"""What is often found where nothing fits -> what to do."""
 _VALUES = ("a text in quotes", "a number", "a word of two letters or more", "[", "{")
 
 
@@ -68,6 +81,9 @@ class Reader:
         line, column = Places(self._text).of(min(at, len(self._text)))
         found = self._text[at : at + 20].split("\n")[0].rstrip("\r")
         where = f" (at {found!r})" if found else (" (at the end)" if at >= len(self._text) else "")
+        for begins, hint in _HINTS:
+            if begins.match(found):
+                return ConfigError(f"{message}{where}: {hint}", line, column)
         return ConfigError(message + where, line, column, expected)
 
     # Plugins

@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+import penstock
 from penstock.io.errors import Unreachable
 from penstock.io.preflight import trials
 from penstock.pipelines.command_line import parse
@@ -273,12 +274,19 @@ def test_a_text_of_the_command_line_gets_what_is_missing(capsys):
 def test_every_flag_of_logstash_is_taken_ignored_or_refused():
     made, notes = flags.translated(
         ["-f", "x", "-w4", "-b", "125", "--config.reload.automatic", "--path.data=/d", "--log.level", "warn", "-t", "--set",
-         "input.a.b=[1,2]", "--dead_letters", "file:///d"]
+         "input.a.b=[1,2]", "--dead_letters", "file:///d", "--queue.type", "persisted"]
     )  # fmt: skip
     assert made == ["--path_config=x", "--log_level=warning", "--config_test_and_exit", "--set=input.a.b=[1\\,2]",
                     "--dead_letters", "file:///d"]  # fmt: skip
-    assert [note.split()[0] for note in notes] == ["-w", "-b", "--config.reload.automatic", "--path.data"]
+    assert [note.partition(" i")[0].partition(" a")[0] for note in notes] == [
+        "-w", "-b", "--config.reload.automatic", "--path.data, --queue.type",
+    ]  # fmt: skip
     assert not {*flags.TAKEN} & {*flags.IGNORED, *flags.REFUSED}
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version(capsys, flag):
+    assert run(capsys, flag) == (0, f"penstock {penstock.__version__}\n", "")
 
 
 def test_an_input_s3_beside_another_is_refused(capsys):

@@ -7,6 +7,7 @@ import pytest
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
 from penstock.pipelines.logstash.options import LogstashOptions
+from penstock.pipelines.logstash.plan import TextCodec
 from penstock.pipelines.logstash.reading.planner import make_plan
 from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Source
@@ -183,6 +184,20 @@ def test_a_multiline_codec_takes_groks_patterns():
     assert (made.codec_negate, made.codec_what) == (True, "previous")
 
 
+@pytest.mark.parametrize(
+    ("codec", "written"),
+    [
+        ("line { format => '%{a}' delimiter => '' }", TextCodec("line", "%{a}", "")),
+        ("json_lines { delimiter => '' }", TextCodec("json_lines", delimiter="")),
+        ("json_lines { delimiter => ';' }", TextCodec("json_lines", delimiter=";")),
+        ("line { }", TextCodec("line")),
+        ("dots", TextCodec("dots")),
+    ],
+)
+def test_codecs_become_texts(codec, written):
+    assert options_of(f"output {{ stdout {{ codec => {codec} }} }}").codec == written
+
+
 def test_conditions_around_an_output():
     made = plan(
         BEATS,
@@ -330,7 +345,7 @@ def test_no_value_of_a_variable_is_told():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["input.beets.port=1"], "--set input.beets.port: the pipeline has no such plugin"),
+        (["input.beets.port=1"], "--set input.beets.port: the pipeline has no such plugin; did you mean input.beats?"),
         (["filter.grok.match=1"], "--set filter.grok.match: begins with input or output; filters are changed in their file"),
         (["input.beats.prt=1"], "--set input.beats.prt: beats: no option is called prt; did you mean port?"),
         (["input.beats.port=x"], "--set input.beats.port: beats: port takes a number, not 'x'"),
@@ -348,7 +363,8 @@ def test_notes_name_what_is_ignored_and_what_only_old_versions_know():
     assert notes[0].startswith("1.conf:1: beats: listens on 0.0.0.0")
     assert notes[1].startswith("2.conf:1: elasticsearch: pool_max is ignored: ")
     assert notes[2].startswith(
-        "2.conf:1: elasticsearch: flush_size: only Logstash 6 and older have it (--compat 6 "
+        "2.conf:1: only older versions of Logstash have this (--compat 6 takes all of their defaults); taken: "
+        "elasticsearch: flush_size (the sizes of bulks "
     )
     assert notes[3].startswith("other than in Logstash, on purpose: ids are made from events")
     assert len(notes) == 4

@@ -132,7 +132,10 @@ class Geoip(Filter):
         """Opens the database once."""
         ecs = self.ecs
         if self["database"] is None:
-            message = "the option database is missing (a MaxMind file; none is shipped)"
+            message = (
+                "the option database is missing: Logstash brings a file of MaxMind's, and here none is shipped; give "
+                'database => "/path/GeoLite2-City.mmdb"'
+            )
             raise self.refuse(message)
         try:
             reader = maxminddb.open_database(self["database"], maxminddb.MODE_AUTO)

@@ -141,6 +141,7 @@ class Grok(Filter):
 
     def _patterns(self) -> dict[str, str]:
         patterns = dict(pattern_set(ecs=self.ecs))
+        self._own_files = 0
         for path in map(str, self["patterns_dir"]):
             found = os.path.join(path, str(self["patterns_files_glob"])) if os.path.isdir(path) else path
             for name in sorted(glob.glob(found)):
@@ -149,6 +150,7 @@ class Grok(Filter):
                 try:
                     with open(name, encoding="utf-8") as lines:
                         patterns |= read_patterns(lines)
+                    self._own_files += 1
                 except (OSError, UnicodeDecodeError) as error:
                     message = f"cannot read {name}: {error}"
                     raise self.refuse(message, "patterns_dir") from None
@@ -160,7 +162,11 @@ class Grok(Filter):
         try:
             compiled = compile_grok(expression, patterns, named_only=self["named_captures_only"])
         except GrokError as error:
-            raise self.refuse(str(error), "match") from None
+            empty = (
+                "" if self._own_files else "".join(f"; {each} holds no file" for each in self["patterns_dir"])
+            )
+            message = f"{error}{empty}"
+            raise self.refuse(message, "match") from None
         limit = float(self["timeout_millis"]) / 1000
         known = expression in KNOWN_TO_END and compiled is compile_grok(expression, pattern_set(ecs=self.ecs))
         quick = quick_match(compiled.text) if known and limit >= 1 else None
