@@ -86,7 +86,10 @@ def _build(name: str, place: Path, steps: Sequence["_Step"], progress: Progress)
         message = f"Go 1.21 or newer is needed to build {name}: Debian 13: apt-get install golang-go; else https://go.dev/dl"
         raise LocalError(message)
     progress.begin(f"building {name} (once)")
-    work = Path(tempfile.mkdtemp(prefix=f"build-{place.name}-", dir=cache_folder()))
+    prefix = f"build-{place.parent.name}-"
+    for left in cache_folder().glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a build that was killed: we hold its lock
+    work = Path(tempfile.mkdtemp(prefix=prefix, dir=cache_folder()))
     try:
         for step in steps:
             _run(name, go, step, work, progress)

@@ -56,6 +56,18 @@ def test_a_build_that_fails_leaves_nothing_but_its_last_words(cache):
     assert [path.name for path in cache.iterdir()] == [LOCK]
 
 
+def test_the_next_build_removes_what_a_killed_one_left(cache):
+    """A gigabyte for Filebeat. Another version's build may be running."""
+    version = apache_beam.__version__
+    for name in (f"build-beam-prism-{version}-killed", "build-beam-prism-1.0-running"):
+        (cache / name / "modules").mkdir(parents=True)
+    go(cache, "touch $GOBIN/prism")
+    find()
+    assert {path.name for path in cache.iterdir()} == {
+        f"beam-prism-{version}", LOCK, "build-beam-prism-1.0-running",
+    }  # fmt: skip
+
+
 def test_filebeat_is_built_in_the_folder_of_its_own_sources_unless_one_is_installed(cache):
     """It replaces other modules, so that `go install` refuses it."""
     download = 'if [ "$1" = mod ]; then mkdir -p "$GOMODCACHE/$3/filebeat"; exit; fi'
