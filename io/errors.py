@@ -13,7 +13,8 @@
     |- DeliveryError                  an event could be neither written nor set aside; the job must end
     |  |- StopTimeout                 a stop came before it was written: it is read or sent again (exit code 0)
 
-Messages name options as the command line has them. Where Python code gave keywords, they name those instead (`name_arguments`).
+Messages name options as the command line has them. Where Python code gave keywords, they name those instead
+(`name_arguments`).
 
 Beam pickles exceptions between processes, so each is rebuilt from its arguments alone: subclasses with
 further fields define `__reduce__`. No message holds a payload, a credential or a token.

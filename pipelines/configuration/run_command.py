@@ -14,8 +14,8 @@ from penstock.pipelines.console.logs import LogOptions, last_words
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 from penstock.pipelines.run.job import BatchJob
-from penstock.pipelines.run.together import Member, run_together
 from penstock.pipelines.status import StatusOptions
+from penstock.pipelines.workers.together import Member, run_together
 
 __all__ = ["main"]
 

@@ -180,7 +180,7 @@ def _ends(plan: Plan) -> bool:
 
 def _run_together(line: CommandLine, found: Sequence[Loaded], argv: Sequence[str]) -> int:
     """Runs each pipeline in a process of its own. Raises `OptionError`."""
-    from penstock.pipelines.run.together import Member, run_together
+    from penstock.pipelines.workers.together import Member, run_together
 
     job = line.get(JobOptions)
     if job.dead_letters and _PIPELINE not in job.dead_letters:

@@ -3,7 +3,7 @@
 - A batch job ends by itself. SIGINT and SIGTERM ask for a clean stop: events that were read are written, nothing more is
   read, and finished units are in the manifest. A second signal ends the process at once.
 - A person at a terminal sees one line that is rewritten. A log file gets a line now and then.
-- With `--workers N`, N processes like this one do the units of work (`worker_processes`), each with the whole graph.
+- With `--workers N`, N processes like this one do the units of work (`workers.batch_parent`), each with the whole graph.
 - Exit codes: 0 all read and nothing refused (with `--allow_dead_letters`: or refused and kept); 1 failed, or some
   events were refused; 2 wrong options; 3 stopped before the end.
 """
@@ -33,8 +33,8 @@ from penstock.pipelines.run.options import BatchJobOptions
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us
 from penstock.pipelines.run.runners import Place, settle
-from penstock.pipelines.run.worker_processes import WorkerProcesses, claims_file
 from penstock.pipelines.status import refuse_elsewhere, shown, steps_of
+from penstock.pipelines.workers.batch_parent import WorkerProcesses, claims_file
 
 __all__ = ["STOPPED", "Batch", "BatchJobOptions", "run_batch", "run_worker"]
 

@@ -7,8 +7,6 @@
 
 import logging
 import os
-import select
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +18,9 @@ from apache_beam.runners.runner import create_runner
 from penstock.io.chain.live_objects import LIVE, stop_when_idle
 from penstock.io.errors import OptionError, PenstockError, StopTimeout
 from penstock.pipelines.console.logs import last_line, last_words
-from penstock.pipelines.run.early_stop import STOP_SIGNALS, STOPPED_EARLY, StoppedEarly, disarm
+from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly
 from penstock.pipelines.run.remote.beam_servers import restrain_servers
+from penstock.pipelines.run.stop_signals import StopSignals
 from penstock.transforms.kernels import native
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report", "say_kernels"]
@@ -134,34 +133,20 @@ class Watch:
         self._say_ready = say_ready
         self._stopped_at: float | None = None
         self._gave_up = False
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
+        self._stop_signals = StopSignals()
         self._signals = 0
-        self._numbers: tuple[int, ...] = ()
-        self._previous_fd = -1
         self._ended = threading.Event()
-        self._previous: dict[int, Any] = {}
         self._thread = threading.Thread(target=self._run, name="penstock-watch", daemon=True)
 
     def start(self) -> None:
         """Takes over the signals. Call it in the main thread."""
-        self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        given = (signal.SIGINT, *STOP_SIGNALS)
-        self._numbers = tuple(each for each in given if signal.getsignal(each) is not signal.SIG_IGN)
-        for number in self._numbers:
-            # There must be a handler, else the signal's default would end us.
-            self._previous[number] = signal.signal(number, lambda number, frame: None)
-        disarm()
+        self._stop_signals.start()
         self._thread.start()
 
     def end(self) -> None:
         """Gives the signals back as they were before."""
         self._ended.set()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        if self._previous:
-            signal.set_wakeup_fd(self._previous_fd)
-        self._previous.clear()
+        self._stop_signals.end()
 
     def _on_signal(self, number: int) -> None:
         self._signals += 1
@@ -178,13 +163,9 @@ class Watch:
 
     def _run(self) -> None:
         announced: set[str] = set()
-        poll = select.poll()
-        poll.register(self._read, select.POLLIN)
         while not self._ended.is_set():
-            if poll.poll(_LOOK_MS):
-                for number in os.read(self._read, 64):
-                    if number in self._numbers:
-                        self._on_signal(number)
+            for number in self._stop_signals.wait(_LOOK_MS):
+                self._on_signal(number)
             sources = LIVE.sources
             for source in sources:
                 if source.key not in announced and source.connected:

@@ -1,7 +1,6 @@
-"""`process` starts one worker process, talks to it, and leaves it behind in no case.
+"""`WorkerProcess` starts one worker process, talks to it by its `lifeline`, and leaves it behind in no case.
 
-We talk to a worker by its standard input (`GO`, `STOP`). When that is closed, we are gone, and the worker ends. Its log
-lines come by a pipe and go to our stderr. No port is opened.
+Its log lines come by a pipe and go to our stderr.
 """
 
 import contextlib
@@ -10,11 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-__all__ = ["GO", "STOP", "WorkerProcess"]
+__all__ = ["WorkerProcess"]
 
-GO, STOP = b"g", b"s"
 _LONGEST_LINE = 64 << 10
 
 
@@ -24,12 +22,21 @@ class WorkerProcess:
     Args:
         module: what it runs; a module of ours.
         arguments: its command line.
-        number: for the name of a thread.
+        name: which one it is, for the name of a thread.
         pass_fds: file descriptors that it gets besides its standard ones.
+        shows_output: whether its standard output is ours; else it goes nowhere.
+        marked: makes of a log line the one that we pass on.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], number: int, pass_fds: Sequence[int] = ()
+        self,
+        module: str,
+        arguments: Sequence[str],
+        name: object,
+        *,
+        pass_fds: Sequence[int] = (),
+        shows_output: bool = False,
+        marked: Callable[[bytes], bytes] = bytes,
     ) -> None:
         lifeline, self._lifeline = os.pipe()
         said, says = os.pipe()
@@ -37,7 +44,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(  # noqa: S603  our own module, with our own command line
                 [sys.executable, "-P", "-m", module, *arguments],
                 stdin=lifeline,
-                stdout=subprocess.DEVNULL,
+                stdout=None if shows_output else subprocess.DEVNULL,
                 stderr=says,
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,  # Ctrl-C at the terminal is for us, and we tell the workers
@@ -50,7 +57,7 @@ class WorkerProcess:
             os.close(lifeline)
             os.close(says)
         self._pump = threading.Thread(
-            target=_pass_on, args=(said,), name=f"penstock-log-{number}", daemon=True
+            target=_pass_on, args=(said, marked), name=f"penstock-log-{name}", daemon=True
         )
         self._pump.start()
 
@@ -72,17 +79,21 @@ class WorkerProcess:
             return "was killed, by the system if memory ran out: fewer --workers need less"
         return f"was ended by signal {-code}"
 
-    def end(self) -> None:
-        """Kills it if it still runs, and passes on its last log lines."""
+    def kill(self) -> None:
+        """Kills it if it still runs."""
         if self.runs():
             self.process.kill()
+
+    def end(self) -> None:
+        """Kills it if it still runs, and passes on its last log lines."""
+        self.kill()
         self.process.wait()
         os.close(self._lifeline)
         self._pump.join(5.0)
 
 
-def _pass_on(said: int) -> None:
+def _pass_on(said: int, marked: Callable[[bytes], bytes]) -> None:
     """Passes a worker's log lines to our present stderr."""
     with open(said, "rb") as lines:
         while line := lines.readline(_LONGEST_LINE):
-            sys.stderr.write(line.decode(errors="replace"))
+            sys.stderr.write(marked(line).decode(errors="replace"))

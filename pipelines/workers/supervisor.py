@@ -18,8 +18,6 @@ Invariants.
 import contextlib
 import logging
 import os
-import select
-import signal
 import sys
 import threading
 import time
@@ -29,12 +27,13 @@ from multiprocessing.connection import Connection
 
 from penstock.io.file_limit import raise_file_limit
 from penstock.pipelines.console.logs import last_words, set_up_logging
-from penstock.pipelines.run.early_stop import STOP_SIGNALS, disarm
 from penstock.pipelines.run.options import JobOptions
+from penstock.pipelines.run.stop_signals import StopSignals
 from penstock.pipelines.status.seen import Seen, WorkerStatus, sum_of
 from penstock.pipelines.status.showing import looks_every_s, shown
 from penstock.pipelines.workers._restarts import Outcome, Restarts
-from penstock.pipelines.workers.process import GO, STOP, WorkerProcess
+from penstock.pipelines.workers.lifeline import GO, STOP
+from penstock.pipelines.workers.process import WorkerProcess
 from penstock.pipelines.workers.telling import Ended, Message, Prepared, Ready, Settings
 from penstock.transforms.kernels import native
 
@@ -95,7 +94,7 @@ class _Worker:
                 "penstock.pipelines.workers.endless",
                 [told.written(), *arguments],
                 self.number,
-                [there.fileno()],
+                pass_fds=[there.fileno()],
             )
         self._reader = threading.Thread(
             target=self._read, args=(here,), name=f"penstock-worker-{self.number}", daemon=True
@@ -160,35 +159,21 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Runs until all workers have ended. Call it in the main thread."""
-        read, write = os.pipe()
-        os.set_blocking(write, False)
-        before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        numbers = [
-            each for each in (signal.SIGINT, *STOP_SIGNALS) if signal.getsignal(each) is not signal.SIG_IGN
-        ]
-        handlers = {number: signal.signal(number, lambda number, frame: None) for number in numbers}
-        disarm()
+        signals = StopSignals()
+        signals.start()
         _LOGGER.info("%s: running in %d worker processes", self._name, self._count)
         if advice := native.advice():
             _LOGGER.info("%s", advice)
-        poll = select.poll()
-        poll.register(read, select.POLLIN)
         try:
             while not self._over():
-                if poll.poll(_LOOK_MS):
-                    for number in os.read(read, 64):
-                        if number in numbers:
-                            self._on_signal(number)
+                for number in signals.wait(_LOOK_MS):
+                    self._on_signal(number)
                 self._look(time.monotonic())
         finally:
             for worker in self._workers.values():
                 if worker.process is not None:
                     worker.process.end()
-            signal.set_wakeup_fd(before)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            os.close(read)
-            os.close(write)
+            signals.end()
         return self._outcome()
 
     def _over(self) -> bool:
@@ -221,8 +206,8 @@ class Supervisor:
                 128 + number,
             )
             for worker in self._workers.values():
-                if worker.process is not None and worker.process.runs():
-                    worker.process.process.kill()
+                if worker.process is not None:
+                    worker.process.kill()
             sys.stderr.flush()
             os._exit(128 + number)
         self._stop("stopping: no more is read; what was read is written and acknowledged first")
@@ -249,8 +234,8 @@ class Supervisor:
             self._look_for_idle()
         elif now - self._stopping_since > self._stop_timeout_s + _CUT_OFF_S:
             for worker in self._workers.values():
-                if worker.process is not None and worker.process.runs():
-                    worker.process.process.kill()
+                if worker.process is not None:
+                    worker.process.kill()
 
     def _start(self, worker: _Worker, now: float) -> None:
         # The first one prepares, also in its next life, until that is done.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.status.seen import Seen
-from penstock.pipelines.workers.process import GO, STOP
+from penstock.pipelines.workers.lifeline import GO, STOP, listen, nobody_reads_our_log
 
 __all__ = ["Ended", "Message", "Parent", "Prepared", "Ready", "Settings", "find_parent"]
 
@@ -98,7 +98,7 @@ class Parent:
 
     def listen(self) -> None:
         """Begins to listen to the parent, in a thread of its own."""
-        threading.Thread(target=self._listen, name="penstock-lifeline", daemon=True).start()
+        listen({GO: self._go.set, STOP: self._stop}, self._orphaned)
 
     def tell(self, message: Message) -> None:
         """Sends a message. A parent that is gone hears nothing."""
@@ -114,15 +114,8 @@ class Parent:
         with self._turn:
             self._runs = True
 
-    def _listen(self) -> None:
-        while word := os.read(0, 1):
-            if word == GO:
-                self._go.set()
-            elif word == STOP:
-                self._stop()
-        # The parent is gone, perhaps by kill -9. Nobody reads our log any more.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
+    def _orphaned(self) -> None:
+        nobody_reads_our_log()
         threading.Timer(_ORPHAN_S, os._exit, (1,)).start()
         self._stop()
 

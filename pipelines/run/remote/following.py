@@ -26,12 +26,13 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError
-from penstock.pipelines.run.early_stop import STOP_SIGNALS, StoppedEarly, disarm
+from penstock.pipelines.run.early_stop import StoppedEarly
 from penstock.pipelines.run.remote.arriving import LOOK_S, Arrival
 from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, address_of
 from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions, SubmissionOptions
 from penstock.pipelines.run.remote.job_server import flink_version_of
 from penstock.pipelines.run.remote.telling import told
+from penstock.pipelines.run.stop_signals import handled
 
 __all__ = ["Submission"]
 
@@ -264,15 +265,5 @@ def _interrupted_by_signals() -> Iterator[None]:
     def leave(number: int, frame: Any) -> None:
         raise _Left(number)
 
-    disarm()
-    numbers = (signal.SIGINT, *STOP_SIGNALS)
-    previous = {
-        number: signal.signal(number, leave)
-        for number in numbers
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
+    with handled(leave):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -13,7 +13,7 @@ from penstock.pipelines.jobs import JOBS, find_job
 from penstock.pipelines.logstash.command import JOB
 from penstock.pipelines.logstash.reading import flags
 from penstock.pipelines.logstash.reading.sources import read_files
-from penstock.pipelines.run import together
+from penstock.pipelines.workers import together
 
 BEATS_TO_KINESIS = """\
 input { beats { port => "${PORT:5044}" } }

@@ -1,12 +1,11 @@
-"""`worker_processes` starts the worker processes of a batch job, watches them, and leaves none behind.
+"""`WorkerProcesses` starts the worker processes of a batch job, watches them, and leaves none behind.
 
 Problem. Two processes should do twice as much as one. Beam's own worker processes did 1.4 times as much: a core
 was idle for a fifth of the time between their gRPC threads.
 
-Plan. Each worker (`worker`) runs the job's whole graph in memory, as a job with one process does. They share a file,
-from which they take units. We talk to a worker by its standard input (`GO`, `STOP`). When that is closed, we are gone, and
-the worker ends at once. It talks to us by its log lines, which go to our stderr, and by a file when it ends: its counters
-or its failure. No port is opened.
+Plan. Each worker (`batch_worker`) runs the job's whole graph in memory, as a job with one process does. They share a file,
+from which they take units. We talk to a worker by its `lifeline`; when we are gone, it ends at once. It talks to us by
+its log lines, and by a file when it ends: its counters or its failure.
 
 When a worker fails or dies, the job fails, after the others have stopped cleanly. The next run reads the units of
 that worker.
@@ -21,7 +20,8 @@ from typing import Any
 
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import PenstockError
-from penstock.pipelines.workers.process import GO, STOP, WorkerProcess
+from penstock.pipelines.workers.lifeline import GO, STOP
+from penstock.pipelines.workers.process import WorkerProcess
 
 __all__ = ["WorkerProcesses", "claims_file", "outcome_file"]
 
@@ -99,7 +99,9 @@ class _Worker(WorkerProcess):
     def __init__(self, job: str, argv: Sequence[str], number: int, folder: Path) -> None:
         self._number = number
         self._outcome = outcome_file(folder, number)
-        super().__init__("penstock.pipelines.run.worker", [job, str(folder), str(number), *argv], number)
+        super().__init__(
+            "penstock.pipelines.workers.batch_worker", [job, str(folder), str(number), *argv], number
+        )
 
     def counters(self) -> dict[str, int]:
         """Gives its counters; none if it still runs. Raises `PenstockError` if it failed."""

@@ -4,32 +4,31 @@
 - An endless job that fails is named, the others are stopped, and its exit code is ours: a service manager then starts all
   again. One that ends well leaves the others running. A job that ends by itself (a backfill) never stops the others.
 - Their lines go to our stderr, each with the job's name: `[name]` in front, or `penstock.job` in JSON.
-- None outlives us, even where we are killed: each has a lifeline, its standard input, and stops cleanly when that is closed.
+- None outlives us, even where we are killed: each stops cleanly when its `lifeline` ends.
 
-`python -m penstock.pipelines.run.together JOB [options]` is such a process; it is not for people.
+`python -m penstock.pipelines.workers.together JOB [options]` is such a process; it is not for people.
 """
 
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from penstock.pipelines.console.logs import last_words
-from penstock.pipelines.run.early_stop import STOP_SIGNALS, disarm
+from penstock.pipelines.run.stop_signals import StopSignals
+from penstock.pipelines.workers.lifeline import listen, nobody_reads_our_log
+from penstock.pipelines.workers.process import WorkerProcess
 
 __all__ = ["Member", "run_together"]
 
-_LOOK_EVERY_S = 0.1
+_LOOK_MS = 100
 _GRACE_S = 30.0
 """Seconds beyond its own bound that a job may take for its stop; then it is killed."""
-_LONGEST_LINE = 64 << 10
 
 
 class Member(NamedTuple):
@@ -55,62 +54,39 @@ def run_together(name: str, members: Sequence[Member], *, json: bool, stop_timeo
         json: whether their log is JSON.
         stop_timeout: seconds that the slowest of them may take for a clean stop.
     """
-    signals: list[int] = []
-    numbers = [
-        each for each in (signal.SIGINT, *STOP_SIGNALS) if signal.getsignal(each) is not signal.SIG_IGN
-    ]
-    previous: dict[int, Any] = {
-        each: signal.signal(each, lambda number, frame: signals.append(number)) for each in numbers
-    }
-    disarm()
+    signals = StopSignals()
+    signals.start()
     running: list[_Running] = []
     try:
-        running += [_Running(each, json) for each in members]
+        for each in members:
+            running.append(_Running(each, json))
         return _Watch(name, running, signals, stop_timeout, json).until_the_end()
     finally:
         for process in running:
             process.end()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        signals.end()
 
 
-class _Running:
+class _Running(WorkerProcess):
     """One job's process."""
 
     def __init__(self, member: Member, json: bool) -> None:
         self.member = member
-        command = [sys.executable, "-P", "-m", "penstock.pipelines.run.together", *member.argv]
-        lifeline, self._lifeline = os.pipe()
-        said, says = os.pipe()
-        self.process = subprocess.Popen(  # noqa: S603  our own module, with our own command line
-            command,
-            stdin=lifeline,
-            stderr=says,
-            start_new_session=True,  # Ctrl-C at the terminal is for us, and we pass it on
-        )
-        os.close(lifeline)
-        os.close(says)
-        self._pump = threading.Thread(
-            target=_pass_on, args=(said, member.name, json), name=f"penstock-log-{member.name}", daemon=True
-        )
-        self._pump.start()
+        field = b'{"penstock.job":%b,' % orjson.dumps(member.name)
 
-    @property
-    def code(self) -> int | None:
-        """The exit code, once it has ended; negative: the signal that ended it."""
-        return self.process.poll()
+        def marked(line: bytes) -> bytes:
+            if json:
+                return field + line[1:] if line.startswith(b'{"') else line
+            return b"[%b] %b" % (member.name.encode(), line)
+
+        super().__init__(
+            "penstock.pipelines.workers.together", member.argv, member.name, shows_output=True, marked=marked
+        )
 
     def stop(self) -> None:
+        """Stops it as its user would stop it alone."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
-
-    def end(self) -> None:
-        """Ends it if it still runs, and passes on its last lines."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._lifeline)
-        self._pump.join(5.0)
 
 
 class _Watch:
@@ -118,7 +94,7 @@ class _Watch:
         self,
         name: str,
         running: Sequence[_Running],
-        signals: Sequence[int],
+        signals: StopSignals,
         stop_timeout: float,
         json: bool,
     ) -> None:
@@ -130,22 +106,27 @@ class _Watch:
         self._stopped_at: float | None = None
         self._told: set[str] = set()
         self._exit_code = 0
+        self._came = 0
 
     def until_the_end(self) -> int:
-        passed_on = 0
-        while any([each.code is None for each in self._running]):  # noqa: C419  each is to be looked at
-            if len(self._signals) > passed_on:
-                passed_on += 1
-                self._stop()
-            if passed_on > 1:
-                self._exit_code = 128 + self._signals[1]
-                self._leave(2.0)
+        while self._runs():
+            for number in self._signals.wait(_LOOK_MS):
+                self._on_signal(number)
             self._look()
             if self._stopped_at is not None and time.monotonic() - self._stopped_at > self._bound_s:
                 self._leave(0.0)
-            time.sleep(_LOOK_EVERY_S)
         self._look()
         return self._exit_code
+
+    def _runs(self) -> bool:
+        return any([each.runs() for each in self._running])  # noqa: C419  each is to be looked at
+
+    def _on_signal(self, number: int) -> None:
+        self._came += 1
+        self._stop()
+        if self._came == 2:
+            self._exit_code = 128 + number
+            self._leave(2.0)
 
     @property
     def _bound_s(self) -> float:
@@ -154,13 +135,13 @@ class _Watch:
     def _stop(self) -> None:
         self._stopped_at = self._stopped_at or time.monotonic()
         for each in self._running:
-            if each.code is None:
+            if each.runs():
                 each.stop()
 
     def _look(self) -> None:
         """Names a job that has failed; an endless one stops the others."""
         for each in self._running:
-            code, member = each.code, each.member
+            code, member = each.process.poll(), each.member
             if not code or member.name in self._told:
                 continue
             self._told.add(member.name)
@@ -176,35 +157,20 @@ class _Watch:
     def _leave(self, patience_s: float) -> None:
         """Kills what does not end by itself within some seconds."""
         deadline = time.monotonic() + patience_s
-        while any([each.code is None for each in self._running]) and time.monotonic() < deadline:  # noqa: C419
-            time.sleep(_LOOK_EVERY_S)
+        while self._runs() and time.monotonic() < deadline:
+            time.sleep(_LOOK_MS / 1000)
         for each in self._running:
-            if each.code is None:
-                each.process.kill()
-                each.process.wait()
+            each.kill()
+            each.process.wait()
 
 
-def _pass_on(said: int, name: str, json: bool) -> None:
-    """Passes a job's lines to our present stderr, each with the job's name."""
-    field = b'{"penstock.job":%b,' % orjson.dumps(name)
-    with open(said, "rb") as lines:
-        while line := lines.readline(_LONGEST_LINE):
-            if json and line.startswith(b'{"'):
-                line = field + line[1:]
-            elif not json:
-                line = b"[%b] %b" % (name.encode(), line)
-            sys.stderr.write(line.decode(errors="replace"))
-
-
-def _live_no_longer_than_our_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads our lines any more
+def _stop_as_an_orphan() -> None:
+    nobody_reads_our_log()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
     from penstock.pipelines.__main__ import main
 
-    threading.Thread(target=_live_no_longer_than_our_parent, name="penstock-lifeline", daemon=True).start()
+    listen({}, _stop_as_an_orphan)
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""`worker` is one worker process of a batch job: `python -m penstock.pipelines.run.worker JOB FOLDER NUMBER [options]`.
+"""`batch_worker` is one worker process of a batch job.
 
-It is not for people: `worker_processes` starts it and talks to it by its standard input. It builds the job's graph while
-the job's own process lists the objects, and then takes units of work until there are none.
+`python -m penstock.pipelines.workers.batch_worker JOB FOLDER NUMBER [options]` is not for people: `batch_parent` starts it.
+It builds the job's graph while the job's own process lists the objects, and then takes units of work until there are none.
 """
 
 import signal
@@ -21,8 +21,8 @@ from penstock.pipelines.jobs import find_job  # noqa: E402
 from penstock.pipelines.run.batch import STOPPED, run_worker  # noqa: E402
 from penstock.pipelines.run.job import BatchJob  # noqa: E402
 from penstock.pipelines.run.lifecycle import explain_failure  # noqa: E402
-from penstock.pipelines.run.worker_processes import outcome_file  # noqa: E402
-from penstock.pipelines.workers.process import GO, STOP  # noqa: E402
+from penstock.pipelines.workers.batch_parent import outcome_file  # noqa: E402
+from penstock.pipelines.workers.lifeline import GO, STOP, listen  # noqa: E402
 
 __all__ = ["main"]
 
@@ -30,7 +30,13 @@ __all__ = ["main"]
 def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
     """Runs one worker. Returns its exit code, which is the job's if it fails."""
     go = threading.Event()
-    threading.Thread(target=_listen, args=(go,), name="penstock-lifeline", daemon=True).start()
+
+    def stop() -> None:
+        LIVE.stop()
+        go.set()
+
+    # When the job's process is gone (killed, perhaps), nobody would note what we finish.
+    listen({GO: go.set, STOP: stop}, lambda: os._exit(1))
     outcome: dict[str, object]
     try:
         declared = find_job(job)
@@ -43,16 +49,6 @@ def main(job: str, folder: Path, number: int, argv: list[str]) -> int:
         outcome = {"failure": text}
     outcome_file(folder, number).write_text(json.dumps(outcome))
     return code
-
-
-def _listen(go: threading.Event) -> None:
-    while word := os.read(0, 1):
-        if word == GO:
-            go.set()
-        elif word == STOP:
-            LIVE.stop()
-            go.set()
-    os._exit(1)  # the job's process is gone (killed, perhaps), so nobody would note what we finish
 
 
 if __name__ == "__main__":
