@@ -40,6 +40,7 @@ def kernels() -> list[Extension]:
 def readme() -> str:
     """The README with absolute links."""
     text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r' (src|srcset)="(?![a-z]+:)', rf' \1="{FILES.replace("/blob/", "/raw/")}', text)
     return re.sub(r"\]\((?![a-z]+:|#)", f"]({FILES}", text)
 
 

@@ -19,6 +19,7 @@ from penstock.io.meters import METERS, quantile
 from penstock.pipelines.status import report as document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
+from penstock.pipelines.status.page.outlook import numbers_of
 from penstock.pipelines.status.picture import JobFacts, Picture, Progress, Sample, release
 from penstock.pipelines.status.readiness import Trouble, reasons_against
 from penstock.pipelines.status.seen import MAX_WARNINGS, Seen, Warned, look_here
@@ -182,6 +183,7 @@ class Monitor:
             numbers["in"] = sum(source.events for source in self._sources)
             numbers["bytes"] = sum(source.bytes for source in self._sources)
             numbers["out"] = sum(source.acknowledged_events for source in self._sources)
+            numbers |= numbers_of(self._sources)
         elif progress is not None:
             numbers["in"], numbers["out"] = float(progress.read), float(progress.written)
             numbers["bytes"] = float(progress.bytes)

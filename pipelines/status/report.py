@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import METERS, Reading, quantile
+from penstock.pipelines.status.page.outlook import outlook
 from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.seen import Seen, WorkerStatus
 from penstock.pipelines.status.step_meters import Step
@@ -56,6 +57,7 @@ def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
             "out_per_s": rate("out"),
             "bytes_per_s": rate("bytes"),
             "lag_s": picture.lag_s,
+            **outlook(picture.now, picture.minute)._asdict(),
             "pending": picture.pending,
             "max_pending": sum(source.max_pending_events for source in picture.sources),
             "dead_letters": numbers["dead_letters"],

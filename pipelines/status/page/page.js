@@ -83,6 +83,11 @@ function figure(title, big, unit, small, options) {
   const bar = share === undefined ? null : h("div", { class: share > 0.9 ? "bar high" : "bar" }, h("i", { width: Math.min(100, share * 100).toFixed(1) + "%" }));
   return h("div", { class: bad ? "bad" : "" }, h("dt", {}, title), h("dd", { class: "big" }, big, h("span", { class: "unit" }, unit)), bar === null ? null : h("dd", {}, bar), h("dd", { class: "small" }, small));
 }
+function outlook(totals) { // where the lag leads at the pace of the last minute
+  if (totals.lost_in_s === 0) return "the stream drops events before they are read";
+  if (totals.lost_in_s !== null) return "at this rate the stream drops unread events in " + seconds(totals.lost_in_s);
+  return totals.caught_up_in_s === null ? null : "caught up in " + seconds(totals.caught_up_in_s) + " at this rate";
+}
 function drawFigures(totals, job) {
   const delivery = totals.delivery;
   const cards = [
@@ -91,7 +96,8 @@ function drawFigures(totals, job) {
   ];
   if (totals.lag_s !== null) {
     const [number, unit] = seconds(totals.lag_s).split(" ");
-    cards.push(figure("Lag", number, unit, delivery.p50 === null ? "nothing delivered in the last minute" : "delivered in " + seconds(delivery.p50) + ", 99 % in " + seconds(delivery.p99), { bad: job.reasons.some((reason) => /keeping up/.test(reason)) }));
+    const delivered = delivery.p50 === null ? "nothing delivered in the last minute" : "delivered in " + seconds(delivery.p50) + ", 99 % in " + seconds(delivery.p99);
+    cards.push(figure("Lag", number, unit, outlook(totals) || delivered, { bad: job.reasons.some((reason) => /keeping up/.test(reason)) }));
     cards.push(figure("Waiting", count(totals.pending), "events", "of " + count(totals.max_pending) + " that may wait", { share: totals.pending / Math.max(1, totals.max_pending) }));
   }
   cards.push(figure("Refused", count(totals.dead_letters), "events", totals.dead_letters ? rate(totals.dead_letters_per_s) + " per s, kept as dead letters" : "no dead letter so far", { bad: totals.dead_letters_per_s > 0 }));
@@ -122,8 +128,24 @@ function drawFlow(steps, sources) {
   }));
 }
 
+function drawWorkers(workers) {
+  byId("workers").hidden = !workers.length;
+  byId("worker-list").replaceChildren(...workers.map((worker) => {
+    const down = worker.state === "waiting";
+    return h("li", {},
+      h("h3", {}, "Worker " + worker.number, h("span", { class: down ? "tag bad" : "tag" }, down ? "▲ down" : worker.state)),
+      h("p", { class: "rate" }, rate(worker.out_per_s), h("span", {}, " events/s out")),
+      h("p", { class: "line" }, rate(worker.in_per_s) + "/s in · " + count(worker.pending_events) + " waiting · lag " + seconds(worker.lag_s)),
+      h("p", { class: "line" }, (worker.cpu * 100).toFixed(0) + " % of a core · " + size(worker.resident_bytes)),
+      h("div", { class: worker.cpu > 0.9 ? "bar high" : "bar" }, h("i", { width: Math.min(100, worker.cpu * 100).toFixed(1) + "%" })),
+      h("p", { class: "line" }, (worker.pid === null ? "no process" : "process " + worker.pid) + " · since " + clock(worker.since)),
+      worker.restarts ? h("p", { class: "line" }, plural(worker.restarts, "restart") + ", the last one: " + worker.why) : null);
+  }));
+}
+
 // -- charts ------------------------------------------------------------------------------------------------
 
+const BUCKET_PX = 2; // more points than that draw a smear
 const hour = { last: 0, times: [], series: {} };
 function remember(history) {
   const before = hour.times.length;
@@ -147,11 +169,11 @@ function niceTop(value) {
 let pointed = null; // the moment under the pointer, for all charts
 function chartsOf(status) {
   const charts = [
-    { title: "Events per second", format: rate, lines: [["in", "in"], ["out", "out"]] },
-    { title: "Bytes per second", format: size, lines: [["in", "bytes"]] },
+    { title: "Events per second", format: rate, mean: true, lines: [["in", "in"], ["out", "out"]] },
+    { title: "Bytes per second", format: size, mean: true, lines: [["in", "bytes"]] },
   ];
   if (status.totals.lag_s !== null) {
-    charts.push({ title: "Lag", format: seconds, lines: [["behind", "lag_s"], ["99 % delivered in", "p99 delivery"]] });
+    charts.push({ title: "Lag", format: seconds, lines: [["behind", "lag_s"], ["99 % within", "p99 delivery"]] });
     charts.push({ title: "Waiting events", format: count, lines: [["pending", "pending"]] });
   }
   for (const request of status.requests.slice(0, 3)) charts.push({ title: request.title, format: seconds, lines: [["half within", "p50 " + request.name], ["99 % within", "p99 " + request.name]] });
@@ -183,6 +205,27 @@ function momentAt(plot, x) {
   const [begin, end] = span();
   return begin + (end - begin) * Math.min(1, Math.max(0, (x - LEFT) / Math.max(1, plot.clientWidth - LEFT - RIGHT)));
 }
+// The points of a line, one for each bucket of pixels: the mean of a rate, and the worst of everything else. A gap begins a new run.
+function runsOf(values, first, x, mean) {
+  const runs = [];
+  let bucket = null, broken = true;
+  const close = () => {
+    if (!bucket) return;
+    if (broken) runs.push([]);
+    runs[runs.length - 1].push([bucket.x / bucket.n, mean ? bucket.sum / bucket.n : bucket.top]);
+    bucket = null; broken = false;
+  };
+  for (let i = first; i < hour.times.length; i++) {
+    const value = values[i];
+    if (value === null || value === undefined) { close(); broken = true; continue; }
+    const px = x(hour.times[i]), number = Math.floor(px / BUCKET_PX);
+    if (bucket && bucket.number !== number) close();
+    if (!bucket) bucket = { number, x: 0, n: 0, sum: 0, top: value };
+    bucket.x += px; bucket.n++; bucket.sum += value; bucket.top = Math.max(bucket.top, value);
+  }
+  close();
+  return runs;
+}
 function drawChart(holder, chart) {
   const plot = holder.lastChild, width = Math.max(120, plot.clientWidth), height = 132;
   const [begin, end] = span();
@@ -199,13 +242,7 @@ function drawChart(holder, chart) {
   parts.push(svg("line", { class: "base", x1: LEFT, x2: width - RIGHT, y1: y(0), y2: y(0) }));
   if (hour.times.length > 1) {
     lines.forEach((line, number) => {
-      const runs = [[]];
-      for (let i = Math.max(0, first); i < hour.times.length; i++) {
-        const value = line.values[i];
-        if (value === null || value === undefined) { if (runs[runs.length - 1].length) runs.push([]); }
-        else runs[runs.length - 1].push([x(hour.times[i]), y(value)]);
-      }
-      for (const run of runs.filter((each) => each.length)) {
+      for (const run of runsOf(line.values, Math.max(0, first), x, chart.mean).map((each) => each.map(([px, value]) => [px, y(value)]))) {
         if (run.length === 1) run.push([run[0][0] + 1, run[0][1]]);
         const path = "M" + run.map(([px, py]) => px.toFixed(1) + " " + py.toFixed(1)).join("L");
         if (number === 0) parts.push(svg("path", { class: "area", d: path + "L" + run[run.length - 1][0].toFixed(1) + " " + y(0) + "L" + run[0][0].toFixed(1) + " " + y(0) + "Z" }));
@@ -243,24 +280,28 @@ function table(id, title, number, heads, rows, empty, options) {
   return h("section", { class: wide ? "wide" : "", "aria-labelledby": "t-" + id }, caption, body);
 }
 function tag(kind, text) { return h("span", { class: "tag " + kind }, text); }
-function shortened(position) { return position.length > 24 ? "…" + position.slice(-16) : position; }
+function positionOf(checkpoint) { // "49...898:3" is the fourth user record of sequence number 49...898
+  const [number, record] = checkpoint.split(":");
+  const short = number.length > 24 ? "…" + number.slice(-12) : number;
+  return record === undefined ? short : "sequence number " + short + (record === "0" ? "" : ", record " + count(Number(record) + 1));
+}
+function behindOf(shard, source) {
+  if (shard.behind_s === null) return "not read yet";
+  if (shard.behind_s === 0) return "at the tip";
+  if (shard.behind_s <= 60 + source.patience_s) return seconds(shard.behind_s);
+  const kept = shard.retention_s === null ? null : h("span", { class: "sub" }, "kept for " + seconds(Math.max(0, shard.retention_s - shard.behind_s)) + " more");
+  return h("span", {}, tag("bad", "▲ " + seconds(shard.behind_s)), kept);
+}
 
 function tablesOf(status) {
   const now = status.job.at, made = [];
-  if (status.workers.length) {
-    made.push(table("workers", "Workers", String(status.workers.length),
-      [["Worker"], ["State", "words"], ["In per s", "n"], ["Out per s", "n"], ["Lag", "n"], ["Waiting", "n"], ["Of a core", "n"], ["Memory", "n"]],
-      status.workers.map((worker) => [h("span", {}, String(worker.number), h("span", { class: "sub" }, worker.pid === null ? "no process" : "process " + worker.pid)),
-        h("span", {}, worker.state === "waiting" ? tag("bad", "▲ down") : worker.state, " since " + clock(worker.since), worker.restarts ? h("span", { class: "sub" }, plural(worker.restarts, "restart") + ", the last one: " + worker.why) : null),
-        rate(worker.in_per_s), rate(worker.out_per_s), seconds(worker.lag_s), count(worker.pending_events), (worker.cpu * 100).toFixed(0) + " %", size(worker.resident_bytes)]), "", { wide: true }));
-  }
   for (const source of status.sources) {
     if (source.shard_count || /^kinesis:/.test(source.key)) {
       made.push(table("shards", "Shards", source.shard_count > source.shards.length ? "the " + source.shards.length + " furthest behind of " + count(source.shard_count) : String(source.shard_count),
         [["Shard"], ["Behind", "n"], ["Events", "n"], ["Read", "n"], ["Put off", "n"], ["Checkpoint", "n"]],
-        source.shards.map((shard) => [shard.shard_id, shard.behind_s > 60 + source.patience_s ? tag("bad", "▲ " + seconds(shard.behind_s)) : shard.behind_s === null ? "not read yet" : shard.behind_s === 0 ? "at the tip" : seconds(shard.behind_s),
+        source.shards.map((shard) => [shard.shard_id, behindOf(shard, source),
           count(shard.events), size(shard.bytes), count(shard.throttled),
-          h("span", {}, shard.checkpoint_age_s === null ? "none of ours yet" : seconds(shard.checkpoint_age_s) + " ago", shard.unwritten ? ", more is done since" : "", h("span", { class: "sub", title: shard.checkpoint }, shortened(shard.checkpoint)))]),
+          h("span", {}, shard.checkpoint_age_s === null ? "none of ours yet" : seconds(shard.checkpoint_age_s) + " ago", shard.unwritten ? ", more is done since" : "", h("span", { class: "sub", title: shard.checkpoint }, positionOf(shard.checkpoint)))]),
         "No shard is read by this process. Another worker may hold the leases.", { wide: true, tall: true }));
     }
     if (source.client_count || /^beats /.test(source.key)) {
@@ -289,6 +330,7 @@ function draw(status) {
   drawHead(status.job);
   drawFigures(status.totals, status.job);
   drawFlow(status.steps, status.sources);
+  drawWorkers(status.workers);
   drawCharts(status);
   const key = JSON.stringify([status.sources, status.requests, status.dead_letters, status.warnings, Math.round(status.job.at / 10)]);
   if (key === lastTables) return; // so that a selection, or a scrolled list, stays as long as it can

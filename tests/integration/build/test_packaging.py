@@ -183,6 +183,8 @@ def test_the_links_of_the_readme_lead_somewhere_on_the_index(wheel):
     told = zipfile.ZipFile(wheel).read(metadata).decode()
     assert "](https://github.com/penstock-beam/penstock/blob/main/docs/start.md)" in told
     assert not re.findall(r"\]\((?!https?://|#)[^)]*\)", told)
+    assert 'src="https://github.com/penstock-beam/penstock/raw/main/docs/_static/status-light.png"' in told
+    assert not re.findall(r' (?:src|srcset)="(?!https?://)[^"]*"', told)
 
 
 def test_editable(checkout, tmp_path):

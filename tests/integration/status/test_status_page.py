@@ -3,13 +3,10 @@
 `PENSTOCK_SCREENSHOTS=folder` keeps what the browser showed.
 """
 
-import contextlib
 import functools
 import http.server
 import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,36 +17,10 @@ from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.jobs.status_page import page_of, status
 from tests.tools.machine.browser import STRANGER, chromium
+from tests.tools.machine.status_look import check_layout, made_up_job
 from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
-
-# The contrast of each text with what is behind it, in the theme that is set (WCAG's formula).
-CONTRASTS = """
-const light = (color) => {
-  const parts = color.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
-  const [r, g, b] = parts.map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const ground = (node) => {
-  for (let each = node; each; each = each.parentElement) {
-    const color = getComputedStyle(each).backgroundColor;
-    if (color !== "rgba(0, 0, 0, 0)") return color;
-  }
-  return "rgb(255, 255, 255)";
-};
-return [...document.querySelectorAll("body *")]
-  .filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
-  .filter((node) => node.checkVisibility())
-  .filter((node) => !["SCRIPT", "STYLE", "NOSCRIPT"].includes(node.tagName))
-  .map((node) => {
-    const style = getComputedStyle(node), text = node.namespaceURI.includes("svg") ? style.fill : style.color;
-    const [a, b] = [light(text), light(ground(node))].sort((x, y) => y - x);
-    return [node.className + " " + node.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)];
-  });
-"""
-
-TWO_FRAMES = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -77,28 +48,6 @@ def ship(pipeline, name, lines, rate, window=50):
 def number(browser, selector):
     """The number that stands there, as a person reads it."""
     return float(browser.run(f"return document.querySelector({selector!r}).textContent").replace(",", ""))
-
-
-def check_layout(browser, keep, name):
-    """Both themes, wide and on a phone: nothing scrolls sideways, and the themes differ."""
-    grounds = []
-    for scheme in ("light", "dark"):
-        browser.scheme(scheme)
-        for width, height, phone in ((1280, 900, False), (390, 844, True)):
-            browser.resize(width, height, phone=phone)
-            browser.wait(f"innerWidth == {width}")
-            browser.run(TWO_FRAMES)  # in which the charts are drawn anew
-            wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
-            browser.screenshot(keep / f"{name}-{scheme}-{width}.png")
-            assert wide[0] <= wide[1], (scheme, width)
-        contrasts = browser.run(CONTRASTS)
-        assert len(contrasts) > 30
-        low = [each for each in contrasts if each[1] < 4.5]
-        assert not low, (scheme, low[:5])
-        grounds.append(browser.run("return getComputedStyle(document.documentElement).backgroundColor"))
-    assert grounds[0] != grounds[1]
-    browser.scheme("light")
-    browser.resize(1280, 900)
 
 
 def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
@@ -169,35 +118,6 @@ def test_the_page_of_both_jobs_while_they_run(pipeline, browser, keep):
         assert "Traceback" not in job.log.read_text()
 
 
-@contextlib.contextmanager
-def job_in_trouble(kind):
-    """The page of a job that isn't there: an hour of numbers, made up, so that nobody has to wait for them."""
-    program = Path(__file__).parents[2] / "tools" / "jobs" / "busy_status.py"
-    with subprocess.Popen([sys.executable, "-P", program, kind], stdout=subprocess.PIPE, text=True) as job:
-        try:
-            yield job.stdout.readline().strip()
-        finally:
-            job.terminate()
-
-
-@pytest.mark.parametrize("kind", ["kinesis", "beats"])
-def test_the_page_of_a_job_in_trouble(browser, keep, kind):
-    """Many shards or clients, long names, a sink that refuses."""
-    with job_in_trouble(kind) as page:
-        browser.open(page)
-        browser.console()
-        browser.wait("document.querySelector('#state').textContent == 'Not keeping up'")
-        assert "93 s behind" in browser.run("return document.querySelector('#notices').textContent")
-        rows = browser.run("return document.querySelectorAll('#tables tbody')[0]?.children.length")
-        assert rows == {"kinesis": 24, "beats": 60}[kind]
-        line = browser.run("return document.querySelector('#charts path.one').getAttribute('d')")
-        assert line.count("L") > 700
-        check_layout(browser, keep, f"trouble-{kind}")
-        names = browser.run("return [...document.querySelectorAll('svg.plot')].map((each) => each.ariaLabel)")
-        assert all("now" in name for name in names)
-        assert browser.console() == []
-
-
 @pytest.fixture
 def site(tmp_path):
     """A web site on this machine; its port."""
@@ -212,7 +132,7 @@ def site(tmp_path):
 
 
 def test_a_web_site_can_read_nothing_of_it(browser, site):
-    with job_in_trouble("kinesis") as page:
+    with made_up_job("kinesis") as page:
         for origin in (f"http://{STRANGER}:{site}/", f"http://127.0.0.1:{site}/"):
             browser.open(origin)
             assert browser.run("return document.body.innerText") == "welcome"

@@ -1,6 +1,8 @@
 """A status page with an hour of numbers that nobody has to wait for: many shards and clients, trouble, long names.
 
-usage: busy_status.py KIND        prints its address and serves until it is ended; KIND: kinesis, beats
+usage: busy_status.py KIND [PEERS [WORKERS]]
+
+Prints its address and serves until it is ended. KIND: `kinesis` or `beats` in trouble, or `well`, a reader that is not.
 """
 
 import logging
@@ -14,6 +16,7 @@ from penstock.io.chain.source_status import ClientStatus, ShardStatus
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.history import EVERY_S, POINTS
+from penstock.pipelines.status.seen import WorkerStatus, look_here
 from penstock.pipelines.status.step_meters import Step
 from penstock.transforms.batch import DeadLetter, Event
 
@@ -23,6 +26,7 @@ REASON = (
     "Preview of field's value: 'n/a'"
 )
 BEHIND_S = [93.0, 61.2, 4.5, 0.0, None]
+DAY_S = 86_400.0
 
 
 class Origin:
@@ -40,11 +44,11 @@ class Origin:
 
 
 class Source(LiveSource):
-    def __init__(self, key, text, peers):
+    def __init__(self, key, text, peers, lag_s):
         super().__init__(key, max_pending_events=50_000, max_pending_bytes=64 << 20)
-        self._text, self._peers = text, peers
+        self._text, self._peers, self._lag_s = text, peers, lag_s
         self.taken_in_events, self.taken_in_bytes = 184_220_117, 64_000_000_000
-        self.acknowledged_events, self.pending_events = 184_171_904, 48_213
+        self.acknowledged_events, self.pending_events = 184_171_904, 48_213 if lag_s > 1 else 812
 
     def describe(self):
         return self._text
@@ -53,19 +57,20 @@ class Source(LiveSource):
         return self._peers
 
     def oldest_ms(self):
-        return int(time.time() * 1000) - 93_000
+        return int(time.time() * 1000) - int(1000 * self._lag_s)
 
 
-def shard(number):
+def shard(number, well):
     return ShardStatus(
         shard_id=f"shardId-{number:012d}",
-        behind_s=BEHIND_S[number] if number < len(BEHIND_S) else 0.0,
+        behind_s=0.3 if well else BEHIND_S[number] if number < len(BEHIND_S) else 0.0,
         events=15_000_000 + number * 7919,
         bytes=5_400_000_000 + number * 1_000_003,
         throttled=number % 3,
         checkpoint=f"49590338271490256608559692538361571095921575989136588898:{number}",
-        checkpoint_age_s=None if number == 4 else 7.0 + number,
+        checkpoint_age_s=None if number == 4 else 7.0 + number % 3,
         unwritten=number % 2 == 0,
+        retention_s=DAY_S,
     )
 
 
@@ -103,29 +108,70 @@ def points(requests):
         yield time.time() - (POINTS - index) * EVERY_S, point
 
 
-def main(kind):
-    if kind == "kinesis":
-        source = Source("kinesis:orders:shipper", "reading stream orders", [shard(n) for n in range(24)])
+def worker(number, rate, started):
+    """Of eight, the fifth is down; the fourth was killed too, and runs again."""
+    down, again = number == 5, number in (4, 5)
+    events = (time.time() - started) * (0 if down else rate * (1.1 - 0.05 * number))
+    return WorkerStatus(
+        number=number,
+        state="waiting" if down else "ready",
+        why="was killed by signal 9" if again else "",
+        pid=None if down else 4710 + number,
+        since=time.time() - 1140 if again else started,
+        restarts=2 if again else 0,
+        ready=not down,
+        events=int(events),
+        acknowledged_events=int(events),
+        pending_events=0 if down else 190 + 7 * number,
+        lag_s=0.0 if down else 0.3,
+        cpu_s=events * 2.5e-4,
+        resident_bytes=0.0 if down else 168e6,
+    )
+
+
+def main(kind, peers=None, workers=0):
+    well = kind == "well"
+    if kind == "beats":
+        clients = [client(n) for n in range(60 if peers is None else peers)]
+        source = Source("beats 0.0.0.0:5044", "listening for Beats", clients, 93.0)
+        steps, requests = ["ReadFromBeats", "WriteToKinesis"], ["kinesis_put_records"]
+    else:
+        shards = [shard(n, well) for n in range(24 if peers is None else peers)]
+        source = Source("kinesis:orders:shipper", "reading stream orders", shards, 0.3 if well else 93.0)
         steps = ["ReadFromKinesis", "Decode", "AddDataCentreAndOwnerToEachEvent", "WriteToElasticsearch"]
         requests = ["elasticsearch_bulk", "kinesis_get_records"]
-    else:
-        source = Source("beats 0.0.0.0:5044", "listening for Beats", [client(n) for n in range(60)])
-        steps, requests = ["ReadFromBeats", "WriteToKinesis"], ["kinesis_put_records"]
+    if well:
+        steps.remove("AddDataCentreAndOwnerToEachEvent")
     steps += ["WriteDeadLetters", "Acknowledge"]
     LIVE.get(source.key, lambda: source)
-    for step in steps:
-        METERS.counter("penstock_step_events_in_total", "", "step").of(step).add(184_000_000)
-    METERS.counter("penstock_step_refused_events_total", "", "step").of(steps[-3]).add(1204)
-    METERS.counter("penstock_step_failures_total", "", "step").of(steps[-3]).add(2)
-    letter = DeadLetter(Event(b"", Origin(), 0), "document_parsing_exception", REASON, "elasticsearch", 400)
-    METERS.kept([letter] * 20)
+    counted = {step: METERS.counter("penstock_step_events_in_total", "", "step").of(step) for step in steps}
+    for meter in counted.values():
+        meter.add(184_000_000)
+    if not well:
+        METERS.counter("penstock_step_refused_events_total", "", "step").of(steps[-3]).add(1204)
+        METERS.counter("penstock_step_failures_total", "", "step").of(steps[-3]).add(2)
+        letter = DeadLetter(
+            Event(b"", Origin(), 0), "document_parsing_exception", REASON, "elasticsearch", 400
+        )
+        METERS.kept([letter] * 20)
     graph = [Step(step, steps[max(0, i - 1) : i], metered=i > 0) for i, step in enumerate(steps)]
-    monitor = Monitor("kinesis-to-elasticsearch", "DirectRunner", graph)
-    monitor.job.started_at -= 260_000
+    started = time.time() - 260_000
+
+    def see():
+        seen = look_here(graph, time.monotonic())
+        seen.workers = [worker(n + 1, 3000 / workers, started) for n in range(workers)]
+        seen.cpu_s += sum(each.cpu_s for each in seen.workers)
+        seen.resident_bytes += sum(each.resident_bytes for each in seen.workers)
+        return seen
+
+    name = "beats-to-kinesis" if kind == "beats" else "kinesis-to-elasticsearch"
+    monitor = Monitor(name, "DirectRunner", graph, see=see)
+    monitor.job.started_at = started
     for at, point in points(requests):
         monitor.history.add(at, point)
     monitor.start()
-    logging.getLogger("penstock.io").warning("Elasticsearch at https://es-1.example.org:9200: status 429")
+    if not well:
+        logging.getLogger("penstock.io").warning("Elasticsearch at https://es-1.example.org:9200: status 429")
     server = StatusServer(monitor, "127.0.0.1", 0)
     server.start()
     print(server.url, flush=True)
@@ -133,9 +179,17 @@ def main(kind):
     while True:
         time.sleep(0.5)
         METERS.requested(requests[0], random.uniform(0.02, 0.07), 900_000)
-        METERS.retried(requests[0], "429", 200)
-        busy.add(0.46)
+        busy.add(0.2 if well else 0.46)
+        if not well:
+            METERS.retried(requests[0], "429", 200)
+            continue
+        for meter in counted.values():
+            meter.add(1500)
+        source.taken_in_events += 1500
+        source.taken_in_bytes += 1500 * 352
+        source.acknowledged_events += 1500
+        METERS.delivery.of(source.key).observe(random.uniform(0.15, 0.4), 1500)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(int, sys.argv[2:]))
