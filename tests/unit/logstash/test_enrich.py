@@ -53,6 +53,36 @@ def test_a_file_that_holds_no_dictionary_is_refused(tmp_path, text):
         apply(f"translate {{ source => 'm' dictionary_path => '{tmp_path}/words.yml' }}", {})
 
 
+@pytest.mark.parametrize(
+    ("values", "made", "tags"), [([], [], None), ([5, "9"], ["x", "f"], ["hit"]), (None, [], None)]
+)
+def test_an_array_without_results_is_no_success(values, made, tags):
+    found = apply(
+        "translate { iterate_on => 'v' source => 'v' target => 't' dictionary => { '5' => 'x' } fallback => 'f' "
+        "add_tag => 'hit' }",
+        {"v": values},
+    )
+    assert (found["t"], found.get("tags")) == (made, tags)
+
+
+@pytest.mark.parametrize(
+    ("options", "event", "made"),
+    [
+        ("method => PUNCTUATION source => ['b', 'a']", {"a": "a.", "b": "b!"}, "!"),
+        ("method => IPV4_NETWORK key => 24 source => 'a'", {"a": "10.1.2.3"}, "10.1.2.0"),
+        ("method => IPV4_NETWORK key => 16 source => 'a'", {"a": "1:2::3"}, "1::"),
+    ],
+)
+def test_fingerprints(options, event, made):
+    assert apply(f"fingerprint {{ target => 't' {options} }}", event)["t"] == made
+
+
+@pytest.mark.parametrize("value", [5, ["a."], None])
+def test_punctuation_of_what_is_no_text_costs_the_event(value):
+    with pytest.raises(TypeError, match="PUNCTUATION"):
+        apply("fingerprint { method => PUNCTUATION source => 'a' target => 't' }", {"a": value})
+
+
 def test_a_value_of_a_dictionary_belongs_to_its_event():
     chain = compile_filters(
         "filter { translate { source => 'm' target => 't' dictionary => { 'a' => ['x'] } } "

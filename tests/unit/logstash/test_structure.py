@@ -97,6 +97,15 @@ ROWS = [
     ("prune { blacklist_values => { 'a' => '^x' 'b' => '^x' } }", {"a": "xa", "b": ["x", "y"]}, {"b": ["y"]}),
     ("prune { whitelist_names => ['^%{keep}$'] interpolate => true }", {"keep": "a", "a": 1, "b": 2}, {"a": 1}),
     ("prune { }", {"%{x}": 1, "a": 2}, {"a": 2}),
+    ("prune { blacklist_names => ['^k$'] interpolate => true blacklist_values => { '%{k}' => '^%{n}' } }",
+     {"k": "a", "n": "1", "a": "12"}, {"n": "1"}),
+    ("prune { whitelist_values => { 'a' => '^x' } blacklist_values => { 'a' => 'y' } }", {"a": ["xy", "z"]}, {"a": []}),
+    ("mutate { convert => { 'a' => 'string' } }", {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ("mutate { join => { 'a' => ' ' } }", {"a": [1e19, 9.999999e19, 1e18, ["\u0001"], {"\u200b\u0001": 1}]},
+     {"a": '1.0e+19 9.999999e+19 1000000000000000000.0 \u0001 {"\u200b\\u0001" => 1}'}),
+    ("csv { skip_empty_rows => true add_tag => 'x1' }", {"message": "\n"}, {"message": "\n", "tags": ["x1"]}),
+    ("csv { skip_empty_rows => true add_tag => 'x1' }", {"message": ""}, {"message": "", "tags": ["_csvskippedemptyfield"]}),
+    ("csv { columns => ['a', ''] }", {"message": "1,2"}, {"message": "1,2", "a": "1", "tags": ["_csvparsefailure"]}),
     ("uuid { target => 'u' }", {"u": "kept"}, {"u": "kept"}),
     ("drop { percentage => 0 }", {"a": 1}, {"a": 1}),
 ]  # fmt: skip
@@ -124,6 +133,27 @@ SEVERAL = [
 @pytest.mark.parametrize(("config", "event", "made"), SEVERAL)
 def test_several_events(config, event, made):
     assert run(config, event) == made
+
+
+def test_columns_without_a_name_in_the_header():
+    header, line = {"message": "a,,c"}, {"message": "1,2,3,4"}
+    assert run("csv { autodetect_column_names => true }", header, line) == [
+        line | {"a": "1", "column2": "2", "c": "3", "column4": "4"}
+    ]
+    assert run(
+        "csv { autodetect_column_names => true autogenerate_column_names => false }", header, line
+    ) == [line | {"a": "1", "c": "3"}]
+
+
+def test_throttle_forgets_slots_by_their_age():
+    seconds = [0, 60, 1, 2]
+    events = [{"@timestamp": f"2026-01-01T00:{each // 60:02}:{each % 60:02}.000Z"} for each in seconds]
+    found = run(
+        "throttle { key => 'k1' after_count => 1 period => 5 max_age => 10 add_tag => 'many' }", *events
+    )
+    assert found == [{}] * 4
+    always = run("throttle { key => 'k1' after_count => -2 add_tag => 'many' }", {})
+    assert always == [{"tags": ["many"]}]
 
 
 def test_throttle_counts_by_key_and_slot():

@@ -1,6 +1,7 @@
 """`_ruby` writes a JSON value as Ruby and Java do (`to_s`, `inspect`, `String.valueOf`)."""
 
 import math
+import unicodedata
 from typing import Any
 
 import orjson
@@ -52,9 +53,11 @@ def ruby_float(value: float) -> str:
     """A double as Ruby writes it: decimals between 1e-4 and 1e20, `1.0e-05` outside."""
     if math.isnan(value) or math.isinf(value):
         return java_float(value)
-    if value == 0 or 1e-4 <= abs(value) < 1e20:  # JRuby, by its %.20g; MRI ends at 1e16
+    if value == 0 or 1e-4 <= abs(value) < 1e19:  # JRuby, by its %.20g; MRI ends at 1e16
         text = repr(value)
         return _plain(text) if "e" in text else text
+    if 1e19 <= abs(value) < 1e20:  # twenty digits before the point: JRuby writes these anew, by %.14e
+        value = float(f"{value:.14e}")
     digits, exponent = _scientific(value)
     return f"{digits}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
@@ -100,6 +103,10 @@ _ESCAPES = {
 }  # fmt: skip
 
 
+_ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+"""Categories of characters that Onigmo does not call printable."""
+
+
 def ruby_inspect(value: Any) -> str:
     """A value as Ruby's `inspect` writes it: `["a", {"k" => 1}, nil]` (Ruby 3.4's hashes)."""
     if type(value) is Timestamp:
@@ -127,15 +134,11 @@ def _inspected(text: str) -> str:
             parts.append(_ESCAPES[character])
         elif character == "#" and text[place + 1 : place + 2] in ("{", "$", "@"):
             parts.append("\\#")
-        elif character.isprintable() or character == " ":
+        elif character.isprintable() or unicodedata.category(character) not in _ESCAPED:
             parts.append(character)
         else:
             code = ord(character)
-            parts.append(
-                f"\\x{code:02X}"
-                if code < 0x80
-                else (f"\\u{code:04X}" if code < 0x10000 else f"\\u{{{code:X}}}")
-            )
+            parts.append(f"\\u{code:04X}" if code < 0x10000 else f"\\u{{{code:X}}}")
     return "".join(parts)
 
 

@@ -13,6 +13,7 @@ import mmh3
 
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
 from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.filters.patterns._expand import to_integer
 from penstock.transforms.logstash.language._ruby import ruby_text
 
 __all__ = ["Fingerprint"]
@@ -53,19 +54,23 @@ class Fingerprint(Filter):
 
             return identify
         sources = [self.reference(str(each)) for each in self["source"]]
+        ordered = sorted(sources, key=lambda field: field.text)
         if method == "PUNCTUATION":
 
             def punctuate(event: LogEvent) -> bool:
-                for field in sources:
+                for field in ordered:
                     value = field.get(event)
-                    if type(value) is str:
-                        target.set(event, "".join(each for each in value if _is_mark(each)))
+                    if value is MISSING:
+                        continue
+                    if type(value) is not str:
+                        message = f"PUNCTUATION takes texts, and {field.text} holds a {type(value).__name__}"
+                        raise TypeError(message)
+                    target.set(event, "".join(each for each in value if _is_mark(each)))
                 return True
 
             return punctuate
         make = self._hash()
         together, everything = self["concatenate_sources"], self["concatenate_all_fields"]
-        ordered = sorted(sources, key=lambda field: field.text)
 
         def work(event: LogEvent) -> bool:
             if together or everything:
@@ -93,10 +98,10 @@ class Fingerprint(Filter):
     def _hash(self) -> Hash:
         method, key, in_base64 = self["method"], self["key"], self["base64encode"]
         if method == "IPV4_NETWORK":
-            if key is None or not str(key).isdigit() or not 0 <= int(key) <= 32:
-                message = "must be the length of the prefix, 0 to 32, for IPV4_NETWORK"
+            if key is None:
+                message = "must be the length of the prefix for IPV4_NETWORK"
                 raise self.refuse(message, "key")
-            return lambda value: _network(_text(value), int(key))
+            return lambda value: _network(_text(value), to_integer(str(key)))
         if method == "MURMUR3":
             return lambda value: mmh3.hash(_bytes(value), signed=False)
         if method == "MURMUR3_128":
@@ -142,5 +147,5 @@ def _murmur128(data: bytes, *, in_base64: bool) -> str:
 
 
 def _network(text: str, prefix: int) -> str:
-    """The network of an IPv4 address. Raises `ValueError` for another text: the event becomes a dead letter."""
-    return str(ipaddress.IPv4Network((text, prefix), strict=False).network_address)
+    """The network of an address. Raises `ValueError` for another text: the event becomes a dead letter."""
+    return str(ipaddress.ip_network((text, prefix), strict=False).network_address)

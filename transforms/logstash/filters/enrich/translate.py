@@ -205,14 +205,12 @@ def _each_value(source: str, target: str, lookup: Lookup, fallback: Any) -> Call
         value = source_field.get(event)
         values = value if type(value) is list else [] if value is None else [value]
         default = None if fallback is None else fallback.render(event)
-        hit = fallback is not None
         made = []
         for each in values:
             found = lookup(ruby_text(each))
-            hit = hit or found is not _NOTHING
             made.append(default if found is _NOTHING else deep_copy(found))
         target_field.set(event, made)
-        return hit
+        return any(each is not None and each is not False for each in made)
 
     return update
 

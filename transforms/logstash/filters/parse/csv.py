@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
@@ -59,13 +59,13 @@ class Csv(Filter):
             try:
                 values = read_line(text)
                 if detect and not plan.columns:
-                    plan.columns = [value or "" for value in values or ()]
+                    plan.columns = list(values or ())
                     event.cancelled = True
                     return False
                 if skip_header and plan.columns and values == plan.columns:
                     event.cancelled = True
                     return False
-                if not values and skip_rows:
+                if values is None and skip_rows:
                     event.tag("_csvskippedemptyfield")
                     return False
                 if values is None:
@@ -119,12 +119,12 @@ class _Plan:
 
     def __init__(
         self,
-        columns: list[str],
+        columns: Sequence[str | None],
         target: str | None,
         conversions: dict[str, Callable[[Any], Any]],
         generate: bool,
     ) -> None:
-        self.columns: list[str] = columns
+        self.columns = list(columns)
         self._target = target if not target or target.startswith("[") else f"[{target}]"
         self._conversions = conversions
         self._generate = generate
@@ -132,16 +132,15 @@ class _Plan:
 
     def step(self, index: int) -> tuple[Reference, Callable[[Any], Any] | None] | None:
         """The field of a column, and its conversion; None where it has no name. Raises `FieldError`."""
-        if index < len(self.columns):
-            name = self.columns[index]
-        elif self._generate:
+        name = self.columns[index] if index < len(self.columns) else None
+        if name is None:
+            if not self._generate:
+                return None
             name = f"column{index + 1}"
-        else:
-            return None
         found = self._steps.get((index, name))
         if found is None:
             inner = name if name.startswith("[") else f"[{name}]"
-            field = reference_of(f"{self._target}{inner}" if self._target else name)
+            field = reference_of(f"{self._target or ''}{inner}")
             found = self._steps[index, name] = (field, self._conversions.get(name))
         return found
 

@@ -13,6 +13,8 @@ __all__ = ["Prune"]
 
 _Search = Callable[[str], Any]
 _Searches = Callable[[LogEvent], list[_Search]]
+_Judge = Callable[[LogEvent, bool], tuple[str, list[str] | None] | None]
+"""Gives a field that loses elements, with these; None instead of them where the whole field goes."""
 
 
 class Prune(Filter):
@@ -41,15 +43,25 @@ class Prune(Filter):
         def work(event: LogEvent) -> bool:
             keep = wanted(event) if has_wanted else []
             drop = unwanted(event)
-            for name in list(event.document):
-                if name == "@metadata":
-                    continue
-                if (has_wanted and not any(search(name) for search in keep)) or any(
-                    search(name) for search in drop
-                ):
-                    reference_of(name).remove(event)
-            for step, stays in values:
-                step(event, stays)
+            gone = [
+                name
+                for name in event.document
+                if name != "@metadata"
+                and (
+                    (has_wanted and not any(search(name) for search in keep))
+                    or any(search(name) for search in drop)
+                )
+            ]
+            # Values are judged while all fields are there: an expression may refer to one that goes.
+            parts = [found for judge, stays in values if (found := judge(event, stays))]
+            for name in gone:
+                reference_of(name).remove(event)
+            for key, bad in parts:
+                if bad is None:
+                    event.document.pop(key, None)
+                else:
+                    event.document[key] = [each for each in event.document[key] if each not in bad]
+                event.changed = True
             return True
 
         return work
@@ -69,32 +81,27 @@ class Prune(Filter):
         templates = [self.template(pattern) for pattern in self[option]]
         return lambda event: [watched(each.render(event)).search for each in templates]
 
-    def _values_of(self, option: str) -> list[Callable[[LogEvent, bool], None]]:
+    def _values_of(self, option: str) -> list[_Judge]:
         return [self._value(name, pattern, option) for name, pattern in self[option].items()]
 
-    def _value(self, name: str, pattern: Any, option: str) -> Callable[[LogEvent, bool], None]:
+    def _value(self, name: str, pattern: Any, option: str) -> _Judge:
         interpolate = self["interpolate"]
         fixed = None if interpolate else self._compiled(pattern, option)
         name_of, pattern_of = self.template(name), self.template(pattern)
 
-        def step(event: LogEvent, stays: bool) -> None:
+        def judge(event: LogEvent, stays: bool) -> tuple[str, list[str] | None] | None:
             key = name_of.render(event) if interpolate else name
             search = fixed or watched(pattern_of.render(event)).search
-            value = reference_of(key).get(event) if key == "@timestamp" else event.document.get(key)
+            value = None if key == "@metadata" else event.document.get(key)
+            if key == "@timestamp" and value is not None:
+                value = reference_of(key).get(event)
             if value is None or value is False:
-                return
-            if type(value) is list:
-                kept = [each for each in value if (search(_text(each)) is not None) is stays]
-                if kept and len(kept) < len(value):
-                    event.document[key] = kept
-                    event.changed = True
-            else:
-                kept = [value] if (search(_text(value)) is not None) is stays else []
-            if not kept:
-                event.document.pop(key, None)
-                event.changed = True
+                return None
+            every = value if type(value) is list else [value]
+            bad = [each for each in every if (search(_text(each)) is not None) is not stays]
+            return (key, bad if len(bad) < len(every) else None) if bad else None
 
-        return step
+        return judge
 
 
 def _text(value: Any) -> str:

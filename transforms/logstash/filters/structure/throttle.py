@@ -3,10 +3,9 @@
 Its counters live in one process: with several workers each one counts what it sees.
 """
 
-import re
-
 from penstock.transforms.logstash.base import Filter, Option, Work
 from penstock.transforms.logstash.event import LogEvent, Timestamp
+from penstock.transforms.logstash.filters.patterns._expand import to_integer
 
 __all__ = ["Throttle"]
 
@@ -14,10 +13,10 @@ __all__ = ["Throttle"]
 class _Counters:
     """The counts of one key, by the start of their slot."""
 
-    __slots__ = ("first", "latest", "slots")
+    __slots__ = ("first", "slots")
 
     def __init__(self, first: int) -> None:
-        self.first = self.latest = first
+        self.first = first
         self.slots: dict[int, int] = {}
 
 
@@ -52,22 +51,22 @@ class Throttle(Filter):
             if counters is None:
                 counters = keys[key] = _Counters(second)
             slot = second - (second - counters.first) % period
-            counters.latest = max(counters.latest, second)
             slots = counters.slots
             if slot not in slots:
-                old = [each for each in slots if each < counters.latest - max_age]
-                for each in old:
-                    del slots[each]
-                held += 1 - len(old)
+                held += 1
             count = slots[slot] = slots.get(slot, 0) + 1
+            if len(slots) > 1:
+                oldest = max(slots) - max_age
+                for each in [each for each in slots if each < oldest]:
+                    del slots[each]
+                    held -= 1
             while held > max_counters and len(keys) > 1:  # the keys that came first go first
                 held -= len(keys.pop(next(iter(keys))).slots)
-            return bool((before >= 0 and count < before) or (after >= 0 and count > after))
+            return bool((before >= 0 and count < before) or (after != -1 and count > after))
 
         return work
 
 
 def _seconds(text: str) -> int:
-    """A period's seconds: the digits that a text begins with, or 60."""
-    found = re.match(r"\s*([0-9]{1,9})", text)
-    return int(found[1]) or 60 if found else 60
+    """A period's seconds: the number that a text begins with, or 60."""
+    return to_integer(text) or 60
