@@ -130,10 +130,10 @@ class _ErrorHandling(PTransform):
 
 
 def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
-    """Takes the URL, and the options of the store that it names: Elasticsearch's, or AWS'."""
+    """Takes the URL, and the options of the store that it names: Elasticsearch's, with AWS' for its signatures, or AWS'."""
     if dead_letters.startswith("elasticsearch:"):
-        (cluster,) = _options("WriteDeadLetters", config, ElasticsearchOptions)
-        return WriteDeadLetters(dead_letters, elasticsearch=cluster)
+        cluster, aws = _options("WriteDeadLetters", config, ElasticsearchOptions, AwsOptions)
+        return WriteDeadLetters(dead_letters, elasticsearch=cluster, aws=aws)
     (aws,) = _options("WriteDeadLetters", config, AwsOptions)
     return WriteDeadLetters(dead_letters, aws=aws)
 

@@ -2,7 +2,7 @@
 
 One line for each thing that was tried. Behind them, where something is denied, comes what to add: one IAM policy and
 one Elasticsearch role, ready to paste. `--policy`, `--role` and `--opensearch_role` only print the least that these
-options need.
+options need. `--role` asks the server what it is: an OpenSearch knows other roles than an Elasticsearch.
 
 Exit codes: 0 nothing failed (something may not have been tried), 1 something failed, 2 wrong options.
 """
@@ -16,7 +16,17 @@ from typing import Any, TextIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.account_preflight import AwsAccount
-from penstock.io.elasticsearch import as_opensearch
+from penstock.io.elasticsearch import (
+    ELASTICSEARCH,
+    OPENSEARCH,
+    Dialect,
+    ElasticsearchOptions,
+    as_opensearch,
+    data_access_policy,
+    dialect_at,
+    installs,
+    principal_of,
+)
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.kinesis.wire.calls import stream_argument
 from penstock.io.options import option
@@ -39,6 +49,9 @@ _MARKS = {
 }
 """The mark in front of a line, and its colour on a terminal (ECMA-48)."""
 
+_PATIENCE_S = 10
+"""How long `--role` waits for a server that may not be there yet."""
+
 _LEGEND = "-- is what could not be tried without changing something, or not proven"
 _REST = "what was not tried may be denied too; all that these options need is printed by"
 
@@ -48,9 +61,12 @@ class CheckOptions:
     """The options of `penstock check` besides those of the job."""
 
     policy: bool = option(False, help="Print the least IAM policy for these options, and try nothing.")
-    role: bool = option(False, help="Print the least Elasticsearch role for these options, and try nothing.")
+    role: bool = option(
+        False,
+        help="Print the least role for these options in the form of the server that answers, and try nothing.",
+    )
     opensearch_role: bool = option(
-        False, help="Print the least role for OpenSearch's security plugin, and try nothing."
+        False, help="The same in the form of OpenSearch's security plugin, without asking the server."
     )
     json: bool = option(False, help="Print one JSON object instead of lines, for scripts.")
 
@@ -196,18 +212,54 @@ def _print_policy(needed: Requirements) -> int:
         if "ACCOUNT" in repr(statements):
             notes.append("AWS did not tell the account's number; put it in the place of ACCOUNT.")
     sys.stdout.write(json.dumps(policy(statements), indent=2) + "\n")
-    for note in notes:
-        sys.stderr.write(f"penstock check: {note}\n")
+    _tell(notes)
     return 0
 
 
 def _print_role(job: str, needed: Requirements, *, opensearch: bool) -> int:
-    if not needed.roles:
+    cluster = needed.cluster
+    if cluster is None:
         sys.stderr.write(f"penstock check {job}: --role: the job writes nothing to Elasticsearch.\n")
         return 2
-    role = _one_role(needed.roles)
-    sys.stdout.write(json.dumps(as_opensearch(role) if opensearch else role, indent=2) + "\n")
+    notes: list[str] = []
+    if cluster.serverless and not opensearch:
+        printed = _data_access_policy(cluster, _one_role(needed.roles(OPENSEARCH)))
+        notes.append("a collection has no roles; this is its data access policy.")
+    else:
+        dialect = OPENSEARCH if opensearch else _dialect(cluster, notes)
+        printed = _one_role(needed.roles(dialect))
+        if dialect.has_actions or cluster.domain:
+            printed = as_opensearch(printed)
+            notes.append(
+                f"PUT {dialect.plugins}/_security/api/roles/NAME takes it, .../rolesmapping/NAME says who has it."
+            )
+    sys.stdout.write(json.dumps(printed, indent=2) + "\n")
+    _tell(notes)
     return 0
+
+
+def _dialect(cluster: ElasticsearchOptions, notes: list[str]) -> Dialect:
+    """Asks the server what it is. A domain that does not say it is an OpenSearch."""
+    try:
+        return dialect_at(dataclasses.replace(cluster, timeout=min(cluster.timeout, _PATIENCE_S)))
+    except PenstockError:
+        if cluster.domain:
+            return OPENSEARCH
+        notes.append(
+            "the server did not say what it is, so this is Elasticsearch's form; --opensearch_role prints OpenSearch's."
+        )
+        return ELASTICSEARCH
+
+
+def _data_access_policy(cluster: ElasticsearchOptions, role: Mapping[str, Any]) -> Any:
+    indices = [name for each in role["indices"] for name in each["names"]]
+    principal = cluster.signing.role_arn or principal_of(cluster.signing)
+    return json.loads(data_access_policy("COLLECTION", indices, principal, templates=installs(cluster)))
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        sys.stderr.write(f"penstock check: {note}\n")
 
 
 def _ask(account: AwsAccount, stream: str | None, notes: list[str]) -> str | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
 from penstock.io.dead_letters import place_of
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, Dialect, plugin_denies
+from penstock.io.elasticsearch.cluster._roles import needed_role, role_to_read
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
-from penstock.io.elasticsearch.cluster.preflight import needed_role
 from penstock.io.elasticsearch.cluster.preflight import trials as cluster_trials
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.errors import AccessDenied, NotFound
@@ -23,7 +24,7 @@ from penstock.io.s3.policy import read_statements as s3_read_statements
 from penstock.io.s3.preflight import put_trial
 from penstock.io.s3.preflight import read_trials as s3_read_trials
 
-__all__ = ["keep_statements", "replay_statements", "replay_trials", "roles_with", "trials"]
+__all__ = ["keep_statements", "replay_roles", "replay_statements", "replay_trials", "roles_with", "trials"]
 
 STORE = "dead letters"
 
@@ -51,10 +52,23 @@ def _letters_options(url: str, cluster: ElasticsearchOptions | None) -> Elastics
     )  # fmt: skip
 
 
-def roles_with(cluster: ElasticsearchOptions, url: str) -> list[dict[str, Any]]:
+def roles_with(
+    cluster: ElasticsearchOptions, url: str, dialect: Dialect = ELASTICSEARCH
+) -> list[dict[str, Any]]:
     """Gives the roles for writing events, and for keeping letters where they are in the same cluster."""
     letters = _letters_options(url, cluster)
-    return [needed_role(each) for each in (cluster, letters) if each is not None]
+    return [needed_role(each, dialect) for each in (cluster, letters) if each is not None]
+
+
+def replay_roles(
+    letters: str, cluster: ElasticsearchOptions, again: str, dialect: Dialect
+) -> list[dict[str, Any]]:
+    """Gives the roles of a replay: to read the letters where they are in the cluster, and to write as `roles_with` says."""
+    scheme, name, _ = place_of(letters)
+    return [
+        *([role_to_read(name)] if scheme == "elasticsearch" else []),
+        *roles_with(cluster, again, dialect),
+    ]
 
 
 def trials(
@@ -143,5 +157,9 @@ def _searchable(index: str, cluster: ElasticsearchOptions) -> Finding:
     if status == 404:
         message = f"--dead_letters: there is no index {index} in Elasticsearch at {client.where}."
         raise NotFound(message)
-    refusal = explain(status, reply, cluster, client.where, f"read the dead letters in {index}")
-    return failed(refusal, role={"cluster": [], "indices": [{"names": [index], "privileges": ["read"]}]})
+    role = role_to_read(index)
+    dialect = OPENSEARCH if plugin_denies(reply) else ELASTICSEARCH
+    refusal = explain(
+        status, reply, cluster, client.where, f"read the dead letters in {index}", dialect, role
+    )
+    return failed(refusal, role=None if dialect is OPENSEARCH else role)  # its text has the role

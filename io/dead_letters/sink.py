@@ -12,7 +12,7 @@ a refused event is never lost between the two steps.
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Unpack
 
 import apache_beam as beam
@@ -53,8 +53,9 @@ class WriteDeadLetters(beam.PTransform):
             `s3://bucket/prefix` or `kinesis:stream`.
         elasticsearch: the cluster of `elasticsearch:index`; or the same as keywords: `hosts`, `user`, `password`, and every
             other field of `ElasticsearchOptions`. What says how documents are written is the letters' own.
-        aws: credentials, region and endpoint of `s3:` and `kinesis:`; or the same as keywords: `region`, and every other
-            field of `AwsOptions`. With neither, they are found as every AWS tool finds them.
+        aws: credentials, region and endpoint of `s3:` and `kinesis:`, and who signs the requests to a cluster of Amazon's;
+            or the same as keywords: `region`, and every other field of `AwsOptions`. With neither, they are found as every
+            AWS tool finds them.
 
     Example:
         batches | WriteDeadLetters("elasticsearch:refused", hosts="localhost:9200")
@@ -93,7 +94,7 @@ class WriteDeadLetters(beam.PTransform):
                     open_store(url, None, aws)  # raises the error that says so
                 message = f"{step} needs its hosts, as keywords or as ElasticsearchOptions."
                 raise OptionError(message)
-            (elasticsearch,) = options_of(step, arguments, {ElasticsearchOptions: elasticsearch})
+            elasticsearch = _cluster_of(step, arguments, elasticsearch, aws)
         elif scheme in ("s3", "kinesis"):
             (aws,) = options_of(step, arguments, {AwsOptions: aws})
         else:
@@ -105,6 +106,21 @@ class WriteDeadLetters(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:  # noqa: D102
         return batches | "WriteDeadLetters" >> beam.ParDo(_WriteDeadLettersDoFn(self._settings))
+
+
+def _cluster_of(
+    step: str,
+    arguments: Mapping[str, Any],
+    cluster: ElasticsearchOptions | None,
+    aws: AwsOptions | None,
+) -> ElasticsearchOptions:
+    """Gives the cluster's options, with who signs the requests to it where somebody does."""
+    if cluster is None and aws is None:
+        made, aws = options_of(step, arguments, {ElasticsearchOptions: None, AwsOptions: None})
+    else:
+        (made,) = options_of(step, arguments, {ElasticsearchOptions: cluster})
+    cluster = made
+    return cluster if aws is None else cluster.signed_by(aws)
 
 
 class _WriteDeadLettersDoFn(beam.DoFn):

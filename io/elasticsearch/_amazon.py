@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-
 
 import json
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from penstock.io.preflight.iam import Arns, Statement, statement
@@ -71,19 +72,21 @@ def role_of(principal: str) -> str:
     return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else principal
 
 
-def data_access_policy(collection: str, index: str, principal: str, *, templates: bool = False) -> str:
+def data_access_policy(
+    collection: str, indices: Sequence[str], principal: str, *, templates: bool = False
+) -> str:
     """Gives a collection's data access policy, in one line, that lets a principal write.
 
     Args:
         collection: its name.
-        index: the indices, as a pattern.
+        indices: the indices, as patterns.
         principal: who writes, by ARN.
         templates: whether the job installs a template.
     """
     rules = [
         {
             "ResourceType": "index",
-            "Resource": [f"index/{collection}/{index}"],
+            "Resource": [f"index/{collection}/{index}" for index in indices],
             "Permission": [
                 "aoss:CreateIndex",
                 "aoss:DescribeIndex",

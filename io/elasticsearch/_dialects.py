@@ -67,6 +67,11 @@ class Dialect:
         """Where OpenSearch's plugins are; an Amazon domain with Elasticsearch has them by their older name."""
         return "_plugins" if self.lifecycle == "ism" else "_opendistro"
 
+    @property
+    def has_actions(self) -> bool:
+        """Whether its roles hold actions of the server, as OpenSearch's security plugin wants them, and no privileges."""
+        return self.product == OPENSEARCH.product
+
     def __str__(self) -> str:
         return f"{self.product} {self.version}".rstrip()
 

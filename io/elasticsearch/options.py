@@ -230,6 +230,11 @@ class ElasticsearchOptions:
         return "aoss" in (self.signs_for, self.amazon.service if self.amazon else "")
 
     @property
+    def domain(self) -> bool:
+        """Whether this is a domain of Amazon OpenSearch Service."""
+        return "es" in (self.signs_for, self.amazon.service if self.amazon else "")
+
+    @property
     def compresses(self) -> bool:
         """Whether bulks are gzipped."""
         if self.http_compression is not None:
@@ -248,6 +253,10 @@ class _Signed(ElasticsearchOptions):
     """Options, and the AWS identity of the job that has them. It is no option of its own."""
 
     aws: AwsOptions = dataclasses.field(default_factory=AwsOptions, repr=False, metadata={"secret": True})
+
+    def signed_by(self, aws: AwsOptions) -> "ElasticsearchOptions":
+        """The same: who signs was said, perhaps of this one output among several."""
+        return self
 
     @property
     def _identity(self) -> AwsOptions:

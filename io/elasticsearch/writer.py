@@ -34,7 +34,6 @@ from penstock.io.elasticsearch.bulk._bulk import BadReply, Bulk
 from penstock.io.elasticsearch.bulk._judging import STAGE, Outcome, Policy, judge, refused, without_overtaken
 from penstock.io.elasticsearch.bulk._reasons import reason_of, sentences, shortened, without_values
 from penstock.io.elasticsearch.bulk._rounds import Refusing, Reply, Round, Sender
-from penstock.io.elasticsearch.cluster._roles import to_paste
 from penstock.io.elasticsearch.cluster.client import (
     Client,
     NoAnswer,
@@ -43,6 +42,7 @@ from penstock.io.elasticsearch.cluster.client import (
     explain,
     is_amazons,
     reason_in,
+    role_to_paste,
 )
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.report import REQUEST, Report
@@ -305,7 +305,7 @@ class BulkWriter:
                 report.retried([item.status] * len(found.positions))
                 text = f"{len(found.positions)} documents of {index or 'any index'}"
                 why = without_values(reason_of(item.error))
-                hint = to_paste(self._options, self._dialect) if plugin_denies(why) else hint
+                hint = role_to_paste(self._options, self._dialect) if plugin_denies(why) else hint
                 self._log(
                     sentences(f"{text}: {why}", self._blocked.how_long(verdict), hint), f"blocked {index}"
                 )

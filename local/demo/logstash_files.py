@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local.demo import jobs
+from local.demo.search_api import SearchApi
 from local.processes import LocalError, Process
 from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, AwsServer
@@ -24,6 +25,27 @@ __all__ = ["run"]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "logstash"
 FILES = (EXAMPLES / "beats-to-kinesis.conf", EXAMPLES / "kinesis-to-elasticsearch.conf")
 ELASTICSEARCH_PORT = 9200
+TEMPLATE = {
+    "index_patterns": ["logs-*-*"],
+    "priority": 100,
+    "data_stream": {},
+    "template": {
+        "settings": {"number_of_replicas": 0},
+        "mappings": {
+            "properties": {"@timestamp": {"type": "date"}, "message": {"type": "text"}},
+            "dynamic_templates": [
+                {
+                    "texts": {
+                        "match_mapping_type": "string",
+                        "mapping": {"type": "keyword", "ignore_above": 1024},
+                    }
+                }
+            ],
+        },
+    },
+}
+"""What a whole Elasticsearch has from the start, and this small one lacks: `logs-generic-default`, where the output
+`elasticsearch` writes by default, is a data stream."""
 SHARDS = 2
 
 
@@ -51,6 +73,7 @@ def run(given: Sequence[Path], progress: Progress) -> int:
         progress.done(f"moto: Kinesis and DynamoDB at {endpoint}")
         progress.begin(f"starting {server.product}")
         server.wait_ready(lambda: progress.update(""))
+        SearchApi(server.url).put_index_template("logs", TEMPLATE)
         progress.done(f"{server.product} at {server.url}")
         progress.begin("starting the jobs")
         running = [_job(path, plan, folder, endpoint) for path, plan in zip(files, plans, strict=True)]

@@ -57,6 +57,10 @@ class SearchApi:
         """Ends a search of many pages."""
         return self._call("DELETE", "/_search/scroll", {}, body)
 
+    def put_index_template(self, name: str, body: Any) -> Any:
+        """Makes or replaces an index template."""
+        return self._call("PUT", f"/_index_template/{quote(name)}", {}, body)
+
     def _call(self, method: str, path: str, parameters: dict[str, Any], body: Any = None) -> Any:
         asked = urlencode(
             {

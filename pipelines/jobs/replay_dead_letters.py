@@ -122,7 +122,10 @@ def _requirements(line: CommandLine) -> Requirements:
             *(elasticsearch.iam_statements(cluster, arns) if cluster else ()),
             *store_needs.keep_statements(options.again, arns),
         ),
-        store_needs.roles_with(cluster, options.again) if cluster else (),
+        cluster,
+        lambda dialect: (
+            store_needs.replay_roles(options.dead_letters, cluster, options.again, dialect) if cluster else ()
+        ),
     )
 
 

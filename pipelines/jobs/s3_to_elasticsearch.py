@@ -55,7 +55,8 @@ def _requirements(line: CommandLine) -> Requirements:
             *elasticsearch.iam_statements(sink, arns),
             *letters.keep_statements(url, arns),
         ),
-        letters.roles_with(sink, url),
+        sink,
+        lambda dialect: letters.roles_with(sink, url, dialect),
     )
 
 

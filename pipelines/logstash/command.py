@@ -41,7 +41,7 @@ def _settled(plan: Plan) -> Plan:
 
     outputs = []
     for each in plan.outputs:
-        if each.fallback is not None and not elasticsearch.has_data_streams(each.options):
+        if each.fallback is not None and not elasticsearch.dialect_at(each.options).data_streams:
             _LOGGER.warning(
                 "%s: the server has no data streams, so events go to daily indices, %s (give --compat 6, or index)",
                 each.name,

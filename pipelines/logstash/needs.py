@@ -102,15 +102,19 @@ class _Needs:
                 found += give(arns if each is account else each.arns, key)
             return [*found, *letters.keep_statements(dead_letters, arns)]
 
-        roles: list[dict[str, Any]] = []
-        for each in self._clusters:
-            store = dead_letters if each is cluster else _NO_CLUSTER
-            roles += [role for role in letters.roles_with(each, store) if role not in roles]
+        def roles(dialect: elasticsearch.Dialect) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            for each in self._clusters:
+                store = dead_letters if each is cluster else _NO_CLUSTER
+                found += [role for role in letters.roles_with(each, store, dialect) if role not in found]
+            return found
+
         return Requirements(
             [*who, *self._trials, *kept],
             account,
             self._streams[0] if len(set(self._streams)) == 1 else None,
             statements,
+            cluster,
             roles,
         )
 

@@ -14,15 +14,17 @@ from typing import Any
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 
-__all__ = ["as_opensearch", "index_pattern", "installs", "needed_role", "to_paste"]
+__all__ = ["as_opensearch", "index_pattern", "installs", "needed_role", "role_to_read", "to_paste"]
 
 _WRITE = "indices:data/write/"
+_READ = "read"
 _ACTIONS = {
     "create": [f"{_WRITE}index"],
     "create_doc": [f"{_WRITE}index"],
     "index": [f"{_WRITE}index", f"{_WRITE}update"],
     "delete": [f"{_WRITE}delete"],
     "write": [f"{_WRITE}index", f"{_WRITE}update", f"{_WRITE}delete"],
+    _READ: ["indices:data/read/search", "indices:data/read/scroll*"],
     "auto_configure": ["create_index"],
     "create_index": ["create_index"],
     "monitor": ["cluster:monitor/nodes/info"],
@@ -61,28 +63,42 @@ def needed_role(options: ElasticsearchOptions, dialect: Dialect = ELASTICSEARCH)
 
 def as_opensearch(role: Mapping[str, Any]) -> dict[str, Any]:
     """Gives the same role as `PUT _plugins/_security/api/roles/NAME` takes it."""
+    reads = any(_READ in each["privileges"] for each in role["indices"])
+    writes = any(each["privileges"] != [_READ] for each in role["indices"])
     return {
         "cluster_permissions": [
             "cluster:monitor/main",  # the page that tells which server it is
-            f"{_WRITE}bulk",
+            *([f"{_WRITE}bulk"] if writes else []),
+            *(["indices:data/read/scroll*"] if reads else []),
             *_actions(role["cluster"]),
         ],
         "index_permissions": [
             {
                 "index_patterns": each["names"],
-                "allowed_actions": [f"{_WRITE}bulk*", *_actions(each["privileges"])],
+                "allowed_actions": [
+                    *([] if each["privileges"] == [_READ] else [f"{_WRITE}bulk*"]),
+                    *_actions(each["privileges"]),
+                ],
             }
             for each in role["indices"]
         ],
     }
 
 
-def to_paste(options: ElasticsearchOptions, dialect: Dialect, principal: str | None = None) -> str:
-    """Gives the two calls, in one line, that let the options' user, or an IAM role, write to an OpenSearch."""
-    role = json.dumps(as_opensearch(needed_role(options)))
-    who = json.dumps({"users": [options.user]} if options.user else {"backend_roles": [principal or "ROLE"]})
-    api = f"{dialect.plugins}/_security/api"
-    return f"PUT {api}/roles/penstock {role} and PUT {api}/rolesmapping/penstock {who} grant what these options need"
+def role_to_read(index: str) -> dict[str, Any]:
+    """Gives the least role that reads an index, page by page."""
+    return {"cluster": [], "indices": [{"names": [index], "privileges": [_READ]}]}
+
+
+def to_paste(
+    name: str, role: Mapping[str, Any], user: str | None, dialect: Dialect, principal: str | None
+) -> str:
+    """Gives the two calls, in one line, that give an OpenSearch's user, or an IAM role, a role of that name."""
+    who = json.dumps({"users": [user]} if user else {"backend_roles": [principal or "ROLE"]})
+    api, told = f"{dialect.plugins}/_security/api", json.dumps(as_opensearch(role))
+    return (
+        f"PUT {api}/roles/{name} {told} and PUT {api}/rolesmapping/{name} {who} grant what these options need"
+    )
 
 
 def installs(options: ElasticsearchOptions) -> bool:

@@ -10,7 +10,7 @@ Bulks are the same in versions 8 and 9 of the REST API, so our requests name no 
 import logging
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -24,7 +24,7 @@ from penstock.io.elasticsearch._amazon import data_access_policy, denial, expire
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, Dialect, misfit, plugin_denies
 from penstock.io.elasticsearch.bulk._bulk import FILTER_PATH, IDS_PATH
 from penstock.io.elasticsearch.bulk._reasons import Cause, sentences, shortened
-from penstock.io.elasticsearch.cluster._roles import index_pattern, installs, to_paste
+from penstock.io.elasticsearch.cluster._roles import index_pattern, installs, needed_role, to_paste
 from penstock.io.elasticsearch.cluster.connection import node_class
 from penstock.io.elasticsearch.cluster.nodes import nodes
 from penstock.io.elasticsearch.cluster.signing import NoKeys, Signer, principal_of
@@ -42,6 +42,7 @@ __all__ = [
     "explain",
     "is_amazons",
     "reason_in",
+    "role_to_paste",
     "unreachable",
 ]
 
@@ -220,6 +221,7 @@ def explain(
     where: str,
     doing: str,
     dialect: Dialect = ELASTICSEARCH,
+    role: Mapping[str, Any] | None = None,
 ) -> PeerError:
     """Turns an HTTP status that ends the job into one of our errors.
 
@@ -230,6 +232,7 @@ def explain(
         where: the nodes, in words.
         doing: what we were doing, as in "cannot {doing}".
         dialect: what answers.
+        role: what it takes to read letters, where that was denied.
     """
     reason = reason_in(reply) or "no reason given"
     # OpenSearch says 401 in a word, before it has told what it is.
@@ -246,7 +249,7 @@ def explain(
             )
         return AccessDenied(message)
     if status == 403:
-        return AccessDenied(f"cannot {doing}: {sentences(*_denied(reason, options, server, dialect))}")
+        return AccessDenied(f"cannot {doing}: {sentences(*_denied(reason, options, server, dialect, role))}")
     if status == 404:
         message = f"cannot {doing}: {where} answers 404. Check --hosts and --path: is that Elasticsearch?"
         return PeerError(message)
@@ -255,7 +258,13 @@ def explain(
     )
 
 
-def _denied(reason: str, options: ElasticsearchOptions, server: str, dialect: Dialect) -> Iterator[str]:
+def _denied(
+    reason: str,
+    options: ElasticsearchOptions,
+    server: str,
+    dialect: Dialect,
+    role: Mapping[str, Any] | None,
+) -> Iterator[str]:
     """Gives what a 403 means, and what to do, in sentences."""
     signs_for = options.signs_for
     who = options.user or ("the API key" if options.api_key else "an anonymous user")
@@ -263,7 +272,7 @@ def _denied(reason: str, options: ElasticsearchOptions, server: str, dialect: Di
         who = principal_of(options.signing)
     yield f"{server} denies it to {who} (403): {reason}"
     if plugin_denies(reason):
-        yield to_paste(options, dialect, role_of(who) if signs_for else None)
+        yield role_to_paste(options, dialect, role)
         return
     place, arns = options.amazon, Arns(options.signing.region)
     name = place.name if place else ""
@@ -271,8 +280,18 @@ def _denied(reason: str, options: ElasticsearchOptions, server: str, dialect: Di
     found = denial(reason, signs_for, resource)
     yield found
     if signs_for == "aoss" and not found:
-        policy = data_access_policy("COLLECTION", index_pattern(options), who, templates=installs(options))
+        policy = data_access_policy("COLLECTION", [index_pattern(options)], who, templates=installs(options))
         yield f"It needs aoss:APIAccessAll on {resource} by IAM, and in the collection's data access policy {policy}"
+
+
+def role_to_paste(
+    options: ElasticsearchOptions, dialect: Dialect, role: Mapping[str, Any] | None = None
+) -> str:
+    """Gives the two calls, in one line, that let whoever the options name do what they need on an OpenSearch."""
+    principal = role_of(principal_of(options.signing)) if options.signs_for else None
+    if role is None:
+        return to_paste("penstock", needed_role(options), options.user, dialect, principal)
+    return to_paste("penstock-letters", role, options.user, dialect, principal)
 
 
 def is_amazons(status: int, reply: Any, options: ElasticsearchOptions) -> bool:

@@ -30,7 +30,7 @@ from penstock.io.errors import AccessDenied, NotFound, PeerError
 from penstock.io.preflight.iam import Arns, Statement, statement
 from penstock.io.preflight.trials import Finding, Trial, failed, fine, not_tried, require_quick, warning
 
-__all__ = ["has_data_streams", "iam_statements", "needed_role", "prepare", "require_cluster", "trials"]
+__all__ = ["dialect_at", "iam_statements", "needed_role", "prepare", "require_cluster", "trials"]
 
 _LOGGER = logging.getLogger(__name__)
 SERVER = "Elasticsearch"
@@ -57,10 +57,10 @@ def require_cluster(options: ElasticsearchOptions) -> str:
     return cluster.dialect.version
 
 
-def has_data_streams(options: ElasticsearchOptions) -> bool:
-    """Asks the server whether it has data streams. Raises `PenstockError` where none answers."""
+def dialect_at(options: ElasticsearchOptions) -> Dialect:
+    """Asks the server what it is. Raises `PenstockError` where none answers."""
     with _connected(options, "write to Elasticsearch") as client:
-        return _found(client, options).data_streams
+        return _found(client, options)
 
 
 def trials(options: ElasticsearchOptions, arns: Arns | None = None) -> list[Trial]:

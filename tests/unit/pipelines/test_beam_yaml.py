@@ -6,6 +6,9 @@ import yaml
 from apache_beam.transforms.display import DisplayData
 from apache_beam.utils.python_callable import PythonCallableWithSource
 
+from penstock.io.aws.session import AwsOptions
+from penstock.io.dead_letters import WriteDeadLetters
+from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.pipelines.beam_yaml import TRANSFORMS, provider_file
 from penstock.pipelines.jobs import run_yaml
@@ -122,6 +125,39 @@ def test_secrets_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("PENSTOCK_PASSWORD", "hush")
     step = make("WriteToElasticsearch", user="u")
     assert step._options.password == "hush"
+
+
+def test_letters_in_a_domain_are_signed_as_the_options_say():
+    role = "arn:aws:iam::111122223333:role/letters"
+    letters = "elasticsearch:refused"
+    step = make(
+        "WriteDeadLetters",
+        dead_letters=letters,
+        hosts="a:9200",
+        aws_sigv4="es",
+        region="eu-west-1",
+        role_arn=role,
+    )
+    assert _signs_as(step) == ("eu-west-1", role)
+    step = make(
+        "WriteDeadLetters", dead_letters=letters, hosts="a:9200", aws_sigv4="es", elasticsearch_role_arn=role
+    )
+    assert _signs_as(step)[1] == role
+
+
+def test_letters_are_signed_by_whom_the_keywords_name_and_else_by_whom_the_clusters_options_name():
+    url, role = "elasticsearch:refused", "arn:aws:iam::111122223333:role/letters"
+    given = {"hosts": "a:9200", "aws_sigv4": "es"}
+    assert _signs_as(WriteDeadLetters(url, **given, role_arn=role)) == ("us-east-1", role)
+    assert _signs_as(WriteDeadLetters(url, **given, aws=AwsOptions(role_arn=role))) == ("us-east-1", role)
+    cluster = ElasticsearchOptions(hosts=["a:9200"], aws_sigv4="es").signed_by(AwsOptions(role_arn=role))
+    step = WriteDeadLetters(url, elasticsearch=cluster, aws=AwsOptions(role_arn="arn:aws:iam::1:role/other"))
+    assert _signs_as(step)[1] == role
+
+
+def _signs_as(step):
+    signing = step._settings.elasticsearch.signing
+    return signing.region, signing.role_arn
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from penstock.pipelines import check as check_command
 from penstock.pipelines.__main__ import main
 from tests.simulator import KinesisSimulator
+from tests.tools.peers.fake_http import fake_http
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +164,78 @@ def test_the_least_role(tmp_path, monkeypatch, capsys):
             {"names": ["refused"], "privileges": ["create_doc", "auto_configure"]},
         ],
     }
+
+
+OPENSEARCH_ROLE = {
+    "cluster_permissions": ["cluster:monitor/main", "indices:data/write/bulk"],
+    "index_permissions": [
+        {
+            "index_patterns": ["logs-*"],
+            "allowed_actions": ["indices:data/write/bulk*", "indices:data/write/index", "create_index"],
+        }
+    ],
+}
+
+
+def _role(monkeypatch, tmp_path, *arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    job = ("--kinesis_stream_name", "orders", "--application_name", "app", "--index", "logs-%{+YYYY.MM.dd}")
+    return main(["check", "kinesis-to-elasticsearch", *job, *arguments, "--role"])
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_the_least_role_has_the_form_of_the_server_that_answers(status, tmp_path, monkeypatch, capsys):
+    denial = "no permissions for [cluster:monitor/main] and User [name=shipper]"
+    told = (
+        {"version": {"number": "2.19.6", "distribution": "opensearch"}}
+        if status == 200
+        else {"error": denial}
+    )
+    with fake_http(lambda request: (status, json.dumps(told).encode())) as fake:
+        assert _role(monkeypatch, tmp_path, "--hosts", fake.url) == 0
+    out, error = capsys.readouterr()
+    assert json.loads(out) == OPENSEARCH_ROLE
+    assert "PUT _plugins/_security/api/roles/NAME takes it" in error
+
+
+def test_an_older_elasticsearch_gets_privileges_that_it_knows(tmp_path, monkeypatch, capsys):
+    with fake_http(lambda request: (200, b'{"version": {"number": "7.4.2"}}')) as fake:
+        assert _role(monkeypatch, tmp_path, "--hosts", fake.url) == 0
+    (index,) = json.loads(capsys.readouterr().out)["indices"]
+    assert index["privileges"] == ["create", "create_index"]
+
+
+def test_a_domain_has_opensearchs_roles_also_before_it_answers(port, tmp_path, monkeypatch, capsys):
+    silent = ("--hosts", f"http://127.0.0.1:{port}")
+    assert _role(monkeypatch, tmp_path, *silent, "--aws_sigv4", "es") == 0
+    assert json.loads(capsys.readouterr().out) == OPENSEARCH_ROLE
+    assert _role(monkeypatch, tmp_path, *silent) == 0
+    out, error = capsys.readouterr()
+    assert "cluster" in json.loads(out)
+    assert "the server did not say what it is" in error
+
+
+def test_a_collection_has_a_data_access_policy(port, tmp_path, monkeypatch, capsys):
+    role = "arn:aws:iam::111122223333:role/shipping"
+    given = ("--aws_sigv4", "aoss", "--elasticsearch_role_arn", role, "--manage_template")
+    code = _role(
+        monkeypatch,
+        tmp_path,
+        "--hosts",
+        f"http://127.0.0.1:{port}",
+        *given,
+        "--dead_letters",
+        "elasticsearch:refused",
+    )
+    assert code == 0
+    out, error = capsys.readouterr()
+    (policy,) = json.loads(out)
+    assert policy["Principal"] == [role]
+    assert policy["Rules"][0]["Resource"] == ["index/COLLECTION/logs-*", "index/COLLECTION/refused"]
+    assert policy["Rules"][1]["ResourceType"] == "collection"
+    assert "a collection has no roles" in error
 
 
 def test_a_job_without_elasticsearch_has_no_role(kinesis, port, capsys):

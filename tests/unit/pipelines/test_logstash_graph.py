@@ -3,7 +3,7 @@
 import apache_beam as beam
 import pytest
 
-from penstock.io.elasticsearch import ElasticsearchOptions
+from penstock.io.elasticsearch import ELASTICSEARCH, ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.io.s3 import S3ReadOptions
@@ -85,7 +85,10 @@ def test_a_plan_says_what_it_needs_of_each_of_its_peers():
     for store, names in ((LETTERS, {"one", "two"}), ("elasticsearch:kept", {"one", "two", "kept"})):
         needed = requirements_of(given, store)
         assert {
-            name for role in needed.roles for index in role["indices"] for name in index["names"]
+            name
+            for role in needed.roles(ELASTICSEARCH)
+            for index in role["indices"]
+            for name in index["names"]
         } == names
         assert len({trial.name for trial in needed.trials}) == len(needed.trials)
 

@@ -107,7 +107,7 @@ def test_the_data_access_policy_names_the_role_behind_a_session():
     session = "arn:aws:sts::111122223333:assumed-role/worker/penstock"
     assert role_of(session) == "arn:aws:iam::111122223333:role/worker"
     assert role_of("arn:aws:iam::111122223333:user/ann") == "arn:aws:iam::111122223333:user/ann"
-    (policy,) = json.loads(data_access_policy("logs", "app-*", session, templates=True))
+    (policy,) = json.loads(data_access_policy("logs", ["app-*"], session, templates=True))
     assert policy["Principal"] == ["arn:aws:iam::111122223333:role/worker"]
     assert [rule["Resource"] for rule in policy["Rules"]] == [["index/logs/app-*"], ["collection/logs"]]
 
