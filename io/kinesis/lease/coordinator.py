@@ -26,7 +26,7 @@ from penstock.io.errors import PenstockError
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.own_rows import OwnRows
 from penstock.io.kinesis.lease.renewals import FOR_GOOD, Renewals
-from penstock.io.kinesis.lease.rules._graph import is_readable, missing_leases
+from penstock.io.kinesis.lease.rules._graph import is_readable, missing_leases, passed_shards
 from penstock.io.kinesis.lease.rules._ownership import Trouble
 from penstock.io.kinesis.lease.rules._plan import LeaseWatch, choose
 from penstock.io.kinesis.lease.rules._unread import find_unread
@@ -46,6 +46,10 @@ _LOGGER = logging.getLogger(__name__)
 _WARN_EVERY_S = 60.0
 _UNREAD_S = 30.0
 """Seconds without a reader after which a shard is named in the log. At a start or a rebalance it takes a few seconds."""
+_STEP = 1 / 3
+"""The part of the failover time for which leases may be made or taken in one go. Then ours are renewed before we go on."""
+_ROUND_S, _ROUND = 0.25, 1 / 30
+"""The least pause: seconds, and part of the failover time. With many leases one is always due, and a round looks at all."""
 _PAUSES_S = (1.0, 15.0)
 """The first and the last bound of the pauses, in seconds, after a round that failed."""
 
@@ -136,7 +140,7 @@ class Coordinator(Generic[_Held]):
             self._attempt("look at the leases", self._look)
         return self._pause()
 
-    def _attempt(self, what: str, action: Callable[[], None]) -> None:
+    def _attempt(self, what: str, action: Callable[[], object]) -> None:
         """Runs `action`. A temporary fault is logged once per minute, and tried again after a pause that grows."""
         try:
             action()
@@ -162,7 +166,7 @@ class Coordinator(Generic[_Held]):
             due.append(each.renew_at)
             if each.news is not None:
                 due.append(each.checkpoint_at)
-        return max(0.0, min(due) - self._clock())
+        return max(min(due) - self._clock(), min(_ROUND_S, self._failover_s * _ROUND))
 
     # -- renewals and checkpoints ----------------------------------------------------------------------
 
@@ -200,7 +204,9 @@ class Coordinator(Generic[_Held]):
             return
         for held in ended:
             self._view.add_children(held.shard_id, held.children)
-        self._sync()
+        if not self._sync():
+            self._follow_at = self._sync_at
+            return
         followed: list[str] = []
         for held in ended:
             if not self._view.is_continued(held.shard_id):
@@ -223,16 +229,18 @@ class Coordinator(Generic[_Held]):
 
     # -- shards and leases -----------------------------------------------------------------------------
 
-    def _sync(self) -> None:
+    def _sync(self) -> bool:
+        """Lists the shards and makes the leases that are missing. False: the rest of them follows, with the next rounds."""
         self._view.describe(max_age_s=self._sync_s / 2)
         self._view.list_now()
         shards = self._view.shards
         leases = {lease.shard_id: lease for lease in self._rows.read(at_start=not self._begun)}
+        began = self._look_at = self._clock()
         for shard_id, start in missing_leases(
             shards, self._rows.positions(leases.values()), self._options.initial_position
         ).items():
             shard = shards[shard_id]
-            self._store.create(
+            made = self._store.create(
                 Lease(
                     shard_id,
                     start,
@@ -243,9 +251,14 @@ class Coordinator(Generic[_Held]):
                     stream=self._view.identity,
                 )
             )
+            if not made or self._clock() - began > self._failover_s * _STEP:
+                # Another worker makes them too, or ours are to be renewed.
+                self._sync_at = self._clock() + (0.0 if made else 1.0)
+                return False
         self._forget_expired(leases)
         self._sync_at = self._clock() + self._sync_s
         self._look_at = self._clock()
+        return True
 
     def _forget_expired(self, leases: Mapping[str, Lease]) -> None:
         """Deletes finished leases of shards that the stream no longer has, once their children have made progress."""
@@ -265,32 +278,45 @@ class Coordinator(Generic[_Held]):
         rows = ((held, found.get(held.shard_id)) for held in list(self.held.values()))
         self._lose([held for held, row in rows if row is None or row.owner != self.worker])
         positions = self._rows.positions(leases)
-        work = [lease for lease in leases if self._is_work(lease, positions)]
+        readable = self._readable(found, positions)
+        work = [lease for lease in leases if lease.position != SHARD_END and readable(lease.shard_id)]
         free = self._watch.free(work, now)
         # Rows with our name that are not held are left from a lost answer. We take them again.
         orphans = [lease for lease in work if lease.owner == self.worker and lease.shard_id not in self.held]
         free = [lease for lease in free if lease.owner != self.worker]
         wanted = (*orphans, *choose(work, free, self.worker))
-        taken = [held for lease in wanted if (held := self._take(lease)) is not None]
+        taken, began = [], self._clock()
+        for lease in wanted:
+            if self._clock() - began > self._failover_s * _STEP:
+                break  # ours are to be renewed first
+            if (held := self._take(lease)) is not None:
+                taken.append(held)
         if taken:
             begun = [f"{held.shard_id} from {held.progress.fetched.text()}" for held in taken]
             _LOGGER.info("stream %s: reading %s", self._options.stream_name, in_short(begun))
             # Shares are computed again at once, because taking several leases is often quick.
             self._look_at = min(self._look_at, self._clock() + min(1.0, self._look_s))
         self._begun = True
-        self._name_unread(found, positions)
+        self._name_unread(found, readable)
 
-    def _name_unread(self, leases: Mapping[str, Lease], positions: Mapping[str, Position]) -> None:
+    def _readable(
+        self, leases: Mapping[str, Lease], positions: Mapping[str, Position]
+    ) -> Callable[[str], bool]:
+        """Gives the function that tells whether a shard's parents are read to their end."""
         shards, initial = self._view.shards, self._options.initial_position
+        passed = passed_shards(shards, positions)
 
+        def readable(shard_id: str) -> bool:
+            parents = leases[shard_id].parents if shard_id in leases else ()
+            return is_readable(shard_id, shards, positions, initial, parents, passed)
+
+        return readable
+
+    def _name_unread(self, leases: Mapping[str, Lease], readable: Callable[[str], bool]) -> None:
         def is_served(lease: Lease) -> bool:
             return lease.shard_id in self.held or (self._watch.is_alive(lease) and lease.owner != self.worker)
 
-        def can_be_read(shard_id: str) -> bool:
-            parents = leases[shard_id].parents if shard_id in leases else ()
-            return is_readable(shard_id, shards, positions, initial, parents)
-
-        self.unread = find_unread(shards, leases, self._rows.troubles, is_served, can_be_read)
+        self.unread = find_unread(self._view.shards, leases, self._rows.troubles, is_served, readable)
         now = self._clock()
         self._unread_since = {shard_id: self._unread_since.get(shard_id, now) for shard_id in self.unread}
         lasting = [
@@ -300,11 +326,6 @@ class Coordinator(Generic[_Held]):
         ]
         if lasting and self._said.due("unread"):
             _LOGGER.warning("stream %s: %s", self._options.stream_name, in_short(lasting))
-
-    def _is_work(self, lease: Lease, positions: Mapping[str, Position]) -> bool:
-        return lease.position != SHARD_END and is_readable(
-            lease.shard_id, self._view.shards, positions, self._options.initial_position, lease.parents
-        )
 
     def _take(self, lease: Lease) -> _Held | None:
         begun = self._clock()

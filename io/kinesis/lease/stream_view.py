@@ -60,6 +60,7 @@ class StreamView:
         self._lock = threading.Lock()
         self._described_at = -_DESCRIBED_S
         self._heirs: dict[str, Shard] = {}
+        self._children: dict[str, list[Shard]] = {}
         self._listed_at: float | None = None
         self._listing = _Asked(clock)
         self._describing = _Asked(clock)
@@ -112,7 +113,7 @@ class StreamView:
             self._listed_at = now
             for shard_id in self._heirs.keys() & listed.keys():
                 del self._heirs[shard_id]
-            self.shards = self._heirs | listed
+            self._know(self._heirs | listed)
 
     def add_children(self, parent: str, children: Iterable[ChildShard]) -> None:
         """Notes the children that a reply names, which may not be listed yet."""
@@ -126,7 +127,14 @@ class StreamView:
                     int(child.hash_key_range.ending_hash_key),
                 )
                 self._heirs[child.shard_id] = Shard(child.shard_id, parents, start, end, "0", None)
-            self.shards = self.shards | self._heirs
+            self._know(self.shards | self._heirs)
+
+    def _know(self, shards: dict[str, Shard]) -> None:
+        children: dict[str, list[Shard]] = {}
+        for shard in shards.values():
+            for parent in shard.parents:
+                children.setdefault(parent, []).append(shard)
+        self.shards, self._children = shards, children
 
     def proves_end(self, shard_id: str) -> bool:
         """Whether the stream lists the shard as closed. A temporary fault proves nothing."""
@@ -162,7 +170,7 @@ class StreamView:
 
     def children_of(self, shard_id: str) -> list[Shard]:
         """Gives the known shards that go on where a closed one ended."""
-        return [shard for shard in self.shards.values() if shard_id in shard.parents]
+        return list(self._children.get(shard_id, ()))
 
     def is_continued(self, shard_id: str) -> bool:
         """Whether the known children take all hash keys of a shard, so that none of them is missing.

@@ -18,12 +18,12 @@ Refused: leases only for shards whose parents are finished (as in KCL 2.3 and la
 table from the start, a new worker sees what is left to do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Protocol
 
 from penstock.io.kinesis.positions import AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON, Position
 
-__all__ = ["ShardNode", "is_finished", "is_readable", "missing_leases", "parents_first"]
+__all__ = ["ShardNode", "is_finished", "is_readable", "missing_leases", "parents_first", "passed_shards"]
 
 
 class ShardNode(Protocol):
@@ -56,7 +56,11 @@ def parents_first(shards: Mapping[str, ShardNode]) -> list[str]:
 
 
 def is_finished(
-    shard_id: str, shards: Mapping[str, ShardNode], positions: Mapping[str, Position], initial: Position
+    shard_id: str,
+    shards: Mapping[str, ShardNode],
+    positions: Mapping[str, Position],
+    initial: Position,
+    passed: Container[str],
 ) -> bool:
     """Whether nothing of that shard is left to read, so that its children may be read.
 
@@ -65,6 +69,7 @@ def is_finished(
         shards: what the stream lists now, by id.
         positions: the lease table's checkpoints, by shard id.
         initial: the starting point.
+        passed: what `passed_shards` gives for these.
     """
     position = positions.get(shard_id)
     if position is not None:
@@ -72,20 +77,25 @@ def is_finished(
     shard = shards.get(shard_id)
     if shard is None:
         return True  # older than the stream's retention
-    return (initial == LATEST and shard.closed) or _passed(shard_id, shards, positions)
+    return (initial == LATEST and shard.closed) or shard_id in passed
 
 
-def _passed(shard_id: str, shards: Mapping[str, ShardNode], positions: Mapping[str, Position]) -> bool:
-    """Whether a descendant has made progress, which proves that this shard, without a lease, was read to its end."""
-    generation = {shard_id}
-    for _ in range(len(shards)):
-        generation = {child.shard_id for child in shards.values() if not generation.isdisjoint(child.parents)}
-        if not generation:
-            return False
-        if any(child in positions and positions[child] >= Position(0) for child in generation):
-            return True
-        generation = {child for child in generation if child not in positions}
-    return False
+def passed_shards(shards: Mapping[str, ShardNode], positions: Mapping[str, Position]) -> set[str]:
+    """Gives the shards without a lease that were read to their end, which the progress of a descendant proves."""
+    if shards.keys() <= positions.keys():
+        return set()
+    children: dict[str, list[str]] = {}
+    for shard in shards.values():
+        for parent in shard.parents:
+            children.setdefault(parent, []).append(shard.shard_id)
+    passed: set[str] = set()
+    for shard_id in reversed(parents_first(shards)):
+        if shard_id not in positions and any(
+            positions[child] >= Position(0) if child in positions else child in passed
+            for child in children.get(shard_id, ())
+        ):
+            passed.add(shard_id)
+    return passed
 
 
 def is_readable(
@@ -94,11 +104,23 @@ def is_readable(
     positions: Mapping[str, Position],
     initial: Position,
     lease_parents: Iterable[str] = (),
+    passed: Container[str] | None = None,
 ) -> bool:
-    """Whether all parents of a shard are finished; `lease_parents` are the parents that its lease names."""
+    """Whether all parents of a shard are finished.
+
+    Args:
+        shard_id: the shard.
+        shards: what the stream lists now, by id.
+        positions: the lease table's checkpoints, by shard id.
+        initial: the starting point.
+        lease_parents: the parents that its lease names.
+        passed: what `passed_shards` gives for these; who asks for many shards makes it once.
+    """
     shard = shards.get(shard_id)
     parents = {*lease_parents, *(shard.parents if shard is not None else ())}
-    return all(is_finished(parent, shards, positions, initial) for parent in parents)
+    if parents and passed is None:
+        passed = passed_shards(shards, positions)
+    return all(is_finished(parent, shards, positions, initial, passed or ()) for parent in parents)
 
 
 def missing_leases(
@@ -110,13 +132,10 @@ def missing_leases(
     finished.
     """
     known = dict(positions)
-    passed: set[str] = set()
+    passed = passed_shards(shards, positions)
     missing: dict[str, Position] = {}
     for shard_id in parents_first(shards):
-        if shard_id in known:
-            continue
-        if _passed(shard_id, shards, positions):
-            passed.add(shard_id)
+        if shard_id in known or shard_id in passed:
             continue
         heirs = [parent for parent in shards[shard_id].parents if parent in known or parent in passed]
         if heirs:

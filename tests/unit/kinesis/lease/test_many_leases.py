@@ -1,0 +1,129 @@
+"""Thousands of shards: what a worker does for them grows with their number, and no faster, and its leases stay valid."""
+
+import threading
+from typing import NamedTuple
+
+import pytest
+
+from penstock.io.kinesis.lease.coordinator import Coordinator
+from penstock.io.kinesis.lease.held_shard import HeldShard
+from penstock.io.kinesis.lease.rules._graph import missing_leases
+from penstock.io.kinesis.lease.stream_view import StreamView
+from penstock.io.kinesis.lease.table import MemoryLeases
+from penstock.io.kinesis.positions import LATEST, TRIM_HORIZON, Position, StreamIdentity
+from penstock.io.kinesis.read_options import KinesisReadOptions
+from penstock.io.kinesis.shard_map import Shard
+from penstock.io.kinesis.stream_facts import StreamFacts
+
+FACTS = StreamFacts(StreamIdentity("arn:aws:kinesis:us-east-1:000000000000:stream/s", 1))
+WRITE_S = 0.005
+
+
+class Counted(NamedTuple):
+    """A shard that counts how often it is asked for its parents."""
+
+    shard_id: str
+    of: tuple[str, ...]
+    asked: list[int]
+    closed: bool = False
+
+    @property
+    def parents(self):
+        self.asked[0] += 1
+        return self.of
+
+
+@pytest.mark.parametrize("initial", [TRIM_HORIZON, LATEST])
+def test_missing_leases_asks_each_shard_a_few_times(initial):
+    asked, count = [0], 500
+    shards = {f"{n:06}": Counted(f"{n:06}", (), asked) for n in range(count)}
+    shards |= {f"{n + count:06}": Counted(f"{n + count:06}", (f"{n:06}",), asked) for n in range(count)}
+    assert len(missing_leases(shards, {}, initial)) == 2 * count
+    assert asked[0] < 10 * len(shards)
+
+
+class SlowLeases(MemoryLeases):
+    """Each write takes 5 ms of a clock that only it moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 100.0
+        self._writes = threading.Lock()
+
+    def create(self, lease):
+        self.now += WRITE_S
+        return super().create(lease)
+
+    def replace(self, old, new):
+        with self._writes:  # renewals go out on eight threads
+            self.now += WRITE_S / 8 if old.owner == new.owner else WRITE_S
+        super().replace(old, new)
+
+
+def worker_of(store, shards, name="me"):
+    width = (1 << 128) // shards
+    listed = [Shard(f"shardId-{n:012}", (), n * width, (n + 1) * width - 1, "0", None) for n in range(shards)]
+    lock = threading.Condition()
+    view = StreamView(lambda: listed, lambda: FACTS, lambda: store.now)
+    return Coordinator(
+        store, view, KinesisReadOptions(kinesis_stream_name="s", application_name="app"), name,
+        lambda lease, shard: HeldShard(lease, Position(0), lock), lock, lambda: store.now, lambda: 1,
+        gone=lambda owner: False,
+    )  # fmt: skip
+
+
+def test_leases_stay_valid_while_thousands_are_made_and_taken():
+    store, count = SlowLeases(), 4000  # to make or take them all lasts 20 s; a lease is valid for 10
+    worker = worker_of(store, count)
+    until = store.now + 300
+    while len(worker.held) < count or store.now < until - 200:
+        store.now += max(0.001, worker.tick())
+        expired = [held for held in worker.held.values() if not held.valid(store.now)]
+        assert not expired, f"{len(expired)} of {len(worker.held)} at {store.now:.1f}"
+        assert store.now < until
+    worker.give_up()
+
+
+def test_rounds_do_not_grow_with_the_leases():
+    store = SlowLeases()
+    worker = worker_of(store, 300)
+    while len(worker.held) < 300:
+        store.now += max(0.001, worker.tick())
+    began, rounds = store.now, 0
+    while store.now < began + 30:
+        store.now += max(0.001, worker.tick())
+        rounds += 1
+    assert rounds <= 30 / 0.25 + 1
+    worker.give_up()
+
+
+def test_of_two_that_start_at_once_one_makes_the_leases():
+    store = SlowLeases()
+    refused = 0
+    create = store.create
+
+    def counted(lease):
+        nonlocal refused
+        made = create(lease)
+        refused += not made
+        return made
+
+    store.create = counted
+    workers = [worker_of(store, 2000, name) for name in ("one", "two")]
+    for worker in workers:
+        worker._view.list_now()
+    rows = store.rows
+
+    def late():
+        """The second one has looked before the first one has made anything."""
+        store.rows = rows
+        seen = rows()
+        workers[0].tick()
+        return seen
+
+    store.rows = late
+    workers[1].tick()
+    assert store.scan()
+    assert refused == 1
+    for worker in workers:
+        worker.give_up()
