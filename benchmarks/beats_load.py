@@ -2,8 +2,9 @@
 
 usage: python -P benchmarks/beats_load.py HOST PORT CLIENTS WINDOWS [EVENTS_PER_SECOND]
 
-Ends when every window of every client is acknowledged; prints the number of events. A process of its own, so
-that its CPU time is not that of the server under test.
+Ends when every window of every client is acknowledged; prints the number of events. WINDOWS 0: until it is killed, and
+prints twice per second the monotonic clock and how many events are acknowledged. A process of its own, so that its CPU
+time is not that of the server under test.
 """
 
 import socket
@@ -20,6 +21,8 @@ from harness import events
 WINDOW = 2048
 UNDER_WAY = 2
 DISTINCT = 16
+ACKNOWLEDGED: dict[int, int] = {}
+"""Events acknowledged so far, by thread."""
 
 
 def windows() -> list[bytes]:
@@ -42,8 +45,8 @@ def run(address: tuple[str, int], made: list[bytes], count: int, pause_s: float)
         reader = connection.makefile("rb")
         sent = acknowledged = 0
         began = time.monotonic()
-        while acknowledged < count:
-            while sent < count and sent - acknowledged < UNDER_WAY:
+        while acknowledged < count or not count:
+            while (sent < count or not count) and sent - acknowledged < UNDER_WAY:
                 wait = began + sent * pause_s - time.monotonic()
                 if wait > 0 and sent == acknowledged:
                     time.sleep(wait)
@@ -55,6 +58,7 @@ def run(address: tuple[str, int], made: list[bytes], count: int, pause_s: float)
             if len(frame) < 6:
                 sys.exit("the server closed the connection")
             acknowledged += struct.unpack(">I", frame[2:])[0] == WINDOW
+            ACKNOWLEDGED[threading.get_ident()] = acknowledged * WINDOW
 
 
 def main() -> None:
@@ -66,7 +70,11 @@ def main() -> None:
         threading.Thread(target=run, args=((host, port), made, count, pause_s)) for _ in range(clients)
     ]
     for thread in threads:
+        thread.daemon = True
         thread.start()
+    while not count:
+        time.sleep(0.5)
+        print(time.monotonic(), sum(list(ACKNOWLEDGED.values())), flush=True)
     for thread in threads:
         thread.join()
     print(clients * count * WINDOW)

@@ -5,6 +5,7 @@ What is archived is read back as a backfill reads it, and told apart by the docu
 """
 
 import http.client
+import os
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.demo.jobs import Job
+from local.processes import started_at
 from local.servers.aws_server import CREDENTIALS, REGION
 from penstock.io import archive
 from penstock.io.aws.session import AwsOptions
@@ -22,6 +24,7 @@ from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.reading import UnitReader, plan
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from tests.tools.jobs.status_page import page_of, status
+from tests.tools.machine.listening import process_tree
 from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.fake_http import fake_http
 
@@ -42,7 +45,7 @@ class World:
         aws.client("s3").create_bucket(Bucket=name)
 
     def put(self, count):
-        """Puts the next records, of two shards every second one."""
+        """Puts the next records, of two shards every second one; gives how many there are now."""
         numbers = range(self._put, self._put + count)
         self._put += count
         keys = ["0", str(1 << 127)]
@@ -50,13 +53,15 @@ class World:
             {"Data": b'{"n":%d}' % n, "PartitionKey": f"k{n}", "ExplicitHashKey": keys[n % 2]}
             for n in numbers
         ]
-        self._aws.client("kinesis").put_records(StreamName=self._name, Records=records)
+        if records:
+            self._aws.client("kinesis").put_records(StreamName=self._name, Records=records)
+        return self._put
 
-    def start(self, roll_seconds, failover_ms, s3_url=None):
+    def start(self, roll_seconds, failover_ms, s3_url=None, workers=1):
         options = [
             *("--kinesis_stream_name", self._name, "--application_name", self._name, "--region", REGION),
             *("--archive", f"s3://{self._name}/lake", "--roll_seconds", roll_seconds, "--status_port", "0"),
-            *("--checkpoint_interval_seconds", "1"),
+            *("--checkpoint_interval_seconds", "1", "--workers", str(workers)),
             *("--additional_settings", f"failoverTimeMillis={failover_ms},shardSyncIntervalMillis=1000"),
         ]
         environment = {
@@ -201,3 +206,27 @@ def test_a_worker_that_joins_and_leaves_before_the_first_one_s_group_is_closed(w
     first.finish()
     lost = sum(worker.log.read_text().count("no longer ours") for worker in world.workers)
     world.require_whole(repeats=end == "kill" or lost > 1)  # a machine that stood still is a pause
+
+
+def test_one_of_two_worker_processes_is_killed(world_of):
+    world = world_of(2)
+    job = world.start("3", 3000, workers=2)
+    workers = process_tree(job.pid) - {job.pid}
+    assert len(workers) == 2
+    page = page_of(job)
+
+    def both_read():
+        world.put(20)
+        return all(each["events"] for each in status(page)["workers"])
+
+    wait_until(both_read, "each has a shard")
+    os.kill(min(workers), signal.SIGKILL)
+    world.put(100)
+    wait_until(
+        lambda: sorted(each["restarts"] for each in status(page)["workers"]) == [0, 1], "it is started again"
+    )
+    world.put(100)
+    world.wait_archived(world.put(0))
+    job.finish()
+    assert not any(map(started_at, workers))
+    world.require_whole(repeats=True)

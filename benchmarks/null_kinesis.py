@@ -1,0 +1,79 @@
+"""A Kinesis that stores nothing and never ends: each call costs it as little as can be.
+
+usage: python -P benchmarks/null_kinesis.py SHARDS [RECORDS_PER_READ]      prints its address; the stream is `kinesis_poc`
+
+- PutRecords counts the records and says that all are stored.
+- GetRecords gives the same aggregated records (50 KB, 140 events each) over and over, with new sequence numbers.
+
+All other calls are those of the simulator of our tests. A process of its own, so that its CPU time is not that of the
+job under test.
+"""
+
+import base64
+import itertools
+import sys
+import threading
+from pathlib import Path
+
+import orjson
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import load_package
+
+load_package("tests")
+import jobs
+
+from tests.simulator.simulator import KinesisSimulator
+
+FIRST = 49_000_000 * 10**48
+DISTINCT = 64
+
+
+class NullKinesis(KinesisSimulator):
+    """The simulator, but for the two calls of the data plane."""
+
+    def __init__(self, shards: int, per_read: int) -> None:
+        records = itertools.islice(jobs.aggregated_records(140 * DISTINCT), DISTINCT)
+        self._data = [base64.b64encode(each["Data"]).decode() for each in records]
+        self._per_read = per_read
+        self._puts: dict[int, bytes] = {}
+        self._number = itertools.count(FIRST, 16 << 10)
+        super().__init__()
+        self.create_stream("kinesis_poc", shards)
+
+    def _reply(self, headers: dict[bytes, bytes], body: bytes) -> tuple[int, bytes]:
+        target = headers.get(b"x-amz-target", b"")
+        if target.endswith(b".PutRecords"):
+            return 200, self._stored(body.count(b'"PartitionKey"'))
+        if target.endswith(b".GetRecords"):
+            return 200, self._read(orjson.loads(body)["ShardIterator"])
+        return super()._reply(headers, body)
+
+    def _stored(self, count: int) -> bytes:
+        if count not in self._puts:
+            each = f'{{"ShardId":"shardId-000000000000","SequenceNumber":"{FIRST}"}}'
+            records = ",".join([each] * count)
+            self._puts[count] = b'{"FailedRecordCount":0,"Records":[%s]}' % records.encode()
+        return self._puts[count]
+
+    def _read(self, iterator: str) -> bytes:
+        first = next(self._number)
+        records = ",".join(
+            [
+                f'{{"Data":"{self._data[(first // (16 << 10) + index) % DISTINCT]}","SequenceNumber":"{first + index}",'
+                f'"ApproximateArrivalTimestamp":1.7e9,"PartitionKey":"a"}}'
+                for index in range(self._per_read)
+            ]
+        )
+        return (f'{{"Records":[{records}],"MillisBehindLatest":0,"NextShardIterator":"{iterator}"}}').encode()
+
+
+def main() -> None:
+    per_read = int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    with NullKinesis(int(sys.argv[1]), per_read) as kinesis:
+        print(kinesis.endpoint_url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
