@@ -12,7 +12,6 @@ tests/unit/beats/wire/test_protocol.py; faults that the reference must notice ar
 """
 
 import dataclasses
-import os
 import random
 import struct
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # for `tests`; behind all else, since the root holds a folder named io
+sys.path.append(str(ROOT))  # for `fuzz` and `tests`; behind all else, since the root holds a folder named io
 
 with atheris.instrument_imports(include=["penstock.io.beats"]):
     from penstock.io.beats.wire import _inflate
@@ -31,6 +30,7 @@ with atheris.instrument_imports(include=["penstock.io.beats"]):
     from penstock.io.beats.wire._protocol import Receiver
     from penstock.io.beats.wire._proxy_protocol import MAX_HEADER_BYTES, parse
 
+from fuzz.running import run  # noqa: E402
 from penstock.io.errors import ProtocolError  # noqa: E402
 from tests.tools.models.lumberjack_model import Rules, compare, sent_by_chance  # noqa: E402
 
@@ -86,15 +86,5 @@ def seeds(folder: Path) -> None:
         (folder / f"seed{number}").write_bytes(b"\x20\x50\x80\xc0" + sample)
 
 
-def main() -> None:
-    if not any(Path(argument).is_dir() for argument in sys.argv[1:]):
-        corpus = Path(os.environ.get("PENSTOCK_FUZZ_CORPUS", Path(__file__).parent / ".corpus"))
-        corpus.mkdir(exist_ok=True)
-        seeds(corpus)
-        sys.argv.append(str(corpus))
-    atheris.Setup(sys.argv, test_one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(test_one_input, seeds)

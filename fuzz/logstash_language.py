@@ -10,15 +10,20 @@ The only exception allowed of a configuration is `ConfigError`. Invariants:
 Every crash becomes a case in tests/unit/logstash/test_language.py.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import atheris
 
+sys.path.append(
+    str(Path(__file__).parents[1])
+)  # for `fuzz`; behind all else, since the root holds a folder named io
+
 with atheris.instrument_imports(include=["penstock.transforms.logstash"]):
     from penstock.transforms.logstash import ConfigError, compile_filters
     from penstock.transforms.logstash.language import _errors, _parser, _reader  # noqa: F401
+
+from fuzz.running import run
 
 EVENTS = (
     {"message": "a=1 b=2", "a": "x", "b": {"c": [1, "y", None]}, "n": 5, "tags": ["t"]},
@@ -63,15 +68,5 @@ def seeds(folder: Path) -> None:
         (folder / f"seed{number}").write_bytes(b"\0" + sample.encode())
 
 
-def main() -> None:
-    if not any(Path(argument).is_dir() for argument in sys.argv[1:]):
-        corpus = Path(os.environ.get("PENSTOCK_FUZZ_CORPUS", Path(__file__).parent / ".corpus"))
-        corpus.mkdir(exist_ok=True)
-        seeds(corpus)
-        sys.argv.append(str(corpus))
-    atheris.Setup(sys.argv, test_one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(test_one_input, seeds)

@@ -13,14 +13,13 @@ also lists faults that the readings must notice.
 import base64
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
 import atheris
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # for `tests`; behind all else, since the root holds a folder named io
+sys.path.append(str(ROOT))  # for `fuzz` and `tests`; behind all else, since the root holds a folder named io
 
 CORES = [
     "penstock.io.kinesis.kpl._deaggregation",
@@ -35,6 +34,7 @@ CORES = [
 with atheris.instrument_imports(include=CORES):
     MODULES = [importlib.import_module(name) for name in CORES]
 
+from fuzz.running import run  # noqa: E402
 from tests.tools.models.reply_models import CHECKS, by_chance  # noqa: E402
 
 
@@ -54,15 +54,5 @@ def seeds(folder: Path) -> None:
         (folder / f"seed{number}").write_bytes(sample)
 
 
-def main() -> None:
-    if not any(Path(argument).is_dir() for argument in sys.argv[1:]):
-        corpus = Path(os.environ.get("PENSTOCK_FUZZ_CORPUS", Path(__file__).parent / ".corpus"))
-        corpus.mkdir(exist_ok=True)
-        seeds(corpus)
-        sys.argv.append(str(corpus))
-    atheris.Setup(sys.argv, test_one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    run(test_one_input, seeds)

@@ -12,7 +12,7 @@ import orjson
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.time import timestamps
 
-__all__ = ["Unwritable", "document_of", "json_of", "payload_of", "with_document"]
+__all__ = ["Unwritable", "document_of", "json_of", "payload_of", "with_document", "with_metadata"]
 
 
 class Unwritable(ValueError):
@@ -78,3 +78,11 @@ def with_document(event: Event, document: Document) -> Event:
         event.data, event.origin, event.index, event.part, event.id, timestamp, document,
         changed=True, filters=event.filters,
     )  # fmt: skip
+
+
+def with_metadata(event: Event, properties: Document) -> Event:
+    """Gives the event with these properties in `[@metadata]`, beside what is there already. Nothing of it is stored."""
+    document = document_of(event)
+    metadata = document.get("@metadata")
+    inner = {**metadata, **properties} if isinstance(metadata, dict) else properties
+    return with_document(event, {**document, "@metadata": inner})

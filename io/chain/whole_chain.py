@@ -43,22 +43,25 @@ def refuse_broken_chains(pipeline: Any) -> None:
 
 
 def _run(pipeline: Any, run: Any, *arguments: Any, **named: Any) -> Any:
-    require_whole_chains(pipeline)
-    _settle_checkpoints(pipeline)
-    _raise_refused(pipeline)
-    _warn_of_late_windows(pipeline)
+    graph = _Graph(pipeline)
+    _require_whole(pipeline, graph)
+    _settle_checkpoints(pipeline, graph)
+    _warn_of_late_windows(pipeline, graph)
+    _raise_refused(graph)
     LIVE.close_ended()
     return run(*arguments, **named)
 
 
 def require_whole_chains(pipeline: Any) -> None:
     """Raises `PipelineError` for a read whose chain misses a step; a pipeline without our reads is left alone."""
-    nodes = list(_nodes(pipeline._root_transform()))
-    after = _consumers(nodes)
-    reads = [node for node in nodes if _kind(node).reads]
-    for read in reads:
-        _follow(read, after)
-    live = [_name(read) for read in reads if _kind(read).reads == "live"]
+    _require_whole(pipeline, _Graph(pipeline))
+
+
+def _require_whole(pipeline: Any, graph: "_Graph") -> None:
+    for node in graph.nodes:
+        if _kind(node).reads:
+            _follow(node, graph)
+    live = [_name(read) for read in graph.live_reads()]
     if len(live) > 1 and is_in_memory(type(pipeline.runner).__name__):
         message = (
             f"DirectRunner reads one endless source at a time, and these are {len(live)}: {', '.join(live)}. Put them into "
@@ -75,12 +78,12 @@ def require_shareable(pipeline: Any) -> None:
             SHARES.require_alone(f"read all that {node.full_label} gives")
 
 
-def _settle_checkpoints(pipeline: Any) -> None:
+def _settle_checkpoints(pipeline: Any, graph: "_Graph") -> None:
     """Lets an endless read on Flink end its bundles before a checkpoint; raises `OptionError` where none is taken."""
     runner = type(pipeline.runner).__name__
     if runner not in ("FlinkRunner", "PortableRunner"):
         return
-    reads = [_name(node) for node in _nodes(pipeline._root_transform()) if _kind(node).reads == "live"]
+    reads = [_name(read) for read in graph.live_reads()]
     interval = pipeline.options.get_all_options(retain_unknown_options=True).get("checkpointing_interval")
     if not reads:
         return
@@ -96,14 +99,12 @@ def _settle_checkpoints(pipeline: Any) -> None:
         pacing.finish_bundle_before_checkpointing = True
 
 
-def _warn_of_late_windows(pipeline: Any) -> None:
+def _warn_of_late_windows(pipeline: Any, graph: "_Graph") -> None:
     """Says where grouped and windowed results would never come: Beam's in-memory runner gives them at the pipeline's end."""
     options = pipeline.options.view_as(PacingOptions)
     if not is_in_memory(type(pipeline.runner).__name__) or options.stop_when_idle:
         return
-    nodes = list(_nodes(pipeline._root_transform()))
-    after = _consumers(nodes)
-    ways = [(node, _name(node)) for node in nodes if _kind(node).reads == "live"]
+    ways = [(read, _name(read)) for read in graph.live_reads()]
     seen: set[int] = set()
     while ways:
         node, read = ways.pop()
@@ -117,22 +118,20 @@ def _warn_of_late_windows(pipeline: Any) -> None:
             )
             return
         for collection in node.outputs.values():
-            ways += [(each, read) for each in after.get(collection, ()) if id(each) not in seen]
-            seen.update(map(id, after.get(collection, ())))
+            ways += [(each, read) for each in graph.takers(collection) if id(each) not in seen]
+            seen.update(map(id, graph.takers(collection)))
 
 
-def _raise_refused(pipeline: Any) -> None:
+def _raise_refused(graph: "_Graph") -> None:
     """Ends chains of a runner's elements, which nobody acknowledges, so that what they refuse isn't lost in silence."""
-    nodes = list(_nodes(pipeline._root_transform()))
-    after = _consumers(nodes)
-    ways = [(node, "") for node in nodes if _kind(node).makes_batches]
+    ways = [(node, "") for node in graph.nodes if _kind(node).makes_batches]
     ended: set[Any] = set()
     while ways:
         node, refused_in = ways.pop()
         kind = _kind(node)
         refused_in = "" if kind.keeps_letters else _name(node) if kind.refuses else refused_in
         for collection in node.outputs.values():
-            ours = [each for each in after.get(collection, ()) if _kind(each) is not _PLAIN]
+            ours = [each for each in graph.takers(collection) if _kind(each) is not _PLAIN]
             ways += [(each, refused_in) for each in ours]
             if (
                 refused_in
@@ -154,7 +153,7 @@ class _Way(NamedTuple):
     mixed_in: str
 
 
-def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
+def _follow(read: Any, graph: "_Graph") -> None:
     reads, name = _kind(read).reads, _name(read)
     ways = [_Way(read, ids=False, refused_in="", mixed_in="")]
     seen: set[tuple[int, bool, str, str]] = set()
@@ -195,7 +194,7 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
         refused_in = "" if kind.keeps_letters else _name(way.node) if kind.refuses else way.refused_in
         mixed_in = _name(way.node) if isinstance(way.node.transform, _MIXES) else way.mixed_in
         for collection in way.node.outputs.values():
-            for node in after.get(collection, ()):
+            for node in graph.takers(collection):
                 step = _Way(node, way.ids or kind.gives_ids, refused_in, mixed_in)
                 if (key := (id(node), *step[1:])) not in seen:
                     seen.add(key)
@@ -212,12 +211,21 @@ def _follow(read: Any, after: dict[Any, list[Any]]) -> None:
         raise PipelineError(message)
 
 
-def _consumers(nodes: list[Any]) -> dict[Any, list[Any]]:
-    after: dict[Any, list[Any]] = {}
-    for node in nodes:
-        for collection in node.inputs:
-            after.setdefault(collection, []).append(node)
-    return after
+class _Graph:
+    """The steps of a pipeline that batches pass through, and which of them take a collection."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.nodes = list(_nodes(pipeline._root_transform()))
+        self._takers: dict[Any, list[Any]] = {}
+        for node in self.nodes:
+            for collection in node.inputs:
+                self._takers.setdefault(collection, []).append(node)
+
+    def live_reads(self) -> list[Any]:
+        return [node for node in self.nodes if _kind(node).reads == "live"]
+
+    def takers(self, collection: Any) -> list[Any]:
+        return self._takers.get(collection, [])
 
 
 def _nodes(node: Any) -> Iterator[Any]:

@@ -6,7 +6,7 @@
 """
 
 from penstock.transforms.batch import Event
-from penstock.transforms.document import document_of, with_document
+from penstock.transforms.document import with_metadata
 from penstock.transforms.events import EventTransform
 
 __all__ = ["AddRecordProperties", "with_record_properties"]
@@ -27,12 +27,9 @@ def with_record_properties(event: Event) -> list[Event]:
     words = event.origin.describe()
     if "sequence_number" not in words or "shard_id" not in words:
         return [event]
-    document = document_of(event)
-    metadata = document.get("@metadata")
     properties = {
         "approximate_arrival_timestamp": event.origin.arrived_ms,
         "partition_key": words.get("partition_key"),
         "sequence_number": words["sequence_number"],
     }
-    inner = {**metadata, **properties} if isinstance(metadata, dict) else properties
-    return [with_document(event, {**document, "@metadata": inner})]
+    return [with_metadata(event, properties)]

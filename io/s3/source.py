@@ -48,7 +48,7 @@ from penstock.io.s3.units.tally import Tally
 from penstock.io.s3.units.throttle import Throttle
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.decode import Decoder
-from penstock.transforms.document import document_of, with_document
+from penstock.transforms.document import with_metadata
 from penstock.transforms.events import EventTransform
 from penstock.transforms.step_kind import StepKind
 
@@ -346,8 +346,4 @@ def with_object_properties(event: Event) -> list[Event]:
     words = event.origin.describe()
     if "key" not in words or "etag" not in words:
         return [event]
-    document = document_of(event)
-    metadata = document.get("@metadata")
-    properties = words | {"index": event.index}
-    inner = {**metadata, "s3": properties} if isinstance(metadata, dict) else {"s3": properties}
-    return [with_document(event, {**document, "@metadata": inner})]
+    return [with_metadata(event, {"s3": words | {"index": event.index}})]

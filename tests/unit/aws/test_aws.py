@@ -51,6 +51,12 @@ def _options(**given: Any) -> AwsOptions:
     return AwsOptions(**{"access_key": "AKIATEST", "secret_key": "very-secret", **given})
 
 
+def _in_a_role(simulator: KinesisSimulator) -> AwsSession:
+    return AwsSession(
+        _options(endpoint_url=simulator.endpoint_url, role_arn="arn:aws:iam::111122223333:role/w")
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -128,9 +134,7 @@ def test_a_profile_may_assume_a_role_itself(
 
 def test_a_role_is_assumed_at_the_endpoint_given_once(simulator: KinesisSimulator) -> None:
     simulator.create_stream("orders")
-    session = AwsSession(
-        _options(endpoint_url=simulator.endpoint_url, role_arn="arn:aws:iam::111122223333:role/w")
-    )
+    session = _in_a_role(simulator)
     assert simulator.assumed == 0, "nothing is sent before it is needed"
     for _ in range(3):
         session.client("kinesis").list_shards(StreamName="orders")
@@ -139,9 +143,7 @@ def test_a_role_is_assumed_at_the_endpoint_given_once(simulator: KinesisSimulato
 
 
 def test_renew_looks_anew_once(simulator: KinesisSimulator) -> None:
-    session = AwsSession(
-        _options(endpoint_url=simulator.endpoint_url, role_arn="arn:aws:iam::111122223333:role/w")
-    )
+    session = _in_a_role(simulator)
     stale = session.credentials()
     assert stale.get_frozen_credentials().access_key.endswith("1")
     client = session.client("kinesis")
@@ -158,9 +160,7 @@ def test_renew_looks_anew_once(simulator: KinesisSimulator) -> None:
 
 def test_a_call_with_expired_credentials_is_made_again_with_new_ones(simulator: KinesisSimulator) -> None:
     simulator.create_stream("orders")
-    session = AwsSession(
-        _options(endpoint_url=simulator.endpoint_url, role_arn="arn:aws:iam::111122223333:role/w")
-    )
+    session = _in_a_role(simulator)
     assert session.call("kinesis", "list_shards", StreamName="orders")["Shards"]
     simulator.expired_keys.add("ASIA0000000000000001")
     assert session.call("kinesis", "list_shards", StreamName="orders")["Shards"]
@@ -259,61 +259,31 @@ def test_a_denial_in_iams_words_without_the_resource_takes_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "operation", "kind", "words"),
+    ("code", "text", "operation", "kind", "words"),
     [
-        ("ExpiredTokenException", "PutRecords", AccessDenied, "the AWS credentials have expired. Renew them"),
-        ("ExpiredToken", "PutRecords", AccessDenied, "the AWS credentials have expired"),
-        (
-            "InvalidClientTokenId",
-            "PutRecords",
-            AccessDenied,
-            "AWS refuses the credentials (InvalidClientTokenId)",
-        ),
-        (
-            "KMSAccessDeniedException",
-            "PutRecords",
-            AccessDenied,
-            "kms:GenerateDataKey on the key that encrypts",
-        ),
-        ("KMSAccessDeniedException", "GetRecords", AccessDenied, "kms:Decrypt on the key that encrypts"),
-        ("KMSDisabledException", "PutRecords", PeerError, "is not usable (KMSDisabledException"),
-        ("KMSNotFoundException", "PutRecords", PeerError, "is not usable (KMSNotFoundException"),
-        (
-            "ResourceNotFoundException",
-            "PutRecords",
-            NotFound,
-            "does not exist in us-east-1. Check the name and --region",
-        ),
-        ("NoSuchBucket", "PutObject", NotFound, "does not exist in us-east-1"),
-        ("Strange", "PutRecords", PeerError, "Strange: what"),
+        ("ExpiredTokenException", "what", "PutRecords", AccessDenied, "credentials have expired. Renew them"),
+        ("ExpiredToken", "what", "PutRecords", AccessDenied, "the AWS credentials have expired"),
+        ("InvalidClientTokenId", "what", "PutRecords", AccessDenied, "refuses the credentials (InvalidClientTokenId)"),
+        ("KMSAccessDeniedException", "what", "PutRecords", AccessDenied, "kms:GenerateDataKey on the key that encrypts"),
+        ("KMSAccessDeniedException", "what", "GetRecords", AccessDenied, "kms:Decrypt on the key that encrypts"),
+        ("KMSDisabledException", "what", "PutRecords", PeerError, "is not usable (KMSDisabledException"),
+        ("KMSNotFoundException", "what", "PutRecords", PeerError, "is not usable (KMSNotFoundException"),
+        ("ResourceNotFoundException", "what", "PutRecords", NotFound, "not exist in us-east-1. Check the name and --region"),
+        ("NoSuchBucket", "what", "PutObject", NotFound, "does not exist in us-east-1"),
+        ("Strange", "what", "PutRecords", PeerError, "Strange: what"),
+        # A status without a code.
+        ("403", "Forbidden", "PutRecords", AccessDenied, "access denied. the job's principal needs kinesis:PutRecords"),
+        ("403", "<Error><Code>InvalidClientTokenId</Code></Error>", "PutRecords", AccessDenied, "refuses the credentials"),
+        ("401", "", "PutRecords", PeerError, "what answers at http://127.0.0.1:9 does not speak as AWS does (401). Check"),
+        ("HTTP401", "", "PutRecords", PeerError, "does not speak as AWS does (401). Check --endpoint_url"),
+        ("502", "<h1>Bad\nGateway</h1>", "PutRecords", PeerError, "does not speak as AWS does (502: Bad Gateway). Check"),
     ],
-)
-def test_codes_as_errors(code: str, operation: str, kind: type[Exception], words: str) -> None:
-    told = _told(code, "what", operation)
+)  # fmt: skip
+def test_codes_as_errors(code: str, text: str, operation: str, kind: type[Exception], words: str) -> None:
+    told = _told(code, text, operation)
     assert type(told) is kind
     assert words in str(told)
     assert "\n" not in str(told)
-
-
-@pytest.mark.parametrize(
-    ("code", "text", "kind", "words"),
-    [
-        ("403", "Forbidden", AccessDenied, "access denied. the job's principal needs kinesis:PutRecords"),
-        (
-            "403",
-            "<Error><Code>InvalidClientTokenId</Code></Error>",
-            AccessDenied,
-            "AWS refuses the credentials",
-        ),
-        ("401", "", PeerError, "what answers at http://127.0.0.1:9 does not speak as AWS does (401). Check"),
-        ("HTTP401", "", PeerError, "does not speak as AWS does (401). Check --endpoint_url"),
-        ("502", "<h1>Bad\nGateway</h1>", PeerError, "does not speak as AWS does (502: Bad Gateway). Check"),
-    ],
-)
-def test_a_status_without_a_code(code: str, text: str, kind: type[Exception], words: str) -> None:
-    told = _told(code, text)
-    assert type(told) is kind
-    assert words in str(told)
 
 
 def test_a_clock_that_is_off_is_named() -> None:

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows
 
 from penstock.io.beats import ReadFromBeats
-from penstock.io.chain.whole_chain import _warn_of_late_windows, require_whole_chains
+from penstock.io.chain.whole_chain import _Graph, _warn_of_late_windows, require_whole_chains
 from penstock.io.errors import OptionError, PipelineError
 from penstock.io.kinesis import ReadFromKinesis
 from penstock.testing import Collect, InMemoryElasticsearch, InMemoryKinesis
@@ -133,11 +133,11 @@ def test_windows_that_would_never_come_are_told(caplog):
         grouped = beam.Pipeline(runner="FnApiRunner")
         minutes = grouped | read() | beam.Map(str) | beam.WindowInto(FixedWindows(60))
         _ = minutes | beam.combiners.Count.PerElement()
-        _warn_of_late_windows(grouped)
+        _warn_of_late_windows(grouped, _Graph(grouped))
         assert "--stop_when_idle=5" in caplog.text
         assert "--runner=PrismRunner or FlinkRunner" in caplog.text
         caplog.clear()
         plain = beam.Pipeline(runner="FnApiRunner")
         _ = plain | read() | beam.Map(print)
-        _warn_of_late_windows(plain)
+        _warn_of_late_windows(plain, _Graph(plain))
     assert not caplog.text
