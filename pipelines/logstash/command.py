@@ -138,7 +138,8 @@ def _form(line: CommandLine, loaded: Loaded) -> str:
         return command_form.written(loaded.planned, line.get(JobOptions))
     if options.to_yaml:
         return yaml_form.written(loaded.planned, url)
-    return explain.explained(loaded.planned, {each.name: each.text for each in loaded.sources}, url)
+    told = explain.explained(loaded.planned, {each.name: each.text for each in loaded.sources}, url)
+    return told + "".join(f"note: {note}\n" for note in loaded.notes)
 
 
 def _test(line: CommandLine, loaded: Loaded) -> int:

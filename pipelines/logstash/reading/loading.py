@@ -1,7 +1,7 @@
 """`load` reads and plans what a command line names: one pipeline, or those of `pipelines.yml`."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.io.errors import OptionError
@@ -14,6 +14,8 @@ from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipeli
 __all__ = ["Loaded", "load"]
 
 _ECS = "pipeline.ecs_compatibility"
+_KNOWN = ("pipeline.id", "path.config", "config.string", "config.support_escapes", _ECS)
+"""The settings of `logstash.yml` and `pipelines.yml` that have an effect."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ def load(options: LogstashOptions, notes: Sequence[str] = ()) -> list[Loaded]:
             sources = each.sources()
             its_own = _with(options, settings | dict(each.settings))
             planned = make_plan(each.name, sources, its_own, beside_others=several)
-            loaded.append(Loaded(planned, sources, list(notes)))
+            loaded.append(Loaded(planned, sources, [*notes, *_without_effect(settings | dict(each.settings))]))
         except OptionError as error:
             problems.append((each.name, error))
     if problems and len(found) == 1:
@@ -85,6 +87,12 @@ def _with(options: LogstashOptions, settings: dict[str, Any]) -> LogstashOptions
     if settings.get("config.support_escapes") in (True, "true"):
         changes["config_support_escapes"] = True
     return dataclasses.replace(options, **changes)
+
+
+def _without_effect(settings: Mapping[str, Any]) -> list[str]:
+    """Names in one line the settings that do nothing here."""
+    names = [name for name in settings if name not in _KNOWN]
+    return [f"settings without effect here: {', '.join(names)} (docs/logstash.md)"] if names else []
 
 
 def _of_settings(options: LogstashOptions, settings: dict[str, Any]) -> tuple[list[Pipeline], bool]:

@@ -28,6 +28,7 @@ from penstock.transforms.logstash.language._tree import (
 
 _SELECTOR = re.compile(r"(?:\[[^\[\],]++\])++")
 _REGEX = re.compile(r"/(?:\\/|[^/])*+/")
+_FLAGS = re.compile(r"[imx]{1,3}(?![A-Za-z0-9])")
 _OPERATOR = re.compile(r"==|!=|<=|>=|=~|!~|<|>|in|not (?:[ \t\r\n]++|#[^\n]*+)*+in")
 _BOOLEAN = re.compile(r"and|or|xor|nand")
 _SECTION = re.compile(r"^(?:input|filter|output)[ \t\r\n]*+\{", re.MULTILINE)
@@ -242,6 +243,9 @@ class _Parser(Reader):
                 raise self._error(message, ("/", "a text in quotes"))
             self._at = pattern.end()
             literal = pattern[0]
+            if _FLAGS.match(self._text, self._at):
+                message = "no flags stand behind a regular expression; they stand within: /(?i).../"
+                raise self._error(message, ())
             regex = literal[1:-1] if literal[0] == "/" else self._content(literal)
             return Comparison(operator, left, Pattern(regex, pattern.start()), start)
         return Comparison(operator, left, self._operand(), start)

@@ -186,7 +186,7 @@ def test_files_come_in_the_order_of_their_paths():
 
 def test_pipelines_of_a_settings_folder(capsys):
     os.mkdir("s")
-    file('pipeline.ecs_compatibility: "disabled"\n', "s/logstash.yml")
+    file('pipeline.ecs_compatibility: "disabled"\nqueue: {type: persisted}\n', "s/logstash.yml")
     file(
         "- pipeline.id: one\n  config.string: \"input { beats { port => '${PORT:1}' } }\"\n"
         "- pipeline.id: two\n  path.config: x.conf\n  pipeline: {workers: 2}\n",
@@ -203,6 +203,7 @@ def test_pipelines_of_a_settings_folder(capsys):
     assert (code, err) == (0, "")
     assert "index=logstash-%{+yyyy.MM.dd}" in out
     assert "pipeline two" in out
+    assert "note: settings without effect here: queue.type, pipeline.workers (docs/logstash.md)\n" in out
     code, _, err = run(capsys, "--path.settings", "s", "--pipeline.id", "three", "--explain")
     assert (code, "there are: one, two" in err) == (2, True)
 

@@ -68,6 +68,8 @@ def unset(name):
             [("2:1: no option begins here (at '\\xa0port => 1 } }'): this is a no-break space, or another that isn't "
               "seen; write a usual one")],
         ),
+        ("filter { if [a] =~ /b/i { drop { } } }",
+         ["23: no flags stand behind a regular expression; they stand within: /(?i).../ (at 'i { drop { } } }')"]),
         # Everything that is wrong in one filter.
         (
             "filter { kv { trim => '<' trimkey => ' ' oops => 1 } grok { type => t1 pattern => p1 match => 5 } }",
