@@ -57,7 +57,9 @@ def load(options: LogstashOptions, notes: Sequence[str] = ()) -> list[Loaded]:
             sources = each.sources()
             its_own = _with(options, settings | dict(each.settings))
             planned = make_plan(each.name, sources, its_own, beside_others=several)
-            loaded.append(Loaded(planned, sources, [*notes, *_without_effect(settings | dict(each.settings))]))
+            loaded.append(
+                Loaded(planned, sources, [*notes, *_without_effect(settings | dict(each.settings))])
+            )
         except OptionError as error:
             problems.append((each.name, error))
     if problems and len(found) == 1:
