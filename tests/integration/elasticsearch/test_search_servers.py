@@ -12,10 +12,12 @@ from collections import Counter
 
 import pytest
 
-from local.demo import evidence
+from local.demo import evidence, logstash_files
 from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
+from local.demo.search_api import SearchApi
 from local.servers.aws_server import CREDENTIALS, REGION
+from penstock.io.elasticsearch.options import DEFAULT_INDEX
 from tests import servers
 from tests.tools.jobs.pipeline import Pipeline, log_file
 from tests.tools.jobs.status_page import page_of, status
@@ -33,6 +35,8 @@ READING = (  # as in the tests of kills: a dead worker's leases are free after 2
     *("--checkpoint_interval_seconds", "1", "--shard_reads_per_second", "2"),
     *("--additional_settings", "failoverTimeMillis=2000,maxRecords=5"),
 )
+DEFAULTS = ("--checkpoint_interval_seconds", "60")
+"""What the job does unless told otherwise; the tool that starts it tells it otherwise."""
 
 pytestmark = pytest.mark.xdist_group("search")  # one worker runs them all, so one server at a time
 
@@ -49,6 +53,29 @@ def search_server(request):
 def test_the_sink_does_with_a_server_what_the_documentation_says(search_server, feature, unique_name):
     name, server = search_server
     require_told(name, feature, FEATURES[feature](Sink(server.url, unique_name)))
+
+
+@pytest.mark.parametrize(
+    "search_server",
+    ["opensearch-3.9.0", pytest.param("elasticsearch-8.19.21", marks=pytest.mark.full)],
+    indirect=True,
+)
+def test_the_local_demonstration_of_logstashs_files_has_its_data_stream(search_server):
+    _, server = search_server
+    SearchApi(server.url).put_index_template("logs", logstash_files.TEMPLATE)
+    api, sink = Api(server.url), Sink(server.url, "unused")
+    try:
+        given = {"data_stream": "true", "index": DEFAULT_INDEX}
+        assert sink.write([b'{"message":"a line","host":{"name":"a"}}'], stamped=True, **given).written == 1
+        (document,) = api.every("logs-generic-default")
+        assert document["_index"].startswith(".ds-logs-generic-default-")
+        (mapping,) = api("GET", "/logs-generic-default/_mapping").values()
+        host = mapping["mappings"]["properties"]["host"]["properties"]["name"]
+        assert host["type"] == "keyword"
+    finally:
+        # The small Elasticsearch has no API to delete one; its node goes with the tests.
+        api("DELETE", "/_data_stream/logs-generic-default", may_fail=True)
+        api("DELETE", "/_index_template/logs", may_fail=True)
 
 
 # -- the whole job ---------------------------------------------------------------------------------------
@@ -95,7 +122,7 @@ def test_each_document_once_whatever_is_killed_and_read_again(search_server, aws
     name, server = search_server
     pipeline = _Pipeline(tmp_path, _Server(server.url), aws, unique_name)
     try:
-        _kill_both_in_the_middle(pipeline)
+        _kill_both_in_the_middle(pipeline, DEFAULTS if name == "opensearch-3.9.0" else READING)
         found = pipeline.ids()
         lines = Counter(found.values())
         assert (len(lines), max(lines.values())) == (EVENTS, 1)
@@ -107,9 +134,9 @@ def test_each_document_once_whatever_is_killed_and_read_again(search_server, aws
         pipeline.close()
 
 
-def _kill_both_in_the_middle(pipeline):
+def _kill_both_in_the_middle(pipeline, reading):
     file = log_file(pipeline.folder / "a.log", EVENTS)
-    beats, kinesis = pipeline.start_beats(), pipeline.start_kinesis(*READING)
+    beats, kinesis = pipeline.start_beats(), pipeline.start_kinesis(*reading)
     shipper = Shipper("127.0.0.1", pipeline.port, [file.path], rate=RATE, window=200, backoff_s=(0.1, 0.3))
     thread = threading.Thread(target=shipper.run, daemon=True)
     thread.start()
@@ -118,7 +145,7 @@ def _kill_both_in_the_middle(pipeline):
     assert shipper.counts.acknowledged < EVENTS, "killed too late to prove anything"
     wait_until(lambda: pipeline.count() >= 100, "the first documents")
     kinesis.kill()  # with most lines still to come: nobody takes them now
-    jobs = [pipeline.start_beats(), pipeline.start_kinesis(*READING)]
+    jobs = [pipeline.start_beats(), pipeline.start_kinesis(*reading)]
     thread.join(300)
     assert shipper.counts.done, shipper.counts
     pipeline.wait_for(EVENTS)

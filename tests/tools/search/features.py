@@ -198,6 +198,18 @@ def template(sink: Sink) -> str:
     return YES if kept == "_index_template" else "yes, as `_template`"
 
 
+@feature("`--ism_policy`")
+def ism(sink: Sink) -> str:
+    """No build that can be had has the plugin, so only the refusal is tried; a server that has it fails here."""
+    with pytest.raises(PeerError, match="has no ISM"):
+        require_cluster(sink.options(manage_template=True, ism_policy="hot"))
+    client = Client(sink.options())
+    dialect = dialect_of(*client.root())
+    client.close()
+    assert dialect is not None
+    return f"{NOT_TRIED}: no build with ISM" if dialect.lifecycle == "ism" else "no: refused at the start"
+
+
 @feature("data streams")
 def data_streams(sink: Sink) -> str:
     given = {
