@@ -6,11 +6,12 @@ ours: a service manager starts all again, but for 2, a wrong option. docs/config
 
 import sys
 from collections.abc import Sequence
+from typing import TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
-from penstock.pipelines.configuration.config_file import ConfigFile, FileJob, jobs_in
-from penstock.pipelines.console.logs import LogOptions, last_words
+from penstock.pipelines.configuration.config_file import ConfigFile, jobs_in
+from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 from penstock.pipelines.run.job import BatchJob
@@ -20,6 +21,7 @@ from penstock.pipelines.workers.together import Member, run_together
 __all__ = ["main"]
 
 NAME = "run"
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,36 +48,23 @@ def _run(file: ConfigFile) -> int:
         (only,) = file.jobs
         return find_job(only.job).main(file.arguments(only))
     lines = {each: find_job(each.job).parse(file.arguments(each)) for each in file.jobs}
-    json = all(_log(line).log_format == "json" for line in lines.values())
-    if clash := _clash(lines):
-        last_words(NAME, clash, 2, json=json)
-        return 2
+    logs = [_found(line, LogOptions) for line in lines.values()]
+    json = all(each.log_format == "json" for each in logs)
     members = [
-        Member(each.name, [each.job, *file.arguments(each)], isinstance(find_job(each.job), BatchJob))
+        Member(
+            each.name,
+            [each.job, *file.arguments(each)],
+            isinstance(find_job(each.job), BatchJob),
+            _found(lines[each], StatusOptions),
+        )
         for each in file.jobs
     ]
     slowest = max(
         getattr(each, "stop_timeout", 0.0) for line in lines.values() for each in line.options.values()
     )
+    set_up_logging(LogOptions(log_format="json" if json else "text"))
     return run_together(NAME, members, json=json, stop_timeout=slowest)
 
 
-def _log(line: CommandLine) -> LogOptions:
-    return next(each for each in line.options.values() if isinstance(each, LogOptions))
-
-
-def _clash(lines: dict[FileJob, CommandLine]) -> str:
-    """Says which jobs would serve their status pages on the same port; empty where none would."""
-    taken: dict[int, str] = {}
-    for part, line in lines.items():
-        port = next(
-            (each.status_port for each in line.options.values() if isinstance(each, StatusOptions)), None
-        )
-        if port and port in taken:
-            return (
-                f"{taken[port]} and {part.name} would both have their page on --status_port {port}; "
-                f"give each its own, in jobs.{part.name}.status."
-            )
-        if port:
-            taken[port] = part.name
-    return ""
+def _found(line: CommandLine, kind: type[T]) -> T:
+    return next(each for each in line.options.values() if isinstance(each, kind))

@@ -191,11 +191,10 @@ def _run_together(line: CommandLine, found: Sequence[Loaded], argv: Sequence[str
         )
         raise OptionError(message)
     members = []
-    for number, each in enumerate(found):
+    for each in found:
         more = ["--pipeline.id", each.plan.name]
-        if job.status_port:
-            more.append(f"--status_port={job.status_port + number}")
-        members.append(Member(each.plan.name, [NAME, *argv, *more], _ends(each.plan)))
+        members.append(Member(each.plan.name, [NAME, *argv, *more], _ends(each.plan), job))
+    set_up_logging(job)
     slowest = max(job.stop_timeout, *(_stop_timeout(each.plan) for each in found))
     return run_together(NAME, members, json=job.log_format == "json", stop_timeout=slowest)
 

@@ -14,7 +14,7 @@ from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.report import MAX_SHARDS
 from penstock.pipelines.status.seen import Series, WorkerStatus
 
-__all__ = ["CONTENT_TYPE", "metrics_text"]
+__all__ = ["CONTENT_TYPE", "metrics_of", "metrics_text"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,8 +22,22 @@ Rows = Iterable[tuple[Sequence[str], float]]
 
 
 def metrics_text(job: JobFacts, picture: Picture) -> bytes:
-    """Makes the answer to /metrics."""
+    """Makes the answer to /metrics of one job."""
     text = _Text()
+    _about(text, job, picture)
+    return text.encode()
+
+
+def metrics_of(jobs: Iterable[tuple[JobFacts, Picture]]) -> bytes:
+    """Makes the answer to /metrics of several jobs: every number has the label `name`, the job's."""
+    text = _Text()
+    for job, picture in jobs:
+        text.job = job.name
+        _about(text, job, picture)
+    return text.encode()
+
+
+def _about(text: "_Text", job: JobFacts, picture: Picture) -> None:
     _about_the_job(text, job, picture)
     _about_sources(text, picture.sources)
     for name, counters in picture.seen.counters.items():
@@ -32,7 +46,6 @@ def metrics_text(job: JobFacts, picture: Picture) -> bytes:
         text.add_histograms(name, histograms)
     if picture.seen.workers:
         _about_workers(text, picture.seen.workers)
-    return "".join(text.lines).encode()
 
 
 def _about_the_job(text: "_Text", job: JobFacts, picture: Picture) -> None:
@@ -157,34 +170,43 @@ def _about_workers(text: "_Text", workers: Sequence[WorkerStatus]) -> None:
 
 
 class _Text:
+    """The lines of each family, which must stand together. `job` is the job that they are about, where there are several."""
+
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.families: dict[str, list[str]] = {}
+        self.job = ""
+
+    def encode(self) -> bytes:
+        return "".join(line for lines in self.families.values() for line in lines).encode()
 
     def add(self, name: str, kind: str, help_text: str, labels: Sequence[str], rows: Rows) -> None:
-        self._head(name, kind, help_text)
+        lines = self._family(name, kind, help_text)
         for values, number in rows:
-            self._line(name, zip(labels, values, strict=True), number)
+            lines.append(self._line(name, zip(labels, values, strict=True), number))
 
     def add_histograms(self, name: str, series: Series[Reading]) -> None:
-        self._head(name, "histogram", series.text)
+        lines = self._family(name, "histogram", series.text)
         for values, reading in series.rows.items():
             labels = list(zip(series.labels, values, strict=True))
             total = 0
             for bound, count in zip((*BOUNDS_S, float("inf")), reading.counts, strict=True):
                 total += count
                 written = "+Inf" if bound == float("inf") else f"{bound:g}"
-                self._line(f"{name}_bucket", [*labels, ("le", written)], total)
-            self._line(f"{name}_sum", labels, reading.sum)
-            self._line(f"{name}_count", labels, total)
+                lines.append(self._line(f"{name}_bucket", [*labels, ("le", written)], total))
+            lines.append(self._line(f"{name}_sum", labels, reading.sum))
+            lines.append(self._line(f"{name}_count", labels, total))
 
-    def _head(self, name: str, kind: str, help_text: str) -> None:
+    def _family(self, name: str, kind: str, help_text: str) -> list[str]:
         escaped = help_text.replace("\\", "\\\\").replace("\n", "\\n")
-        self.lines.append(f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n")
+        return self.families.setdefault(name, [f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n"])
 
-    def _line(self, name: str, labels: Iterable[tuple[str, str]], number: float) -> None:
-        pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels)
+    def _line(self, name: str, labels: Iterable[tuple[str, str]], number: float) -> str:
+        given = dict(labels)
+        if self.job:
+            given.setdefault("name", self.job)
+        pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in given.items())
         written = str(int(number)) if number == int(number) else repr(number)
-        self.lines.append(f"{name}{{{pairs}}} {written}\n" if pairs else f"{name} {written}\n")
+        return f"{name}{{{pairs}}} {written}\n" if pairs else f"{name} {written}\n"
 
 
 def _escaped(value: str) -> str:

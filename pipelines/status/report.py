@@ -10,7 +10,7 @@ from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.seen import Seen, WorkerStatus
 from penstock.pipelines.status.step_meters import Step
 
-__all__ = ["of", "title_of"]
+__all__ = ["in_short", "of", "title_of"]
 
 MAX_SHARDS = 500
 MAX_CLIENTS = 200
@@ -76,6 +76,22 @@ def of(job: JobFacts, picture: Picture) -> dict[str, Any]:
         },
         "warnings": [warned._asdict() for warned in picture.seen.warnings],
         "workers": [_worker(worker, picture) for worker in picture.seen.workers],
+    }
+
+
+def in_short(job: JobFacts, picture: Picture) -> dict[str, Any]:
+    """Makes what the page of one job says of the others beside it."""
+    return {
+        "name": job.name,
+        "ready": not picture.reasons,
+        "reason": next(iter(picture.reasons), ""),
+        "in_per_s": picture.rate("in"),
+        "out_per_s": picture.rate("out"),
+        "lag_s": picture.lag_s,
+        "pending": picture.pending,
+        "dead_letters": picture.now.numbers["dead_letters"],
+        "workers": len(picture.seen.workers),
+        "progress": None if picture.progress is None else picture.progress.text,
     }
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.console.logs import writes_json
@@ -16,11 +17,29 @@ from penstock.pipelines.status.seen import Seen
 from penstock.pipelines.status.step_meters import Step
 from penstock.pipelines.status.words import MinuteLog, show_on
 
-__all__ = ["looks_every_s", "refuse_elsewhere", "shown", "told"]
+__all__ = ["Told", "looks_every_s", "refuse_elsewhere", "serve", "show_by", "shown", "told"]
 
 _LOGGER = logging.getLogger("penstock")
 _LOOK_SELDOM_S = 10.0
+_SHOWN_BY: list[Callable[["Told"], None]] = []
 _OPEN = " (open to everybody who reaches that address: it asks for no password)"
+
+
+class Told(NamedTuple):
+    """What a job of several tells the process that shows all of them.
+
+    Attributes:
+        seen: what it sees.
+        progress: how far it is, where it ends by itself.
+    """
+
+    seen: Seen
+    progress: Progress | None
+
+
+def show_by(tell: Callable[[Told], None]) -> None:
+    """Makes another process show this one's page; `tell` brings it there what is seen, once per second."""
+    _SHOWN_BY[:] = [tell]
 
 
 def refuse_elsewhere(options: StatusOptions, runner: str) -> None:
@@ -40,6 +59,16 @@ def looks_every_s(options: StatusOptions) -> float:
 
 def _on_terminal() -> bool:
     return takes_a_line(sys.stderr) and not writes_json() and _LOGGER.isEnabledFor(logging.INFO)
+
+
+def serve(monitors: Sequence[Monitor], options: StatusOptions) -> StatusServer:
+    """Starts the page of one job, or of several. Raises `OptionError` where it can't be served there."""
+    first, *others = monitors
+    port = options.status_port or 0
+    server = StatusServer(first, options.status_host, port, options.status_names, others)
+    server.start()
+    _LOGGER.info("status page: %s%s", server.url, "" if server.is_loopback else _OPEN)
+    return server
 
 
 @contextlib.contextmanager
@@ -101,11 +130,11 @@ def shown(
             see=see,
             every_s=looks_every_s(options),
         )
-        if options.status_port is not None:
-            server = StatusServer(monitor, options.status_host, options.status_port, options.status_names)
-            ends.callback(server.stop)
-            server.start()
-            _LOGGER.info("status page: %s%s", server.url, "" if server.is_loopback else _OPEN)
+        if _SHOWN_BY:
+            (tell,) = _SHOWN_BY
+            monitor.listen(lambda picture: tell(Told(picture.seen, picture.progress)))
+        elif options.status_port is not None:
+            ends.callback(serve([monitor], options).stop)
         if progress is None and on_terminal:
             line = ends.enter_context(TerminalLine(sys.stderr).instead_of_stderr())
             monitor.listen(show_on(line, job))

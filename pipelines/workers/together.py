@@ -4,9 +4,11 @@
 - An endless job that fails is named, the others are stopped, and its exit code is ours: a service manager then starts all
   again. One that ends well leaves the others running. A job that ends by itself (a backfill) never stops the others.
 - Their lines go to our stderr, each with the job's name: `[name]` in front, or `penstock.job` in JSON.
+- Jobs with the same --status_port have one page, which we serve; one with a port of its own serves it itself.
 - None outlives us, even where we are killed: each stops cleanly when its `lifeline` ends.
 
-`python -m penstock.pipelines.workers.together JOB [options]` is such a process; it is not for people.
+`python -m penstock.pipelines.workers.together WAY JOB [options]` is such a process; it is not for people. WAY is the
+descriptor by which it tells us what it sees, or -1.
 """
 
 import contextlib
@@ -21,6 +23,9 @@ import orjson
 
 from penstock.pipelines.console.logs import last_words
 from penstock.pipelines.run.stop_signals import StopSignals
+from penstock.pipelines.status.options import StatusOptions
+from penstock.pipelines.status.page.shared import SharedPage, teller
+from penstock.pipelines.status.showing import show_by
 from penstock.pipelines.workers.lifeline import listen, nobody_reads_our_log
 from penstock.pipelines.workers.process import WorkerProcess
 
@@ -38,11 +43,13 @@ class Member(NamedTuple):
         name: what its lines and our messages call it.
         argv: its command line, without the program.
         ends: whether it ends by itself.
+        status: the options of its page.
     """
 
     name: str
     argv: Sequence[str]
     ends: bool = False
+    status: StatusOptions | None = None
 
 
 def run_together(name: str, members: Sequence[Member], *, json: bool, stop_timeout: float) -> int:
@@ -53,25 +60,48 @@ def run_together(name: str, members: Sequence[Member], *, json: bool, stop_timeo
         members: the jobs.
         json: whether their log is JSON.
         stop_timeout: seconds that the slowest of them may take for a clean stop.
+
+    Raises:
+        OptionError: a page can't be served at its --status_port.
     """
     signals = StopSignals()
     signals.start()
     running: list[_Running] = []
+    pages: list[SharedPage] = []
     try:
+        shown = _shared_pages(members, pages)
         for each in members:
-            running.append(_Running(each, json))
+            running.append(_Running(each, json, shown.get(each.name)))
         return _Watch(name, running, signals, stop_timeout, json).until_the_end()
     finally:
         for process in running:
             process.end()
+        for page in pages:
+            page.stop()
         signals.end()
 
 
-class _Running(WorkerProcess):
-    """One job's process."""
+def _shared_pages(members: Sequence[Member], pages: list[SharedPage]) -> dict[str, SharedPage]:
+    """Starts the pages that several jobs share, adds them to `pages`, and gives the page of each such job."""
+    sharing: dict[tuple[str, int], dict[str, tuple[StatusOptions, bool]]] = {}
+    for each in members:
+        if each.status is not None and each.status.status_port is not None:
+            place = (each.status.status_host, each.status.status_port)
+            sharing.setdefault(place, {})[each.name] = (each.status, each.ends)
+    found: dict[str, SharedPage] = {}
+    for jobs in sharing.values():
+        if len(jobs) > 1:
+            pages.append(SharedPage(jobs))
+            found |= dict.fromkeys(jobs, pages[-1])
+    return found
 
-    def __init__(self, member: Member, json: bool) -> None:
+
+class _Running(WorkerProcess):
+    """One job's process; `page` is where it is shown, if that is ours."""
+
+    def __init__(self, member: Member, json: bool, page: SharedPage | None) -> None:
         self.member = member
+        self._page = page
         field = b'{"penstock.job":%b,' % orjson.dumps(member.name)
 
         def marked(line: bytes) -> bytes:
@@ -79,9 +109,21 @@ class _Running(WorkerProcess):
                 return field + line[1:] if line.startswith(b'{"') else line
             return b"[%b] %b" % (member.name.encode(), line)
 
-        super().__init__(
-            "penstock.pipelines.workers.together", member.argv, member.name, shows_output=True, marked=marked
-        )
+        module = "penstock.pipelines.workers.together"
+        if page is None:
+            super().__init__(module, ["-1", *member.argv], member.name, shows_output=True, marked=marked)
+            return
+        with page.way_of(member.name) as way:
+            # The port of its page is taken, by us: it must not try whether it is free.
+            argv = [str(way), *member.argv, "--status_port=0"]
+            super().__init__(module, argv, member.name, pass_fds=[way], shows_output=True, marked=marked)
+
+    def runs(self) -> bool:
+        """Whether it still runs."""
+        found = super().runs()
+        if not found and self._page is not None:
+            self._page.ended(self.member.name, self.process.returncode)
+        return found
 
     def stop(self) -> None:
         """Stops it as its user would stop it alone."""
@@ -173,4 +215,6 @@ if __name__ == "__main__":
     from penstock.pipelines.__main__ import main
 
     listen({}, _stop_as_an_orphan)
+    if (way := int(sys.argv.pop(1))) >= 0:
+        show_by(teller(way))
     sys.exit(main())

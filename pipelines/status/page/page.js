@@ -128,6 +128,16 @@ function drawFlow(steps, sources) {
   }));
 }
 
+function shownJob() { return new URLSearchParams(location.search).get("job") || ""; }
+function drawJobs(jobs, shown) { // the jobs of one command, side by side; each name leads to the page of that job
+  byId("jobs").hidden = jobs.length < 2;
+  byId("job-list").replaceChildren(...jobs.map((job) => h("li", { class: job.name === shown ? "shown" : null },
+    h("h3", {}, job.name === shown ? h("span", { "aria-current": "page" }, job.name) : h("a", { href: "/?job=" + encodeURIComponent(job.name) }, job.name),
+      job.ready ? h("span", { class: "tag good" }, job.progress === null ? "keeping up" : "running") : h("span", { class: "tag bad" }, "▲ " + job.reason.split(":")[0])),
+    h("p", { class: "rate" }, rate(job.out_per_s), h("span", {}, " events/s out")),
+    h("p", { class: "line" }, rate(job.in_per_s) + "/s in" + (job.lag_s === null ? "" : " · " + count(job.pending) + " waiting · lag " + seconds(job.lag_s))),
+    h("p", { class: "line" }, [job.workers ? plural(job.workers, "worker") : "", job.dead_letters ? count(job.dead_letters) + " refused" : "nothing refused", job.progress || ""].filter(Boolean).join(" · ")))));
+}
 function drawWorkers(workers) {
   byId("workers").hidden = !workers.length;
   byId("worker-list").replaceChildren(...workers.map((worker) => {
@@ -328,6 +338,7 @@ let current = null, lastTables = "", startedAt = null, answeredAt = null;
 function redraw() { if (current) drawCharts(current); }
 function draw(status) {
   drawHead(status.job);
+  drawJobs(status.jobs || [], status.job.name);
   drawFigures(status.totals, status.job);
   drawFlow(status.steps, status.sources);
   drawWorkers(status.workers);
@@ -345,7 +356,7 @@ async function poll() {
   if (!document.hidden) {
     const timer = new AbortController(), limit = setTimeout(() => timer.abort(), PATIENCE_MS);
     try {
-      const reply = await fetch("/status.json?since=" + hour.last, { cache: "no-store", signal: timer.signal });
+      const reply = await fetch("/status.json?since=" + hour.last + "&job=" + encodeURIComponent(shownJob()), { cache: "no-store", signal: timer.signal });
       if (!reply.ok) throw new Error("status " + reply.status);
       const status = await reply.json();
       if (startedAt !== null && startedAt !== status.job.started_at && hour.last) { startedAt = null; forget(); setTimeout(poll, 0); return; }

@@ -34,6 +34,7 @@ from penstock.pipelines.status.metrics import CONTENT_TYPE
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.options import StatusOptions
 from penstock.pipelines.status.page._http import Answer, end_of_head, read_head, refusal_of
+from penstock.pipelines.status.page.jobs import Jobs
 from penstock.pipelines.status.page.render import PAGE, PAGE_POLICY
 
 __all__ = ["StatusServer", "page_trials"]
@@ -58,6 +59,7 @@ class StatusServer:
         host: address to listen on.
         port: 0 for any free one.
         names: host names that may stand in a request, besides localhost and addresses.
+        others: give the answers about further jobs, each with a page of its own beside the first.
 
     Attributes:
         address: host and port that it listens on.
@@ -67,8 +69,16 @@ class StatusServer:
         AccessDenied: this user may not listen on that port.
     """
 
-    def __init__(self, monitor: Monitor, host: str, port: int, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        host: str,
+        port: int,
+        names: Sequence[str] = (),
+        others: Sequence[Monitor] = (),
+    ) -> None:
         self.monitor = monitor
+        self._jobs = Jobs([monitor, *others])
         self._names = {"localhost", *(name.lower().rstrip(".") for name in names)}
         self._listener = _bound(host, port)
         self._listener.listen(_BACKLOG)
@@ -233,13 +243,18 @@ class StatusServer:
         if path == "/":
             return Answer(200, PAGE, "text/html; charset=utf-8", PAGE_POLICY)
         if path == "/status.json":
-            return Answer(200, self.monitor.status_json(_since(query)), "application/json")
+            found = self._jobs.status_json(query)
+            return (
+                Answer(404, b"No job is called that.\n")
+                if found is None
+                else Answer(200, found, "application/json")
+            )
         if path == "/metrics":
-            return Answer(200, self.monitor.metrics(), CONTENT_TYPE)
+            return Answer(200, self._jobs.metrics(), CONTENT_TYPE)
         if path == "/healthz":
             return Answer(200, b"ok\n")
         if path == "/readyz":
-            reasons = self.monitor.picture.reasons
+            reasons = self._jobs.reasons()
             return Answer(503 if reasons else 200, ("\n".join(reasons) or "ready").encode() + b"\n")
         return Answer(404, b"There are /, /status.json, /metrics, /healthz and /readyz.\n")
 
@@ -293,9 +308,3 @@ def _bound(host: str, port: int) -> socket.socket:
         )
         raise OptionError(message) from error
     return made
-
-
-def _since(query: str) -> int:
-    """Reads the number of the last point that the page has; 0 for anything else."""
-    value = query.removeprefix("since=")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else 0

@@ -87,6 +87,24 @@ def test_workers_stand_side_by_side(browser, keep, shards, workers):
         assert browser.console() == []
 
 
+def test_jobs_of_one_command_stand_side_by_side(browser, keep):
+    with made_up_job("two", 2, 2) as page:
+        browser.open(page)
+        browser.console()
+        browser.wait("document.querySelectorAll('#job-list > li').length == 2")
+        shown = browser.run("return document.querySelector('#job-list').innerText")
+        assert "kinesis-to-elasticsearch\nkeeping up" in shown
+        assert "beats-to-kinesis\n▲ starting" in shown
+        browser.wait("document.querySelectorAll('#worker-list > li').length == 2")
+        check_layout(browser, keep, "two-jobs")
+        browser.run("document.querySelector('#job-list a').click()")
+        browser.wait("document.querySelector('h1').textContent == 'beats-to-kinesis'")
+        browser.wait("document.querySelector('#workers').hidden")
+        browser.run("document.querySelector('#job-list a').click()")
+        browser.wait("document.querySelector('h1').textContent == 'kinesis-to-elasticsearch'")
+        assert browser.console() == []
+
+
 def test_the_pictures_of_the_readme(browser, tmp_path):
     """It takes them anew, and those that are there have their size."""
     kept = Path(__file__).parents[3] / "docs" / "_static"

@@ -2,7 +2,8 @@
 
 usage: busy_status.py KIND [PEERS [WORKERS]]
 
-Prints its address and serves until it is ended. KIND: `kinesis` or `beats` in trouble, or `well`, a reader that is not.
+Prints its address and serves until it is ended. KIND: `kinesis` or `beats` in trouble; `well`, a reader that is not; `two`,
+that one with another job beside it.
 """
 
 import logging
@@ -16,7 +17,7 @@ from penstock.io.chain.source_status import ClientStatus, ShardStatus
 from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.history import EVERY_S, POINTS
-from penstock.pipelines.status.seen import WorkerStatus, look_here
+from penstock.pipelines.status.seen import Seen, WorkerStatus, look_here
 from penstock.pipelines.status.step_meters import Step
 from penstock.transforms.batch import DeadLetter, Event
 
@@ -130,7 +131,7 @@ def worker(number, rate, started):
 
 
 def main(kind, peers=None, workers=0):
-    well = kind == "well"
+    well = kind in ("well", "two")
     if kind == "beats":
         clients = [client(n) for n in range(60 if peers is None else peers)]
         source = Source("beats 0.0.0.0:5044", "listening for Beats", clients, 93.0)
@@ -172,7 +173,8 @@ def main(kind, peers=None, workers=0):
     monitor.start()
     if not well:
         logging.getLogger("penstock.io").warning("Elasticsearch at https://es-1.example.org:9200: status 429")
-    server = StatusServer(monitor, "127.0.0.1", 0)
+    others = [Monitor("beats-to-kinesis", "DirectRunner", [], see=Seen)] if kind == "two" else []
+    server = StatusServer(monitor, "127.0.0.1", 0, others=others)
     server.start()
     print(server.url, flush=True)
     busy = METERS.counter("penstock_step_busy_seconds_total", "", "step").of(steps[-3])

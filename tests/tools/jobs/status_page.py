@@ -21,8 +21,8 @@ def text(url: str) -> str:
         return str(reply.read().decode())
 
 
-def status(page: str) -> Any:
-    return json.loads(text(f"{page}status.json"))
+def status(page: str, job: str = "") -> Any:
+    return json.loads(text(f"{page}status.json?job={job}"))
 
 
 def ready(page: str) -> int:

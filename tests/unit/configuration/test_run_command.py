@@ -36,7 +36,11 @@ def test_each_job_is_started_with_its_part_of_the_file(written, monkeypatch):
     assert main(["run", written(BOTH)]) == 7
     ((name, members), more) = asked[0]
     assert (name, more) == ("run", {"json": True, "stop_timeout": 45.0})
-    assert [tuple(each) for each in members] == [
+    assert [(each.status.status_port, each.status.status_max_lag) for each in members] == [
+        (8001, 60.0),
+        (None, 60.0),
+    ]
+    assert [tuple(each)[:3] for each in members] == [
         ("beats-to-kinesis", ["beats-to-kinesis", "--config=both.yaml#beats-to-kinesis"], False),
         ("backfill", ["s3-to-elasticsearch", "--config=both.yaml#backfill"], True),
     ]
@@ -62,7 +66,6 @@ def test_check_tries_each_job_of_a_file(written, monkeypatch):
     [
         ("kinesis: {stream_name: x}", "both.yaml: which job is it? Write `job: "),
         (f"{BOTH}    run: {{workers: none}}", ":10: run.workers: "),
-        (f"{BOTH}    status: {{status_port: 8001}}", "and backfill would both have their page on --status_port 8001"),
         ("jobs: {beats-to-kinesis: {kinesis: {}}, kinesis-to-s3: {}}", "beats-to-kinesis: --stream_name is required"),
     ],
 )  # fmt: skip

@@ -257,7 +257,8 @@ def test_several_pipelines_are_read_as_one(capsys, monkeypatch):
     assert run(capsys, *arguments)[0] == 7
     ((members, how),) = given
     assert [each.name for each in members] == ["one", "two"]
-    assert members[1].argv == ["logstash", *arguments, "--pipeline.id", "two", "--status_port=81"]
+    assert members[1].argv == ["logstash", *arguments, "--pipeline.id", "two"]
+    assert {each.status.status_port for each in members} == {80}, "one page"
     assert how == {"json": False, "stop_timeout": 30.0}
     code, out, _ = run(
         capsys, "--path.settings", "s", "--dead_letters", store, "--pipeline.id", "two", "--explain"
