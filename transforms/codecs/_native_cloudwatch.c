@@ -1,4 +1,5 @@
-/* The events of one record of CloudWatch Logs, from its decoded log events: what the loop in _cloudwatch_logs.py does, in C.
+/* This kernel makes the events of one record of CloudWatch Logs of its decoded log events, as the loop in
+_cloudwatch_logs.py does.
 
 `make_events(log_events, log_event_type, nothing, event_type, origin, index, first, names, shared)`: `nothing` is what stands
 in `extracted` where there is none, `names` what ids hash before a log event's own id, `shared` the end of each document.
@@ -29,7 +30,7 @@ typedef struct {
     size_t names_size;
 } Record;
 
-/* A log event's id as plain characters; NULL where it is unusual. */
+/* Gives a log event's id as plain characters; NULL where it is unusual. */
 static const char *plain_id(PyObject *id, size_t *size)
 {
     if (!id || !PyUnicode_Check(id) || !PyUnicode_IS_COMPACT_ASCII(id))
@@ -74,7 +75,7 @@ static void put_id(Record *record, int64_t second, const char *id, size_t id_siz
     hash_text(record->hashed, record->names_size + id_size, name + 7);
 }
 
-/* A new event; Py_None where Python must decide; NULL with an exception. */
+/* Makes a new event; Py_None where Python must decide; NULL with an exception. */
 static PyObject *event_of(Record *record, PyObject *log_event, Py_ssize_t number)
 {
     char time[TIME_CHARS], name[ID_CHARS];

@@ -1,6 +1,6 @@
-/* BLAKE2b with a digest of 16 bytes and no key, for messages that are in memory: RFC 7693.
+/* This header makes BLAKE2b digests of 16 bytes, without a key, of messages that are in memory: RFC 7693.
 
-hashlib's costs a call, an object and a look-up for each of the 93 bytes or so that an id is made of. */
+With hashlib, the 93 bytes or so that an id is made of would cost a call, an object and a look-up. */
 
 #ifndef PENSTOCK_BLAKE2B_H
 #define PENSTOCK_BLAKE2B_H

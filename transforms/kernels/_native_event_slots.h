@@ -1,7 +1,7 @@
-/* Where msgspec keeps the fields of an `Event`: read and written without the cost of an attribute look-up.
+/* This header finds where msgspec keeps the fields of an `Event`, and reads and writes them without attribute look-ups.
 
 A msgspec.Struct has a member descriptor for each field, which names the place of a plain reference in the object. The
-places are asked for once a call and never kept, so a class that changes, or a second interpreter, cannot mislead us. */
+places are asked for once per call and never kept, so a class that changes, or a second interpreter, cannot mislead us. */
 
 #ifndef PENSTOCK_EVENT_SLOTS_H
 #define PENSTOCK_EVENT_SLOTS_H
@@ -33,7 +33,7 @@ static inline Py_ssize_t slot_of(PyObject *type, const char *name)
     return offset;
 }
 
-/* The places of all fields of `type`; -1 with an exception where it isn't the class that this was written for. */
+/* Finds the places of all fields of `type`; -1 with an exception where it isn't the class that this was written for. */
 static inline int find_slots(PyObject *type, EventSlots *slots)
 {
     if (!PyType_Check(type)) {
@@ -50,13 +50,13 @@ static inline int find_slots(PyObject *type, EventSlots *slots)
     return 0;
 }
 
-/* A borrowed reference, or NULL where the field was never set. */
+/* Reads a field: a borrowed reference, or NULL where it was never set. */
 static inline PyObject *get_slot(PyObject *event, Py_ssize_t slot)
 {
     return *(PyObject **)((char *)event + slot);
 }
 
-/* Takes over the reference to `value`. */
+/* Sets a field, and takes over the reference to `value`. */
 static inline void set_slot(PyObject *event, Py_ssize_t slot, PyObject *value)
 {
     PyObject **place = (PyObject **)((char *)event + slot), *old = *place;

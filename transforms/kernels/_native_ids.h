@@ -1,4 +1,4 @@
-/* What all document ids are made of (identity.py says how): the version, the alphabets, and a hash as text. */
+/* This header holds what all document ids are made of: the version, the alphabets, and a hash as text (see identity.py). */
 
 #ifndef PENSTOCK_IDS_H
 #define PENSTOCK_IDS_H

@@ -1,4 +1,4 @@
-/* One walk over the bytes of an event: is it one valid JSON object, and what do identity and time need of it?
+/* This header walks once over the bytes of an event: is it one valid JSON object, and where is what ids and times need?
 
 What is taken for valid here, orjson takes too: UTF-8 without surrogates and overlong forms, no control characters in
 strings, surrogate escapes in pairs, numbers by the grammar, nothing but white space behind the object. The other way
@@ -9,7 +9,7 @@ Strategy. A byte string of Python's ends in a NUL that isn't counted; a NUL is n
 an escape, so looking at one more byte needs no bound. The containers that are open stand on a stack of our own, a byte
 each, that says which of the fields we look for can be in them. Most bytes are inside strings, and are read eight at once.
 
-Knows nothing of Python: bytes in, places out. */
+It knows nothing of Python: bytes in, places out. */
 
 #ifndef PENSTOCK_JSON_WALK_H
 #define PENSTOCK_JSON_WALK_H
@@ -21,7 +21,7 @@ Knows nothing of Python: bytes in, places out. */
 #define MAX_DEPTH 256       /* orjson takes 1024 */
 #define MAX_NUMBER_BYTES 200 /* with an exponent of two digits at most: never beyond a double */
 
-/* What can be in a container; EVERYTHING_ELSE and ARRAY hold nothing that we look for. */
+/* The kinds of containers; EVERYTHING_ELSE and ARRAY hold nothing that we look for. */
 enum { TOP, METADATA, AGENT, LOG, FILE_, EVERYTHING_ELSE, ARRAY };
 
 /* The fields that we look for, as bits of `Fields.seen`. */
@@ -41,7 +41,7 @@ enum {
     BEAT = 1 << 11,        /* beat, of Beats 6.x */
 };
 
-/* What is in a string, as bits. */
+/* The contents of a string, as bits. */
 enum { ESCAPES = 1, UNICODE_ESCAPES = 2, NOT_ASCII = 4 };
 
 typedef struct {
@@ -79,7 +79,7 @@ static inline unsigned from_hex(const uint8_t *at)
     return value;
 }
 
-/* The size of the UTF-8 sequence of two to four bytes at `at`; 0 when it isn't one. */
+/* Gives the size of the UTF-8 sequence of two to four bytes at `at`; 0 when it isn't one. */
 static inline size_t utf8_size(const uint8_t *at)
 {
     uint8_t c = at[0];
@@ -102,7 +102,7 @@ static inline size_t utf8_size(const uint8_t *at)
     return 0;
 }
 
-/* The size of the escape at `at`, its backslash; 0 when it isn't one. */
+/* Gives the size of the escape at `at`, its backslash; 0 when it isn't one. */
 static inline size_t escape_size(const uint8_t *at, unsigned *kinds)
 {
     *kinds |= ESCAPES;
@@ -130,7 +130,7 @@ static inline size_t escape_size(const uint8_t *at, unsigned *kinds)
     return unit >= 0xDC00 && unit <= 0xDFFF ? 12 : 0;
 }
 
-/* A bit in the highest place of each byte of `word` that is a quote, a backslash, below a space or not ASCII. Above the
+/* Sets a bit in the highest place of each byte of `word` that is a quote, a backslash, below a space or not ASCII. Above the
    lowest of them there may be false ones; only the lowest is used. */
 static inline uint64_t special_bytes(uint64_t word)
 {
@@ -140,7 +140,7 @@ static inline uint64_t special_bytes(uint64_t word)
            highest;
 }
 
-/* The closing quote of the string whose first byte is at `at`; NULL when it isn't a valid one. */
+/* Finds the closing quote of the string whose first byte is at `at`; NULL when it isn't a valid one. */
 static inline const uint8_t *string_end(const uint8_t *at, const uint8_t *end, unsigned *kinds)
 {
     for (;;) {
@@ -173,7 +173,7 @@ static inline const uint8_t *string_end(const uint8_t *at, const uint8_t *end, u
     }
 }
 
-/* Behind the number at `at`; NULL when it isn't one, or a long one. `whole`: whether it is nothing but digits. */
+/* Gives the place behind the number at `at`; NULL when it isn't one, or a long one. `whole`: whether it is nothing but digits. */
 static inline const uint8_t *number_end(const uint8_t *at, int *whole)
 {
     const uint8_t *start = at;
@@ -221,7 +221,7 @@ static inline const uint8_t *skip_space(const uint8_t *at)
 
 #define IS(name) (size == sizeof(name) - 1 && memcmp(key, name, sizeof(name) - 1) == 0)
 
-/* Which field a key of a container is. */
+/* Says which field a key of a container is. */
 static inline unsigned field_of(int container, const uint8_t *key, size_t size)
 {
     switch (container) {

@@ -1,4 +1,4 @@
-/* What every kernel shares: Python's headers, the module's definition, and sequences that nobody else can change.
+/* This header holds what kernels share: Python's headers, the module's definition, sequences that nobody else can change.
 
 One style for all of them: PEP 7's braces, four spaces, 120 columns, types in CamelCase, arguments read by
 PyArg_ParseTuple, `!pointer` for NULL, a comment above each function that returns more than a yes or no. A kernel keeps
@@ -26,7 +26,7 @@ no state between calls, so it serves any number of interpreters. */
         return PyModule_Create(&kernel_definition);                                                                    \
     }
 
-/* A tuple of `given`, whose items are bytes that all together can be summed up; a new reference, NULL with an error. */
+/* Makes a tuple of `given`, whose items are bytes with a sum that can be counted; a new reference, NULL with an error. */
 static inline PyObject *tuple_of_bytes(PyObject *given)
 {
     PyObject *datas = PySequence_Tuple(given);

@@ -1,4 +1,4 @@
-/* Ids and times of a batch of events, read from their bytes in one call: what `scan_in_python` in _scan.py does, in C.
+/* This kernel reads ids and times of a batch of events from their bytes, as `scan_in_python` in _scan.py does.
 
 An event is found (its `id` and `timestamp` are set, its document dropped) only where the full decoder would say the same;
 the positions of all others are returned, and left as they were. The walk (_native_json_walk.h) says what is in the
@@ -18,7 +18,7 @@ The last origin's hash and the last minute's prefix are remembered within a call
 #define MAX_HASHED 1024   /* reader, path, offset and time */
 #define MAX_TIME_CHARS 64
 
-/* What is remembered from one event of a batch to the next. */
+/* The memory from one event of a batch to the next. */
 typedef struct {
     PyObject *origin; /* the last one whose position was asked for */
     int has_position;
@@ -74,7 +74,7 @@ static int number_at(const uint8_t *at, int digits)
     return value;
 }
 
-/* Five characters for the minute that `2026-11-22T13:28` names; 0 when it doesn't name one, or one before 1970. */
+/* Writes five characters for the minute that `2026-11-22T13:28` names; 0 when it doesn't name one, or one before 1970. */
 static int minute_prefix(const uint8_t *text, char prefix[5])
 {
     static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -98,7 +98,7 @@ static int minute_prefix(const uint8_t *text, char prefix[5])
     return 1;
 }
 
-/* Rule 2. 0 where its fields are incomplete or unusual. */
+/* Writes an id by rule 2. Gives 0 where its fields are incomplete or unusual. */
 static int line_id(const Fields *fields, Memory *memory, char id[LINE_ID_CHARS])
 {
     const Text *time = &fields->timestamp;
@@ -150,7 +150,7 @@ static int learn_position(PyObject *origin, Memory *memory)
     return 0;
 }
 
-/* A number of an event as its id has it, in hexadecimal; NULL for what is none. */
+/* Writes a number of an event in hexadecimal, as its id has it; NULL for what is no number. */
 static char *append_hex(char *out, PyObject *number)
 {
     int overflow, digits = 1;
@@ -164,7 +164,7 @@ static char *append_hex(char *out, PyObject *number)
     return out;
 }
 
-/* Rule 4. The id's length; 0 where the origin has no position. */
+/* Writes an id by rule 4. Gives its length; 0 where the origin has no position. */
 static int position_id(PyObject *index, PyObject *part, const Memory *memory, char id[MAX_ID_CHARS])
 {
     char text[HASH_CHARS + 16 + 1 + 16], *suffix = text + HASH_CHARS, *end;
@@ -195,7 +195,7 @@ static PyObject *ascii_text(const void *data, size_t size)
     return text;
 }
 
-/* 1 when the event was found, 0 when not, -1 with an exception. */
+/* Looks at one event. Gives 1 when it was found, 0 when not, -1 with an exception. */
 static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_bytes, Memory *memory)
 {
     Fields fields;

@@ -1,4 +1,4 @@
-/* Times as `2026-11-22T13:28:38.181Z`, as timestamps.to_text in Python writes them; for the years 1 to 9999. */
+/* This header writes times as `2026-11-22T13:28:38.181Z`, as timestamps.to_text in Python does; years 1 to 9999. */
 
 #ifndef PENSTOCK_TIMES_H
 #define PENSTOCK_TIMES_H
@@ -14,7 +14,7 @@ static inline char *put_digits(char *out, int value, int digits)
     return out + digits;
 }
 
-/* 0 where there is no such time. */
+/* Writes a time from its parts. Gives 0 where there is no such time. */
 static inline int put_time(char *out, int year, int month, int day, int hour, int minute, int second, int millisecond)
 {
     static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -39,7 +39,7 @@ static inline int put_time(char *out, int year, int month, int day, int hour, in
     return 1;
 }
 
-/* From seconds since 1970, not before; 0 beyond the year 9999. */
+/* Writes a time from seconds since 1970, not before. Gives 0 beyond the year 9999. */
 static inline int put_epoch(char *out, int64_t seconds, int millisecond)
 {
     /* Days since 0000-03-01, in eras of 400 years: http://howardhinnant.github.io/date_algorithms.html */

@@ -1,7 +1,7 @@
-/* Whole bulk bodies from a batch of events in one call: what `LineMaker.documents` and `cut` do in Python.
+/* This kernel makes whole bulk bodies of a batch of events in one call, as `LineMaker.documents` and `cut` do in Python.
 
 A document is two lines: `{"create":{"_index":"...","_id":"..."}}` and the event's own bytes, out of which a Beat's
-`@metadata` is cut. For nearly every event the first line is a prefix that the maker has learnt (one for all, or one a
+`@metadata` is cut. For nearly every event the first line is a prefix that the maker has learnt (one for all, or one per
 day), and the cut is at a place that its cutter has learnt. These are written straight into the body, so that no object
 is made for a line. For any other event (changed by a transform, a newline inside, an `@metadata` of a new form, an id
 that needs quoting) the maker's `document` is called, and what it learns serves the next events.
@@ -38,7 +38,7 @@ typedef struct {
     Py_ssize_t used, count;
 } Body;
 
-/* What a document without surprises is made of: five pieces, of which none needs a copy before the last. */
+/* The five pieces of a document without surprises. None needs a copy before the last one. */
 typedef struct {
     const char *prefix, *id, *data, *stamp; /* the stamp: a time that the bytes lack, or NULL */
     Py_ssize_t prefix_size, id_size, data_size, stamp_size, cut_start, cut_end;
@@ -74,7 +74,7 @@ static int is_ascii(PyObject *text)
     return text && PyUnicode_Check(text) && PyUnicode_IS_COMPACT_ASCII(text);
 }
 
-/* The prefix for the event's day: a borrowed reference; NULL without an exception where the maker must be asked. */
+/* Gives the prefix for the event's day: a borrowed reference; NULL without an exception where the maker must be asked. */
 static PyObject *prefix_for(PyObject *event, Maker *maker)
 {
     if (maker->for_all_days)
@@ -170,7 +170,7 @@ static int find_pieces(PyObject *event, Maker *maker, Pieces *pieces)
     return !names_metadata(bytes, size);
 }
 
-/* Room for `size` more bytes; -1 with an exception. */
+/* Makes room for `size` more bytes; -1 with an exception. */
 static int make_room(Body *body, Py_ssize_t size, Py_ssize_t expected)
 {
     if (!body->bytes) {
@@ -184,7 +184,7 @@ static int make_room(Body *body, Py_ssize_t size, Py_ssize_t expected)
     return _PyBytes_Resize(&body->bytes, room);
 }
 
-/* The size that the next body will have, about; too little only costs a copy. */
+/* Guesses the size of the next body. Too little only costs a copy. */
 static Py_ssize_t expected_size(PyObject *events, Py_ssize_t first, const Maker *maker, Py_ssize_t max_count,
                                 Py_ssize_t max_bytes)
 {
@@ -237,7 +237,7 @@ static void put_pieces(char *out, const Pieces *pieces)
     *out = '\n';
 }
 
-/* One event's document behind the others; -1 with an exception. */
+/* Writes one event's document behind the others; -1 with an exception. */
 static int add_event(PyObject *events, Py_ssize_t position, Maker *maker, Body *body, PyObject *bodies,
                      Py_ssize_t max_count, Py_ssize_t max_bytes)
 {

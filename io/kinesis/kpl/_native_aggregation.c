@@ -1,4 +1,4 @@
-/* KPL's aggregated records, encoded a whole batch at a time: the kernel of _aggregation.py, which says the format.
+/* This kernel of _aggregation.py encodes KPL's aggregated records, a whole batch per call. _aggregation.py says the format.
 
 Plan. A first walk decides what goes together and how large it gets, so each record is one allocation of
 exactly its size, filled from the events' own bytes. The MD5s of all of them are made at the end, side by side and
@@ -26,7 +26,7 @@ static inline uint8_t *put_varint(uint8_t *at, size_t number)
     return at;
 }
 
-/* One entry of the partition key table. */
+/* Writes one entry of the partition key table. */
 static inline Py_ssize_t table_entry_size(Py_ssize_t length)
 {
     return 1 + varint_size(length) + length;
@@ -40,7 +40,7 @@ static inline uint8_t *put_table_entry(uint8_t *at, const char *key, Py_ssize_t 
     return at + length;
 }
 
-/* A user record without its tag and length: index of the key, data. */
+/* Writes a user record without its tag and length: index of the key, data. */
 static inline Py_ssize_t inner_size(size_t key_index, Py_ssize_t length)
 {
     return 1 + varint_size(key_index) + 1 + varint_size(length) + length;
@@ -71,7 +71,7 @@ typedef struct {
     size_t count, room, bytes;
 } Seals;
 
-/* A new aggregated record of `size` bytes with its magic; the caller fills what follows. NULL with an error set. */
+/* Makes an aggregated record of `size` bytes with its magic; the caller fills what follows. NULL with an error set. */
 static PyObject *new_record(Seals *pending, Py_ssize_t size, uint8_t **at)
 {
     if (pending->count == pending->room) {
@@ -261,7 +261,7 @@ static int flush(Batch *b, Py_ssize_t number)
     return append_packet(b, number, members, keys, encoded);
 }
 
-/* What the group's record would measure with this one more. */
+/* Gives the size that the group's record would have with this one more. */
 static Py_ssize_t size_with(const GroupState *group, const KeyState *key, Py_ssize_t length)
 {
     Py_ssize_t size = group->members ? group->size : OVERHEAD;

@@ -1,4 +1,4 @@
-/* Takes KPL's aggregated records apart, several at a time: the kernel of _deaggregation.py, which says the rules.
+/* This kernel of _deaggregation.py takes KPL's aggregated records apart, several per call. _deaggregation.py says the rules.
 
 Plan. The MD5s of all records that look aggregated are checked side by side, without the GIL; then each message is
 read in one pass that makes the payloads as it goes. Only what producers really write is read here: any field, any
@@ -11,7 +11,7 @@ Invariants.
 
 #define MAX_PER_CALL 256        /* records: what stands on the stack for each is small, but not nothing */
 
-/* Room for what one message holds besides its payloads; used again for the next one. */
+/* The room for what one message holds besides its payloads. The next message uses it again. */
 typedef struct {
     Md5Job *keys;       /* the table of partition keys, as jobs for their hash keys */
     uint8_t *hash_keys;  /* MD5_DIGEST bytes a key */
@@ -19,7 +19,7 @@ typedef struct {
     size_t key_count, key_room, count, room;
 } Message;
 
-/* A varint of at most 32 bits in *at; 0 when there is none before the end, or a larger one. */
+/* Reads a varint of at most 32 bits into *at; 0 when there is none before the end, or a larger one. */
 static inline int read_varint(const uint8_t **at, const uint8_t *end, uint32_t *number)
 {
     uint64_t value = 0;
@@ -34,7 +34,7 @@ static inline int read_varint(const uint8_t **at, const uint8_t *end, uint32_t *
     return 0;
 }
 
-/* A length and that many bytes, all before the end. */
+/* Reads a length and that many bytes, all before the end. */
 static inline int read_bytes(const uint8_t **at, const uint8_t *end, const uint8_t **start, size_t *size)
 {
     uint32_t length;
@@ -46,7 +46,7 @@ static inline int read_bytes(const uint8_t **at, const uint8_t *end, const uint8
     return 1;
 }
 
-/* 1, or -1 with an error set. */
+/* Gives 1, or -1 with an error set. */
 static int add_key(Message *m, const uint8_t *key, size_t size)
 {
     if (m->key_count == m->key_room) {
@@ -83,7 +83,7 @@ static int add_key_of(Message *m, uint32_t key)
     return 1;
 }
 
-/* One user record: its payload goes to the list. 1; 0: not plain; -1 with an error set. */
+/* Reads one user record into the list. Gives 1; 0 where it isn't plain; -1 with an error set. */
 static int read_user_record(Message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads)
 {
     const uint8_t *data = NULL;
@@ -115,7 +115,7 @@ static int read_user_record(Message *m, const uint8_t *at, const uint8_t *end, P
     return result < 0 ? -1 : add_key_of(m, key);
 }
 
-/* A whole message into m and the list. 1; 0: not plain; -1 with an error set. */
+/* Reads a whole message into m and the list. Gives 1; 0 where it isn't plain; -1 with an error set. */
 static int read_message(Message *m, const uint8_t *at, const uint8_t *end, PyObject *payloads)
 {
     m->key_count = m->count = 0;
@@ -141,7 +141,7 @@ static inline int is_outside(const uint8_t *hash_key, const uint8_t *range)
     return memcmp(hash_key, range, MD5_DIGEST) < 0 || memcmp(hash_key, range + MD5_DIGEST, MD5_DIGEST) > 0;
 }
 
-/* The places of the user records whose hash key is outside the range; a new list, NULL with an error set. */
+/* Gives the places of the user records whose hash key is outside the range: a new list; NULL with an error set. */
 static PyObject *outside(Message *m, const uint8_t *range)
 {
     PyObject *places = PyList_New(0);
@@ -167,7 +167,7 @@ static PyObject *outside(Message *m, const uint8_t *range)
     return places;
 }
 
-/* What one record with a right checksum holds: (payloads, outside), or NotImplemented; NULL with an error set. */
+/* Gives what one record with a right checksum holds: (payloads, outside), or NotImplemented; NULL with an error set. */
 static PyObject *take_apart(Message *m, PyObject *data, const uint8_t *range)
 {
     const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(data);
@@ -187,7 +187,7 @@ static PyObject *take_apart(Message *m, PyObject *data, const uint8_t *range)
     return Py_BuildValue("NN", payloads, places);
 }
 
-/* The checksums of all records that look aggregated, side by side; right[i] says whether the i-th one's is. */
+/* Checks the checksums of all records that look aggregated, side by side; right[i] says whether the i-th one's is. */
 static void check(PyObject *datas, uint8_t *right)
 {
     Md5Job jobs[MAX_PER_CALL];

@@ -1,4 +1,4 @@
-/* What KPL's two kernels share: the frame of an aggregated record, and checksums of many records without the GIL. */
+/* This header holds what KPL's two kernels share: an aggregated record's frame, and checksums without the GIL. */
 
 #ifndef PENSTOCK_KPL_H
 #define PENSTOCK_KPL_H
@@ -12,7 +12,7 @@
 #define OVERHEAD (MAGIC_SIZE + MD5_DIGEST)
 #define RELEASE_FROM (16 << 10) /* bytes: to give up the GIL and get it back costs as much as hashing a few KB */
 
-/* The digests of all jobs, which have so many bytes together; nobody else may know the buffers. */
+/* Makes the digests of all jobs, which have so many bytes together. Nobody else may know the buffers. */
 static inline void hash_all(const Md5Job *jobs, size_t count, size_t bytes)
 {
     if (bytes >= RELEASE_FROM) {

@@ -1,5 +1,5 @@
-/* One line of AWS' text formats as the JSON that is stored: what `LineReader.read` in _separated.py does, in C, without any
-object for a field.
+/* This kernel turns one line of AWS' text formats into the JSON that is stored, as `LineReader.read` in _separated.py does,
+without any object per field.
 
 A line is made only where the Python reader would say the same; for any other (a byte that isn't printable ASCII, a quote
 inside of quotes, a value that isn't of its kind, a time of another form) the answer is None, and the reader decides.
@@ -96,7 +96,7 @@ static int epoch_time(Span text, char *out)
     return put_epoch(out, seconds, millisecond);
 }
 
-/* 06/Feb/2019:00:00:38 +0000, in UTC only. */
+/* Reads 06/Feb/2019:00:00:38 +0000, in UTC only. */
 static int bracket_time(Span text, char *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -275,7 +275,7 @@ static char *put_value(char *out, Span text, long kind)
 
 /* -- a line ---------------------------------------------------------------------------------------- */
 
-/* The next field from *at on, which moves behind it; 0 at the end, -1 where Python must decide. */
+/* Finds the next field from *at on, which moves behind it; 0 at the end, -1 where Python must decide. */
 static int next_field(const char **at, const char *end, int separator, int *special, Span *field)
 {
     const char *p = *at, *stop;
@@ -345,7 +345,7 @@ static int time_of(long form, const Span *times, char *out)
     return 0;
 }
 
-/* The end of the document's fields; NULL where Python must decide. */
+/* Writes the document's fields and gives their end; NULL where Python must decide. */
 static char *put_fields(char *out, const char *line, Py_ssize_t size, PyObject *fields, int separator, Py_ssize_t required,
                         const long *clock, char *time)
 {

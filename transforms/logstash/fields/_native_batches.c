@@ -1,11 +1,11 @@
-/* Runs a chain's function over the events of a batch: the twin is RunFilters.each in ../beam.py, event by event. */
+/* This kernel runs a chain's function over the events of a batch. Its twin is RunFilters.each in ../beam.py. */
 
 #include "../../kernels/_native_event_slots.h"
 #include "_native_usual.h"
 
 enum { EVENT_FIELDS = 10 };
 
-/* What a batch is run with; all references are borrowed. */
+/* The functions and classes that a batch is run with. All references are borrowed. */
 typedef struct {
     PyObject *keys;                                      /* the names of the tags and of the time */
     PyObject *event_type, *log_event_type;               /* `Event`, `LogEvent` */
@@ -17,7 +17,7 @@ typedef struct {
     Py_ssize_t filters, document, changed, cancelled;    /* places in an event, and three in a LogEvent */
 } Filters;
 
-/* The event that filters changed, of which `document` is the document now; a new reference. */
+/* Gives the event that filters changed, of which `document` is the document now; a new reference. */
 static PyObject *changed_event(const Filters *filters, PyObject *event, PyObject *document)
 {
     const EventSlots *slots = &filters->slots;
@@ -127,7 +127,7 @@ static int refuse_event(const Filters *filters, PyObject *event)
     return done ? 0 : -1;
 }
 
-/* The places of the fields, asked for once a batch. */
+/* Finds the places of the fields, once per batch. */
 static int find_places(Filters *filters)
 {
     PyObject *log_event = filters->log_event_type;

@@ -1,4 +1,4 @@
-/* Conditions, as conditions.py describes them. A condition is `(kind, call, path, value)`:
+/* The functions decide conditions as conditions.py describes them. A condition is `(kind, call, path, value)`:
 
 - `call(event)` decides it in Python. It is called wherever the field is none of nested objects, or its value an odd one.
 - `path` is the field that is asked about.

@@ -1,4 +1,4 @@
-/* What begins and ends a document's way through filters: the twins are in documents.py. */
+/* This kernel begins and ends a document's way through filters. Its twins are in documents.py. */
 
 #include "_native_usual.h"
 

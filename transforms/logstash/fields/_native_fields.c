@@ -1,5 +1,5 @@
-/* Runs of changes of an event's fields, and branches around them: what the functions of operations.py and conditions.py
-describe, without Python's interpreter.
+/* This kernel runs changes of an event's fields, and branches around them, without Python's interpreter. Its twins are the
+functions that operations.py and conditions.py describe.
 
 `compile(pieces, event_type)` gives a function of an event. The pieces do their work in order; a piece is
 
@@ -24,7 +24,7 @@ typedef struct {
     Pieces pieces;
 } Arm;
 
-/* A block, or where it has arms a branch. */
+/* A block; where it has arms, a branch. */
 struct Piece {
     PyObject *tag;
     Operation *operations;
@@ -126,7 +126,7 @@ static void free_capsule(PyObject *capsule)
     free_program(PyCapsule_GetPointer(capsule, PROGRAM));
 }
 
-/* Zeroed memory for `count` things of a size; with an exception NULL. */
+/* Gives zeroed memory for `count` things of a size; NULL with an exception. */
 static void *make_room(Py_ssize_t count, size_t size)
 {
     void *room = PyMem_Calloc((size_t)count + 1, size);

@@ -1,4 +1,4 @@
-/* Changes of one field each, as operations.py describes them. An operation is `(kind, step, path, target, put, value)`:
+/* Each function changes one field, as operations.py describes it. An operation is `(kind, step, path, target, put, value)`:
 
 - `step(event)` does the whole operation in Python. It is called wherever the field is no plain one of nested objects.
 - `path` is the field that is read, `target` the field that is set, each a tuple of keys; `put(event, value)` sets the
@@ -55,7 +55,7 @@ static inline int put_field(Run *run, const Operation *operation, PyObject *valu
     return PyDict_SetItem(parent, PyTuple_GET_ITEM(path, last), value);
 }
 
-/* The text of one part of a template; a new reference. */
+/* Makes the text of one part of a template; a new reference. */
 static inline PyObject *text_of_part(const Run *run, PyObject *part)
 {
     if (PyUnicode_Check(part))
@@ -77,7 +77,7 @@ static inline PyObject *text_of_part(const Run *run, PyObject *part)
     return value;
 }
 
-/* The text of a template; a new reference. */
+/* Makes the text of a template; a new reference. */
 static inline PyObject *text_of(const Run *run, PyObject *template)
 {
     if (PyUnicode_Check(template))
@@ -189,7 +189,7 @@ static inline int tag(Run *run, const Operation *operation)
     return status;
 }
 
-/* The number that a text of 1 to 15 ASCII digits is, for a float with one point among them; NULL without an exception where
+/* Makes the number that a text of 1 to 15 ASCII digits is, for a float with one point among them; NULL without an exception where
    the text is another one. Both parts of the fraction are exact, so their quotient is the nearest double. */
 static inline PyObject *number_of(PyObject *text, int is_float)
 {

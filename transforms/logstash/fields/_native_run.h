@@ -1,4 +1,4 @@
-/* One event on its way through a program, and how a field of it is found. A path is a tuple of keys. */
+/* A `Run` is one event on its way through a program. The functions find its fields. A path is a tuple of keys. */
 
 #ifndef PENSTOCK_RUN_H
 #define PENSTOCK_RUN_H
@@ -12,7 +12,7 @@ typedef struct {
     int changed;
 } Run;
 
-/* The object that holds the last key of `path`, borrowed; ABSENT and ARRAY say what stands in its way. */
+/* Finds the object that holds the last key of `path`, borrowed; ABSENT and ARRAY say what stands in its way. */
 static inline enum Found parent_of(PyObject *document, PyObject *path, PyObject **parent)
 {
     Py_ssize_t last = PyTuple_GET_SIZE(path) - 1;
@@ -33,7 +33,7 @@ static inline PyObject *last_of(PyObject *path)
     return PyTuple_GET_ITEM(path, PyTuple_GET_SIZE(path) - 1);
 }
 
-/* A field's value, borrowed. */
+/* Finds a field's value, borrowed. */
 static inline enum Found get_field(PyObject *document, PyObject *path, PyObject **value)
 {
     PyObject *parent;

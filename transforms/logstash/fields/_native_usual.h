@@ -1,4 +1,4 @@
-/* Whether a document is a usual one: without tags or with texts as tags, and with a time as Beats write it. */
+/* This header says whether a document is a usual one: no tags or texts as tags, and a time as Beats write it. */
 
 #ifndef PENSTOCK_USUAL_H
 #define PENSTOCK_USUAL_H
