@@ -83,6 +83,13 @@ def test_punctuation_of_what_is_no_text_costs_the_event(value):
         apply("fingerprint { method => PUNCTUATION source => 'a' target => 't' }", {"a": value})
 
 
+def test_outlooks_version_of_the_system():
+    header = "MacOutlook/16.24.0.190414 (Intelx64 Mac OS X Version 10.14.4 (Build 18E226))"
+    found = apply("useragent { source => 'm' target => 't' }", {"m": header}, ecs="disabled")["t"]
+    assert (found["name"], found["version"]) == ("MacOutlook", "16.24.0.190414")
+    assert (found["os_full"], found["os_major"], found["os_minor"]) == ("Mac OS X 10.14.4", "10", "14")
+
+
 def test_a_value_of_a_dictionary_belongs_to_its_event():
     chain = compile_filters(
         "filter { translate { source => 'm' target => 't' dictionary => { 'a' => ['x'] } } "

@@ -7,6 +7,7 @@ from typing import Any
 
 import ua_parser
 import ua_parser.loaders
+import ua_parser.matchers
 import ua_parser.regex
 
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
@@ -85,11 +86,18 @@ class Useragent(Filter):
         return work
 
 
+_MAC_VERSION = ua_parser.matchers.OSMatcher(r"(Mac OS X) Version (\d+)[_.](\d+)(?:[_.](\d+))?")
+"""Outlook's `Mac OS X Version 10.14.4 (Build 18E226)`: Logstash reads the version, the package's rules the build."""
+
+
 @functools.cache
 def _parser(path: str | None) -> _Parse:
     """What parses a header, by the expressions of a file or of the package; loading takes half a second."""
     loaders = ua_parser.loaders
     matchers = loaders.load_builtins() if path is None else loaders.load_yaml(path)  # type: ignore[misc]
+    if path is None:
+        browsers, systems, devices = matchers
+        matchers = browsers, [_MAC_VERSION, *systems], devices
     return ua_parser.Parser(ua_parser.regex.Resolver(matchers)).parse
 
 
