@@ -236,3 +236,29 @@ def test_ten_thousand_lines_take_less_than_a_second():
 def test_what_surprises_is_warned_about(condition, words):
     warnings = compile_filters(f"filter {{ if {condition} {{ drop {{ }} }} }}").warnings
     assert [words in each for each in warnings] == ([True] if words else [])
+
+
+# What java.time reads of them, by the formatter of Logstash's Timestamp
+TIMES = [
+    ("2015-05-28", "2015-05-28T00:00:00"), ("2015-05-28T23:02", "2015-05-28T23:02:00"), ("2015-05-28T23", None),
+    ("2015-05-28T23:02:05+02", "2015-05-28T21:02:05"), ("2015-05-28T23:02:05+2", None),
+    ("2015-05-28T23:02:05+020030", "2015-05-28T21:01:35"), ("2015-05-28T23:02:05+02:00:30", "2015-05-28T21:01:35"),
+    ("2015-05-28t23:02:05z", "2015-05-28T23:02:05"), ("2015-05-28+02:00", "2015-05-27T22:00:00"), ("2015-05-28T", None),
+    ("2015-05-28T23:02:05.Z", "2015-05-28T23:02:05"), ("2015-05-28T24:00:00Z", "2015-05-29T00:00:00"),
+    ("2015-05-28T24:00:01Z", None), ("2015-05-28T23:02:60Z", None), ("2015-02-31T00:00:00.000Z", "2015-02-28T00:00:00"),
+    ("2015-04-32T00:00:00Z", None), ("2015-05-28T23:02:05 UTC", None), ("2015-05-28T23:02:05utc", "2015-05-28T23:02:05"),
+    ("2015-05-28T23:02:05UTC+02:00", "2015-05-28T21:02:05"), ("2015-05-28T23:02:05europe/paris", "2015-05-28T21:02:05"),
+    ("2015-05-28T23:02:05EST", None), ("2015-05-28T23:02:05+18:00", "2015-05-28T05:02:05"),
+    ("2015-05-28T23:02:05+18:01", None), ("2015-05-28T23:02:05+00:60", None),
+    ("2015-05-28T23:02:05+02:00Z", "2015-05-28T23:02:05"),
+    ("2015-05-28T23:02:05,1Z", None), ("2015-05-28T23:02:05.1234567891Z", None), ("2015-05-28T23:02:05Nowhere/Else", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "read"), TIMES)
+def test_times_of_documents(written, read):
+    (found,) = compile_filters("filter { }").apply({"@timestamp": written})
+    assert found.get("_@timestamp") == (written if read is None else None)
+    assert found.get("tags") == (["_timestampparsefailure"] if read is None else None)
+    if read is not None:
+        assert found["@timestamp"] == f"{read}.000Z"

@@ -51,12 +51,9 @@ def _read_head(event: LogEvent, clock: Clock, origin: Origin | None) -> None:
         document["tags"] = ["_tagsparsefailure"]
         event.changed = True
     time = document.get("@timestamp")
-    if type(time) is str and len(time) == 24 and time[10] == "T" and time[19] == "." and time[23] == "Z":
-        try:
-            _from_iso(time)  # the form that Beats write, checked in C
-        except ValueError:
-            _bad_time(event, time, clock, origin)
-    elif time is None:
+    if type(time) is str and _is_usual(time):
+        return
+    if time is None:
         document["@timestamp"] = _arrival(clock, origin)
     elif type(time) is not Timestamp:
         found = canonical(time, clock.zone) if type(time) is str else None
@@ -64,6 +61,17 @@ def _read_head(event: LogEvent, clock: Clock, origin: Origin | None) -> None:
             _bad_time(event, time, clock, origin)
         else:
             document["@timestamp"] = str(found)
+
+
+def _is_usual(time: str) -> bool:
+    """Whether it is a time in the form that Beats write; checked in C."""
+    if len(time) != 24 or time[10] != "T" or time[19] != "." or time[23] != "Z":
+        return False
+    try:
+        _from_iso(time)
+    except ValueError:
+        return False
+    return True
 
 
 _from_iso = datetime.datetime.fromisoformat

@@ -5,15 +5,20 @@ is none to `gsub`, `=~` or `==`.
 """
 
 import datetime
+import functools
 import re
+import zoneinfo
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _DAY_SECONDS = 86400
 _DAYS_TO_EPOCH = datetime.date(1970, 1, 1).toordinal()
 _TIME = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    r"(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{0,9}))?)?)?"
+    r"(?:(?:UTC|GMT|UT)?([+-][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)|(?!Z$)([A-Z][A-Z0-9~/._+-]+)|Z)??"
+    r"(Z|[+-][0-9]{2}(?:[0-9]{2}(?:[0-9]{2})?)?)?",
+    re.IGNORECASE | re.ASCII,
 )
+_MOST_SECONDS_AWAY = 18 * 3600
 
 
 class Timestamp(str):
@@ -63,24 +68,49 @@ def canonical(text: str, zone: datetime.tzinfo = datetime.UTC) -> "Timestamp | N
     """The time that a document's `@timestamp` names, or None where Logstash reads none in it.
 
     Args:
-        text: ISO 8601 with `T`; an offset `Z`, `+0200` or `+02:00`; a date alone is midnight.
+        text: ISO 8601 with `T`, as Java reads it: an offset `Z`, `+02`, `+0200` or `+02:00`, or a zone's name; a date
+            alone is midnight, 24:00 the next one, and February 30 the last of that month.
         zone: where a time without an offset was read.
     """
     found = _TIME.fullmatch(text)
     if found is None:
         return None
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    year, month, day, hour, minute, second, fraction, offset, name, last = found.groups()
     try:
-        at = datetime.datetime(
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=zone
+        first = datetime.date(int(year), int(month), 1)
+        longest = ((first + datetime.timedelta(31)).replace(day=1) - first).days
+        clock = (
+            datetime.time()
+            if hour == "24"
+            else datetime.time(int(hour or 0), int(minute or 0), int(second or 0))
         )
-        if offset is not None and offset != "Z":
-            digits = offset[1:].replace(":", "")
-            away = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-            at = at.replace(tzinfo=datetime.timezone(away if offset[0] == "+" else -away))
-        elif offset == "Z":
-            at = at.replace(tzinfo=datetime.UTC)
-        seconds = int((at - _EPOCH).total_seconds())
-        return Timestamp.of(seconds, int((fraction or "0").ljust(9, "0")))
-    except (ValueError, OverflowError):
+        if not 1 <= int(day) <= 31 or (hour == "24" and int(f"{minute}{second or 0}{fraction or 0}")):
+            return None
+        at = datetime.datetime.combine(first.replace(day=min(int(day), longest)), clock)
+        at = at.replace(tzinfo=_zone_of(last or offset or name) or zone) + datetime.timedelta(hour == "24")
+        return Timestamp.of(int((at - _EPOCH).total_seconds()), int((fraction or "0").ljust(9, "0")))
+    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError):
         return None
+
+
+@functools.cache
+def _zone_names() -> dict[str, str]:
+    """The zones that Java knows, by their names in small letters."""
+    return {name.lower(): name for name in zoneinfo.available_timezones() - {"EST", "MST", "HST", "ROC"}}
+
+
+def _zone_of(written: str | None) -> datetime.tzinfo | None:
+    """The zone of an offset or a name. Raises `ValueError`."""
+    if written is None:
+        return None
+    if written.upper() in ("Z", "UT"):
+        return datetime.UTC
+    if written[0] not in "+-":
+        return zoneinfo.ZoneInfo(_zone_names().get(written.lower(), ""))
+    digits = written[1:].replace(":", "").ljust(6, "0")
+    hours, minutes, seconds = (int(digits[at : at + 2]) for at in (0, 2, 4))
+    away = hours * 3600 + minutes * 60 + seconds
+    if minutes > 59 or seconds > 59 or away > _MOST_SECONDS_AWAY:
+        message = f"{written} is no offset"
+        raise ValueError(message)
+    return datetime.timezone(datetime.timedelta(seconds=away if written[0] == "+" else -away))

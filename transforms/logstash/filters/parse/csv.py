@@ -268,15 +268,20 @@ def to_time(value: str | None, zone: datetime.tzinfo, *, dates: bool) -> Any:
     """The time that a text names (a date: its midnight in `zone`); another text stays."""
     if value is None:
         return value
-    found = None
+    text = ""
     if dates and _DATE.fullmatch(value):
-        found = canonical(value, zone)
+        text = value
     elif not dates and (parts := _DATE_TIME.fullmatch(value)):
-        found = canonical(f"{parts[1]}T{parts[2] or '00:00'}{parts[3] or 'Z'}", zone)
+        text = f"{parts[1]}T{parts[2] or '00:00'}{parts[3] or 'Z'}"
     elif (
         (words := _WORDS.fullmatch(value)) and words[1][:3].lower() in _MONTHS and dates == (words[3] is None)
     ):
         month = _MONTHS.index(words[1][:3].lower()) + 1
         clock = f"{int(words[3] or 0):02}:{int(words[4] or 0):02}:{int(words[5] or 0):02}"
-        found = canonical(f"{words[6]}-{month:02}-{int(words[2]):02}T{clock}", zone)
+        text = f"{words[6]}-{month:02}-{int(words[2]):02}T{clock}"
+    try:
+        datetime.date.fromisoformat(text[:10])
+    except ValueError:
+        return value
+    found = canonical(text, zone)
     return value if found is None else Timestamp(found)

@@ -72,7 +72,7 @@ class Json(Filter):
                     reference_of(key).set(event, inner)
             except FieldError:
                 return failed(event)
-            if time:
+            if time is not None and time is not False:
                 found = canonical(time, zone) if type(time) is str else None
                 event.document["@timestamp"] = now() if found is None else found
                 event.changed = True
