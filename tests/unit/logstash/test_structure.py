@@ -93,7 +93,22 @@ ROWS = [
     ("de_dot { recursive => true separator => '-' }", {"a.b": {"c.d": 1}}, {"a-b": {"c-d": 1}}),
     ("bytes { target => 'n' }", {"message": "3,124.5 MB"}, {"message": "3,124.5 MB", "n": 3276275712}),
     ("bytes { target => 'n' conversion_method => metric }", {"message": "1.5kb"}, {"message": "1.5kb", "n": 1500}),
-    ("bytes { target => 'n' }", {"message": "1 KiB"}, {"message": "1 KiB", "tags": ["_bytesparsefailure"]}),
+    *(
+        ("bytes { target => 'n' }", {"message": text}, {"message": text, "tags": ["_bytesparsefailure"]})
+        for text in ("1 KiB", "", "mb", "1.000.000 mb", "-3 kb", "1 ZB", "1e3", 5, None, False, ["1"])
+    ),
+    *(
+        ("bytes { target => 'n' }", {"message": text}, {"message": text, "n": size})
+        for text, size in (
+            ("0", 0), ("12.3", 12), ("12.5", 13), ("32.8B", 33), ("3,124 mb", 3124 * 2**20), ("3. mb", 3 * 2**20),
+            (".5k", 512), ("1_000 b", 1000), ("32\teb", 32 * 2**60), (" 7 \n", 7), ("size:\n5 k", 5120), (".", 0),
+        )
+    ),
+    ("bytes { target => 'n' decimal_separator => ',' }", {"message": "3,9 mb"}, {"message": "3,9 mb", "n": 4089446}),
+    ("bytes { target => 'n' decimal_separator => ',' }", {"message": "1.9 kb"}, {"message": "1.9 kb", "n": 19 * 1024}),
+    ("bytes { target => 'n' decimal_separator => ',' }", {"message": "1,000,000"},
+     {"message": "1,000,000", "tags": ["_bytesparsefailure"]}),
+    ("bytes { target => 'n' }", {}, {"tags": ["_bytesparsefailure"]}),
     ("prune { blacklist_values => { 'a' => '^x' 'b' => '^x' } }", {"a": "xa", "b": ["x", "y"]}, {"b": ["y"]}),
     ("prune { whitelist_names => ['^%{keep}$'] interpolate => true }", {"keep": "a", "a": 1, "b": 2}, {"a": 1}),
     ("prune { }", {"%{x}": 1, "a": 2}, {"a": 2}),
