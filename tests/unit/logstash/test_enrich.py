@@ -77,6 +77,12 @@ def test_fingerprints(options, event, made):
     assert apply(f"fingerprint {{ target => 't' {options} }}", event)["t"] == made
 
 
+@pytest.mark.parametrize("value", [True, {"a": 1}, [[1]]])
+def test_a_priority_that_is_no_number_costs_the_event(value):
+    with pytest.raises(TypeError, match="no number"):
+        apply("syslog_pri { syslog_pri_field_name => 'p' }", {"p": value})
+
+
 @pytest.mark.parametrize("value", [5, ["a."], None])
 def test_punctuation_of_what_is_no_text_costs_the_event(value):
     with pytest.raises(TypeError, match="PUNCTUATION"):

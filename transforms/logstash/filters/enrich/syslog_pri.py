@@ -54,8 +54,11 @@ class SyslogPri(Filter):
                 priority = _USER_NOTICE
             elif type(value) is int:
                 priority = value
-            else:
+            elif type(value) is str or type(value) is float:
                 priority = to_integer(ruby_text(value))
+            else:
+                message = f"syslog_pri: {source.text} holds a {type(value).__name__}, which is no number"
+                raise TypeError(message)
             facility, severity = priority >> 3, priority & 7
             facility_code.set(event, facility)
             severity_code.set(event, severity)
