@@ -51,7 +51,7 @@ def _read_head(event: LogEvent, clock: Clock, origin: Origin | None) -> None:
         document["tags"] = ["_tagsparsefailure"]
         event.changed = True
     time = document.get("@timestamp")
-    if type(time) is str and _is_usual(time):
+    if type(time) is str and _is_canonical(time):
         return
     if time is None:
         document["@timestamp"] = _arrival(clock, origin)
@@ -63,7 +63,7 @@ def _read_head(event: LogEvent, clock: Clock, origin: Origin | None) -> None:
             document["@timestamp"] = str(found)
 
 
-def _is_usual(time: str) -> bool:
+def _is_canonical(time: str) -> bool:
     """Whether it is a time in the form that Beats write; checked in C."""
     if len(time) != 24 or time[10] != "T" or time[19] != "." or time[23] != "Z":
         return False
