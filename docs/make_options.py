@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.io.options import flag_of
 from penstock.pipelines.check import CheckOptions
+from penstock.pipelines.configuration.declared import group_of
 from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.jobs import JOBS, find_job
 from penstock.transforms.codecs.declarations import CODECS
@@ -28,6 +29,9 @@ Every option of every job, as `penstock JOB --help all` tells them. Beam's own o
 line. Each may also come from the environment (`PENSTOCK_NAME`) or stand [in a file](configuration.md). A boolean option
 may stand alone (`--validate`) or say its value (`--keep_order=false`); lists take commas or the option again; pairs are
 `name=value` or a JSON object. In [Beam YAML](pipelines.md#beam-yaml) the same names are used, without the dashes.
+
+Each option has an anchor, its name: `options.md#stream_name`. Where two tables have an option of one name, that of the
+second has more in front: `options.md#elasticsearch-ssl_key`.
 
 A **secret** is better given in the environment, under the name that stands with it, or in a file (`--NAME_file PATH`): other
 users of the machine can see arguments.
@@ -48,14 +52,14 @@ def takers() -> dict[type, list[str]]:
 
 def page() -> str:
     """The whole page."""
-    found = takers()
-    sections = [_section(cls, jobs) for cls, jobs in found.items()]
+    found, anchors = takers(), set[str]()
+    sections = [_section(cls, jobs, anchors) for cls, jobs in found.items()]
     return HEAD + "".join(sections)
 
 
-def _section(cls: type, jobs: list[str]) -> str:
+def _section(cls: type, jobs: list[str], anchors: set[str]) -> str:
     title = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
-    rows = "".join(map(_row, dataclasses.fields(cls)))
+    rows = "".join(_row(field, _anchor(cls, field, anchors)) for field in dataclasses.fields(cls))
     taken = ", ".join(f"`{job}`" if job != "every job" else job for job in jobs)
     parts = cls.__module__.split(".")
     homes = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
@@ -66,7 +70,16 @@ def _section(cls: type, jobs: list[str]) -> str:
     )
 
 
-def _row(field: "dataclasses.Field[Any]") -> str:
+def _anchor(cls: type, field: "dataclasses.Field[Any]", anchors: set[str]) -> str:
+    """A name for the row that no other has: the option's, or with its group in front."""
+    name = flag_of(field)[2:]
+    group = group_of(cls)
+    found = next(each for each in (name, f"{group}-{name}", f"{cls.__name__}-{name}") if each not in anchors)
+    anchors.add(found)
+    return found
+
+
+def _row(field: "dataclasses.Field[Any]", anchor: str) -> str:
     flag = flag_of(field)
     text = _plain(field.metadata["help"])
     if choices := field.metadata.get("choices"):
@@ -75,7 +88,7 @@ def _row(field: "dataclasses.Field[Any]") -> str:
         text += f" Secret: `PENSTOCK_{flag[2:].upper()}`."
     if flag[2:] != field.name:
         text += f" In Python `{field.name}`."
-    return f"| `{flag}` | {_default(field)} | {text} |\n"
+    return f'| <a id="{anchor}" href="#{anchor}">`{flag}`</a> | {_default(field)} | {text} |\n'
 
 
 def _default(field: "dataclasses.Field[Any]") -> str:

@@ -15,7 +15,15 @@ from typing import Any
 from penstock.io.options import flag_of
 from penstock.pipelines.configuration.values import boolean, converter, pairs
 
-__all__ = ["ENVIRONMENT_PREFIX", "Declared", "declared_in", "groups_of", "in_groups", "without_twins"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Declared",
+    "declared_in",
+    "group_of",
+    "groups_of",
+    "in_groups",
+    "without_twins",
+]
 
 ENVIRONMENT_PREFIX = "PENSTOCK_"
 _KINDS: dict[Callable[[str], Any], str] = {
@@ -113,7 +121,7 @@ def declared_in(classes: Sequence[type]) -> dict[str, Declared]:
         for field in dataclasses.fields(cls):
             name, owner = flag_of(field)[2:], owners[field.name]
             if name not in found:
-                found[name] = Declared(name, _group(owner), _title(owner), field, hints[field.name])
+                found[name] = Declared(name, group_of(owner), _title(owner), field, hints[field.name])
     return found
 
 
@@ -152,7 +160,7 @@ def _owners(cls: type) -> dict[str, type]:
     return found
 
 
-def _group(cls: type) -> str:
+def group_of(cls: type) -> str:
     """`KinesisWriteOptions` are of the group `kinesis`, `BatchJobOptions` of `run` (`job` says which job it is)."""
     return re.sub(r"^(Batch)?Job|(Read|Write)?Options$", "", cls.__name__).lower() or "run"
 

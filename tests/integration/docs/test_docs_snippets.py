@@ -1,8 +1,8 @@
 """Every command and snippet of the pages is run, as it stands there, against local servers.
 
-What changes on the way: addresses (`localhost:9200`, port 5044, all interfaces), folders (`/var/lib/penstock`), the
-endpoint; and `penstock` is a script that lets endless jobs end once nothing comes. What cannot run here says so in the
-page, on the line above it: `<!-- not run: reason -->`.
+What changes on the way: addresses (`localhost:9200`, ports 5044 and 8080, all interfaces), folders (`/var/lib/penstock`),
+the endpoint. `penstock` is a script that lets endless jobs end once nothing comes, and `aws` one that knows the services'
+models. What cannot run here says so in the page, on the line above it: `<!-- not run: reason -->`.
 """
 
 import json
@@ -27,6 +27,7 @@ from tests.tools.samples.events import event
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[3]
+AWS_CLI = ROOT / "tests/tools/peers/aws_cli.py"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "README.md"])
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```", re.M | re.S
@@ -38,10 +39,15 @@ case "$*" in *--help*|*--provider_file*|*--policy*) exec {penstock} "$@";; esac
 case "$1" in
 check) [ "$2" = beats-to-kinesis ] && set -- "$@" --beats_port {port}; set -- "$@" --endpoint_url {aws};;
 beats-to-kinesis|kinesis-to-*) set -- "$@" --endpoint_url {aws} --stop_when_idle 2;;
+run) export PENSTOCK_ENDPOINT_URL={aws} PENSTOCK_STOP_WHEN_IDLE=4;;
 run-yaml) shift; exec {yaml_python} -P -m penstock.pipelines run-yaml --stop_when_idle 2 "$@";;
 *-*) set -- "$@" --endpoint_url {aws};;
 esac
 exec {penstock} "$@"
+"""
+AWS = """\
+#!/bin/sh
+exec {python} -P {program} {aws} "$@"
 """
 
 
@@ -61,6 +67,7 @@ class World:
             "http://localhost:9200": elasticsearch.url,
             "localhost:9200": elasticsearch.url,
             "5044": str(self.port),
+            "8080": str(free_port()),
             "0.0.0.0": "127.0.0.1",
             "/var/lib/penstock": str(folder / "lib"),
             "region: us-east-1": f'region: us-east-1, endpoint_url: "{self.aws}"',
@@ -81,12 +88,17 @@ class World:
         scripts = self.folder / "bin"
         if not scripts.exists():
             scripts.mkdir()
-            shim = scripts / "penstock"
             penstock = Path(sysconfig.get_path("scripts")) / "penstock"
-            shim.write_text(
-                SHIM.format(penstock=penstock, yaml_python=self.yaml, port=self.port, aws=self.aws)
-            )
-            shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+            written = {
+                "penstock": SHIM.format(
+                    penstock=penstock, yaml_python=self.yaml, port=self.port, aws=self.aws
+                ),
+                "aws": AWS.format(python=sys.executable, program=AWS_CLI, aws=self.aws),
+            }
+            for name, text in written.items():
+                shim = scripts / name
+                shim.write_text(text)
+                shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
         path = os.pathsep.join((str(scripts), sysconfig.get_path("scripts"), os.environ["PATH"]))
         done = subprocess.run(
             [str(part) for part in command], cwd=self.folder, capture_output=True, text=True, timeout=240, check=False,
