@@ -4,7 +4,8 @@ A folder called `io` at the top cannot be imported as `io` (the standard library
 `package_dir` puts it, and its neighbours, under `penstock`. Never put this folder on `sys.path`.
 Beam reads this file too: `--setup_file ./setup.py` carries the package to a worker.
 
-The README's links are relative, and the package index shows it elsewhere, so they become absolute here.
+The README's links are relative, and the package index shows it elsewhere, so they become absolute here. The licence is said
+here too: pyproject.toml knows two ways, of which each is an error for some of the setuptools that we build with.
 
 Each `_native_NAME.c` is an extension module of its own, and optional: where there is no compiler the
 installation goes on without it, and a twin in Python does its work (see transforms/kernels/native.py).
@@ -13,6 +14,7 @@ installation goes on without it, and a twin in Python does its work (see transfo
 import re
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, find_packages, setup
 
 FOLDERS = ("io", "transforms", "pipelines")
@@ -44,7 +46,14 @@ def readme() -> str:
     return re.sub(r"\]\((?![a-z]+:|#)", f"]({FILES}", text)
 
 
+def licence() -> dict[str, str]:
+    """The licence as an SPDX expression, which metadata has had since setuptools 77."""
+    key = "license_expression" if int(setuptools.__version__.partition(".")[0]) >= 77 else "license"
+    return {key: "Apache-2.0"}
+
+
 setup(
+    **licence(),
     long_description=readme(),
     long_description_content_type="text/markdown",
     packages=["penstock", "penstock.testing"]

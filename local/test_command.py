@@ -62,11 +62,12 @@ SERVERS: Step = (
         *("-m", "not full", *WITH_SERVERS),
     ),
 )
-USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
+PYTHONS = "other Pythons"
+USUAL: tuple[Lane, ...] = ((*BESIDE, (PYTHONS, ("tests/pythons.py", "--short"))), (SERVERS,))
 """What CI runs."""
 LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full", *WITH_SERVERS))
-FULL: tuple[Lane, ...] = ((*BESIDE, ("other Pythons", ("tests/pythons.py",))), (SERVERS, LONG))
-"""With what is too long for each change: soaks, mutations, a million objects, other Pythons."""
+FULL: tuple[Lane, ...] = ((*BESIDE, (PYTHONS, ("tests/pythons.py",))), (SERVERS, LONG))
+"""With what is too long for each change: soaks, mutations, a million objects, all unit tests on each Python."""
 CHOICES = {"--fast": FAST, "--full": FULL}
 
 

@@ -79,7 +79,7 @@ def require_shareable(pipeline: Any) -> None:
 
 
 def _settle_checkpoints(pipeline: Any, graph: "_Graph") -> None:
-    """Lets an endless read on Flink end its bundles before a checkpoint; raises `OptionError` where none is taken."""
+    """Lets an endless read on Flink end its bundles before a checkpoint; raises `OptionError` where it can't run or end."""
     runner = type(pipeline.runner).__name__
     if runner not in ("FlinkRunner", "PortableRunner"):
         return
@@ -95,6 +95,13 @@ def _settle_checkpoints(pipeline: Any, graph: "_Graph") -> None:
         raise OptionError(message)
     require_lossless(pipeline.options)
     pacing = pipeline.options.view_as(PacingOptions)
+    if pacing.stop_when_idle:
+        message = (
+            f"--stop_when_idle={pacing.stop_when_idle:g} on {runner}: Flink goes on with a job whose reads have ended, "
+            "and it would read nothing more. Leave it out, and end the job by a stop with a savepoint, or take DirectRunner "
+            "or PrismRunner."
+        )
+        raise OptionError(message)
     if pacing.finish_bundle_before_checkpointing is None:
         pacing.finish_bundle_before_checkpointing = True
 

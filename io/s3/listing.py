@@ -16,7 +16,6 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import NotFound
 from penstock.io.rarely import Rarely
 from penstock.io.s3._selection import dates_of_key, hidden, literal_prefix, pattern_of, selector, table_of
-from penstock.io.s3.object_lists import objects_of_list
 from penstock.io.s3.objects import LocalFiles, ObjectFailure, S3Objects
 from penstock.io.s3.options import S3ReadOptions, split_url
 from penstock.io.s3.origin import S3Object
@@ -104,6 +103,9 @@ def list_objects(options: S3ReadOptions, stores: Stores) -> Iterator[S3Object]:
             )
             raise NotFound(message)
     if options.input_manifest:
+        # It brings pyarrow, for which no --help should wait.
+        from penstock.io.s3.object_lists import objects_of_list
+
         for one in objects_of_list(options.input_manifest, stores.of):
             told.listed()
             if wanted(one) and not any(earlier.means(one) for earlier in inputs):

@@ -72,8 +72,9 @@ def run_streaming(
         options = beam_options(beam_arguments)
         options.view_as(StandardOptions).streaming = True
         options.view_as(SetupOptions).save_main_session = False
-        options.view_as(PacingOptions).stop_when_idle = job.stop_when_idle
         place = settle(options, name, streaming=True)
+        if is_in_memory(place.runner):  # its readers wait for long; elsewhere the watch alone ends them
+            options.view_as(PacingOptions).stop_when_idle = job.stop_when_idle
         submission = None
         if place.elsewhere:
             refuse_elsewhere(job, place.runner)

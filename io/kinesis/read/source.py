@@ -47,7 +47,7 @@ class ReadFromKinesis(beam.PTransform):
         pipeline | ReadFromKinesis(stream_name="logs", application_name="show", output="dict") | beam.Map(print)
 
     The read is endless. Among Beam's options `--stop_when_idle=5` ends it once nothing has come for five seconds and all is
-    acknowledged (not on Flink). Windows behind it close as time goes on PrismRunner and FlinkRunner; DirectRunner gives
+    acknowledged (Flink refuses it). Windows behind it close as time goes on PrismRunner and FlinkRunner; DirectRunner gives
     what is grouped only at the end, so it needs that option. The time of an element is that of its arrival in the stream.
 
     Unit of parallelism: the shard. One process reads all shards whose leases it holds at the same time. Several

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -176,6 +177,24 @@ def test_what_is_uploaded(tmp_path):
     run(python, "-m", "pip", "install", "-q", "--no-deps", tmp_path / "dist" / wheel)
     works(python, tmp_path)
     assert "aggregation" in kernels(python, tmp_path)
+
+
+def test_the_licence_is_said_by_the_oldest_and_the_newest_setuptools(wheel, checkout, tmp_path):
+    """Beam builds with the setuptools at hand. Pip builds with the newest."""
+    (needed,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", needed.replace(">=", "=="), "wheel")
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    run(python, "-P", "-c", build, cwd=source, CC="/bin/false")
+    (old,) = tmp_path.glob("*.whl")
+    for made, key in ((old, "License"), (wheel, "License-Expression")):
+        archive = zipfile.ZipFile(made)
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        told = archive.read(metadata).decode()
+        assert f"\n{key}: Apache-2.0\n" in told
+        assert "\nLicense-File: LICENSE\n" in told
 
 
 def test_the_links_of_the_readme_lead_somewhere_on_the_index(wheel):

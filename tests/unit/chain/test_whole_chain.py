@@ -147,6 +147,7 @@ class FlinkRunner(NotSubmitted):
             "read nothing",
         ),
         (Live(), ["--checkpointing_interval=5000", "--load_balance_bundles"], "to several processes"),
+        (Live(), ["--checkpointing_interval=5000", "--stop_when_idle=5"], "goes on with a job whose reads"),
         (OBJECTS, [], "submitted"),
     ],
 )
