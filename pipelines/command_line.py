@@ -188,10 +188,20 @@ def _placed(cls: type[T], found: Mapping[str, tuple[Any, str]]) -> T:
         raise OptionError(message) from error
 
 
+_OWNERS = {
+    "password": "user",
+    "secret_key": "access_key",
+    "session_token": "access_key",
+    "metrics_secret_key": "metrics_access_key",
+}
+"""Secret -> the option without which it means nothing."""
+
+
 def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
     """Makes one component's options from values without a command line, such as a step's config in Beam YAML.
 
-    Secrets that are not given come from the environment.
+    Secrets that are not given come from the environment, where what they belong to is given: several components share it,
+    and the secret key of one is none of another that has no access key.
 
     Args:
         cls: the option dataclass.
@@ -202,9 +212,13 @@ def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
         OptionError: a value does not fit, or a required one is missing.
     """
     values = {}
-    for name, each in declared_in([cls]).items():
+    declared = declared_in([cls])
+    for name, each in declared.items():
+        owner = _OWNERS.get(name)
         if given.get(name) not in (None, ""):
             values[name] = read(each.flag, each.hint, each.field, given[name])
+        elif owner in declared and given.get(owner) in (None, ""):
+            continue
         elif each.secret and (text := os.environ.get(each.variable)):
             values[name] = read(each.flag, each.hint, each.field, text)
     return _made(cls, _values(cls, values))

@@ -8,9 +8,14 @@ import sys
 
 import pytest
 
+from local.demo import evidence
+from local.demo.beats_client import Shipper, Source
 from local.demo.jobs import Job
+from local.processes import Process
 from local.servers.aws_server import CREDENTIALS, REGION
+from tests.tools.jobs.pipeline import log_file
 from tests.tools.machine.waiting import wait_until
+from tests.tools.machine.yaml_environment import yaml_python
 
 pytestmark = pytest.mark.servers
 
@@ -104,3 +109,55 @@ def test_no_pipeline_outlives_its_parent(tmp_path):
     pipelines = Pipelines(tmp_path, "orphaned")
     pipelines.job.kill()
     wait_until(lambda: not pipelines.processes(), "the pipelines' end without their parent")
+
+
+SECRET = "geheim/und+lang"
+FORMED = {
+    "beats": """
+input { beats { host => "127.0.0.1" port => %(port)d } }
+output { kinesis { stream_name => "%(name)s" access_key => "AK" secret_key => "${KEY}" randomized_partition_key => true } }
+""",
+    "kinesis": """
+input { kinesis { kinesis_stream_name => "%(name)s" application_name => "%(name)s" codec => json
+                  access_key_id => "AK" secret_access_key => "${KEY}" } }
+filter { mutate { add_field => { "who" => "${WHO}" } } }
+output { elasticsearch { hosts => ["%(hosts)s"] index => "%(name)s-formed" } }
+""",
+}
+
+
+def test_the_printed_forms_run_without_the_file(pipeline, monkeypatch):
+    """One as a command, the other as YAML; variables are still variables there, and no secret is in any text."""
+    environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": pipeline.aws.endpoint_url, "KEY": SECRET, "WHO": "me",
+                   "PENSTOCK_SECRET_KEY": SECRET}  # fmt: skip
+    printed = {}
+    for name, text in FORMED.items():
+        conf = pipeline.folder / f"{name}.conf"
+        conf.write_text(
+            text % {"port": pipeline.port, "name": pipeline.name, "hosts": pipeline.elasticsearch.url}
+        )
+        form = "--to_command" if name == "beats" else "--to_yaml"
+        printed[name] = subprocess.run(
+            [sys.executable, "-P", "-m", "penstock", "logstash", "-f", str(conf), form],
+            capture_output=True, text=True, env={**os.environ, **environment}, cwd=pipeline.folder, timeout=240, check=True,
+        ).stdout  # fmt: skip
+        conf.unlink()
+    command = printed["beats"].replace(
+        "penstock beats-to-kinesis", f"exec {sys.executable} -P -m penstock beats-to-kinesis"
+    )
+    assert command != printed["beats"]
+    (pipeline.folder / "formed.yaml").write_text(printed["kinesis"])
+    log = pipeline.folder / "formed.log"
+    beats = Process("beats", ["sh", "-c", command], log, environment=environment, cwd=pipeline.folder)
+    pipeline.started.append(beats)
+    wait_until(lambda: beats.check() or " ready: " in log.read_text(), "the command")
+    monkeypatch.setattr(sys, "executable", str(yaml_python()))
+    formed = ["--yaml_pipeline_file", str(pipeline.folder / "formed.yaml")]
+    pipeline.started.append(Job("run-yaml", formed, pipeline.folder, "yaml", environment))
+    file = log_file(pipeline.folder / "a.log", 300)
+    assert Shipper("127.0.0.1", pipeline.port, [Source(file.path)]).run().done
+    pipeline.wait_for(300)
+    assert {document["who"] for document in pipeline.documents()} == {"me"}
+    assert evidence.arrival(pipeline.client, pipeline.index, [file]).exactly_once
+    texts = [path.read_text() for path in pipeline.folder.rglob("*") if path.is_file()]
+    assert not any(SECRET in text for text in (*printed.values(), *texts))

@@ -127,6 +127,16 @@ def test_secrets_come_from_the_environment(monkeypatch):
     assert step._options.password == "hush"
 
 
+def test_a_secret_is_only_for_the_step_that_it_belongs_to(monkeypatch):
+    """The steps share the environment; the key of one is none of another that has no access key."""
+    monkeypatch.setenv("PENSTOCK_SECRET_KEY", "hush")
+    monkeypatch.setenv("PENSTOCK_PASSWORD", "hush")
+    read = make("ReadFromKinesis", kinesis_stream_name="s", application_name="app", access_key="AK")
+    assert read._aws.secret_key == "hush"
+    make("WriteToElasticsearch", hosts="h")
+    make("WriteDeadLetters", dead_letters="file:///tmp/a.jsonl")
+
+
 def test_letters_in_a_domain_are_signed_as_the_options_say():
     role = "arn:aws:iam::111122223333:role/letters"
     letters = "elasticsearch:refused"
