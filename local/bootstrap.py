@@ -99,6 +99,17 @@ def run(command: list[str]) -> None:
         sys.exit(f"run_local.sh: setting up .venv failed.{hint} The end of {LOG}:\n{tail.rstrip()}")
 
 
+def begin_download(arguments: list[str]) -> subprocess.Popen[bytes] | None:
+    """Begins to fetch a demonstration's search server while the packages are installed; half of both is waiting.
+
+    Whoever needs the server waits for it, or fetches it again and says what is wrong.
+    """
+    if "test" in arguments[:1] or os.environ.get("ELASTICSEARCH_HOSTS"):
+        return None
+    program = [sys.executable, "-P", str(ROOT / "local" / "__main__.py"), "fetch"]
+    return subprocess.Popen([*program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def needs_no_packages(arguments: list[str]) -> bool:
     """Whether the command only tells something, or ends what another one started: nothing is installed for that."""
     return arguments[:1] in (["down"], ["status"]) or any(
@@ -121,7 +132,14 @@ def main() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not complete(extra):
                 LOG.unlink(missing_ok=True)
-                install(extra)
+                download = begin_download(sys.argv[1:])
+                try:
+                    install(extra)
+                except BaseException:
+                    if download:
+                        download.terminate()
+                        download.wait()
+                    raise
     start(str(VENV / "bin" / "python"))
 
 

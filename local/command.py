@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 PRODUCTS = ("elasticsearch", "opensearch")
 """The search servers of a demonstration, the usual one first."""
-COMMANDS = ("demo", "flink", "logstash", "up", "down", "status", "test")
+COMMANDS = ("demo", "fetch", "flink", "logstash", "up", "down", "status", "test")
 
 HELP = """\
 usage: ./run_local.sh [--lines N] [--filebeat] [--server opensearch] [FILE ...]
@@ -26,8 +26,9 @@ usage: ./run_local.sh [--lines N] [--filebeat] [--server opensearch] [FILE ...]
        ./run_local.sh test [--fast | --full | PYTEST ARGUMENT ...]
 
 The first run sets everything up: a virtual environment in .venv (150 MB of packages), and a real Elasticsearch 8.19
-in the cache (107 MB to download; with --server opensearch an OpenSearch, 54 MB). It needs Python 3.11 to 3.13, a JDK
-17 or newer, Maven for that download, and 1.5 GB of disk; what is missing is named, with the way to get it.
+in the cache (115 MB to download; with --server opensearch an OpenSearch 3.9, 78 MB, or 2.19 where no JDK is newer
+than 20). It needs Python 3.11 to 3.13, a JDK 17 or newer, Maven for that download, and 1.5 GB of disk; what is missing
+is named, with the way to get it.
 
 Without FILEs the newest text logs of this machine under /var/log are shipped, 100,000 lines at most (--lines
 says otherwise), and a sample where none can be read. A filebeat on the PATH ships them, else a small Beats
@@ -70,6 +71,11 @@ def main() -> int:
     clean_up_on_signals()
     progress = Progress()
     try:
+        if command == "fetch":  # by bootstrap
+            from local.servers.search.fetch import find_search_server, smallest
+
+            find_search_server(smallest(_server_of(arguments)), progress)
+            return 0
         if command == "test":
             from local import test_command
 
@@ -100,6 +106,12 @@ def main() -> int:
         return 130
     finally:
         end_all()
+
+
+def _server_of(arguments: list[str]) -> str:
+    parser = _Parser(add_help=False)
+    parser.add_argument("--server", choices=PRODUCTS, default=PRODUCTS[0])
+    return str(parser.parse_known_args(arguments)[0].server)
 
 
 def _demo(arguments: list[str], progress: Progress, *, on_flink: bool, stays: bool) -> int:

@@ -1,7 +1,7 @@
 """`fetch` gets a search server from Maven Central into the cache folder, once.
 
 Maven works in a temporary folder, with a repository of its own that goes when it is done. A server's folder appears
-under its name when it is whole.
+under its name when it is whole. It needs no packages, so that it runs while these are installed.
 """
 
 import shutil
@@ -12,17 +12,30 @@ from pathlib import Path
 
 from local.processes import LocalError, Process
 from local.servers.cache import cache_folder, locked, require_machine, size_of, wait_for
-from local.servers.java import find_maven
-from local.servers.search.kinds import Kind, Part
+from local.servers.java import find_java_home, find_maven
+from local.servers.search.kinds import KINDS, Kind, Part
 from local.terminal import Progress, human_bytes
 
-__all__ = ["find_search_server"]
+__all__ = ["find_search_server", "smallest"]
+
+_SMALLEST = {
+    "elasticsearch": ("elasticsearch-8.19.21",),
+    "opensearch": ("opensearch-3.9.0", "opensearch-2.19.6"),
+}
+"""What serves a demonstration, which only stores and searches. The whole Elasticsearch 9.4.3, 947 MB to download, is for
+the tests of security, ingest and Painless."""
 
 _PROJECT = '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
 _NEEDED_BYTES = 600_000_000
 """Of disk for a download: the archive, what is in it, and room for a server's data."""
 _FOREIGN = ("-osx-", "-windows-")
 """In the names of jars for other systems. 3.x refuses to start beside those of its QUIC codec."""
+
+
+def smallest(product: str) -> Kind:
+    """Gives the smallest kind of `elasticsearch` or `opensearch`; of several the first for which there is a Java."""
+    kinds = [KINDS[name] for name in _SMALLEST[product]]
+    return next((each for each in kinds if find_java_home(*each.java)[0]), kinds[0])
 
 
 def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
@@ -34,7 +47,7 @@ def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
     java_home = require_machine(kind.name, kind.java, _NEEDED_BYTES)
     home = cache_folder() / kind.name
     if not home.is_dir():
-        progress.begin(f"waiting for another run's download of {kind.name}")
+        progress.begin(f"waiting for the download of {kind.name}, which has begun")
         with locked(cache_folder() / f"{kind.name}.lock", progress):
             if not home.is_dir():
                 _download(kind, home, java_home, progress)

@@ -117,7 +117,7 @@ KINDS = {
         _elasticsearch("6.6.0", (11, 23)),
         _elasticsearch("6.8.23", (11, 23)),
         _elasticsearch("7.17.29", (17, 23)),
-        _elasticsearch("8.19.21", (17, 99), 107),
+        _elasticsearch("8.19.21", (17, 99), 115),
     )
 }
 """Every kind by its name."""

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,51 @@ def test_a_demonstration_installs_less_than_the_tests(
         bootstrap.install(asked)
         assert run[-1].endswith(f"[{installed}]")
         assert bootstrap.complete(asked)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that the servers' user reaches; root's temporary ones are shut."""
+    with tempfile.TemporaryDirectory(prefix="penstock-cache-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hosts", "fetched"),
+    [
+        ((), "", "elasticsearch-8.19.21"),
+        (("up", "--server", "opensearch"), "", "opensearch-"),
+        (("--lines", "5", "--server=opensearch", "a.log"), "", "opensearch-"),
+        (("logstash", "a.conf"), "", "elasticsearch-8.19.21"),
+        (("test", "--fast"), "", None),
+        ((), "http://127.0.0.1:9200", None),
+    ],
+)
+def test_the_server_is_fetched_while_packages_are_installed(
+    arguments, hosts, fetched, tmp_path, open_folder, monkeypatch
+):
+    """By a Python without packages; a Maven of the test says what it is asked for."""
+    for name in ("bin", "java/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    asked = tmp_path / "asked"
+    program = f"#!/bin/sh\nls -d {open_folder}/download-* >> {asked}\nexit 1\n"
+    for path, text in (("bin/mvn", program), ("java/bin/java", "")):
+        (tmp_path / path).write_text(text)
+        (tmp_path / path).chmod(0o755)
+    (tmp_path / "java" / "release").write_text('JAVA_VERSION="17.0.1"\n')
+    monkeypatch.setattr(bootstrap.sys, "executable", sys.base_prefix + "/bin/python3")
+    monkeypatch.setenv("ES_JAVA_HOME", str(tmp_path / "java"))
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("PENSTOCK_CACHE", str(open_folder))
+    monkeypatch.setenv("ELASTICSEARCH_HOSTS", hosts)
+    download = bootstrap.begin_download(list(arguments))
+    if fetched is None:
+        assert download is None
+        return
+    assert download.wait() == 1  # Maven's failure, which whoever needs the server hears again
+    assert f"download-{fetched}" in asked.read_text()
+    assert not list(open_folder.glob("download-*/"))
 
 
 @pytest.mark.parametrize(

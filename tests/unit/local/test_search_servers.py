@@ -71,7 +71,7 @@ def test_a_demonstration_takes_the_small_server_for_which_there_is_a_java(
 ):
     found = []
     monkeypatch.setattr(
-        chosen, "find_java_home", lambda oldest, newest: (tmp_path if oldest <= java <= newest else None, [])
+        fetch, "find_java_home", lambda oldest, newest: (tmp_path if oldest <= java <= newest else None, [])
     )
     monkeypatch.setattr(
         chosen, "find_search_server", lambda kind, _: found.append(kind.name) or (tmp_path, tmp_path)
