@@ -6,12 +6,15 @@ import threading
 
 import pytest
 
+from penstock.io.dead_letters.stores import ElasticsearchStore
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
 from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied
 from penstock.io.preflight.trials import Mark, try_all
+from penstock.pipelines.__main__ import main
+from penstock.transforms.batch import DeadLetter
 from tests.tools.samples.events import event
 from tests.tools.search.secure import secure_opensearch
 
@@ -108,6 +111,51 @@ def test_a_denial_names_the_role_and_that_role_lets_in(secure, unique_name):
         assert f"PUT _plugins/_security/api/{place}/penstock {body}" in told
         secure.api("PUT", f"/_plugins/_security/api/{place}/penstock", json.loads(body))
     assert _write(options).written == 3
+
+
+def test_the_role_that_check_prints_lets_the_job_in(secure, unique_name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENSTOCK_PASSWORD", "long-0-Enough-word")
+    options = _options(
+        secure, unique_name, index=f"{unique_name}-%{{+YYYY.MM.dd}}", blocked_index_timeout=0.3
+    )
+    secure.user(unique_name, "long-0-Enough-word", None)
+    assert _write(options).written == 0
+    arguments = (
+        *("--kinesis_stream_name", "orders", "--application_name", "app", "--hosts", secure.url),
+        *(
+            "--ssl_certificate_authorities",
+            str(secure.authority),
+            "--user",
+            unique_name,
+            "--index",
+            options.index,
+        ),
+    )
+    capsys.readouterr()
+    assert main(["check", "kinesis-to-elasticsearch", *arguments, "--role"]) == 0
+    out, error = capsys.readouterr()
+    assert "_plugins/_security/api/roles/NAME" in error
+    secure.user(unique_name, "long-0-Enough-word", json.loads(out))
+    assert _write(options).written == 3
+
+
+def test_whoever_may_not_read_letters_gets_the_role_to_read_them(secure, unique_name):
+    index = f"letters-{unique_name}"
+    options = _options(secure, unique_name)
+    letters = ElasticsearchStore(index, options, threading.Event())
+    secure.user(unique_name, "long-0-Enough-word", as_opensearch(needed_role(letters._options)))
+    one = DeadLetter(event(b"{", 1), "JSONDecodeError", "no JSON", "decode")
+    letters.append([one])
+    secure.api("POST", f"/{index}/_refresh")
+    with pytest.raises(AccessDenied, match="PUT _plugins/_security/api/roles/penstock-letters ") as denied:
+        list(letters.read())
+    role = re.search(r"roles/penstock-letters (\{.*?\}\]\}) and", str(denied.value))[1]
+    secure.api("PUT", f"/_plugins/_security/api/roles/{unique_name}-read", json.loads(role))
+    mapping = {"users": [unique_name]}
+    secure.api("PUT", f"/_plugins/_security/api/rolesmapping/{unique_name}-read", mapping)
+    assert len(list(letters.read())) == 1
+    letters.close()
 
 
 def test_a_daily_index_that_is_denied_costs_its_events_and_the_log_has_the_role(secure, unique_name, caplog):
