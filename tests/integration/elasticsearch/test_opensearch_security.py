@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from local.demo.jobs import kinesis_to_elasticsearch
 from penstock.io.dead_letters.stores import ElasticsearchStore
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.cluster._roles import as_opensearch, needed_role
@@ -15,6 +16,8 @@ from penstock.io.errors import AccessDenied
 from penstock.io.preflight.trials import Mark, try_all
 from penstock.pipelines.__main__ import main
 from penstock.transforms.batch import DeadLetter
+from tests.tools.jobs.status_page import page_of, status
+from tests.tools.machine.waiting import wait_until
 from tests.tools.samples.events import event
 from tests.tools.search.secure import secure_opensearch
 
@@ -156,6 +159,41 @@ def test_whoever_may_not_read_letters_gets_the_role_to_read_them(secure, unique_
     secure.api("PUT", f"/_plugins/_security/api/rolesmapping/{unique_name}-read", mapping)
     assert len(list(letters.read())) == 1
     letters.close()
+
+
+def test_a_jobs_status_page_has_the_role_to_paste_and_the_job_goes_on_with_it(
+    secure, aws, unique_name, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PENSTOCK_PASSWORD", "long-0-Enough-word")
+    options = _options(secure, unique_name, index=f"{unique_name}-%{{+YYYY.MM.dd}}")
+    secure.user(unique_name, "long-0-Enough-word", None)
+    aws.create_stream(unique_name, 1)
+    for number in range(5):
+        data = b'{"n":%d}' % number
+        aws.client("kinesis").put_record(StreamName=unique_name, Data=data, PartitionKey="a")
+    further = (
+        *("--user", unique_name, "--ssl_certificate_authorities", str(secure.authority)),
+        *("--status_port", "0", "--retry_initial_interval", "0.2", "--retry_max_interval", "1"),
+    )
+    job = kinesis_to_elasticsearch(
+        tmp_path,
+        aws.endpoint_url,
+        secure.url,
+        options.index,
+        *further,
+        stream=unique_name,
+        application=unique_name,
+    )
+    try:
+        page = page_of(job.wait_ready())
+        role = 'PUT _plugins/_security/api/roles/penstock {"cluster_permissions"'
+        wait_until(lambda: role in json.dumps(status(page)).replace('\\"', '"'), "the denial on the page")
+        secure.user(unique_name, "long-0-Enough-word", as_opensearch(needed_role(options)))
+        wait_until(lambda: status(page)["totals"]["out"] == 5, "the documents")
+        job.finish()
+        assert secure.api.count(f"{unique_name}-*") == 5
+    finally:
+        job.kill()
 
 
 def test_a_daily_index_that_is_denied_costs_its_events_and_the_log_has_the_role(secure, unique_name, caplog):
