@@ -9,7 +9,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions, as_opensearch, neede
 from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, dialect_of, plugin_denies
 from penstock.io.elasticsearch.bulk._actions import DocumentMaker
 from penstock.io.elasticsearch.cluster.client import NoAnswer
-from penstock.io.elasticsearch.cluster.preflight import require_cluster, trials
+from penstock.io.elasticsearch.cluster.preflight import prepare, require_cluster, trials
 from penstock.io.elasticsearch.cluster.template import index_template
 from penstock.io.elasticsearch.writer import BulkWriter
 from penstock.io.errors import AccessDenied, OptionError, PeerError
@@ -142,6 +142,26 @@ def test_the_template_goes_where_the_server_keeps_it(version, kept):
         assert require_cluster(ElasticsearchOptions(hosts=[fake.url], manage_template=True)) == version
     asked = [f"{request.method} {request.path}" for request in fake.requests if request.path != "/"]
     assert asked == [f"GET /{kept}/penstock", f"PUT /{kept}/penstock"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (root("9.4.3"), ""),
+        (root("6.6.0"), ": documents have a _type, the template is one of _template, no data streams"),
+        (
+            root("2.19.6", OPEN, distribution="opensearch"),
+            ": ISM instead of ILM (--ism_policy), privileges can't be asked for before the first bulk",
+        ),
+    ],
+    ids=["Elasticsearch 9", "Elasticsearch 6", "OpenSearch"],
+)
+def test_the_start_says_which_server_was_found_and_what_is_different_there(reply, said, caplog):
+    caplog.set_level("INFO", logger="penstock")
+    with fake_http(lambda request: (200, orjson.dumps(reply))) as fake:
+        prepare(ElasticsearchOptions(hosts=[fake.url]))
+    name = f"{'OpenSearch' if 'ISM' in said else 'Elasticsearch'} {reply['version']['number']}"
+    assert caplog.messages == [f"writing to {name} at {fake.url}{said}"]
 
 
 def test_a_server_without_data_streams_refuses_them_at_the_start():
