@@ -21,7 +21,7 @@ from tests.tools.machine.waiting import wait_until
 from tests.tools.samples.events import event
 from tests.tools.search.secure import secure_opensearch
 
-pytestmark = [pytest.mark.xdist_group("search"), pytest.mark.full]
+pytestmark = pytest.mark.xdist_group("search")
 
 
 @pytest.fixture(scope="module")

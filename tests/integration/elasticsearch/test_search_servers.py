@@ -26,8 +26,11 @@ from tests.tools.search.features import FEATURES
 from tests.tools.search.results import require_told
 from tests.tools.search.sink import Api, Sink
 
-IN_CI = ("opensearch-2.19.6", "opensearch-3.9.0", "elasticsearch-6.6.0")
-FULL = ("elasticsearch-6.8.23", "elasticsearch-7.17.29", "elasticsearch-8.19.21", "elasticsearch-9.4.3")
+SERVERS = (
+    *("opensearch-2.19.6", "opensearch-3.9.0"),
+    *("elasticsearch-6.6.0", "elasticsearch-6.8.23", "elasticsearch-7.17.29", "elasticsearch-8.19.21"),
+    "elasticsearch-9.4.3",
+)
 
 EVENTS = 8000
 RATE = 1000
@@ -41,9 +44,7 @@ DEFAULTS = ("--checkpoint_interval_seconds", "60")
 pytestmark = pytest.mark.xdist_group("search")  # one worker runs them all, so one server at a time
 
 
-@pytest.fixture(
-    scope="module", params=[*IN_CI, *(pytest.param(each, marks=pytest.mark.full) for each in FULL)]
-)
+@pytest.fixture(scope="module", params=SERVERS)
 def search_server(request):
     with servers.private_search_server(request.param) as server:
         yield request.param, server
@@ -57,7 +58,7 @@ def test_the_sink_does_with_a_server_what_the_documentation_says(search_server, 
 
 @pytest.mark.parametrize(
     "search_server",
-    ["opensearch-3.9.0", pytest.param("elasticsearch-8.19.21", marks=pytest.mark.full)],
+    ["opensearch-3.9.0", "elasticsearch-8.19.21"],
     indirect=True,
 )
 def test_the_local_demonstration_of_logstashs_files_has_its_data_stream(search_server):
