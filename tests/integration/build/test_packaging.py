@@ -117,6 +117,27 @@ def test_wheel(wheel, tmp_path):
         assert "penstock/io/kinesis/kpl/_native_aggregation.c" not in names
 
 
+def test_mypy_is_silent_on_the_programs_of_a_beam_developer(wheel, tmp_path):
+    """As a user runs it: strict, on the installed package, with the one setting that docs/pipelines.md tells."""
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nstrict = True\n[mypy-apache_beam.*]\nfollow_imports = skip\n"
+    )
+    programs = sorted((ROOT / "examples" / "beam").glob("*.py"))
+    assert len(programs) == 4
+    for program in programs:
+        shutil.copy(program, tmp_path)
+    mypy = (python, "-m", "mypy", "--config-file", "mypy.ini")
+    run(*mypy, *(program.name for program in programs), cwd=tmp_path)
+    wrong = (tmp_path / "dicts_to_kinesis.py").read_text().replace("stream_name=", "stream=")
+    (tmp_path / "wrong.py").write_text(wrong)
+    done = subprocess.run(
+        [*map(str, mypy), "wrong.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert 'Unexpected keyword argument "stream" for "WriteToKinesis"' in done.stdout
+
+
 def test_the_extras_that_a_user_asks_for_are_there(wheel, tmp_path):
     """`s3` and `flink` add nothing: the borrowed dependencies are all, no index is needed."""
     (metadata,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
