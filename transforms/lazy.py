@@ -24,4 +24,7 @@ def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
         setattr(sys.modules[package], name, found)
         return found
 
+    # Without it `help(package)` and completion would show nothing but the docstring.
+    itself = vars(sys.modules[package])
+    itself["__dir__"] = lambda: sorted({*itself, *modules})
     return load

@@ -104,8 +104,8 @@ class _RaiseDoFn(beam.DoFn):
             first = lost[0]
             told = "1 element was" if len(lost) == 1 else f"{len(lost):,} elements were"
             message = (
-                f"{told} refused, and kept nowhere. The first, by {first.stage}: {first.error}: {first.reason} Put "
-                "WriteDeadLetters behind the sink, or take them by with_exception_handling()."
+                f"{told} refused, and kept nowhere. The first, by {first.stage}: {first.error}: {first.reason.rstrip('.')}. "
+                "Put WriteDeadLetters behind the sink, or take them by with_exception_handling()."
             )
             raise DeliveryError(message)
         return iter(())

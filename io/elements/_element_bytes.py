@@ -46,7 +46,7 @@ def mapping_of(element: Any) -> Mapping[Any, Any]:
                 return fields
     if dataclasses.is_dataclass(element) and not isinstance(element, type):
         return {field.name: getattr(element, field.name) for field in dataclasses.fields(element)}
-    message = f"an element must be a dict, a row, a text or bytes, not {type(element).__name__}"
+    message = f"an element must be a dict, a row, a text or bytes, not {type(element).__name__}. Make one by beam.Map"
     raise TypeError(message)
 
 

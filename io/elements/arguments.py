@@ -49,7 +49,7 @@ def options_of(step: str, given: Mapping[str, Any], parts: Mapping[type, Any], *
         if instance is None:
             made.append(_make(step, cls, names, mine, also))
         elif not isinstance(instance, cls):
-            message = f"{step} takes a {cls.__name__} there, not {_article(instance)}; give its options as keywords."
+            message = f"{step} takes {_article(cls)} there, not {_article(type(instance))}; give its options as keywords."
             raise OptionError(message)
         elif mine:
             message = f"{step}: {', '.join(mine)} stand in {cls.__name__} already; give keywords or options, not both."
@@ -177,7 +177,7 @@ def _fitting(place: str, hint: Any, value: Any) -> Any:
         return value
     else:
         expected = _WORDS[kind]
-    message = f"{place} must be {expected}, not {_article(value)}."
+    message = f"{place} must be {expected}, not {_article(type(value))}."
     raise OptionError(message)
 
 
@@ -187,8 +187,7 @@ def _is_a(value: Any, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _article(value: Any) -> str:
-    if value is None:
+def _article(kind: type) -> str:
+    if kind is type(None):
         return "None"
-    name = type(value).__name__
-    return f"an {name}" if name[0] in "aeio" else f"a {name}"
+    return f"an {kind.__name__}" if kind.__name__[0] in "aeioAEIO" else f"a {kind.__name__}"

@@ -193,8 +193,9 @@ def test_modules_say_what_they_are_and_what_they_offer(path):
     "room", [path for path in _modules(*PACKAGES) if path.name == "__init__.py"], ids=_name
 )
 def test_a_room_has_the_names_that_it_offers(room):
-    """Some load their names when they are first used."""
+    """Some load their names when they are first used; `help` and completion ask `dir`."""
     package = importlib.import_module(".".join(("penstock", *room.parent.relative_to(ROOT).parts)))
+    assert set(getattr(package, "__all__", ())) <= set(dir(package))
     for name in getattr(package, "__all__", ()):
         assert hasattr(package, name), name
 

@@ -104,7 +104,7 @@ def test_a_decimal_keeps_its_digits():
 
 REFUSED = [
     ('{"user": ', '{"user": : unexpected end of data'),
-    (5, "5: an element must be a dict, a row, a text or bytes, not int"),
+    (5, "5: an element must be a dict, a row, a text or bytes, not int. Make one by beam.Map"),
     ({"user": object}, "not JSON serializable"),
     ({"n": decimal.Decimal("NaN")}, "not JSON serializable"),
     (b"\xff\xfe", "can't decode byte 0xff"),
