@@ -5,7 +5,7 @@ It may hold secrets (a password of an output), so it is never printed; `explain`
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from penstock.io.aws.session import AwsOptions
@@ -24,6 +24,7 @@ __all__ = [
     "StdinInput",
     "StdoutOutput",
     "TextCodec",
+    "rivals",
 ]
 
 
@@ -191,3 +192,22 @@ class Plan:
     filters: tuple[Step, ...]
     outputs: tuple[Output, ...]
     notes: tuple[str, ...] = ()
+
+
+def rivals(inputs: Iterable[Input]) -> Iterator[tuple[Input, str]]:
+    """Gives each input that would take a port or a lease table from one before it, and what is wrong."""
+    first: dict[tuple[str, ...], Input] = {}
+    for each in inputs:
+        options = each.options
+        if each.plugin == "beats" and options.port:
+            key: tuple[str, ...] = ("beats", options.host, str(options.port))
+            told = f"port {options.port} is that of"
+        elif each.plugin == "kinesis":
+            key = ("kinesis", options.application_name)
+            told = f"application_name {options.application_name} names the lease table of"
+        else:
+            continue
+        other = first.setdefault(key, each)
+        if other is not each:
+            place = f"{other.place.file}:{other.place.line}"
+            yield each, f"{each.plugin}: {told} the input at {place} too; give another"

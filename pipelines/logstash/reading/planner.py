@@ -13,7 +13,7 @@ import msgspec
 
 from penstock.io.beats import BeatsOptions
 from penstock.pipelines.logstash.options import LogstashOptions
-from penstock.pipelines.logstash.plan import Input, Output, Place, Plan
+from penstock.pipelines.logstash.plan import Input, Output, Place, Plan, rivals
 from penstock.pipelines.logstash.plugins.catalogue import declaration_of, why_missing
 from penstock.pipelines.logstash.plugins.codecs import check_codec
 from penstock.pipelines.logstash.plugins.declaration import Made, PluginDeclaration
@@ -126,6 +126,10 @@ class _Planner:
                     self._report.note(unused)
                 else:
                     self._report.problem(None, unused)
+        for each, problem in rivals(
+            [part.item for part in self._parts if part.section == "input" and part.item]
+        ):
+            self._report.problem(each.place, problem)
         self._report.require_none()
         inputs = tuple(part.item for part in self._parts if part.section == "input")
         outputs = tuple(part.item for part in self._parts if part.section == "output")

@@ -105,6 +105,41 @@ def test_what_is_told(text, expected):
     assert len(lines) == 3 * len(told)  # each with its line and a mark
 
 
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (
+            ("input { beats { port => 5044 } }", f"\n{REST}"),
+            "2.conf:2:9: beats: port 5044 is that of the input at 1.conf:1 too; give another",
+        ),
+        (
+            (
+                "input { kinesis { kinesis_stream_name => a1 } kinesis { kinesis_stream_name => b1 } }",
+                "output { null { } }",
+            ),
+            (
+                "1.conf:1:47: kinesis: application_name logstash names the lease table of the input at 1.conf:1 too; give "
+                "another"
+            ),
+        ),
+    ],
+)
+def test_inputs_that_would_take_from_each_other(texts, told):
+    """In Logstash the second fails while it runs, again and again."""
+    with pytest.raises(ConfigRefused) as refused:
+        plan(*texts)
+    assert str(refused.value).splitlines()[0] == told
+
+
+def test_two_inputs_of_their_own():
+    made = plan(
+        "input { beats { port => 1 } beats { port => 2 } kinesis { kinesis_stream_name => a1 application_name => app1 } "
+        "kinesis { kinesis_stream_name => a1 application_name => app2 } }",
+        "output { null { } }",
+    )
+    assert len(made.inputs) == 4
+
+
 def test_the_same_in_another_file():
     with pytest.raises(ConfigRefused) as refused:
         plan("filter { ruby { } }", f"{REST} filter {{ ruby {{ }} }}")
