@@ -262,3 +262,22 @@ def test_times_of_documents(written, read):
     assert found.get("tags") == (["_timestampparsefailure"] if read is None else None)
     if read is not None:
         assert found["@timestamp"] == f"{read}.000Z"
+
+
+# What java.time and joda-time write of 2020-12-31T23:59:59.123Z, None where they refuse the pattern
+FORMATS = [
+    ("{DDD}", "366"), ("{DDDD}", None), ("{ddd}", None), ("{QQQQQ}", "4"), ("{QQQQ}", "4th quarter"), ("{www}", None),
+    ("{W}", "5"), ("{WW}", None), ("{cc}", None), ("{HHH}", None), ("{VV}", "Z"), ("{V}", None), ("{z}", "Z"),
+    ("{zzzz}", "Z"), ("{vvvv}", "Z"),
+    ("{OOOO}", "GMT"), ("{OO}", None), ("{[yyyy]-MM}", "2020-12"), ("{yyyy#}", None), ("{MMMMMM}", None), ("{YYYY}", "2021"),
+    ("{'x}", None), ("+'x", "x"), ("+yyyy#[MM]", "2020#[12]"), ("+DDDD", "0366"), ("+zzzz", "Coordinated Universal Time"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "text"), FORMATS)
+def test_formats_of_times(pattern, text):
+    chain = compile_filters(
+        "filter { mutate { add_field => { 'f' => \"%{" + pattern.replace('"', "") + '}" } } }'
+    )
+    (found,) = chain.apply({"@timestamp": "2020-12-31T23:59:59.123Z"})
+    assert (found.get("f"), found.get("tags")) == (text, ["_mutate_error"] if text is None else None)

@@ -102,7 +102,21 @@ def _us_week(moment: datetime.datetime) -> tuple[int, int]:
     return year, (sunday - start).days // 7 + 1
 
 
+_JAVA_COUNTS = {
+    letter: counts
+    for letters, counts in (
+        ("WF", (1,)), ("dhHkKmsw", (1, 2)), ("D", (1, 2, 3)), ("V", (2,)), ("z", (1, 2, 3, 4)), ("vO", (1, 4)),
+        ("c", (1, 3, 4, 5)), ("MLEeQqGXxZ", (1, 2, 3, 4, 5)),
+    )
+    for letter in letters
+}  # fmt: skip
+"""How often java.time takes a letter, where not at will."""
+
+
 def _java_part(letter: str, count: int) -> _Part:
+    if count not in _JAVA_COUNTS.get(letter, (count,)):
+        message = f"{letter * count} has too many letters, or too few"
+        raise BadPattern(message)
     numbers: dict[str, Callable[[datetime.datetime], int]] = {
         "D": lambda t: t.timetuple().tm_yday,
         "w": lambda t: _us_week(t)[1],
@@ -158,6 +172,8 @@ def _java_name(
 
 
 def _quarter(count: int) -> _Part:
+    if count == 5:
+        return lambda t, _: f"{(t.month + 2) // 3}"
     if count < 3:
         return _number(lambda t: (t.month + 2) // 3, count)
     if count == 3:
@@ -174,7 +190,7 @@ def _nano_of_day(count: int) -> _Part:
 
 def _utc(letter: str, count: int) -> str:
     if letter in "Vzv":
-        return "Coordinated Universal Time" if letter == "z" and count == 4 else "UTC"
+        return "Z"
     if letter == "O":
         return "GMT"
     if letter == "X":
@@ -184,7 +200,15 @@ def _utc(letter: str, count: int) -> str:
     return "+0000" if count < 4 else ("GMT" if count == 4 else "Z")
 
 
-def _compiled(pattern: str, part: Callable[[str, int], _Part]) -> Render:
+def _java_literal(text: str) -> str:
+    """What stands between letters: brackets around an optional part write nothing. Raises `BadPattern`."""
+    if any(sign in text for sign in "#{}"):
+        message = f"{text!r} must stand in quotes in a date's pattern"
+        raise BadPattern(message)
+    return text.replace("[", "").replace("]", "")
+
+
+def _compiled(pattern: str, part: Callable[[str, int], _Part], literal: Callable[[str], str] = str) -> Render:
     parts: list[_Part] = []
     at = 0
     while at < len(pattern):
@@ -199,7 +223,7 @@ def _compiled(pattern: str, part: Callable[[str, int], _Part]) -> Render:
         elif found[1]:
             parts.append(part(token[0], len(token)))
         else:
-            parts.append(_text(token))
+            parts.append(_text(literal(token)))
 
     def render(time: Timestamp) -> str:
         moment = time.moment
@@ -224,10 +248,12 @@ def _compiled(pattern: str, part: Callable[[str, int], _Part]) -> Render:
 @functools.lru_cache(1000)
 def joda_format(pattern: str) -> Render:
     """The function that writes a time by Joda's letters. Raises `BadPattern`."""
+    if pattern.count("'") % 2:  # a quote without its end reaches to the pattern's
+        pattern += "'"
     return _compiled(pattern, _joda_part)
 
 
 @functools.lru_cache(1000)
 def java_format(pattern: str) -> Render:
     """The function that writes a time by java.time's letters. Raises `BadPattern`."""
-    return _compiled(pattern, _java_part)
+    return _compiled(pattern, _java_part, _java_literal)
