@@ -102,6 +102,13 @@ def test_names_of_other_languages():
     assert read("02 Dez. 2001", "dd MMM yyyy", options='locale => "de"') == "2001-12-02T00:00:00.000Z"
     assert read("02 Dez 2001", "dd MMM yyyy", options='locale => "de"') is None
     assert read("2 FÉVRIER 2001", "d MMMM yyyy", options='locale => "fr_FR"') == "2001-02-02T00:00:00.000Z"
+    for locale, text in (
+        ("en-GB", "2 Sept 2001"), ("en-US", "2 Sep 2001"), ("en_AU", "2 Sept 2001"), ("en-CA", "2 Sep. 2001"),
+        ("de-DE", "2 Sept. 2001"), ("de-AT", "2 Sep. 2001"), ("es", "2 sept 2001"), ("es-MX", "2 sep. 2001"),
+        ("nb", "2 sep. 2001"), ("ja", "2 9月 2001"), ("ko-KR", "2 9월 2001"), ("zh", "2 九月 2001"), ("bg", "2 сеп 2001"),
+    ):  # fmt: skip
+        assert read(text, "d MMM yyyy", options=f'locale => "{locale}"') == "2001-09-02T00:00:00.000Z", locale
+    assert read("2 Sept 2001", "d MMM yyyy", options='locale => "en-US"') is None
     chain = compile_filters('filter { date { match => ["t", "MMM"] locale => "xx" } }')
     assert "xx" in " ".join(chain.warnings)
 

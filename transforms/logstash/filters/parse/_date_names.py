@@ -2,7 +2,7 @@
 """`_date_names` holds the names of months, days, half days and eras in the languages of logs.
 
 The names are those of Java 17, which has them from the CLDR (Unicode's licence): some short names end in a dot, and the
-dot belongs to them. A language is taken without its country.
+dot belongs to them. A country counts where it writes names its own way (`_COUNTRIES`).
 """
 
 import functools
@@ -28,9 +28,14 @@ class DateNames(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def date_names(locale: str) -> DateNames | None:
     """The names in the language of `locale` (`en`, `de-AT`, `pt_BR`), or None where we know none."""
-    language = locale.replace("_", "-").split("-")[0].lower()
+    language, _, country = locale.replace("_", "-").lower().partition("-")
     found = _NAMES.get({"no": "nb"}.get(language, language))
-    return None if found is None else _names_of(*found)
+    if found is None:
+        return None
+    if language == "es" and country not in ("", "es"):
+        country = "419"  # Latin America
+    own = _COUNTRIES.get(f"{language}-{country.upper()}", {})
+    return _names_of(*[own.get(place, names) for place, names in enumerate(found)])
 
 
 def _names_of(months: str, short_months: str, days: str, short_days: str, halves: str) -> DateNames:
@@ -78,7 +83,7 @@ _NAMES = {
         "ene feb mar abr may jun jul ago sept oct nov dic",
         "lunes martes miércoles jueves viernes sábado domingo",
         "lun mar mié jue vie sáb dom",
-        "a. m.|p. m.",
+        "a.\xa0m.|p.\xa0m.",
     ),
     "it": (
         "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
@@ -152,7 +157,7 @@ _NAMES = {
     ),
     "nb": (
         "januar februar mars april mai juni juli august september oktober november desember",
-        "jan. feb. mars apr. mai juni juli aug. sep. okt. nov. des.",
+        "jan. feb. mar. apr. mai jun. jul. aug. sep. okt. nov. des.",
         "mandag tirsdag onsdag torsdag fredag lørdag søndag",
         "man. tir. ons. tor. fre. lør. søn.",
         "a.m.|p.m.",
@@ -198,6 +203,53 @@ _NAMES = {
         "Δευ Τρί Τετ Πέμ Παρ Σάβ Κυρ",
         "π.μ.|μ.μ.",
     ),
+    "bg": (
+        "януари февруари март април май юни юли август септември октомври ноември декември",
+        "яну фев март апр май юни юли авг сеп окт ное дек",
+        "понеделник вторник сряда четвъртък петък събота неделя",
+        "пн вт ср чт пт сб нд",
+        "пр.об.|сл.об.",
+    ),
+    "ja": (
+        "1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
+        "1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
+        "月曜日 火曜日 水曜日 木曜日 金曜日 土曜日 日曜日",
+        "月 火 水 木 金 土 日",
+        "午前|午後",
+    ),
+    "ko": (
+        "1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",
+        "1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",
+        "월요일 화요일 수요일 목요일 금요일 토요일 일요일",
+        "월 화 수 목 금 토 일",
+        "오전|오후",
+    ),
+    "zh": (
+        "一月 二月 三月 四月 五月 六月 七月 八月 九月 十月 十一月 十二月",
+        "1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",
+        "星期一 星期二 星期三 星期四 星期五 星期六 星期日",
+        "周一 周二 周三 周四 周五 周六 周日",
+        "上午|下午",
+    ),
 }
+
+_COUNTRIES: dict[str, dict[int, str]] = {
+    "en-GB": {1: "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec"},
+    "en-AU": {1: "Jan Feb Mar Apr May June July Aug Sept Oct Nov Dec"},
+    "en-CA": {
+        1: "Jan. Feb. Mar. Apr. May Jun. Jul. Aug. Sep. Oct. Nov. Dec.",
+        3: "Mon. Tue. Wed. Thu. Fri. Sat. Sun.",
+        4: "a.m.|p.m.",
+    },
+    "en-IE": {4: "a.m.|p.m."},
+    "de-AT": {
+        0: "Jänner Februar März April Mai Juni Juli August September Oktober November Dezember",
+        1: "Jän. Feb. März Apr. Mai Juni Juli Aug. Sep. Okt. Nov. Dez.",
+    },
+    "fr-CA": {1: "janv. févr. mars avr. mai juin juill. août sept. oct. nov. déc.", 4: "a.m.|p.m."},
+    "es-419": {1: "ene. feb. mar. abr. may. jun. jul. ago. sep. oct. nov. dic."},
+    "pt-PT": {3: "segunda terça quarta quinta sexta sábado domingo", 4: "da manhã|da tarde"},
+}
+"""What a country writes otherwise than its language, by the place in a language's names."""
 
 ENGLISH = _names_of(*_NAMES["en"])
