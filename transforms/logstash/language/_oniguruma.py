@@ -18,7 +18,7 @@ from penstock.transforms.logstash.language.ruby import _classes
 from penstock.transforms.logstash.language.ruby._classes import RubyRegexError
 from penstock.transforms.logstash.language.ruby._frames import Frame, best_of
 
-__all__ = ["RubyRegexError", "Translation", "compile_ruby", "compile_translation", "translate"]
+__all__ = ["RubyRegexError", "Translation", "caret", "compile_ruby", "compile_translation", "translate"]
 
 _QUANTIFIER = re.compile(r"([*+?])|\{(\d*)(,?)(\d*)\}")
 _FLAGS = re.compile(r"\?([imx]*)(-[imx]*)?([:)])")
@@ -27,6 +27,7 @@ _REFERENCE = re.compile(r"[<']([^>']+)[>']")
 _SPECIAL = frozenset(".^$*+?{}[]\\|()#&~-")
 _ANY_NAMED = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:<(?![=!])|')")
 _MAX_COPIES = 200_000  # 100 MB and a second while `regex` compiles
+_CONSUMES = re.compile(r"(?:[^\\^$*+?{}\[\]()|]|\\[dDwWsShH.^$*+?{}()|/\-\[\]]|\[\^?[^\[\]\\]+\])(?![*?{])")
 
 
 class Translation(NamedTuple):
@@ -41,6 +42,11 @@ class Translation(NamedTuple):
     text: str
     groups: tuple[tuple[str, int], ...]
     literals: tuple[str, ...]
+
+
+def caret(pattern: str, place: int) -> str:
+    """What `^` at `place` is to Python. Ruby's does not match behind a line's end that ends the text."""
+    return "^" if _CONSUMES.match(pattern, place + 1) else r"(?:^(?!\Z)|\A)"
 
 
 def translate(pattern: str, *, dot_all: bool = False) -> Translation:
@@ -138,7 +144,9 @@ class _Translator:
             self._place = len(self._pattern) if end < 0 else end + 1
         elif character in ".^$":
             self._settle()
-            self._put(character)
+            self._out.append(caret(self._pattern, self._place) if character == "^" else character)
+            self._place += 1
+            self._atom = self._greedy = None
             self._begin(len(self._out) - 1, None)
         else:
             self._place += 1

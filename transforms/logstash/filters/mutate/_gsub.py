@@ -12,12 +12,14 @@ from typing import Any
 from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields import operations
 from penstock.transforms.logstash.fields.operations import Operation
+from penstock.transforms.logstash.language._oniguruma import compile_ruby
 from penstock.transforms.logstash.language._references import Reference
 from penstock.transforms.logstash.language._sprintf import Template
-from penstock.transforms.logstash.language.ruby._watched import watched
+from penstock.transforms.logstash.language.ruby._watched import LIMIT_S, watched
 
 _Sub = Callable[[str, str], str]
 _BACKSLASH = re.compile(r"\\(?:([0-9])|k<([^>]+)>|([&`'\\])|)")
+_RELUCTANT = re.compile(r"[*?}]\?")
 _PLAIN = re.compile(r"[^\\.^$*+?{}\[\]()|]+")
 
 
@@ -50,8 +52,9 @@ def gsub(field: Reference, written: Any, pattern: Template, replacement: Templat
 
 @functools.lru_cache(1000)
 def _compiled(pattern: str) -> _Sub:
-    found = watched(pattern)
-    search, replace, names = found
+    search, replace, names = watched(pattern)
+    if _RELUCTANT.search(pattern):
+        replace = _one_by_one(pattern)
 
     def sub(text: str, replacement: str) -> str:
         return text if search(text) is None else replace(_replacer(replacement, names), text)
@@ -63,6 +66,22 @@ def _compiled(pattern: str) -> _Sub:
     )
 
 
+def _one_by_one(pattern: str) -> Callable[[Callable[[Any], str], str], str]:
+    """Replaces as Ruby does where a match may be empty though a longer one begins there: it goes on behind a character."""
+    search = compile_ruby(pattern).search
+
+    def replace(made: Callable[[Any], str], text: str) -> str:
+        parts, place = [], 0
+        while place <= len(text) and (found := search(text, place, timeout=LIMIT_S)):
+            start, end = found.span()
+            after = end + (start == end)
+            parts += (text[place:start], made(found), text[end:after])
+            place = after
+        return "".join([*parts, text[place:]])
+
+    return replace
+
+
 def _replacer(replacement: str, names: dict[str, int]) -> Callable[[Any], str]:
     if "\\" not in replacement:
         return lambda found: replacement
@@ -71,7 +90,9 @@ def _replacer(replacement: str, names: dict[str, int]) -> Callable[[Any], str]:
         def meaning(escape: "re.Match[str]") -> str:
             number, name, sign = escape.groups()
             if number is not None:
-                return (found[int(number)] or "") if int(number) <= found.re.groups else ""
+                if (names and number != "0") or int(number) > found.re.groups:
+                    return ""  # beside groups with names, numbers are none
+                return found[int(number)] or ""
             if name is not None:
                 if name not in names:
                     message = f"gsub: the expression has no group called {name}"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from penstock.transforms.logstash.language._oniguruma import compile_ruby, translate
+from penstock.transforms.logstash.language._oniguruma import caret, compile_ruby, translate
 
 LIMIT_S = 10.0
 LONG = 4096
@@ -95,6 +95,12 @@ def _simple(pattern: str) -> Callable[[str], Any] | None:
     """The search by `re`, where it means the same and cannot take long; else None."""
     if not _SIMPLE.fullmatch(pattern) or sum(map(pattern.count, "*+")) > 2:
         return None
+    if "^" in pattern:
+        pattern = re.sub(
+            r"\[\^|\^",
+            lambda found: found[0] if found[0] != "^" else caret(found.string, found.start()),
+            pattern,
+        )
     try:
         return re.compile(pattern, re.MULTILINE | re.ASCII).search
     except re.error:
