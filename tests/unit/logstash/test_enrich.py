@@ -89,6 +89,20 @@ def test_punctuation_of_what_is_no_text_costs_the_event(value):
         apply("fingerprint { method => PUNCTUATION source => 'a' target => 't' }", {"a": value})
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("1,000", 1000), ("-.5", -0.5), ("12:30", 45000), ("1:02:03", 3723), ("1:60", "1:60"), ("=", "="), ("<<", "<<"),
+     ("1_000", 1000), ("1__0", "1__0"),
+     ("2020-01-02T03:04:05+02:00", "2020-01-02T01:04:05.000Z"), ("yes", True), ("012", 10), ("a,b", "a,b")],
+)  # fmt: skip
+def test_values_of_yaml_are_rubys(tmp_path, written, value):
+    (tmp_path / "words.yml").write_text(f"k: {written}\n")
+    found = apply(
+        f"translate {{ source => 'm' target => 't' dictionary_path => '{tmp_path}/words.yml' }}", {"m": "k"}
+    )["t"]
+    assert (type(found), found) == (type(value), value)
+
+
 def test_outlooks_version_of_the_system():
     header = "MacOutlook/16.24.0.190414 (Intelx64 Mac OS X Version 10.14.4 (Build 18E226))"
     found = apply("useragent { source => 'm' target => 't' }", {"m": header}, ecs="disabled")["t"]

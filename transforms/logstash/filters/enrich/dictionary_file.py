@@ -1,6 +1,8 @@
 """`dictionary_file` reads a dictionary of YAML, JSON or CSV, and reads it again when the file has changed."""
 
+import datetime
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +11,7 @@ import orjson
 import yaml
 
 from penstock.transforms.logstash.filters.parse.csv import read_line
+from penstock.transforms.logstash.language._times import canonical
 
 __all__ = ["ENDINGS", "BadDictionary", "DictionaryFile", "read_dictionary"]
 
@@ -68,7 +71,9 @@ def _object(value: Any) -> dict[Any, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: a date of YAML is a text."""
+    """A value as JSON has it: a date of YAML is a text, a time an event's."""
+    if isinstance(value, datetime.datetime):
+        return canonical(value.isoformat())
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -84,6 +89,29 @@ class _Loader(yaml.SafeLoader):
             message = "aliases are not read"
             raise yaml.YAMLError(message)
         return super().compose_node(parent, index)
+
+
+_LATER_THAN_YAML = re.compile(
+    r"(?:[-+]?[1-9][0-9]*(?:,[0-9]+)+|[-+]\.[0-9]+|[0-9][0-9_]*(?::[0-5]?[0-9]){1,2}|[=]|<<|[0-9]+__[0-9_]*)$"
+)
+
+
+def _as_ruby(loader: yaml.SafeLoader, node: Any) -> Any:
+    """What Ruby's YAML reads where PyYAML differs: `1,000`, `-.5`, and `12:30`, which are hours and minutes, in seconds."""
+    text = node.value
+    if text in ("=", "<<") or "__" in text:
+        return text
+    if ":" in text:
+        hours, minutes, *seconds = (int(part) for part in text.replace("_", "").split(":"))
+        return hours * 3600 + minutes * 60 + sum(seconds)
+    return float(text) if "." in text else int(text.replace(",", ""))
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [("!ruby", _LATER_THAN_YAML), *_Loader.yaml_implicit_resolvers.get(first, [])]
+    for first in {*_Loader.yaml_implicit_resolvers, *"0123456789-+=<"}
+}
+_Loader.add_constructor("!ruby", _as_ruby)
 
 
 _READERS: dict[str, Callable[[str, int], dict[Any, Any]]] = {

@@ -71,7 +71,8 @@ def _one_by_one(pattern: str) -> Callable[[Callable[[Any], str], str], str]:
     search = compile_ruby(pattern).search
 
     def replace(made: Callable[[Any], str], text: str) -> str:
-        parts, place = [], 0
+        parts: list[str] = []
+        place = 0
         while place <= len(text) and (found := search(text, place, timeout=LIMIT_S)):
             start, end = found.span()
             after = end + (start == end)
