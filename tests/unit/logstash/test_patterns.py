@@ -28,6 +28,7 @@ LINES = [
     ("v8", "MONGO_SLOWQUERY", "query a.b q: { x: 1 } ntoreturn:1 other:2 nscanned:3 nreturned:4 5ms", None),
     ("v8", "NAGIOS_TIMEPERIOD_TRANSITION", "TIMEPERIOD TRANSITION: 24X7;-1.5;1",
      {"nagios": {"log": {"type": "TIMEPERIOD TRANSITION", "period_from": -1, "period_to": 1}}, "service": {"name": "24X7"}}),
+    ("disabled", "UNIXPATH:p", "/v\u00e4r/log\\\\x", {"p": "/v\u00e4r/log"}),
     ("v8", "HAPROXYDATE", "06/Feb/2009:12:12:09,655", {}),
     ("v8", "EXIM_NAMED_FIELDS", ' X="a b" S=5', {"exim": {"log": {"message": {"size": 5}}}}),
 ]  # fmt: skip
