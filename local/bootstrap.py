@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,7 @@ def needs_no_packages(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Installs if needed, then becomes `local/__main__.py` in the environment's Python."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs beside us ends too
     extra = "dev" if sys.argv[1:2] == ["test"] else "demo"
     if needs_no_packages(sys.argv[1:]) and not complete(extra):
         python = VENV / "bin" / "python"

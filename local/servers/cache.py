@@ -24,6 +24,7 @@ from local.terminal import Progress, human_bytes
 __all__ = [
     "SERVER_USER",
     "cache_folder",
+    "drop_leftovers",
     "find_elasticsearch",
     "locked",
     "new_run_folder",
@@ -158,8 +159,7 @@ def locked(path: Path, progress: Progress) -> Iterator[None]:
 def _download(home: Path, java_home: Path, progress: Progress) -> None:
     """Maven fetches and unpacks into a temporary folder; its repository of 1 GB goes when that is done."""
     cache = cache_folder()
-    for leftover in cache.glob("download-*/"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a run that was killed: we hold the lock
+    drop_leftovers("download-")
     work = Path(tempfile.mkdtemp(prefix="download-", dir=cache))
     repository, unpacked = work / "maven", work / "elasticsearch"
     shutil.copy(Path(__file__).parent / "elasticsearch" / "pom.xml", work)
@@ -195,6 +195,14 @@ def _download(home: Path, java_home: Path, progress: Progress) -> None:
     finally:
         maven.kill()
         shutil.rmtree(work, ignore_errors=True)
+
+
+def drop_leftovers(prefix: str) -> None:
+    """Removes temporary folders of that name, of runs that were killed. The caller holds the lock of that download."""
+    for leftover in cache_folder().glob(
+        f"{prefix}????????/"
+    ):  # as `mkdtemp` ends them; others begin like that too
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def wait_for(download: Process, tell: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.processes import LocalError, Process
-from local.servers.cache import cache_folder, locked, require_machine, size_of, wait_for
+from local.servers.cache import cache_folder, drop_leftovers, locked, require_machine, size_of, wait_for
 from local.servers.java import find_java_home, find_maven
 from local.servers.search.kinds import KINDS, Kind, Part
 from local.terminal import Progress, human_bytes
@@ -57,6 +57,7 @@ def find_search_server(kind: Kind, progress: Progress) -> tuple[Path, Path]:
 def _download(kind: Kind, home: Path, java_home: Path, progress: Progress) -> None:
     size = f"{kind.megabytes} MB, " if kind.megabytes else ""
     progress.begin(f"downloading {kind.name} from Maven Central ({size}once)")
+    drop_leftovers(f"download-{kind.name}-")
     work = Path(tempfile.mkdtemp(prefix=f"download-{kind.name}-", dir=cache_folder()))
     made = work / "server"
     made.mkdir()
