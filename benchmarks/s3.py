@@ -3,7 +3,8 @@
 usage: python -P benchmarks/s3.py [formats | job | scale | memory] [ROUNDS]
 
 - formats: objects on disk read into decoded events (what stands before the bulk write), against the floor of that
-  format: read, decompress, decode, nothing else. Goal: twice the floor.
+  format: read, decompress, decode, nothing else. Goal: twice the floor. Parquet, ORC and Avro also as they would be
+  read in the job's own process; the process of their own may cost a tenth more than that.
 - job: gzipped JSON lines to the gathered bulk reply of an endpoint that stores nothing, whole job; the read of the
   objects comes from moto's S3. Goal: 4.5.
 - scale: the same with one and with two worker processes, events a second. Goal: 1.7 times as many.
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -33,6 +34,7 @@ load_package("local")
 import fastavro
 import orjson
 import pyarrow as pa
+import pyarrow.orc
 import pyarrow.parquet as pq
 from backports import zstd
 
@@ -41,11 +43,15 @@ from penstock.io.archive import LAYOUT
 from penstock.io.archive.files import encode
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.kinesis.positions import KinesisRecord
+from penstock.io.s3.formats._rows import listed
 from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
+from penstock.io.s3.tables import worker
+from penstock.io.s3.tables._messages import Done, Table, Task
 from penstock.io.s3.tables.process import Workers
+from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 
@@ -66,6 +72,7 @@ def write_files(folder: Path) -> None:
     (folder / "array.gz").write_bytes(gzip.compress(b"[" + b",".join(data) + b"]"))
     rows = [flat(line) for line in data[:ROWS]]
     pq.write_table(pa.Table.from_pylist(rows), folder / "table.parquet", compression="zstd")
+    pyarrow.orc.write_table(pa.Table.from_pylist(rows), str(folder / "table.orc"), compression="zstd")
     names = list(rows[0])
     schema = {"type": "record", "name": "r", "fields": [
         {"name": name, "type": "long" if isinstance(rows[0][name], int) else "string"} for name in names
@@ -128,8 +135,49 @@ def with_workers(work: Callable[[], int]) -> float:
 
 
 def tables_cpu_s() -> float:
+    """By the scheduler's clock: the other one has ticks of a hundredth of a second."""
     workers: Workers = LIVE.share("s3 table workers", Workers)
-    return sum(child_cpu_s(worker.pid) for worker in workers._idle)
+    files = [file for each in workers._idle for file in Path(f"/proc/{each.pid}/task").glob("*/schedstat")]
+    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+
+
+class Here:
+    """Stands for a worker's channel: the same code, in this process."""
+
+    task = 0
+
+    def __init__(self, reader: TableReader, choose: Callable[..., Sequence[str] | None]) -> None:
+        self._reader = reader
+        self._choose = choose
+
+    def bytes_of(self, _: int, offset: int, size: int) -> bytes:
+        return b"".join(self._reader._bytes(offset, size))
+
+    def wanted(self, table: Table) -> Sequence[str] | None:
+        return self._choose(table.names, table.marks)
+
+
+@contextlib.contextmanager
+def in_this_process() -> Iterator[None]:
+    """Without a process of their own, and with nothing that goes from one to the other."""
+
+    def messages(
+        self: TableReader, task: Task, choose: Callable[..., Sequence[str] | None]
+    ) -> Iterator[object]:
+        for message in worker._done(task, Here(self, choose)):  # type: ignore[arg-type]
+            yield message if isinstance(message, Done) else listed(message)
+
+    through_workers = TableReader._messages
+    TableReader._messages = messages  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        TableReader._messages = through_workers  # type: ignore[method-assign]
+
+
+def inside(work: Callable[[], int]) -> float:
+    with in_this_process():
+        return cpu_per_million(work)
 
 
 def floor_lines(opener: Callable[[Path], object], path: Path) -> Callable[[], int]:
@@ -158,6 +206,14 @@ def floor_parquet(path: Path) -> Callable[[], int]:
     return work
 
 
+def floor_orc(path: Path) -> Callable[[], int]:
+    def work() -> int:
+        file = pyarrow.orc.ORCFile(str(path))
+        return sum(len(file.read_stripe(number).to_pylist()) for number in range(file.nstripes))
+
+    return work
+
+
 def floor_avro(path: Path) -> Callable[[], int]:
     def work() -> int:
         with path.open("rb") as file:
@@ -177,16 +233,17 @@ def formats(count: int) -> None:
             "lines.bz2": floor_lines(bz2.open, folder / "lines.bz2"),
             "array.gz": floor_array(folder / "array.gz"),
             "table.parquet": floor_parquet(folder / "table.parquet"),
+            "table.orc": floor_orc(folder / "table.orc"),
             "table.avro": floor_avro(folder / "table.avro"),
             "archive.parquet": floor_parquet(folder / "archive.parquet"),
         }
         for file, floor in pairs.items():
             mine = ours(folder / file)
             mine()  # what starts is started
-            figures = rounds(
-                {f"floor {file}": lambda f=floor: cpu_per_million(f), f"penstock {file}": lambda m=mine: with_workers(m)},
-                count,
-            )  # fmt: skip
+            contenders = {f"floor {file}": lambda f=floor: cpu_per_million(f)}
+            if file.endswith((".parquet", ".orc", ".avro")):
+                contenders["in this process"] = lambda m=mine: inside(m)
+            figures = rounds(contenders | {f"penstock {file}": lambda m=mine: with_workers(m)}, count)
             print_table(file, figures)
 
 

@@ -186,7 +186,9 @@ def test_json_made_by_columns_says_what_json_made_by_rows_says(batch):
             isinstance(value, str) and min(value, default=" ") < " " for row in rows for value in row.values()
         )
         return
-    assert [orjson.loads(text) for text in by_columns] == [orjson.loads(row_to_json(row)) for row in rows]
+    assert [orjson.loads(text) for text in by_columns.to_pylist()] == [
+        orjson.loads(row_to_json(row)) for row in rows
+    ]
 
 
 def test_json_by_columns_leaves_to_the_slower_way_what_it_does_not_know():

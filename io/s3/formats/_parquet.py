@@ -37,9 +37,10 @@ from penstock.io.s3.formats._rows import (
 
 __all__ = ["count_rows", "plan_row_groups", "read_row_groups"]
 
-ROWS = 2000
-_BATCH_BYTES = 32 << 20
-"""What the rows of a batch may come to by the row group's own account; fewer rows then."""
+ROWS = 4000
+"""A fifth less CPU than with half as many: each batch is a message to another process."""
+_BATCH_BYTES = 4 << 20
+"""What a batch's rows may come to by the row group's own account, so that they fit into what both processes share."""
 _BUFFER = 4 << 20
 _NS_RANGE_US = 2**63 // 1000 - 1
 
@@ -143,9 +144,11 @@ def read_row_groups(
         row += metadata.row_group(number).num_rows
 
 
-def _runs(column: Any) -> tuple[list[Any], list[int] | None]:
-    """Gives a column's values; where they mostly repeat, each run once, with its length."""
+def _runs(column: Any) -> tuple[Any, list[int] | None]:
+    """Gives a column's values (bytes as an array of Arrow's); where they mostly repeat, each run once, with its length."""
     types, kind = pa.types, column.type
+    if types.is_binary(kind) and not column.null_count:
+        return column, None
     if len(column) and (types.is_string(kind) or types.is_integer(kind)):
         encoded = pc.run_end_encode(column)
         ends = encoded.run_ends.to_pylist()

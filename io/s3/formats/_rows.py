@@ -4,7 +4,8 @@ Times become ISO 8601 in UTC, dates `YYYY-MM-DD`, decimals text (a float would l
 UTF-8 and base64 where they aren't, NaN and infinity null, maps objects.
 
 Rows travel as `Rows` (or, of a file with a layout, as `Columns`) from the process that reads the file to the one that
-wants events: plain values only, and no id that `piece_of` finds as cheaply.
+wants events: plain values only, and no id that `piece_of` finds as cheaply. Until they travel, bytes may be an array of
+Arrow's; `listed` makes a list of it.
 """
 
 import base64
@@ -41,6 +42,7 @@ __all__ = [
     "RowMaker",
     "Rows",
     "is_simple",
+    "listed",
     "piece_of",
     "row_to_json",
     "rows_of_batch",
@@ -96,6 +98,18 @@ class Columns(msgspec.Struct, array_like=True, tag="columns", gc=False):
             values if counts is None else list(itertools.chain.from_iterable(map(repeat, values, counts)))
             for values, counts in self.runs
         ]
+
+
+def listed(message: Rows | Columns) -> Rows | Columns:
+    """Gives the same rows without arrays of Arrow's."""
+    if isinstance(message, Columns):
+        return Columns([(_list(values), counts) for values, counts in message.runs])
+    message.texts = _list(message.texts)
+    return message
+
+
+def _list(values: Any) -> list[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array) else values  # type: ignore[no-any-return]
 
 
 def piece_of(rows: Rows, origin: S3Record, position: str) -> Piece:
@@ -164,6 +178,12 @@ class RowMaker:
         times: list[str | None] | None = [] if self._has_time else None
         letters = list(refused)
         encode = self._encode
+        if ids is None and times is None and not letters:
+            rows = list(rows)
+            try:
+                return Rows(list(map(encode, rows)), numbers[0] if numbers else 0)
+            except (TypeError, ValueError, OverflowError):  # one of them; which, the rest finds
+                pass
         for number, row in zip(numbers, rows, strict=True):
             try:
                 text = encode(row)
@@ -187,11 +207,11 @@ class RowMaker:
         """Whether `rows_of_json` knows the ids of these rows without their values."""
         return not self._may_be_from_beat
 
-    def rows_of_json(self, texts: list[bytes], first: int, times: Sequence[Any] | None) -> Rows:
+    def rows_of_json(self, texts: Any, first: int, times: Sequence[Any] | None) -> Rows:
         """Gives rows that are JSON already.
 
         Args:
-            texts: the rows.
+            texts: the rows, an array of Arrow's.
             first: the number of the first.
             times: the values of `@timestamp`, where there is such a column.
         """

@@ -2,15 +2,19 @@
 
 A frame is a length of four bytes and so many bytes. The reader sends a `Task`; the worker asks for bytes (`Read`, answered
 by frames of them until it has all), says once what the file's columns are (`Table`, answered by `Wanted`), sends rows, and
-ends with `Done` or `Failed`. MessagePack and not pickle: whatever a hostile file makes of the worker, its words are data.
+ends with `Done` or `Failed`. Rows come as `Laid` where they fit into the room that both share (`_room`); an empty frame says
+that they are taken. MessagePack and not pickle: whatever a hostile file makes of the worker, its words are data.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from penstock.io.s3.formats._rows import Columns, Rows
+from penstock.io.s3.tables._room import Lying
 
 __all__ = [
     "LENGTH",
@@ -19,11 +23,16 @@ __all__ = [
     "Done",
     "Failed",
     "FromWorker",
+    "Laid",
+    "Plain",
     "Read",
     "Table",
     "Task",
     "Wanted",
+    "arrays_of",
     "parts_of",
+    "put_back",
+    "without",
 ]
 
 LENGTH = struct.Struct(">I")
@@ -90,7 +99,58 @@ class Failed(msgspec.Struct, array_like=True, tag="failed"):
     reason: str
 
 
-FromWorker = Read | Table | Rows | Columns | Done | Failed
+class Laid(msgspec.Struct, array_like=True, tag="laid"):
+    """Rows whose bytes lie in the shared room.
+
+    Attributes:
+        rows: the rows without them.
+        lying: the arrays that lie there.
+        places: of each, which of the columns it is; 0 where the rows are documents.
+    """
+
+    rows: Rows | Columns
+    lying: list[Lying]
+    places: list[int]
+
+
+Plain = Read | Table | Rows | Columns | Done | Failed
+FromWorker = Plain | Laid
+
+
+def arrays_of(message: Rows | Columns) -> dict[int, Any]:
+    """Gives the arrays that may lie in the room, by their places."""
+    if isinstance(message, Columns):
+        return {n: values for n, (values, _) in enumerate(message.runs) if isinstance(values, pa.Array)}
+    texts = message.texts
+    return {0: texts if isinstance(texts, pa.Array) else pa.array(texts, pa.binary())} if len(texts) else {}
+
+
+def put_back(laid: Laid, values: list[list[bytes]]) -> Rows | Columns:
+    """Gives the rows, with what lay in the room.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+    rows = laid.rows
+    for place, found in zip(laid.places, values, strict=True):
+        if isinstance(rows, Rows):
+            rows.texts = found
+        elif 0 <= place < len(rows.runs):
+            rows.runs[place] = (found, rows.runs[place][1])
+        else:
+            message = f"column {place} of {len(rows.runs)}"
+            raise ValueError(message)
+    return rows
+
+
+def without(message: Rows | Columns, places: Iterable[int]) -> Rows | Columns:
+    """Takes the arrays of these places out of the rows."""
+    if isinstance(message, Columns):
+        for place in places:
+            message.runs[place] = ([], message.runs[place][1])
+    else:
+        message.texts = []
+    return message
 
 
 def parts_of(rows: Rows) -> Iterator[Rows]:

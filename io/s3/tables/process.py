@@ -11,6 +11,7 @@ A fresh interpreter and not a fork: this process has threads. It takes 0.4 CPU-s
 """
 
 import contextlib
+import mmap
 import os
 import signal
 import socket
@@ -32,11 +33,15 @@ from penstock.io.s3.tables._messages import (
     Done,
     Failed,
     FromWorker,
+    Laid,
+    Plain,
     Read,
     Table,
     Task,
     Wanted,
+    put_back,
 )
+from penstock.io.s3.tables._room import ROOM_BYTES, new_room, taken
 
 __all__ = ["Died", "Stopped", "Worker", "Workers"]
 
@@ -88,14 +93,15 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | _MALLOC
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        with theirs:
+        with theirs, new_room() as room:
+            self._room = mmap.mmap(room.fileno(), ROOM_BYTES)
             self._process = subprocess.Popen(  # noqa: S603  our own module
-                [sys.executable, "-P", *COMMAND, str(theirs.fileno())],
+                [sys.executable, "-P", *COMMAND, str(theirs.fileno()), str(room.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 env=environment,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), room.fileno()),
                 start_new_session=True,
             )
         try:
@@ -155,7 +161,7 @@ class Worker:
                 except OSError:
                     raise self._death() from None
 
-    def _receive(self) -> FromWorker:
+    def _receive(self) -> Plain:
         self._heard = time.monotonic()
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
         if size > MESSAGE_LIMIT:
@@ -163,8 +169,12 @@ class Worker:
             raise Died(reason)
         try:
             message: FromWorker = _decode(self._exactly(size))
-        except msgspec.MsgspecError as error:
-            reason = f"it sent what is no message ({error})"
+            if isinstance(message, Laid):
+                values = taken(self._room, message.lying)
+                self._send(b"")
+                return put_back(message, values)
+        except (msgspec.MsgspecError, ValueError) as error:
+            reason = f"it sent what is no message ({str(error)[:200]})"
             raise Died(reason) from None
         return message
 
@@ -222,6 +232,8 @@ class Worker:
         self._process.kill()
         self._process.wait()
         self._socket.close()
+        with contextlib.suppress(BufferError):  # a thread reads there, and lets go
+            self._room.close()
         self._log.close()
         if self._process.stdin is not None:
             self._process.stdin.close()

@@ -14,6 +14,7 @@ the kernel then sends SIGIO for standard input, a pipe into which nobody writes.
 import contextlib
 import fcntl
 import gc
+import mmap
 import os
 import resource
 import select
@@ -28,26 +29,31 @@ import msgspec
 
 from penstock.io.s3.formats import _avro, _parquet
 from penstock.io.s3.formats._compression import Damaged
-from penstock.io.s3.formats._rows import Columns, Rows
+from penstock.io.s3.formats._rows import Columns, Rows, listed
 from penstock.io.s3.formats._seekable import Seekable
 from penstock.io.s3.formats.orc import _reading as _orc
+from penstock.io.s3.tables._gathering import Gathering
 from penstock.io.s3.tables._messages import (
     LENGTH,
     PART_BYTES,
     Done,
     Failed,
     FromWorker,
+    Laid,
     Read,
     Table,
     Task,
     Wanted,
+    arrays_of,
     parts_of,
+    without,
 )
+from penstock.io.s3.tables._room import ROOM_BYTES, lay
 
 __all__ = ["MEMORY_BYTES", "main"]
 
 MEMORY_BYTES = 2 << 30
-_AVRO_READS = 1 << 20
+_READS = 1 << 20
 _LOG_BYTES = 1 << 20
 _FIRST_VICTIM = "1000"
 _encoder = msgspec.msgpack.Encoder()
@@ -62,8 +68,10 @@ class _Channel:
     (`task` counts them) asks no more.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, room: int) -> None:
         self._socket = socket.socket(fileno=number)
+        self._room = mmap.mmap(room, ROOM_BYTES)
+        self._is_free = True
         self._buffer = bytearray(PART_BYTES)
         self._lock = threading.Lock()
         self.task = 0
@@ -87,9 +95,32 @@ class _Channel:
         except OSError:
             os._exit(0)
 
+    def send_rows(self, rows: Rows | Columns) -> None:
+        """Sends rows, those that fit through the room; it waits until the reader has taken what lies there."""
+        arrays = arrays_of(rows)
+        with self._lock:
+            while arrays and not self._is_free:
+                self._frame()
+            lying = lay(self._room, list(arrays.values())) if arrays else None
+            if lying is not None:
+                self._is_free = False
+                self._send(Laid(without(rows, arrays), lying, list(arrays)))
+                return
+        rows = listed(rows)
+        parts = list(parts_of(rows)) if isinstance(rows, Rows) else [rows]
+        for part in parts:
+            (self.send_rows if len(parts) > 1 else self.send)(part)
+
     def receive(self) -> bytes:
         """Gives the next frame; only for whoever has asked for it."""
+        while not (frame := self._frame()):
+            pass
+        return frame
+
+    def _frame(self) -> bytes:
         (size,) = LENGTH.unpack(self._exactly(LENGTH.size))
+        if not size:
+            self._is_free = True
         return self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
@@ -126,19 +157,32 @@ class _Channel:
 
 
 class _File(Seekable):
-    """The object as a file that can be sought in."""
+    """The object as a file that can be sought in.
 
-    def __init__(self, channel: _Channel, size: int) -> None:
+    Where all of it will be read, a small read asks for the next ones too: each would else be a request to S3.
+    """
+
+    def __init__(self, channel: _Channel, size: int, *, whole: bool = False) -> None:
         super().__init__(size)
         self._channel = channel
         self._task = channel.task
+        self._ahead = _READS if whole else 0
+        self._held = b""
+        self._begin = 0
 
     def read(self, size: int = -1, /) -> bytes:
         left = max(0, self._size - self._position)
         size = left if size < 0 else min(size, left)
-        data = self._channel.bytes_of(self._task, self._position, size) if size else b""
+        begin = self._position
         self._position += size
-        return data
+        at = begin - self._begin
+        if at >= 0 and at + size <= len(self._held):
+            return self._held[at : at + size]
+        if size >= self._ahead:
+            return self._channel.bytes_of(self._task, begin, size) if size else b""
+        self._held = self._channel.bytes_of(self._task, begin, min(self._ahead, left))
+        self._begin = begin
+        return self._held[:size]
 
 
 class _Stream:
@@ -153,7 +197,7 @@ class _Stream:
 
     def read(self, size: int) -> bytes:
         if not self._held:
-            ask = min(_AVRO_READS, self._size - self._next)
+            ask = min(_READS, self._size - self._next)
             if ask <= 0:
                 return b""
             self._held = memoryview(self._channel.bytes_of(self._task, self._next, ask))
@@ -167,7 +211,9 @@ def _done(task: Task, channel: _Channel) -> Iterator[Rows | Columns | Done]:
     def choose(names: Any, marks: dict[str, str]) -> list[str] | None:
         return channel.wanted(Table(list(names), marks))
 
-    file = _File(channel, task.size)
+    file = _File(
+        channel, task.size, whole=task.form == "parquet" and task.what == "rows" and not task.columns
+    )
     if task.what == "count":
         yield Done([[(_orc if task.form == "orc" else _parquet).count_rows(file)]])
     elif task.what == "plan":
@@ -186,13 +232,16 @@ def _serve(channel: _Channel, work: Callable[[Task, _Channel], Iterator[Rows | C
     """Serves one task."""
     task = _read_task(channel.receive())
     end: Done | Failed = Done()
+    held = Gathering(channel.send_rows)
     try:
-        for message in work(task, channel):
-            if isinstance(message, Done):
-                end = message
-            else:
-                for part in parts_of(message) if isinstance(message, Rows) else (message,):
-                    channel.send(part)
+        try:
+            for message in work(task, channel):
+                if isinstance(message, Done):
+                    end = message
+                else:
+                    held.add(message)
+        finally:
+            held.flush()
     except Damaged as error:
         end = Failed(error.kind, str(error))
     except MemoryError:
@@ -230,7 +279,7 @@ def _lower(which: int, limit: int) -> None:
 
 def main() -> None:
     """Serves tasks until the reader goes."""
-    channel = _Channel(int(sys.argv[1]))
+    channel = _Channel(int(sys.argv[1]), int(sys.argv[2]))
     _end_with_the_reader()
     _bound()
     gc.freeze()

@@ -328,7 +328,7 @@ def check_json_columns(module: Any, data: bytes) -> None:
     found = module.json_rows(batch)
     rows = [orjson.loads(row_to_json(row)) for row in batch.to_pylist()]
     if found is not None:
-        assert [orjson.loads(text) for text in found] == rows
+        assert [orjson.loads(text) for text in found.to_pylist()] == rows
     else:
         assert any(
             ord(each) < 32

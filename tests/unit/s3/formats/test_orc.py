@@ -13,6 +13,7 @@ import pytest
 from pyarrow import orc
 
 from penstock.io.s3.formats._recognise import is_orc
+from penstock.io.s3.formats._rows import listed
 from penstock.io.s3.formats.orc import _reading as _orc
 
 JAVA = Path(pa.__file__).parent / "tests/data/orc"
@@ -95,7 +96,7 @@ def test_a_damaged_stripe_is_one_letter_and_the_next_one_is_read(read):
 
 def ids_of(content):
     found = _orc.read_orc(io.BytesIO(content), [], b"p", lambda *_: None)
-    return {(rows.first + n, text) for rows in found for n, text in enumerate(rows.texts)}
+    return {(rows.first + n, text) for rows in found for n, text in enumerate(listed(rows).texts)}
 
 
 def test_a_time_that_arrow_has_no_form_for_is_told_with_the_way_out(read):
