@@ -2,7 +2,7 @@
 
 A frame is a length of four bytes and so many bytes. The reader sends a `Task`; the worker asks for bytes (`Read`, answered
 by frames of them until it has all), says once what the file's columns are (`Table`, answered by `Wanted`), sends rows, and
-ends with `Done` or `Failed`. Rows come as `Laid` where they fit into the room that both share (`_room`); an empty frame says
+ends with `Done` or `Failed`. Rows come as `Laid` where they fit into the room that both share (`room`); an empty frame says
 that they are taken. MessagePack and not pickle: whatever a hostile file makes of the worker, its words are data.
 """
 
@@ -14,9 +14,9 @@ import msgspec
 import pyarrow as pa
 
 from penstock.io.s3.formats._rows import Columns, Rows
-from penstock.io.s3.tables._room import Lying
 
 __all__ = [
+    "EDGE_BYTES",
     "LENGTH",
     "MESSAGE_LIMIT",
     "PART_BYTES",
@@ -24,6 +24,7 @@ __all__ = [
     "Failed",
     "FromWorker",
     "Laid",
+    "Lying",
     "Plain",
     "Read",
     "Table",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 LENGTH = struct.Struct(">I")
+EDGE_BYTES = 4
+_ALIGNED = 8
 MESSAGE_LIMIT = 1 << 30
 """A frame; a single row may be as long."""
 PART_BYTES = 8 << 20
@@ -97,6 +100,23 @@ class Failed(msgspec.Struct, array_like=True, tag="failed"):
 
     kind: str
     reason: str
+
+
+class Lying(msgspec.Struct, array_like=True, gc=False):
+    """An array of bytes that lies in the room.
+
+    Attributes:
+        count: of its values.
+        size: of all of them together.
+    """
+
+    count: int
+    size: int
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """The bytes that its edges take, and its values; each begins at a multiple of eight."""
+        return -(-EDGE_BYTES * (self.count + 1) // _ALIGNED) * _ALIGNED, -(-self.size // _ALIGNED) * _ALIGNED
 
 
 class Laid(msgspec.Struct, array_like=True, tag="laid"):

@@ -41,7 +41,7 @@ from penstock.io.s3.tables._messages import (
     Wanted,
     put_back,
 )
-from penstock.io.s3.tables._room import ROOM_BYTES, new_room, taken
+from penstock.io.s3.tables.room import ROOM_BYTES, new_room, taken
 
 __all__ = ["Died", "Stopped", "Worker", "Workers"]
 

@@ -48,7 +48,7 @@ from penstock.io.s3.tables._messages import (
     parts_of,
     without,
 )
-from penstock.io.s3.tables._room import ROOM_BYTES, lay
+from penstock.io.s3.tables.room import ROOM_BYTES, lay
 
 __all__ = ["MEMORY_BYTES", "main"]
 

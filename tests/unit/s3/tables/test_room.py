@@ -21,8 +21,8 @@ from penstock.io.s3.origin import S3Record
 from penstock.io.s3.reading import UnitReader
 from penstock.io.s3.tables import process, worker
 from penstock.io.s3.tables._gathering import Gathering
-from penstock.io.s3.tables._messages import Laid, arrays_of, put_back, without
-from penstock.io.s3.tables._room import ROOM_BYTES, Lying, lay, new_room, taken
+from penstock.io.s3.tables._messages import Laid, Lying, arrays_of, put_back, without
+from penstock.io.s3.tables.room import ROOM_BYTES, lay, new_room, taken
 from tests.unit.s3.tables.test_tables import command, parquet, read, reader_of
 
 VALUES = st.lists(st.binary(max_size=20), max_size=8)
@@ -112,7 +112,7 @@ def test_columns_of_bytes_lie_in_the_room_and_the_others_do_not():
     ],
 )
 def test_a_worker_that_lies_about_the_room_is_a_letter(tmp_path, monkeypatch, lie):
-    code = "from penstock.io.s3.tables._room import Lying\n"
+    code = "from penstock.io.s3.tables._messages import Lying\n"
     code += "def lied(_, channel):\n"
     code += "    channel._room[:8] = (9).to_bytes(4, 'little') + (2).to_bytes(4, 'little')\n"
     code += f"    channel.send(worker.Laid(worker.Rows(), {lie}))\n    yield worker.Done()\n"

@@ -1,4 +1,4 @@
-"""`_room` is memory that a worker and its reader share: rows go through it, and not through the socket.
+"""`room` is memory that a worker and its reader share: rows go through it, and not through the socket.
 
 Strategy. Rows are arrays of Arrow's in the worker: where each ends, and the bytes of all of them in one piece. Both are
 laid into the room as they are, and the reader makes Python's bytes of them. As MessagePack through a socket they would be
@@ -15,33 +15,15 @@ from collections.abc import Sequence
 from io import FileIO
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ROOM_BYTES", "Lying", "lay", "new_room", "taken"]
+from penstock.io.s3.tables._messages import EDGE_BYTES, Lying
+
+__all__ = ["ROOM_BYTES", "lay", "new_room", "taken"]
 
 ROOM_BYTES = 9 << 20
 """Rows come in parts of about 8 MiB; what is larger goes through the socket."""
-_EDGE = 4
-_ALIGNED = 8
-
-
-class Lying(msgspec.Struct, array_like=True, gc=False):
-    """An array of bytes that lies in the room.
-
-    Attributes:
-        count: of its values.
-        size: of all of them together.
-    """
-
-    count: int
-    size: int
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """The bytes that its edges take, and its values; each begins at a multiple of eight."""
-        return -(-_EDGE * (self.count + 1) // _ALIGNED) * _ALIGNED, -(-self.size // _ALIGNED) * _ALIGNED
 
 
 def new_room() -> FileIO:
@@ -70,8 +52,8 @@ def lay(room: mmap.mmap, arrays: Sequence[Any]) -> list[Lying] | None:
         first, end = edges[0].as_py(), edges[-1].as_py()
         if first:
             edges = pc.subtract(edges, pa.scalar(first, pa.int32()))
-        begin = edges.offset * _EDGE
-        parts.append(memoryview(edges.buffers()[1])[begin : begin + len(edges) * _EDGE])
+        begin = edges.offset * EDGE_BYTES
+        parts.append(memoryview(edges.buffers()[1])[begin : begin + len(edges) * EDGE_BYTES])
         parts.append(memoryview(b"" if data is None else data)[first:end])
         found.append(Lying(len(array), end - first))
     places = [size for lying in found for size in lying.room]
