@@ -9,6 +9,7 @@ import dataclasses
 import http.client
 import os
 import re
+import ssl
 import threading
 from typing import Any
 
@@ -41,6 +42,7 @@ from penstock.io.aws.no_answer import no_answer
 from penstock.io.aws.sense import BadReply, promised
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
 from penstock.io.options import option, require_address
+from penstock.io.preflight.certificate_files import load_authorities
 from penstock.io.replies import max_reply_bytes
 
 __all__ = [
@@ -110,10 +112,16 @@ def require_role(flag: str, arn: str | None) -> None:
         raise OptionError(message)
 
 
+_BUNDLE = "AWS_CA_BUNDLE (or ca_bundle of the AWS configuration, or REQUESTS_CA_BUNDLE)"
+
+
 class AwsSession:
     """A botocore session: it has credentials that refresh themselves, makes clients, and knows our principal.
 
     Safe from any thread. Nothing is sent until a client makes a call (or a role must be assumed).
+
+    Raises:
+        OptionError: the file of authorities (`AWS_CA_BUNDLE`) is none.
     """
 
     def __init__(self, options: AwsOptions) -> None:
@@ -121,6 +129,8 @@ class AwsSession:
         self._lock = threading.RLock()
         self._clients: dict[tuple[str, bool, int], Any] = {}
         self._session = self._build()
+        if isinstance(path := self.ca_bundle, str) and not (options.endpoint_url or "").startswith("http:"):
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), _BUNDLE, path)
 
     def _build(self) -> botocore.session.Session:
         options = self.options

@@ -6,6 +6,7 @@ job adds a clean stop on SIGTERM and Ctrl-C, `--stop_when_idle`, one line for a 
 
 import dataclasses
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,8 @@ class YamlOptions:
         if not self.yaml_pipeline_file:
             message = "--yaml_pipeline_file is required: the file that holds the pipeline."
             raise OptionError(message)
-        if not Path(self.yaml_pipeline_file).is_file():
-            message = f"--yaml_pipeline_file {self.yaml_pipeline_file}: there is no such file."
+        if not os.path.isfile(self.yaml_pipeline_file):  # a path that can't be one is none either
+            message = f"--yaml_pipeline_file {self.yaml_pipeline_file:.200}: there is no such file."
             raise OptionError(message)
 
 

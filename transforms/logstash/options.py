@@ -244,7 +244,10 @@ def _field_reference(value: Any, option: Option) -> Any:
 def _path(value: Any, option: Option) -> Any:
     found = _one(value, "path")
     if not isinstance(found, str) or not os.path.exists(found):
-        message = f"names a file that isn't there: {found!r}"
+        message = f"names a file that isn't there: {_shown(found)}"
+        raise _Wrong(message)
+    if not os.path.isfile(found):  # a pipe would keep the start waiting
+        message = f"names what is no regular file: {_shown(found)}"
         raise _Wrong(message)
     return found
 

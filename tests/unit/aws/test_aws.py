@@ -218,12 +218,13 @@ def test_a_region_that_is_none_is_an_option_error() -> None:
 
 
 def test_where_certificates_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = {"endpoint_url": "http://127.0.0.1:9"}  # where no certificate is looked at, nor the file
     assert AwsSession(_options()).ca_bundle is True
     assert AwsSession(_options(verify_certificate=False)).ca_bundle is False
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/requests.pem")
-    assert AwsSession(_options()).ca_bundle == "/requests.pem"
+    assert AwsSession(_options(**plain)).ca_bundle == "/requests.pem"
     monkeypatch.setenv("AWS_CA_BUNDLE", "/aws.pem")
-    assert AwsSession(_options()).ca_bundle == "/aws.pem"
+    assert AwsSession(_options(**plain)).ca_bundle == "/aws.pem"
 
 
 def test_principal(simulator: KinesisSimulator) -> None:

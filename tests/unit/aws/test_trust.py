@@ -3,9 +3,12 @@
 The proxy is the man in the middle that it may be: it keeps all that it can read.
 """
 
+import os
+
 import pytest
 
 from penstock.io.aws.session import AwsOptions, AwsSession
+from penstock.io.errors import OptionError
 from penstock.io.kinesis.wire.calls import CallFailed, PutEntry
 from penstock.io.kinesis.wire.client import connect
 from tests.tools.peers.tls_http import ConnectProxy, TlsServer, closing
@@ -63,3 +66,19 @@ def test_only_who_is_trusted_is_told_anything(certificates, monkeypatch, chain, 
     assert proxy.read.startswith(b"CONNECT 127.0.0.1:") == (way == "proxy")
     for secret in (SECRET.encode(), TOKEN.encode(), EVENT, b"V2hhdCBub2JvZHk", b"Signature=", b"PutRecords"):
         assert secret not in proxy.read
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_a_file_of_authorities_that_is_none_is_named_at_the_start(tmp_path, monkeypatch, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no certificate")
+    (tmp_path / "torn").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    for path in ("folder", "text", "torn", "pipe", "link", "missing", "n" * 300):
+        monkeypatch.setenv(name, str(tmp_path / path))
+        with pytest.raises(OptionError, match=f"{name}.*{path[:100]}.*: "):
+            AwsSession(AwsOptions(region="us-east-1"))
+        AwsSession(AwsOptions(endpoint_url="http://127.0.0.1:1"))
+        AwsSession(AwsOptions(verify_certificate=False))

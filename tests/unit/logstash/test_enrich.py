@@ -1,6 +1,7 @@
 """Filters that look things up: dictionaries and networks in files, MaxMind's databases."""
 
 import os
+import re
 
 import pytest
 
@@ -202,3 +203,35 @@ def test_geoip_without_a_usable_database_is_refused(tmp_path):
     for options in ("", f"database => '{tmp_path}/no.mmdb'", f"database => '{tmp_path}/missing.mmdb'"):
         with pytest.raises(ConfigError, match="database"):
             apply(f"geoip {{ source => 'ip' target => 't' {options} }}", {})
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "dangling link", "bytes", "long name"])
+@pytest.mark.parametrize(
+    ("config", "option"),
+    [
+        ("translate {{ source => 'm' dictionary_path => '{}.json' }}", "dictionary_path"),
+        ("translate {{ source => 'm' dictionary_path => '{}.yml' }}", "dictionary_path"),
+        ("geoip {{ source => 'm' target => 't' database => '{}' }}", "database"),
+        ("useragent {{ source => 'm' target => 't' regexes => '{}' }}", "regexes"),
+        ("cidr {{ address => '%{{m}}' network_path => '{}' }}", "network_path"),
+        ("grok {{ match => {{ message => 'x' }} patterns_dir => ['{}'] }}", "patterns_dir"),
+    ],
+)  # fmt: skip
+def test_what_is_no_file_is_refused_at_the_start(tmp_path, config, option, kind):
+    """A pipe kept the start waiting for ever; networks were missed at the first event, without a word."""
+    name = "n" * 300 if kind == "long name" else "file"
+    text = config.format(tmp_path / name)
+    path = tmp_path / re.search(r"/([^/']+)'", text)[1]
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "dangling link":
+            path.symlink_to("nowhere")
+        case "bytes":
+            path.write_bytes(b"\xff\xfe\x00")
+    if option == "patterns_dir" and kind in ("folder", "dangling link", "long name"):
+        return  # a folder may be empty, and a pattern that fits nothing too, as in Logstash
+    with pytest.raises(ConfigError, match=option):
+        apply(text, {})

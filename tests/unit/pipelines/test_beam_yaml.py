@@ -175,6 +175,9 @@ def _signs_as(step):
     [
         ((), "--yaml_pipeline_file is required"),
         (("--yaml_pipeline_file", "/nowhere.yaml"), "there is no such file"),
+        (("--yaml_pipeline_file", "x" * 5000), "there is no such file"),
+        (("--yaml_pipeline_file", "a\0b"), "there is no such file"),
+        (("--yaml_pipeline_file", "/dev/null"), "there is no such file"),
         (
             ("--yaml_pipeline_file", __file__, "--dead_letters=kinesis:x"),
             "put penstock.WriteDeadLetters into",

@@ -1,5 +1,6 @@
 """The filter `cidr` tells whether an address lies in a network."""
 
+import contextlib
 import ipaddress
 import os
 import time
@@ -66,9 +67,14 @@ class Cidr(Filter):
 
     def _networks(self) -> Callable[[LogEvent], list[Network]]:
         if self["network_path"]:
-            return _NetworkFile(
-                self["network_path"], str(self["separator"]), float(self["refresh_interval"])
-            ).networks
+            path = self["network_path"]
+            file = _NetworkFile(path, str(self["separator"]), float(self["refresh_interval"]))
+            try:
+                file.read()
+            except (OSError, UnicodeDecodeError) as error:
+                message = f"cannot read {path}: {error}"
+                raise self.refuse(message, "network_path") from None
+            return file.networks
         texts = [str(each) for each in self["network"]]
         if not any("%{" in text for text in texts):
             fixed = _networks_in(texts)
@@ -113,12 +119,14 @@ class _NetworkFile:
         now = time.monotonic()
         if now - self._looked > self._interval_s:
             self._looked = now
-            try:
-                changed = os.stat(self._path).st_mtime
-                if changed != self._changed:
-                    with open(self._path, encoding="utf-8") as file:
-                        self._networks = _networks_in(file.read().split(self._separator))
-                    self._changed = changed
-            except (OSError, UnicodeDecodeError):
-                pass  # the old ones stay
+            with contextlib.suppress(OSError, UnicodeDecodeError):  # the old ones stay
+                self.read()
         return self._networks
+
+    def read(self) -> None:
+        """Reads the file, if it has changed. Raises `OSError` or `UnicodeDecodeError`."""
+        changed = os.stat(self._path).st_mtime
+        if changed != self._changed:
+            with open(self._path, encoding="utf-8") as file:
+                self._networks = _networks_in(file.read().split(self._separator))
+            self._changed = changed

@@ -147,6 +147,9 @@ class Grok(Filter):
             for name in sorted(glob.glob(found)):
                 if os.path.isdir(name):
                     continue
+                if not os.path.isfile(name):  # a pipe would keep the start waiting
+                    message = f"{name} is no regular file"
+                    raise self.refuse(message, "patterns_dir")
                 try:
                     with open(name, encoding="utf-8") as lines:
                         patterns |= read_patterns(lines)
