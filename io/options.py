@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from penstock.io.errors import OptionError
 from penstock.transforms.options import did_you_mean, flag_of, option
 
-__all__ = ["display_data_of", "flag_of", "option", "require_address", "require_known"]
+__all__ = ["display_data_of", "flag_of", "is_host", "option", "require_address", "require_known"]
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
@@ -44,6 +44,17 @@ def require_known(place: str, given: Iterable[str], known: Collection[str], word
             raise OptionError(message)
 
 
+def is_host(name: str) -> bool:
+    """Whether a client can be made for a host of this name: no spaces, and letters that IDNA knows."""
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
+    try:
+        return bool(parse_url(f"http://[{name}]:1" if ":" in name else f"http://{name}:1").host)
+    except LocationParseError:
+        return False
+
+
 def require_address(flag: str, url: str, instead: str) -> None:
     """Raises `OptionError` unless `url` is an HTTP address without user and password.
 
@@ -51,7 +62,7 @@ def require_address(flag: str, url: str, instead: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         valid = False
     # The text is shown without what may be a password, however broken the rest is.

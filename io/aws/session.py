@@ -118,10 +118,8 @@ _BUNDLE = "AWS_CA_BUNDLE (or ca_bundle of the AWS configuration, or REQUESTS_CA_
 class AwsSession:
     """A botocore session: it has credentials that refresh themselves, makes clients, and knows our principal.
 
-    Safe from any thread. Nothing is sent until a client makes a call (or a role must be assumed).
-
-    Raises:
-        OptionError: the file of authorities (`AWS_CA_BUNDLE`) is none.
+    Safe from any thread. Nothing is sent until a client makes a call (or a role must be assumed). Raises `OptionError` where
+    the file of authorities (`AWS_CA_BUNDLE`) is none.
     """
 
     def __init__(self, options: AwsOptions) -> None:

@@ -1,19 +1,29 @@
 """`sinks` holds what every sink does with a batch: borrow the process's live object, leave out the refused, fail the job.
 
+`in_parts` writes a batch for which memory does not suffice again, in halves, at last event by event.
+
 `OneOutput` makes any sink one of several: it gets its share of each batch, and the whole batch goes on.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import apache_beam as beam
 
+from penstock.io.backoff import delays
 from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import DeliveryError, PenstockError
-from penstock.transforms.batch import DeadLetter, EventBatch
+from penstock.transforms.batch import DeadLetter, Event, EventBatch
 
-__all__ = ["OneOutput", "RaiseRefused", "borrowed", "failing_the_job", "without_refused"]
+__all__ = ["OneOutput", "RaiseRefused", "borrowed", "failing_the_job", "in_parts", "without_refused"]
+
+_LOGGER = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+_TRIES = 4
+"""Of a single event; what other threads hold may be free by then."""
 
 
 @contextlib.contextmanager
@@ -34,6 +44,54 @@ def failing_the_job() -> Iterator[None]:
     except PenstockError as failure:
         LIVE.fail(failure)
         raise
+
+
+def in_parts(
+    events: Sequence[Event],
+    write: Callable[[Sequence[Event]], _Result],
+    stage: str,
+    stopping: threading.Event,
+) -> tuple[list[_Result], list[DeadLetter]]:
+    """Writes events; where memory does not suffice, after a pause in halves, and what was written of them again.
+
+    Args:
+        events: the events, at least one.
+        write: writes them.
+        stage: of a letter.
+        stopping: set when the job stops.
+
+    Returns:
+        What `write` gave for each part, and a letter for each event for which memory does not suffice.
+
+    Raises:
+        MemoryError: the job stops.
+    """
+    results: list[_Result] = []
+    letters: list[DeadLetter] = []
+    parts, waits, tries = [events], delays(0.1, 2.0), 0
+    while parts:
+        part = parts.pop()
+        try:
+            results.append(write(part))
+            tries = 0
+            continue
+        except MemoryError:
+            if stopping.is_set():
+                raise
+        # Only here the frames of the failed call, and what they hold, are let go of.
+        tries = tries + 1 if len(part) == 1 else 0
+        if tries >= _TRIES:
+            reason = "memory does not suffice to write it. Give the process more, or replay the letter where there is more."
+            letters.append(DeadLetter(part[0], "OutOfMemory", reason, stage))
+            tries = 0
+            continue
+        middle = len(part) // 2
+        parts += [half for half in (part[middle:], part[:middle]) if half]
+        _LOGGER.warning(
+            "%s: memory does not suffice for %d events; they are tried again in parts.", stage, len(part)
+        )
+        stopping.wait(next(waits))
+    return results, letters
 
 
 def without_refused(batch: EventBatch, letters: list[DeadLetter]) -> EventBatch:

@@ -9,6 +9,7 @@ import orjson
 
 from penstock.io.aws.session import require_role
 from penstock.io.errors import OptionError
+from penstock.io.options import is_host
 from penstock.transforms.reference import Reference, compile_reference
 
 __all__ = ["ACTIONS", "require_valid", "url_of"]
@@ -99,7 +100,7 @@ def _check_pairs(options: Any) -> None:
 def _is_proxy(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         return False
 
@@ -151,7 +152,7 @@ def _check_host(host: str) -> None:
     url = url_of(host, None, None)
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and bool(parts.port)
+        valid = parts.scheme in ("http", "https") and is_host(parts.hostname or "") and bool(parts.port)
     except ValueError:
         valid = False
     if not valid:

@@ -13,7 +13,7 @@ from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.io.chain.sinks import borrowed, without_refused
+from penstock.io.chain.sinks import borrowed, in_parts, without_refused
 from penstock.io.elasticsearch.options import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter, Report
 from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
@@ -104,9 +104,13 @@ class _WriteDoFn(beam.DoFn):
             return
         options = self._options
         with borrowed(self._key, lambda: BulkWriter(options, LIVE.stopping)) as writer:
-            report = writer.write(batch.events)
-        self._count(report)
-        yield without_refused(batch, report.letters)
+            reports, letters = in_parts(batch.events, writer.write, NAMESPACE, LIVE.stopping)
+        if letters:
+            self._refused.inc(len(letters))
+        for report in reports:
+            self._count(report)
+            letters += report.letters
+        yield without_refused(batch, letters)
 
     def _count(self, report: Report) -> None:
         self._documents.inc(report.written)

@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 from elastic_transport import NodeConfig, Transport, TransportError
 
+from penstock.io.options import is_host
+
 __all__ = ["Sniffer"]
 
 _LOGGER = logging.getLogger(__name__)
@@ -95,4 +97,6 @@ def _place(node: dict[str, Any]) -> tuple[str, int] | None:
     name, slash, numbers = address.rpartition("/")
     host, _, port = (numbers if slash else address).rpartition(":")
     host = (name or host).strip("[]")
-    return (host, int(port)) if host and port.isdecimal() and 0 < int(port) < 65536 else None
+    if not port.isdecimal() or not 0 < int(port) < 65536 or not is_host(host):
+        return None
+    return host, int(port)

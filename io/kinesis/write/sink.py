@@ -13,7 +13,8 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from penstock.io.aws.session import AwsOptions, AwsSession
-from penstock.io.chain.sinks import borrowed, without_refused
+from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.sinks import borrowed, in_parts, without_refused
 from penstock.io.elements import FromElements, IdFunction, WithRefused, as_batches, options_of, takes
 from penstock.io.keywords.kinesis import WriteKeywords
 from penstock.io.kinesis.write.metrics import COUNTS
@@ -123,7 +124,15 @@ class _WriteToKinesisDoFn(beam.DoFn):
         with borrowed(self._key, lambda: KinesisWriter(options, aws)) as writer:
             waited_ms = max(0.0, time.time() * 1000 - batch.timestamp_ms) if batch.timestamp_ms else 0.0
             with writer.room(len(batch.events)):
-                letters, size = writer.write(batch.events, self._keys, waited_ms)
+                written, letters = in_parts(
+                    batch.events,
+                    lambda part: writer.write(part, self._keys, waited_ms),
+                    "kinesis",
+                    LIVE.stopping,
+                )
+        for refused, _ in written:
+            letters += refused
+        size = sum(size for _, size in written)
         self._written.inc(len(batch.events) - len(letters))
         self._bytes.inc(size)
         for name, count in writer.recorder.take_counts().items():

@@ -27,6 +27,7 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.beats.origin import BeatsClient
 from penstock.io.beats.prepare import PrepareDoFn
 from penstock.io.chain.live_objects import LIVE
+from penstock.io.chain.sinks import in_parts
 from penstock.io.dead_letters import LetterReader, open_store
 from penstock.io.dead_letters._letters import lines_of
 from penstock.io.elasticsearch import ElasticsearchOptions
@@ -289,6 +290,17 @@ def no_stream(documents, folder):
     return Kind(letters, [], dumped([event.document for event in events]))
 
 
+def larger_than_memory(documents, folder):
+    events = decoded(dumped(documents))[0]
+    stopping = threading.Event()
+    stopping.wait = lambda _: None
+
+    def write(part):
+        raise MemoryError
+
+    return Kind(in_parts(events, write, "kinesis", stopping)[1], [], dumped(documents))
+
+
 def an_array_in_an_array_to_a_stream(documents, folder):
     letters = decoded([orjson.dumps([documents])])[1]
     return Kind(letters, [], [orjson.dumps(documents)])
@@ -354,9 +366,9 @@ KINDS = [
     refused_by_elasticsearch, changed_then_refused_by_elasticsearch, no_index, filtered, filters_that_fail,
     a_function_that_raises, a_function_of_more_than_json, no_file_and_no_text, an_undecided_output,
     no_json, no_text, no_subscription, an_array_in_an_array, an_array_in_a_long_record,
-    a_long_record, no_object_from_a_beat, no_object_to_enrich, no_stream, an_array_in_an_array_to_a_stream,
-    too_long_a_line, too_long_an_element, a_damaged_object, an_unreadable_row, no_line_of_the_archive,
-    an_element_that_is_no_event,
+    a_long_record, no_object_from_a_beat, no_object_to_enrich, no_stream, larger_than_memory,
+    an_array_in_an_array_to_a_stream, too_long_a_line, too_long_an_element, a_damaged_object, an_unreadable_row,
+    no_line_of_the_archive, an_element_that_is_no_event,
 ]  # fmt: skip
 
 

@@ -165,6 +165,12 @@ _NODES = {
     "c": {"roles": ["master"], "http": {"publish_address": "10.0.0.3:9200"}},
     "d": {"roles": ["data"], "http": {"publish_address": "[::1]:9202"}},
     "e": {"http": {"publish_address": "nonsense"}},
+    "g": {
+        "http": {"publish_address": "a b:9200"}
+    },  # of these names urllib3 makes no client: they ended the job
+    "h": {"http": {"publish_address": "xn--\u2603:9200"}},
+    "i": {"http": {"publish_address": "\0:9200"}},
+    "j": {"http": {"publish_address": "x\r\ny:9200"}},
     "f": None,
 }
 

@@ -106,3 +106,16 @@ def test_secrets_stay_out_of_repr():
     )
     assert "hush" not in text
     assert "hush" not in repr(ElasticsearchOptions(api_key="hush"))
+
+
+@pytest.mark.parametrize(
+    "host", ["exa mple", "http://exa mple:1", "https://xn--\u2603.invalid", "a\r\nX: y:9", "\0"]
+)
+def test_what_is_no_host_is_refused_as_an_option(host):
+    """A client could not be made of it, at the first request."""
+    for given in ({"hosts": [host]}, {"hosts": ["127.0.0.1"], "proxy": host}):
+        with pytest.raises(OptionError, match=r"--(hosts|proxy)"):
+            ElasticsearchOptions(**given)
+    assert ElasticsearchOptions(
+        hosts=["https://b\u00fccher.example:9200", "http://[::1]:9", "http://[fe80::1%25lo]:9"]
+    )
