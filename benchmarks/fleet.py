@@ -5,9 +5,9 @@ usage: python -P benchmarks/fleet.py [--workers N] [--shards N] [--beats N] [--s
 The coordinators are the job's own (`io/kinesis/lease`); the lease table is one in memory that counts what DynamoDB would
 bill. The same seed gives the same figures.
 
-What is assumed: a write takes 5 ms, a page of a scan (1 MB) 30 ms; a worker renews on 8 threads, as the job does. A
-worker that dies tells nobody, as on another host (one on the same host is noticed at the next look). All shards stand
-at their tip.
+What is assumed: a write takes 5 ms, a page of a scan (1 MB) 30 ms, and a worker's round is seen by the others as soon as
+it begins; a worker renews on 8 threads, as the job does. A worker that dies tells nobody, as on another host (one on
+the same host is noticed at the next look). All shards stand at their tip.
 A Beat takes a host of its list at random, and after a failure waits 1 s, then twice as long each time, up to 60 s, each
 time between half and all of it, as Filebeat does.
 

@@ -2,8 +2,8 @@
 
 usage: python -P benchmarks/soak.py [SECONDS] [EVENTS_PER_SECOND]          defaults: 600, 3000
 
-Beats load -> beats-to-kinesis -> moto -> kinesis-to-elasticsearch -> an endpoint that stores nothing. Prints the
-growth of each job from the third minute on, when buffers, pools and caches have their sizes.
+Beats load -> beats-to-kinesis -> the tests' Kinesis simulator -> kinesis-to-elasticsearch -> an endpoint that stores
+nothing. Prints the growth of each job from the third minute on, when buffers, pools and caches have their sizes.
 """
 
 import subprocess
@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness import child_cpu_s, resident_mb
-from jobs import HERE, free_port, job, moto, program, python, received
+from harness import child_cpu_s, resident_mb, simulator
+from jobs import HERE, free_port, job, leases, program, python, received
 
 WARM_UP_S = 120
 
@@ -23,7 +23,8 @@ def main(seconds: float, rate: float) -> int:
     port = free_port(None)
     with (
         tempfile.TemporaryDirectory() as folder,
-        moto() as endpoint_url,
+        leases() as tables,
+        simulator("--stream", "kinesis_poc:2") as endpoint_url,
         program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
         job(
             "beats-to-kinesis", folder, "--beats_port", str(port), "--stream_name", "kinesis_poc",
@@ -31,7 +32,8 @@ def main(seconds: float, rate: float) -> int:
         ) as (beats, _),
         job(
             "kinesis-to-elasticsearch", folder, "--kinesis_stream_name", "kinesis_poc", "--application_name",
-            "kinesis_poc", "--endpoint_url", endpoint_url, "--hosts", hosts, "--checkpoint_interval_seconds", "10",
+            "kinesis_poc", "--hosts", hosts, "--checkpoint_interval_seconds", "10",
+            AWS_ENDPOINT_URL=tables, AWS_ENDPOINT_URL_KINESIS=endpoint_url,
         ) as (kinesis, _),
     ):  # fmt: skip
         windows = max(1, int(seconds * rate / 2 / 2048))
