@@ -2,7 +2,7 @@
 
 usage: python -P benchmarks/latency.py [EVENTS_PER_SECOND ...] [--seconds S] [--json]        default: 1 100 10000
 
-Beats load -> beats-to-kinesis -> the Kinesis simulator of our tests (2 shards) -> kinesis-to-elasticsearch -> an endpoint
+Beats load -> beats-to-kinesis -> the Kinesis simulator of our tests (8 shards) -> kinesis-to-elasticsearch -> an endpoint
 that notes when the bulk of each event is there, whole. Both jobs run with their defaults. Each event holds the moment at
 which its window was sent, ten windows per second at most. To be searchable, a document then waits for the index's refresh
 (`index.refresh_interval`, 1 s by default), which is no job's. `trickle.py` asks a real Elasticsearch.
@@ -116,7 +116,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         leases() as tables,
-        simulator("--stream", "kinesis_poc:2") as kinesis,
+        simulator("--stream", "kinesis_poc:8") as kinesis,
         program(*python(HERE / "latency.py", "--serve"), wait_for="http") as (_, hosts),
         job(
             "beats-to-kinesis", folder, "--beats_port", str(port), "--stream_name", "kinesis_poc",

@@ -3,7 +3,8 @@
 usage: python -P benchmarks/null_kinesis.py SHARDS [RECORDS_PER_READ]      prints its address; the stream is `kinesis_poc`
 
 - PutRecords says that all records are stored.
-- GetRecords gives the same aggregated records (50 KB, 140 events each) over and over, with new sequence numbers.
+- GetRecords gives the same aggregated records (50 KB, 140 events each) over and over, with new sequence numbers, and says
+  that more follow.
 
 All other calls are those of the simulator of our tests. A process of its own, so that its CPU time is not that of the
 job under test.
@@ -72,7 +73,9 @@ class NullKinesis(KinesisSimulator):
                 for index in range(self._per_read)
             ]
         )
-        return (f'{{"Records":[{records}],"MillisBehindLatest":0,"NextShardIterator":"{iterator}"}}').encode()
+        return (
+            f'{{"Records":[{records}],"MillisBehindLatest":60000,"NextShardIterator":"{iterator}"}}'
+        ).encode()
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def beats_to_kinesis(workers: int, seconds: float) -> Figures:
         program(*python(HERE / "null_kinesis.py", str(SHARDS)), wait_for="http") as (kinesis, endpoint_url),
     ):
         options = ["--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url]
-        options += ["--randomized_partition_key", "--max_pending_records", "20000", "--rate_limit", "1000000"]
+        options += ["--randomized_partition_key", "--max_pending_records", "60000", "--rate_limit", "1000000"]
         options += ["--status_port", str(status), *several(workers)]
         with job("beats-to-kinesis", folder, *options) as (pid, _), load(port) as (beats, acknowledged):
             wait(lambda: ready(status, workers))
