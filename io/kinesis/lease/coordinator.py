@@ -16,6 +16,7 @@ Invariants.
 """
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +50,8 @@ _UNREAD_S = 30.0
 _STEP = 1 / 3
 """The part of the failover time for which leases may be made or taken in one go. Then ours are renewed before we go on."""
 _ROUND_S, _ROUND = 0.25, 1 / 30
-"""The least pause: seconds, and part of the failover time. With many leases one is always due, and a round looks at all."""
+"""The least pause before jitter: seconds, and part of the failover time. One of many leases is always due, and a round
+looks at all."""
 _PAUSES_S = (1.0, 15.0)
 """The first and the last bound of the pauses, in seconds, after a round that failed."""
 
@@ -166,7 +168,8 @@ class Coordinator(Generic[_Held]):
             due.append(each.renew_at)
             if each.news is not None:
                 due.append(each.checkpoint_at)
-        return max(min(due) - self._clock(), min(_ROUND_S, self._failover_s * _ROUND))
+        least = min(_ROUND_S, self._failover_s * _ROUND) * random.uniform(0.6, 1.0)  # many workers, one table
+        return max(min(due) - self._clock(), least)
 
     # -- renewals and checkpoints ----------------------------------------------------------------------
 
