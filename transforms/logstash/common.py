@@ -73,7 +73,7 @@ def remove_tag(tag: Template) -> Operation:
 
 
 def _reference_or_none(text: Any) -> Reference | None:
-    """The reference for a name that no event changes; None where an event must make it, or where it is wrong."""
+    """Gives the reference for a name that no event changes; None where an event must make it, or where it is wrong."""
     if text is None:
         return None
     try:

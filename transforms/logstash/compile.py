@@ -35,7 +35,7 @@ def compile_filters(
     now: str | None = None,
     allow_code: bool = False,
 ) -> Chain:
-    """The chain of the filters in a configuration's text.
+    """Gives the chain of the filters in a configuration's text.
 
     Args:
         text: the configuration; its sections `filter { }` count, others are parsed only.
@@ -101,7 +101,7 @@ class Step(msgspec.Struct, omit_defaults=True):
 
 
 def compile_steps(steps: Sequence[Step]) -> Chain:
-    """The chain of steps, one after the other. Raises `ConfigError`."""
+    """Gives the chain of steps, one after the other. Raises `ConfigError`."""
     warnings: list[str] = []
     nodes = [node for step in steps for node in _nodes_of_step(step, warnings)]
     context = _context("v8", "UTC", None, allow_code=False)
@@ -133,7 +133,7 @@ def _nodes_of_text(
 
 
 def _context(ecs_compatibility: str, timezone: str, now: str | None, allow_code: bool) -> Context:
-    """What holds for a whole chain. Raises `ConfigError`."""
+    """Gives what holds for a whole chain. Raises `ConfigError`."""
     if ecs_compatibility not in ECS:
         message = f"ecs_compatibility {ecs_compatibility!r} is none of {', '.join(ECS)}"
         raise ConfigError(message)
@@ -148,7 +148,7 @@ def _context(ecs_compatibility: str, timezone: str, now: str | None, allow_code:
 def _filter_node(
     name: str, options: Mapping[str, Any], context: Context, where: tuple[int, int] | None = None
 ) -> Node:
-    """One filter as a node of a chain. Raises `ConfigError`."""
+    """Gives one filter as a node of a chain. Raises `ConfigError`."""
     kind = filter_class(name)
     if kind is None:
         raise ConfigError(why_refused(name), *(where or (None, None)))
@@ -171,7 +171,7 @@ class _Compiler:
         self._faults = faults
 
     def body(self, items: Sequence[Branch | Plugin]) -> list[Node]:
-        """The nodes of a section or of a branch, in order."""
+        """Gives the nodes of a section or of a branch, in order."""
         nodes: list[Node] = []
         for item in items:
             if isinstance(item, Plugin):
@@ -218,7 +218,7 @@ class _Compiler:
 
 
 def _has_plugin(branch: Branch) -> bool:
-    """Whether any plugin stands in a branch; Logstash leaves out a branch without one, its condition too."""
+    """Says whether any plugin stands in a branch; Logstash leaves out a branch without one, its condition too."""
     return any(isinstance(item, Plugin) or _has_plugin(item) for _, items in branch.arms for item in items)
 
 

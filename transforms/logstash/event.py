@@ -87,7 +87,7 @@ class LogEvent(msgspec.Struct, gc=False, eq=False):
 
 
 def deep_copy(value: Any) -> Any:
-    """A copy of a JSON value that shares no object or array with it."""
+    """Gives a copy of a JSON value that shares no object or array with it."""
     if type(value) is dict:
         return {key: deep_copy(inner) for key, inner in value.items()}
     if type(value) is list:
@@ -96,7 +96,7 @@ def deep_copy(value: Any) -> Any:
 
 
 def _checked(value: Any) -> Any:
-    """A copy of a value that JSON can hold; a `datetime` as the time it is."""
+    """Gives a copy of a value that JSON can hold; a `datetime` as the time it is."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, datetime.datetime):

@@ -105,7 +105,7 @@ def check_options(
     context: Context,
     where: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    """The value of every option that is declared.
+    """Gives the value of every option that is declared.
 
     Raises:
         ConfigError: an option is unknown, missing, or its value of another kind; with all others that are wrong.

@@ -33,7 +33,7 @@ class Source:
         self.depth = 1
 
     def bind(self, value: Any) -> str:
-        """The name of a value in the function."""
+        """Gives the name of a value in the function."""
         name = self._names.get(id(value))
         if name is None:
             name = self._names[id(value)] = f"v{len(self._values)}"
@@ -64,7 +64,7 @@ class Source:
         self.depth -= 1
 
     def function(self) -> Callable[[LogEvent], Any]:
-        """The function of the lines; where there are none but the call of one function, that one."""
+        """Gives the function of the lines; where there are none but the call of one function, that one."""
         if not self._lines and len(made := compile_pieces(self._pieces)) == 1:
             return made[0]
         self._end_pieces()
@@ -76,12 +76,12 @@ class Source:
 
 
 def _read_key(reference: Reference) -> str | None:
-    """The key of a field at the document's top that is read like any other, as a literal; else None."""
+    """Gives the key of a field at the document's top that is read like any other, as a literal; else None."""
     return repr(reference.path[0]) if type(reference) is Reference or type(reference) is Tags else None
 
 
 def _parent_of(field: Nested) -> str:
-    """An expression that is true where all of a field's parents are objects.
+    """Gives an expression that is true where all of a field's parents are objects.
 
     `parent` is then the last of them; else it is the first that is none.
     """
@@ -91,7 +91,7 @@ def _parent_of(field: Nested) -> str:
 
 
 def value_of(field: Reference, source: Source) -> str:
-    """An expression for a field's value, or `MISSING`."""
+    """Gives an expression for a field's value, or `MISSING`."""
     key = _read_key(field)
     if key is not None:
         return f"document.get({key}, MISSING)"

@@ -21,7 +21,7 @@ BatchRun = Callable[[list[Event], list[Event], Callable[[Event, Exception], obje
 
 
 def time_of(value: Any) -> str | None:
-    """The time of an event whose document has `value` as `@timestamp`."""
+    """Gives the time of an event whose document has `value` as `@timestamp`."""
     return timestamps.of_value(str(value) if type(value) is Timestamp else value)
 
 
@@ -49,7 +49,7 @@ def compile_batches(
     *,
     keep_document: bool,
 ) -> BatchRun | None:
-    """The function of a batch; None where the kernel isn't there, or an event may become several.
+    """Gives the function of a batch; None where the kernel isn't there, or an event may become several.
 
     Args:
         step: does the work on one event.

@@ -179,12 +179,12 @@ def holds(field: Reference) -> Condition:
 
 
 def truth(value: Any) -> bool:
-    """Whether a value counts as true."""
+    """Says whether a value counts as true."""
     return not (value is MISSING or value is None or value is False or value == "" or value == "false")
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values have the same type and content."""
+    """Says whether two values have the same type and content."""
     if type(left) is not type(right):
         return False
     if isinstance(left, list):
@@ -235,7 +235,7 @@ def ordered(field: Reference, operator: str, right: Any) -> Condition:
 
 
 def compare(left: Any, right: Any, function: Callable[[Any, Any], Any]) -> bool:
-    """Whether two values are in an order. Raises `ConditionError` where they have none."""
+    """Says whether two values are in an order. Raises `ConditionError` where they have none."""
     if left is MISSING or right is MISSING:
         message = "a missing field has no order; ask for it first: [x] and [x] > 5"
         raise ConditionError(message)

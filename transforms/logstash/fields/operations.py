@@ -150,14 +150,14 @@ def change(step: Step, field: Reference, function: Callable[[str], str]) -> Oper
 
 
 def _plain_path(field: Reference | None) -> _Path | None:
-    """The keys of a field that has no rules of its own."""
+    """Gives the keys of a field that has no rules of its own."""
     if type(field) is Reference or (type(field) is Nested and field.path[0] != "tags"):
         return field.path
     return None
 
 
 def read_path(field: Reference | None) -> _Path | None:
-    """The keys of a field that is read like any other."""
+    """Gives the keys of a field that is read like any other."""
     return field.path if type(field) is Tags or type(field) is Nested else _plain_path(field)
 
 

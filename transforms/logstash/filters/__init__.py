@@ -37,7 +37,7 @@ FILTERS = {
 
 
 def filter_class(name: str) -> "type[Filter] | None":
-    """The class of the filter called `name`, or None where we have none."""
+    """Gives the class of the filter called `name`, or None where we have none."""
     place = FILTERS.get(name)
     if place is None:
         return None

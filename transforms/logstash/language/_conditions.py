@@ -38,7 +38,7 @@ _PRECEDENCE = {"and": 2, "or": 1}
 def compile_condition(
     tree: Any, places: Places, env: Mapping[str, str], warn: Callable[[str], None]
 ) -> Condition:
-    """The compiled condition.
+    """Compiles a condition.
 
     Args:
         tree: the condition, as parsed.
@@ -66,7 +66,7 @@ class _Compiler:
         return self._operand(tree)
 
     def _operand(self, tree: Any) -> Condition:
-        """A condition that may stand beside `and` and `or`: no constant alone."""
+        """Compiles a condition that may stand beside `and` and `or`: no constant alone."""
         if isinstance(tree, Joined):
             return self._joined(tree)
         if isinstance(tree, Negation):
@@ -118,7 +118,7 @@ class _Compiler:
         return self._order(operator, left, right, tree)
 
     def _side(self, tree: Any) -> Any:
-        """A `Reference`, or a constant (of an array, its first element)."""
+        """Compiles a side to a `Reference`, or a constant (of an array, its first element)."""
         value = self._value(tree)
         return (value[0] if value else None) if isinstance(value, list) else value
 

@@ -322,7 +322,7 @@ class _Translator:
         self._atom, self._repeated, self._greedy, self._pending = start, True, greedy, ()
 
     def _copy(self, least: int) -> None:
-        """What must stand there `least` times is compiled so many times more (above 20 it is counted instead)."""
+        """A thing that must stand there `least` times is compiled so many times more (above 20 it is counted instead)."""
         frame, before = self._stack[-1], self._copies
         self._copies *= 1 + min(least, 20)
         frame.copies += self._copies - before
@@ -387,7 +387,7 @@ class _Translator:
         return found
 
     def _reference_to(self, name: str) -> str:
-        """What a reference to a group in front of it matches: any of that name, the last first."""
+        """Gives what a reference to a group in front of it matches: any of that name, the last first."""
         return "(?:" + "|".join(f"\\{index}" for index in reversed(self._numbers_of("k", name))) + ")"
 
     def _resolve(self) -> None:

@@ -38,7 +38,7 @@ _OPERANDS = ("a field in brackets", "a text in quotes", "a number", "(", "!")
 
 
 def parse(text: str, *, support_escapes: bool = False) -> list[Section]:
-    r"""The sections of a configuration, in order.
+    r"""Reads the sections of a configuration, in order.
 
     Args:
         text: the configuration.
@@ -51,7 +51,7 @@ def parse(text: str, *, support_escapes: bool = False) -> list[Section]:
 
 
 def parse_all(text: str, *, support_escapes: bool = False) -> tuple[list[Section], list[ConfigError]]:
-    """The sections that can be read, and what is wrong with the others.
+    """Reads the sections that can be read, and what is wrong with the others.
 
     Behind an error reading goes on at the next section that begins at the beginning of a line.
     """
@@ -71,7 +71,7 @@ def parse_all(text: str, *, support_escapes: bool = False) -> tuple[list[Section
 
 
 def parse_condition(text: str) -> Any:
-    """The tree of a condition that stands alone. Raises `ConfigError`."""
+    """Reads the tree of a condition that stands alone. Raises `ConfigError`."""
     return _Parser(text, support_escapes=False).lone_condition()
 
 
@@ -251,7 +251,7 @@ class _Parser(Reader):
         return Comparison(operator, left, self._operand(), start)
 
     def _closed(self, start: int) -> Any:
-        """A condition behind its opening parenthesis, and the closing one."""
+        """Reads a condition behind its opening parenthesis, and the closing one."""
         self._enter()
         self._skip()
         inner = self._condition()

@@ -118,7 +118,7 @@ class Reader:
         return Setting(name, self._value(), start)
 
     def _name(self, *, quoted: bool = False) -> str | None:
-        """A plugin's or option's name; the quotes around an option's name are taken off."""
+        """Reads a plugin's or option's name; the quotes around an option's name are taken off."""
         found = NAME.match(self._text, self._at)
         if found is None:
             found = STRING.match(self._text, self._at)
@@ -244,5 +244,5 @@ class Reader:
 
 
 def skipped(text: str, at: int) -> int:
-    """The next place behind `at` that is no white space and no comment."""
+    """Gives the next place behind `at` that is no white space and no comment."""
     return _SKIP.match(text, at).end()  # type: ignore[union-attr]

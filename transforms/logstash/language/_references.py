@@ -45,7 +45,7 @@ _AMPERSAND = re.compile(r"&#([0-9]+);")
 
 
 def parse_reference(text: str, escape_style: str = "none") -> Path:
-    """The keys that `text` names.
+    """Gives the keys that `text` names.
 
     Args:
         text: the reference.
@@ -162,7 +162,7 @@ class Tags(Reference):
 
 
 def are_tags(value: Any) -> bool:
-    """Whether `tags` may hold it."""
+    """Says whether `tags` may hold it."""
     if type(value) is list:
         return all(isinstance(tag, str) for tag in value)
     return isinstance(value, str)

@@ -10,17 +10,17 @@ from penstock.transforms.logstash.language._times import Timestamp
 
 
 def downcase(text: str) -> str:
-    """A text in small letters; Ruby's small sigma is the same at the end of a word."""
+    """Puts a text in small letters; Ruby's small sigma is the same at the end of a word."""
     return text.replace("\u03a3", "\u03c3").lower()
 
 
 def capitalize(text: str) -> str:
-    """A text with a capital at its start and small letters behind."""
+    """Writes a text with a capital at its start and small letters behind."""
     return text.replace("\u03a3", "\u03c3").capitalize()
 
 
 def java_text(value: Any) -> str:
-    """A scalar as Java's `toString` writes it: `2.0`, `1.0E20`, `true`."""
+    """Writes a scalar as Java's `toString` writes it: `2.0`, `1.0E20`, `true`."""
     if isinstance(value, str):
         return value
     if value is True:
@@ -39,7 +39,7 @@ def java_text(value: Any) -> str:
 
 
 def java_float(value: float) -> str:
-    """A double as Java writes it: decimals between 1e-3 and 1e7, an exponent outside."""
+    """Writes a double as Java writes it: decimals between 1e-3 and 1e7, an exponent outside."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
     if value == 0 or 1e-3 <= abs(value) < 1e7:
@@ -50,7 +50,7 @@ def java_float(value: float) -> str:
 
 
 def ruby_float(value: float) -> str:
-    """A double as Ruby writes it: decimals between 1e-4 and 1e20, `1.0e-05` outside."""
+    """Writes a double as Ruby writes it: decimals between 1e-4 and 1e20, `1.0e-05` outside."""
     if math.isnan(value) or math.isinf(value):
         return java_float(value)
     if value == 0 or 1e-4 <= abs(value) < 1e19:  # JRuby, by its %.20g; MRI ends at 1e16
@@ -78,7 +78,7 @@ def _scientific(value: float) -> tuple[str, int]:
 
 
 def _plain(text: str) -> str:
-    """A number that Python wrote with an exponent, without one."""
+    """Writes a number that Python wrote with an exponent as one without."""
     digits, exponent = _scientific(float(text))
     sign = "-" if digits[0] == "-" else ""
     whole = digits.lstrip("-").replace(".", "")
@@ -91,7 +91,7 @@ def _plain(text: str) -> str:
 
 
 def ruby_text(value: Any) -> str:
-    """A value as Ruby's `to_s` writes it: an array or hash by `inspect`, null as nothing."""
+    """Writes a value as Ruby's `to_s` writes it: an array or hash by `inspect`, null as nothing."""
     if isinstance(value, str):
         return str(value)
     return "" if value is None else ruby_inspect(value)
@@ -108,7 +108,7 @@ _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 
 
 def ruby_inspect(value: Any) -> str:
-    """A value as Ruby's `inspect` writes it: `["a", {"k" => 1}, nil]` (Ruby 3.4's hashes)."""
+    """Writes a value as Ruby's `inspect` writes it: `["a", {"k" => 1}, nil]` (Ruby 3.4's hashes)."""
     if type(value) is Timestamp:
         return str(value)
     if isinstance(value, str):
@@ -143,12 +143,12 @@ def _inspected(text: str) -> str:
 
 
 def pairs_of(value: dict[str, Any]) -> list[list[Any]]:
-    """A hash as Ruby's `Array(hash)` makes it: pairs."""
+    """Gives a hash as Ruby's `Array(hash)` makes it: pairs."""
     return [[key, inner] for key, inner in value.items()]
 
 
 def json_text(value: Any) -> str:
-    """A value as Logstash writes JSON into a text: no blanks, doubles as Java writes them."""
+    """Writes a value as Logstash writes JSON into a text: no blanks, doubles as Java writes them."""
     if _has_float(value):
         return _written(value)
     try:

@@ -25,13 +25,13 @@ def unescape(text: str) -> str:
 
 
 def whole_variable(text: str, env: Mapping[str, str]) -> str:
-    """A text that is nothing but a variable, replaced; any other as it is. Raises `UnknownVariable`."""
+    """Replaces a text that is nothing but a variable; any other stays as it is. Raises `UnknownVariable`."""
     found = VARIABLE.fullmatch(text)
     return text if found is None else looked_up(found, env)
 
 
 def substitute(value: Any, env: Mapping[str, str]) -> Any:
-    """A plugin's option with its variables replaced. Raises `UnknownVariable`."""
+    """Replaces the variables of a plugin's option. Raises `UnknownVariable`."""
     if isinstance(value, str):
         return _refined(value, env) if "$" in value else value
     if isinstance(value, list):

@@ -28,7 +28,7 @@ class Timestamp(str):
 
     @classmethod
     def of(cls, seconds: int, nanoseconds: int = 0) -> "Timestamp":
-        """The time `seconds` after 1970 in UTC, and nanoseconds (0 to 999,999,999)."""
+        """Gives the time `seconds` after 1970 in UTC, and nanoseconds (0 to 999,999,999)."""
         days, second = divmod(seconds, _DAY_SECONDS)
         day = datetime.date.fromordinal(days + _DAYS_TO_EPOCH)
         minute, second = divmod(second, 60)
@@ -39,7 +39,7 @@ class Timestamp(str):
 
     @classmethod
     def of_ms(cls, milliseconds: int) -> "Timestamp":
-        """The time that many milliseconds after 1970. Raises `ValueError` outside the years 1 to 9999."""
+        """Gives the time that many milliseconds after 1970. Raises `ValueError` outside the years 1 to 9999."""
         return cls.of(milliseconds // 1000, milliseconds % 1000 * 1_000_000)
 
     @property
@@ -65,7 +65,7 @@ def _fraction(nanoseconds: int) -> str:
 
 
 def canonical(text: str, zone: datetime.tzinfo = datetime.UTC) -> "Timestamp | None":
-    """The time that a document's `@timestamp` names, or None where Logstash reads none in it.
+    """Gives the time that a document's `@timestamp` names, or None where Logstash reads none in it.
 
     Args:
         text: ISO 8601 with `T`, as Java reads it: an offset `Z`, `+02`, `+0200` or `+02:00`, or a zone's name; a date

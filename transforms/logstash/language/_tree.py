@@ -105,7 +105,7 @@ class Places:
 
 
 def merged(settings: list[Setting], places: Places) -> dict[str, Setting]:
-    """A plugin's options by name; one that stands several times is merged as Logstash does it.
+    """Gives a plugin's options by name. One that stands several times is merged as Logstash does it.
 
     Two hashes become one, arrays are appended to, two scalars become an array unless they are equal.
 

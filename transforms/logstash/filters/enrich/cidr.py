@@ -94,7 +94,7 @@ def _networks_in(texts: list[str]) -> list[Network]:
 
 
 def network_of(text: str) -> Network | None:
-    """The network that a text names (an address is a network of one), or None where it names none."""
+    """Gives the network that a text names (an address is a network of one), or None where it names none."""
     address, slash, bits = text.partition("/")
     try:
         network = ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{bits}", strict=False)
@@ -115,7 +115,7 @@ class _NetworkFile:
         self._networks: list[Network] = []
 
     def networks(self, event: LogEvent) -> list[Network]:
-        """The networks, looked up again after the interval."""
+        """Gives the networks, looked up again after the interval."""
         now = time.monotonic()
         if now - self._looked > self._interval_s:
             self._looked = now

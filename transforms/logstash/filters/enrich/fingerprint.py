@@ -122,7 +122,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _text(value: Any) -> str:
-    """What is hashed: arrays and objects joined by `|`, objects by the order of their names."""
+    """Gives the text that is hashed: arrays and objects joined by `|`, objects by the order of their names."""
     if value is MISSING or value is None:
         return ""
     if type(value) is list:
@@ -147,5 +147,5 @@ def _murmur128(data: bytes, *, in_base64: bool) -> str:
 
 
 def _network(text: str, prefix: int) -> str:
-    """The network of an address. Raises `ValueError` for another text: the event becomes a dead letter."""
+    """Gives the network of an address. Raises `ValueError` for another text: the event becomes a dead letter."""
     return str(ipaddress.ip_network((text, prefix), strict=False).network_address)

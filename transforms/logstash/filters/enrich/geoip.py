@@ -183,7 +183,7 @@ class Geoip(Filter):
         return "".join(f"[{key}]" for key in path[:-1])
 
     def _plan(self, kind: str, *, ecs: bool) -> list[tuple[str, Callable[[Record], Any]]]:
-        """Where each field goes, and where it comes from."""
+        """Says where each field goes, and where it comes from."""
         names = [str(name).lower() for name in self["fields"]]
         for name in names:
             if name not in _FIELDS:
@@ -206,7 +206,7 @@ class Geoip(Filter):
 def _finder(
     reader: Any, plan: list[tuple[str, Callable[[Record], Any]]], kept: int, *, needs_place: bool
 ) -> Callable[[str], tuple[tuple[str, Any], ...]]:
-    """What finds the fields of an address, as pairs; none where the database does not know it."""
+    """Makes the function that finds the fields of an address, as pairs; none where the database does not know it."""
 
     @functools.lru_cache(maxsize=kept)
     def find(text: str) -> tuple[tuple[str, Any], ...]:

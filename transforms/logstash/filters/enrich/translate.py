@@ -139,7 +139,7 @@ class Translate(Filter):
         return find
 
     def _by(self, words: dict[Any, Any]) -> Lookup:
-        """How a text is looked up in a dictionary."""
+        """Makes the function that looks a text up in a dictionary."""
         if not self["exact"]:
             return _replacer(words)
         if not self["regex"]:
@@ -174,7 +174,7 @@ def _replacer(words: dict[Any, Any]) -> Lookup:
 
 
 def _first_text(value: Any) -> str:
-    """The text that is looked up: of an array the first element."""
+    """Gives the text that is looked up: of an array the first element."""
     if type(value) is list:
         value = value[0] if value else None
     elif type(value) is dict:

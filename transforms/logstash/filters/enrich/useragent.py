@@ -92,7 +92,7 @@ _MAC_VERSION = ua_parser.matchers.OSMatcher(r"(Mac OS X) Version (\d+)[_.](\d+)(
 
 @functools.cache
 def _parser(path: str | None) -> _Parse:
-    """What parses a header, by the expressions of a file or of the package; loading takes half a second."""
+    """Makes the parser of a header, by the expressions of a file or of the package; loading takes half a second."""
     loaders = ua_parser.loaders
     matchers = loaders.load_builtins() if path is None else loaders.load_yaml(path)  # type: ignore[misc]
     if path is None:
@@ -191,7 +191,7 @@ def _ecs(result: "ua_parser.Result") -> Tree:
 
 
 def _metadata(result: "ua_parser.Result") -> Tree:
-    """The parts of versions, which ECS has no names for."""
+    """Gives the parts of versions, which ECS has no names for."""
     made: Tree = {}
     for name, fields in ((None, _browser(result)), ("os", _system(result))):
         parts = {key: fields[key] for key in _PARTS if key in fields}

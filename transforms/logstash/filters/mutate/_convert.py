@@ -49,7 +49,7 @@ def _refuse(value: Any) -> NotANumber:
 
 
 def to_integer(value: Any) -> int:
-    """An integer, cut towards zero; digits beyond those of a double are kept."""
+    """Turns a value into an integer, cut towards zero; digits beyond those of a double are kept."""
     if isinstance(value, bool):
         return int(value)
     if type(value) is int:
@@ -73,7 +73,7 @@ def to_integer(value: Any) -> int:
 
 
 def to_float(value: Any) -> float:
-    """A double."""
+    """Turns a value into a double."""
     if isinstance(value, (bool, int, float)):
         return value if type(value) is float else float(value)
     if type(value) is Timestamp:
@@ -91,7 +91,7 @@ def to_float(value: Any) -> float:
 
 
 def to_boolean(value: Any) -> Any:
-    """A boolean of the words for one; anything else stays."""
+    """Turns the words for a boolean into one; anything else stays."""
     if isinstance(value, bool):
         return value
     text = ruby_text(value)
@@ -101,7 +101,7 @@ def to_boolean(value: Any) -> Any:
 
 
 def to_string(value: Any) -> str:
-    """A text, as Ruby writes it."""
+    """Turns a value into a text, as Ruby writes it."""
     return ruby_text(value)
 
 

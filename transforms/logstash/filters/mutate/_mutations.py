@@ -122,7 +122,7 @@ def split(field: Reference, separator: Any) -> Step:
 
 
 def ruby_split(text: str, separator: Any) -> list[str]:
-    """The pieces of a text, as Ruby's `split` makes them: none that is empty at the end."""
+    """Gives the pieces of a text, as Ruby's `split` makes them: none that is empty at the end."""
     if not isinstance(separator, str):
         message = f"split: the separator {separator!r} is no text"
         raise TypeError(message)

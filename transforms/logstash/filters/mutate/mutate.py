@@ -65,7 +65,7 @@ class Mutate(Filter):
         return work
 
     def _all(self) -> list[Operation]:
-        """The operations in the order in which they run."""
+        """Gives the operations in the order in which they run."""
         fields, text = self.reference, self.template
         made = [
             Operation(mutations.coerce(fields(name), text(value))) for name, value in self["coerce"].items()

@@ -44,7 +44,7 @@ def _refuse(value: Any) -> ValueError:
 
 
 def _moment(milliseconds: int) -> datetime.datetime:
-    """The moment that many milliseconds after 1970. Raises `OverflowError` where no year has it."""
+    """Gives the moment that many milliseconds after 1970. Raises `OverflowError` where no year has it."""
     return _NAIVE_EPOCH + datetime.timedelta(milliseconds=milliseconds)
 
 
@@ -54,7 +54,7 @@ _offsets: dict[tuple[datetime.tzinfo, int], int | None] = {}
 
 
 def to_utc(seconds: int, zone: datetime.tzinfo) -> int:
-    """The seconds since 1970 in UTC of a local time given as if it were UTC.
+    """Gives the seconds since 1970 in UTC of a local time given as if it were UTC.
 
     The first of a doubled hour (summer time) is meant. Raises `ValueError` in a gap.
     """
@@ -86,7 +86,7 @@ def _offset(seconds: int, zone: datetime.tzinfo) -> int:
 
 
 def parser_of(name: str, names: DateNames, now: Now, now_zone: datetime.tzinfo) -> Parser:
-    """The parser of one format.
+    """Gives the parser of one format.
 
     Raises:
         BadPattern: a letter of it has no meaning.
@@ -222,7 +222,7 @@ def parse_tai64n(value: Any, zone: datetime.tzinfo) -> datetime.datetime:
 
 
 def joda_parser(pattern: str, names: DateNames, now: Now, now_zone: datetime.tzinfo) -> Parser:
-    """The parser of a pattern in Joda's letters. Raises `BadPattern`."""
+    """Gives the parser of a pattern in Joda's letters. Raises `BadPattern`."""
     form = compile_joda(pattern, names)
     match, keys, readers = form.match, form.keys, form.readers
     clock = _Clock(now, now_zone)
@@ -259,7 +259,7 @@ def _is_quick(form: Format) -> bool:
 
 
 def _quick_parser(form: Format, clock: "_Clock") -> Parser:
-    """The parser of a pattern that only holds a year of four digits or none, month, day, time and offset."""
+    """Gives the parser of a pattern that only holds a year of four digits or none, month, day, time and offset."""
     match, readers = form.match, form.readers
     places = {key: at for at, key in enumerate(form.keys)}
     plan = [
@@ -305,7 +305,7 @@ def _quick_parser(form: Format, clock: "_Clock") -> Parser:
 
 
 def _in_its_year(instant: int, zone: datetime.tzinfo, year: int, month: int) -> int:
-    """The time, in the year that a text without one means: in January December is last year's, and the reverse."""
+    """Gives the time, in the year that a text without one means: in January December is last year's, and the reverse."""
     seconds, milliseconds = divmod(instant, 1000)
     shown = (_EPOCH + datetime.timedelta(seconds=seconds)).astimezone(zone)
     if shown.month == 12 and month == 1:
@@ -329,7 +329,7 @@ class _Clock:
         self._shown = (0, 0)
 
     def read(self) -> tuple[int, int]:
-        """The year and the month now."""
+        """Gives the year and the month now."""
         now = self._now()
         key = now[:15]
         if key != self._key:

@@ -34,7 +34,7 @@ class Field(NamedTuple):
 
 
 def parse_template(template: str) -> list[Field]:
-    """The fields of a template.
+    """Gives the fields of a template.
 
     Raises:
         BadTemplate: a field that names nothing, or with two kinds at once.
@@ -78,7 +78,7 @@ Find = Callable[[str], Sequence[str] | None]
 
 
 def finder_of(fields: list[Field], kept: list[int]) -> Find:
-    """What finds the texts of the fields at the places `kept`.
+    """Makes the function that finds the texts of the fields at the places `kept`.
 
     As each field ends at the first delimiter, a regular expression says it without ever going back, and runs in half
     the time of Python code that looks for one delimiter after the other.
@@ -109,7 +109,7 @@ def finder_of(fields: list[Field], kept: list[int]) -> Find:
 
 
 def _up_to(delimiter: str) -> str:
-    """The expression for everything before the first `delimiter`."""
+    """Gives the expression for everything before the first `delimiter`."""
     start, rest = re.escape(delimiter[0]), re.escape(delimiter[1:])
     other = f"[^{start}]*+"
     return f"{other}(?:{start}(?!{rest}){other})*+" if rest else other

@@ -22,7 +22,7 @@ Capture = tuple[int, Reference, bool, Callable[[str], Any] | None]
 
 
 def store_of(captures: Sequence[Capture], *, keep_empty: bool) -> Store:
-    """What stores the groups of a match, in the order of `captures`."""
+    """Makes the function that stores the groups of a match, in the order of `captures`."""
     return _Writer(keep_empty).function(captures)
 
 
@@ -87,7 +87,7 @@ class _Writer:
         ]
 
     def _tree(self, captures: Sequence[Capture]) -> _Tree | None:
-        """The captures as a tree; None where one is not plain, or two of them meet."""
+        """Gives the captures as a tree; None where one is not plain, or two of them meet."""
         tree: _Tree = {}
         for number, (group, field, _, convert) in enumerate(captures):
             if not _is_paved(field):
@@ -120,7 +120,7 @@ class _Writer:
                 self._lines.append(f"{indent} if n{depth}: {into}[{key!r}] = n{depth}")
 
     def _object(self, path: tuple[str, ...], indent: str) -> str:
-        """The variable with the object at `path`; writes the lines that look it up."""
+        """Gives the variable with the object at `path`; writes the lines that look it up."""
         if not path:
             return "document"
         name = self._objects.setdefault(path, f"o{len(self._objects)}")
@@ -143,7 +143,7 @@ def _conditions(node: Any) -> list[str]:
 
 
 def _literal(node: Any) -> str:
-    """A tree of which everything is stored, as an expression."""
+    """Gives a tree of which everything is stored, as an expression."""
     if type(node) is tuple:
         return str(node[0])
     return f"{{{', '.join(f'{key!r}: {_literal(inner)}' for key, inner in node.items())}}}"
@@ -156,7 +156,7 @@ _SPECIAL = ("tags", "@timestamp", "@metadata")
 
 
 def _is_paved(field: Reference) -> bool:
-    """Whether plain objects lead to the field, not too many of them, and it takes any value."""
+    """Says whether plain objects lead to the field, not too many of them, and it takes any value."""
     if len(field.path) > MAX_DEPTH:
         return False
     if type(field) is Reference:

@@ -96,7 +96,7 @@ def _literal(text: str) -> str:
 def _part(
     letter: str, count: int, before_number: bool, names: DateNames, pattern: str
 ) -> tuple[str, str, Callable[[str], Any]]:
-    """The expression, the field's key and the reader of one run of letters."""
+    """Gives the expression, the field's key and the reader of one run of letters."""
     if letter in "yYx":
         key = {"y": "year", "Y": "year_of_era", "x": "week_year"}[letter]
         if count == 2:
@@ -144,14 +144,14 @@ def _names(names: Mapping[str, Any]) -> str:
 
 
 def _zone_ids() -> str:
-    """The expression for ZZZ: joda-time takes a slash among the next letters to be one of the zone's own name."""
+    """Gives the expression for ZZZ: joda-time takes a slash among the next letters to be one of the zone's own name."""
     ids = zone_ids()
     within = dict.fromkeys(name for name in ids if "/" in name)
     return f"(?:{_names(within)}|(?![^/]{{0,10}}/){_names(dict.fromkeys(ids - within.keys()))})"
 
 
 def read_offset(text: str) -> int:
-    """The milliseconds that an offset (`Z`, `+02`, `+0200`, `+02:00:30.5`) is ahead of UTC."""
+    """Gives the milliseconds that an offset (`Z`, `+02`, `+0200`, `+02:00:30.5`) is ahead of UTC."""
     if text in "Zz":
         return 0
     digits = text[1:].replace(":", "").replace(",", "").replace(".", "")
@@ -161,7 +161,7 @@ def read_offset(text: str) -> int:
 
 
 def zone_of(name: str) -> datetime.tzinfo:
-    """The zone with that name, or that offset. Raises `ValueError` where there is none."""
+    """Gives the zone with that name, or that offset. Raises `ValueError` where there is none."""
     if name[:1] in ("+", "-"):
         if re.fullmatch(OFFSET, name) is None:
             message = f"{name!r} is no offset"
@@ -178,12 +178,12 @@ def zone_of(name: str) -> datetime.tzinfo:
 
 @functools.cache
 def zone_ids() -> frozenset[str]:
-    """The names of zones that the letters ZZZ read; to list them takes a while, and few patterns need it."""
+    """Gives the names of zones that the letters ZZZ read; to list them takes a while, and few patterns need it."""
     return frozenset(zoneinfo.available_timezones()) | {"UTC"}
 
 
 def local_time(fields: Fields, now_year: int, default_year: int | None) -> tuple[int, int, int]:
-    """The local date (its ordinal), seconds of the day and milliseconds that the fields say.
+    """Gives the local date (its ordinal), seconds of the day and milliseconds that the fields say.
 
     Args:
         fields: by the keys above, in the order of the text.
@@ -206,7 +206,7 @@ _RANGES = {
 
 
 def gathered(keys: tuple[str, ...], values: list[Any]) -> Fields:
-    """The fields by their keys. Of a field that is there twice the last counts, but each must be in its range."""
+    """Gives the fields by their keys. Of a field that is there twice the last counts, but each must be in its range."""
     fields = dict(zip(keys, values, strict=True))
     if len(fields) != len(keys):
         for key, value in zip(keys, values, strict=True):
@@ -223,7 +223,7 @@ def _in_range(value: int, least: int, most: int) -> int:
 
 
 def _hour(fields: Fields) -> int:
-    """The hour: the half day, then an hour of the day, then one of the half day, each over what was there."""
+    """Gives the hour: the half day, then an hour of the day, then one of the half day, each over what was there."""
     hour = 12 * int(fields.get("half", 0))
     for key, value in fields.items():
         if key == "hour":
@@ -242,7 +242,7 @@ _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 def _date(fields: Fields, now_year: int, default_year: int | None) -> int:
-    """The date's ordinal: every field is set from the largest to the smallest, with the smaller ones at their least.
+    """Gives the date's ordinal: every field is set from the largest to the smallest, with the smaller ones at their least.
 
     Then once more, each with the smaller ones as they are: that matters where a week crosses a year.
     """
@@ -328,6 +328,6 @@ _FLOORS: dict[str, Callable[[datetime.date], datetime.date]] = {
 
 
 def _century(year: int, now_year: int) -> int:
-    """The year of two digits within the hundred years from `now_year` - 80 on."""
+    """Gives the year of two digits within the hundred years from `now_year` - 80 on."""
     least = now_year - 80
     return least + (year - least) % 100

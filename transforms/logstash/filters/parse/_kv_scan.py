@@ -33,7 +33,7 @@ class Splitters(NamedTuple):
 
 
 def compile_scan(split: Splitters, limit: float) -> tuple[Callable[[str], bool], Callable[[str], Pairs]]:
-    """Whether a text holds a value splitter at all, and what finds the pairs: key, then candidates for the value.
+    """Makes a test for a value splitter in a text, and the finder of the pairs: key, then candidates for the value.
 
     Args:
         split: the splitters.

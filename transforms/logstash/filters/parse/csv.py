@@ -131,7 +131,7 @@ class _Plan:
         self._steps: dict[tuple[int, str], tuple[Reference, Callable[[Any], Any] | None]] = {}
 
     def step(self, index: int) -> tuple[Reference, Callable[[Any], Any] | None] | None:
-        """The field of a column, and its conversion; None where it has no name. Raises `FieldError`."""
+        """Gives the field of a column, and its conversion; None where it has no name. Raises `FieldError`."""
         name = self.columns[index] if index < len(self.columns) else None
         if name is None:
             if not self._generate:
@@ -146,7 +146,7 @@ class _Plan:
 
 
 def read_line(text: str, separator: str, quote: str) -> list[str | None] | None:
-    """The columns of the first record; an empty one is None, and so is everything in a text without any.
+    """Reads the columns of the first record; an empty one is None, and so is everything in a text without any.
 
     Raises:
         BadLine: Ruby's CSV refuses it: a quote within a column, text behind a closing quote, an open quote.
@@ -265,7 +265,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 
 def to_time(value: str | None, zone: datetime.tzinfo, *, dates: bool) -> Any:
-    """The time that a text names (a date: its midnight in `zone`); another text stays."""
+    """Gives the time that a text names (a date: its midnight in `zone`); another text stays."""
     if value is None:
         return value
     text = ""

@@ -74,7 +74,7 @@ class Date(Filter):
             raise self.refuse(str(error), "match") from None
 
     def _zone(self) -> datetime.tzinfo | Callable[[LogEvent], datetime.tzinfo]:
-        """The zone, or a function of an event that tells it."""
+        """Gives the zone, or a function of an event that tells it."""
         name = self["timezone"]
         if name is None:
             return self.context.zone
@@ -101,7 +101,7 @@ _CLOCKLESS = ("ISO8601", "UNIX", "UNIX_MS", "TAI64N")
 
 
 def _reader(parsers: list[Parser], *, by_clock: bool) -> Callable[[Any, datetime.tzinfo], Timestamp]:
-    """The function that reads a value by the first parser that can.
+    """Gives the function that reads a value by the first parser that can.
 
     It remembers the last texts, as lines of logs share their seconds.
     """

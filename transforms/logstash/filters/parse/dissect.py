@@ -115,7 +115,7 @@ def _set_decimal(event: LogEvent, field: Reference, text: str, wrong: str) -> No
 
 
 def _step(fields: list[Field]) -> tuple[Find, Store]:
-    """What finds the values, and what stores them."""
+    """Makes the step: one function finds the values, another stores them."""
     plain = [at for at, field in enumerate(fields) if field.kind == "plain"]
     if any(field.kind in ("append", "indirect") for field in fields):
         return finder_of(fields, list(range(len(fields)))), _store_of(fields)

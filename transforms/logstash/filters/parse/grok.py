@@ -176,7 +176,7 @@ class Grok(Filter):
         return _matcher(compiled, self._store(compiled), limit, quick)
 
     def _store(self, compiled: Compiled) -> Store:
-        """What stores the groups of a match."""
+        """Makes the function that stores the groups of a match."""
         target, keep_empty = self["target"], self["keep_empty_captures"]
         if target and "[" not in target:
             target = f"[{target}]"
@@ -243,7 +243,7 @@ def _matcher(compiled: Compiled, store: Store, limit: float, quick: Search | Non
 
 
 def _match(event: LogEvent, field: Reference, tries: list[Try], break_on_match: bool, ends: float) -> bool:
-    """Whether the last expression tried matched the field, or for an array one of its elements."""
+    """Says whether the last expression tried matched the field, or for an array one of its elements."""
     try:
         value = field.get(event)
         if type(value) is str:

@@ -85,7 +85,7 @@ class Json(Filter):
 
 
 def read_json(text: str) -> Any:
-    """The first JSON value in a text; None in a blank one. What stands behind it counts for nothing, as in Logstash.
+    """Reads the first JSON value in a text; None in a blank one. What stands behind it counts for nothing, as in Logstash.
 
     Raises:
         ValueError: there is none.
@@ -108,7 +108,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _number(text: str) -> float:
-    """A float, as `orjson` also makes of an integer of more than 64 bits."""
+    """Reads a float, as `orjson` also makes of an integer of more than 64 bits."""
     value = float(text)
     if math.isinf(value):
         message = f"no float holds {text[:40]}"

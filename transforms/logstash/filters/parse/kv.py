@@ -192,7 +192,7 @@ class Kv(Filter):
             raise self.refuse(message) from None
 
     def _change(self, what: str) -> Change | None:
-        """What trim, remove_char and transform make of a key or a value; None where they do nothing."""
+        """Makes the function for trim, remove_char and transform of a key or a value; None where they do nothing."""
         steps: list[Change] = []
         for option, expression in (("trim", "^[{0}]+|[{0}]+$"), ("remove_char", "[{0}]")):
             name = f"{option}_{what}"

@@ -15,7 +15,7 @@ __all__ = ["pattern_set"]
 
 @functools.cache
 def pattern_set(*, ecs: bool) -> Mapping[str, str]:
-    """The patterns by name.
+    """Gives the patterns by name.
 
     Args:
         ecs: whether the fields have the names of the Elastic Common Schema.

@@ -58,7 +58,7 @@ class Compiled(NamedTuple):
 
 
 def read_patterns(lines: Iterable[str]) -> dict[str, str]:
-    """The patterns of a file, by name: `NAME PATTERN` lines, `#` comments; the last of a name wins."""
+    """Reads the patterns of a file, by name: `NAME PATTERN` lines, `#` comments; the last of a name wins."""
     found = {}
     for line in lines:
         if parts := _FILE_LINE.match(line):
@@ -67,7 +67,7 @@ def read_patterns(lines: Iterable[str]) -> dict[str, str]:
 
 
 def expand(expression: str, patterns: Mapping[str, str], *, named_only: bool = True) -> str:
-    """The regular expression that `expression` stands for.
+    """Gives the regular expression that `expression` stands for.
 
     Raises:
         GrokError: a pattern is not known, or refers to itself.
@@ -123,7 +123,7 @@ Find = Callable[..., "regex.Match[str] | None"]
 
 @functools.lru_cache(maxsize=512)
 def pieces_of(text: str) -> tuple[tuple[Find, ...], ...]:
-    """What finds the pieces that must be found where `text` matches: rows, in each one from the start of the other."""
+    """Makes the finder of the pieces that must be there where `text` matches: rows, each from the start of the other."""
     return tuple(tuple(compile_ruby(piece, dot_all=True).search for piece in row) for row in windows(text))
 
 
@@ -138,7 +138,7 @@ _QUOTED_QUICKLY = r'"(?:\-|([^"]*+(?:"(?! ")[^"]*+)*+))" "(?:\-|([^"]*+))"'
 
 @functools.lru_cache(maxsize=32)
 def quick_match(text: str) -> Callable[[str], "re.Match[str] | None"]:
-    """What finds the same at the start of a text, by `re`, which cannot be stopped: for expressions that always end soon.
+    """Makes a function that finds the same at a text's start by `re`, which cannot be stopped: the expression ends soon.
 
     What stands before an `@` holds none, so it need not be tried shorter (`(?>`). What ends at the first quote may be
     looked for as what holds none.

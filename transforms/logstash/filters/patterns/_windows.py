@@ -48,7 +48,7 @@ def windows(expression: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _between(items: list[_Item]) -> Iterator[tuple[str, bool]]:
-    """From each separator (or two characters and more) to the one after the next, where anything hangs on it.
+    """Gives what is from each separator (or two characters and more) to the one after the next, where it matters.
 
     Beside each is whether it begins with several characters.
     """
@@ -77,7 +77,7 @@ def _says_something(items: list[_Item]) -> bool:
 
 
 def _sequence(text: str, place: int) -> tuple[list[_Item], bool, int]:
-    """The items up to the end of the group, whether it has alternatives, and where it ends."""
+    """Reads the items up to the end of the group, whether it has alternatives, and where it ends."""
     items: list[_Item] = []
     alternated = False
     while place < len(text) and text[place] != ")":
@@ -116,7 +116,7 @@ def _sequence(text: str, place: int) -> tuple[list[_Item], bool, int]:
 
 
 def _group(text: str, place: int) -> tuple[str, list[_Item] | None, int]:
-    """The group at `place`, without its name; its items where it is nothing but brackets; and where it ends."""
+    """Reads the group at `place`, without its name; its items where it is nothing but brackets; and where it ends."""
     opening = _OPENING.match(text, place)
     if opening is None or text.startswith("?", opening.end()):
         raise _Unknown

@@ -52,7 +52,7 @@ class Bytes(Filter):
 
 
 def _number(text: str, separator: str) -> float | None:
-    """A number with grouping and decimals; None where there is no digit, or more than one separator of decimals."""
+    """Reads a number with grouping and decimals; None where there is no digit, or more than one separator of decimals."""
     plain = "".join([sign for sign in text if sign == separator or sign not in " _,."]).replace(
         separator, "."
     )
@@ -62,6 +62,6 @@ def _number(text: str, separator: str) -> float | None:
 
 
 def _rounded(number: float) -> int:
-    """The nearest integer; a half goes up, as in Ruby."""
+    """Rounds to the nearest integer; a half goes up, as in Ruby."""
     whole = math.floor(number)
     return whole + (number - whole >= 0.5)

@@ -60,7 +60,7 @@ class DeDot(Filter):
 
 
 def _first_dotted(reference: Reference) -> Reference:
-    """The part of a reference up to its first key with a dot: `[a.b]` of `[a.b][c.d]`."""
+    """Gives the part of a reference up to its first key with a dot: `[a.b]` of `[a.b][c.d]`."""
     keys = []
     for key in reference.path:
         keys.append(f"[{key}]")

@@ -58,7 +58,7 @@ class Split(Filter):
 
 
 def _pieces(text: str, terminator: str) -> list[str]:
-    """The pieces of a text as Ruby's `split(terminator, -1)` makes them, the empty ones too."""
+    """Gives the pieces of a text as Ruby's `split(terminator, -1)` makes them, the empty ones too."""
     if not text:
         return []
     if terminator == " ":

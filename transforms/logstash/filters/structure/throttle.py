@@ -68,5 +68,5 @@ class Throttle(Filter):
 
 
 def _seconds(text: str) -> int:
-    """A period's seconds: the number that a text begins with, or 60."""
+    """Gives a period's seconds: the number that a text begins with, or 60."""
     return to_integer(text) or 60

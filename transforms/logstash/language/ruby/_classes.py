@@ -20,12 +20,12 @@ class RubyRegexError(ValueError):
 
 
 def shorthand(letter: str) -> str:
-    r"""The class that `\w`, `\D` and the like stand for."""
+    r"""Gives the class that `\w`, `\D` and the like stand for."""
     return f"[{'^' if letter.isupper() else ''}{SHORTHANDS[letter.lower()]}]"
 
 
 def read_escaped(pattern: str, place: int) -> tuple[str, int]:
-    """The character that the escape at `place` (its backslash) stands for."""
+    """Reads the character that the escape at `place` (its backslash) stands for."""
     character = pattern[place + 1 : place + 2]
     start = place + 2
     if character in _CONTROLS:
@@ -57,7 +57,7 @@ def _code(pattern: str, start: int, most: int) -> tuple[str, int]:
 
 
 def read_property(pattern: str, place: int) -> tuple[str, int]:
-    r"""The property whose brace stands at `place`: `\p{Lu}`, `\p{^Lu}`, `\P{Lu}`."""
+    r"""Reads the property whose brace stands at `place`: `\p{Lu}`, `\p{^Lu}`, `\P{Lu}`."""
     end = pattern.find("}", place)
     if end < 0:
         message = "\\p{ is not closed"
@@ -70,7 +70,7 @@ def read_property(pattern: str, place: int) -> tuple[str, int]:
 
 
 def read_class(pattern: str, place: int) -> tuple[str, int]:
-    """The class that begins at `place`."""
+    """Reads the class that begins at `place`."""
     place += 1
     out = ["["]
     if pattern.startswith("^", place):
@@ -102,7 +102,7 @@ def read_class(pattern: str, place: int) -> tuple[str, int]:
 
 
 def _range(pattern: str, place: int) -> tuple[str, int]:
-    """A character, a range of them, or a class by its letter."""
+    """Reads a character, a range of them, or a class by its letter."""
     low, place, is_class = _member(pattern, place)
     if is_class:
         return low, place
@@ -123,7 +123,7 @@ def _range(pattern: str, place: int) -> tuple[str, int]:
 
 
 def _member(pattern: str, place: int) -> tuple[str, int, bool]:
-    """One member of a class, and whether it is a class itself."""
+    """Reads one member of a class, and whether it is a class itself."""
     if pattern[place] != "\\":
         return pattern[place], place + 1, False
     character = pattern[place + 1 : place + 2]

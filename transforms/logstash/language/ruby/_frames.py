@@ -24,7 +24,7 @@ class Frame:
 
 
 def best_of(runs: list[str]) -> tuple[str, ...]:
-    """The longest few of the texts, in their order; a single one must be longer than one character."""
+    """Gives the longest few of the texts, in their order; a single one must be longer than one character."""
     if not runs or max(map(len, runs)) < 2:
         return tuple(runs[:1])
     longest = sorted(range(len(runs)), key=lambda at: -len(runs[at]))[:_MAX_LITERALS]

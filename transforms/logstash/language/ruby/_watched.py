@@ -45,7 +45,7 @@ class Watched(NamedTuple):
 
 @functools.lru_cache(1000)
 def watched(pattern: str) -> Watched:
-    """The compiled expression. Raises `RubyRegexError` where it is none."""
+    """Gives the compiled expression. Raises `RubyRegexError` where it is none."""
     compiled = compile_ruby(pattern)
     names = dict(translate(pattern).groups)
     search, sub = compiled.search, compiled.sub
@@ -75,7 +75,7 @@ class Literal(NamedTuple):
 
 
 def literal_of(pattern: str) -> Literal | None:
-    """What a pattern of nothing but literals finds; None for any other."""
+    """Gives what a pattern of nothing but literals finds; None for any other."""
     found = _LITERAL.fullmatch(pattern)
     if found is None:
         return None
@@ -92,7 +92,7 @@ def literal_of(pattern: str) -> Literal | None:
 
 
 def _simple(pattern: str) -> Callable[[str], Any] | None:
-    """The search by `re`, where it means the same and cannot take long; else None."""
+    """Gives the search by `re`, where it means the same and cannot take long; else None."""
     if not _SIMPLE.fullmatch(pattern) or sum(map(pattern.count, "*+")) > 2:
         return None
     if "^" in pattern:
