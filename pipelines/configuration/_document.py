@@ -31,6 +31,8 @@ def compose(text: str, name: str) -> Any:
 
 def _one_line(text: str | None) -> str:
     found = " ".join((text or "it can't be read").split())[:200]
+    if "'\\t'" in found:
+        return f"{found}; indent by spaces"
     quoted = "cannot start any token" in found
     return f"{found}; put quotes around the value" if quoted else found
 

@@ -36,13 +36,13 @@ def read(place: str, hint: Any, field: "dataclasses.Field[Any]", value: Any) -> 
         if repeated and isinstance(value, (list, tuple)):
             if convert is pairs:
                 return {name: text for each in value for name, text in pairs(text_of(each)).items()}
-            return [convert(text_of(each)) for each in value]
+            return [_converted(convert, text_of(each)) for each in value]
         if repeated and isinstance(value, dict):
             return {str(name): text_of(each) for name, each in value.items()}
         if repeated:
             return several(convert, text_of(value))
         choices = field.metadata.get("choices")
-        return chosen(convert, choices)(text_of(value)) if choices else convert(text_of(value))
+        return chosen(convert, choices)(text_of(value)) if choices else _converted(convert, text_of(value))
     except (argparse.ArgumentTypeError, ValueError) as error:
         message = f"{place}: {error}"
         raise OptionError(message) from None if field.metadata.get("secret") else error
@@ -72,6 +72,15 @@ def converter(hint: Any) -> tuple[Callable[[str], Any], bool]:
     if hint in (int, float):
         return hint, False
     return str, False
+
+
+def _converted(kind: Callable[[str], Any], text: str) -> Any:
+    """Converts a text; of what is no number it says so in words."""
+    try:
+        return kind(text)
+    except ValueError:
+        message = f"{text!r} is not a {'whole number' if kind is int else 'number'}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def chosen(convert: Callable[[str], Any], choices: Sequence[str]) -> Callable[[str], Any]:

@@ -149,7 +149,7 @@ def test_the_ways_of_a_secret(written, tmp_path, monkeypatch, text, arguments, e
         ("kinessis:\n  stream_name: x", ":1: kinessis: no such group; did you mean kinesis?"),
         ("beats: {stream_name: x}", ":1: beats.stream_name: this option stands in the group kinesis."),
         ("stream-name: x", ":1: stream-name: this option stands in the group kinesis."),
-        ("kinesis: {stream_name: x, rate_limit: lots}", ":1: kinesis.rate_limit: invalid literal"),
+        ("kinesis: {stream_name: x, rate_limit: lots}", ":1: kinesis.rate_limit: 'lots' is not a whole number"),
         ("kinesis: {stream_name: x, rate_limit: [1]}", ":1: kinesis.rate_limit: it takes one value, not a list"),
         ("kinesis: {stream_name: {a: b}}", ":1: kinesis.stream_name: it takes one value, not NAME: VALUE pairs"),
         ("kinesis:\n  stream_name: x\n\n  rate_limit: -1", ":4: kinesis.rate_limit: --rate_limit"),
@@ -159,6 +159,7 @@ def test_the_ways_of_a_secret(written, tmp_path, monkeypatch, text, arguments, e
         ("kinesis: {stream_name: '${NOWHERE}'}", ":1: kinesis.stream_name: ${NOWHERE}: the environment has no variable"),
         ("kinesis: [stream_name]", ":1: kinesis must be a mapping"),
         ("kinesis: {stream_name: !vault x}", ":1: kinesis.stream_name: tags (!vault) are not known"),
+        ("kinesis:\n\tstream_name: x", ":2: no YAML: found character '\\t' that cannot start any token; indent by spaces"),
         ("kinesis: {stream_name: %{x}}", ":1: no YAML: found character '%' that cannot start any token; put quotes"),
         ("- a", ":1: the file must be a mapping"),
         ("kinesis: {stream_name: [[x]]}", ":1: kinesis.stream_name: a value is a text, a number"),
@@ -202,7 +203,9 @@ def test_what_is_wrong_in_the_environment_names_the_variable(capsys, monkeypatch
     monkeypatch.setenv("PENSTOCK_RATE_LIMIT", "-1")
     assert "PENSTOCK_RATE_LIMIT: --rate_limit" in refused(capsys, "beats-to-kinesis", "--stream_name=x")
     monkeypatch.setenv("PENSTOCK_RATE_LIMIT", "many")
-    assert "PENSTOCK_RATE_LIMIT: invalid literal" in refused(capsys, "beats-to-kinesis", "--stream_name=x")
+    assert "PENSTOCK_RATE_LIMIT: 'many' is not a whole number" in refused(
+        capsys, "beats-to-kinesis", "--stream_name=x"
+    )
 
 
 def test_an_option_on_which_others_depend_may_stand_in_the_file(written):

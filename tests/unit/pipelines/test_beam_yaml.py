@@ -94,7 +94,11 @@ def test_a_function_of_the_file_is_called():
             "penstock.ReadFromBeats has no option 'beats_prot'; did you mean beats_port",
         ),
         ("ReadFromKinesis", {"application_name": "app"}, "--kinesis_stream_name is required"),
-        ("WriteToElasticsearch", {"bulk_max_count": "many"}, "--bulk_max_count: invalid literal"),
+        (
+            "WriteToElasticsearch",
+            {"bulk_max_count": "many"},
+            "--bulk_max_count: 'many' is not a whole number",
+        ),
         ("WriteToElasticsearch", {"user": "u", "password": "hush"}, "password is a secret"),
         (
             "WriteToKinesis",

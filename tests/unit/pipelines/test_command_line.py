@@ -119,7 +119,7 @@ def test_values_that_no_command_line_has_read():
     ("given", "message"),
     [
         ({}, "--source is required: Where it comes from."),
-        ({"source": "x", "litres": "many"}, "--litres: invalid literal"),
+        ({"source": "x", "litres": "many"}, "--litres: 'many' is not a whole number"),
         ({"source": "x", "litres": -1}, "--litres must not be negative"),
         ({"source": "x", "kind": "brackish"}, "--kind: 'brackish' is not one of sea, sweet"),
     ],
