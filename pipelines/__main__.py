@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from penstock.io.garbage_collector import collect_seldom
 from penstock.pipelines.jobs import JOBS, find_job, no_such_job
 from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 
@@ -16,6 +17,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that the first argument names and returns its exit code."""
+    collect_seldom()  # all that is imported from here on stays
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage())

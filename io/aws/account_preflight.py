@@ -14,11 +14,11 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import botocore.session
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from penstock.io.aws.bounded import fast_session
 from penstock.io.aws.error_codes import DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.errors import AccessDenied
@@ -75,7 +75,7 @@ class AwsAccount:
     @functools.cached_property
     def _partition(self) -> str:
         try:
-            return str(botocore.session.Session().get_partition_for_region(self.options.region))
+            return str(fast_session().get_partition_for_region(self.options.region))
         except BotoCoreError:
             return "aws"  # an unknown region is told by the first client
 

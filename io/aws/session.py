@@ -35,7 +35,7 @@ from botocore.exceptions import (
     ConnectionError as BotocoreConnectionError,
 )
 
-from penstock.io.aws.bounded import bound_replies
+from penstock.io.aws.bounded import bound_replies, fast_session
 from penstock.io.aws.bucket_region import ask_once
 from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EXPIRED_CODES, THROTTLED_CODES
 from penstock.io.aws.no_answer import no_answer
@@ -132,7 +132,7 @@ class AwsSession:
 
     def _build(self) -> botocore.session.Session:
         options = self.options
-        session = botocore.session.Session(profile=options.profile)
+        session = fast_session(options.profile)
         try:
             session.set_config_variable("region", options.region)
             session.get_scoped_config()  # a profile that isn't there shows only now
