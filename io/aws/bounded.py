@@ -1,11 +1,10 @@
 """`bound_replies` bounds the replies that a boto client reads, in size and in time: botocore would hold whatever is sent.
 
-`fast_session` makes a botocore session that reads the descriptions of AWS services by orjson, and once for all sessions of a
-process. botocore reads them by Python's own `json`, each session anew: a quarter of a CPU-second of a job's start.
+`fast_session` makes a botocore session that reads the descriptions of AWS services by orjson. botocore reads them by
+Python's own `json`: a quarter of a CPU-second of a job's start. Each session has its own, for botocore writes into them.
 """
 
 import contextlib
-import functools
 import gzip
 from collections.abc import Callable
 from typing import Any
@@ -98,17 +97,11 @@ class _Files(JSONFileLoader):
         return None
 
 
-@functools.lru_cache(maxsize=8)
-def _loader(data_path: str | None) -> Any:
-    """Gives the loader of descriptions for that `AWS_DATA_PATH`."""
-    loader = create_loader(data_path)
-    loader.file_loader = _Files()
-    return loader
-
-
 def fast_session(profile: str | None = None) -> botocore.session.Session:
     """Makes a botocore session that reads its files fast."""
     session = botocore.session.Session(profile=profile)
     with contextlib.suppress(ProfileNotFound, ConfigParseError):  # told by the first who asks the session
-        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+        loader = create_loader(session.get_config_variable("data_path"))
+        loader.file_loader = _Files()
+        session.register_component("data_loader", loader)
     return session
