@@ -27,6 +27,10 @@ pytestmark = pytest.mark.servers
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------------
 
+INTERRUPTED = (130, -signal.SIGINT)
+"""Exit codes of a handled Ctrl-C; a shell shows 130 for both. Python ends by the signal itself, handled or not, where the
+interrupt came within an `exec` of text, as dataclasses use it while they are made."""
+
 
 def imports(process, name):
     """Whether a process has begun to import a package that has compiled parts."""
@@ -43,7 +47,8 @@ def test_ctrl_c_while_beam_is_imported(start_planted, planted):
     wait_while(process, imports(process, "/numpy/"))
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, out, error) == (130, "", "penstock: interrupted\n")
+    assert process.returncode in INTERRUPTED
+    assert (out, error) == ("", "penstock: interrupted\n")
 
 
 @pytest.mark.parametrize("command", [(), ("check",)])
@@ -56,7 +61,7 @@ def test_ctrl_c_while_a_peer_is_asked(start_planted, command):
         with connection:
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130
+    assert process.returncode in INTERRUPTED
     assert error.splitlines()[-1].startswith("penstock")
     assert "interrupted" in error.splitlines()[-1]
     assert "Traceback" not in error
