@@ -291,7 +291,7 @@ def no_stream(documents, folder):
 
 
 def larger_than_memory(documents, folder):
-    events = decoded(dumped(documents))[0]
+    events = decoded_again(records(dumped(documents)))  # on the way to a stream nothing gets a time
     stopping = threading.Event()
     stopping.wait = lambda _: None
 
