@@ -10,23 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.machine.browser import chromium
 from tests.tools.machine.status_look import TWO_FRAMES, check_layout, made_up_job
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def keep(tmp_path):
-    folder = Path(os.environ.get("PENSTOCK_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def lines_of_an_hour(browser):

@@ -6,9 +6,7 @@
 import functools
 import http.server
 import json
-import os
 import threading
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,26 +14,13 @@ import pytest
 from local.demo.beats_client import Shipper
 from tests.tools.jobs.pipeline import log_file
 from tests.tools.jobs.status_page import page_of, status
-from tests.tools.machine.browser import STRANGER, chromium
+from tests.tools.machine.browser import STRANGER
 from tests.tools.machine.status_look import check_layout, made_up_job
 from tests.tools.machine.waiting import wait_until
 
 pytestmark = pytest.mark.servers
 
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def keep(tmp_path):
-    folder = Path(os.environ.get("PENSTOCK_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def ship(pipeline, name, lines, rate, window=50):
