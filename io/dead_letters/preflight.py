@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.io.aws.account_preflight import CREDENTIALS, AwsAccount
 from penstock.io.dead_letters import place_of
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, Dialect, plugin_denies
+from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, Dialect, dialect_that_denies
 from penstock.io.elasticsearch.cluster._roles import needed_role, role_to_read
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, explain, unreachable
 from penstock.io.elasticsearch.cluster.preflight import trials as cluster_trials
@@ -158,7 +158,7 @@ def _searchable(index: str, cluster: ElasticsearchOptions) -> Finding:
         message = f"--dead_letters: there is no index {index} in Elasticsearch at {client.where}."
         raise NotFound(message)
     role = role_to_read(index)
-    dialect = OPENSEARCH if plugin_denies(reply) else ELASTICSEARCH
+    dialect = dialect_that_denies(reply)
     refusal = explain(
         status, reply, cluster, client.where, f"read the dead letters in {index}", dialect, role
     )

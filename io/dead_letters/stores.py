@@ -21,7 +21,7 @@ from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.backoff import delays
 from penstock.io.dead_letters._letters import letter_id, lines_of
 from penstock.io.dead_letters.file_store import MAX_LETTER_BYTES, lines_in
-from penstock.io.elasticsearch._dialects import ELASTICSEARCH, OPENSEARCH, plugin_denies
+from penstock.io.elasticsearch._dialects import dialect_that_denies
 from penstock.io.elasticsearch.cluster._roles import role_to_read
 from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, unreachable
 from penstock.io.elasticsearch.cluster.client import explain as explain_status
@@ -111,8 +111,7 @@ class ElasticsearchStore:
         )
         while True:
             if status != 200:
-                dialect = OPENSEARCH if plugin_denies(page) else ELASTICSEARCH
-                role = role_to_read(self._index)
+                dialect, role = dialect_that_denies(page), role_to_read(self._index)
                 raise explain_status(status, page, self._options, client.where, doing, dialect, role)
             try:
                 found = [(str(hit["_id"]), orjson.dumps(hit["_source"])) for hit in page["hits"]["hits"]]

@@ -20,6 +20,7 @@ __all__ = [
     "SUPPORTED",
     "Dialect",
     "dialect_of",
+    "dialect_that_denies",
     "misfit",
     "offers_no",
     "plugin_denies",
@@ -126,6 +127,11 @@ def plugin_denies(reply: Any) -> str:
     return found[1] if found else ""
 
 
+def dialect_that_denies(reply: Any) -> Dialect:
+    """Gives the dialect of the server whose denial this is, so that the role to paste has its form."""
+    return OPENSEARCH if plugin_denies(reply) else ELASTICSEARCH
+
+
 def misfit(reason: str | None) -> str:
     """Gives what to do where a server refuses whatever we send; "" where it refuses only this document."""
     return next((hint for told, hint in _MISFITS if reason and reason.startswith(told)), "")
@@ -139,7 +145,7 @@ def dialect_of(status: int, reply: Any) -> Dialect | None:
         reply: the decoded reply.
     """
     if status == 403:
-        return OPENSEARCH if plugin_denies(reply) else ELASTICSEARCH
+        return dialect_that_denies(reply)
     told = reply.get("version") if isinstance(reply, dict) else None
     version = told.get("number") if isinstance(told, dict) else None
     if status != 200 or not isinstance(told, dict) or not isinstance(version, str):
