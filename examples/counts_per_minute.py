@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.window import FixedWindows
 
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch

@@ -9,7 +9,7 @@ functions take and return one event as a dict; what they raise sends that event 
 import sys
 from typing import Any
 
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws import AwsOptions
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch

@@ -12,7 +12,7 @@ import sys
 
 import helpers
 
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws import AwsOptions
 from penstock.io.beats import BeatsOptions, ReadFromBeats
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
