@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from penstock.io.backoff import delays
 from penstock.io.errors import PenstockError, StateError, without_traceback
-from penstock.io.kinesis.lease.rules._ownership import passed_retention
+from penstock.io.kinesis.lease.rules._ownership import newest_number, passed_retention
 from penstock.io.kinesis.positions import StreamIdentity, stream_name_of
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.kinesis.stream_facts import StreamFacts
@@ -61,6 +61,7 @@ class StreamView:
         self._described_at = -_DESCRIBED_S
         self._heirs: dict[str, Shard] = {}
         self._children: dict[str, list[Shard]] = {}
+        self._newest: tuple[dict[str, Shard], int] = (self.shards, -1)
         self._listed_at: float | None = None
         self._listing = _Asked(clock)
         self._describing = _Asked(clock)
@@ -118,6 +119,7 @@ class StreamView:
     def add_children(self, parent: str, children: Iterable[ChildShard]) -> None:
         """Notes the children that a reply names, which may not be listed yet."""
         with self._lock:
+            new: dict[str, Shard] = {}
             for child in children:
                 if child.shard_id in self.shards:
                     continue
@@ -126,14 +128,16 @@ class StreamView:
                     int(child.hash_key_range.starting_hash_key),
                     int(child.hash_key_range.ending_hash_key),
                 )
-                self._heirs[child.shard_id] = Shard(child.shard_id, parents, start, end, "0", None)
-            self._know(self.shards | self._heirs)
+                new[child.shard_id] = Shard(child.shard_id, parents, start, end, "0", None)
+            if not new:
+                return
+            self._heirs |= new
+            self.shards = self.shards | new
+            _file(new.values(), self._children)  # not all anew: every shard of a stream may end at once
 
     def _know(self, shards: dict[str, Shard]) -> None:
         children: dict[str, list[Shard]] = {}
-        for shard in shards.values():
-            for parent in shard.parents:
-                children.setdefault(parent, []).append(shard)
+        _file(shards.values(), children)
         self.shards, self._children = shards, children
 
     def proves_end(self, shard_id: str) -> bool:
@@ -160,7 +164,12 @@ class StreamView:
         self.list_now(max_age_s=_FRESH_S)
         if shard_id in self.shards:
             return False
-        if passed_retention(shard_id, self.shards):
+        listed, newest = self._newest
+        if listed is not self.shards:
+            listed = self.shards
+            newest = newest_number(listed)
+            self._newest = listed, newest
+        if passed_retention(shard_id, newest):
             return True
         message = (
             f"cannot read shard {shard_id}: stream {stream_name_of(self.identity.arn)} has no such shard and never had. "
@@ -186,6 +195,13 @@ class StreamView:
                 return False
             at = max(at, child.end + 1)
         return at > shard.end
+
+
+def _file(shards: Iterable[Shard], children: dict[str, list[Shard]]) -> None:
+    """Notes shards as the children of their parents."""
+    for shard in shards:
+        for parent in shard.parents:
+            children.setdefault(parent, []).append(shard)
 
 
 class _Asked:

@@ -17,15 +17,16 @@ Each trouble is one line: which row, why, and what to do.
 """
 
 import enum
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from penstock.io.kinesis.lease.rules._rows import BrokenRow, Lease, Rows
 from penstock.io.kinesis.positions import SHARD_END, StreamIdentity, stream_name_of
 from penstock.io.kinesis.shard_map import Shard
 
-__all__ = ["Kind", "Trouble", "may_reset", "passed_retention", "sort_rows", "trouble_with"]
+__all__ = ["Kind", "Trouble", "may_reset", "newest_number", "passed_retention", "sort_rows", "trouble_with"]
 
 _SHARD_ID = re.compile(r"shardId-(\d{12})")
 _MULTI_STREAM = re.compile(r"(\d{12}):([A-Za-z0-9_.-]{1,128}):\d+:.+")
@@ -58,15 +59,23 @@ def _number(shard_id: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def passed_retention(shard_id: str, listed: Iterable[str]) -> bool:
-    """Whether a shard that is not listed was listed once, because its number is below a listed one."""
+def newest_number(listed: Iterable[str]) -> int:
+    """Gives the highest number in the ids of shards; -1 where none has a number."""
+    return max((number for number in map(_number, listed) if number is not None), default=-1)
+
+
+def passed_retention(shard_id: str, newest: int) -> bool:
+    """Whether a shard that is not listed was listed once, because its number is below the newest listed one."""
     number = _number(shard_id)
-    others = [other for other in map(_number, listed) if other is not None]
-    return number is not None and bool(others) and number < max(others)
+    return number is not None and number < newest
 
 
 def trouble_with(
-    lease: Lease, shards: Mapping[str, Shard], ours: StreamIdentity, table: str
+    lease: Lease,
+    shards: Mapping[str, Shard],
+    ours: StreamIdentity,
+    table: str,
+    newest: Callable[[], int],
 ) -> Trouble | None:
     """Gives the reason why a row can't be used for this stream; None when there is none.
 
@@ -75,6 +84,7 @@ def trouble_with(
         shards: what the stream lists now, by id.
         ours: the stream.
         table: the lease table's name, for the message.
+        newest: gives the `newest_number` of these shards.
     """
     row, name = f"row {lease.shard_id} of lease table {table}", stream_name_of(ours.arn)
     if lease.stream is not None:
@@ -89,7 +99,7 @@ def trouble_with(
         return Trouble(lease.shard_id, Kind.FOREIGN, f"{row} {foreign}: {_ANOTHER_NAME}.")
     if not shards:
         return None
-    why = None if lease.stream is not None else _misfit(lease, shards)
+    why = None if lease.stream is not None else _misfit(lease, shards, newest)
     if why is not None:
         text = (
             f"{row} doesn't fit stream {name}: {why}. It is another stream's, or an earlier one's: {_RESET}."
@@ -116,11 +126,11 @@ def _foreign_key(key: str) -> str | None:
     return None
 
 
-def _misfit(lease: Lease, shards: Mapping[str, Shard]) -> str | None:
+def _misfit(lease: Lease, shards: Mapping[str, Shard], newest: Callable[[], int]) -> str | None:
     shard = shards.get(lease.shard_id)
     if shard is None:
         young = any(parent in shards for parent in lease.parents)
-        if young or passed_retention(lease.shard_id, shards):
+        if young or passed_retention(lease.shard_id, newest()):
             return None
         return "the stream has no such shard and never had"
     if lease.starting_hash_key is not None and lease.ending_hash_key is not None:
@@ -146,8 +156,10 @@ def sort_rows(
     """Gives the leases of this stream that can be used, and what is wrong with each other row, by key."""
     good: list[Lease] = []
     troubles: dict[str, Trouble] = {}
+    # A table may hold many rows of shards that are not listed any more: the listing is looked through once for all.
+    newest = functools.cache(lambda: newest_number(shards))
     for lease in rows.leases:
-        trouble = trouble_with(lease, shards, ours, table)
+        trouble = trouble_with(lease, shards, ours, table, newest)
         if trouble is None:
             good.append(lease)
         else:

@@ -8,12 +8,15 @@ import pytest
 from penstock.io.kinesis.lease.coordinator import Coordinator
 from penstock.io.kinesis.lease.held_shard import HeldShard
 from penstock.io.kinesis.lease.rules._graph import missing_leases
+from penstock.io.kinesis.lease.rules._ownership import sort_rows
+from penstock.io.kinesis.lease.rules._rows import Lease, Rows
 from penstock.io.kinesis.lease.stream_view import StreamView
 from penstock.io.kinesis.lease.table import MemoryLeases
-from penstock.io.kinesis.positions import LATEST, TRIM_HORIZON, Position, StreamIdentity
+from penstock.io.kinesis.positions import LATEST, SHARD_END, TRIM_HORIZON, Position, StreamIdentity
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from penstock.io.kinesis.shard_map import Shard
 from penstock.io.kinesis.stream_facts import StreamFacts
+from penstock.io.kinesis.wire.calls import ChildShard, HashKeyRange
 
 FACTS = StreamFacts(StreamIdentity("arn:aws:kinesis:us-east-1:000000000000:stream/s", 1))
 WRITE_S = 0.005
@@ -40,6 +43,55 @@ def test_missing_leases_asks_each_shard_a_few_times(initial):
     shards |= {f"{n + count:06}": Counted(f"{n + count:06}", (f"{n:06}",), asked) for n in range(count)}
     assert len(missing_leases(shards, {}, initial)) == 2 * count
     assert asked[0] < 10 * len(shards)
+
+
+class Looked(dict):
+    """A mapping that counts how many of its keys were looked through, one after the other."""
+
+    looks = 0
+
+    def __iter__(self):
+        for key in super().__iter__():
+            self.looks += 1
+            yield key
+
+
+def test_rows_of_shards_that_are_not_listed_any_more_look_through_the_listing_once():
+    """As in the table of a KCL application that runs for long: its rows don't say of which stream they are."""
+    count = 500
+    width = (1 << 128) // count
+    listed = Looked()
+    for n in range(count):
+        shard_id = f"shardId-{n + count:012}"
+        listed[shard_id] = Shard(shard_id, (), n * width, (n + 1) * width - 1, "0", None)
+    rows = [Lease(f"shardId-{n:012}", SHARD_END) for n in range(count)]
+    assert sort_rows(Rows(rows, []), listed, FACTS.identity, "app") == (rows, {})
+    assert listed.looks <= count
+
+
+def view_of(shards):
+    return StreamView(lambda: list(shards.values()), lambda: FACTS, lambda: 0.0)
+
+
+def test_shards_that_passed_their_retention_look_through_the_listing_once():
+    shards = {f"shardId-{n + 500:012}": Counted(f"shardId-{n + 500:012}", (), [0]) for n in range(500)}
+    view = view_of(shards)
+    view.list_now()
+    view.shards = listed = Looked(view.shards)
+    assert all(view.has_passed_retention(f"shardId-{n:012}") for n in range(500))
+    assert listed.looks <= 500
+
+
+def test_shards_that_end_at_once_ask_each_other_shard_for_its_parents_once():
+    asked, count = [0], 500
+    shards = {f"{n:06}": Counted(f"{n:06}", (), asked) for n in range(count)}
+    view = view_of(shards)
+    view.list_now()
+    for n in range(count):
+        view.add_children(f"{n:06}", [ChildShard(f"{n + count:06}", [f"{n:06}"], HashKeyRange("0", "9"))])
+    assert [child.shard_id for child in view.children_of("000007")] == [f"{count + 7:06}"]
+    assert len(view.shards) == 2 * count
+    assert asked[0] <= count
 
 
 class SlowLeases(MemoryLeases):
