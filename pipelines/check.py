@@ -102,7 +102,10 @@ def main(job: Job, argv: Sequence[str]) -> int:
     if options.role or options.opensearch_role:
         return _print_role(job.name, needed, opensearch=options.opensearch_role)
     if isinstance(shared, StatusOptions):  # every job has them
-        needed = dataclasses.replace(needed, trials=[*needed.trials, *page_trials(shared)])
+        # Last of all, so that it doesn't meet the trial of another port of this machine.
+        names = tuple(trial.name for trial in needed.trials)
+        page = [dataclasses.replace(trial, behind=names) for trial in page_trials(shared)]
+        needed = dataclasses.replace(needed, trials=[*needed.trials, *page])
     if options.json:
         found = list(try_all(needed.trials))
         sys.stdout.write(json.dumps(_document(job.name, needed, found), indent=2) + "\n")

@@ -44,7 +44,7 @@ _UNKNOWN = frozenset({"InvalidAction", "NotImplemented", "UnknownOperation", "Un
 
 
 class AwsAccount:
-    """The session that a job's trials share, made when the first of them needs it. For one thread.
+    """The session that a job's trials share, made by the first of them, behind which the others wait.
 
     Args:
         options: who we are.
@@ -208,7 +208,8 @@ def key_trial(
             text = f"{error} (A key policy with kms:ViaService may allow it through the service alone.)"
             return failed(AccessDenied(text), statements(arn))
 
-    return Trial(f"kms:{operation}", run, after=after)
+    # The account's number stands in the key's ARN, where AWS tells it.
+    return Trial(f"kms:{operation}", run, after=after, behind=(IDENTITY,))
 
 
 def metrics_trial(

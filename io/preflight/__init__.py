@@ -2,4 +2,5 @@
 
 - `trials`: one thing to try, its name, and its cure.    - `iam`: statements and policies.
 - `certificate_files`: loads certificates and keys, and names the file that is wrong.
+- `side_by_side`: does several works at a time, and gives their results in order.
 """

@@ -3,19 +3,23 @@
 - A connector lists its trials (`preflight.py` in its room); `penstock check` runs all of them and prints one line each.
 - A job runs the quick ones at its start (`require_quick`): the first failure ends it, because a runner would report a
   failing source or sink late and at length.
+- Trials are made side by side, because most of them wait for a peer. What they find is told in their order, and the
+  first failure is the first in that order.
 - A trial changes nothing anywhere. What can't be tried without a change is `NOT_TRIED`, and says why.
 """
 
+import contextlib
 import dataclasses
 import enum
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 from penstock.io.errors import AccessDenied, OptionError, PeerError, PenstockError
 from penstock.io.preflight.iam import Statement
+from penstock.io.preflight.side_by_side import side_by_side
 
 __all__ = [
     "Finding",
@@ -87,7 +91,7 @@ def failed(
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One thing that a job needs.
+    """One thing that a job needs. It runs on any thread, beside others.
 
     Attributes:
         name: what is tried, in a few words; of a permission its action.
@@ -96,6 +100,7 @@ class Trial:
         advisory: whether its failure lets a job start all the same, with a warning.
         statements: what to add to the IAM policy when AWS denies it.
         after: names of the trials that must work before this one can be tried.
+        behind: names of the trials that this one waits for, whatever they find.
     """
 
     name: str
@@ -104,17 +109,29 @@ class Trial:
     advisory: bool = False
     statements: tuple[Statement, ...] = ()
     after: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
 
 
-def try_all(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Finding]]:
-    """Runs all trials in their order; what depends on a failed one is not tried."""
-    missing: set[str] = set()
-    for trial in trials:
-        blocked = [name for name in trial.after if name in missing]
+def try_all(trials: Iterable[Trial]) -> Generator[tuple[Trial, Finding], None, None]:
+    """Runs all trials and gives them in their order; what depends on a failed one is not tried."""
+    given = list(trials)
+    waits = [
+        [before for before in range(number) if given[before].name in (*trial.after, *trial.behind)]
+        for number, trial in enumerate(given)
+    ]
+    missing: set[int] = set()
+
+    def find(number: int) -> Finding:
+        trial = given[number]
+        names = {given[before].name for before in waits[number] if before in missing}
+        blocked = [name for name in trial.after if name in names]
         finding = not_tried(f"needs what failed above: {blocked[0]}") if blocked else _try(trial)
         if blocked or finding.mark is Mark.FAILED:
-            missing.add(trial.name)
-        yield trial, finding
+            missing.add(number)
+        return finding
+
+    with contextlib.closing(side_by_side(waits, find)) as found:
+        yield from zip(given, found, strict=True)
 
 
 def require_quick(trials: Iterable[Trial]) -> None:
@@ -123,14 +140,12 @@ def require_quick(trials: Iterable[Trial]) -> None:
     Raises:
         PenstockError: the first failure.
     """
-    for trial in trials:
-        if not trial.quick:
-            continue
-        finding = _try(trial)
-        if finding.error is not None and not trial.advisory:
-            raise finding.error
-        if finding.mark in (Mark.WARNING, Mark.FAILED):
-            _LOGGER.warning("%s: %s", trial.name, finding.text)
+    with contextlib.closing(try_all([trial for trial in trials if trial.quick])) as found:
+        for trial, finding in found:
+            if finding.error is not None and not trial.advisory:
+                raise finding.error
+            if finding.mark in (Mark.WARNING, Mark.FAILED):
+                _LOGGER.warning("%s: %s", trial.name, finding.text)
 
 
 def _try(trial: Trial) -> Finding:

@@ -1,12 +1,16 @@
 """How trials are run: at a job's start, and by `penstock check`; and the statements that they tell to add."""
 
+import itertools
+import json
 import logging
 import os
+import threading
 
 import pytest
 
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError
 from penstock.io.preflight.iam import Arns, actions_of, merged, narrowed, policy, statement
+from penstock.io.preflight.side_by_side import MOST, side_by_side
 from penstock.io.preflight.trials import (
     Mark,
     Trial,
@@ -18,7 +22,11 @@ from penstock.io.preflight.trials import (
     warning,
     writable,
 )
+from penstock.pipelines.jobs import find_job
+from tests.tools.peers.fake_http import fake_http
 
+HANGS_S = 30
+"""After this a test says that it hangs."""
 PUT = statement("Write", "kinesis:PutRecords", "arn:x")
 
 
@@ -63,6 +71,10 @@ def test_a_peer_that_answers_nonsense_costs_its_own_line_only():
     assert "\n" not in found[0].text
 
 
+def warned_of(name, **given):
+    return Trial(name, lambda: warning("told too late"), quick=True, **given)
+
+
 def test_a_start_tries_what_is_quick_and_ends_with_the_first_failure(caplog):
     tried = []
 
@@ -76,9 +88,9 @@ def test_a_start_tries_what_is_quick_and_ends_with_the_first_failure(caplog):
     assert [record.getMessage() for record in caplog.records] == ["b: soon over"]
     error = AccessDenied("no")
     with pytest.raises(AccessDenied) as caught:
-        require_quick([noted("c", failed(error)), noted("d", fine(""))])
+        require_quick([noted("c", failed(error)), warned_of("d", after=("c",)), warned_of("e")])
     assert caught.value is error
-    assert tried == ["a", "b", "c"]
+    assert [record.getMessage() for record in caplog.records] == ["b: soon over"]
     with pytest.raises(PeerError, match="down"):
         require_quick([Trial("e", raising(PeerError("down")), quick=True)])
 
@@ -86,6 +98,163 @@ def test_a_start_tries_what_is_quick_and_ends_with_the_first_failure(caplog):
 def test_what_is_advisory_warns_and_lets_a_job_start(caplog):
     require_quick([Trial("dates", lambda: failed(OptionError("expired")), quick=True, advisory=True)])
     assert "dates: expired" in caplog.text
+
+
+# -- side by side ----------------------------------------------------------------------------------------
+
+
+def test_trials_wait_for_their_peers_at_the_same_time():
+    """Each answers when all have been asked."""
+    together = threading.Barrier(MOST)
+
+    def run():
+        return fine(str(together.wait(HANGS_S) < MOST))
+
+    found = list(try_all([Trial(str(n), run) for n in range(MOST)]))
+    assert [trial.name for trial, _ in found] == [str(n) for n in range(MOST)]
+    assert {finding.text for _, finding in found} == {"True"}
+
+
+def test_no_more_than_so_many_at_a_time():
+    count = itertools.count(1)
+    running, most, full = [], [], threading.Barrier(3)
+
+    def work(number):
+        running.append(number)
+        if next(count) <= 3:
+            full.wait(HANGS_S)
+        most.append(len(running))
+        running.remove(number)
+        return number
+
+    assert list(side_by_side([()] * 50, work, 3)) == list(range(50))
+    assert max(most) == 3
+
+
+def test_what_is_found_is_told_in_the_order_of_the_trials(caplog):
+    later = threading.Event()
+
+    def second():
+        later.set()
+        return warning("is old")
+
+    def first():
+        assert later.wait(HANGS_S)
+        return warning("is older")
+
+    require_quick([Trial("first", first, quick=True), Trial("second", second, quick=True)])
+    assert [record.getMessage() for record in caplog.records] == ["first: is older", "second: is old"]
+
+
+def test_the_first_failure_is_the_first_in_the_order_of_the_trials():
+    later = threading.Event()
+
+    def second():
+        later.set()
+        raise NotFound("the second")
+
+    def first():
+        assert later.wait(HANGS_S)
+        raise AccessDenied("the first")
+
+    with pytest.raises(AccessDenied, match="the first"):
+        require_quick([Trial("first", first, quick=True), Trial("second", second, quick=True)])
+
+
+def test_a_failure_waits_for_no_peer_that_is_late_and_asks_no_other():
+    asked, over = threading.Event(), threading.Event()
+
+    def late():
+        asked.set()
+        assert over.wait(HANGS_S)
+        return fine("")
+
+    def refused():
+        assert asked.wait(HANGS_S)
+        raise AccessDenied("no")
+
+    next_one = Trial("next", lambda: pytest.fail("tried"), quick=True, behind=("late",))
+    with pytest.raises(AccessDenied):
+        require_quick([Trial("refused", refused, quick=True), Trial("late", late, quick=True), next_one])
+    assert not over.is_set()
+    over.set()
+
+
+def test_what_comes_behind_another_waits_for_it_whatever_it_finds():
+    order = []
+
+    def refused():
+        order.append("refused")
+        raise AccessDenied("no")
+
+    found = list(
+        try_all([Trial("a", refused), Trial("b", lambda: order.append("b") or fine("yes"), behind=("a",))])
+    )
+    assert order == ["refused", "b"]
+    assert [finding.mark for _, finding in found] == [Mark.FAILED, Mark.OK]
+
+
+REPLIES = {
+    "DescribeStreamSummary": {
+        "StreamDescriptionSummary": {
+            "StreamName": "orders",
+            "StreamARN": "arn:aws:kinesis:us-east-1:111122223333:stream/orders",
+            "StreamStatus": "ACTIVE",
+            "StreamCreationTimestamp": 1_700_000_000,
+            "RetentionPeriodHours": 24,
+            "OpenShardCount": 1,
+            "EnhancedMonitoring": [],
+        }
+    },
+    "DescribeTable": {
+        "Table": {"KeySchema": [{"AttributeName": "leaseKey", "KeyType": "HASH"}], "TableStatus": "ACTIVE"}
+    },
+    "ListShards": {
+        "Shards": [
+            {
+                "ShardId": "shardId-000000000000",
+                "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": str((1 << 128) - 1)},
+                "SequenceNumberRange": {"StartingSequenceNumber": "1"},
+            }
+        ]
+    },
+    "Scan": {"Items": [], "Count": 0, "ScannedCount": 0},
+}
+TOGETHER = [
+    {"DescribeStreamSummary", "DescribeTable", "/"},
+    {"ListShards", "Scan", "/_ingest/pipeline/parse"},
+]
+"""What a start of the job asks at the same time, and what after that."""
+
+
+def test_a_job_asks_kinesis_dynamodb_and_elasticsearch_at_the_same_time():
+    """They answer when all of them have been asked."""
+    gates = [(names, threading.Barrier(len(names))) for names in TOGETHER]
+    alone = []
+
+    def answer(request):
+        operation = request.headers.get("x-amz-target", "").rpartition(".")[2] or request.path
+        for names, gate in gates:
+            if operation in names:
+                try:
+                    gate.wait(HANGS_S)
+                except threading.BrokenBarrierError:
+                    alone.append(operation)
+        root = {"version": {"number": "8.19.0"}, "tagline": "You Know, for Search"}
+        return 200, json.dumps(REPLIES.get(operation, root if operation == "/" else {})).encode()
+
+    with fake_http(answer) as peers:
+        job = find_job("kinesis-to-elasticsearch")
+        line = job.parse(
+            [
+                *("--kinesis_stream_name", "orders", "--application_name", "app"),
+                *("--endpoint_url", peers.url, "--access_key", "AKIDEXAMPLE", "--secret_key", "example"),
+                *("--hosts", peers.url, "--index", "logs", "--pipeline", "parse"),
+            ]
+        )
+        job.require_quick(line)
+    assert not alone
+    assert len(peers.requests) == sum(map(len, TOGETHER))
 
 
 # -- files -----------------------------------------------------------------------------------------------
