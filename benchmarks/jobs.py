@@ -12,6 +12,7 @@ Kinesis is the simulator of our tests, DynamoDB moto's. Every server and load ge
 the job's own process is measured. Options go to kinesis-to-elasticsearch.
 """
 
+import collections
 import contextlib
 import hashlib
 import itertools
@@ -22,6 +23,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import zlib
@@ -78,6 +80,10 @@ def program(
         for line in process.stdout:
             seen.append(line)
             if wait_for in line:
+                # What it says from now on is read too: a full pipe would hold it up.
+                threading.Thread(
+                    target=collections.deque, args=(process.stdout, 0), name="drain", daemon=True
+                ).start()
                 yield process.pid, line.strip()
                 break
         else:
