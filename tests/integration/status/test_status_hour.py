@@ -91,6 +91,29 @@ def test_jobs_of_one_command_stand_side_by_side(browser, keep):
         assert browser.console() == []
 
 
+FIGURES = """
+const number = (text) => parseFloat(text.replaceAll(",", ""));
+const workers = [...document.querySelectorAll("#worker-list > li")].map((each) => each.innerText);
+const sum = (pattern) => workers.reduce((all, text) => all + number(text.match(pattern)[1]), 0);
+const cards = [...document.querySelectorAll("#figures .big")].map((each) => number(each.textContent));
+return {
+  in: [cards[0], sum(/([\\d,.]+)\\/s in/)],
+  out: [cards[1], sum(/([\\d,.]+) *events\\/s out/)],
+  waiting: [cards[3], sum(/([\\d,.]+) waiting/)],
+  steps: [...document.querySelectorAll("#flow .rate")].map((each) => number(each.textContent)),
+};
+"""
+
+
+def the_workers_make_the_total(browser):
+    """What the page shows at one moment; each number is rounded."""
+    shown = browser.run(FIGURES)
+    for name in ("in", "out", "waiting"):
+        total, workers = shown[name]
+        assert abs(total - workers) <= 3, shown
+    assert all(abs(each - shown["in"][0]) <= 3 for each in shown["steps"]), shown
+
+
 def test_the_pictures_of_the_readme(browser, tmp_path):
     """It takes them anew, and those that are there have their size."""
     kept = Path(__file__).parents[3] / "docs" / "_static"
@@ -100,8 +123,11 @@ def test_the_pictures_of_the_readme(browser, tmp_path):
         browser.open(page)
         browser.wait("document.querySelectorAll('#charts path.one').length > 4")
         browser.wait("document.querySelector('#figures').textContent.includes('delivered in')")
-        browser.wait("parseFloat(document.querySelector('#figures .big').textContent.replace(',', '')) > 500")
+        browser.wait(
+            "parseFloat(document.querySelector('#figures .big').textContent.replace(',', '')) > 2800"
+        )
         browser.run(TWO_FRAMES)
+        the_workers_make_the_total(browser)
         bottom = browser.run(
             "return Math.ceil(document.querySelector('#charts').getBoundingClientRect().bottom + scrollY)"
         )

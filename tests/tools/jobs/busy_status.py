@@ -6,6 +6,7 @@ Prints its address and serves until it is ended. KIND: `kinesis` or `beats` in t
 that one with another job beside it.
 """
 
+import itertools
 import logging
 import math
 import random
@@ -18,7 +19,7 @@ from penstock.io.meters import METERS
 from penstock.pipelines.status import Monitor, StatusServer
 from penstock.pipelines.status.history import EVERY_S, POINTS
 from penstock.pipelines.status.seen import Seen, WorkerStatus, look_here
-from penstock.pipelines.status.step_meters import Step
+from penstock.pipelines.status.step_meters import BYTES_IN, EVENTS_IN, Step
 from penstock.transforms.batch import DeadLetter, Event
 
 LONG = "http.response.body.bytes.of.a.very.long.name.that.goes.on." + "x" * 60
@@ -28,6 +29,8 @@ REASON = (
 )
 BEHIND_S = [93.0, 61.2, 4.5, 0.0, None]
 DAY_S = 86_400.0
+TAKEN_IN, PER_S, EVENT_BYTES, CPU_S = 184_220_117, 3000, 352, 2.5e-4
+"""Events until now and per second, the bytes of each, and the CPU seconds that it costs."""
 
 
 class Origin:
@@ -48,8 +51,9 @@ class Source(LiveSource):
     def __init__(self, key, text, peers, lag_s):
         super().__init__(key, max_pending_events=50_000, max_pending_bytes=64 << 20)
         self._text, self._peers, self._lag_s = text, peers, lag_s
-        self.taken_in_events, self.taken_in_bytes = 184_220_117, 64_000_000_000
-        self.acknowledged_events, self.pending_events = 184_171_904, 48_213 if lag_s > 1 else 812
+        self.pending_events = 48_213 if lag_s > 1 else 812
+        self.taken_in_events, self.taken_in_bytes = TAKEN_IN, TAKEN_IN * EVENT_BYTES
+        self.acknowledged_events = TAKEN_IN - self.pending_events
 
     def describe(self):
         return self._text
@@ -91,17 +95,17 @@ def points(requests):
     """An hour with a stall of the sink, and how the job caught up."""
     chance = random.Random(7)
     for index in range(POINTS):
-        wave = 3000 + 1200 * math.sin(index / 60) + chance.gauss(0, 150)
+        wave = PER_S + 1200 * math.sin((index - POINTS) / 60) + chance.gauss(0, 150)
         stalled, catching_up = 560 < index < 600, 600 <= index < 640
         point = {
             "in": wave,
             "out": 0.0 if stalled else wave * (1.6 if catching_up else 1),
-            "bytes": wave * 352,
+            "bytes": wave * EVENT_BYTES,
             "lag_s": (index - 560) * 5.0 if stalled else 200 - 5 * (index - 600.0) if catching_up else 0.3,
-            "pending": 50_000.0 if stalled else 900 + chance.gauss(0, 200),
+            "pending": 50_000.0 if stalled else 812 + chance.gauss(0, 40),
             "dead_letters": 0.4 if chance.random() < 0.03 else 0.0,
             "retries": 400.0 if stalled else 0.0,
-            "p99 delivery": None if stalled else 1.2 + chance.random(),
+            "p99 delivery": None if stalled else 0.4 + chance.random() / 10,
         }
         for request in requests:
             point[f"p50 {request}"] = 0.02 + chance.random() / 200
@@ -109,25 +113,34 @@ def points(requests):
         yield time.time() - (POINTS - index) * EVERY_S, point
 
 
-def worker(number, rate, started):
-    """Of eight, the fifth is down; the fourth was killed too, and runs again."""
-    down, again = number == 5, number in (4, 5)
-    events = (time.time() - started) * (0 if down else rate * (1.1 - 0.05 * number))
-    return WorkerStatus(
-        number=number,
-        state="waiting" if down else "ready",
-        why="was killed by signal 9" if again else "",
-        pid=None if down else 4710 + number,
-        since=time.time() - 1140 if again else started,
-        restarts=2 if again else 0,
-        ready=not down,
-        events=int(events),
-        acknowledged_events=int(events),
-        pending_events=0 if down else 190 + 7 * number,
-        lag_s=0.0 if down else 0.3,
-        cpu_s=events * 2.5e-4,
-        resident_bytes=0.0 if down else 168e6,
-    )
+def workers_of(count, source, started):
+    """They share what the source tells. Of eight, the fifth is down; the fourth was killed too, and runs again."""
+    weights = [0 if number == 5 else 110 - 5 * number for number in range(1, count + 1)]
+    taken = shared(source.events, weights)
+    waiting = shared(source.pending_events, weights)
+    for number, (events, pending) in enumerate(zip(taken, waiting, strict=True), 1):
+        down, again = number == 5, number in (4, 5)
+        yield WorkerStatus(
+            number=number,
+            state="waiting" if down else "ready",
+            why="was killed by signal 9" if again else "",
+            pid=None if down else 4710 + number,
+            since=time.time() - 1140 if again else started,
+            restarts=2 if again else 0,
+            ready=not down,
+            events=events,
+            acknowledged_events=events - pending,
+            pending_events=pending,
+            lag_s=0.0 if down else source.lag_s,
+            cpu_s=events * CPU_S,
+            resident_bytes=0.0 if down else 168e6,
+        )
+
+
+def shared(amount, weights):
+    """Divides a whole number by weights, so that the parts sum up to it."""
+    edges = [amount * part // max(1, sum(weights)) for part in itertools.accumulate(weights, initial=0)]
+    return [after - before for before, after in itertools.pairwise(edges)]
 
 
 def main(kind, peers=None, workers=0):
@@ -145,9 +158,14 @@ def main(kind, peers=None, workers=0):
         steps.remove("AddDataCentreAndOwnerToEachEvent")
     steps += ["WriteDeadLetters", "Acknowledge"]
     LIVE.get(source.key, lambda: source)
-    counted = {step: METERS.counter("penstock_step_events_in_total", "", "step").of(step) for step in steps}
-    for meter in counted.values():
-        meter.add(184_000_000)
+
+    def count(events):
+        """Takes note of events that went through all steps."""
+        for step in steps:
+            EVENTS_IN.of(step).add(events)
+            BYTES_IN.of(step).add(events * EVENT_BYTES)
+
+    count(source.acknowledged_events)
     if not well:
         METERS.counter("penstock_step_refused_events_total", "", "step").of(steps[-3]).add(1204)
         METERS.counter("penstock_step_failures_total", "", "step").of(steps[-3]).add(2)
@@ -156,11 +174,11 @@ def main(kind, peers=None, workers=0):
         )
         METERS.kept([letter] * 20)
     graph = [Step(step, steps[max(0, i - 1) : i], metered=i > 0) for i, step in enumerate(steps)]
-    started = time.time() - 260_000
+    started = time.time() - TAKEN_IN / PER_S
 
     def see():
         seen = look_here(graph, time.monotonic())
-        seen.workers = [worker(n + 1, 3000 / workers, started) for n in range(workers)]
+        seen.workers = list(workers_of(workers, seen.sources[0], started))
         seen.cpu_s += sum(each.cpu_s for each in seen.workers)
         seen.resident_bytes += sum(each.resident_bytes for each in seen.workers)
         return seen
@@ -178,6 +196,7 @@ def main(kind, peers=None, workers=0):
     server.start()
     print(server.url, flush=True)
     busy = METERS.counter("penstock_step_busy_seconds_total", "", "step").of(steps[-3])
+    last = time.monotonic()
     while True:
         time.sleep(0.5)
         METERS.requested(requests[0], random.uniform(0.02, 0.07), 900_000)
@@ -185,12 +204,13 @@ def main(kind, peers=None, workers=0):
         if not well:
             METERS.retried(requests[0], "429", 200)
             continue
-        for meter in counted.values():
-            meter.add(1500)
-        source.taken_in_events += 1500
-        source.taken_in_bytes += 1500 * 352
-        source.acknowledged_events += 1500
-        METERS.delivery.of(source.key).observe(random.uniform(0.15, 0.4), 1500)
+        before, last = last, time.monotonic()  # a busy machine sleeps for longer
+        events = round((last - before) * PER_S)
+        count(events)
+        source.taken_in_events += events
+        source.taken_in_bytes += events * EVENT_BYTES
+        source.acknowledged_events += events
+        METERS.delivery.of(source.key).observe(random.uniform(0.15, 0.4), events)
 
 
 if __name__ == "__main__":
