@@ -1,7 +1,12 @@
 """`pipelines` wires the jobs and runs them.
 
-- `jobs`: one file per job, which wires a read, transforms, sinks and `Acknowledge`.    - `run`: how a job runs.
-- `console`: stderr, for a person.    - `status`: the page.    - `check`, `beam_yaml`, `command_line`.
+Each line knows only those below it.
+
+- `commands`: `penstock check` and its like; the programs of worker processes.
+- `jobs`: one file per job, which wires a read, transforms, sinks and `Acknowledge`.
+- `logstash`: the chain of a `logstash.conf`.    - `check`: tries what a job needs.    - `beam_yaml`: steps for Beam YAML.
+- `run`: how a job runs.    - `workers`: several processes.    - `command_line`, `configuration`: where options come from.
+- `status`: the page.    - `console`: stderr, for a person.    - `stopping`: signals.
 """
 
 import logging

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from penstock.io.garbage_collector import collect_seldom
 from penstock.pipelines.jobs import JOBS, find_job, no_such_job
-from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
+from penstock.pipelines.stopping.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 
 __all__ = ["main"]
 
@@ -57,11 +57,11 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 _COMMANDS = {
-    "check": "penstock.pipelines.check_command",
-    "completion": "penstock.pipelines.help.completion",
-    "config": "penstock.pipelines.configuration.config_command",
-    "run": "penstock.pipelines.configuration.run_command",
-    "status": "penstock.pipelines.flink_status",
+    "check": "penstock.pipelines.commands.check_command",
+    "completion": "penstock.pipelines.commands.completion",
+    "config": "penstock.pipelines.commands.config_command",
+    "run": "penstock.pipelines.commands.run_command",
+    "status": "penstock.pipelines.commands.flink_status",
 }
 """A first argument that is no job -> the module whose `main` takes the others."""
 

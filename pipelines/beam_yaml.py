@@ -26,7 +26,7 @@ from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elements import FromElements, WithRefused
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, require_known
-from penstock.pipelines.command_line import options_from
+from penstock.pipelines.configuration.making import options_from
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash import LogstashFilters, When, filter_transforms
 

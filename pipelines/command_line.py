@@ -8,25 +8,24 @@ option is one line on stderr and exit code 2, never a traceback.
 
 import argparse
 import dataclasses
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from penstock.io.errors import OptionError
-from penstock.io.options import flag_of
 from penstock.pipelines.beam_arguments import require_known, with_underscores
 from penstock.pipelines.configuration.config_file import FILE_SUFFIX
 from penstock.pipelines.configuration.declared import Declared, declared_in, in_groups
+from penstock.pipelines.configuration.help_pages import help_asked, help_page
 from penstock.pipelines.configuration.layers import Layers, config_of, secret_in_file
+from penstock.pipelines.configuration.making import made
 from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.configuration.values import boolean, chosen, read, several
 from penstock.pipelines.console.logs import last_words, wants_json
-from penstock.pipelines.help.help_pages import help_asked, help_page
-from penstock.pipelines.help.logstash_names import logstash_hint
+from penstock.pipelines.job_names import hint_about
 
-__all__ = ["CommandLine", "job_parser", "options_from", "parse"]
+__all__ = ["CommandLine", "job_parser", "parse"]
 
 T = TypeVar("T")
 
@@ -108,10 +107,10 @@ def parse(
         values = {name: value for each in found.values() for name, (value, _) in each.items()}
         parser.json = parser.json or values.get("log_format") == "json"
         beam = _beam_arguments(layers, rest, job or "", list(declared), str(values.get("runner") or ""))
-        made: dict[type, Any] = {cls: _placed(cls, found[cls]) for cls in chosen_classes}
+        placed: dict[type, Any] = {cls: _placed(cls, found[cls]) for cls in chosen_classes}
     except OptionError as error:
         parser.error(str(error))
-    return CommandLine({cls: _joined(each, made) for cls, each in made.items()}, beam)
+    return CommandLine({cls: _joined(each, placed) for cls, each in placed.items()}, beam)
 
 
 def _joined(options: Any, others: Mapping[type, Any]) -> Any:
@@ -160,7 +159,7 @@ def _beam_arguments(layers: Layers, rest: list[str], job: str, ours: list[str], 
             message = f"{place}: {error}"
             raise OptionError(message) from error
     require_known(
-        [*rest, *runners], ours=flags, runner=runner, hint=lambda flag: logstash_hint(job, flag.lstrip("-"))
+        [*rest, *runners], ours=flags, runner=runner, hint=lambda flag: hint_about(job, flag.lstrip("-"))
     )
     return [*of_file, *rest]
 
@@ -177,7 +176,7 @@ def _runner_of(arguments: list[str]) -> list[str]:
 def _placed(cls: type[T], found: Mapping[str, tuple[Any, str]]) -> T:
     """Makes a component's options. A wrong value is told with its place, where that is not the command line."""
     try:
-        return _made(cls, _values(cls, {name: value for name, (value, _) in found.items()}))
+        return made(cls, {name: value for name, (value, _) in found.items()})
     except OptionError as error:
         named = [
             found[name][1] for name in re.findall(r"--(\w+)", str(error)) if name in found and found[name][1]
@@ -186,63 +185,6 @@ def _placed(cls: type[T], found: Mapping[str, tuple[Any, str]]) -> T:
             raise
         message = f"{named[0]}: {error}"
         raise OptionError(message) from error
-
-
-_OWNERS = {
-    "password": "user",
-    "secret_key": "access_key",
-    "session_token": "access_key",
-    "metrics_secret_key": "metrics_access_key",
-}
-"""Secret -> the option without which it means nothing."""
-
-
-def options_from(cls: type[T], given: Mapping[str, Any]) -> T:
-    """Makes one component's options from values without a command line, such as a step's config in Beam YAML.
-
-    Secrets that are not given come from the environment, where what they belong to is given: several components share it,
-    and the secret key of one is none of another that has no access key.
-
-    Args:
-        cls: the option dataclass.
-        given: flag without its dashes -> value, as text or as a Python value. None and an empty text count as not given;
-            other components' flags are ignored.
-
-    Raises:
-        OptionError: a value does not fit, or a required one is missing.
-    """
-    values = {}
-    declared = declared_in([cls])
-    for name, each in declared.items():
-        owner = _OWNERS.get(name)
-        if given.get(name) not in (None, ""):
-            values[name] = read(each.flag, each.hint, each.field, given[name])
-        elif owner in declared and given.get(owner) in (None, ""):
-            continue
-        elif each.secret and (text := os.environ.get(each.variable)):
-            values[name] = read(each.flag, each.hint, each.field, text)
-    return _made(cls, _values(cls, values))
-
-
-def _made(cls: type[T], values: dict[str, Any]) -> T:
-    """Makes the component's options. `penstock.transforms` refuses a wrong value by `ValueError`, not by `OptionError`."""
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise OptionError(str(error)) from error
-
-
-def _values(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    values = {}
-    for field in dataclasses.fields(cls):
-        flag = flag_of(field)
-        value = given.get(flag[2:])
-        if value is not None:
-            values[field.name] = value
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            message = f"{flag} is required: {field.metadata['help']}"
-            raise OptionError(message)
-    return values
 
 
 def _add(parser: Any, option: Declared) -> None:

@@ -7,7 +7,6 @@ What is unknown is an error.
 
 import dataclasses
 import functools
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,7 @@ from typing import Any
 from penstock.io.errors import OptionError
 from penstock.pipelines.configuration import _document as document
 from penstock.pipelines.configuration.declared import Declared, in_groups
-from penstock.pipelines.help.logstash_names import logstash_hint
-from penstock.pipelines.jobs.names import JOBS, module_of
+from penstock.pipelines.job_names import JOBS, declared_job, hint_about
 from penstock.transforms._variables import UnknownVariable, expanded, is_variable
 from penstock.transforms.options import did_you_mean
 
@@ -262,7 +260,7 @@ def _read_option(to: _Reading, group: str, key: str, line: int, node: Any, *, sh
             message = f"{place}: this option stands in the group {' or '.join(there)}."
         else:
             known = [other for _, other in to.declared if other != "config"]
-            hint = logstash_hint(to.job, name) or did_you_mean(name, known) or "."
+            hint = hint_about(to.job, name) or did_you_mean(name, known) or "."
             message = f"{place}: no such option{hint}"
         raise OptionError(message)
     if name == "config":
@@ -327,5 +325,5 @@ def _underscored(name: str) -> str:
 @functools.cache
 def _every_option() -> Options:
     """Gives the options of all jobs, for what stands beside `jobs`."""
-    classes = [importlib.import_module(module_of(job)).JOB.option_classes([]) for job in JOBS]
+    classes = [declared_job(job).option_classes([]) for job in JOBS]
     return in_groups([cls for each in classes for cls in each])

@@ -1,4 +1,4 @@
 """`console` writes to the terminal, for a person.
 
-- `logs`: lines on stderr.    - `terminal_line`: one line that is rewritten.    - `progress`: how far a batch job is.
+- `logs`: lines on stderr.    - `terminal_line`: one line that is rewritten.
 """

@@ -3,10 +3,9 @@
 So `penstock --help` needs neither Beam nor boto3.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
-from penstock.pipelines.jobs.names import JOBS, module_of, no_such_job
+from penstock.pipelines.job_names import JOBS, declared_job, no_such_job
 
 if TYPE_CHECKING:
     from penstock.pipelines.run.job import Job
@@ -16,5 +15,5 @@ __all__ = ["JOBS", "find_job", "no_such_job"]
 
 def find_job(name: str) -> "Job":
     """Gives the job of that name, which must be one of `JOBS`."""
-    job: Job = importlib.import_module(module_of(name)).JOB
+    job: Job = declared_job(name)
     return job

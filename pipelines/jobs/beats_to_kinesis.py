@@ -4,14 +4,14 @@ from penstock.io import beats, dead_letters, kinesis
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import preflight as letters
-from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
-from penstock.pipelines.run.chain import Step, live_chain
+from penstock.pipelines.job_options import JobOptions
+from penstock.pipelines.logstash.hints import logstash_hint
+from penstock.pipelines.run.chain import Step, live_chain, require_time_to_send
 from penstock.pipelines.run.job import StreamingJob
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
 
-__all__ = ["JOB", "require_time_to_send"]
+__all__ = ["JOB"]
 
 NAME = "beats-to-kinesis"
 
@@ -47,16 +47,6 @@ def _build(line: CommandLine) -> list[Step]:
     )
 
 
-def require_time_to_send(source: beats.BeatsOptions, sink: kinesis.KinesisWriteOptions) -> None:
-    """Raises `OptionError` where events would expire while a batch is gathered."""
-    if 0 < sink.record_ttl <= source.record_max_buffered_time:
-        message = (
-            f"--record_ttl ({sink.record_ttl} ms) must be greater than "
-            f"--record_max_buffered_time ({source.record_max_buffered_time} ms)."
-        )
-        raise OptionError(message)
-
-
 JOB = StreamingJob(
     name=NAME,
     description=(
@@ -78,5 +68,6 @@ JOB = StreamingJob(
     ),
     option_classes=lambda argv: (beats.BeatsOptions, kinesis.KinesisWriteOptions, AwsOptions, JobOptions),
     requirements=_requirements,
+    hint=logstash_hint(("input", "beats"), ("output", "kinesis")),
     build=_build,
 )

@@ -6,9 +6,10 @@ from penstock.io.aws.session import AwsOptions
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.job_options import JobOptions
+from penstock.pipelines.logstash.hints import logstash_hint
 from penstock.pipelines.run.chain import Step, live_chain
 from penstock.pipelines.run.job import StreamingJob
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.codecs.options import DecodeOptions
 
@@ -86,6 +87,7 @@ JOB = StreamingJob(
         JobOptions,
     ),
     requirements=_requirements,
+    hint=logstash_hint(("input", "kinesis"), ("output", "elasticsearch")),
     build=_build,
     prepare=_prepare,
 )

@@ -7,9 +7,10 @@ from penstock.io.aws.account_preflight import AwsAccount, identity_trials
 from penstock.io.aws.session import AwsOptions
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.job_options import JobOptions
+from penstock.pipelines.logstash.hints import logstash_hint
 from penstock.pipelines.run.chain import Step
 from penstock.pipelines.run.job import StreamingJob
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.batch import EVENT_BYTES
 
@@ -92,6 +93,7 @@ JOB = StreamingJob(
     ),
     option_classes=lambda argv: (kinesis.KinesisReadOptions, archive.ArchiveOptions, AwsOptions, JobOptions),
     requirements=_requirements,
+    hint=logstash_hint(("input", "kinesis")),
     build=_build,
     prepare=_prepare,
 )

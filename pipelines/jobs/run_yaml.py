@@ -15,8 +15,8 @@ from typing import Any
 from penstock.io.errors import OptionError, PenstockError
 from penstock.io.options import option
 from penstock.pipelines.command_line import CommandLine
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.run.job import Job
-from penstock.pipelines.run.options import JobOptions
 
 __all__ = ["JOB"]
 

@@ -13,10 +13,11 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.dead_letters import preflight as letters
 from penstock.io.errors import OptionError
 from penstock.pipelines.command_line import CommandLine
-from penstock.pipelines.console.progress import Workload, duration_text, size_text
+from penstock.pipelines.job_options import BatchJobOptions
+from penstock.pipelines.logstash.hints import logstash_hint
 from penstock.pipelines.run.chain import Step, connect
 from penstock.pipelines.run.job import BatchJob
-from penstock.pipelines.run.options import BatchJobOptions
+from penstock.pipelines.run.progress import Workload, duration_text, size_text
 from penstock.pipelines.run.requirements import Requirements
 from penstock.transforms.codecs.long_records import long_records_of
 from penstock.transforms.codecs.options import DecodeOptions
@@ -188,5 +189,6 @@ JOB = BatchJob(
         BatchJobOptions,
     ),
     requirements=_requirements,
+    hint=logstash_hint(("input", "s3"), ("output", "elasticsearch")),
     open_batch=_Backfill,
 )

@@ -21,7 +21,6 @@ from penstock.io.chain.sinks import OneOutput
 from penstock.io.dead_letters import WriteDeadLetters
 from penstock.io.errors import OptionError
 from penstock.io.kinesis.read.source import key_of as kinesis_key
-from penstock.pipelines.jobs.beats_to_kinesis import require_time_to_send
 from penstock.pipelines.logstash.plan import (
     FileInput,
     FileOutput,
@@ -32,7 +31,7 @@ from penstock.pipelines.logstash.plan import (
     StdoutOutput,
     TextCodec,
 )
-from penstock.pipelines.run.chain import Step, live_chain
+from penstock.pipelines.run.chain import Step, live_chain, require_time_to_send
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.decode import decode_by_source

@@ -8,11 +8,11 @@ from typing import Any
 from penstock.io import archive, s3
 from penstock.io.aws.session import AwsOptions
 from penstock.io.chain.live_objects import LIVE
-from penstock.pipelines.console.progress import Workload
+from penstock.pipelines.job_options import BatchJobOptions
 from penstock.pipelines.logstash import graph
 from penstock.pipelines.logstash.plan import Plan
 from penstock.pipelines.run.chain import connect
-from penstock.pipelines.run.options import BatchJobOptions
+from penstock.pipelines.run.progress import Workload
 from penstock.transforms.step_kind import WHOLE
 
 __all__ = ["ObjectsOnce"]

@@ -21,7 +21,6 @@ from penstock.io.kinesis.positions import stream_name_of
 from penstock.io.kinesis.write.routing import PartitionKeys
 from penstock.io.kinesis.write.writer import KinesisWriter
 from penstock.io.s3 import with_object_properties
-from penstock.pipelines.jobs.replay_dead_letters import STOPPED, Counts, Later, replay_all, without_pieces
 from penstock.pipelines.logstash.graph import (
     decoder_of,
     decodes,
@@ -32,6 +31,7 @@ from penstock.pipelines.logstash.graph import (
 )
 from penstock.pipelines.logstash.plan import FileOutput, Input, Output, Plan, StdoutOutput, TextCodec
 from penstock.pipelines.run.lifecycle import Watch, report
+from penstock.pipelines.run.replaying import STOPPED, Counts, Later, replay_all, without_pieces
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.document import document_of
 from penstock.transforms.events import apply

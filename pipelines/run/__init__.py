@@ -1,6 +1,6 @@
-"""`run` takes a job from its start to its exit code: runner, signals, last words.
+"""`run` takes a job from its start to its exit code: runner, last words.
 
 - `job`, `chain`, `requirements`: how a job is declared.    - `runners`: sets the options of a runner.
-- `streaming`, `batch`: the two kinds of run.    - `lifecycle`, `early_stop`, `stop_signals`: around every run.
+- `streaming`, `batch`, `replaying`: the kinds of run.    - `lifecycle`: around every run.    - `progress`: how far it is.
 - `remote`: a runner that is another process.
 """

@@ -27,9 +27,9 @@ from penstock.io.file_limit import raise_file_limit
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import last_words, set_up_logging, tell
-from penstock.pipelines.console.progress import Display, Workload, duration_text, size_text
+from penstock.pipelines.job_options import BatchJobOptions
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, report, say_kernels
-from penstock.pipelines.run.options import BatchJobOptions
+from penstock.pipelines.run.progress import Display, Workload, duration_text, size_text
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us
 from penstock.pipelines.run.runners import Place, settle

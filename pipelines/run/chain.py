@@ -6,10 +6,14 @@ Every step has a label. Runners store it in savepoints, so it never changes.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.io.beats import BeatsOptions
+from penstock.io.errors import OptionError
+from penstock.io.kinesis import KinesisWriteOptions
+
 if TYPE_CHECKING:
     from apache_beam import PTransform
 
-__all__ = ["Step", "connect", "live_chain"]
+__all__ = ["Step", "connect", "live_chain", "require_time_to_send"]
 
 Step = tuple[str, "PTransform"]
 """A label and its transform."""
@@ -32,3 +36,13 @@ def connect(start: Any, steps: Sequence[Step]) -> Any:
     for label, transform in steps:
         start = start | label >> transform
     return start
+
+
+def require_time_to_send(source: BeatsOptions, sink: KinesisWriteOptions) -> None:
+    """Raises `OptionError` where events would expire while a batch is gathered."""
+    if 0 < sink.record_ttl <= source.record_max_buffered_time:
+        message = (
+            f"--record_ttl ({sink.record_ttl} ms) must be greater than "
+            f"--record_max_buffered_time ({source.record_max_buffered_time} ms)."
+        )
+        raise OptionError(message)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from penstock.io.preflight.trials import require_quick
 from penstock.pipelines.command_line import CommandLine, parse
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.run.chain import Step, connect
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.requirements import Requirements
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Job(ABC):
         first: the options that people need, ten at most; the help shows them first.
         option_classes: gives the option dataclasses for the arguments (some depend on others).
         requirements: gives what the job needs of its peers; None where that is not known before the run.
+        hint: gives the end of a message about an option that the job doesn't know; an empty text where nothing helps.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Job(ABC):
     first: tuple[str, ...] = ()
     option_classes: Callable[[Sequence[str]], tuple[type, ...]]
     requirements: Callable[[CommandLine], Requirements] | None
+    hint: Callable[[str], str] = lambda name: ""
 
     def parse(self, argv: Sequence[str]) -> CommandLine:
         """Gives the options of a command line. Ends the program for a wrong one, as `command_line.parse` does."""

@@ -18,9 +18,9 @@ from apache_beam.runners.runner import create_runner
 from penstock.io.chain.live_objects import LIVE, stop_when_idle
 from penstock.io.errors import OptionError, PenstockError, StopTimeout
 from penstock.pipelines.console.logs import last_line, last_words
-from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly
 from penstock.pipelines.run.remote.beam_servers import restrain_servers
-from penstock.pipelines.run.stop_signals import StopSignals
+from penstock.pipelines.stopping.early_stop import STOPPED_EARLY, StoppedEarly
+from penstock.pipelines.stopping.stop_signals import StopSignals
 from penstock.transforms.kernels import native
 
 __all__ = ["INTERRUPTED", "Watch", "choose_runner", "explain_failure", "report", "say_kernels"]

@@ -21,8 +21,8 @@ from penstock.io.file_limit import raise_file_limit
 from penstock.io.garbage_collector import calm_garbage_collector
 from penstock.pipelines.beam_arguments import beam_options
 from penstock.pipelines.console.logs import set_up_logging
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.run.lifecycle import Watch, choose_runner, explain_failure, report, say_kernels
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.run.remote.following import Submission
 from penstock.pipelines.run.remote.loopback import ends_with_us, stay
 from penstock.pipelines.run.runners import settle

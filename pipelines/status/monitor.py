@@ -19,7 +19,7 @@ from penstock.io.meters import METERS, quantile
 from penstock.pipelines.status import report as document
 from penstock.pipelines.status.history import EVERY_S, History
 from penstock.pipelines.status.metrics import metrics_text
-from penstock.pipelines.status.page.outlook import numbers_of
+from penstock.pipelines.status.outlook import numbers_of
 from penstock.pipelines.status.picture import JobFacts, Picture, Progress, Sample, release
 from penstock.pipelines.status.readiness import Trouble, reasons_against
 from penstock.pipelines.status.seen import MAX_WARNINGS, Seen, Warned, look_here

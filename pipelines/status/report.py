@@ -5,7 +5,7 @@ from typing import Any
 
 from penstock.io.chain.source_status import ClientStatus, ShardStatus, SourceStatus
 from penstock.io.meters import METERS, Reading, quantile
-from penstock.pipelines.status.page.outlook import outlook
+from penstock.pipelines.status.outlook import outlook
 from penstock.pipelines.status.picture import JobFacts, Picture
 from penstock.pipelines.status.seen import Seen, WorkerStatus
 from penstock.pipelines.status.step_meters import Step

@@ -100,7 +100,7 @@ class _Worker(WorkerProcess):
         self._number = number
         self._outcome = outcome_file(folder, number)
         super().__init__(
-            "penstock.pipelines.workers.batch_worker", [job, str(folder), str(number), *argv], number
+            "penstock.pipelines.commands.batch_worker", [job, str(folder), str(number), *argv], number
         )
 
     def counters(self) -> dict[str, int]:

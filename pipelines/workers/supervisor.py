@@ -27,10 +27,10 @@ from multiprocessing.connection import Connection
 
 from penstock.io.file_limit import raise_file_limit
 from penstock.pipelines.console.logs import last_words, set_up_logging
-from penstock.pipelines.run.options import JobOptions
-from penstock.pipelines.run.stop_signals import StopSignals
+from penstock.pipelines.job_options import JobOptions
+from penstock.pipelines.status.page.showing import looks_every_s, shown
 from penstock.pipelines.status.seen import Seen, WorkerStatus, sum_of
-from penstock.pipelines.status.showing import looks_every_s, shown
+from penstock.pipelines.stopping.stop_signals import StopSignals
 from penstock.pipelines.workers._restarts import Outcome, Restarts
 from penstock.pipelines.workers.lifeline import GO, STOP
 from penstock.pipelines.workers.process import WorkerProcess
@@ -91,7 +91,7 @@ class _Worker:
                 settings.number, settings.processes, there.fileno(), settings.prepares, settings.looks_every_s
             )
             self.process = WorkerProcess(
-                "penstock.pipelines.workers.endless",
+                "penstock.pipelines.commands.endless",
                 [told.written(), *arguments],
                 self.number,
                 pass_fds=[there.fileno()],

@@ -6,15 +6,10 @@
 - Their lines go to our stderr, each with the job's name: `[name]` in front, or `penstock.job` in JSON.
 - Jobs with the same --status_port have one page, which we serve; one with a port of its own serves it itself.
 - None outlives us, even where we are killed: each stops cleanly when its `lifeline` ends.
-
-`python -m penstock.pipelines.workers.together WAY JOB [options]` is such a process; it is not for people. WAY is the
-descriptor by which it tells us what it sees, or -1.
 """
 
 import contextlib
-import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,11 +17,9 @@ from typing import NamedTuple
 import orjson
 
 from penstock.pipelines.console.logs import last_words
-from penstock.pipelines.run.stop_signals import StopSignals
 from penstock.pipelines.status.options import StatusOptions
-from penstock.pipelines.status.page.shared import SharedPage, teller
-from penstock.pipelines.status.showing import show_by
-from penstock.pipelines.workers.lifeline import listen, nobody_reads_our_log
+from penstock.pipelines.status.page.shared import SharedPage
+from penstock.pipelines.stopping.stop_signals import StopSignals
 from penstock.pipelines.workers.process import WorkerProcess
 
 __all__ = ["Member", "run_together"]
@@ -109,7 +102,7 @@ class _Running(WorkerProcess):
                 return field + line[1:] if line.startswith(b'{"') else line
             return b"[%b] %b" % (member.name.encode(), line)
 
-        module = "penstock.pipelines.workers.together"
+        module = "penstock.pipelines.commands.member"
         if page is None:
             super().__init__(module, ["-1", *member.argv], member.name, shows_output=True, marked=marked)
             return
@@ -204,17 +197,3 @@ class _Watch:
         for each in self._running:
             each.kill()
             each.process.wait()
-
-
-def _stop_as_an_orphan() -> None:
-    nobody_reads_our_log()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    from penstock.pipelines.__main__ import main
-
-    listen({}, _stop_as_an_orphan)
-    if (way := int(sys.argv.pop(1))) >= 0:
-        show_by(teller(way))
-    sys.exit(main())

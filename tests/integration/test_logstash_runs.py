@@ -78,7 +78,7 @@ class Pipelines:
         mine = [
             each
             for each in found
-            if f"penstock.pipelines.workers.together -1 logstash --path.settings {self.folder}" in each
+            if f"penstock.pipelines.commands.member -1 logstash --path.settings {self.folder}" in each
         ]
         return {each.split()[-1]: int(each.split()[0]) for each in mine}
 

@@ -11,7 +11,7 @@ from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions, WriteToElasticsearch
 from penstock.io.elasticsearch.cluster.client import Client
 from penstock.io.options import display_data_of, flag_of
-from penstock.pipelines.command_line import options_from
+from penstock.pipelines.configuration.making import options_from
 from penstock.pipelines.jobs import JOBS, find_job
 from tests.tools.jobs.planted import (
     BEATS,

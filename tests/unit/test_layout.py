@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import importlib
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ IMPURE = {
     *("apache_beam", "boto3", "botocore", "elasticsearch"),
     *("logging", "pathlib", "os", "shutil", "tempfile", "subprocess"),
 }
+ROOMS_IN_ORDER = ("io", "pipelines")
 MOST_IN_A_ROOM = 12
 MOST_TESTS_IN_A_ROOM = 15
 NO_SENTENCE = ("What", "How", "Whether", "Where", "Which", "Who", "From", "Everything")
@@ -147,6 +149,24 @@ def test_no_files_import_each_other_in_a_circle():
 
     for path in graph:
         walk(path, ())
+
+
+@pytest.mark.parametrize(
+    "folder", [f for f in _rooms() if f.relative_to(ROOT).parts[0] in ROOMS_IN_ORDER], ids=_name
+)
+def test_what_stands_beside_each_other_in_a_room_is_no_circle(folder):
+    """Files and rooms of one folder can be put in an order in which each knows only those below it."""
+    known = {}
+    for path, others in _graph().items():
+        if folder not in path.parents or path == folder / "__init__.py":
+            continue
+        mine = path.relative_to(folder).parts[0]
+        theirs = {each.relative_to(folder).parts[0] for each in others if folder in each.parents}
+        known.setdefault(mine, set()).update(theirs - {mine, "__init__.py"})
+    try:
+        graphlib.TopologicalSorter(known).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"{_name(folder)}: {' <- '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize(("room", "stranger"), STRANGERS)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.io.errors import OptionError
-from penstock.pipelines.command_line import options_from
+from penstock.pipelines.configuration.making import options_from
 from penstock.pipelines.logstash.plan import Place, TextCodec
 from penstock.pipelines.logstash.plugins.declaration import PluginOption, ignored, mapped, refused
 from penstock.pipelines.logstash.plugins.values import CodecUse, Situation, Values, Written, check
-from penstock.pipelines.logstash.reading.report import Report
+from penstock.pipelines.logstash.report import Report
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import GrokError, expand

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from penstock.io.errors import OptionError
 from penstock.io.options import flag_of
-from penstock.pipelines.command_line import options_from
+from penstock.pipelines.configuration.making import options_from
 from penstock.pipelines.logstash.plan import Place
 from penstock.pipelines.logstash.plugins.declaration import (
     IGNORED,
@@ -18,7 +18,7 @@ from penstock.pipelines.logstash.plugins.declaration import (
     PluginDeclaration,
     PluginOption,
 )
-from penstock.pipelines.logstash.reading.report import Report
+from penstock.pipelines.logstash.report import Report
 from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.options import Context, Option, check_options
 from penstock.transforms.options import did_you_mean

@@ -1,5 +1,5 @@
 """`reading` turns files into a plan.
 
 - `flags`: Logstash's command line and `logstash.yml`.       - `sources`: the texts, in their order.
-- `planner`: plugins and conditions of the texts, checked.   - `report`: what is wrong, with the line and a mark.
+- `planner`: plugins and conditions of the texts, checked.
 """

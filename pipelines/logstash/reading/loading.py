@@ -8,8 +8,8 @@ from penstock.io.errors import OptionError
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.plan import Plan
 from penstock.pipelines.logstash.reading.planner import Planned, make_plan
-from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Pipeline, Source, pipelines_of, settings_of
+from penstock.pipelines.logstash.report import ConfigRefused
 
 __all__ = ["Loaded", "load"]
 

@@ -21,8 +21,8 @@ from penstock.pipelines.logstash.plugins.steps import common_steps
 from penstock.pipelines.logstash.plugins.values import CodecUse, Setting, Situation, Values, Written
 from penstock.pipelines.logstash.reading._conditions import plugins_in, text_of
 from penstock.pipelines.logstash.reading.overrides import Overrides
-from penstock.pipelines.logstash.reading.report import Report
 from penstock.pipelines.logstash.reading.sources import Source
+from penstock.pipelines.logstash.report import Report
 from penstock.transforms._variables import UnknownVariable, named_in
 from penstock.transforms.logstash.compile import Step, find_faults
 from penstock.transforms.logstash.language._conditions import compile_condition

@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from penstock.io.errors import AccessDenied, OptionError
 from penstock.pipelines.status.monitor import Monitor
 from penstock.pipelines.status.options import StatusOptions
+from penstock.pipelines.status.page.showing import Told, serve
 from penstock.pipelines.status.picture import Progress
 from penstock.pipelines.status.seen import Seen
-from penstock.pipelines.status.showing import Told, serve
 
 __all__ = ["SharedPage", "teller"]
 

@@ -10,7 +10,8 @@ from penstock.io.dead_letters._letters import decode, lines_of
 from penstock.io.dead_letters._parts import Joiner
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.elasticsearch.writer import BulkWriter
-from penstock.pipelines.jobs.replay_dead_letters import Counts, _Filters, replay_all, sender
+from penstock.pipelines.jobs.replay_dead_letters import _Filters, sender
+from penstock.pipelines.run.replaying import Counts, replay_all
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.events import FlatMapEvents, MapEvents, apply

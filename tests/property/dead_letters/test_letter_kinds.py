@@ -43,14 +43,8 @@ from penstock.io.s3.objects import LocalFiles
 from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
-from penstock.pipelines.jobs.replay_dead_letters import (
-    Counts,
-    _chosen,
-    _Filters,
-    replay_all,
-    sender,
-    stream_sender,
-)
+from penstock.pipelines.jobs.replay_dead_letters import _chosen, _Filters, sender, stream_sender
+from penstock.pipelines.run.replaying import Counts, replay_all
 from penstock.transforms.batch import DeadLetter, Event
 from penstock.transforms.codecs import _json_cutter
 from penstock.transforms.codecs.long_records import LongRecord

@@ -9,8 +9,8 @@ from penstock.io.beats import BeatsOptions
 from penstock.io.elasticsearch import ElasticsearchOptions
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.pipelines.console.logs import LogOptions
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.jobs import find_job
-from penstock.pipelines.run.options import JobOptions
 from penstock.transforms.logstash.settings import FilterOptions
 
 BOTH = """\

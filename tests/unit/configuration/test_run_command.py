@@ -4,7 +4,7 @@ import pytest
 
 from penstock.pipelines import check
 from penstock.pipelines.__main__ import main
-from penstock.pipelines.configuration import run_command
+from penstock.pipelines.commands import run_command
 from penstock.pipelines.run.job import Job
 
 BOTH = """

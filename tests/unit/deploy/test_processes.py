@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.jobs import find_job
-from penstock.pipelines.run.options import JobOptions
 from penstock.pipelines.status import metrics
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,8 @@ import pytest
 
 from penstock.io.errors import OptionError
 from penstock.io.options import option
-from penstock.pipelines.command_line import options_from, parse
+from penstock.pipelines.command_line import parse
+from penstock.pipelines.configuration.making import options_from
 
 
 @dataclasses.dataclass(frozen=True)

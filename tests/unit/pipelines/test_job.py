@@ -146,7 +146,7 @@ def test_a_stop_before_the_run_is_a_line_and_no_failure(when, number, tmp_path):
         if when == "while peers are tried":
             connection, _ = mute.accept()
         else:
-            while "penstock.pipelines.run.early_stop" not in process.stderr.readline():
+            while "penstock.pipelines.stopping.early_stop" not in process.stderr.readline():
                 assert process.poll() is None
             wait_until(lambda: handles(process, number), "its handler")
             connection = contextlib.nullcontext()

@@ -7,6 +7,7 @@ from penstock.io.elasticsearch import ELASTICSEARCH, ElasticsearchOptions
 from penstock.io.errors import OptionError
 from penstock.io.kinesis import KinesisWriteOptions
 from penstock.io.s3 import S3ReadOptions
+from penstock.pipelines.job_options import BatchJobOptions
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.logstash.graph import build
 from penstock.pipelines.logstash.graph_objects import ObjectsOnce
@@ -14,7 +15,6 @@ from penstock.pipelines.logstash.needs import requirements_of
 from penstock.pipelines.logstash.plan import FileOutput, Input, TextCodec
 from penstock.pipelines.run.batch import run_batch
 from penstock.pipelines.run.chain import connect
-from penstock.pipelines.run.options import BatchJobOptions
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.compile import Step
 from tests.tools.samples.plans import AT, AWS, LETTERS, beats, from_file, from_kinesis, output, plan

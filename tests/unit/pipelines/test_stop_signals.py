@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from penstock.pipelines.run.stop_signals import StopSignals, handled
+from penstock.pipelines.stopping.stop_signals import StopSignals, handled
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -31,9 +31,9 @@ from penstock.io.s3.units.finish import UnitsReceipt, _FinishDoFn
 from penstock.io.s3.units.manifest import open_manifest
 from penstock.io.s3.units.tally import Counts, read_counts
 from penstock.io.s3.units.throttle import Throttle
-from penstock.pipelines.console.progress import Display, Workload
 from penstock.pipelines.jobs import s3_to_elasticsearch
 from penstock.pipelines.run import batch as batch_job
+from penstock.pipelines.run.progress import Display, Workload
 from penstock.transforms.batch import EventBatch
 from penstock.transforms.decode import DecodeJson
 from penstock.transforms.document import document_of

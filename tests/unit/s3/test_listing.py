@@ -24,7 +24,7 @@ from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import S3Object, WorkUnit
 from penstock.io.s3.reading import UnitReader
 from penstock.io.s3.units.manifest import open_manifest
-from penstock.pipelines.command_line import options_from
+from penstock.pipelines.configuration.making import options_from
 from tests.unit.s3.conftest import BUCKET
 
 KEYS = AwsOptions(access_key="a", secret_key="b", region="us-east-1")

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.io.chain.source_status import ShardStatus, SourceStatus
-from penstock.pipelines.status.page.outlook import Outlook, numbers_of, outlook
+from penstock.pipelines.status.outlook import Outlook, numbers_of, outlook
 from penstock.pipelines.status.picture import Sample
 
 HOUR_S = 3600.0

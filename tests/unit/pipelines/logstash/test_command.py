@@ -10,7 +10,7 @@ from penstock.io.errors import Unreachable
 from penstock.io.preflight import trials
 from penstock.pipelines.command_line import parse
 from penstock.pipelines.jobs import JOBS, find_job
-from penstock.pipelines.logstash.command import JOB
+from penstock.pipelines.jobs.logstash import JOB
 from penstock.pipelines.logstash.reading import flags
 from penstock.pipelines.logstash.reading.sources import read_files
 from penstock.pipelines.workers import together

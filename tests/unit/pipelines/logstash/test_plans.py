@@ -9,8 +9,8 @@ from penstock.io.errors import OptionError
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.plan import TextCodec
 from penstock.pipelines.logstash.reading.planner import make_plan
-from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Source
+from penstock.pipelines.logstash.report import ConfigRefused
 from penstock.transforms.logstash.beam import filters_name
 
 BEATS = "input { beats { port => 5044 } }"

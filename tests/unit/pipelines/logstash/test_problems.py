@@ -6,8 +6,8 @@ import pytest
 
 from penstock.pipelines.logstash.options import LogstashOptions
 from penstock.pipelines.logstash.reading.planner import make_plan
-from penstock.pipelines.logstash.reading.report import ConfigRefused
 from penstock.pipelines.logstash.reading.sources import Source
+from penstock.pipelines.logstash.report import ConfigRefused
 
 REST = "input { beats { port => 5044 } } output { null { } }"
 _TEMPLATE = "this is a template; its placeholders must be filled in first"

@@ -10,8 +10,7 @@ from penstock.io.chain import whole_chain
 from penstock.io.chain.acknowledge import Acknowledge
 from penstock.io.errors import OptionError
 from penstock.io.shares import SHARES, Shares
-from penstock.pipelines.run.options import BatchJobOptions, JobOptions
-from penstock.pipelines.workers.options import cores, processes_of
+from penstock.pipelines.job_options import BatchJobOptions, JobOptions, cores, processes_of
 
 
 @pytest.fixture

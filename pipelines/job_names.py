@@ -1,10 +1,12 @@
-"""`names` lists the jobs and where each is declared. It imports none of them."""
+"""`job_names` lists the jobs and finds where each is declared. It imports a job only when that one is asked for."""
 
+import importlib
 import sys
+from typing import Any
 
 from penstock.transforms.options import did_you_mean
 
-__all__ = ["JOBS", "module_of", "no_such_job"]
+__all__ = ["JOBS", "declared_job", "hint_about", "no_such_job"]
 
 JOBS = {
     "beats-to-kinesis": "Reads Beats connections, writes aggregated records to a Kinesis stream.",
@@ -18,9 +20,14 @@ JOBS = {
 """Name of a job -> its line in `penstock --help`."""
 
 
-def module_of(name: str) -> str:
-    """Gives the module that declares a job of `JOBS` as `JOB`."""
-    return f"penstock.pipelines.jobs.{name.replace('-', '_')}"
+def declared_job(name: str) -> Any:
+    """Gives the declaration of a job of `JOBS`, a `penstock.pipelines.run.job.Job`: its module has it as `JOB`."""
+    return importlib.import_module(f"penstock.pipelines.jobs.{name.replace('-', '_')}").JOB
+
+
+def hint_about(job: str, option: str) -> str:
+    """Gives the end of a message about an option that the job doesn't know; empty where nothing helps."""
+    return str(declared_job(job).hint(option)) if job in JOBS else ""
 
 
 def no_such_job(name: str) -> int:

@@ -1,6 +1,8 @@
-"""`options` declares the options that every streaming job and every batch job has. It needs no Beam."""
+"""`job_options` declares the options that every endless job and every batch job has. It needs no Beam."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 from penstock.io import dead_letters
 from penstock.io.errors import OptionError
@@ -8,9 +10,46 @@ from penstock.io.options import option
 from penstock.io.shares import SHARES
 from penstock.pipelines.console.logs import LogOptions
 from penstock.pipelines.status import StatusOptions
-from penstock.pipelines.workers.options import processes_of, workers_option
 
-__all__ = ["BatchJobOptions", "JobOptions"]
+__all__ = ["MOST_WORKERS", "BatchJobOptions", "JobOptions", "cores", "processes_of"]
+
+MOST_WORKERS = 256
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def _workers_option() -> str:
+    """Declares the option. Its value stays a text; `processes_of` reads it."""
+    return option(  # type: ignore[no-any-return]
+        "1",
+        help="Processes of this machine that run the job together, each on about one core (DirectRunner): a number, or "
+        "auto: one per core. They share the job's bounds, its status page and its stop. docs/workers.md.",
+    )
+
+
+def processes_of(text: str) -> int:
+    """Reads the option's value.
+
+    Raises:
+        OptionError: it is neither a number within bounds nor `auto`.
+    """
+    if text == "auto":
+        return cores()
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if not 1 <= number <= MOST_WORKERS:
+        message = f"--workers {text} is neither auto nor a number from 1 to {MOST_WORKERS}."
+        raise OptionError(message)
+    return number
+
+
+def cores(quota: Path = _QUOTA) -> int:
+    """Gives the cores that this process may use: those it may run on, or a container's share of them if that is less."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        most, period = quota.read_text().split()
+        allowed = min(allowed, int(most) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):  # no limit is set (`max`), or it isn't told here
+        pass
+    return max(1, min(allowed, MOST_WORKERS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +65,7 @@ class JobOptions(StatusOptions, LogOptions):
         0.0,
         help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
     )
-    workers: str = workers_option()
+    workers: str = _workers_option()
     stop_timeout: float = option(
         30.0,
         help="Seconds that a clean stop goes on writing what was read; then what still waits is left, and comes again.",
@@ -74,7 +113,7 @@ class BatchJobOptions(StatusOptions, LogOptions):
         help="List what would be read, with counts, bytes, an estimate and the first events of each kind of object; "
         "write nothing.",
     )
-    workers: str = workers_option()
+    workers: str = _workers_option()
     progress: str = option(
         "auto",
         choices=("auto", "display", "log", "none"),

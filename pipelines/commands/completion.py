@@ -15,9 +15,9 @@ import shtab
 from penstock.pipelines.check import CheckOptions
 from penstock.pipelines.configuration.config_file import FILE_SUFFIX
 from penstock.pipelines.configuration.declared import Declared, declared_in
+from penstock.pipelines.configuration.help_pages import ALL
 from penstock.pipelines.configuration.options import ConfigOptions
 from penstock.pipelines.configuration.values import boolean
-from penstock.pipelines.help.help_pages import ALL
 from penstock.pipelines.jobs import JOBS, find_job
 
 __all__ = ["main"]

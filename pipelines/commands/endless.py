@@ -1,4 +1,4 @@
-"""`endless` is one worker process of an endless job: `python -m penstock.pipelines.workers.endless SETTINGS JOB [options]`.
+"""`endless` is one worker process of an endless job: `python -m penstock.pipelines.commands.endless SETTINGS JOB [options]`.
 
 It is not for people: `supervisor` starts it, and talks to it by its standard input. It runs the whole job, as a job of one
 process does; it shares the port or the leases with the others, and its part of the bounds is one of several.

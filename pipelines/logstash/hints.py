@@ -1,26 +1,25 @@
-"""`logstash_names` says what an option of Logstash is called here, for a person who moves a configuration over by hand.
+"""`hints` says what an option of Logstash is called here, for a person who moves a configuration over by hand.
 
 The names, old ones too, are those that `penstock logstash` declares for each plugin.
 """
+
+import functools
+from collections.abc import Callable, Sequence
 
 from penstock.pipelines.logstash.plugins.catalogue import declaration_of
 from penstock.pipelines.logstash.plugins.declaration import IGNORED, REFUSED
 
 __all__ = ["logstash_hint"]
 
-_PLUGINS = {
-    "beats-to-kinesis": (("input", "beats"), ("output", "kinesis")),
-    "kinesis-to-elasticsearch": (("input", "kinesis"), ("output", "elasticsearch")),
-    "kinesis-to-s3": (("input", "kinesis"),),
-    "replay-dead-letters": (("output", "elasticsearch"), ("output", "kinesis")),
-    "s3-to-elasticsearch": (("input", "s3"), ("output", "elasticsearch")),
-}
-"""Job -> the plugins that it replaces."""
+
+def logstash_hint(*replaced: tuple[str, str]) -> Callable[[str], str]:
+    """Gives the `hint` of a job that replaces these plugins of Logstash, each a section and a name."""
+    return functools.partial(_hint, replaced)
 
 
-def logstash_hint(job: str, name: str) -> str:
+def _hint(replaced: Sequence[tuple[str, str]], name: str) -> str:
     """Gives the end of a message about an option that the job doesn't know; empty where Logstash doesn't know it either."""
-    for section, plugin in _PLUGINS.get(job, ()):
+    for section, plugin in replaced:
         declaration = declaration_of(section, plugin)
         for option in declaration.options if declaration is not None else ():
             if option.name != name or option.to == name:

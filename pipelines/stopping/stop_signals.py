@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock.pipelines.run.early_stop import STOP_SIGNALS, disarm
+from penstock.pipelines.stopping.early_stop import STOP_SIGNALS, disarm
 
 __all__ = ["StopSignals", "handled"]
 

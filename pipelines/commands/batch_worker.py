@@ -1,6 +1,6 @@
 """`batch_worker` is one worker process of a batch job.
 
-`python -m penstock.pipelines.workers.batch_worker JOB FOLDER NUMBER [options]` is not for people: `batch_parent` starts it.
+`python -m penstock.pipelines.commands.batch_worker JOB FOLDER NUMBER [options]` is not for people: `batch_parent` starts it.
 It builds the job's graph while the job's own process lists the objects, and then takes units of work until there are none.
 """
 

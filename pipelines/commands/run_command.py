@@ -13,9 +13,9 @@ from penstock.pipelines.command_line import CommandLine
 from penstock.pipelines.configuration.config_file import ConfigFile, jobs_in
 from penstock.pipelines.console.logs import LogOptions, last_words, set_up_logging
 from penstock.pipelines.jobs import find_job
-from penstock.pipelines.run.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 from penstock.pipelines.run.job import BatchJob
 from penstock.pipelines.status import StatusOptions
+from penstock.pipelines.stopping.early_stop import STOPPED_EARLY, StoppedEarly, disarm, early_stop
 from penstock.pipelines.workers.together import Member, run_together
 
 __all__ = ["main"]
