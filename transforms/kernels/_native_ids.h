@@ -11,16 +11,25 @@
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 static const char sorted_alphabet[] = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
-static void hash_text(const uint8_t *data, size_t size, char text[HASH_CHARS])
+/* Writes a digest as text. */
+static inline void digest_text(const uint8_t digest[16], char text[HASH_CHARS])
 {
-    uint8_t digest[18] = {0};
-    blake2b_128(data, size, digest);
-    char *out = text;
+    uint8_t bytes[18] = {0};
+    char groups[24], *out = groups;
+    memcpy(bytes, digest, 16);
     for (int i = 0; i < 18; i += 3) {
-        unsigned bits = (unsigned)digest[i] << 16 | (unsigned)digest[i + 1] << 8 | digest[i + 2];
-        for (int shift = 18; shift >= 0 && out < text + HASH_CHARS; shift -= 6)
+        unsigned bits = (unsigned)bytes[i] << 16 | (unsigned)bytes[i + 1] << 8 | bytes[i + 2];
+        for (int shift = 18; shift >= 0; shift -= 6)
             *out++ = base64url[bits >> shift & 63];
     }
+    memcpy(text, groups, HASH_CHARS);
+}
+
+static void hash_text(const uint8_t *data, size_t size, char text[HASH_CHARS])
+{
+    uint8_t digest[16];
+    blake2b_128(data, size, digest);
+    digest_text(digest, text);
 }
 
 #endif

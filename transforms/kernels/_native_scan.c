@@ -4,6 +4,9 @@ An event is found (its `id` and `timestamp` are set, its document dropped) only 
 the positions of all others are returned, and left as they were. The walk (_native_json_walk.h) says what is in the
 bytes; here are rules 2 and 4 of identity.py, byte for byte: ids are a stored format.
 
+Strategy. An event of rule 2 whose hash takes one block waits until BLAKE2B_TOGETHER of them do: hashed side by side they
+cost a quarter. Those that are left at the end are hashed with what stands in the other places, which nobody reads.
+
 Limits: the bytes that rule 2 hashes, and the time's form (RFC 3339, from 1970 on); beyond them the event isn't found.
 The last origin's hash and the last minute's prefix are remembered within a call, nothing beyond it. */
 
@@ -18,6 +21,12 @@ The last origin's hash and the last minute's prefix are remembered within a call
 #define MAX_HASHED 1024   /* reader, path, offset and time */
 #define MAX_TIME_CHARS 64
 
+/* An event that is found but for the hash in its id. */
+typedef struct {
+    PyObject *event, *timestamp; /* references of ours */
+    char id[LINE_ID_CHARS];
+} Waiting;
+
 /* The memory from one event of a batch to the next. */
 typedef struct {
     PyObject *origin; /* the last one whose position was asked for */
@@ -25,6 +34,9 @@ typedef struct {
     char position[HASH_CHARS];
     uint8_t minute[16]; /* "2026-11-22T13:28" */
     char prefix[5];
+    int waiting; /* how many */
+    Waiting events[BLAKE2B_TOGETHER];
+    Blake2bBlock blocks[BLAKE2B_TOGETHER];
 } Memory;
 
 /* Appends a string as it reads without its simple escapes; NULL when it doesn't fit or holds others. */
@@ -98,12 +110,12 @@ static int minute_prefix(const uint8_t *text, char prefix[5])
     return 1;
 }
 
-/* Writes an id by rule 2. Gives 0 where its fields are incomplete or unusual. */
-static int line_id(const Fields *fields, Memory *memory, char id[LINE_ID_CHARS])
+/* Writes what rule 2 hashes, and the beginning of the id. Gives the size; 0 where the fields are incomplete or unusual. */
+static size_t line_of(const Fields *fields, Memory *memory, uint8_t hashed[MAX_HASHED], char id[LINE_ID_CHARS])
 {
     const Text *time = &fields->timestamp;
     const Text *reader = fields->ephemeral_id.size ? &fields->ephemeral_id : &fields->agent_id;
-    uint8_t hashed[MAX_HASHED], *out = hashed;
+    uint8_t *out = hashed;
     const uint8_t *limit = hashed + MAX_HASHED - MAX_TIME_CHARS - 32; /* offset and separators always fit */
 
     if (!reader->size || !fields->path.size || !fields->offset.size || time->size < 17)
@@ -129,8 +141,7 @@ static int line_id(const Fields *fields, Memory *memory, char id[LINE_ID_CHARS])
     id[0] = VERSION;
     memcpy(id + 1, memory->prefix, 5);
     id[6] = second >= 0 && second < 60 ? sorted_alphabet[second] : '-';
-    hash_text(hashed, (size_t)(out - hashed), id + 7);
-    return 1;
+    return (size_t)(out - hashed);
 }
 
 /* Asks an origin for its position, once for all events in a row that have it; -1 with an exception. */
@@ -195,6 +206,64 @@ static PyObject *ascii_text(const void *data, size_t size)
     return text;
 }
 
+/* Sets what was found; takes over both references. -1 with an exception where there is none of either. */
+static int found(PyObject *event, const EventSlots *slots, PyObject *name, PyObject *timestamp)
+{
+    if (!name || !timestamp) {
+        Py_XDECREF(name);
+        Py_XDECREF(timestamp);
+        return -1;
+    }
+    set_slot(event, slots->id, name);
+    set_slot(event, slots->timestamp, timestamp);
+    PyObject *document = get_slot(event, slots->document);
+    if (document && document != Py_None) {
+        set_slot(event, slots->changed, Py_NewRef(Py_False));
+        set_slot(event, slots->document, Py_NewRef(Py_None));
+    }
+    return 1;
+}
+
+/* Hashes for all that wait; -1 with an exception. */
+static int hash_waiting(const EventSlots *slots, Memory *memory)
+{
+    uint8_t digests[BLAKE2B_TOGETHER][16];
+    int count = memory->waiting, outcome = 1;
+    if (count == 0)
+        return 1;
+    blake2b_128_together(memory->blocks, digests);
+    memory->waiting = 0; /* setting a field may free what calls us */
+    for (int i = 0; i < count; i++) {
+        Waiting *waiting = &memory->events[i];
+        digest_text(digests[i], waiting->id + 7);
+        if (found(waiting->event, slots, ascii_text(waiting->id, LINE_ID_CHARS), waiting->timestamp) < 0)
+            outcome = -1;
+        Py_DECREF(waiting->event);
+    }
+    return outcome;
+}
+
+/* Lets the event wait, or hashes at once what takes more than a block. Gives 1, or -1 with an exception. */
+static int found_line(PyObject *event, const EventSlots *slots, Memory *memory, const uint8_t *hashed, size_t size,
+                      char id[LINE_ID_CHARS], PyObject *timestamp)
+{
+    if (size > BLAKE2B_BLOCK) {
+        hash_text(hashed, size, id + 7);
+        return found(event, slots, ascii_text(id, LINE_ID_CHARS), timestamp);
+    }
+    if (!timestamp)
+        return -1;
+    Blake2bBlock *block = &memory->blocks[memory->waiting];
+    Waiting *waiting = &memory->events[memory->waiting++];
+    memcpy(block->bytes, hashed, size);
+    memset(block->bytes + size, 0, BLAKE2B_BLOCK - size);
+    block->size = size;
+    waiting->event = Py_NewRef(event);
+    waiting->timestamp = timestamp;
+    memcpy(waiting->id, id, 7);
+    return memory->waiting < BLAKE2B_TOGETHER ? 1 : hash_waiting(slots, memory);
+}
+
 /* Looks at one event. Gives 1 when it was found, 0 when not, -1 with an exception. */
 static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_bytes, Memory *memory)
 {
@@ -211,46 +280,29 @@ static int scan_one(PyObject *event, const EventSlots *slots, Py_ssize_t max_byt
     const Text *time = &fields.timestamp;
     if (fields.seen & METADATA_ID || time->kinds & (ESCAPES | NOT_ASCII) || time->size > MAX_TIME_CHARS)
         return 0;
-    int id_size = 0;
     if (fields.ephemeral_id.size || fields.seen & AGENT_ID) { /* an empty one makes a Beat's event, but no rule 2 */
-        if (line_id(&fields, memory, id))
-            id_size = LINE_ID_CHARS;
-    } else if (!(fields.seen & METADATA_BEAT)) {
-        Py_INCREF(data); /* asking runs Python code, which may do anything to the event */
-        Py_INCREF(index);
-        Py_INCREF(part);
-        int asked = learn_position(origin, memory);
-        if (asked == 0)
-            id_size = position_id(index, part, memory, id);
-        Py_DECREF(part);
-        Py_DECREF(index);
-        if (asked < 0 || id_size == 0) {
-            Py_DECREF(data);
-            return asked;
-        }
-        Py_DECREF(data);
+        uint8_t hashed[MAX_HASHED];
+        size_t hashed_size = line_of(&fields, memory, hashed, id);
+        if (hashed_size == 0)
+            return 0;
+        return found_line(event, slots, memory, hashed, hashed_size, id, ascii_text(time->at, time->size));
     }
-    if (id_size == 0)
+    if (fields.seen & METADATA_BEAT)
         return 0;
-
-    PyObject *name = ascii_text(id, (size_t)id_size), *timestamp;
-    if (fields.seen & TIMESTAMP)
-        timestamp = ascii_text(time->at, time->size);
-    else
-        timestamp = Py_NewRef(Py_None);
-    if (!name || !timestamp) {
-        Py_XDECREF(name);
-        Py_XDECREF(timestamp);
-        return -1;
+    Py_INCREF(data); /* asking runs Python code, which may do anything to the event */
+    Py_INCREF(index);
+    Py_INCREF(part);
+    int outcome = learn_position(origin, memory), id_size = 0;
+    if (outcome == 0)
+        id_size = position_id(index, part, memory, id);
+    if (id_size) {
+        PyObject *timestamp = fields.seen & TIMESTAMP ? ascii_text(time->at, time->size) : Py_NewRef(Py_None);
+        outcome = found(event, slots, ascii_text(id, (size_t)id_size), timestamp);
     }
-    set_slot(event, slots->id, name);
-    set_slot(event, slots->timestamp, timestamp);
-    PyObject *document = get_slot(event, slots->document);
-    if (document && document != Py_None) {
-        set_slot(event, slots->changed, Py_NewRef(Py_False));
-        set_slot(event, slots->document, Py_NewRef(Py_None));
-    }
-    return 1;
+    Py_DECREF(part);
+    Py_DECREF(index);
+    Py_DECREF(data);
+    return outcome;
 }
 
 PyDoc_STRVAR(scan_batch_doc, "scan_batch(events, event_type, max_bytes, /)\n--\n\n"
@@ -284,6 +336,8 @@ static PyObject *scan_batch(PyObject *Py_UNUSED(module), PyObject *arguments)
             break;
         }
     }
+    if (hash_waiting(&slots, &memory) < 0)
+        Py_CLEAR(left);
     Py_XDECREF(memory.origin);
     return left;
 }
