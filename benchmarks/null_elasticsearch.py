@@ -76,7 +76,7 @@ def answer(method: bytes, target: bytes, documents: int) -> bytes:
 @functools.lru_cache(maxsize=10000)
 def bulk_reply(documents: int) -> bytes:
     items = b",".join([b'{"create":{"status":201}}'] * documents)
-    return reply(b'{"errors":false,"took":1,"items":[%s]}' % items)
+    return reply(b'{"errors":false,"items":[%s]}' % items)
 
 
 def reply(body: bytes, status: int = http.HTTPStatus.OK) -> bytes:

@@ -27,6 +27,7 @@ from penstock.transforms import fields
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.plain import PlainDecoder
+from penstock.transforms.kernels._event_lists import without_id
 from penstock.transforms.step_kind import StepKind
 from penstock.transforms.time.stamping import Stamper
 
@@ -185,7 +186,7 @@ class _DecodeDoFn(beam.DoFn):
         self._failures = Metrics.counter("decode", "failures")
 
     def process(self, batch: EventBatch) -> Iterator[EventBatch]:
-        text = [event for event in batch.events if event.id is None]
+        text = without_id(batch.events)
         if not text and batch.events:
             self._stamp(batch.events)
             yield batch

@@ -214,6 +214,27 @@ def test_a_batch_of_both_kinds_and_what_an_event_held_before():
     assert (document_of(events[1]), events[1].changed) == ({}, False)
 
 
+@given(
+    st.lists(st.sampled_from(CAPTURE) | st.sampled_from([b"{}", b"[]", b'{"agent":{"id":""}}']), max_size=40),
+    st.integers(0, 300),
+)
+def test_hashes_of_a_batch_are_made_side_by_side(datas, longer):
+    # Beyond 128 bytes, what is hashed doesn't wait for others.
+    datas = [
+        data.replace(b'"path":"', b'"path":"' + b"p" * longer) if n % 3 else data
+        for n, data in enumerate(datas)
+    ]
+    events = [Event(data, ToyOrigin(), n) for n, data in enumerate(datas)]
+    left = kernel.scan_batch(events, Event, MAX_BYTES)
+    for place, event in enumerate(events):
+        if place in left:
+            assert (event.id, event.timestamp) == (None, None)
+        else:
+            document = orjson.loads(event.data)
+            assert event.id == document_id(Event(event.data, event.origin, place), document)
+            assert event.timestamp == timestamps.of_value(document.get("@timestamp"))
+
+
 def test_what_an_origin_raises_comes_out():
     class Broken(ToyOrigin):
         def position(self):

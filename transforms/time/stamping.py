@@ -15,6 +15,7 @@ import orjson
 
 from penstock.transforms import fields
 from penstock.transforms.batch import Document, Event
+from penstock.transforms.kernels._event_lists import without_time
 from penstock.transforms.time import timestamps
 from penstock.transforms.time.date_parser import compile_parsers
 
@@ -54,9 +55,8 @@ class Stamper:
             for event in events:
                 self._by_field(event, self._path)
             return
-        for event in events:
-            if event.timestamp is None:
-                self._by_arrival(event)
+        for event in without_time(events):
+            self._by_arrival(event)
 
     def _by_arrival(self, event: Event) -> None:
         document = event.document

@@ -14,7 +14,6 @@ import dataclasses
 import logging
 import socket
 from collections.abc import Callable
-from itertools import repeat
 
 from penstock.io.beats.options import BeatsOptions
 from penstock.io.beats.origin import BeatsClient, client_at
@@ -31,13 +30,11 @@ from penstock.io.beats.wire._protocol import Receiver, Stretch
 from penstock.io.chain.live_source import Chunk
 from penstock.io.chain.source_status import ClientStatus
 from penstock.io.errors import ProtocolError
-from penstock.transforms.batch import Event
+from penstock.transforms.kernels._event_lists import events_of
 
 __all__ = ["Connection", "Shared"]
 
 _LOGGER = logging.getLogger(__name__)
-
-_event: Callable[..., Event] = Event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,8 +211,7 @@ class Connection:
             self._shared.statistics.add(acks=self.replies.acknowledge())
             return True
         count = len(stretch.payloads)
-        indices = range(stretch.first, stretch.first + count)
-        events = list(map(_event, stretch.payloads, repeat(self.client), indices))
+        events = events_of(stretch.payloads, self.client, stretch.first)
         if self._intake.offer(Chunk(events, stretch.size, (self, due)), self._ended):
             self._shared.statistics.add(events=count)
             self.events += count

@@ -38,6 +38,7 @@ from penstock.io.kinesis.wire.calls import (
 from penstock.io.meters import METERS
 from penstock.io.rarely import Rarely
 from penstock.transforms.batch import Event
+from penstock.transforms.kernels._event_lists import events_of
 
 __all__ = ["Deliver", "Piece", "ShardReader"]
 
@@ -278,7 +279,7 @@ class ShardReader:
                     origin = KinesisRecord(
                         stream, shard_id, record.sequence_number, record.partition_key, record_arrived_ms, len(payloads)
                     )  # fmt: skip
-                    new = [Event(payload, origin, place) for place, payload in enumerate(payloads)]
+                    new = events_of(payloads, origin)
                     if outside and record.partition_key and not self._manages_keys():
                         new = self._apply_range_rule(new, outside)
                     if done_sub is not None:

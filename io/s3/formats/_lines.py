@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from penstock.io.s3.origin import S3Record
 from penstock.transforms.batch import DeadLetter, Event, Origin
 from penstock.transforms.codecs.lines._multiline import Joiner, Multiline
+from penstock.transforms.kernels._event_lists import events_of
 
 if TYPE_CHECKING:  # Beam comes with it, and the processes that read tables need none
     from penstock.transforms.codecs.long_records import LongRecord
@@ -72,7 +73,10 @@ def read_lines(
             too_long = False
         if returns:
             lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-        events = [Event(line, origin, count) for count, line in enumerate(lines, number) if line]
+        if b"" in lines:
+            events = [Event(line, origin, count) for count, line in enumerate(lines, number) if line]
+        else:
+            events = events_of(lines, origin, number)
         if len(block) + len(carry) > max_line_bytes:
             events, letters = _without_long(events, max_line_bytes, long)
         number += len(lines)
