@@ -4,12 +4,14 @@ import gzip
 import itertools
 import json
 from collections.abc import Sequence
+from unittest import mock
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.io.beats import BeatsClient
 from penstock.io.beats._enrich import enriched, fields_of
+from penstock.io.beats.wire import _protocol
 from penstock.io.beats.wire._acks import Due, Ledger
 from penstock.io.beats.wire._limits import Limits
 from penstock.io.beats.wire._protocol import Receiver, Stretch
@@ -89,6 +91,19 @@ def test_any_split_of_damaged_bytes_gives_the_same_stretches_and_error(
         place %= len(data)
         data[place : place + len(replacement)] = replacement
     assert parsed(bytes(data)) == parsed(bytes(data), cuts) == parsed(bytes(data), range(len(data)))
+
+
+@given(honest(), st.lists(mutation, max_size=4), st.lists(st.integers(0, 2000), max_size=20))
+def test_the_kernel_reads_what_the_loop_reads(
+    sent: tuple[bytes, int], mutations: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    data = bytearray(sent[0])
+    for place, replacement in mutations:
+        place %= len(data)
+        data[place : place + len(replacement)] = replacement
+    with_kernel = parsed(bytes(data), cuts)
+    with mock.patch.object(_protocol, "_kernel", None):
+        assert parsed(bytes(data), cuts) == with_kernel
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=10))
