@@ -32,10 +32,11 @@ from local.flink.cluster import FlinkCluster  # noqa: E402
 from local.servers.aws_server import CREDENTIALS, AwsServer  # noqa: E402
 from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from penstock.io import errors  # noqa: E402
+from penstock.io.aws import bounded  # noqa: E402
 from tests import servers  # noqa: E402
 
-# Each session of botocore reads the descriptions of services anew: half of what the tests of AWS would take.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# Each session of botocore, and each of ours, reads the descriptions of services anew: half of what the tests of AWS take.
+botocore.session.create_loader = bounded.create_loader = functools.cache(botocore.session.create_loader)
 
 # How long an example takes is the machine's mood.
 hypothesis.settings.register_profile(

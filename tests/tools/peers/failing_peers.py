@@ -1,6 +1,5 @@
 """All peers fail in one way, every request is counted, and time passes only when somebody waits: no socket, no thread."""
 
-import functools
 import io
 import itertools
 import types
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import botocore.awsrequest
-import botocore.loaders
 import elastic_transport
 import pytest
 import urllib3
@@ -34,9 +32,6 @@ _JSON = {
 _CLUSTER = {"500": 500, "307": 307, "throttled": 429}
 
 
-_loader = functools.cache(botocore.loaders.create_loader)
-
-
 class FailingPeers:
     """The peers of a test, and its clock. From the outset of the fault on, the job has 30 s.
 
@@ -56,9 +51,6 @@ class FailingPeers:
         waits = types.SimpleNamespace(sleep=self.wait, time=self.clock, monotonic=self.clock)
         for module in ("botocore.endpoint", "botocore.waiter", "penstock.io.aws.sense"):
             monkeypatch.setattr(f"{module}.time", waits)
-        monkeypatch.setattr(
-            "botocore.session.create_loader", _loader
-        )  # reads a service's model once, not per test
         monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", lambda _, request: self._aws(request))
         monkeypatch.setattr("penstock.io.kinesis.wire.thin_client.open_transport", lambda *_: self)
         monkeypatch.setattr("elastic_transport.Transport.perform_request", self._cluster)

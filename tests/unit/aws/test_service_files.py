@@ -1,9 +1,18 @@
 """botocore's files read by orjson say what botocore's own loader reads."""
 
+import botocore.loaders
 import botocore.session
 import pytest
 
+from penstock.io.aws import bounded
 from penstock.io.aws.bounded import fast_session
+
+
+@pytest.fixture(autouse=True)
+def _own_loaders(monkeypatch):
+    """As users have them: tests/conftest.py lets all tests share one."""
+    for module in (botocore.session, bounded):
+        monkeypatch.setattr(module, "create_loader", botocore.loaders.create_loader)
 
 
 @pytest.fixture
