@@ -48,13 +48,12 @@ LINTERS: Lane = (
 )
 FAST: tuple[Lane, ...] = (LINTERS, (("unit tests", (*PYTEST, "-n", "3", *UNIT)),))
 """What daily work runs: no servers."""
-BESIDE: Lane = (
-    *LINTERS,
-    ("unit tests", (*PYTEST, "-n", "1", *UNIT)),
+REST: Lane = (
     ("dependencies", ("tests/audit.py",)),
     # The twins in Python must do all that the kernels do, where nobody has built those.
     (WITHOUT_KERNELS, (*PYTEST, "-n", "1", *TWINS)),
 )
+BESIDE: Lane = (*LINTERS, ("unit tests", (*PYTEST, "-n", "1", *UNIT)), *REST)
 SERVERS: Step = (
     "tests with real servers",
     (
@@ -62,25 +61,32 @@ SERVERS: Step = (
         *("-m", "not full", *WITH_SERVERS),
     ),
 )
-PYTHONS = "other Pythons"
-USUAL: tuple[Lane, ...] = ((*BESIDE, (PYTHONS, ("tests/pythons.py", "--short"))), (SERVERS,))
-"""What CI runs."""
+PYTHONS: Step = ("other Pythons", ("tests/pythons.py",))
+USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
+CI: tuple[Lane, ...] = ((*BESIDE, PYTHONS), (SERVERS,))
+"""What runs where `CI` is set: each supported Python too."""
+EXAMPLES: Step = (
+    "unit tests, all examples",
+    (*PYTEST, "-n", "1", "--hypothesis-profile", "full", *UNIT),
+)
 LONG: Step = ("long tests", (*PYTEST, "-n", "2", "--dist", "loadgroup", "-m", "full", *WITH_SERVERS))
-FULL: tuple[Lane, ...] = ((*BESIDE, (PYTHONS, ("tests/pythons.py",))), (SERVERS, LONG))
-"""With what is too long for each change: soaks, mutations, a million objects, all unit tests on each Python."""
+FULL: tuple[Lane, ...] = ((*LINTERS, EXAMPLES, *REST, PYTHONS), (SERVERS, LONG))
+"""With what is too long for each change: soaks, mutations, a million objects, all examples of a property."""
 CHOICES = {"--fast": FAST, "--full": FULL}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs every usual step, or those of `--fast` or `--full`, or pytest alone with the arguments given.
 
-    Returns 0 only if all passed.
+    Where `CI` is set, the usual steps run the unit tests on each Python. Returns 0 only if all passed.
 
     Python runs with -P: the checkout must not be on `sys.path`, its `io` is not the standard library's.
     """
     if arguments and (len(arguments) > 1 or arguments[0] not in CHOICES):
         return run_lanes(((("", ("-m", "pytest", *arguments)),),))
-    return run_lanes(CHOICES[arguments[0]] if arguments else USUAL)
+    if arguments:
+        return run_lanes(CHOICES[arguments[0]])
+    return run_lanes(CI if os.environ.get("CI") else USUAL)
 
 
 def run_lanes(lanes: Sequence[Lane]) -> int:

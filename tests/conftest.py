@@ -34,14 +34,19 @@ from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from penstock.io import errors  # noqa: E402
 from penstock.io.aws import bounded  # noqa: E402
 from tests import servers  # noqa: E402
+from tests.tools.samples.examples import FULL, USUAL  # noqa: E402
 
 # Each session of botocore, and each of ours, reads the descriptions of services anew: half of what the tests of AWS take.
 botocore.session.create_loader = bounded.create_loader = functools.cache(botocore.session.create_loader)
 
 # How long an example takes is the machine's mood.
-hypothesis.settings.register_profile(
-    "penstock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+for _name, _number in (("penstock", USUAL), ("full", FULL)):
+    hypothesis.settings.register_profile(
+        _name,
+        max_examples=_number,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.load_profile("penstock")
 
 _LONGEST_ID = 60

@@ -1,13 +1,12 @@
 """Runs the unit and property tests on the other Pythons that the package supports, one of them with its oldest packages.
 
-usage: python -P tests/pythons.py [--short] [PYTEST ARGUMENT ...]
+usage: python -P tests/pythons.py [PYTEST ARGUMENT ...]
 
 The lowest version that pyproject.toml allows of each dependency is tried on 3.12, the newest ones on 3.13 (and on the Python
 of .venv, by the other steps). A Python that isn't here is named, and is no failure. A test that fails is tried once more,
 alone: the machine may be slow, and what is asked here is whether the code works on that Python.
 
-All of them take minutes per Python, so each change runs `--short`: the tests of what a Python changes (`SHORT`). The package
-itself is installed there as a user does it, with its kernels. The other packages are cached outside the checkout.
+The package itself is installed there as a user does it, with its kernels. The others are cached outside the checkout.
 """
 
 import contextlib
@@ -29,30 +28,12 @@ VERSIONS = ("3.11", "3.12", "3.13")
 LOWEST = "3.12"
 NOT_NEEDED = ("atheris", "boto3-stubs", "mypy", "pip-audit", "ruff")
 """What other steps run, on the Python of .venv."""
-SHORT = (
-    # 3.13 refuses certificates that earlier ones took, and each brings another OpenSSL.
-    *("tests/unit/beats/transport", "tests/unit/elasticsearch/test_tls.py", "tests/unit/aws/test_trust.py"),
-    # How deep JSON may be, for the interpreter's stack; sums of floats; what our C code asks of the interpreter.
-    *("tests/unit/transforms", "tests/unit/elasticsearch/test_blocked.py"),
-    *("tests/property/test_native_scan.py", "tests/property/test_decoding.py"),
-    # Compression, character sets, csv, dates.
-    *("tests/unit/codecs", "tests/unit/s3/formats/test_compression.py", "tests/unit/logstash/test_date.py"),
-    # What Beam pickles, and how it reads types; classes, signatures and docstrings, of which help is made.
-    *("tests/unit/elements", "tests/unit/test_errors.py", "tests/unit/test_display_data.py"),
-    *("tests/unit/configuration/test_help.py", "tests/unit/pipelines/test_command_line.py"),
-    # Garbage, threads and processes.
-    *("tests/unit/chain/test_cycles.py", "tests/unit/local/test_processes.py"),
-)
-"""What has failed on one Python and passed on another, and what stands on parts that change with it. The rest is arithmetic
-on bytes."""
 LONGEST_UNUSED_S = 14 * 86400.0
 """After that packages are removed from the cache: 850 MB, of a pyproject.toml that nobody has any more."""
 MARKS = "not servers and not kills and not fuzz and not full"
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] == ["--short"]:
-        arguments = [*SHORT, *arguments[1:]]
     failed = []
     for version in VERSIONS:
         if version == ".".join(map(str, sys.version_info[:2])):

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from unittest import mock
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.archive import ArchiveOptions, sink, uploads
@@ -19,6 +19,7 @@ from penstock.io.chain.live_objects import LIVE
 from penstock.io.errors import Unreachable
 from penstock.io.kinesis.positions import KinesisRecord
 from penstock.transforms.batch import Event
+from tests.tools.samples.examples import examples
 
 SHARD = "shardId-000000000000"
 OPTIONS = ArchiveOptions(
@@ -193,7 +194,7 @@ def check(world):
     return stored
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(200)
 @given(
     st.lists(ACTIONS, min_size=20, max_size=60),
     st.lists(st.tuples(st.integers(0, 30), st.lists(ACTIONS, min_size=1, max_size=4)), max_size=3),
@@ -211,7 +212,7 @@ def test_nothing_acknowledged_is_missing(actions, interludes):
     LIVE.close()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(QUIET, min_size=20, max_size=60))
 def test_nothing_stands_twice_without_a_kill_or_a_pause(actions):
     world = World()

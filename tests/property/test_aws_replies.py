@@ -7,7 +7,7 @@ import threading
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.aws.account_preflight import AwsAccount, identity_trials
@@ -29,6 +29,7 @@ from penstock.io.s3.units.manifest import open_manifest
 from penstock.transforms.batch import DeadLetter
 from tests.tools.peers.failing_peers import AWS, FailingPeers
 from tests.tools.samples.events import event
+from tests.tools.samples.examples import examples
 
 SESSION, OBJECTS = AwsSession(AWS), S3Objects(AWS)
 TABLE, LEASE = LeaseTable(SESSION, "app"), Lease("s", TRIM_HORIZON)
@@ -170,7 +171,7 @@ HEADERS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.tuples(BODIES, HEADERS), min_size=1, max_size=3))
 def test_nonsense_ends_in_a_result_or_a_named_error(name, replies):
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from unittest import mock
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.io.beats import BeatsClient
@@ -21,6 +21,7 @@ from penstock.transforms.batch import Event
 from penstock.transforms.decode import JsonDecoder
 from tests.tools.peers.lumberjack import compressed, data_event, event, window
 from tests.tools.samples.events import ToyOrigin
+from tests.tools.samples.examples import examples
 
 LIMITS = Limits(
     max_window_size=50,
@@ -168,7 +169,7 @@ objects = st.dictionaries(keys, json_values | st.dictionaries(keys, json_values,
 
 
 @given(objects, st.booleans(), st.booleans())
-@settings(max_examples=300)
+@examples(300)
 def test_enriching_is_the_same_as_parsing_and_adding(
     before: dict[str, object], ascii_only: bool, dense: bool
 ) -> None:
@@ -234,7 +235,7 @@ raw_events = st.builds(_raw_object, st.lists(st.tuples(raw_keys, spaces, raw_val
 
 
 @given(raw_events, spaces, st.integers(0, 400), st.binary(max_size=3))
-@settings(max_examples=600)
+@examples(600)
 def test_no_payload_chooses_where_enrichment_goes(text: str, around: str, place: int, damage: bytes) -> None:
     fields = fields_of(BeatsClient("10.1.2.3", 1), ["source_metadata"])
     whole = f"{around}{text}{around}".encode()
@@ -260,7 +261,7 @@ FORMS = {
 
 
 @given(raw_events, raw_events, spaces, st.sampled_from(sorted(FORMS)))
-@settings(max_examples=400)
+@examples(400)
 @example('{"@metadata":{"input":1}}', '{"@metadata":{"input":1}}', "", "one after another")
 @example("{}", '{"@metadata":{"input":1}}', "", "one after another")
 @example('{"a":1}', '{"a":1}', "\n", "one after another")

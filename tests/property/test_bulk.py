@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.elasticsearch import ElasticsearchOptions
@@ -13,6 +13,7 @@ from penstock.io.elasticsearch.bulk._metadata import MetadataCutter
 from penstock.io.elasticsearch.cluster.client import NoAnswer
 from penstock.io.elasticsearch.writer import BulkWriter
 from tests.tools.samples.events import event, filebeat_events
+from tests.tools.samples.examples import examples
 
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 10), st.integers(1, 120))
@@ -135,7 +136,7 @@ class Server:
         pass
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.integers(0, 12),
     st.dictionaries(st.integers(0, 11), st.lists(ITEM, max_size=4), max_size=6),

@@ -7,7 +7,7 @@ import threading
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.io.s3 import reading
@@ -18,13 +18,12 @@ from penstock.transforms.batch import Event
 from penstock.transforms.codecs import _json_cutter
 from penstock.transforms.codecs.options import DecodeOptions
 from tests.tools.samples.events import ToyOrigin
+from tests.tools.samples.examples import examples
 from tests.unit.codecs import samples
 
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=4)
 BATCHES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
-SLOW = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)  # a busy machine
+SLOW = examples(60)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=6)
 VALUES = WORDS | st.sampled_from(['"', ",", "\t", '","', "é", "\x0c", "\u2028", " ", "-"])
 

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.transforms.batch import Event
@@ -70,7 +70,6 @@ def seen(events, letters):
     )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(
     records(),
     st.lists(st.integers(1, 40), min_size=1, max_size=5),

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.batch import Event
@@ -60,7 +60,6 @@ LOG_EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(LOG_EVENTS, max_size=4), st.text(max_size=5) | st.just("g" * 1100))
 def test_any_record(log_events, group):
     record = {

@@ -4,7 +4,7 @@ import random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.codecs.lines import _separated
@@ -117,7 +117,6 @@ VALUES = (
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(LINES),
     st.lists(st.tuples(st.integers(0, 60), st.sampled_from(VALUES) | st.text(max_size=6)), max_size=4),
@@ -142,7 +141,6 @@ def _checked(name, columns, text):
         pytest.fail(f"the kernel made a line that the reader refuses: {text!r}")
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(LINES),
     st.lists(st.tuples(st.integers(0, 600), st.integers(0, 3), st.text(max_size=3)), max_size=3),

@@ -8,7 +8,7 @@ import fastavro
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.io.s3._selection import dates_of_key, literal_prefix, pattern_of
@@ -20,6 +20,7 @@ from penstock.io.s3.formats._json_columns import json_rows
 from penstock.io.s3.formats._lines import read_lines, read_part
 from penstock.io.s3.formats._rows import piece_of, row_to_json
 from penstock.io.s3.origin import S3Record
+from tests.tools.samples.examples import examples
 
 ORIGIN = S3Record("bucket", "key", "etag", 0, "line")
 LIMIT = 1 << 20
@@ -119,7 +120,7 @@ def test_of_two_arrays_the_first_is_read_and_the_second_told(first, second, size
 SCHEMA = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}]}
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.integers(0, 300), st.integers(1, 200), st.lists(st.integers(1, 3000), max_size=6), st.integers(1, 500)
 )

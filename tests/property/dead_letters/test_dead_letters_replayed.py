@@ -3,7 +3,7 @@
 import threading
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.dead_letters._letters import decode, lines_of
@@ -17,6 +17,7 @@ from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.events import FlatMapEvents, MapEvents, apply
 from penstock.transforms.logstash.settings import FilterOptions
 from tests.tools.samples.events import ToyOrigin
+from tests.tools.samples.examples import examples
 
 VALUES = st.integers(0, 3) | st.sampled_from(["a", "2026-01-02T03:04:05Z", None, "\x00", "é"])
 OBJECTS = st.dictionaries(st.sampled_from(["n", "m", "t", "@timestamp", "bad"]), VALUES, max_size=3)
@@ -90,7 +91,7 @@ class Again:
         self.letters += letters
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     st.lists(RECORDS, max_size=5),
     st.sets(st.integers(0, 7)),

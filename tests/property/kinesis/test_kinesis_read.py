@@ -15,6 +15,7 @@ from penstock.io.kinesis.lease.table import MemoryLeases
 from penstock.io.kinesis.positions import SHARD_END
 from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.models.stream_model import SteppedLive, StreamModel
+from tests.tools.samples.examples import examples
 
 OPTIONS = KinesisReadOptions(
     "stream", application_name="app", checkpoint_interval_seconds=2, max_batch_events=4,
@@ -218,6 +219,6 @@ class Stormy(Calm):
 LIMITS = settings(stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 TestCalm = Calm.TestCase
-TestCalm.settings = settings(LIMITS, max_examples=60)
+TestCalm.settings = settings(LIMITS, max_examples=examples(60).max_examples)
 TestStormy = Stormy.TestCase
-TestStormy.settings = settings(LIMITS, max_examples=90)
+TestStormy.settings = settings(LIMITS, max_examples=examples(90).max_examples)

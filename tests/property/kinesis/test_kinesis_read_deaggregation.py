@@ -2,12 +2,13 @@
 
 import hashlib
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.kinesis.kpl._aggregation import Aggregator
 from penstock.io.kinesis.kpl._deaggregation import MAGIC, HashRange, deaggregate
 from tests.tools.models.kpl import user_records
+from tests.tools.samples.examples import examples
 
 _keys = st.text(min_size=1, max_size=10)
 _hash_keys = st.integers(0, (1 << 128) - 1)
@@ -36,7 +37,7 @@ def test_it_undoes_aggregation_and_finds_what_is_outside(
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300)
+@examples(300)
 def test_any_message_with_a_right_checksum_is_parsed_or_passed_on(message: bytes) -> None:
     data = MAGIC + message + hashlib.md5(message).digest()
     found = deaggregate(data, HashRange.of(5, 6))
@@ -44,7 +45,7 @@ def test_any_message_with_a_right_checksum_is_parsed_or_passed_on(message: bytes
 
 
 @given(_users, st.data())
-@settings(max_examples=300)
+@examples(300)
 def test_a_mutated_message_never_raises(
     users: list[tuple[str, bytes, str | None]], data: st.DataObject
 ) -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.kinesis.kpl._aggregation import keyed_in_python, run_in_python
@@ -19,13 +19,11 @@ _datas = st.lists(st.binary(max_size=90) | st.integers(100, 20_000).map(bytes), 
 _bounds = st.tuples(st.integers(1, 50) | st.just(1 << 70), st.integers(0, 3000) | st.just(51_200))
 
 
-@settings(deadline=None)
 @given(_datas, st.lists(_keys, min_size=40, max_size=40), _bounds)
 def test_runs(datas: list[bytes], keys: list[str], bounds: tuple[int, int]) -> None:
     assert kernel.aggregate_run(iter(keys), datas, *bounds) == run_in_python(iter(keys), datas, *bounds)
 
 
-@settings(deadline=None)
 @given(st.data(), st.lists(_keys, min_size=1, max_size=12, unique=True), _datas, _bounds)
 def test_keyed(draw: st.DataObject, keys: list[str], datas: list[bytes], bounds: tuple[int, int]) -> None:
     number = st.integers(0, len(keys) - 1)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.kinesis.kpl._aggregation import Aggregator
@@ -35,7 +35,6 @@ def aggregated(users: list[tuple[str, bytes]], hash_key: int | None = None) -> b
     return record.encode()
 
 
-@settings(deadline=None)
 @given(st.lists(_users.map(aggregated) | st.binary(max_size=60), max_size=40), _ranges)
 def test_good_records(datas: list[bytes], hash_range: HashRange | None) -> None:
     found = kernel.deaggregate(datas, hash_range)
@@ -46,7 +45,6 @@ def test_user_records_with_hash_keys_of_their_own_are_the_twins() -> None:
     assert kernel.deaggregate([aggregated([("a", b"x")], 5)], None) == [NotImplemented]
 
 
-@settings(deadline=None)
 @given(st.lists(_users, min_size=1, max_size=4), st.randoms(use_true_random=False), _ranges)
 def test_rotten_messages(batches: list[Any], choose: random.Random, hash_range: HashRange | None) -> None:
     datas = []
@@ -62,7 +60,6 @@ def test_rotten_messages(batches: list[Any], choose: random.Random, hash_range: 
             assert found == deaggregate(data, hash_range)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60).map(sealed), max_size=4), _ranges)
 def test_any_bytes_with_a_right_checksum(datas: list[bytes], hash_range: HashRange | None) -> None:
     for data, found in zip(datas, kernel.deaggregate(datas, hash_range), strict=True):

@@ -4,7 +4,7 @@ import copy
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.decode import JsonDecoder
@@ -15,6 +15,7 @@ from penstock.transforms.logstash.chain import run_each
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.logstash.language._sprintf import compile_template
 from tests.tools.samples.events import event
+from tests.tools.samples.examples import examples
 
 TOKENS = [
     "filter", "input", "output", "{", "}", "if", "else", "else if", "[a]", "[a][b]", "[tags]", "==", "!=", ">", "=~",
@@ -47,7 +48,7 @@ def refusal(work):
 
 
 @given(soup | st.text())
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_any_text_is_parsed_or_refused_with_a_place_in_it(text):
     error = refusal(lambda: parse(text))
     lines = text.split("\n")
@@ -56,14 +57,13 @@ def test_any_text_is_parsed_or_refused_with_a_place_in_it(text):
 
 
 @given(soup)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_filter_section_starts_or_is_refused(text):
     error = refusal(lambda: compile_filters(f"filter {{ {text} }}", env={}))
     assert error is None or error.line is not None
 
 
 @given(st.text() | soup, documents)
-@settings(deadline=None)
 def test_a_template_is_text_or_a_value_error(text, document):
     template = compile_template(text, lambda: "now")
     chain = compile_filters("filter { }")
@@ -94,7 +94,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("options", "touched"), OPERATIONS)
 @given(document=documents)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_mutate_leaves_every_other_field_alone(options, touched, document):
     may_change = touched | {"tags", "_tags", "@timestamp", "_@timestamp", "@version"}
     before = copy.deepcopy(document)
@@ -114,7 +114,7 @@ EVERYTHING = """filter {
 
 
 @given(documents)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_one_function_does_what_the_filters_do_one_by_one(document):
     chain = compile_filters(EVERYTHING, now="2026-01-01T00:00:00Z")
 
@@ -128,7 +128,6 @@ def test_one_function_does_what_the_filters_do_one_by_one(document):
 
 
 @given(st.lists(documents, max_size=4), documents, st.integers(0, 4))
-@settings(deadline=None)
 def test_a_hostile_event_costs_nobody_else_anything(others, hostile, place):
     transform = LogstashFilters(EVERYTHING)
 

@@ -6,7 +6,7 @@ import sys
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.events import apply, apply_each
@@ -15,6 +15,7 @@ from penstock.transforms.logstash.compile import Step
 from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields import batches
 from tests.tools.samples.events import event
+from tests.tools.samples.examples import examples
 
 pytestmark = pytest.mark.skipif(batches._kernel is None, reason="the kernel isn't built, or switched off")
 
@@ -67,7 +68,7 @@ def outcome(run, filters, seen, given_events):
 
 @pytest.mark.parametrize("keep", [False, True])
 @given(st.lists(events(), max_size=6))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_batch_becomes_what_its_events_become(keep, given_events):
     seen = []
     run = RunFilters(

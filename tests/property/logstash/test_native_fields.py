@@ -6,13 +6,14 @@ import sys
 import types
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.chain import run_each
 from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.fields import documents, operations
+from tests.tools.samples.examples import examples
 
 pytestmark = pytest.mark.skipif(
     operations._kernel is None or documents._kernel is None, reason="a kernel isn't built, or switched off"
@@ -91,7 +92,7 @@ def outcome(run, chain, document):
 
 
 @given(st.lists(mutations, min_size=1, max_size=12), whole)
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @example([("rename", "a", "b"), ("convert", "b", "float")], {"a": "16777216.2", "tags": "one"})
 @example([("copy", "a", "c")], {"a": None})
 @example([("add_tag", "x"), ("rename", "a", "[a][b]")], {"a": {"b": 1}, "tags": {"a": 1}})
@@ -127,7 +128,7 @@ def conditions(draw, depth=3):
 
 
 @given(conditions(), conditions(), mutations, whole)
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @example("[a]", "[b] > 5", ("rename", "a", "b"), {"a": "false"})
 def test_the_kernel_takes_the_branch_that_the_conditions_take(first, second, mutation, document):
     try:
@@ -144,7 +145,7 @@ def test_the_kernel_takes_the_branch_that_the_conditions_take(first, second, mut
 
 
 @given(st.decimals(0, 10**15, places=6).map(str) | st.from_regex(r"[0-9]{0,8}\.?[0-9]{0,8}", fullmatch=True))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_a_number_is_the_nearest_one(text):
     chain = compile_filters("filter { mutate { convert => { 'a' => 'float' } } }")
     (made,) = chain.apply({"a": text})
@@ -161,7 +162,6 @@ TIMES = [
 
 
 @given(whole, st.sampled_from(TIMES))
-@settings(deadline=None)
 def test_an_event_begins_the_same(document, time):
     chain = compile_filters("filter { }", now="2026-01-01T00:00:00Z")
     document["@timestamp"] = time
@@ -184,7 +184,6 @@ deep = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("abc"), deep))
-@settings(deadline=None)
 def test_no_time_is_left(document):
     twin = copy.deepcopy(document)
     documents._make_plain(twin)

@@ -66,7 +66,6 @@ def inside(examples: int, folder: Path, tests: list[str]) -> int:
     from hypothesis import settings
 
     settings.register_profile("sanitized", max_examples=examples, deadline=None)
-    settings.load_profile("sanitized")
     for source in kernels():
         name = ".".join(("penstock", *source.relative_to(ROOT).with_suffix("").parts))
         made = folder / f"{source.stem}{sysconfig.get_config_var('EXT_SUFFIX')}"
@@ -75,7 +74,9 @@ def inside(examples: int, folder: Path, tests: list[str]) -> int:
         assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-    return pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])
+    return pytest.main(
+        ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=sanitized", *tests]
+    )
 
 
 if __name__ == "__main__":

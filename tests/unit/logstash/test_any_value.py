@@ -5,10 +5,11 @@ import functools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import compile_filters
+from tests.tools.samples.examples import examples
 
 FILTERS = [
     "grok { match => { source => '%{IPORHOST:[out][a]} %{NUMBER:[out][b]:int}' } }",
@@ -62,7 +63,7 @@ def compiled(written):
     source=values | texts,
     others=st.dictionaries(st.sampled_from(["message", "host", "[x]", "a"]), values, max_size=3),
 )
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_only_its_own_fields_change(written, source, others):
     chain = compiled(written)
     event = {"@timestamp": "2026-11-28T10:00:00.000Z", "source": source, **others}

@@ -4,12 +4,13 @@ import datetime
 import zoneinfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.language._date_formats import joda_format
+from tests.tools.samples.examples import examples
 
 NOW = "2026-06-01T00:00:00Z"
 
@@ -139,7 +140,7 @@ times = st.builds(
 
 
 @given(times, st.sampled_from(ROUND_TRIPS))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_time_that_is_written_is_read_again(moment, pattern):
     time = Timestamp(moment.isoformat(timespec="milliseconds") + "Z")
     assert read(joda_format(pattern)(time), pattern) == time
@@ -151,7 +152,7 @@ def test_a_time_that_is_written_is_read_again(moment, pattern):
         ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
     ),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_local_times_are_those_of_the_zone(moment, name):
     zone = zoneinfo.ZoneInfo(name)
     moment = moment.replace(microsecond=0)

@@ -1,6 +1,6 @@
 """Dissect where the shared cases do not reach: its expression finds what a search for one delimiter after the other does."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import compile_filters
@@ -9,13 +9,14 @@ from penstock.transforms.logstash.filters.parse._dissect_template import (
     finder_of,
     parse_template,
 )
+from tests.tools.samples.examples import examples
 
 delimiters = st.sampled_from([" ", "  ", "] ", "[", "aab", "a", ".", "]]", "^-", "\\", "\n"])
 parts = st.lists(st.tuples(delimiters, st.sampled_from(["%{x}", "%{}", "%{+y}", "%{z->}"])), max_size=5)
 
 
 @given(parts, st.booleans(), st.text(" ][ab.^-\\\n", max_size=40))
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 def test_values_end_at_the_first_delimiter(parts, closed, text):
     template = "%{first}" + "".join(map("".join, parts)) + ("]" if closed else "")
     fields = parse_template(template)

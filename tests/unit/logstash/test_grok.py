@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
@@ -30,6 +30,7 @@ from penstock.transforms.logstash.filters.patterns._windows import windows
 from penstock.transforms.logstash.language._errors import FieldError
 from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
 from penstock.transforms.logstash.language._references import reference_or_bad
+from tests.tools.samples.examples import examples
 
 CASES = pathlib.Path(__file__).parent / "cases"
 CAPTURES = [
@@ -150,7 +151,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces, max_size=8), st.text("abcdefghijklmnopqrstuvOP ", max_size=30))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_what_every_match_must_hold_is_in_every_match(parts, noise):
     translated = translate("".join(parts), dot_all=True)
     samples = {"(?:de|f)": "f", "(g)": "g", "(?:hi)?": "", "(?:jk)+": "jkjk", "l{2}": "ll", "[mn]": "n", ".*": noise,
@@ -351,7 +352,7 @@ values = st.recursive(
     st.dictionaries(st.sampled_from(["a", "l", "@metadata", "other"]), values),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_paved_way_stores_what_references_do(captures, groups, document, keep_empty):
     captures = [
         (group, reference_or_bad(field), overwrite, convert) for group, field, overwrite, convert in captures

@@ -1,11 +1,12 @@
 """The filter `kv` where the shared cases do not reach."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import compile_filters
 from penstock.transforms.logstash.filters.parse._kv_scan import Splitters, _limited, compile_scan
+from tests.tools.samples.examples import examples
 
 texts = st.text(alphabet="ab=&: \"'()[]<>\\\n,", max_size=24)
 splits = st.sampled_from([(" ", "="), ("&", "="), (" ,", "=:"), ("&", ":"), ("=", " ")])
@@ -17,7 +18,7 @@ def flat(pairs):
 
 
 @given(texts, splits, st.booleans(), st.booleans())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_the_ways_to_scan_agree(text, split, brackets, lenient):
     """Cutting, the standard library's expressions, and Ruby's, all say the same."""
     field, value = split

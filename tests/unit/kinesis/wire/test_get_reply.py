@@ -5,7 +5,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.io.kinesis.wire import _get_reply
@@ -13,7 +13,6 @@ from penstock.io.kinesis.wire._get_reply import decode_get_records
 from penstock.io.kinesis.wire.calls import ChildShard, GetRecordsReply, HashKeyRange, Record
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

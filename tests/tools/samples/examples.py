@@ -1,0 +1,11 @@
+"""How many examples a property is tried with: `./run_local.sh test --full` tries all, each change the profile's share."""
+
+from hypothesis import settings
+
+USUAL, FULL = 30, 100
+"""Examples of a property that asks for no number: of the profile "penstock", and of "full"."""
+
+
+def examples(number: int) -> settings:
+    """Decorates a property that deserves so many, in full."""
+    return settings(max_examples=max(10, number * settings().max_examples // FULL))
