@@ -4,7 +4,8 @@ usage: python -P benchmarks/ratios.py [--rounds N] [--json] [--write]
 
 A floor does what nobody can leave out, by libraries in C. Path and floor take turns within one run, in CPU time, and the
 least of each counts. So the ratio holds on another machine, and on a busy one. `ratios.json` has the ratios of
-the last release (`--write` writes it); a test fails where one has become a quarter worse.
+the last release, and the packages it was measured with (`--write` writes it); a test fails where one has become a
+quarter worse.
 
 - beats to records: windows of a Beat inflated, walked and packed into KPL's records. Floor: inflate, MD5, base64, SHA-256.
 - records to events: KPL's records taken apart. Floor: MD5 of them.
@@ -20,6 +21,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +49,8 @@ from penstock.transforms.logstash import LogstashFilters
 
 REFERENCE = Path(__file__).with_name("ratios.json")
 BATCH = 4000
+PACKAGES = ("orjson", "pybase64", "regex")
+"""What floors and paths stand on: with older ones, the ratios are others."""
 
 
 class Pair(NamedTuple):
@@ -186,7 +190,9 @@ def main() -> None:
                 f"{line['ratio']:6.2f} (was {line['reference']})"
             )
     if given.write:
-        REFERENCE.write_text(json.dumps({line["path"]: line["ratio"] for line in lines}, indent=2) + "\n")
+        ratios = {line["path"]: line["ratio"] for line in lines}
+        packages = {name: version(name) for name in PACKAGES}
+        REFERENCE.write_text(json.dumps({**ratios, "packages": packages}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

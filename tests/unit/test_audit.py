@@ -40,7 +40,9 @@ def test_what_pip_audit_writes(audit):
     ],
 )
 def test_how_it_ends(audit, monkeypatch, capsys, answer, arguments, code, words):
-    monkeypatch.setattr(audit.importlib.util, "find_spec", lambda name: name)  # the tool is there; it is not run
+    monkeypatch.setattr(
+        audit.importlib.util, "find_spec", lambda name: name
+    )  # the tool is there; it is not run
     monkeypatch.setattr(audit, "closure", lambda name: {"x": "1"})
     monkeypatch.setattr(audit, "ask", lambda service, packages: answer)
     assert audit.main(arguments) == code
