@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cfnlint import api as cfnlint
-from cfnlint.decode import cfn_yaml
 
 from penstock.io.elasticsearch import ElasticsearchOptions, iam_statements
 from penstock.io.preflight.iam import Arns
@@ -20,11 +18,16 @@ TEMPLATE = FOLDER / "opensearch.yaml"
 JOB_ROLE = "arn:aws:iam::111122223333:role/penstock"
 
 
+# cfnlint takes a second to import, which each of pytest's workers would spend on collecting.
 def test_cloudformation_knows_all_of_the_template():
+    from cfnlint import api as cfnlint
+
     assert cfnlint.lint(TEMPLATE.read_text(), None, ["eu-west-1", "us-east-1"]) == []
 
 
 def test_the_domain_lets_the_job_do_what_the_policy_says():
+    from cfnlint.decode import cfn_yaml
+
     domain = cfn_yaml.loads(TEMPLATE.read_text())["Resources"]["Domain"]["Properties"]
     job, admin = domain["AccessPolicies"]["Statement"]
     options = ElasticsearchOptions(hosts=["search-x-abc.eu-west-1.es.amazonaws.com"], manage_template=True)
