@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.machine import forked
 from tests.tools.machine.waiting import wait_until
 
 TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
@@ -17,7 +18,7 @@ TOY = Path(__file__).parents[2] / "tools" / "jobs" / "toy_job.py"
 
 def start(mode, *arguments):
     return subprocess.Popen(
-        [sys.executable, TOY, mode, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        forked.command(TOY, mode, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

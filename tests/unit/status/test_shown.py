@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import termios
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.machine import forked
 from tests.tools.machine.screen import rows_of
 from tests.tools.machine.waiting import wait_until
 
@@ -28,7 +28,7 @@ COLUMNS = 60
 
 def start(*arguments, stderr=subprocess.PIPE, **environment):
     return subprocess.Popen(
-        [sys.executable, TOY, *arguments],
+        forked.command(TOY, *arguments),
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
