@@ -56,6 +56,8 @@ def words_of(field: "dataclasses.Field[Any]") -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Gives the hint at the nearest known name, for the end of a message; empty where none is near."""
-    nearest = difflib.get_close_matches(name, list(known), 1, 0.65)
+    """Gives the hint at a known name that begins so, else at the nearest; empty where none is near."""
+    names = list(known)
+    begin_so = [each for each in names if len(name.strip("-")) > 2 and each.startswith(name)]
+    nearest = begin_so or difflib.get_close_matches(name, names, 1, 0.65)
     return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -107,27 +107,28 @@ def find_in_file(config: str, job: str) -> tuple[ConfigFile, FileJob]:
 
 def jobs_in(path: str) -> ConfigFile:
     """Reads a file that must say which jobs it is for. Raises `OptionError`."""
-    file = read_config(path)
+    file = read_config(path, path)
     if any(not each.job for each in file.jobs):
         message = f"{path}: which job is it? Write `job: kinesis-to-elasticsearch` at its top, or `jobs`."
         raise OptionError(message)
     return file
 
 
-def read_config(path: str) -> ConfigFile:
-    """Reads a file. Raises `OptionError` with file, line and key."""
+def read_config(path: str, given: str = "") -> ConfigFile:
+    """Reads a file. Raises `OptionError` with file, line and key; `given` is how it was given, else by `--config`."""
+    given = given or f"--config {path}"
     try:
         with Path(path).open("rb") as opened:
             data = opened.read(_LONGEST + 1)
         text = data.decode()
     except OSError as error:
-        message = f"--config {path}: {error.strerror or error}."
+        message = f"{given}: {error.strerror or error}."
         raise OptionError(message) from error
     except UnicodeDecodeError as error:
-        message = f"--config {path}: the file must be UTF-8; byte {error.start} is not."
+        message = f"{given}: the file must be UTF-8; byte {error.start} is not."
         raise OptionError(message) from error
     if len(data) > _LONGEST:
-        message = f"--config {path}: the file is longer than {_LONGEST} bytes; this is no configuration."
+        message = f"{given}: the file is longer than {_LONGEST} bytes; this is no configuration."
         raise OptionError(message)
     top = [
         each

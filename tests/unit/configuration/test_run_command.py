@@ -86,3 +86,9 @@ def test_usage(capsys):
     assert "usage: penstock run FILE.yaml" in capsys.readouterr().err
     assert main(["run", "--help"]) == 0
     assert "exit code" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_that_is_not_there_is_named_as_it_was_given(written, capsys, command):
+    assert main([command, "./nowhere.yaml"]) == 2
+    assert capsys.readouterr().err == f"penstock {command}: ./nowhere.yaml: No such file or directory.\n"

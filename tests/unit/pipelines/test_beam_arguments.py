@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.io.errors import OptionError
-from penstock.pipelines.beam_arguments import beam_options
+from penstock.pipelines.beam_arguments import beam_options, require_known
 from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
 
 RUNNERS = (
@@ -30,6 +30,11 @@ RUNNERS = (
 def test_what_nobody_takes_is_refused(runner, arguments, words):
     with pytest.raises(OptionError, match=words):
         beam_options([f"--runner={runner}", *arguments])
+
+
+def test_the_beginning_of_an_option_of_ours_is_meant_and_no_likeness_of_beams():
+    with pytest.raises(OptionError, match=r"unknown option --stream; did you mean --stream_name\?"):
+        require_known(["--stream", "logs"], ours=["--region", "--stream_name"])
 
 
 @pytest.mark.parametrize("runner", ["DirectRunner", "PrismRunner"])
