@@ -71,20 +71,25 @@ def run_workers(
 
 
 class _Worker:
-    """One worker's present process, and what is left of its earlier ones."""
+    """One worker's present process, and what is left of its earlier ones.
+
+    Attributes:
+        lives: what the ended processes left, and what the present one told last. It is one value because the page's thread
+            reads it at any time: no event may be in both, or in neither.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.process: WorkerProcess | None = None
-        self.past = Seen()
-        self.seen: Seen | None = None
+        self.lives: tuple[Seen, Seen | None] = (Seen(), None)
         self.ready: list[str] = []
         self.prepared = False
         self.ended: Ended | None = None
         self._reader: threading.Thread | None = None
 
     def start(self, arguments: Sequence[str], settings: Settings) -> None:
-        self.seen, self.ended, self.ready = None, None, []
+        self.lives = self.lives[0], None
+        self.ended, self.ready = None, []
         here, there = Pipe(duplex=False)
         with contextlib.closing(there):
             told = Settings(
@@ -109,7 +114,7 @@ class _Worker:
     def _take(self, message: Message) -> None:
         match message:
             case Seen():
-                self.seen = message
+                self.lives = self.lives[0], message
             case Ready():
                 self.ready.append(message.text)
             case Prepared():
@@ -122,8 +127,9 @@ class _Worker:
         assert self.process is not None and self._reader is not None  # noqa: S101, PT018  it was started
         self._reader.join(_LAST_MESSAGE_S)
         self.process.end()
-        if self.seen is not None:
-            self.past, self.seen = sum_of([self.past, self.seen.past()]), None
+        past, seen = self.lives
+        if seen is not None:
+            self.lives = sum_of([past, seen.past()]), None
 
 
 class Supervisor:
@@ -307,7 +313,8 @@ class Supervisor:
     def _look_for_idle(self) -> None:
         if not self._stop_when_idle_s or self._restarts.ready < self._count:
             return
-        if all(worker.seen is not None and worker.seen.idle for worker in self._workers.values()):
+        seen = [worker.lives[1] for worker in self._workers.values()]
+        if all(each is not None and each.idle for each in seen):
             self._stop(f"stopping: idle for {self._stop_when_idle_s:g} s")
 
     # -- the status page's thread ----------------------------------------------------------------------
@@ -317,18 +324,18 @@ class Supervisor:
         now, parts = time.monotonic(), []
         statuses = []
         for worker in self._workers.values():
-            seen = worker.seen
-            parts += [worker.past] if seen is None else [worker.past, _named(seen, worker.number)]
-            statuses.append(self._status(worker, seen, now))
+            past, seen = worker.lives
+            parts += [past] if seen is None else [past, _named(seen, worker.number)]
+            statuses.append(self._status(worker, past, seen, now))
         total = sum_of(parts)
         total.workers = statuses
         total.stopping = self._stopping_since is not None
         total.reasons = [] if total.stopping else self._reasons(now)
         return total
 
-    def _status(self, worker: _Worker, seen: Seen | None, now: float) -> WorkerStatus:
+    def _status(self, worker: _Worker, past: Seen, seen: Seen | None, now: float) -> WorkerStatus:
         life, process = self._restarts.lives[worker.number], worker.process
-        whole = worker.past if seen is None else sum_of([worker.past, seen])
+        whole = past if seen is None else sum_of([past, seen])
         state = "stopping" if self._stopping_since is not None and process is not None else life.state
         return WorkerStatus(
             worker.number,
