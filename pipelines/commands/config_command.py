@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _SCHEMA = "--schema"
+_HELP = {"-h", "--help"}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     given = list(arguments)
-    if not given or given[0] in ("-h", "--help"):
+    if not given or not _HELP.isdisjoint(given):
         (sys.stdout if given else sys.stderr).write(
             f"usage: penstock config JOB [options of the job]\n       penstock config [JOB] --schema\n\n"
             f"{__doc__.partition(chr(10) * 2)[2]}\njobs: {', '.join(JOBS)}\n"

@@ -28,6 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         asked = list(arguments) in (["-h"], ["--help"])
+        if len(arguments) > 1:
+            further = next((each for each in arguments if each.startswith("-")), arguments[1])
+            told = f"unexpected {further!r}: it takes one file, and all options stand there (or in the environment)."
+            last_words(NAME, told, 2, json=False)
+            return 2
         usage = f"usage: penstock run FILE.yaml\n\n{__doc__.partition(chr(10) * 2)[2]}"
         (sys.stdout if asked else sys.stderr).write(usage)
         return 0 if asked else 2

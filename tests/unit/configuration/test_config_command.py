@@ -97,3 +97,7 @@ def test_what_is_refused(capsys, arguments, says):
     assert code == 2
     assert says in error
     assert "hunter2" not in error
+
+
+def test_help_behind_a_job_is_help(capsys):
+    assert printed(capsys, "beats-to-kinesis", "--help").startswith("usage: penstock config JOB")

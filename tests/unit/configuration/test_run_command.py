@@ -92,3 +92,14 @@ def test_usage(capsys):
 def test_a_file_that_is_not_there_is_named_as_it_was_given(written, capsys, command):
     assert main([command, "./nowhere.yaml"]) == 2
     assert capsys.readouterr().err == f"penstock {command}: ./nowhere.yaml: No such file or directory.\n"
+
+
+@pytest.mark.parametrize("given", [["both.yaml", "--workers", "2"], ["--workers", "2", "both.yaml"]])
+def test_options_beside_the_file_are_told_where_they_belong(written, capsys, given):
+    written(BOTH)
+    assert main(["run", *given]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "penstock run: unexpected '--workers': it takes one file, and all options stand there"
+    )
+    assert told.count("\n") == 1
