@@ -104,6 +104,8 @@ def parse(
         given = vars(namespace)
         layers.look_up(in_groups(chosen_classes))
         found = {cls: _look_up(cls, given, layers) for cls in chosen_classes}
+        for cls, values_of in found.items():
+            _require(cls, values_of, layers.file)
         values = {name: value for each in found.values() for name, (value, _) in each.items()}
         parser.json = parser.json or values.get("log_format") == "json"
         beam = _beam_arguments(layers, rest, job or "", list(declared), str(values.get("runner") or ""))
@@ -143,6 +145,14 @@ def _look_up(cls: type, given: Mapping[str, Any], layers: Layers) -> dict[str, t
         elif elsewhere := layers.value(option):
             found[option.name] = elsewhere
     return found
+
+
+def _require(cls: type, found: Mapping[str, tuple[Any, str]], file: str) -> None:
+    """Raises `OptionError` for an option that is required and given nowhere: the file, if there is one, is to have it."""
+    for option in declared_in([cls]).values():
+        if file and option.required and option.name not in found:
+            message = f"{file}: {option.group}.{option.name} is required: {option.help}"
+            raise OptionError(message)
 
 
 def _beam_arguments(layers: Layers, rest: list[str], job: str, ours: list[str], runner: str) -> list[str]:

@@ -59,6 +59,11 @@ class Layers:
         self._found: dict[tuple[str, str], Entry] = {}
         self._beam: dict[str, Entry] = {}
 
+    @property
+    def file(self) -> str:
+        """The file's path; empty where there is none."""
+        return "" if self._file is None else self._file[0].path
+
     def look_up(self, declared: Options) -> None:
         """Looks up the file's options among those of a job. Raises `OptionError` for what is unknown there."""
         self._declared = declared

@@ -199,6 +199,13 @@ def test_a_file_or_a_job_that_is_not_there(written, capsys, config, says):
     assert says in refused(capsys, "beats-to-kinesis", "--config", config)
 
 
+def test_what_is_required_and_not_in_the_file_is_named_as_it_would_stand_there(written, capsys):
+    config = written("job: beats-to-kinesis")
+    said = refused(capsys, "beats-to-kinesis", f"--config={config}")
+    assert "penstock.yaml: kinesis.stream_name is required: Stream to write to" in said
+    assert find_job("beats-to-kinesis").parse([f"--config={config}", "--stream_name=logs"])
+
+
 def test_what_is_wrong_in_the_environment_names_the_variable(capsys, monkeypatch):
     monkeypatch.setenv("PENSTOCK_RATE_LIMIT", "-1")
     assert "PENSTOCK_RATE_LIMIT: --rate_limit" in refused(capsys, "beats-to-kinesis", "--stream_name=x")
