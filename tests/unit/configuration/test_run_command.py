@@ -66,7 +66,7 @@ def test_check_tries_each_job_of_a_file(written, monkeypatch):
     [
         ("kinesis: {stream_name: x}", "both.yaml: which job is it? Write `job: "),
         (f"{BOTH}    run: {{workers: none}}", ":10: run.workers: "),
-        ("jobs: {beats-to-kinesis: {kinesis: {}}, kinesis-to-s3: {}}", "beats-to-kinesis: both.yaml: kinesis.stream_name is required"),
+        ("jobs: {beats-to-kinesis: {kinesis: {}}, kinesis-to-s3: {}}", "both.yaml: kinesis.stream_name is required"),
     ],
 )  # fmt: skip
 def test_nothing_starts_where_something_is_wrong(written, monkeypatch, capsys, text, says):

@@ -1,7 +1,7 @@
 """What the parent of workers tells of them while one dies."""
 
 from penstock.io.chain.source_status import SourceStatus
-from penstock.pipelines.run.options import JobOptions
+from penstock.pipelines.job_options import JobOptions
 from penstock.pipelines.status.seen import Seen
 from penstock.pipelines.workers import supervisor
 
