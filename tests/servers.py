@@ -75,6 +75,11 @@ def shared_elasticsearch() -> SharedElasticsearch:
     for url in os.environ.get("ELASTICSEARCH_HOSTS", "").split(","):
         if url and answers(url):
             return SharedElasticsearch(url)
+    return own_shared_elasticsearch()
+
+
+def own_shared_elasticsearch() -> SharedElasticsearch:
+    """The run's own: of the release that `local` fetches, whatever runs elsewhere."""
     return SharedElasticsearch(_shared("elasticsearch", _start_shared_elasticsearch))
 
 
@@ -115,11 +120,7 @@ def private_elasticsearch() -> Iterator[Callable[..., ElasticsearchServer]]:
 
 @contextlib.contextmanager
 def private_search_server(name: str, **options: Any) -> Iterator[ElasticsearchServer]:
-    """A server of its own of any kind, such as `opensearch-2.19.6`."""
-    if name == cache.ELASTICSEARCH:
-        with private_elasticsearch() as factory:
-            yield factory(**options)
-        return
+    """A server of its own of any kind in `KINDS`, such as `opensearch-2.19.6`."""
     kind = KINDS[name]
     try:
         home, java_home = find_search_server(kind, Progress(io.StringIO()))

@@ -18,7 +18,8 @@ from local.flink.cache import Flink
 from local.flink.rest import FlinkRest
 from local.flink.settings import MB, OPENS, TASK_MANAGER_MEMORY, write_files
 from local.processes import LocalError, Process
-from local.servers.elasticsearch_server import QUICK_COMPILER, free_port
+from local.servers.elasticsearch_server import free_port
+from local.servers.java import QUICK
 
 __all__ = ["FlinkCluster"]
 
@@ -89,7 +90,7 @@ class FlinkCluster:
         return [
             *("--runner", "FlinkRunner", "--flink_master", self.url.removeprefix("http://")),
             *("--flink_version", "1.19", "--flink_job_server_jar", str(self.flink.job_server)),
-            f"--job_server_jvm_properties={QUICK_COMPILER}",
+            *(f"--job_server_jvm_properties={each}" for each in ("-XX:+UseSerialGC", *QUICK)),
             *("--environment_type", "EXTERNAL", "--environment_config", self.pool_address),
         ]
 
@@ -206,7 +207,7 @@ class FlinkCluster:
     def _java(self, name: str, memory: list[str], program: str, settings: Mapping[str, object]) -> Process:
         conf = self.folder / "conf"
         command = [
-            str(self.flink.java), *memory, "-XX:+UseSerialGC", QUICK_COMPILER, *OPENS,
+            str(self.flink.java), *memory, "-XX:+UseSerialGC", *QUICK, *OPENS,
             f"-Dlog4j.configurationFile={conf / 'log4j.properties'}",
             *("-cp", ":".join(map(str, self.flink.jars)), program, "--configDir", str(conf)),
         ]  # fmt: skip
@@ -218,7 +219,7 @@ class FlinkCluster:
 
     def _beam_job_server(self) -> Process:
         command = [
-            str(self.flink.java), "-Xmx256m", "-XX:+UseSerialGC", QUICK_COMPILER,
+            str(self.flink.java), "-Xmx256m", "-XX:+UseSerialGC", *QUICK,
             *("-jar", str(self.flink.job_server)), "--job-host", "127.0.0.1",
             *("--flink-master", self.url, "--artifacts-dir", str(self.folder / "artifacts")),
             *("--job-port", "0", "--artifact-port", "0", "--expansion-port", "-1"),

@@ -21,13 +21,12 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from local.processes import LocalError, Process
 from local.servers.cache import SERVER_USER
+from local.servers.java import QUICK
 
 __all__ = ["ElasticsearchServer", "answers", "free_port"]
 
 START_TIMEOUT_S = 300.0
 HEAP = "512m"
-QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-"""Java's first compiler only. A start takes 14 CPU-s instead of 22, and a short load is cheaper too."""
 
 _LOG4J = """\
 status = error
@@ -194,7 +193,7 @@ class ElasticsearchServer:
     def _command(self) -> list[str]:
         return [
             str(self._java),
-            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC", QUICK_COMPILER),
+            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC", *QUICK),
             *("-cp", f"{self._home}/lib/tools/server-launcher/*"),
             "org.elasticsearch.server.launcher.ServerLauncher",
         ]
@@ -206,7 +205,8 @@ class ElasticsearchServer:
             "ES_TMPDIR": str(self._folder / "tmp"),
             "ES_DISTRIBUTION_TYPE": "zip",
             "ES_JAVA_OPTS": "",
-            "CLI_JAVA_OPTS": "",
+            # Of what the launcher starts before the node.
+            "CLI_JAVA_OPTS": " ".join(("-XX:+UseSerialGC", *QUICK)),
             "JAVA": str(self._java),
             "JAVA_TYPE": "ES_JAVA_HOME",
             "ES_JAVA_HOME": str(self._java.parent.parent),
@@ -220,22 +220,23 @@ class ElasticsearchServer:
         # JSON is YAML, and needs no quoting rules of ours.
         lines = [f"{name}: {json.dumps(value)}" for name, value in self._settings.items()]
         (config / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
-        (config / "jvm.options").write_text(
-            f"-Xms{self._heap}\n-Xmx{self._heap}\n-XX:+UseG1GC\n{QUICK_COMPILER}\n"
-            f"-XX:+ExitOnOutOfMemoryError\n"
-            f"-Djava.io.tmpdir={self._folder / 'tmp'}\n--add-modules=jdk.incubator.vector\n"
+        options = (
+            *(f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", *QUICK, "-XX:-AlwaysPreTouch"),
+            *("-XX:+ExitOnOutOfMemoryError", f"-Djava.io.tmpdir={self._folder / 'tmp'}"),
+            "--add-modules=jdk.incubator.vector",
         )
+        (config / "jvm.options").write_text("".join(f"{each}\n" for each in options))
         (config / "log4j2.properties").write_text(_LOG4J)
         if SERVER_USER is not None:
             for path in (self._folder, *self._folder.rglob("*")):
                 shutil.chown(path, user=SERVER_USER)
         if self.password is not None and not (config / "elasticsearch.keystore").exists():
-            self._keystore("create")
-            self._keystore("add", "-x", "bootstrap.password", given=self.password + "\n")
+            # By force it is made on the way.
+            self._keystore("add", "-f", "-x", "bootstrap.password", given=self.password + "\n")
 
     def _keystore(self, *arguments: str, given: str = "") -> None:
         command = [
-            *(str(self._java), QUICK_COMPILER),
+            *(str(self._java), "-XX:+UseSerialGC", *QUICK),
             *("-Dcli.name=keystore", "-Dcli.libs=lib/tools/keystore-cli", f"-Des.path.home={self._home}"),
             *(f"-Des.path.conf={self._folder / 'config'}", "-Des.distribution.type=zip"),
             *("-cp", f"{self._home}/lib/*:{self._home}/lib/cli-launcher/*"),

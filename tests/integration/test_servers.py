@@ -15,8 +15,8 @@ def test_shared_servers_answer(elasticsearch, aws, unique_name, turn):
     assert elasticsearch.url.startswith("http://127.0.0.1:")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("password", [None, pytest.param("secret-1", marks=pytest.mark.full)])
+@pytest.mark.full  # elasticsearch/test_elasticsearch_faults.py kills one in the middle of a load each time
+@pytest.mark.parametrize("password", [None, "secret-1"])
 def test_a_killed_elasticsearch_keeps_what_it_acknowledged(elasticsearch_factory, unique_name, password):
     server = elasticsearch_factory(settings={"thread_pool.write.queue_size": 100}, password=password)
     url = server.url

@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from local.servers.cache import SERVER_USER
-from local.servers.elasticsearch_server import HEAP, QUICK_COMPILER, ElasticsearchServer, answers
+from local.servers.elasticsearch_server import HEAP, ElasticsearchServer, answers
+from local.servers.java import QUICK
 from local.servers.search.kinds import Kind
 
 __all__ = ["Elasticsearch8", "SearchServer"]
@@ -37,14 +38,8 @@ class Elasticsearch8(ElasticsearchServer):
     def _command(self) -> list[str]:
         return [
             str(self._java),
-            *(
-                "-Xms4m",
-                "-Xmx64m",
-                "-XX:+UseSerialGC",
-                QUICK_COMPILER,
-                "-Dcli.name=server",
-                "-Dcli.libs=lib/tools/server-cli",
-            ),
+            *("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC", *QUICK),
+            *("-Dcli.name=server", "-Dcli.libs=lib/tools/server-cli"),
             *(f"-Dcli.script={self._home}/bin/elasticsearch", f"-Des.path.home={self._home}"),
             *(f"-Des.path.conf={self._folder / 'config'}", "-Des.distribution.type=zip"),
             *("-cp", f"{self._home}/lib/*:{self._home}/lib/cli-launcher/*"),
@@ -118,7 +113,7 @@ class SearchServer(ElasticsearchServer):
         manager = ("-Djava.security.manager=allow",) if self.kind.java[1] < 24 and not self._old else ()
         return [
             str(self._java),
-            *(f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", QUICK_COMPILER),
+            *(f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", *QUICK),
             *(*manager, "-Dlog4j2.disable.jmx=true", "-Dlog4j.shutdownHookEnabled=false"),
             f"-Djava.io.tmpdir={self._folder / 'tmp'}",
             *(f"-D{prefix}.{name}={value}" for name, value in properties.items()),

@@ -103,7 +103,7 @@ def herd(port: int, failures: list[BaseException], cut_off: list[BaseException])
 @pytest.mark.servers
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("seconds", "growth"), [(20, 4 * GROWTH), pytest.param(60, GROWTH, marks=pytest.mark.full)]
+    ("seconds", "growth"), [(12, 4 * GROWTH), pytest.param(60, GROWTH, marks=pytest.mark.full)]
 )
 def test_a_storm_of_hostile_clients_costs_the_honest_ones_nothing(seconds: int, growth: int) -> None:
     with started(

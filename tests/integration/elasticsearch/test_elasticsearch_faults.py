@@ -159,8 +159,10 @@ def test_kill_and_restart_in_the_middle_of_a_load_lose_nothing(server):
     thread = threading.Thread(target=load)
     thread.start()
     wait_until(lambda: totals[0] >= LOAD // 6 or failures, "the first events")
+    url = server.url
     server.kill()
     server.start()
+    assert server.url == url
     wait_until(lambda: totals[0] + totals[1] >= LOAD // 2 or failures, "half of the events")
     os.killpg(server.process.pid, signal.SIGSTOP)  # a node that answers nothing, and comes back
     time.sleep(7)

@@ -16,6 +16,7 @@ from local.demo import evidence, logstash_files
 from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.demo.search_api import SearchApi
+from local.servers import cache
 from local.servers.aws_server import CREDENTIALS, REGION
 from penstock.io.elasticsearch.options import DEFAULT_INDEX
 from tests import servers
@@ -29,7 +30,7 @@ from tests.tools.search.sink import Api, Sink
 SERVERS = (
     *("opensearch-2.19.6", "opensearch-3.9.0"),
     *("elasticsearch-6.6.0", "elasticsearch-6.8.23", "elasticsearch-7.17.29", "elasticsearch-8.19.21"),
-    "elasticsearch-9.4.3",
+    cache.ELASTICSEARCH,
 )
 
 EVENTS = 8000
@@ -46,6 +47,9 @@ pytestmark = pytest.mark.xdist_group("search")  # one worker runs them all, so o
 
 @pytest.fixture(scope="module", params=SERVERS)
 def search_server(request):
+    if request.param == cache.ELASTICSEARCH:
+        yield request.param, servers.own_shared_elasticsearch()
+        return
     with servers.private_search_server(request.param) as server:
         yield request.param, server
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from local.servers.java import QUICK
 from tests.tools.peers.emulators import _fetched
 
 _JARS = (("org.jruby.joni", "joni", "2.2.1"), ("joda-time", "joda-time", "2.13.0"))
@@ -26,7 +27,7 @@ def ask(questions: Iterable[tuple[str, ...]]) -> list[str]:
         "\t".join([kind, *(text.encode().hex() for text in texts[:2]), *texts[2:]])
         for kind, *texts in questions
     ]
-    program = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/lib/*", str(_PROGRAM)]
+    program = ["java", "-Xmx256m", "-XX:+UseSerialGC", *QUICK, "-cp", f"{home}/lib/*", str(_PROGRAM)]
     ran = subprocess.run(
         program, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=300, check=True
     )

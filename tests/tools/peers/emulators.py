@@ -21,6 +21,7 @@ import pytest
 from local.processes import Process
 from local.servers.cache import cache_folder
 from local.servers.elasticsearch_server import free_port
+from local.servers.java import QUICK
 from tests.tools.machine.waiting import wait_until
 
 DYNAMODB_LOCAL = "2.6.1"
@@ -88,7 +89,7 @@ def dynamodb_local(folder: Path) -> Iterator[str]:
     process = Process(
         "DynamoDB Local",
         [
-            "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/lib/*",
+            "java", "-Xmx256m", "-XX:+UseSerialGC", *QUICK, "-cp", f"{home}/lib/*",
             "com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
             "-inMemory", "-disableTelemetry", "-port", str(port),
         ],
