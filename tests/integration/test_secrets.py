@@ -6,14 +6,11 @@ pipeline runs is run in this process, which saves minutes; test_secrets_running.
 """
 
 import json
-import logging
 import os
 import socket
-import threading
 
 import pytest
 
-from penstock.io.chain.live_objects import LIVE
 from penstock.pipelines.__main__ import main
 from tests.tools.jobs.planted import (
     ARCHIVE,
@@ -42,19 +39,8 @@ def peers(tmp_path, monkeypatch):
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _log_as_it_was():
-    root, level = logging.getLogger(), logging.getLogger("penstock").level
-    handlers, root_level, hook = root.handlers[:], root.level, threading.excepthook
-    yield
-    root.handlers[:], threading.excepthook = handlers, hook
-    root.setLevel(root_level)
-    logging.getLogger("penstock").setLevel(level)
-    LIVE.close()
-
-
 @pytest.fixture
-def run(monkeypatch, capfd, peers):
+def run(monkeypatch, capfd, peers, log_as_it_was):
     """Runs a command that ends by itself, plainly and with debug; gives its exit code and lines."""
 
     def once(arguments):

@@ -19,7 +19,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("penstock", "io", "transforms", "pipelines")
-pytestmark = pytest.mark.servers  # not for servers, but for minutes: it runs with them
+# Not for servers, but for minutes: it runs with them. One worker builds the wheel.
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("build")]
 
 
 def run(*command, cwd=None, stderr=subprocess.PIPE, **variables):
@@ -58,8 +59,8 @@ def wheel(checkout, tmp_path_factory):
 
 
 def environment(folder):
-    """A fresh virtual environment that borrows our dependencies, but not our penstock."""
-    run(sys.executable, "-m", "venv", folder)
+    """A fresh virtual environment that borrows our dependencies, pip among them, but not our penstock."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     borrowed = folder / "borrowed"

@@ -19,7 +19,7 @@ from tests.simulator import KinesisSimulator
 from tests.tools.machine.waiting import wait_until
 from tests.tools.peers.emulators import kinesis_local, settle
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("conformance")]  # each emulator starts once
 
 STREAM = "conformance"
 HALF = 1 << 127

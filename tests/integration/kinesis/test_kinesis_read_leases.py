@@ -13,7 +13,7 @@ from penstock.io.kinesis.read_options import KinesisReadOptions
 from tests.tools.models.stream_model import SteppedLive, StreamModel
 from tests.tools.peers.emulators import dynamodb_local
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("leases")]  # DynamoDB Local starts once
 
 WORKERS = 8
 SHARDS = 24

@@ -8,7 +8,7 @@ import pytest
 from tests.tools.machine.browser import chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     with chromium() as made:
         yield made

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tools.machine.status_look import TWO_FRAMES, check_layout, made_up_job
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("browser")]
 
 
 def lines_of_an_hour(browser):

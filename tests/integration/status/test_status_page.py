@@ -18,7 +18,7 @@ from tests.tools.machine.browser import STRANGER
 from tests.tools.machine.status_look import check_layout, made_up_job
 from tests.tools.machine.waiting import wait_until
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("browser")]
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -20,7 +20,7 @@ def yaml_python() -> Path:
     with (run_folder() / "yaml.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").exists():
-            _run(sys.executable, "-m", "venv", folder)
+            _run(sys.executable, "-m", "venv", "--without-pip", folder)
             site = Path(_run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
             borrowed = sysconfig.get_path("purelib")
             # Not a plain path: the .pth files in there, an editable penstock's among them, are to be read too.
