@@ -5,12 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
+from penstock.io.beats.server import beats_server
 from penstock.io.beats.server.beats_server import BeatsServer
 from penstock.io.beats.server.complaints import Complaints
+from penstock.io.beats.transport.sockets import listen
 from penstock.io.meters import METERS
 from penstock.transforms.batch import EventBatch
 from tests.tools.machine.waiting import wait_until
@@ -427,7 +429,16 @@ def test_a_client_that_resets_disturbs_nobody(serve: Serve) -> None:
     wait_until(lambda: not server._connections)
 
 
-def test_a_client_that_never_reads_is_let_go(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_never_reads_is_let_go(
+    serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(*given: Any, **named: Any) -> socket.socket:
+        """Its connections hold few acknowledgements: the kernel would take a million."""
+        listener = listen(*given, **named)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return listener
+
+    monkeypatch.setattr(beats_server, "listen", small)
     server = serve()
     with Client(server.address, timeout_s=60, receive_buffer=4096) as client:
         sender = threading.Thread(target=_send_until_closed, args=(client,), daemon=True)
