@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+
+from local import test_command
 from local.test_command import run_lanes
 
 
@@ -32,3 +35,15 @@ def test_a_step_has_a_folder_of_its_own_and_compiled_files(capfd, monkeypatch):
     code = "import os, tempfile; print(tempfile.gettempdir(), os.environ.get('PYTHONDONTWRITEBYTECODE'))"
     assert run_lanes(((("", _python(code)),),)) == 0
     assert re.fullmatch(r"\S+/penstock-\w+ None\n", capfd.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ci", "tried"),
+    [([], "", False), ([], "true", True), (["--fast"], "true", False), (["--full"], "", True)],
+)
+def test_who_waits_for_the_other_pythons(monkeypatch, arguments, ci, tried):
+    ran = []
+    monkeypatch.setattr(test_command, "run_lanes", lambda lanes: ran.extend(sum(lanes, ())) or 0)
+    monkeypatch.setenv("CI", ci)
+    assert test_command.run(arguments) == 0
+    assert (("other Pythons", ("tests/pythons.py",)) in ran) == tried
