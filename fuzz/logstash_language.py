@@ -20,8 +20,12 @@ sys.path.append(
 )  # for `fuzz`; behind all else, since the root holds a folder named io
 
 with atheris.instrument_imports(include=["penstock.transforms.logstash"]):
-    from penstock.transforms.logstash import ConfigError, compile_filters
-    from penstock.transforms.logstash.language import _errors, _parser, _reader  # noqa: F401
+    from penstock.transforms.logstash import (
+        ConfigError,
+        _errors,  # noqa: F401
+        compile_filters,
+    )
+    from penstock.transforms.logstash.language import _parser, _reader  # noqa: F401
 
 from fuzz.running import run
 

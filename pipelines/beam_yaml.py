@@ -28,6 +28,7 @@ from penstock.io.errors import OptionError
 from penstock.io.options import flag_of, require_known
 from penstock.pipelines.configuration.making import options_from
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.decode import decode_step
 from penstock.transforms.logstash import LogstashFilters, When, filter_transforms
 
 __all__ = ["TRANSFORMS", "provider_file"]
@@ -141,7 +142,7 @@ def write_dead_letters(dead_letters: str, **config: Any) -> PTransform:
 def decode_objects(**config: Any) -> PTransform:
     """Makes the decoder that `codec` names. Rows of Parquet and Avro files pass it."""
     (options,) = _options("DecodeObjects", config, DecodeOptions)
-    return options.step()
+    return decode_step(options)
 
 
 def finish_units(manifest: str | None = None, **config: Any) -> PTransform:

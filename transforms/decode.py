@@ -17,15 +17,17 @@ An event that has an id (a row of a Parquet or Avro file) is decoded already, an
 import codecs
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import apache_beam as beam
 import msgspec
 from apache_beam.metrics import Metrics
 
 from penstock.transforms import fields
-from penstock.transforms.batch import DeadLetter, Event, EventBatch
+from penstock.transforms.batch import EventBatch
+from penstock.transforms.codecs.decoder import Decoder
 from penstock.transforms.codecs.json_objects import JsonDecoder
+from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.codecs.plain import PlainDecoder
 from penstock.transforms.kernels._event_lists import without_id
 from penstock.transforms.step_kind import StepKind
@@ -34,7 +36,6 @@ from penstock.transforms.time.stamping import Stamper
 __all__ = [
     "DecodeJson",
     "DecodePlain",
-    "Decoder",
     "JsonDecoder",
     "PlainDecoder",
     "decode_by_source",
@@ -137,25 +138,15 @@ class DecodePlain(beam.PTransform):
         return batches | "DecodePlain" >> beam.ParDo(_DecodeDoFn(self._decoder))
 
 
-class Decoder(Protocol):
-    """Makes events of records."""
-
-    def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
-        """Gives the events, in order, and the letters of parts that could not be decoded."""
-
-
-def decode_step(
-    decoder: Decoder, stamper: Stamper | None = None, *, whole_objects: bool = False
-) -> beam.PTransform:
-    """Gives a decoder (see `penstock.transforms.codecs`) as a step of a pipeline.
+def decode_step(options: DecodeOptions, *, keep_documents: bool = True) -> beam.PTransform:
+    """Gives the decoder that the options choose, as a step of a pipeline.
 
     Args:
-        decoder: makes events of records.
-        stamper: gives the events their time; by default from their `@timestamp`, else from their arrival.
-        whole_objects: whether it must get an object's lines from the first to the last.
+        options: the codec, and where events get their time from.
+        keep_documents: whether events keep the decoded document.
     """
-    step = beam.ParDo(_DecodeDoFn(decoder, stamper))
-    step.step_kind = dataclasses.replace(_DECODES, whole_objects=whole_objects)
+    step = beam.ParDo(_DecodeDoFn(options.decoder(keep_documents=keep_documents), options.stamper()))
+    step.step_kind = dataclasses.replace(_DECODES, whole_objects=options.needs_whole_objects)
     return step
 
 

@@ -13,8 +13,8 @@ import orjson
 
 from penstock.transforms.batch import Document, Event
 from penstock.transforms.document import document_of, payload_of
-from penstock.transforms.logstash.event import LogEvent, Timestamp
-from penstock.transforms.logstash.language._sprintf import compile_template
+from penstock.transforms.logstash.values._sprintf import compile_template
+from penstock.transforms.logstash.values.event import LogEvent, Timestamp
 from penstock.transforms.time import timestamps
 
 TextFunction = Callable[[Event], bytes]

@@ -35,9 +35,8 @@ from penstock.io.s3.streams import ObjectStream, Store
 from penstock.io.s3.tables.process import Stopped
 from penstock.io.s3.tables.reading import TableReader
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.codecs.decoder import multiline_of
+from penstock.transforms.codecs.decoder import Decoder, multiline_of
 from penstock.transforms.codecs.long_records import LongRecord, long_records_of
-from penstock.transforms.decode import Decoder
 from penstock.transforms.identity import hash_of
 
 __all__ = ["UnitReader", "plan"]

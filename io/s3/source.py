@@ -47,7 +47,7 @@ from penstock.io.s3.units.read_ahead import ReadAhead
 from penstock.io.s3.units.tally import Tally
 from penstock.io.s3.units.throttle import Throttle
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
-from penstock.transforms.decode import Decoder
+from penstock.transforms.codecs.decoder import Decoder
 from penstock.transforms.document import with_metadata
 from penstock.transforms.events import EventTransform
 from penstock.transforms.step_kind import StepKind

@@ -42,6 +42,8 @@ def _requirements(line: CommandLine) -> Requirements:
 
 
 def _build(line: CommandLine) -> list[Step]:
+    from penstock.transforms.decode import decode_step  # with Beam, which no --help needs
+
     sink, aws = line.get(elasticsearch.ElasticsearchOptions), line.get(AwsOptions)
     url = line.get(JobOptions).dead_letter_url(NAME)
     decode = line.get(DecodeOptions)
@@ -49,7 +51,7 @@ def _build(line: CommandLine) -> list[Step]:
         raise OptionError(decode.lacking_in_a_stream)
     return live_chain(
         ("ReadFromKinesis", kinesis.ReadFromKinesis(line.get(kinesis.KinesisReadOptions), aws)),
-        ("Decode", decode.step(keep_documents=sink.needs_documents)),
+        ("Decode", decode_step(decode, keep_documents=sink.needs_documents)),
         ("WriteToElasticsearch", elasticsearch.WriteToElasticsearch(sink)),
         dead_letters=dead_letters.WriteDeadLetters(url, elasticsearch=sink, aws=aws),
     )

@@ -102,6 +102,8 @@ class _Backfill:
 
     def build(self, pipeline: Any, folder: str, claims: Path | None) -> None:
         """Builds the graph, from the listed objects or from the shared units."""
+        from penstock.transforms.decode import decode_step  # with Beam, which no --help needs
+
         source, sink, job = self._source, self._sink, self.options
         keep = sink.needs_documents or source.include_object_properties
         read = s3.ReadFromS3(
@@ -117,7 +119,7 @@ class _Backfill:
         )
         steps: list[Step] = [
             ("ReadFromS3", read),
-            ("Decode", self._line.get(DecodeOptions).step(keep_documents=keep)),
+            ("Decode", decode_step(self._line.get(DecodeOptions), keep_documents=keep)),
         ]
         if source.include_object_properties:
             steps.append(("AddObjectProperties", s3.AddObjectProperties()))

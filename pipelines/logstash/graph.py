@@ -34,7 +34,7 @@ from penstock.pipelines.logstash.plan import (
 from penstock.pipelines.run.chain import Step, live_chain, require_time_to_send
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.options import DecodeOptions
-from penstock.transforms.decode import decode_by_source
+from penstock.transforms.decode import decode_by_source, decode_step
 from penstock.transforms.logstash.routes import FilterAndRoute, Route
 from penstock.transforms.reference import compile_reference
 
@@ -216,8 +216,8 @@ def _decode(plan: Plan) -> list[Step]:
         return []
     keep = keeps_documents(plan) or _filters_at_all(plan) or any(each.properties for each in plan.inputs)
     if len(options) == len(plan.inputs) and len(set(map(repr, options.values()))) == 1:
-        return [("Decode", next(iter(options.values())).step(keep_documents=keep))]
-    steps = {key: each.step(keep_documents=keep) for key, each in options.items()}
+        return [("Decode", decode_step(next(iter(options.values())), keep_documents=keep))]
+    steps = {key: decode_step(each, keep_documents=keep) for key, each in options.items()}
     return [("Decode", decode_by_source(steps))]
 
 

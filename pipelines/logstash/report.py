@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.logstash.plan import Place
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 
 __all__ = ["ConfigRefused", "Problem", "Report"]
 

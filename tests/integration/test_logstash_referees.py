@@ -9,13 +9,17 @@ import re
 
 import pytest
 
-from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.filters.parse._date_names import ENGLISH
 from penstock.transforms.logstash.filters.parse._date_parsers import parser_of
 from penstock.transforms.logstash.filters.parse._joda import zone_of
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import expand
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_translation, translate
+from penstock.transforms.logstash.language.ruby._oniguruma import (
+    RubyRegexError,
+    compile_translation,
+    translate,
+)
+from penstock.transforms.logstash.values.event import Timestamp
 from tests.tools.models.logstash_conformance import cases
 from tests.tools.models.referees import ask
 

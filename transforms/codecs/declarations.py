@@ -5,18 +5,15 @@ The choices of `--codec`, the table in docs/codecs.md and the tests come from he
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder
+from penstock.transforms.codecs.decoder import AutoDecoder, CloudWatchCodec, CodecDecoder, Decoder
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.lines._aws_formats import FORMATS
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.lines._separated import LineFormat
 from penstock.transforms.codecs.lines.text_codecs import ColumnCodec, LineCodec, TextCodec
 from penstock.transforms.codecs.plain import PlainDecoder
-
-if TYPE_CHECKING:
-    from penstock.transforms.decode import Decoder  # with Beam
 
 __all__ = ["CODECS", "Codec"]
 
@@ -42,7 +39,7 @@ class Codec:
     gives: str
     identity: str
     limits: str
-    make: "Callable[[Any, bool], Decoder]"
+    make: Callable[[Any, bool], Decoder]
     source: str = ""
     options: tuple[str, ...] = ()
     headed: bool = False
@@ -97,13 +94,13 @@ def _lines(options: Any, keep: bool) -> CodecDecoder:
     return CodecDecoder(TextCodec(joined), options.codec, keep_documents=keep)
 
 
-def _columns(separator: str) -> "Callable[[Any, bool], Decoder]":
+def _columns(separator: str) -> Callable[[Any, bool], Decoder]:
     return lambda options, keep: CodecDecoder(
         ColumnCodec(options.codec_fields, separator), options.codec, keep_documents=keep
     )
 
 
-def _format(form: LineFormat) -> "Callable[[Any, bool], Decoder]":
+def _format(form: LineFormat) -> Callable[[Any, bool], Decoder]:
     return lambda options, keep: CodecDecoder(
         LineCodec(form, options.codec_fields), options.codec, keep_documents=keep
     )

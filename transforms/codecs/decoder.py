@@ -10,7 +10,7 @@ Invariants.
 - An event with an id was decoded before it was refused, so it is JSON, whatever the codec.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -21,43 +21,17 @@ from penstock.transforms.codecs._inflate import inflate
 from penstock.transforms.codecs._json_values import NotJson, cut, cut_exactly, text_of
 from penstock.transforms.codecs.json_objects import JsonDecoder
 from penstock.transforms.codecs.lines._multiline import Multiline
+from penstock.transforms.codecs.lines.codec import Codec, Refused
 from penstock.transforms.identity import hash_of, hashed_position_id
 
-__all__ = ["AutoDecoder", "CloudWatchCodec", "Codec", "CodecDecoder", "Refused", "multiline_of"]
+__all__ = ["AutoDecoder", "CloudWatchCodec", "CodecDecoder", "Decoder", "multiline_of"]
 
 
-class Refused(NamedTuple):
-    """A part of a record that a codec can't read.
+class Decoder(Protocol):
+    """Makes events of records."""
 
-    Attributes:
-        number: which part of the record, from 0.
-        data: its bytes.
-        error: the kind of failure.
-        reason: what happened. Words, because the exception's traceback would keep the record, in a circle.
-    """
-
-    number: int
-    data: bytes
-    error: str
-    reason: str
-
-    @classmethod
-    def by(cls, error: ValueError, number: int, data: bytes) -> "Refused":
-        """Gives the part that `error` is about."""
-        return cls(number, data, type(error).__name__, str(error))
-
-
-class Codec(Protocol):
-    """Cuts the text of a record into events."""
-
-    def decode(self, text: bytes, place: Event) -> tuple[list[Event], list[Refused]]:
-        """Gives the events of the record at `place`, and the parts that can't be read.
-
-        An event's bytes are the JSON that is stored. Its id is the source's own name for it; None: the position decides.
-
-        Raises:
-            ValueError: the record as a whole can't be read.
-        """
+    def decode(self, events: list[Event]) -> tuple[list[Event], list[DeadLetter]]:
+        """Gives the events, in order, and the letters of parts that could not be decoded."""
 
 
 class CodecDecoder:

@@ -2,20 +2,15 @@
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
 
 from penstock.transforms import fields
 from penstock.transforms.batch import Event
 from penstock.transforms.codecs._cloudwatch_logs import LISTS
 from penstock.transforms.codecs.declarations import CODECS
+from penstock.transforms.codecs.decoder import Decoder
 from penstock.transforms.document import payload_of
 from penstock.transforms.options import flag_of, option
 from penstock.transforms.time.stamping import Stamper
-
-if TYPE_CHECKING:
-    import apache_beam as beam
-
-    from penstock.transforms.decode import Decoder
 
 __all__ = ["DecodeOptions"]
 
@@ -131,16 +126,9 @@ class DecodeOptions:
             return ""
         return f"--codec {self.codec} needs --codec_fields name,name:int,... here: no line of a stream names the columns."
 
-    def decoder(self, *, keep_documents: bool = True) -> "Decoder":
+    def decoder(self, *, keep_documents: bool = True) -> Decoder:
         """Makes the decoder of a batch's events."""
         return CODECS[self.codec].make(self, keep_documents)
-
-    def step(self, *, keep_documents: bool = True) -> "beam.PTransform":
-        """Makes the same as a step of a pipeline."""
-        from penstock.transforms.decode import decode_step  # with Beam, which the options don't need
-
-        decoder = self.decoder(keep_documents=keep_documents)
-        return decode_step(decoder, self.stamper(), whole_objects=self.needs_whole_objects)
 
     def preview(self, events: list[Event]) -> tuple[list[bytes], str]:
         """Gives the documents that these records become, and the reason of the first letter among them."""

@@ -2,6 +2,10 @@
 
 `compile_filters(text)` makes a chain of a configuration's text; `chain.apply(event)` filters a decoded event.
 `LogstashFilters(text)`, `Grok(match=...)`, `When(condition, [...])` and the others are PTransforms on event batches.
+
+- `language`: a text becomes a tree.    - `values`: events, references and templates.    - `fields`: changes and kernels.
+- `filters`: a file per filter.    - `compile`, `chain`: a tree becomes a chain.    - `beam`, `filter_transforms`, `routes`.
+
 The names below load when they are first used, so code that only compiles filters does not load Beam.
 """
 
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 from penstock.transforms.lazy import lazily
 
 if TYPE_CHECKING:
+    from penstock.transforms.logstash._errors import ConfigError
     from penstock.transforms.logstash.beam import LogstashFilters, When
     from penstock.transforms.logstash.compile import compile_filters
     from penstock.transforms.logstash.filter_transforms import (
@@ -38,7 +43,6 @@ if TYPE_CHECKING:
         Useragent,
         Uuid,
     )
-    from penstock.transforms.logstash.language._errors import ConfigError
 
 __all__ = [
     "Bytes",
@@ -75,7 +79,7 @@ __getattr__ = lazily(
     __name__,
     dict.fromkeys(__all__, "filter_transforms")
     | {
-        "ConfigError": "language._errors",
+        "ConfigError": "_errors",
         "LogstashFilters": "beam",
         "When": "beam",
         "compile_filters": "compile",

@@ -29,26 +29,24 @@ A filter is one file in a room of `filters/` with one class, and one line in the
 
 - `self["option"]` is the checked value (or its default), `self.given` the names of those that were written.
 - `self.template("%{a}-%{+YYYY}")` has `.render(event)` and `.constant` (its text where no event changes it, or None).
-- `reference_of(text)` (language/_references.py) is for names that events make, and raises `InvalidReference`.
+- `reference_of(text)` (values/_references.py) is for names that events make, and raises `InvalidReference`.
 - `self.context` knows `ecs`, `timezone`, `zone`, `now()`, `allow_code` and `warn(text)`.
 - `self.matched(event)` applies the common options by hand (dissect: once for each mapping); return False then.
 - A filter whose fields differ by ECS lists `ECS` among its options and asks `self.ecs`.
 - A filter that never drops an event sets `may_cancel` to False, which saves the question after it.
 - A filter that makes events (split, clone) sets `makes_events` and returns the list of all events that go on.
-- `emit(source)` writes the work into the chain's function (`source.py`; grok does); by default it is a call. A filter that
-  only changes fields sets `blocks` instead (mutate).
+- `emit(source)` writes the work into the chain's function (`fields/source.py`; grok does); by default it is a call. A
+  filter that only changes fields sets `blocks` instead (mutate).
 - When `work` raises, only this event becomes a dead letter. Catch the errors that Logstash catches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.common import add_field, add_tag, remove_field, remove_tag
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields.operations import Block, Operation, Step
-from penstock.transforms.logstash.language._errors import ConfigError
-from penstock.transforms.logstash.language._references import Reference, reference_or_bad
-from penstock.transforms.logstash.language._sprintf import Template, compile_template
+from penstock.transforms.logstash.fields.source import Source
 from penstock.transforms.logstash.options import (
     COMMON,
     ECS,
@@ -58,7 +56,9 @@ from penstock.transforms.logstash.options import (
     Value,
     check_options,
 )
-from penstock.transforms.logstash.source import Source
+from penstock.transforms.logstash.values._references import Reference, reference_or_bad
+from penstock.transforms.logstash.values._sprintf import Template, compile_template
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["ECS", "UNUSED_ECS", "Filter", "Option", "Work"]
 

@@ -29,10 +29,10 @@ from penstock.transforms.document import document_of
 from penstock.transforms.events import EventTransform, apply_each, letter_of
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields.batches import BatchRun, compile_batches, time_of
 from penstock.transforms.logstash.fields.documents import event_of
 from penstock.transforms.logstash.filters import filter_class
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = [
     "FilterTransform",

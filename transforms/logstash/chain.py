@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from penstock.transforms.batch import Origin
 from penstock.transforms.logstash.base import Filter
-from penstock.transforms.logstash.event import LogEvent, Timestamp
 from penstock.transforms.logstash.fields.conditions import Branch, Condition
 from penstock.transforms.logstash.fields.documents import event_of, plain
 from penstock.transforms.logstash.fields.operations import Piece
+from penstock.transforms.logstash.fields.source import MAX_DEPTH, Source
 from penstock.transforms.logstash.options import Context
-from penstock.transforms.logstash.source import MAX_DEPTH, Source
+from penstock.transforms.logstash.values.event import LogEvent, Timestamp
 
 __all__ = ["Branches", "Chain", "Node", "Steps", "run_each"]
 

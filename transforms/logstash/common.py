@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.fields import operations
 from penstock.transforms.logstash.fields.operations import Operation
-from penstock.transforms.logstash.language._references import Reference, reference_of
-from penstock.transforms.logstash.language._ruby import pairs_of
-from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.values._references import Reference, reference_of
+from penstock.transforms.logstash.values._ruby import pairs_of
+from penstock.transforms.logstash.values._sprintf import Template
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["add_field", "add_tag", "remove_field", "remove_tag"]
 

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from penstock.transforms._variables import UnknownVariable
+from penstock.transforms.logstash._conditions import compile_condition
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.chain import Branches, Chain, Node, Steps, clock
 from penstock.transforms.logstash.fields.conditions import Condition
 from penstock.transforms.logstash.filters import filter_class
 from penstock.transforms.logstash.filters.refused import why_refused
-from penstock.transforms.logstash.language._conditions import compile_condition
-from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse, parse_condition
 from penstock.transforms.logstash.language._substitution import substitute
 from penstock.transforms.logstash.language._tree import Branch, Places, Plugin, Section, merged

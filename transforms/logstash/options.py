@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from penstock.transforms.logstash.event import Timestamp
-from penstock.transforms.logstash.language._errors import ConfigError, FieldError
-from penstock.transforms.logstash.language._references import parse_reference
+from penstock.transforms.logstash._errors import ConfigError, FieldError
+from penstock.transforms.logstash.values._references import parse_reference
+from penstock.transforms.logstash.values.event import Timestamp
 from penstock.transforms.options import did_you_mean
 
 __all__ = ["COMMON", "ECS", "Context", "Option", "Value", "check_options"]

@@ -18,15 +18,15 @@ from apache_beam.metrics import Metrics
 from penstock.transforms.batch import DeadLetter, Event, EventBatch
 from penstock.transforms.document import document_of
 from penstock.transforms.events import apply
+from penstock.transforms.logstash._conditions import compile_condition
 from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.chain import Chain
 from penstock.transforms.logstash.compile import Step, compile_steps
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields.conditions import Condition
 from penstock.transforms.logstash.fields.documents import event_of
-from penstock.transforms.logstash.language._conditions import compile_condition
+from penstock.transforms.logstash.fields.source import Source
 from penstock.transforms.logstash.language._tree import Places
-from penstock.transforms.logstash.source import Source
+from penstock.transforms.logstash.values.event import LogEvent
 from penstock.transforms.step_kind import StepKind
 
 __all__ = ["CONDITION", "FILTERS", "FilterAndRoute", "Route", "Routes", "filter_function"]

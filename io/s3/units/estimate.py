@@ -18,7 +18,7 @@ from penstock.io.s3.tables.reading import TableReader
 from penstock.io.s3.units.listed import Listed
 from penstock.io.s3.units.read_ahead import AHEAD_OBJECTS
 from penstock.transforms.batch import DeadLetter, Event
-from penstock.transforms.decode import Decoder
+from penstock.transforms.codecs.decoder import Decoder
 
 __all__ = ["Estimate", "estimate"]
 

@@ -13,7 +13,7 @@ from penstock.pipelines.logstash.report import Report
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import GrokError, expand
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, translate
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError, translate
 from penstock.transforms.options import did_you_mean
 
 __all__ = ["CODECS", "REFUSED_CODECS", "check_codec", "decode_options", "text_codec"]

@@ -19,7 +19,7 @@ from penstock.pipelines.logstash.plugins.declaration import (
     PluginOption,
 )
 from penstock.pipelines.logstash.report import Report
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.options import Context, Option, check_options
 from penstock.transforms.options import did_you_mean
 

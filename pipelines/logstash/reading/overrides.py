@@ -7,7 +7,7 @@ from penstock.pipelines.logstash.plan import Place
 from penstock.pipelines.logstash.plugins.declaration import PluginDeclaration
 from penstock.pipelines.logstash.plugins.values import Written
 from penstock.pipelines.logstash.report import Report
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.options import did_you_mean
 

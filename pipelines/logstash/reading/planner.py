@@ -24,9 +24,9 @@ from penstock.pipelines.logstash.reading.overrides import Overrides
 from penstock.pipelines.logstash.reading.sources import Source
 from penstock.pipelines.logstash.report import Report
 from penstock.transforms._variables import UnknownVariable, named_in
+from penstock.transforms.logstash._conditions import compile_condition
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.compile import Step, find_faults
-from penstock.transforms.logstash.language._conditions import compile_condition
-from penstock.transforms.logstash.language._errors import ConfigError
 from penstock.transforms.logstash.language._parser import parse_all
 from penstock.transforms.logstash.language._substitution import substitute
 from penstock.transforms.logstash.language._tree import Places, Plugin, Section, merged

@@ -51,11 +51,11 @@ from penstock.transforms.codecs.long_records import LongRecord
 from penstock.transforms.codecs.options import DecodeOptions
 from penstock.transforms.events import MapEvents, apply
 from penstock.transforms.logstash.beam import RunFilters
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.language._parser import parse_condition
 from penstock.transforms.logstash.language._tree import Places
 from penstock.transforms.logstash.routes import Route, Routes
 from penstock.transforms.logstash.settings import FilterOptions
+from penstock.transforms.logstash.values.event import LogEvent
 from tests.property.dead_letters.test_dead_letters_replayed import OBJECTS, Again, Peer
 from tests.simulator import KinesisSimulator
 from tests.tools.samples.events import ToyOrigin, batch

@@ -13,7 +13,7 @@ from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError, LogstashFilters, compile_filters
 from penstock.transforms.logstash.chain import run_each
 from penstock.transforms.logstash.language._parser import parse
-from penstock.transforms.logstash.language._sprintf import compile_template
+from penstock.transforms.logstash.values._sprintf import compile_template
 from tests.tools.samples.events import event
 from tests.tools.samples.examples import examples
 

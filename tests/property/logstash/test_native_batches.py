@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from penstock.transforms.events import apply, apply_each
 from penstock.transforms.logstash.beam import RunFilters
 from penstock.transforms.logstash.compile import Step
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields import batches
+from penstock.transforms.logstash.values.event import LogEvent
 from tests.tools.samples.events import event
 from tests.tools.samples.examples import examples
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
 from penstock.transforms.logstash.chain import run_each
-from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.fields import documents, operations
+from penstock.transforms.logstash.values.event import Timestamp
 from tests.tools.samples.examples import examples
 
 pytestmark = pytest.mark.skipif(

@@ -19,6 +19,7 @@ from penstock.io.errors import OptionError, PipelineError
 from penstock.io.kinesis import KinesisWriteOptions, WriteToKinesis
 from penstock.transforms import AddFields, AsElements, DecodeJson
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.decode import decode_step
 from penstock.transforms.step_kind import WHOLE
 
 AWS = AwsOptions(access_key="a", secret_key="b", endpoint_url="http://127.0.0.1:1")
@@ -80,13 +81,19 @@ def run(*steps, side=()):
             "Acknowledge acknowledges no batches of ReadFromS3. Put FinishUnits",
         ),
         (
-            [LARGE_OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+            [
+                LARGE_OBJECTS,
+                decode_step(DecodeOptions(codec="csv")),
+                TO_ES,
+                LETTERS,
+                s3.FinishUnits(None, AWS),
+            ],
             "ParDo needs each object from its first line .* ReadFromS3 reads large ones in parts.* split_bytes=46",
         ),
         (
             [
                 LARGE_OBJECTS,
-                DecodeOptions(codec="lines", codec_multiline="^ ").step(),
+                decode_step(DecodeOptions(codec="lines", codec_multiline="^ ")),
                 TO_ES,
                 LETTERS,
                 s3.FinishUnits(None, AWS),
@@ -112,12 +119,12 @@ def test_a_forgotten_step_is_named(steps, words):
         [OBJECTS, DecodeJson(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
         [
             OBJECTS,
-            DecodeOptions(codec="csv", codec_fields=["a"]).step(),
+            decode_step(DecodeOptions(codec="csv", codec_fields=["a"])),
             TO_ES,
             LETTERS,
             s3.FinishUnits(None, AWS),
         ],
-        [WHOLE_OBJECTS, DecodeOptions(codec="csv").step(), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
+        [WHOLE_OBJECTS, decode_step(DecodeOptions(codec="csv")), TO_ES, LETTERS, s3.FinishUnits(None, AWS)],
         [beam.Create([1]), beam.Map(print)],
     ],
 )

@@ -16,6 +16,7 @@ from penstock.io.s3.options import S3ReadOptions
 from penstock.io.s3.origin import WorkUnit
 from penstock.io.s3.reading import UnitReader
 from penstock.transforms.codecs.options import DecodeOptions
+from penstock.transforms.decode import decode_step
 from penstock.transforms.document import payload_of
 from tests.unit.codecs import samples
 
@@ -65,7 +66,7 @@ def test_an_object_of_each_kind(codec, tmp_path):
             _ = (
                 pipeline
                 | ReadFromS3(list_objects(source, Stores(source, AWS, LIVE.stopping)), source, AWS)
-                | DecodeOptions(codec=codec).step(keep_documents=False)
+                | decode_step(DecodeOptions(codec=codec), keep_documents=False)
                 | beam.ParDo(Collect())
                 | WriteDeadLetters("file:///dev/null")
                 | FinishUnits(None, AWS)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.event import Timestamp
-from penstock.transforms.logstash.language._date_formats import joda_format
+from penstock.transforms.logstash.values._date_formats import joda_format
+from penstock.transforms.logstash.values.event import Timestamp
 from tests.tools.samples.examples import examples
 
 NOW = "2026-06-01T00:00:00Z"

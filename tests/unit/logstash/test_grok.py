@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.filters.parse._grok_store import _store_slowly, store_of
 from penstock.transforms.logstash.filters.parse.grok import KNOWN_LENGTH, KNOWN_TO_END
 from penstock.transforms.logstash.filters.patterns import pattern_set
@@ -27,9 +27,9 @@ from penstock.transforms.logstash.filters.patterns._expand import (
     to_integer,
 )
 from penstock.transforms.logstash.filters.patterns._windows import windows
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
-from penstock.transforms.logstash.language._references import reference_or_bad
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError, compile_ruby, translate
+from penstock.transforms.logstash.values._references import reference_or_bad
+from penstock.transforms.logstash.values.event import LogEvent
 from tests.tools.samples.examples import examples
 
 CASES = pathlib.Path(__file__).parent / "cases"

@@ -8,13 +8,10 @@ import types
 import pytest
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.event import MISSING
+from penstock.transforms.logstash._errors import FieldError, InvalidReference
 from penstock.transforms.logstash.fields.documents import event_of
-from penstock.transforms.logstash.language._errors import FieldError, InvalidReference
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.logstash.language._reader import MAX_DEPTH
-from penstock.transforms.logstash.language._references import parse_reference, reference_of
-from penstock.transforms.logstash.language._sprintf import compile_template
 from penstock.transforms.logstash.language._tree import (
     Branch,
     Comparison,
@@ -27,6 +24,9 @@ from penstock.transforms.logstash.language._tree import (
     Plugin,
     merged,
 )
+from penstock.transforms.logstash.values._references import parse_reference, reference_of
+from penstock.transforms.logstash.values._sprintf import compile_template
+from penstock.transforms.logstash.values.event import MISSING
 from tests.tools.models.logstash_conformance import cases, same
 
 NOW = "2026-01-01T00:00:00.000Z"

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields.conditions import finds
-from penstock.transforms.logstash.language._oniguruma import compile_ruby
-from penstock.transforms.logstash.language._references import reference_of
 from penstock.transforms.logstash.language.ruby import _watched
+from penstock.transforms.logstash.language.ruby._oniguruma import compile_ruby
 from penstock.transforms.logstash.language.ruby._watched import literal_of, watched
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values.event import LogEvent
 
 
 @pytest.mark.parametrize(

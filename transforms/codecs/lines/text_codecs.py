@@ -12,10 +12,10 @@ from typing import Any, AnyStr
 import orjson
 
 from penstock.transforms.batch import Document, Event, Origin
-from penstock.transforms.codecs.decoder import Refused
 from penstock.transforms.codecs.lines._columns import ColumnReader
 from penstock.transforms.codecs.lines._multiline import Multiline
 from penstock.transforms.codecs.lines._separated import FieldError, LineFormat, LineReader
+from penstock.transforms.codecs.lines.codec import Refused
 from penstock.transforms.time import timestamps
 
 __all__ = ["ColumnCodec", "LineCodec", "TextCodec"]

@@ -10,8 +10,8 @@ from typing import Any
 from penstock.transforms.batch import Document, Event, Origin
 from penstock.transforms.document import document_of
 from penstock.transforms.kernels import native
-from penstock.transforms.logstash.event import LogEvent, Timestamp
 from penstock.transforms.logstash.fields.documents import Clock, event_of
+from penstock.transforms.logstash.values.event import LogEvent, Timestamp
 from penstock.transforms.time import timestamps
 
 __all__ = ["BatchRun", "compile_batches", "time_of"]

@@ -10,16 +10,16 @@ import operator as operators
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.transforms.logstash.event import MISSING
+from penstock.transforms.logstash._errors import ConditionError
 from penstock.transforms.logstash.fields.operations import Piece, Step, read_path
-from penstock.transforms.logstash.language._errors import ConditionError
-from penstock.transforms.logstash.language._references import Reference
-from penstock.transforms.logstash.language._ruby import java_text, ruby_text
+from penstock.transforms.logstash.fields.source import Source, value_of
 from penstock.transforms.logstash.language.ruby._watched import Literal
-from penstock.transforms.logstash.source import Source, value_of
+from penstock.transforms.logstash.values._references import Reference
+from penstock.transforms.logstash.values._ruby import java_text, ruby_text
+from penstock.transforms.logstash.values.event import MISSING
 
 if TYPE_CHECKING:
-    from penstock.transforms.logstash.event import LogEvent
+    from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = [
     "Branch", "Condition", "compare", "constant", "equal", "field_in_field", "field_in_text", "field_in_texts", "finds",

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from penstock.transforms.batch import Origin
 from penstock.transforms.kernels import native
-from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._references import are_tags
-from penstock.transforms.logstash.language._times import Timestamp, canonical
+from penstock.transforms.logstash.values._references import are_tags
+from penstock.transforms.logstash.values._times import Timestamp, canonical
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Clock", "event_of", "plain"]
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from penstock.transforms.kernels import native
-from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._references import Nested, Reference, Tags
-from penstock.transforms.logstash.language._sprintf import Part, Template
+from penstock.transforms.logstash.values._references import Nested, Reference, Tags
+from penstock.transforms.logstash.values._sprintf import Part, Template
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = [
     "Block",

@@ -1,1 +1,1 @@
-"""`language` reads Logstash's configuration language: its text, references to fields, templates and conditions. Pure."""
+"""`language` reads Logstash's configuration language: its text becomes a tree with places. Pure."""

@@ -11,7 +11,7 @@ named `"a"`, quotes and all.
 import re
 from typing import Any
 
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.language._reader import BARE_WORD, NAME, NUMBER, STRING, Reader, skipped
 from penstock.transforms.logstash.language._tree import (
     Branch,

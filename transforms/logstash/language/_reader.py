@@ -10,7 +10,7 @@ import math
 import re
 from typing import Any
 
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 from penstock.transforms.logstash.language._substitution import unescape
 from penstock.transforms.logstash.language._tree import Places, Plugin, Setting
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.transforms.logstash.language._errors import ConfigError
+from penstock.transforms.logstash._errors import ConfigError
 
 
 class Setting(msgspec.Struct, gc=False):

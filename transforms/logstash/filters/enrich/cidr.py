@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Cidr"]
 

@@ -11,7 +11,7 @@ import orjson
 import yaml
 
 from penstock.transforms.logstash.filters.parse.csv import read_line
-from penstock.transforms.logstash.language._times import canonical
+from penstock.transforms.logstash.values._times import canonical
 
 __all__ = ["ENDINGS", "BadDictionary", "DictionaryFile", "read_dictionary"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import maxminddb
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._references import Path, parse_reference, reference_of
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._references import Path, parse_reference, reference_of
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, deep_copy
 
 __all__ = ["Geoip"]
 

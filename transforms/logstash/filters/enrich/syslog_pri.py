@@ -1,9 +1,9 @@
 """The filter `syslog_pri` takes a syslog priority apart into facility and severity."""
 
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.patterns._expand import to_integer
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["SyslogPri"]
 

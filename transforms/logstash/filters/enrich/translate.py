@@ -4,17 +4,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
 from penstock.transforms.logstash.filters.enrich.dictionary_file import (
     ENDINGS,
     BadDictionary,
     DictionaryFile,
 )
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby
-from penstock.transforms.logstash.language._references import reference_of
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError, compile_ruby
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, deep_copy
 
 __all__ = ["Translate"]
 

@@ -4,11 +4,11 @@ import codecs
 import re
 from typing import Any
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._references import reference_of
-from penstock.transforms.logstash.language._ruby import ruby_inspect
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values._ruby import ruby_inspect
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Urldecode"]
 

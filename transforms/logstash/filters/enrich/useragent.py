@@ -10,11 +10,11 @@ import ua_parser.loaders
 import ua_parser.matchers
 import ua_parser.regex
 
+from penstock.transforms.logstash._errors import CannotSet
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.language._errors import CannotSet
-from penstock.transforms.logstash.language._references import parse_reference
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._references import parse_reference
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Useragent"]
 

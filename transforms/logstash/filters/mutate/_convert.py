@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
-from penstock.transforms.logstash.language._references import Reference
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._references import Reference
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, Timestamp
 
 Converter = Callable[[Any], Any]
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields import operations
 from penstock.transforms.logstash.fields.operations import Operation
-from penstock.transforms.logstash.language._oniguruma import compile_ruby
-from penstock.transforms.logstash.language._references import Reference
-from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.language.ruby._oniguruma import compile_ruby
 from penstock.transforms.logstash.language.ruby._watched import LIMIT_S, watched
+from penstock.transforms.logstash.values._references import Reference
+from penstock.transforms.logstash.values._sprintf import Template
+from penstock.transforms.logstash.values.event import LogEvent
 
 _Sub = Callable[[str, str], str]
 _BACKSLASH = re.compile(r"\\(?:([0-9])|k<([^>]+)>|([&`'\\])|)")

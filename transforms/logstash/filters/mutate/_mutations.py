@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock.transforms.logstash.event import MISSING, LogEvent, deep_copy
-from penstock.transforms.logstash.language._references import Reference, reference_of, reference_or_bad
-from penstock.transforms.logstash.language._ruby import capitalize, downcase, ruby_text
-from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.values._references import Reference, reference_of, reference_or_bad
+from penstock.transforms.logstash.values._ruby import capitalize, downcase, ruby_text
+from penstock.transforms.logstash.values._sprintf import Template
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, deep_copy
 
 Step = Callable[[LogEvent], object]
 

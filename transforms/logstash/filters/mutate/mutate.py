@@ -8,14 +8,14 @@ import operator
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
 from penstock.transforms.logstash.fields import operations
 from penstock.transforms.logstash.fields.operations import Block, Kind, Operation
 from penstock.transforms.logstash.filters.mutate import _mutations as mutations
 from penstock.transforms.logstash.filters.mutate._convert import CONVERTERS, convert, to_float, to_integer
 from penstock.transforms.logstash.filters.mutate._gsub import gsub
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError
-from penstock.transforms.logstash.language._sprintf import Template
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError
+from penstock.transforms.logstash.values._sprintf import Template
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Mutate"]
 

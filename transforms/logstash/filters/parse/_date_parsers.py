@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from penstock.transforms.logstash.event import Timestamp
 from penstock.transforms.logstash.filters.parse._date_names import DateNames
 from penstock.transforms.logstash.filters.parse._joda import (
     OFFSET,
@@ -22,6 +21,7 @@ from penstock.transforms.logstash.filters.parse._joda import (
     local_time,
     read_offset,
 )
+from penstock.transforms.logstash.values.event import Timestamp
 
 Now = Callable[[], Timestamp]
 Parser = Callable[[Any, datetime.tzinfo], datetime.datetime]

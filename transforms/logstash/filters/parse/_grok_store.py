@@ -10,10 +10,10 @@ literals (`repr`).
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.fields.source import MAX_DEPTH
 from penstock.transforms.logstash.filters.patterns._expand import to_integer
-from penstock.transforms.logstash.language._references import Nested, Reference
-from penstock.transforms.logstash.source import MAX_DEPTH
+from penstock.transforms.logstash.values._references import Nested, Reference
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 Groups = tuple[Any, ...]
 Store = Callable[[LogEvent, Groups], None]

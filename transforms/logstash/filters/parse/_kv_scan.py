@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import regex
 
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby, translate
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError, compile_ruby, translate
 
 _QUOTES = (('"', '"'), ("'", "'"))
 _BRACKETS = (("(", ")"), ("[", "]"), ("<", ">"))

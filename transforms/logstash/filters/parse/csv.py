@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
-from penstock.transforms.logstash.language._references import Reference, reference_of
-from penstock.transforms.logstash.language._times import canonical
+from penstock.transforms.logstash.values._references import Reference, reference_of
+from penstock.transforms.logstash.values._times import canonical
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, Timestamp
 
 __all__ = ["Csv"]
 

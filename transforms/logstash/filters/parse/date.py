@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent, Timestamp
 from penstock.transforms.logstash.filters.parse._date_names import ENGLISH, date_names
 from penstock.transforms.logstash.filters.parse._date_parsers import Parser, parser_of
 from penstock.transforms.logstash.filters.parse._joda import BadPattern, zone_of
+from penstock.transforms.logstash.values.event import MISSING, LogEvent, Timestamp
 
 __all__ = ["Date"]
 

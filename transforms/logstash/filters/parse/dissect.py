@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._dissect_template import (
     BadTemplate,
     Field,
@@ -14,9 +14,9 @@ from penstock.transforms.logstash.filters.parse._dissect_template import (
     finder_of,
     parse_template,
 )
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._references import Reference, reference_of, reference_or_bad
-from penstock.transforms.logstash.language._ruby import ruby_text
+from penstock.transforms.logstash.values._references import Reference, reference_of, reference_or_bad
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Dissect"]
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.fields.source import Source, value_of
 from penstock.transforms.logstash.filters.parse._grok_store import Store, store_of
 from penstock.transforms.logstash.filters.patterns import pattern_set
 from penstock.transforms.logstash.filters.patterns._expand import (
@@ -18,10 +19,9 @@ from penstock.transforms.logstash.filters.patterns._expand import (
     quick_match,
     read_patterns,
 )
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._references import Reference, reference_or_bad
-from penstock.transforms.logstash.language._ruby import ruby_text
-from penstock.transforms.logstash.source import Source, value_of
+from penstock.transforms.logstash.values._references import Reference, reference_or_bad
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Grok"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._references import reference_of
-from penstock.transforms.logstash.language._ruby import ruby_text
-from penstock.transforms.logstash.language._times import canonical
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values._ruby import ruby_text
+from penstock.transforms.logstash.values._times import canonical
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Json"]
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from penstock.transforms.logstash._errors import FieldError
 from penstock.transforms.logstash.base import UNUSED_ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.filters.parse._kv_scan import Splitters, compile_scan
-from penstock.transforms.logstash.language._errors import FieldError
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError, compile_ruby
-from penstock.transforms.logstash.language._references import reference_of
-from penstock.transforms.logstash.language._ruby import capitalize, downcase, ruby_text
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError, compile_ruby
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values._ruby import capitalize, downcase, ruby_text
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Kv"]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import regex
 
 from penstock.transforms.logstash.filters.patterns._windows import windows
-from penstock.transforms.logstash.language._oniguruma import compile_ruby, compile_translation, translate
+from penstock.transforms.logstash.language.ruby._oniguruma import compile_ruby, compile_translation, translate
 
 _REFERENCE = regex.compile(
     r"""%\{

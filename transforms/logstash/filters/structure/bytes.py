@@ -4,7 +4,7 @@ import math
 import re
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Bytes"]
 

@@ -1,7 +1,7 @@
 """The filter `clone` makes copies of an event, beside the original."""
 
 from penstock.transforms.logstash.base import ECS, Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Clone"]
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._references import MISSING, Reference, reference_of
+from penstock.transforms.logstash.values._references import MISSING, Reference, reference_of
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["DeDot"]
 

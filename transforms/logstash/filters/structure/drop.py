@@ -3,7 +3,7 @@
 import random
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Drop"]
 

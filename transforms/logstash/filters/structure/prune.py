@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError
-from penstock.transforms.logstash.language._references import reference_of
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language.ruby._watched import watched
+from penstock.transforms.logstash.values._references import reference_of
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Prune"]
 

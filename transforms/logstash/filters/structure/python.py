@@ -9,7 +9,7 @@ import textwrap
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent
+from penstock.transforms.logstash.values.event import LogEvent
 
 __all__ = ["Python"]
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent, deep_copy
+from penstock.transforms.logstash.values.event import LogEvent, deep_copy
 
 __all__ = ["Split"]
 

@@ -4,8 +4,8 @@ Its counters live in one process: with several workers each one counts what it s
 """
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import LogEvent, Timestamp
 from penstock.transforms.logstash.filters.patterns._expand import to_integer
+from penstock.transforms.logstash.values.event import LogEvent, Timestamp
 
 __all__ = ["Throttle"]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from penstock.transforms.logstash._errors import InvalidReference
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
-from penstock.transforms.logstash.language._errors import InvalidReference
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Truncate"]
 

@@ -3,7 +3,7 @@
 import uuid
 
 from penstock.transforms.logstash.base import Filter, Option, Work
-from penstock.transforms.logstash.event import MISSING, LogEvent
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["Uuid"]
 

@@ -1,1 +1,1 @@
-"""`ruby` handles parts of Ruby's regular expressions, for `language/_oniguruma.py`."""
+"""`ruby` translates Ruby's regular expressions (`_oniguruma`) and bounds the time that one may take (`_watched`)."""

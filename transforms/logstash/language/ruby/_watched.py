@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from penstock.transforms.logstash.language._oniguruma import caret, compile_ruby, translate
+from penstock.transforms.logstash.language.ruby._oniguruma import caret, compile_ruby, translate
 
 LIMIT_S = 10.0
 LONG = 4096

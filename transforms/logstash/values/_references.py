@@ -11,8 +11,8 @@ Each kind of path is a class of its own, so that a plain name costs one look-up 
 import re
 from typing import Any, Protocol
 
-from penstock.transforms.logstash.language._errors import CannotSet, InvalidReference
-from penstock.transforms.logstash.language._times import Timestamp
+from penstock.transforms.logstash._errors import CannotSet, InvalidReference
+from penstock.transforms.logstash.values._times import Timestamp
 
 Path = tuple[str, ...]
 

@@ -8,13 +8,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.transforms.logstash.language._date_formats import BadPattern, Render, java_format, joda_format
-from penstock.transforms.logstash.language._references import MISSING, Reference, reference_or_bad
-from penstock.transforms.logstash.language._ruby import java_float, java_text, json_text, ruby_text
-from penstock.transforms.logstash.language._times import Timestamp
+from penstock.transforms.logstash.values._date_formats import BadPattern, Render, java_format, joda_format
+from penstock.transforms.logstash.values._references import MISSING, Reference, reference_or_bad
+from penstock.transforms.logstash.values._ruby import java_float, java_text, json_text, ruby_text
+from penstock.transforms.logstash.values._times import Timestamp
 
 if TYPE_CHECKING:
-    from penstock.transforms.logstash.event import LogEvent
+    from penstock.transforms.logstash.values.event import LogEvent
 
 _Render = Callable[["LogEvent"], str]
 

@@ -9,7 +9,7 @@ import functools
 import re
 from collections.abc import Callable
 
-from penstock.transforms.logstash.language._times import Timestamp
+from penstock.transforms.logstash.values._times import Timestamp
 
 Render = Callable[[Timestamp], str]
 _Part = Callable[[datetime.datetime, Timestamp], str]

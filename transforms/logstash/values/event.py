@@ -1,6 +1,6 @@
 """`LogEvent` is the event that filters work on: a decoded document, and whether it was changed or cancelled.
 
-Filters reach its fields by references (`language/_references.py`), which note every change. A filter that works on
+Filters reach its fields by references (`_references.py`), which note every change. A filter that works on
 `event.document` itself must set `event.changed`.
 """
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.transforms.logstash.language._references import MISSING, reference_of
-from penstock.transforms.logstash.language._times import Timestamp
+from penstock.transforms.logstash.values._references import MISSING, reference_of
+from penstock.transforms.logstash.values._times import Timestamp
 
 __all__ = ["MISSING", "LogEvent", "Timestamp", "deep_copy"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from penstock.transforms.logstash.language._times import Timestamp
+from penstock.transforms.logstash.values._times import Timestamp
 
 
 def downcase(text: str) -> str:

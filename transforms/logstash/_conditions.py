@@ -13,11 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.transforms._variables import UnknownVariable
+from penstock.transforms.logstash._errors import ConditionError, ConfigError
 from penstock.transforms.logstash.fields import conditions
 from penstock.transforms.logstash.fields.conditions import Condition
-from penstock.transforms.logstash.language._errors import ConditionError, ConfigError
-from penstock.transforms.logstash.language._oniguruma import RubyRegexError
-from penstock.transforms.logstash.language._references import Reference, reference_or_bad
 from penstock.transforms.logstash.language._substitution import whole_variable
 from penstock.transforms.logstash.language._tree import (
     Call,
@@ -29,7 +27,9 @@ from penstock.transforms.logstash.language._tree import (
     Pattern,
     Places,
 )
+from penstock.transforms.logstash.language.ruby._oniguruma import RubyRegexError
 from penstock.transforms.logstash.language.ruby._watched import literal_of, watched
+from penstock.transforms.logstash.values._references import Reference, reference_or_bad
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _PRECEDENCE = {"and": 2, "or": 1}

@@ -12,9 +12,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock.transforms.logstash.event import MISSING, LogEvent
 from penstock.transforms.logstash.fields.operations import Piece, compile_pieces
-from penstock.transforms.logstash.language._references import Nested, Reference, Tags
+from penstock.transforms.logstash.values._references import Nested, Reference, Tags
+from penstock.transforms.logstash.values.event import MISSING, LogEvent
 
 __all__ = ["MAX_DEPTH", "Source", "value_of"]
 
