@@ -161,30 +161,29 @@ def kinesis_job(name: str, records: Iterator[dict[str, Any]]) -> float:
         return measured_job(name, AWS_ENDPOINT_URL=endpoint_url, AWS_ENDPOINT_URL_KINESIS=kinesis_url)
 
 
+def reading(hosts: str) -> list[str]:
+    """The options of a job that reads a stand-in of Kinesis, as fast as it can, into that cluster."""
+    return [
+        *("--kinesis_stream_name", "kinesis_poc", "--application_name", "benchmark", "--hosts", hosts),
+        *("--checkpoint_interval_seconds", "10"),
+        *("--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"),
+    ]
+
+
 def measured_job(name: str, **variables: str) -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
         program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (_, hosts),
+        job("kinesis-to-elasticsearch", folder, *reading(hosts), *EXTRA, **variables) as (pid, _),
     ):
-        options = [
-            "--kinesis_stream_name",
-            "kinesis_poc",
-            "--application_name",
-            "benchmark",
-            "--hosts",
-            hosts,
-        ]
-        options += ["--checkpoint_interval_seconds", "10", "--shard_bytes_per_second", "0"]
-        options += ["--shard_reads_per_second", "0", *EXTRA]
-        with job("kinesis-to-elasticsearch", folder, *options, **variables) as (pid, _):
-            wait(lambda: received(hosts) >= WARM_UP)
-            before, first = child_cpu_s(pid), received(hosts)
-            wait(
-                lambda: received(hosts) >= min(first + MEASURED, TO_READ)
-            )  # the warm-up may have gone on for long
-            used, last = child_cpu_s(pid) - before, received(hosts)
-            MEMORY[name] = resident_mb(pid)
-            return used / (last - first) * 1e6
+        wait(lambda: received(hosts) >= WARM_UP)
+        before, first = child_cpu_s(pid), received(hosts)
+        wait(
+            lambda: received(hosts) >= min(first + MEASURED, TO_READ)
+        )  # the warm-up may have gone on for long
+        used, last = child_cpu_s(pid) - before, received(hosts)
+        MEMORY[name] = resident_mb(pid)
+        return used / (last - first) * 1e6
 
 
 def kinesis_peer() -> float:

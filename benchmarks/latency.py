@@ -53,13 +53,7 @@ class Handler(null_elasticsearch.Handler):
     """Notes how old each event of a bulk is, in microseconds."""
 
     def handle(self) -> None:
-        while line := self.rfile.readline():
-            method, target, _ = line.split(b" ", 2)
-            length = 0
-            while (header := self.rfile.readline()) not in (b"\r\n", b""):
-                name, _, value = header.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
+        for method, target, length in self.requests():
             body = self.rfile.read(length)
             now = time.monotonic_ns()
             sent = SENT.findall(body)

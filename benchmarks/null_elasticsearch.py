@@ -10,6 +10,7 @@ import http
 import json
 import socketserver
 import threading
+from collections.abc import Iterator
 
 import numpy
 
@@ -34,12 +35,8 @@ class Handler(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
     rbufsize = 64 << 10
 
-    def handle(self) -> None:
-        # Each connection's own: a new one for every body would cost page faults.
-        buffer = bytearray(256 << 10)
-        numbers = numpy.frombuffer(
-            buffer, numpy.uint8
-        )  # counts lines in a quarter of the time of bytearray.count
+    def requests(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """Gives method, target and length of each request; its body is then the next to be read."""
         while line := self.rfile.readline():
             method, target, _ = line.split(b" ", 2)
             length = 0
@@ -47,6 +44,15 @@ class Handler(socketserver.StreamRequestHandler):
                 name, _, value = header.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
+            yield method, target, length
+
+    def handle(self) -> None:
+        # Each connection's own: a new one for every body would cost page faults.
+        buffer = bytearray(256 << 10)
+        numbers = numpy.frombuffer(
+            buffer, numpy.uint8
+        )  # counts lines in a quarter of the time of bytearray.count
+        for method, target, length in self.requests():
             lines = 0
             while length:
                 got = self.rfile.readinto1(memoryview(buffer)[:length])

@@ -34,7 +34,7 @@ from harness import child_cpu_s, load_package, resident_mb
 
 load_package("tests")
 load_package("local")
-from jobs import HERE, free_port, job, leases, program, python, received, wait
+from jobs import HERE, free_port, job, leases, program, python, reading, received, wait
 
 from tests.tools.machine.listening import process_tree
 
@@ -151,16 +151,7 @@ def kinesis_to_elasticsearch(workers: int, seconds: float) -> Figures:
         program(*python(HERE / "null_kinesis.py", str(SHARDS)), wait_for="http") as (kinesis, kinesis_url),
         program(*python(HERE / "null_elasticsearch.py"), wait_for="http") as (elasticsearch, hosts),
     ):
-        options = [
-            "--kinesis_stream_name",
-            "kinesis_poc",
-            "--application_name",
-            "benchmark",
-            "--hosts",
-            hosts,
-        ]
-        options += ["--shard_bytes_per_second", "0", "--shard_reads_per_second", "0"]
-        options += ["--checkpoint_interval_seconds", "10", "--status_port", str(status), *several(workers)]
+        options = [*reading(hosts), "--status_port", str(status), *several(workers)]
         variables = {"AWS_ENDPOINT_URL": endpoint_url, "AWS_ENDPOINT_URL_KINESIS": kinesis_url}
         with job("kinesis-to-elasticsearch", folder, *options, **variables) as (pid, _):
             wait(lambda: ready(status, workers) and received(hosts) > 0)

@@ -5,6 +5,7 @@ Each of its rooms knows one peer, or serves the rooms that do. Each room's `__in
 - `beats`, `kinesis`, `elasticsearch`, `s3`, `archive`, `dead_letters`: the peers.
 - `elements`: batches from and for any Beam pipeline.
 - `chain`: what every source and sink stands on.    - `aws`: sessions and explained calls.
+- `http`: a request's time and a reply's size, bounded.    - `keywords`: arguments as editors see them.
 - `preflight`: what is tried before the start.      - `errors`, `options`, `meters`, `backoff`: used by all.
 - `moved`: old import paths.
 """

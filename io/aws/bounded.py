@@ -22,8 +22,9 @@ from botocore.loaders import JSONFileLoader, create_loader
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as NothingInTime
 
-from penstock.io.aws.in_time import AWS_POOLS, in_time
-from penstock.io.replies import ReplyTooLarge, read_bounded
+from penstock.io.aws.pools import AWS_POOLS
+from penstock.io.http.in_time import in_time
+from penstock.io.http.replies import ReplyTooLarge, read_bounded
 
 __all__ = ["bound_replies", "fast_session"]
 

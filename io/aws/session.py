@@ -41,9 +41,9 @@ from penstock.io.aws.error_codes import ACTIONS, BAD_KEY_CODES, DENIED_CODES, EX
 from penstock.io.aws.no_answer import no_answer
 from penstock.io.aws.sense import BadReply, promised
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError, Unreachable
+from penstock.io.http.replies import max_reply_bytes
 from penstock.io.options import option, require_address
 from penstock.io.preflight.certificate_files import load_authorities
-from penstock.io.replies import max_reply_bytes
 
 __all__ = [
     "AwsOptions",

@@ -115,12 +115,12 @@ def _cluster_of(
     aws: AwsOptions | None,
 ) -> ElasticsearchOptions:
     """Gives the cluster's options, with who signs the requests to it where somebody does."""
+    made: ElasticsearchOptions
     if cluster is None and aws is None:
         made, aws = options_of(step, arguments, {ElasticsearchOptions: None, AwsOptions: None})
     else:
         (made,) = options_of(step, arguments, {ElasticsearchOptions: cluster})
-    cluster = made
-    return cluster if aws is None else cluster.signed_by(aws)
+    return made if aws is None else made.signed_by(aws)
 
 
 class _WriteDeadLettersDoFn(beam.DoFn):

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from penstock.io.aws.session import AwsOptions
 from penstock.io.elasticsearch._amazon import Place, place_of
 from penstock.io.elasticsearch.option_checks import require_valid, url_of
+from penstock.io.http.replies import max_reply_bytes
 from penstock.io.options import option
-from penstock.io.replies import max_reply_bytes
 from penstock.transforms.reference import compile_reference
 
 __all__ = ["DEFAULT_INDEX", "ElasticsearchOptions"]

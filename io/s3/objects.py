@@ -17,11 +17,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.io.aws.bucket_region import REDIRECTED
-from penstock.io.aws.in_time import in_time
 from penstock.io.aws.listing import listed, sensible_page
 from penstock.io.aws.sense import sensible, stored
 from penstock.io.aws.session import AwsOptions, AwsSession, explain
 from penstock.io.errors import AccessDenied, NotFound, OptionError, PeerError, PenstockError
+from penstock.io.http.in_time import in_time
 from penstock.io.s3._list_page import take_contents
 from penstock.io.s3.origin import S3Object
 

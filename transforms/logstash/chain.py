@@ -18,7 +18,7 @@ from penstock.transforms.logstash.fields.source import MAX_DEPTH, Source
 from penstock.transforms.logstash.options import Context
 from penstock.transforms.logstash.values.event import LogEvent, Timestamp
 
-__all__ = ["Branches", "Chain", "Node", "Steps", "run_each"]
+__all__ = ["Branches", "Chain", "Node", "Steps"]
 
 Step = Callable[[LogEvent], object]
 
@@ -144,11 +144,6 @@ def _many(nodes: Sequence[Node], events: list[LogEvent]) -> list[LogEvent]:
             break
         events = node.many(events)
     return events
-
-
-def run_each(chain: "Chain", event: LogEvent) -> list[LogEvent]:
-    """Does the work of `Chain.run` filter by filter instead of in one function. Tests compare the two."""
-    return _many(chain.nodes, [event])
 
 
 class Chain:

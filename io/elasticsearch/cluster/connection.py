@@ -9,9 +9,7 @@ It takes the place of elastic_transport's own node for four reasons:
 """
 
 import http.client
-import io
 import ssl
-import threading
 import time
 import zlib
 from typing import Any, ClassVar
@@ -22,7 +20,6 @@ from elastic_transport import ApiResponseMeta, BaseNode, ConnectionTimeout, Http
 from elastic_transport import ConnectionError as NoConnection
 from elastic_transport import TransportApiResponse as Answer
 from elastic_transport.client_utils import DEFAULT
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, ReadTimeoutError
 from urllib3.exceptions import SSLError as WrappedTlsError
 from urllib3.util import parse_url
@@ -30,77 +27,16 @@ from urllib3.util import parse_url
 from penstock.io.elasticsearch.cluster.signing import Signer
 from penstock.io.elasticsearch.cluster.trust import Trust, unverified
 from penstock.io.elasticsearch.options import ElasticsearchOptions
-from penstock.io.replies import ReplyTooLarge, read_bounded
+from penstock.io.http.in_time import TimedConnection, TimedTlsConnection, in_time, pools_of
+from penstock.io.http.replies import ReplyTooLarge, read_bounded
 
 __all__ = ["node_class"]
 
-_request = threading.local()
-"""The request that this thread sends: `until` is its deadline in monotonic seconds."""
 
-
-def _left() -> float:
-    """Gives the seconds that are left for this thread's request. Raises `TimeoutError` when there are none."""
-    left: float = _request.until - time.monotonic()
-    if left <= 0:
-        message = "timed out"
-        raise TimeoutError(message)
-    return left
-
-
-class _TimedReader(io.RawIOBase):
-    """A socket's file. Each read may take the rest of the request's time."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(_left())
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _TimedSocket:
-    """The part of a socket that `http.client` needs for a reply."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock))
-
-
-class _TimedReply(http.client.HTTPResponse):
-    def __init__(self, sock: Any, *arguments: Any, **given: Any) -> None:
-        super().__init__(_TimedSocket(sock), *arguments, **given)  # type: ignore[arg-type]
-
-
-class _PlainConnection(HTTPConnection):
-    response_class = _TimedReply
-
-    def connect(self) -> None:
-        self.timeout = _left()
-        super().connect()
-
-    def send(self, data: Any) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(_left())
-        super().send(data)
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _TimedReply
+class _TlsConnection(TimedTlsConnection):
     trust: ClassVar[Trust]
 
     def connect(self) -> None:
-        self.timeout = _left()
         if self.proxy_is_forwarding:  # its TLS is that of the proxy
             super().connect()
             return
@@ -125,11 +61,6 @@ class _TlsConnection(HTTPSConnection):
         self.ssl_context, self.cert_reqs = context, context.verify_mode
         self.assert_hostname = assert_hostname
         super().connect()
-
-    def send(self, data: Any) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(_left())
-        super().send(data)
 
 
 def _chain(sock: Any) -> list[bytes]:
@@ -189,9 +120,11 @@ class _PooledNode(BaseNode):
         """Sends one request. Gives its status, headers and body."""
         seconds = self.options.timeout if request_timeout is DEFAULT else request_timeout
         started = time.monotonic()
-        _request.until = started + seconds
         try:
-            status, found, data = self._exchange(method, self.path_prefix + target, body, headers, seconds)
+            with in_time(seconds, moves=False):
+                status, found, data = self._exchange(
+                    method, self.path_prefix + target, body, headers, seconds
+                )
         except (HTTPError, OSError, http.client.HTTPException, ReplyTooLarge, zlib.error) as error:
             raise _translated(error) from error
         duration = time.monotonic() - started
@@ -256,15 +189,13 @@ def node_class(options: ElasticsearchOptions, signer: Signer | None = None) -> t
     if options.ssl_verification_mode == "none":
         urllib3.disable_warnings(InsecureRequestWarning)
     connection = type("Connection", (_TlsConnection,), {"trust": trust})
-    plain = type("PlainPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": _PlainConnection})
-    secure = type("Pool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": connection})
     return type(
         "Node",
         (_PooledNode,),
         {
             "options": options,
             "signer": signer,
-            "pools": {"http": plain, "https": secure},
+            "pools": pools_of(TimedConnection, connection),
             "proxy_context": trust.for_proxy() if (options.proxy or "").startswith("https:") else None,
         },
     )

@@ -22,8 +22,8 @@ from typing import NamedTuple
 from urllib3.connection import HTTPConnection
 from urllib3.util.connection import is_connection_dropped
 
-from penstock.io.aws.in_time import file_of, in_time, send_all
-from penstock.io.replies import MAX_REPLY_BYTES
+from penstock.io.http.in_time import file_of, in_time, send_all
+from penstock.io.http.replies import MAX_REPLY_BYTES
 
 __all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
 

@@ -13,12 +13,12 @@ from botocore.httpsession import ProxyConfiguration, create_urllib3_context, get
 from botocore.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection
 
-from penstock.io.aws.in_time import POOLS, TimedConnection, TimedTlsConnection, in_time
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import OptionError
+from penstock.io.http.in_time import POOLS, TimedConnection, TimedTlsConnection, in_time
+from penstock.io.http.replies import ReplyTooLarge as Unbounded
+from penstock.io.http.replies import read_bounded
 from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
-from penstock.io.replies import ReplyTooLarge as Unbounded
-from penstock.io.replies import read_bounded
 
 __all__ = ["Transport", "host_of", "open_transport"]
 

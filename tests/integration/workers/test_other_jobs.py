@@ -6,19 +6,17 @@ The two jobs of their own are in `test_workers`, `kinesis-to-s3` in `s3/test_arc
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 import local
 from local.demo import evidence
-from local.demo.beats_client import Shipper
 from local.demo.jobs import Job
 from local.processes import started_at
 from local.servers.aws_server import CREDENTIALS
 from local.servers.elasticsearch_server import free_port
-from tests.tools.jobs.pipeline import log_file
+from tests.tools.jobs.pipeline import Shipping, log_file
 from tests.tools.jobs.status_page import page_of, status
 from tests.tools.machine.listening import process_tree
 from tests.tools.machine.waiting import wait_until
@@ -64,20 +62,9 @@ def kill_one(job):
 
 
 def ship(pipeline):
-    """Each file by a Beat of its own, all at once; gives those that ship, and their threads."""
+    """Ships files, and gives those and what ships them."""
     files = [log_file(pipeline.folder / f"{n}.log", LINES, f"beat {n}") for n in range(BEATS)]
-    shippers = [
-        Shipper("127.0.0.1", pipeline.port, [each.path], rate=400, window=100, backoff_s=(0.1, 0.3))
-        for each in files
-    ]
-    threads = [threading.Thread(target=each.run, daemon=True) for each in shippers]
-    for thread in threads:
-        thread.start()
-    return files, shippers, threads
-
-
-def acknowledged(shippers):
-    return sum(each.counts.acknowledged for each in shippers)
+    return files, Shipping(pipeline.port, files, rate=400, window=100, backoff_s=(0.1, 0.3))
 
 
 def require_each_once(pipeline, job, files):
@@ -99,12 +86,11 @@ def test_a_logstash_conf(pipeline):
     })  # fmt: skip
     letters = f"file://{pipeline.folder}/dead_letters/chain.jsonl"
     job = start(pipeline, "logstash", "-f", str(conf), "--dead_letters", letters)
-    files, shippers, threads = ship(pipeline)
-    wait_until(lambda: acknowledged(shippers) >= BEATS * LINES // 8, "some lines")
+    files, beats = ship(pipeline)
+    wait_until(lambda: beats.acknowledged() >= BEATS * LINES // 8, "some lines")
     kill_one(job)
-    for thread in threads:
-        thread.join(120)
-    assert acknowledged(shippers) == BEATS * LINES
+    beats.join(120)
+    assert beats.acknowledged() == BEATS * LINES
     require_each_once(pipeline, job, files)
 
 
@@ -123,10 +109,9 @@ def test_a_pipeline_in_yaml(pipeline, monkeypatch):
         pipeline, "run-yaml", "--yaml_pipeline_file", str(EXAMPLES / "own_pipeline.yaml"),
         "--jinja_variables", ",".join(f"{name}={value}" for name, value in variables.items()),
     )  # fmt: skip
-    files, shippers, threads = ship(pipeline)
+    files, beats = ship(pipeline)
     wait_until(lambda: pipeline.count() > 0, "the first documents")
     kill_one(job)
-    for thread in threads:
-        thread.join(120)
-    assert acknowledged(shippers) == BEATS * LINES
+    beats.join(120)
+    assert beats.acknowledged() == BEATS * LINES
     require_each_once(pipeline, job, files)

@@ -7,17 +7,15 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 import urllib.request
 
 import pytest
 
 from local.demo import evidence
-from local.demo.beats_client import Shipper
 from local.processes import started_at
 from local.servers.elasticsearch_server import free_port
-from tests.tools.jobs.pipeline import log_file, wait_until
+from tests.tools.jobs.pipeline import Shipping, log_file, wait_until
 from tests.tools.machine.listening import process_tree
 
 pytestmark = [pytest.mark.kills, pytest.mark.servers, pytest.mark.long]
@@ -59,16 +57,8 @@ def test_kills_of_workers_and_parents_lose_and_double_nothing(pipeline):
     }
     jobs = {name: start() for name, start in begin.items()}
     assert [len(workers_of(job)) for job in jobs.values()] == [2, 2]
-    shippers = [
-        Shipper("127.0.0.1", pipeline.port, [each.path], rate=RATE, window=100, backoff_s=(0.1, 0.3))
-        for each in files
-    ]
-    threads = [threading.Thread(target=each.run, daemon=True) for each in shippers]
-    for thread in threads:
-        thread.start()
-
-    def acknowledged():
-        return sum(each.counts.acknowledged for each in shippers)
+    beats = Shipping(pipeline.port, files, rate=RATE, window=100, backoff_s=(0.1, 0.3))
+    acknowledged = beats.acknowledged
 
     moments = []
     for name, count, share in (("beats", acknowledged, 0.1), ("kinesis", pipeline.count, 0.05)):
@@ -88,9 +78,8 @@ def test_kills_of_workers_and_parents_lose_and_double_nothing(pipeline):
         moments.append((name, "parent", acknowledged(), count()))
         wait_until(lambda workers=workers: gone(workers), f"no worker of {name} outlives its parent", 40)
         jobs[name] = begin[name]()
-    for thread in threads:
-        thread.join(120)
-    assert acknowledged() == EVENTS, ([each.counts for each in shippers], moments)
+    counts = beats.join(120)
+    assert acknowledged() == EVENTS, (counts, moments)
     pipeline.wait_for(EVENTS)
     workers = [pid for job in jobs.values() for pid in workers_of(job)]
     for job in jobs.values():
@@ -109,15 +98,9 @@ def test_kills_of_workers_and_parents_lose_and_double_nothing(pipeline):
 def test_eight_on_two_cores_stop_cleanly_and_lose_nothing(pipeline):
     files = [log_file(pipeline.folder / f"{n}.log", 300, f"beat {n}") for n in range(10)]
     job = pipeline.start_beats("--workers", "8", "--max_pending_records", "1000")
-    shippers = [
-        Shipper("127.0.0.1", pipeline.port, [each.path], window=50, backoff_s=(0.1, 0.3)) for each in files
-    ]
-    threads = [threading.Thread(target=each.run, daemon=True) for each in shippers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert sum(each.counts.acknowledged for each in shippers) == 3000
+    beats = Shipping(pipeline.port, files, window=50, backoff_s=(0.1, 0.3))
+    counts = beats.join(120)
+    assert beats.acknowledged() == 3000, counts
     assert len(pipeline.lines_in_stream()) == 3000
     workers = workers_of(job)
     assert len(workers) == 8

@@ -11,7 +11,7 @@ from penstock.transforms.decode import JsonDecoder
 from penstock.transforms.document import payload_of
 from penstock.transforms.events import apply
 from penstock.transforms.logstash import ConfigError, LogstashFilters, compile_filters
-from penstock.transforms.logstash.chain import run_each
+from penstock.transforms.logstash.chain import _many
 from penstock.transforms.logstash.language._parser import parse
 from penstock.transforms.logstash.values._sprintf import compile_template
 from tests.tools.samples.events import event
@@ -124,7 +124,7 @@ def test_one_function_does_what_the_filters_do_one_by_one(document):
         except Exception as error:
             return type(error).__name__
 
-    assert outcome(chain.run) == outcome(lambda made: run_each(chain, made))
+    assert outcome(chain.run) == outcome(lambda made: _many(chain.nodes, [made]))
 
 
 @given(st.lists(documents, max_size=4), documents, st.integers(0, 4))

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from penstock.transforms.logstash import ConfigError, compile_filters
-from penstock.transforms.logstash.chain import run_each
+from penstock.transforms.logstash.chain import _many
 from penstock.transforms.logstash.fields import documents, operations
 from penstock.transforms.logstash.values.event import Timestamp
 from tests.tools.samples.examples import examples
@@ -100,7 +100,9 @@ def test_the_kernel_changes_what_the_steps_change(made, document):
     text = "\n".join(f"mutate {{ {written(mutation)} add_tag => ['done'] }}" for mutation in made)
     chain = compile_filters(f"filter {{ {text} }}", now="2026-01-01T00:00:00Z")
     document["@timestamp"] = "2026-01-01T00:00:00.000Z"
-    assert outcome(chain.run, chain, document) == outcome(lambda made: run_each(chain, made), chain, document)
+    assert outcome(chain.run, chain, document) == outcome(
+        lambda made: _many(chain.nodes, [made]), chain, document
+    )
 
 
 @st.composite
@@ -141,7 +143,9 @@ def test_the_kernel_takes_the_branch_that_the_conditions_take(first, second, mut
         assume(False)  # constants that have no order
     assert not isinstance(chain.step, types.FunctionType)
     document["@timestamp"] = "2026-01-01T00:00:00.000Z"
-    assert outcome(chain.run, chain, document) == outcome(lambda made: run_each(chain, made), chain, document)
+    assert outcome(chain.run, chain, document) == outcome(
+        lambda made: _many(chain.nodes, [made]), chain, document
+    )
 
 
 @given(st.decimals(0, 10**15, places=6).map(str) | st.from_regex(r"[0-9]{0,8}\.?[0-9]{0,8}", fullmatch=True))

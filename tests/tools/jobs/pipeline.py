@@ -1,10 +1,13 @@
 """Both jobs on the run's servers, with a stream, an application and an index that no other test uses."""
 
 import json
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from local.demo import evidence, jobs
+from local.demo.beats_client import Counts, Shipper
 from local.demo.jobs import Job
 from local.demo.logs import LogFile, offsets
 from local.servers.elasticsearch_server import free_port
@@ -23,6 +26,26 @@ def texts(file: LogFile) -> dict[int, str]:
     """What each line says, by its offset."""
     data = file.path.read_bytes()
     return {begin: data[begin:after].decode().rstrip("\r\n") for begin, after in offsets(file.path, file.end)}
+
+
+class Shipping:
+    """Ships files to a port, each by a Beat of its own, all at the same time."""
+
+    def __init__(self, port: int, files: Iterable[LogFile], **more: Any) -> None:
+        self._shippers = [Shipper("127.0.0.1", port, [each.path], **more) for each in files]
+        self._threads = [threading.Thread(target=each.run, daemon=True) for each in self._shippers]
+        for thread in self._threads:
+            thread.start()
+
+    def acknowledged(self) -> int:
+        """How many lines are acknowledged by now."""
+        return sum(each.counts.acknowledged for each in self._shippers)
+
+    def join(self, seconds: float) -> list[Counts]:
+        """Waits that long for each Beat, and gives what became of their lines."""
+        for thread in self._threads:
+            thread.join(seconds)
+        return [each.counts for each in self._shippers]
 
 
 class Pipeline:

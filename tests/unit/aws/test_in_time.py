@@ -56,7 +56,7 @@ def test_the_time_out_is_a_total_however_slowly_bytes_come(monkeypatch, where, p
 
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
 def test_who_takes_nothing_in_is_given_up_in_time(monkeypatch, plane):
-    monkeypatch.setattr("penstock.io.aws.in_time._BYTES_PER_SECOND", 90 << 20)
+    monkeypatch.setattr("penstock.io.http.in_time._BYTES_PER_SECOND", 90 << 20)
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(CallFailed, match="timed out"):
         _put(_aws(f"http://127.0.0.1:{deaf.getsockname()[1]}"), plane, b"x" * (9 << 20))
 
@@ -89,7 +89,7 @@ def test_an_object_that_trickles_is_given_up_in_time(monkeypatch):
 @pytest.mark.parametrize("plane", ["thin", "boto3"])
 def test_a_large_reply_over_a_slow_line_is_read(monkeypatch, plane, way):
     """It takes longer than the time-out alone; each of its bytes gives it time."""
-    monkeypatch.setattr("penstock.io.aws.in_time._BYTES_PER_SECOND", 5_000)
+    monkeypatch.setattr("penstock.io.http.in_time._BYTES_PER_SECOND", 5_000)
     reply = b'{"Records":[{"SequenceNumber":"1","ShardId":"s"}],"x":"%b"}' % (b"x" * 200_000)
     head = HEAD + b"content-length: %d\r\n\r\n" % len(reply)
     pieces = [head, *(reply[at : at + 10_000] for at in range(0, len(reply), 10_000))]

@@ -21,7 +21,7 @@ from penstock.io.elasticsearch.cluster.client import Client, NoAnswer, reason_in
 from penstock.io.elasticsearch.cluster.preflight import require_cluster
 from penstock.io.elasticsearch.cluster.sniffing import found_nodes
 from penstock.io.errors import Unreachable
-from penstock.io.replies import ReplyTooLarge, read_bounded
+from penstock.io.http.replies import ReplyTooLarge, read_bounded
 from tests.tools.peers.tls_http import Raw, closing
 
 LIMIT = 1 << 20

@@ -1,12 +1,11 @@
 """`in_time` makes a request's time-out a total: a peer that sends, or takes, one byte now and then can't hold it for ever.
 
-Plan. A thread's request has a deadline. Each step on a socket gets what is left of it. The deadline moves on by a second for
-each 500 KB that went over the wire: a large request over a slow line is not cut off, and trickling buys nothing. Where
+Plan. A thread's request has a deadline. Each step on a socket gets what is left of it. The deadline may move on by a second
+for each 500 KB that went over the wire: a large request over a slow line is not cut off, and trickling buys nothing. Where
 a thread has no deadline the socket's own time-out holds. The body of an object is read under a deadline for each part.
 """
 
 import contextlib
-import functools
 import http.client
 import io
 import threading
@@ -14,11 +13,20 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.awsrequest import AWSConnection, AWSHTTPResponse
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-__all__ = ["AWS_POOLS", "POOLS", "TimedConnection", "TimedTlsConnection", "file_of", "in_time", "send_all"]
+__all__ = [
+    "POOLS",
+    "TimedConnection",
+    "TimedReader",
+    "TimedSocket",
+    "TimedTlsConnection",
+    "file_of",
+    "in_time",
+    "pools_of",
+    "send_all",
+]
 
 _BYTES_PER_SECOND = 500_000
 _here = threading.local()
@@ -27,8 +35,9 @@ _here = threading.local()
 class _Deadline:
     """When a request must be done, in monotonic seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, moves: bool) -> None:
         self._until = time.monotonic() + seconds
+        self._moves = moves
 
     def left(self) -> float:
         """Gives the seconds that are left. Raises `TimeoutError` when there are none."""
@@ -40,7 +49,8 @@ class _Deadline:
 
     def moved(self, count: int) -> None:
         """Takes note that so many bytes went over the wire."""
-        self._until += count / _BYTES_PER_SECOND
+        if self._moves:
+            self._until += count / _BYTES_PER_SECOND
 
 
 def _deadline() -> _Deadline | None:
@@ -48,10 +58,15 @@ def _deadline() -> _Deadline | None:
 
 
 @contextlib.contextmanager
-def in_time(seconds: float) -> Iterator[None]:
-    """Gives this thread's request so many seconds in all, for as long as the block runs."""
+def in_time(seconds: float, *, moves: bool = True) -> Iterator[None]:
+    """Gives this thread's request so many seconds in all, for as long as the block runs.
+
+    Args:
+        seconds: from now.
+        moves: whether each 500 KB that go over the wire give it a second more.
+    """
     before = _deadline()
-    _here.deadline = _Deadline(seconds)
+    _here.deadline = _Deadline(seconds, moves=moves)
     try:
         yield
     finally:
@@ -73,17 +88,17 @@ def send_all(sock: Any, data: Any) -> None:
             sent += count
 
 
-class _Reader(io.RawIOBase):
+class TimedReader(io.RawIOBase):
     """A socket's file. Each read may take the rest of the request's time."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
 
-    def readable(self) -> bool:
+    def readable(self) -> bool:  # noqa: D102
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:  # noqa: D102
         deadline = _deadline()
         if deadline is not None:
             self._sock.settimeout(deadline.left())
@@ -92,29 +107,29 @@ class _Reader(io.RawIOBase):
             deadline.moved(count or 0)
         return count
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: D102
         self._raw.close()
         super().close()
 
 
 def file_of(sock: Any) -> io.BufferedReader:
     """Gives what a socket receives as a file, which is read within the deadline of the thread's request."""
-    return io.BufferedReader(_Reader(sock))
+    return io.BufferedReader(TimedReader(sock))
 
 
-class _Socket:
+class TimedSocket:
     """The part of a socket that `http.client` needs for a reply."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: D102
         return file_of(self._sock)
 
 
 class _Reply(http.client.HTTPResponse):
     def __init__(self, sock: Any, *arguments: Any, **given: Any) -> None:
-        super().__init__(_Socket(sock), *arguments, **given)  # type: ignore[arg-type]
+        super().__init__(TimedSocket(sock), *arguments, **given)  # type: ignore[arg-type]
 
 
 class _Timed:
@@ -146,58 +161,13 @@ class TimedTlsConnection(_Timed, HTTPSConnection):  # type: ignore[misc]
     """HTTPS within the deadline."""
 
 
-class _AwsReply(AWSHTTPResponse):
-    """A reply that came in place of the `100 Continue` that was waited for."""
-
-    def __init__(self, sock: Any, *arguments: Any, **given: Any) -> None:
-        super().__init__(_Socket(sock), *arguments, **given)
-
-
-class _Waiting:
-    """A socket while `100 Continue` is waited for."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-
-    def makefile(self, mode: str, buffering: int) -> io.RawIOBase:
-        return _Reader(self._sock)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-
-class _Aws(AWSConnection):
-    """botocore's way with `Expect: 100-continue`, within the deadline. Its `send` may hold a body back."""
-
-    sock: Any
-    response_class: Any
-
-    def _handle_expect_response(self, message_body: Any) -> None:
-        sock, self.sock = self.sock, _Waiting(self.sock)
-        try:
-            super()._handle_expect_response(message_body)  # type: ignore[misc]
-        finally:
-            self.sock = sock
-        if isinstance(self.response_class, functools.partial):
-            self.response_class = functools.partial(_AwsReply, **self.response_class.keywords)
-
-
-class _AwsConnection(_Aws, TimedConnection):  # type: ignore[misc]
-    """Plain HTTP as botocore speaks it."""
-
-
-class _AwsTlsConnection(_Aws, TimedTlsConnection):  # type: ignore[misc]
-    """HTTPS as botocore speaks it."""
-
-
-def _pools(plain: type, secure: type) -> dict[str, Any]:
+def pools_of(plain: type, secure: type) -> dict[str, Any]:
+    """Gives urllib3's pools of these kinds of connections, by scheme."""
     return {
         "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
     }
 
 
-POOLS = _pools(TimedConnection, TimedTlsConnection)
-"""urllib3's pools of connections, by scheme."""
-AWS_POOLS = _pools(_AwsConnection, _AwsTlsConnection)
-"""botocore's, by scheme."""
+POOLS = pools_of(TimedConnection, TimedTlsConnection)
+"""Pools of connections that keep to the deadline, by scheme."""
