@@ -1,4 +1,4 @@
-"""What codecs cost: CPU-seconds per million events, from a record's bytes to events with ids, beside a floor.
+"""This benchmark measures codecs: CPU-seconds per million events, from a record's bytes to events with ids, beside a floor.
 
 usage: python -P benchmarks/codecs.py [ROUNDS]
 

@@ -216,7 +216,7 @@ def in_turn(contenders: dict[str, Callable[[], float]], repeat: int) -> dict[str
 
 def print_rates(title: str, found: dict[str, list[float]]) -> None:
     base = statistics.median(next(iter(found.values())))
-    print(f"{title}\n  {'events a second':44} median     lowest - highest      ratio")
+    print(f"{title}\n  {'events per second':44} median     lowest - highest      ratio")
     for name, values in found.items():
         median = statistics.median(values)
         print(f"  {name:44} {median:9,.0f}  {min(values):9,.0f} - {max(values):9,.0f}  {median / base:5.2f}")
@@ -296,7 +296,7 @@ def ids(url: str, count: int, repeat: int) -> None:
         f"{url}: {count} events a run", in_turn({f: functools.partial(run, f) for f in forms}, repeat)
     )
     for name, found in sizes.items():
-        print(f"  {name:44} {statistics.median(found) / count:7.1f} bytes an event on disk")
+        print(f"  {name:44} {statistics.median(found) / count:7.1f} bytes per event on disk")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ usage: python -P benchmarks/flink.py [--rounds N] [--seconds N] [--job JOB] [Bea
 - kinesis-to-elasticsearch, from aggregated records in two shards of the tests' simulator to an endpoint that stores
   nothing. The servers share the machine's cores with the workers, so by the clock two workers can't be twice as fast here.
 
-Two figures, both of the workers alone: events a second by the clock, all workers together, which hold as far as nobody
+Two figures, both of the workers alone: events per second by the clock, all workers together, which hold as far as nobody
 else uses the machine; and CPU-seconds per million events. Of two workers that share no lock and have a core each, the
 CPU time alone tells how much they do: twice the first's, less what an event costs more in their company.
 """

@@ -1,4 +1,4 @@
-"""What the two jobs cost whole: CPU-seconds per million 350-byte events, warm, beside a floor of the same run.
+"""This benchmark measures the two whole jobs: CPU-seconds per million 350-byte events, warm, beside a floor of the same run.
 
 usage: python -P benchmarks/jobs.py [beats-to-kinesis | kinesis-to-elasticsearch | plain-records] [ROUNDS] [--OPTION=VALUE]
 

@@ -1,9 +1,9 @@
-"""What the Kinesis read costs: GetRecords in, acknowledged batches out, CPU-seconds per million events.
+"""This benchmark measures the Kinesis read: GetRecords in, acknowledged batches out, CPU-seconds per million events.
 
 usage: python -P benchmarks/kinesis_read.py [ROUNDS] [--memory]
 
 Aggregated records of 50 KB with events of 350 bytes, in the Kinesis simulator of our tests (a process of its own).
-Peer: boto3 and `aws-kinesis-agg` (pip install aws-kinesis-agg), one thread a shard. Floor: JSON, base64 and MD5 of
+Peer: boto3 and `aws-kinesis-agg` (pip install aws-kinesis-agg), one thread per shard. Floor: JSON, base64 and MD5 of
 the same bytes, one record after the other. Only this process is measured; the pace that spares the service's limits
 is switched off. `--memory` reads 200 shards into a stopped sink instead, and prints what this process grows by.
 """
@@ -73,7 +73,7 @@ def live_of(url: str, stream: str, session: AwsSession | None = None, **options:
 
 
 def ours(url: str, stream: str, count: int) -> Callable[[], float]:
-    session = AwsSession(options_of(url))  # as the peer's: boto's clients are made once a process
+    session = AwsSession(options_of(url))  # as the peer's: boto's clients are made once per process
 
     def work() -> int:
         live = live_of(url, stream, session)

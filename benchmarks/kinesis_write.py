@@ -1,4 +1,4 @@
-"""What the Kinesis write costs: payload bytes in, acknowledged PutRecords out, CPU-seconds per million events.
+"""This benchmark measures the Kinesis write: payload bytes in, acknowledged PutRecords out, CPU-seconds per million events.
 
 usage: python -P benchmarks/kinesis_write.py [ROUNDS]
 

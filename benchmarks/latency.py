@@ -1,4 +1,4 @@
-"""How long an event takes from a Beat's socket to Elasticsearch's door, through both jobs, at three rates.
+"""This benchmark measures an event's way from a Beat's socket to Elasticsearch's door, through both jobs, at three rates.
 
 usage: python -P benchmarks/latency.py [EVENTS_PER_SECOND ...] [--refresh INTERVAL] [--seconds S] [--json]
        default: 1 100 10000; with --refresh, 1 100

@@ -1,4 +1,4 @@
-"""What the two files of `examples/logstash` cost by `penstock logstash`, beside the two jobs with the same options.
+"""This benchmark runs both files of `examples/logstash` by `penstock logstash`, beside the two jobs with the same options.
 
 usage: python -P benchmarks/logstash_files.py [beats | kinesis | start] [ROUNDS]
 

@@ -1,4 +1,4 @@
-"""What a backfill costs: CPU-seconds per million 320-byte events, beside the floor of each format in the same run.
+"""This benchmark measures a backfill: CPU-seconds per million 320-byte events, beside a floor per format in the same run.
 
 usage: python -P benchmarks/s3.py [formats | job | scale | memory] [ROUNDS]
 
@@ -7,7 +7,7 @@ usage: python -P benchmarks/s3.py [formats | job | scale | memory] [ROUNDS]
   read in the job's own process; the process of their own may cost a tenth more than that.
 - job: gzipped JSON lines to the gathered bulk reply of an endpoint that stores nothing, whole job; the read of the
   objects comes from moto's S3. Goal: 4.5.
-- scale: the same with one and with two worker processes, events a second. Goal: 1.7 times as many.
+- scale: the same with one and with two worker processes, events per second. Goal: 1.7 times as many.
 - memory: the peak of a job over objects of 10 and of 320 MB, decompressed.
 """
 
@@ -339,7 +339,7 @@ def scale(count: int) -> None:
             for workers in rates:
                 before = child_cpu_s(server)
                 used, said, _ = run_job(url, "--workers", str(workers), "--input", f"{name}/*.gz")
-                rate = re.search(r"([\d,]+) events a second", said)
+                rate = re.search(r"([\d,]+) events per second", said)
                 assert rate is not None
                 rates[workers].append(float(rate[1].replace(",", "")))
                 cpu[workers].append(used / (OBJECTS * OBJECT_EVENTS) * 1e6)

@@ -1,4 +1,4 @@
-"""Whether memory stays flat: both jobs under a steady load, their resident memory every half minute.
+"""This benchmark shows memory over hours: both jobs under a steady load, their resident memory every half minute.
 
 usage: python -P benchmarks/soak.py [SECONDS] [EVENTS_PER_SECOND]          defaults: 600, 3000
 

@@ -1,4 +1,4 @@
-"""How long an event takes from the Beat into Elasticsearch, at one event a second, through both jobs.
+"""This benchmark measures the way of an event from the Beat into Elasticsearch, at one event per second, through both jobs.
 
 usage: python -P benchmarks/trickle.py [EVENTS]
 

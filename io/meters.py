@@ -127,7 +127,7 @@ class Histogram:
 
 
 def quantile(reading: Reading, share: float) -> float | None:
-    """The value in seconds below which that share of the values lies; None without values.
+    """Gives the value in seconds below which that share of the values lies; None without values.
 
     Between the bounds of a bucket the value is interpolated, as Prometheus' `histogram_quantile` does.
     """
@@ -213,7 +213,7 @@ _OURS = frozenset({"beats", "decode", "elasticsearch", "kinesis", "s3"})
 
 
 def without_quotes(reason: str) -> str:
-    """A reason in at most `MAX_REASON` characters, cut off where it begins to quote the event."""
+    """Gives a reason in at most `MAX_REASON` characters, cut off where it begins to quote the event."""
     return _QUOTES.sub(lambda found: f"{found[1] or ''}…", reason)[:MAX_REASON]
 
 

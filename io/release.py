@@ -11,7 +11,7 @@ __all__ = ["require_release", "this_release"]
 
 
 def this_release() -> str:
-    """The version of the package in this process."""
+    """Gives the version of the package in this process."""
     return str(penstock.__version__)
 
 

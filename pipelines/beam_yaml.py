@@ -105,7 +105,7 @@ def _function(source: str | None) -> Any:
 
 
 def _handled(name: str, sink: PTransform, error_handling: dict[str, str] | None) -> PTransform:
-    """The sink; where `error_handling` names an output, what it refuses comes out there, as rows."""
+    """Gives the sink; where `error_handling` names an output, what it refuses comes out there, as rows."""
     if error_handling is None:
         return sink
     require_known(f"penstock.{name}: error_handling", error_handling, ("output",), "key")

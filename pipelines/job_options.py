@@ -94,7 +94,7 @@ class JobOptions(StatusOptions, LogOptions):
         return self.processes > 1 and SHARES.processes == 1
 
     def dead_letter_url(self, job: str) -> str:
-        """The URL given, else the job's default."""
+        """Gives the URL given, else the job's default."""
         return self.dead_letters or dead_letters.default_store_url(job)
 
 
@@ -132,5 +132,5 @@ class BatchJobOptions(StatusOptions, LogOptions):
         return processes_of(self.workers)
 
     def dead_letter_url(self, job: str) -> str:
-        """The URL given, else the job's default."""
+        """Gives the URL given, else the job's default."""
         return self.dead_letters or dead_letters.default_store_url(job)

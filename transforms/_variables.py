@@ -15,7 +15,7 @@ class UnknownVariable(ValueError):
 
 
 def looked_up(found: "re.Match[str]", env: Mapping[str, str]) -> str:
-    """The value of a variable, or its default. Raises `UnknownVariable`."""
+    """Gives the value of a variable, or its default. Raises `UnknownVariable`."""
     name, default = found.groups()
     value: str | None = env.get(name, default)
     if value is None:

@@ -44,10 +44,10 @@ class Origin(Protocol):
         """
 
     def position(self) -> bytes | None:
-        """Bytes that name this origin among all others for ever, or None where a peer has no positions."""
+        """Gives bytes that name this origin among all others for ever, or None where a peer has no positions."""
 
     def describe(self) -> dict[str, str | int]:
-        """The origin in words, for logs and dead letters (never payloads or secrets)."""
+        """Gives the origin in words, for logs and dead letters (never payloads or secrets)."""
 
 
 class Event(msgspec.Struct, gc=False):

@@ -173,7 +173,7 @@ def hashed_position_id(position: str, event: Event) -> str:
 
 
 def hashed_position_ids(position: str, numbers: Sequence[int]) -> list[str]:
-    """The same for many events of ascending numbers, each the only one of its payload."""
+    """Gives the same for many events of ascending numbers, each the only one of its payload."""
     if numbers and numbers[-1] >> 4 * _SUFFIX:
         return [_named(position, f"{number:x}") for number in numbers]
     start = _VERSION + position

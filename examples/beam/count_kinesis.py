@@ -1,4 +1,4 @@
-"""How many events each user sends per minute, from a stream into Elasticsearch.
+"""This pipeline counts the events of each user per minute, from a stream into Elasticsearch.
 
 python examples/beam/count_kinesis.py STREAM APPLICATION INDEX [--hosts HOST:PORT] [--endpoint_url URL] [options of Beam]
 

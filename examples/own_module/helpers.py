@@ -1,4 +1,4 @@
-"""What `job.py` does to an event; a module beside it."""
+"""`helpers` changes an event for `job.py`, the module beside it."""
 
 from typing import Any
 

@@ -106,7 +106,7 @@ def _gzip() -> Any:
 
 
 def _groups(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """The events, some at a time: a file needs little more memory than its events and its bytes."""
+    """Gives the events, some at a time: a file needs little more memory than its events and its bytes."""
     begin = size = 0
     for at, event in enumerate(events):
         if at - begin == _GROUP_ROWS or size >= _GROUP_BYTES:

@@ -45,7 +45,7 @@ def make_table(session: AwsSession, name: str, key: str) -> None:
 
 
 def scanned(scan_page: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
-    """The rows of all pages of a scan, read consistently.
+    """Gives the rows of all pages of a scan, read consistently.
 
     Args:
         scan_page: calls `scan`, and raises what the caller wants raised.

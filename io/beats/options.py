@@ -207,7 +207,7 @@ class BeatsOptions:
         )
 
     def tls_files(self) -> TlsFiles | None:
-        """The options of TLS; None when it is off."""
+        """Gives the options of TLS; None when it is off."""
         if not self.ssl_enabled or self.ssl_certificate is None or self.ssl_key is None:
             return None
         return TlsFiles(
@@ -221,13 +221,13 @@ class BeatsOptions:
         )
 
     def enrich_kinds(self) -> tuple[str, ...]:
-        """The kinds of metadata to add, each by its name."""
+        """Gives the kinds of metadata to add, each by its name."""
         if "all" in self.enrich:
             return KINDS
         return tuple(kind for kind in self.enrich if kind not in ("none", "codec_metadata"))
 
     def limits(self) -> Limits:
-        """The limits that the protocol core enforces. A stretch is at most half of what may be pending."""
+        """Gives the limits that the protocol core enforces. A stretch is at most half of what may be pending."""
         return Limits(
             max_window_size=self.max_window_size,
             max_frame_bytes=self.max_frame_bytes,

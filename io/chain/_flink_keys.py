@@ -41,12 +41,12 @@ def salt_for(split: int, splits: int, max_parallelism: int, encode: Callable[[in
 
 
 def subtask(group: int, parallelism: int, max_parallelism: int) -> int:
-    """The index of the subtask that holds a key group."""
+    """Gives the index of the subtask that holds a key group."""
     return group * parallelism // max_parallelism
 
 
 def key_group(element: bytes, max_parallelism: int) -> int:
-    """The key group of an element, given as its coder encodes it."""
+    """Gives the key group of an element, given as its coder encodes it."""
     return _flink_murmur(_murmur3_128_low(_length(element) + element)) % max_parallelism
 
 
@@ -76,7 +76,7 @@ def _flink_murmur(code: int) -> int:
 
 
 def _murmur3_128_low(data: bytes) -> int:
-    """The first 32 bits of MurmurHash3 x64 128 with seed 0, as Guava's `asInt` gives them."""
+    """Gives the first 32 bits of MurmurHash3 x64 128 with seed 0, as Guava's `asInt` gives them."""
     h1 = h2 = 0
     whole = len(data) // 16 * 16
     for at in range(0, whole, 16):

@@ -38,7 +38,7 @@ class Registry:
         """The first failure of a sink or source, kept because runners pass on only its text."""
 
     def get(self, key: str, factory: Callable[[], LiveSource]) -> LiveSource:
-        """The source of that key, made (and bound or connected) by the first caller."""
+        """Gives the source of that key, made (and bound or connected) by the first caller."""
         with self._lock:
             source = self._sources.get(key)
             if source is None:

@@ -68,7 +68,7 @@ class Pacing:
 
     @classmethod
     def of_pipeline(cls, pipeline: Any) -> "Pacing":
-        """The pacing for a pipeline's runner and options."""
+        """Gives the pacing for a pipeline's runner and options."""
         options = pipeline.options.view_as(PacingOptions)
         pacing = cls.of(runner_of(pipeline), options.max_read_time_seconds)
         if not options.stop_when_idle:
@@ -81,7 +81,7 @@ class Pacing:
 
     @classmethod
     def of(cls, runner: str, read_time_s: float | None = None) -> "Pacing":
-        """The pacing for a runner's name.
+        """Gives the pacing for a runner's name.
 
         The in-memory FnApiRunner leaks some 30 KB per bundle, hence bundles of an hour. Elsewhere a
         checkpoint waits for the bundle's end: `read_time_s`, or 1.5 s.
@@ -99,7 +99,7 @@ def is_in_memory(runner: str) -> bool:
 
 
 def runner_of(pipeline: beam.Pipeline) -> str:
-    """The name of a pipeline's runner, as the user gave it where he did."""
+    """Gives the name of a pipeline's runner, as the user gave it where he did."""
     return pipeline.options.view_as(StandardOptions).runner or type(pipeline.runner).__name__
 
 

@@ -127,7 +127,7 @@ class SeveralSources:
         return all(source.drained for source in self._sources)
 
     def take(self, wait_s: float) -> EventBatch | None:
-        """The next batch of the source whose turn it is, or of the first behind it that has one."""
+        """Gives the next batch of the source whose turn it is, or of the first behind it that has one."""
         until = time.monotonic() + wait_s
         while True:
             self._wake.clear()  # before looking: what changes from here on wakes us
@@ -147,7 +147,7 @@ class SeveralSources:
         return sum(source.requeue() for source in self._sources)
 
     def position(self) -> dict[str, Any]:
-        """The positions of all sources, by key."""
+        """Gives the positions of all sources, by key."""
         return {source.key: source.position() for source in self._sources}
 
     def resume(self, position: dict[str, Any] | None) -> None:
@@ -156,5 +156,5 @@ class SeveralSources:
             source.resume((position or {}).get(source.key))
 
     def watermark_ms(self) -> int:
-        """The watermark of the slowest source."""
+        """Gives the watermark of the slowest source."""
         return min(source.watermark_ms() for source in self._sources)

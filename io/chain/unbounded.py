@@ -151,7 +151,7 @@ class Split(UnboundedSource):
         return found
 
     def text(self) -> str:
-        """The split as it is stored."""
+        """Gives the split as it is stored."""
         content = {"v": _VERSION, "key": self.key, "n": self.number, "of": self.count, "salt": self.salt}
         return json.dumps(content, sort_keys=True)
 
@@ -183,11 +183,11 @@ class Split(UnboundedSource):
         return _BatchReader(live, plan.pacing)
 
     def get_checkpoint_mark_coder(self) -> _MarkCoder:
-        """The coder of our marks."""
+        """Gives the coder of our marks."""
         return _MarkCoder()
 
     def default_output_coder(self) -> BatchCoder:
-        """The coder of our batches."""
+        """Gives the coder of our batches."""
         return BatchCoder()
 
 
@@ -264,7 +264,7 @@ class _BatchReader(UnboundedReader):
         return self._batch is not None
 
     def _patience_s(self, alone: bool) -> float:
-        """How long to wait for the next batch."""
+        """Tells how long to wait for the next batch."""
         if self._pacing.finalizes and self._live.pending_events:
             return _COMMIT_S
         return self._pacing.block_s if alone else min(TURN_S, self._pacing.block_s)
@@ -339,7 +339,7 @@ def read_batches(
     readers: int = 1,
     apart: bool = False,
 ) -> Any:
-    """A PCollection of `EventBatch` from live sources that `make` gives in the reading processes.
+    """Gives a PCollection of `EventBatch` from live sources that `make` gives in the reading processes.
 
     Args:
         pipeline_begin: the pipeline or its begin.

@@ -236,7 +236,7 @@ class _Graph:
 
 
 def _nodes(node: Any) -> Iterator[Any]:
-    """The steps that batches pass through: each of ours as a whole, others down to the transforms that run."""
+    """Gives the steps that batches pass through: each of ours as a whole, others down to the transforms that run."""
     if _kind(node) is not _PLAIN or not node.parts or isinstance(node.transform, _MIXES):
         yield node
     else:
@@ -250,5 +250,5 @@ def _kind(node: Any) -> StepKind:
 
 
 def _name(node: Any) -> str:
-    """A step's label as its author wrote it."""
+    """Gives a step's label as its author wrote it."""
     return str(node.full_label).removesuffix("/Read").rpartition("/")[2]

@@ -85,7 +85,7 @@ class ReplayedOrigin:
     words: tuple[tuple[str, str | int], ...]
 
     def position(self) -> bytes | None:
-        """The position that the event had first."""
+        """Gives the position that the event had first."""
         return self.first
 
     def describe(self) -> dict[str, str | int]:

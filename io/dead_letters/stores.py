@@ -105,7 +105,7 @@ class ElasticsearchStore:
             client.close()
 
     def _pages(self, client: Client, size: int, given: set[str], doing: str) -> Iterator[bytes]:
-        """The letters whose ids are not in `given`, where their ids are added."""
+        """Gives the letters whose ids are not in `given`, where their ids are added."""
         status, page = client.call(
             "POST", f"/{self._index}/_search?scroll=5m", {"size": size, "sort": ["_doc"]}
         )
@@ -161,7 +161,7 @@ class S3Store:
         _patiently(put, len(letters), self.where, self._stopping)
 
     def read(self) -> Iterator[bytes]:
-        """All letters, as lines, in the order of their keys."""
+        """Gives all letters, as lines, in the order of their keys."""
         for found in self._objects.list(self._bucket, self._prefix):
             if found.key.endswith((".jsonl", ".jsonl.gz")):
                 body = _Body(ObjectStream(self._objects, found))

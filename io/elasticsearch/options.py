@@ -213,12 +213,12 @@ class ElasticsearchOptions:
         return AwsOptions()
 
     def joined(self, others: Mapping[type, Any]) -> "ElasticsearchOptions":
-        """The same options beside those of a job's other components, by their class."""
+        """Gives the same options beside those of a job's other components, by their class."""
         aws = others.get(AwsOptions)
         return self if aws is None else self.signed_by(aws)
 
     def signed_by(self, aws: AwsOptions) -> "ElasticsearchOptions":
-        """The same options with the job's identity, where requests are signed."""
+        """Gives the same options with the job's identity, where requests are signed."""
         if not self.signs_for:
             return self
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(ElasticsearchOptions)}
@@ -255,7 +255,7 @@ class _Signed(ElasticsearchOptions):
     aws: AwsOptions = dataclasses.field(default_factory=AwsOptions, repr=False, metadata={"secret": True})
 
     def signed_by(self, aws: AwsOptions) -> "ElasticsearchOptions":
-        """The same: who signs was said, perhaps of this one output among several."""
+        """Gives the same: who signs was said, perhaps of this one output among several."""
         return self
 
     @property

@@ -14,7 +14,7 @@ _SHOWN = 1 << 16
 
 
 def of_text(data: bytes) -> tuple[bytes, str | None]:
-    """A JSON object as it came, any other text as `message`; with the object's `@timestamp`."""
+    """Gives a JSON object as it came, any other text as `message`; with the object's `@timestamp`."""
     if data.lstrip()[:1] == b"{":
         document = orjson.loads(data)
         return data, timestamps.of_value(document.get("@timestamp"))
@@ -22,12 +22,12 @@ def of_text(data: bytes) -> tuple[bytes, str | None]:
 
 
 def sorted_document(document: Mapping[Any, Any]) -> bytes:
-    """The document as JSON with sorted keys: the same for equal documents."""
+    """Gives the document as JSON with sorted keys: the same for equal documents."""
     return orjson.dumps(dict(document), _default, _OPTIONS | orjson.OPT_SORT_KEYS)
 
 
 def of_document(document: Mapping[Any, Any]) -> tuple[bytes, str | None]:
-    """The document as JSON, and its `@timestamp`. Raises `TypeError` for what JSON can't hold."""
+    """Gives the document as JSON, and its `@timestamp`. Raises `TypeError` for what JSON can't hold."""
     data = orjson.dumps(document if type(document) is dict else dict(document), _default, _OPTIONS)
     time = document.get("@timestamp")
     if time is None or isinstance(time, str):
@@ -36,7 +36,7 @@ def of_document(document: Mapping[Any, Any]) -> tuple[bytes, str | None]:
 
 
 def mapping_of(element: Any) -> Mapping[Any, Any]:
-    """A row, a named tuple, a dataclass as its fields; a mapping as it is. Raises `TypeError` for anything else."""
+    """Gives a row, a named tuple, a dataclass as its fields; a mapping as it is. Raises `TypeError` for anything else."""
     if isinstance(element, Mapping):
         return element
     for name in ("as_dict", "_asdict"):
@@ -51,7 +51,7 @@ def mapping_of(element: Any) -> Mapping[Any, Any]:
 
 
 def shown(element: Any) -> bytes:
-    """An element that could not be written, for its letter: 64 KiB of it at most."""
+    """Gives an element that could not be written, for its letter: 64 KiB of it at most."""
     if isinstance(element, bytes):
         return element
     try:

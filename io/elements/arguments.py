@@ -28,7 +28,7 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "True o
 
 
 def options_of(step: str, given: Mapping[str, Any], parts: Mapping[type, Any], **also: str) -> list[Any]:
-    """The options of each part.
+    """Gives the options of each part.
 
     Errors of this process, which may come long after, name arguments too.
 
@@ -102,19 +102,19 @@ def takes(*classes: type, **also: str) -> Callable[[_Class], _Class]:
 
 
 def shown_names(cls: type, also: Mapping[str, str]) -> list[tuple["dataclasses.Field[Any]", str]]:
-    """Each option of a class, with the name that Python code gives it by."""
+    """Gives each option of a class, with the name that Python code gives it by."""
     other = {field: name for name, field in also.items()}
     return [(field, other.get(field.name, field.name)) for field in dataclasses.fields(cls)]
 
 
 def described(cls: type, field: "dataclasses.Field[Any]") -> str:
-    """What an option does, in the words of Python code: other options by their names there, Beam's by their flags."""
+    """Tells what an option does, in the words of Python code: other options by their names there, Beam's by their flags."""
     fields = {flag_of(each)[2:]: each.name for each in dataclasses.fields(cls)}
     return _FLAG.sub(lambda flag: f"`{fields[flag[1]]}`" if flag[1] in fields else flag[0], words_of(field))
 
 
 def _names(cls: type, also: Mapping[str, str]) -> dict[str, str]:
-    """Each name by which an option may be given, and its field."""
+    """Gives each name by which an option may be given, and its field."""
     names: dict[str, str] = {}
     for field in dataclasses.fields(cls):
         names[field.name] = names[flag_of(field)[2:]] = field.name

@@ -122,7 +122,7 @@ class FromElements(beam.PTransform):
 
 
 def as_batches(sink: Any, collection: beam.PCollection, maker: FromElements) -> beam.PCollection:
-    """The collection itself where it holds batches, else what `maker` makes of it; `sink` is then known to do so."""
+    """Gives the collection itself where it holds batches, else what `maker` makes of it; `sink` is then known to do so."""
     if collection.element_type is EventBatch:
         return collection
     sink.step_kind = dataclasses.replace(sink.step_kind, makes_batches=True)
@@ -224,7 +224,7 @@ class _GatherDoFn(beam.DoFn):
 
 
 def _milliseconds(timestamp: Timestamp) -> int:
-    """The element's time; the present where a bounded source gave none."""
+    """Gives the element's time; the present where a bounded source gave none."""
     if timestamp.micros <= 0:
         timestamp = Timestamp.now()
     return int(timestamp.micros // 1000)

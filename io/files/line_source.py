@@ -81,7 +81,7 @@ class LineOrigin(msgspec.Struct, gc=False, frozen=True):
     arrived_ms: int
 
     def position(self) -> bytes:
-        """Bytes that name the content; an event's index is its offset in it."""
+        """Gives bytes that name the content; an event's index is its offset in it."""
         return self.name
 
     def describe(self) -> dict[str, str | int]:
@@ -183,5 +183,5 @@ class StdinSource(LineSource):
 
 
 def now_ms() -> int:
-    """The clock, in milliseconds since 1970."""
+    """Gives the clock, in milliseconds since 1970."""
     return time.time_ns() // 1_000_000

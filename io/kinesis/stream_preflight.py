@@ -45,7 +45,7 @@ class StreamTrials:
         self.facts: StreamFacts | None = None
 
     def key(self) -> str | None:
-        """The KMS key that encrypts the stream; None where none does."""
+        """Gives the KMS key that encrypts the stream; None where none does."""
         return None if self.facts is None else self.facts.key_id
 
     def trials(self, statements: Sequence[Statement]) -> list[Trial]:

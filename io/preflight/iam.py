@@ -86,7 +86,7 @@ def narrowed(statements: Iterable[Statement], action: str) -> tuple[Statement, .
 
 
 def merged(statements: Iterable[Statement]) -> list[Statement]:
-    """The same permissions in as few statements as there are different names, resources and conditions."""
+    """Gives the same permissions in as few statements as there are different names, resources and conditions."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     names: dict[str, int] = {}
     for each in statements:

@@ -35,7 +35,7 @@ _TABLES = (
 
 
 def table_of(key: str) -> tuple[str, str] | None:
-    """The kind of table, and its folder, of a key that only such a table has; else None."""
+    """Gives the kind of table, and its folder, of a key that only such a table has; else None."""
     for pattern, kind in _TABLES:
         if found := pattern.search(key):
             return kind, key[: found.start()]
@@ -43,7 +43,7 @@ def table_of(key: str) -> tuple[str, str] | None:
 
 
 def literal_prefix(pattern: str) -> str:
-    """What every key that fits begins with."""
+    """Tells what every key that fits begins with."""
     found = _GLOB.search(pattern)
     return pattern[: found.start()] if found else pattern
 
@@ -73,7 +73,7 @@ def pattern_of(pattern: str) -> Callable[[str], bool]:
 
 
 def dates_of_key(key: str) -> tuple[int, int] | None:
-    """The hour, day or month that a key names, as its beginning and end in milliseconds since 1970; None if none."""
+    """Gives the hour, day or month that a key names, as its beginning and end in milliseconds since 1970; None if none."""
     for pattern in _DATES:
         found = pattern.search(key)
         if found is None:

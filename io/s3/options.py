@@ -135,7 +135,7 @@ class S3ReadOptions:
                 raise OptionError(message)
 
     def time_ms(self, name: str) -> int | None:
-        """One of the four time options in milliseconds since 1970; None when it isn't given."""
+        """Gives one of the four time options in milliseconds since 1970; None when it isn't given."""
         text: str | None = getattr(self, name)
         if text is None:
             return None

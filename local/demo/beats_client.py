@@ -86,7 +86,7 @@ class Shipper:
         host: the server's name or address.
         port: its port.
         sources: files, or paths; read one after another.
-        rate: events a second at most; None: as fast as the server takes them.
+        rate: events per second at most; None: as fast as the server takes them.
         window: events in a window at most (bulk_max_size).
         pipelining: windows in flight.
         level: zlib's compression level.
@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5044)
-    parser.add_argument("--rate", type=float, help="events a second at most")
+    parser.add_argument("--rate", type=float, help="events per second at most")
     parser.add_argument("--window", type=int, default=2048, help="events in a window")
     parser.add_argument("--ca", help="TLS, with the certificate authorities in this file")
     given = parser.parse_args()

@@ -16,7 +16,7 @@ _PLAIN = "tag:yaml.org,2002:"
 
 
 def compose(text: str, name: str) -> Any:
-    """The document's root node; None for an empty document. Raises `OptionError` with file and line."""
+    """Gives the document's root node; None for an empty document. Raises `OptionError` with file and line."""
     try:
         return yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -38,7 +38,7 @@ def _one_line(text: str | None) -> str:
 
 
 def line_of(node: Any) -> int:
-    """The line in the file, from 1."""
+    """Gives the line in the file, from 1."""
     return int(node.start_mark.line) + 1
 
 
@@ -58,7 +58,7 @@ def is_true_or_false(node: Any) -> bool:
 
 
 def entries(node: Any, name: str, what: str) -> Iterator[tuple[str, int, Any]]:
-    """The key, its line and the value of each entry of a mapping.
+    """Gives the key, its line and the value of each entry of a mapping.
 
     Raises:
         OptionError: it is something else, or a key comes twice.
@@ -96,7 +96,7 @@ def _merge(node: Any, name: str) -> None:
 
 
 def value_of(node: Any, place: str) -> Any:
-    """A text, a list of texts, or a dictionary of them. Raises `OptionError` for deeper values and for tags."""
+    """Gives a text, a list of texts, or a dictionary of them. Raises `OptionError` for deeper values and for tags."""
     if isinstance(node, yaml.SequenceNode):
         return [_text(each, place) for each in node.value]
     if isinstance(node, yaml.MappingNode):

@@ -276,7 +276,7 @@ def _try_and_prepare(plan: Plan, dead_letters: str, *, elsewhere: bool) -> None:
 
 
 def _stop_timeout(plan: Plan) -> float:
-    """The seconds that the slowest of a plan's parts needs for a stop."""
+    """Gives the seconds that the slowest of a plan's parts needs for a stop."""
     options = [*(each.options for each in plan.inputs), *(each.options for each in plan.outputs)]
     return max(getattr(each, "stop_timeout", 0.0) for each in options)
 

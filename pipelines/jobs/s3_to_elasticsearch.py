@@ -166,7 +166,7 @@ def _show(
     rate = source.max_events_per_second or _ASSUMED_RATE
     seconds = max(found.events / rate, found.requests_s)
     out(f"events: about {found.events:,} (from {found.sampled} objects sampled)\n")
-    out(f"time: about {duration_text(seconds)} at {rate:,.0f} events a second")
+    out(f"time: about {duration_text(seconds)} at {rate:,.0f} events per second")
     out(
         f", of which {duration_text(found.requests_s)} are requests\n"
         if found.requests_s > seconds / 2

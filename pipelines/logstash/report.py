@@ -121,7 +121,7 @@ class Report:
             raise ConfigRefused(self.text())
 
     def text(self) -> str:
-        """Every problem, in the order of files and lines, each with its line and a mark.
+        """Gives every problem, in the order of files and lines, each with its line and a mark.
 
         Problems of the same words are shown once, with the other places.
         """
@@ -161,7 +161,7 @@ class Report:
 
 
 def marked(text: str, line: int, column: int) -> str:
-    """A line of a text, at most 100 characters of it, with a mark under a column."""
+    """Gives a line of a text, at most 100 characters of it, with a mark under a column."""
     lines = text.split("\n", line)
     whole = lines[line - 1].rstrip("\r") if line <= len(lines) else ""
     whole = _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), whole[: column + 10 * _WIDTH])

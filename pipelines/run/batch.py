@@ -219,7 +219,7 @@ def _report_outcome(
         f"  objects      {work.objects:>14,}   to read, {size_text(work.bytes)}"
         + (f"; {work.done_before:,} more were finished before" if work.done_before else ""),
         f"  records      {records:>14,}   read",
-        f"  written      {delivered - replays:>14,}   {rate:,.0f} events a second",
+        f"  written      {delivered - replays:>14,}   {rate:,.0f} events per second",
         f"  there already{replays:>14,}",
         f"  refused      {refused:>14,}" + (f"   kept in {job.dead_letter_url(name)}" if refused else ""),
     ]

@@ -1,4 +1,4 @@
-"""What the integration tests share."""
+"""These fixtures serve the integration tests."""
 
 import logging
 import subprocess

@@ -1,4 +1,4 @@
-"""What can go wrong on purpose: refused calls, refused records, resets, slowness, a chosen moment."""
+"""`faults` makes things go wrong on purpose: refused calls, refused records, resets, slowness, a chosen moment."""
 
 import dataclasses
 import random

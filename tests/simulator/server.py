@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on loopback, a thread a connection: just what botocore and urllib3 need."""
+"""A small HTTP/1.1 server on loopback, a thread per connection: just what botocore and urllib3 need."""
 
 import contextlib
 import socket

@@ -67,7 +67,7 @@ class KinesisSimulator:
         trimmed_positions: what GetShardIterator does with a position that is trimmed: `horizon` or `refuse`.
         expired_keys: access key ids whose requests get ExpiredTokenException.
         seen_keys: every access key id that signed a request.
-        reads_per_second: GetRecords calls a shard takes in a second; 0 for no limit.
+        reads_per_second: GetRecords calls that a shard takes per second; 0 for no limit.
         identity: who STS says the caller is; AssumeRole gives keys ASIA..1, ASIA..2 for `role_lifetime_s` seconds.
         assumed: how often a role was assumed.
     """

@@ -1,4 +1,4 @@
-"""What a simulated stream is: shards with hash ranges, records in order, positions that expire and are trimmed.
+"""`state` is a simulated stream: shards with hash ranges, records in order, positions that expire and are trimmed.
 
 Held against the service's documented behaviour, not against another emulator:
 - a record goes to the open shard whose hash range holds its explicit hash key, else the MD5 of its partition key;

@@ -1,4 +1,4 @@
-"""What the programs in `benchmarks/` share."""
+"""The programs in `benchmarks/` share these helpers."""
 
 import subprocess
 import sys

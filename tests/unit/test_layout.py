@@ -208,6 +208,13 @@ def test_modules_say_what_they_are_and_what_they_offer(path):
     assert "__all__" in names, f"{_name(path)} has no __all__"
 
 
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "fuzz", "local", "tests"])
+def test_what_stands_beside_the_package_says_what_it_does_too(folder):
+    for path in _modules(folder):
+        told = ast.get_docstring(_tree(path)) or ""
+        assert told.split(" ")[0] not in NO_SENTENCE, f"{_name(path)}: the first line says `X does Y`"
+
+
 @pytest.mark.parametrize(
     "room", [path for path in _modules(*PACKAGES) if path.name == "__init__.py"], ids=_name
 )

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: the mark of a fault, a counting source, and a DoFn that remembers.
+"""`faults` serves the tests of this folder: the mark of a fault, a counting source, and a DoFn that remembers.
 
 Each test asserts what *should* be and is expected to fail. The day that Beam or Flink is fixed it passes, and the
 strict mark turns that into a failure whose reason says what we could then simplify.

@@ -94,7 +94,7 @@ def test_checkpoints_do_not_grow_with_every_bundle(flink, tmp_path):
         count = len(sizes())
         _wait(lambda: len(sizes()) > count)
         bundles = len(journal.lines("reader")) - before
-        assert (sizes()[0] - first) / bundles < 500, "bytes a bundle"
+        assert (sizes()[0] - first) / bundles < 500, "bytes per bundle"
 
 
 @fault("Split.salt and one element a split can go: one source's splits spread over the subtasks.")

@@ -55,7 +55,7 @@ def test_a_bundle_leaves_nothing_behind():
     # In a process of its own: what lies free in a used one's heap would hide the growth.
     command = [sys.executable, "-P", "-c", LEAK, str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert int(done.stdout) / 300 < 5000, "bytes a bundle"
+    assert int(done.stdout) / 300 < 5000, "bytes per bundle"
 
 
 @fault("metrics of a long run can be had from the result of the FnApiRunner.", raises=RecursionError)

@@ -1,4 +1,4 @@
-"""What runs our code on a cluster: Beam's worker pool, and the package that `--setup_file` builds."""
+"""Beam's worker pool runs our code on a cluster, with the package that `--setup_file` builds."""
 
 import os
 import signal

@@ -172,7 +172,7 @@ class JsonCutter:
 
     @staticmethod
     def _list_in(value: bytes, path: fields.Path) -> tuple[dict[str, Any], int] | None:
-        """The fields before the list at `path`, and the position behind its bracket; None where it isn't found."""
+        """Gives the fields before the list at `path`, and the position behind its bracket; None where it isn't found."""
         keys: list[str | None] = []
         position = 0
         while step := _STEP.match(value, position):

@@ -121,7 +121,7 @@ class LongRecord:
         return found, letters + refused
 
     def _elements(self, place: Event) -> _Decoded:
-        """The elements of an array, for the decoder behind."""
+        """Gives the elements of an array, for the decoder behind."""
         try:
             rows = elements(place.data)
         except NotJson:
@@ -139,7 +139,7 @@ class LongRecord:
         return events, letters
 
     def _passed(self, elements: list[Event], letters: list[DeadLetter]) -> list[Event]:
-        """The elements with id and time, so that the decoder behind doesn't look for the list in them."""
+        """Gives the elements with id and time, so that the decoder behind doesn't look for the list in them."""
         decoded, refused = self._element.decode(elements) if elements else ([], [])
         letters += refused
         return decoded

@@ -60,7 +60,7 @@ class Budget:
         return bool(self._queues[0] or self._queues[1])
 
     def missing(self) -> int:
-        """How much must come back before the next waiter can go on; 0 when nobody waits."""
+        """Tells how much must come back before the next waiter can go on; 0 when nobody waits."""
         with self._lock:
             queue = self._next_queue()
             return max(0, self._used + queue[0].amount - self._bound) if queue else 0

@@ -67,7 +67,7 @@ class Trust:
                 self._context = self._finished(context)
 
     def for_proxy(self) -> ssl.SSLContext:
-        """The context that verifies an https proxy."""
+        """Gives the context that verifies an https proxy."""
         context = self._by_authorities()
         if self._options.ssl_verification_mode != "none":
             context.check_hostname = True
@@ -93,7 +93,7 @@ class Trust:
 
 
 def unverified() -> ssl.SSLContext:
-    """The context of the handshake in which nothing is sent: it accepts any chain, to see it."""
+    """Gives the context of the handshake in which nothing is sent: it accepts any chain, to see it."""
     context = _bare()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

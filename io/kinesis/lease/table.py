@@ -231,7 +231,7 @@ def _table_of(described: dict[str, Any]) -> tuple[list[tuple[str, str]], dict[st
 
 
 def _lacks_table(described: dict[str, Any]) -> str:
-    """What is wrong with a reply to DescribeTable."""
+    """Tells what is wrong with a reply to DescribeTable."""
     return "" if _table_of(described)[0] else "the reply names no key"
 
 

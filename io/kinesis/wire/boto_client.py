@@ -75,7 +75,7 @@ class BotoClient:
         sequence_number: str | None = None,
         timestamp: float | None = None,
     ) -> str:
-        """An iterator of a shard."""
+        """Gives an iterator of a shard."""
         request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
         reply = self._call("GetShardIterator", "get_shard_iterator", request)
         if not isinstance(reply.get("ShardIterator"), str):

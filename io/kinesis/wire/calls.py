@@ -204,31 +204,31 @@ class KinesisClient(Protocol):
         sequence_number: str | None = None,
         timestamp: float | None = None,
     ) -> str:
-        """An iterator of a shard; `kind` is the API's ShardIteratorType, `timestamp` seconds since 1970."""
+        """Gives an iterator of a shard; `kind` is the API's ShardIteratorType, `timestamp` seconds since 1970."""
 
     def close(self) -> None:
         """Closes the connections."""
 
 
 def stream_argument(stream: str) -> dict[str, str]:
-    """The request's field that names the stream: its ARN or its name."""
+    """Gives the request's field that names the stream: its ARN or its name."""
     return {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
 
 
 def stream_arn(stream: str, region: str) -> str:
-    """The ARN of the stream for IAM policies. The account is `*` where the stream is given by name."""
+    """Gives the ARN of the stream for IAM policies. The account is `*` where the stream is given by name."""
     return stream if stream.startswith("arn:") else f"arn:aws:kinesis:{region}:*:stream/{stream}"
 
 
 def stream_in_words(stream: str) -> str:
-    """The stream as messages name it."""
+    """Gives the stream as messages name it."""
     return stream if stream.startswith("arn:") else f"stream {stream}"
 
 
 def iterator_request(
     stream: str, shard_id: str, kind: str, sequence_number: str | None, timestamp: float | None
 ) -> dict[str, Any]:
-    """The request of a GetShardIterator."""
+    """Gives the request of a GetShardIterator."""
     request: dict[str, Any] = {**stream_argument(stream), "ShardId": shard_id, "ShardIteratorType": kind}
     if sequence_number is not None:
         request["StartingSequenceNumber"] = sequence_number
@@ -238,7 +238,7 @@ def iterator_request(
 
 
 def records_request(iterator: str, limit: int, stream: str | None) -> dict[str, Any]:
-    """The request of a GetRecords; only an ARN names the stream, because the iterator belongs to one already."""
+    """Gives the request of a GetRecords; only an ARN names the stream, because the iterator belongs to one already."""
     request: dict[str, Any] = {"ShardIterator": iterator, "Limit": limit}
     if stream and stream.startswith("arn:"):
         request["StreamARN"] = stream

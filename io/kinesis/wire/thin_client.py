@@ -144,7 +144,7 @@ class ThinClient:
         sequence_number: str | None = None,
         timestamp: float | None = None,
     ) -> str:
-        """An iterator of a shard."""
+        """Gives an iterator of a shard."""
         request = iterator_request(stream, shard_id, kind, sequence_number, timestamp)
         return self._call("GetShardIterator", orjson.dumps(request), _iterator_reply).shard_iterator
 

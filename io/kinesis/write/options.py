@@ -138,7 +138,7 @@ class KinesisWriteOptions:
         return self.keep_order and not self.randomized_partition_key
 
     def metrics_aws(self, aws: AwsOptions) -> AwsOptions:
-        """The identity for CloudWatch: the job's own, unless the options name another one."""
+        """Gives the identity for CloudWatch: the job's own, unless the options name another one."""
         changes: dict[str, str | None] = {}
         if self.metrics_access_key:
             changes = {

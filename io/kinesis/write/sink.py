@@ -90,7 +90,7 @@ class WriteToKinesis(beam.PTransform):
     def with_exception_handling(
         self, *, main_tag: str = "good", dead_letter_tag: str = "bad"
     ) -> beam.PTransform:
-        """The same step with two outputs: the batches, and what was refused, as `penstock.io.elements.Refused`."""
+        """Gives the same step with two outputs: the batches, and what was refused, as `penstock.io.elements.Refused`."""
         return WithRefused(self, main_tag, dead_letter_tag)
 
     def expand(self, collection: beam.PCollection) -> beam.PCollection:  # noqa: D102

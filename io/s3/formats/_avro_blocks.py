@@ -67,7 +67,7 @@ class Header:
         return self.metadata.get("avro.codec", b"null").decode(errors="replace")
 
     def uncompressed(self) -> bytes:
-        """The same header for blocks without compression."""
+        """Gives the same header for blocks without compression."""
         pairs = self.metadata | {"avro.codec": b"null"}
         text = b"".join(_sized(key.encode()) + _sized(value) for key, value in pairs.items())
         return AVRO + _varint(len(pairs)) + text + b"\0" + self.sync
@@ -159,7 +159,7 @@ def read_header(stream: Reader) -> Header:
 
 
 def _depth(schema: bytes) -> int:
-    """How deep brackets nest; those in strings count too, which only makes the bound narrower."""
+    """Tells how deep brackets nest; those in strings count too, which only makes the bound narrower."""
     depth = deepest = 0
     for byte in schema:
         if byte in b"{[":
@@ -241,7 +241,7 @@ class Feed:
 
 
 def _varint(value: int) -> bytes:
-    """A number that is not negative, in zigzag."""
+    """Gives a number that is not negative, in zigzag."""
     value <<= 1
     made = bytearray()
     while value > 0x7F:

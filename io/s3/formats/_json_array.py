@@ -93,7 +93,7 @@ def read_array(
 
 
 def _begin(buffer: bytes, *, records: bool) -> int | None:
-    """The position behind the array's opening bracket."""
+    """Gives the position behind the array's opening bracket."""
     if records:
         found = RECORDS.search(buffer)
         return found.end() if found else None

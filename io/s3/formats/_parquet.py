@@ -194,7 +194,7 @@ def _int96(parquet: Any, tops: list[str]) -> list[str]:
 
 
 def _int96_as_text(microseconds: Any, nanoseconds: Any) -> Any:
-    """The exact text where nanoseconds since 1970 fit into 64 bits; elsewhere the text in microseconds."""
+    """Gives the exact text where nanoseconds since 1970 fit into 64 bits; elsewhere the text in microseconds."""
     count = microseconds.cast(pa.int64())
     fits = pc.and_(pc.greater(count, -_NS_RANGE_US), pc.less(count, _NS_RANGE_US))
     exact = times_as_text(nanoseconds)

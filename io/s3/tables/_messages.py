@@ -174,7 +174,7 @@ def without(message: Rows | Columns, places: Iterable[int]) -> Rows | Columns:
 
 
 def parts_of(rows: Rows) -> Iterator[Rows]:
-    """The rows in parts of about `PART_BYTES`; the letters go with the last."""
+    """Gives the rows in parts of about `PART_BYTES`; the letters go with the last."""
     start = size = 0
     for number, text in enumerate(rows.texts):
         if size and size + len(text) > PART_BYTES:

@@ -129,7 +129,7 @@ class Worker:
     def run(
         self, task: Task, source: Source, choose: Choose, stopping: threading.Event
     ) -> Iterator[Rows | Columns | Done | Failed]:
-        """What the task gives; the last one is `Done` or `Failed`.
+        """Gives what comes of the task; the last one is `Done` or `Failed`.
 
         Raises:
             Died: the process ended.
@@ -249,7 +249,7 @@ class Workers:
         self._closed = False
 
     def take(self, stopping: threading.Event) -> Worker:
-        """A worker that waits, or a new one.
+        """Gives a worker that waits, or a new one.
 
         Raises:
             PenstockError: it can't be started.
@@ -273,7 +273,7 @@ class Workers:
         return worker
 
     def give(self, worker: Worker) -> None:
-        """A worker whose task is done."""
+        """Takes back a worker whose task is done."""
         with self._lock:
             self._busy.discard(worker)
             if not self._closed:
@@ -282,7 +282,7 @@ class Workers:
         worker.kill()
 
     def drop(self, worker: Worker) -> None:
-        """A worker that is not to be used again."""
+        """Forgets a worker that is not to be used again."""
         with self._lock:
             self._busy.discard(worker)
         worker.kill()

@@ -207,7 +207,7 @@ class _TableManifest(_AwsManifest):
         self._call("PutItem", "put_item", TableName=self._table, Item=item)
 
     def _sensible(self, operation: str, method: str, look: Callable[[Any], object], **given: Any) -> Any:
-        """A reply that holds what `look` looks at."""
+        """Gives a reply that holds what `look` looks at."""
 
         def fault(reply: Any) -> str:
             look(reply)

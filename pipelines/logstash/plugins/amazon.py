@@ -8,7 +8,7 @@ __all__ = ["aws_options", "camel_case"]
 def aws_options(
     *, role_session_name: str | None = None, keys: str = "secret_access_key"
 ) -> tuple[PluginOption, ...]:
-    """The options of credentials and places.
+    """Gives the options of credentials and places.
 
     Args:
         role_session_name: Logstash's default for it.

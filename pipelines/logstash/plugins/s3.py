@@ -25,7 +25,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # old ones of us-east
 
 
 def _literal(key: str) -> str:
-    """A prefix as a pattern that means only itself."""
+    """Gives a prefix as a pattern that means only itself."""
     return "".join(f"[{each}]" if each in "*?[" else each for each in key)
 
 

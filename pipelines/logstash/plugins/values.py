@@ -131,7 +131,7 @@ class Values:
                 self.settings.append(Setting(option.name, option.default, "default", option.to))
 
     def __getitem__(self, name: str) -> Any:
-        """The value of an option, its default where it isn't given; None without either."""
+        """Gives the value of an option, its default where it isn't given; None without either."""
         return self._values.get(name)
 
     def given(self, name: str) -> bool:

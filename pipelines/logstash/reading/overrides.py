@@ -68,7 +68,7 @@ class Overrides:
 
 
 def _value(text: str) -> Any:
-    """A value as a configuration would hold it; what isn't one is a text."""
+    """Gives a value as a configuration would hold it; what isn't one is a text."""
     try:
         (section,) = parse(f"input {{ x {{ y => {text} }} }}")
         (plugin,) = section.body

@@ -76,7 +76,7 @@ def _hindered(plan: Plan) -> str:
 
 
 def _shell(given: Given) -> str:
-    """A value as a shell's word; a variable stays one."""
+    """Gives a value as a shell's word; a variable stays one."""
     if given.variable:
         texts = given.value if isinstance(given.value, list) else [given.value]
         return f'"{",".join(map(_expanded, texts))}"'
@@ -84,7 +84,7 @@ def _shell(given: Given) -> str:
 
 
 def _word(value: Any) -> str:
-    """A value as an option takes it."""
+    """Gives a value as an option takes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
@@ -95,7 +95,7 @@ def _word(value: Any) -> str:
 
 
 def _expanded(text: Any) -> str:
-    """A text with variables within a shell's double quotes; `${NAME:default}` is `${NAME-default}` there."""
+    """Gives a text with variables within a shell's double quotes; `${NAME:default}` is `${NAME-default}` there."""
     found, place = [], 0
     for variable in variables_in(str(text)):
         found.append(_escaped(str(text)[place : variable.start()]))

@@ -109,7 +109,7 @@ class _Form:
         return made
 
     def _value(self, given: Given) -> Any:
-        """A value with variables, as Jinja has them."""
+        """Gives a value with variables, as Jinja has them."""
         if isinstance(given.value, list):
             return [self._jinja(str(each)) for each in given.value]
         return self._jinja(str(given.value))
@@ -154,13 +154,13 @@ def _step(name: str, config: dict[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    """A value as YAML's flow style, which JSON is."""
+    """Gives a value as YAML's flow style, which JSON is."""
     text = json.dumps(value, ensure_ascii=False)
     return text if _has_template(value) else _raw(text)
 
 
 def _raw(text: str) -> str:
-    """A text that Jinja leaves as it is."""
+    """Gives a text that Jinja leaves as it is."""
     marks = ("{{", "{%", "{#")
     return f"{{% raw %}}{text}{{% endraw %}}" if any(mark in text for mark in marks) else text
 

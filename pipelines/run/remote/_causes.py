@@ -35,7 +35,7 @@ _ADVICE = (
 
 
 def with_advice(cause: str) -> str:
-    """The cause, and what to do about it where that is known."""
+    """Gives the cause, and what to do about it where that is known."""
     for pattern, advice in _ADVICE:
         if re.search(pattern, cause):
             return f"{cause.rstrip('.')}. {advice} (docs/submitting.md)"
@@ -54,7 +54,7 @@ def is_hopeless(causes: Sequence[str]) -> bool:
 
 
 def root_cause(stack_trace: str) -> str:
-    """The last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
+    """Gives the last cause of a Java stack trace in one line; of an error in Python, Python's own last line."""
     cause, python = "", False
     for line in stack_trace.splitlines():
         if line.startswith(("\tat ", "\t... ", "  ", "    ")) or not line.strip():

@@ -65,7 +65,7 @@ class Progress:
 
 
 def look(cluster: FlinkCluster, job_id: str) -> Progress:
-    """How far the job is now. Raises `PeerError` or `Unreachable` where Flink doesn't tell."""
+    """Tells how far the job is now. Raises `PeerError` or `Unreachable` where Flink doesn't tell."""
     metrics = cluster.metrics(job_id, _WANTED)
     began_s = cluster.began_ms(job_id) / 1000
     checkpoint_ms = cluster.checkpointed_ms(job_id)

@@ -12,7 +12,7 @@ _MAX_PROPERTIES = 1 << 16
 
 
 def flink_version_of(jar: str) -> str:
-    """The version of the Flink in a job server's jar, `1.19.0`; empty where the jar is at an address, or doesn't say.
+    """Gives the version of the Flink in a job server's jar, `1.19.0`; empty where the jar is at an address, or doesn't say.
 
     Raises:
         OptionError: there is no such file, or it is no jar.

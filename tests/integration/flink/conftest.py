@@ -1,4 +1,4 @@
-"""What the tests on the run's Flink share."""
+"""These fixtures serve the tests on the run's Flink."""
 
 import os
 import subprocess

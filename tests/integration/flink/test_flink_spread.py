@@ -1,4 +1,4 @@
-"""How work spreads over a Flink cluster, also when that changes; and the archive and its backfill there."""
+"""Work spreads over a Flink cluster, also when that changes; the archive and its backfill run there too."""
 
 import json
 import threading

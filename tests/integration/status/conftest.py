@@ -1,4 +1,4 @@
-"""What the tests of the status page in a real browser share."""
+"""These fixtures serve the tests of the status page in a real browser."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a job says when it can't begin: one line (what, where, what to do), an exit code, and no traceback."""
+"""A job that can't begin says so: one line (what, where, what to do), an exit code, and no traceback."""
 
 import json
 import os

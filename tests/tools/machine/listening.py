@@ -1,4 +1,4 @@
-"""Where a process and its children listen, as the kernel tells it."""
+"""`listening` asks the kernel for the addresses at which a process and its children listen."""
 
 import contextlib
 import ipaddress

@@ -1,4 +1,4 @@
-"""What stands on a terminal, as far as our programs use one."""
+"""`screen` is a terminal, as far as our programs use one."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What stands in an archive that `kinesis-to-s3` has written, read by none of our code."""
+"""`archive` reads an archive that `kinesis-to-s3` has written, with none of our code."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""What a conformance case says, and how a result is held against it (form: tests/unit/logstash/cases/README.md)."""
+"""`logstash_conformance` holds a result against a conformance case (form: tests/unit/logstash/cases/README.md)."""
 
 import copy
 import json

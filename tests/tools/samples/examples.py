@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: `./run_local.sh test --full` tries all, each change the profile's share."""
+"""`examples` sets the number of examples of a property: all by `./run_local.sh test --full`, else the profile's share."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""What the sink does with a search server, one function for each feature: it asserts, and gives the cell of the table.
+"""`features` tries the sink on a search server, one function for each feature: it asserts, and gives the cell of the table.
 
 `tests/integration/elasticsearch/test_search_servers.py` runs them on real servers. What they gave is kept in
 `docs/search_servers.json`, from which `docs/make_search_servers.py` makes the table of `docs/elasticsearch.md`.

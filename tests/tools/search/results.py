@@ -1,4 +1,4 @@
-"""What the sink did on real search servers, as `docs/search_servers.json` keeps it for the documentation's table."""
+"""`results` keeps results of the sink on real servers as `docs/search_servers.json`, for the documentation's table."""
 
 import json
 import os

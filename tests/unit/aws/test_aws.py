@@ -1,4 +1,4 @@
-"""Who we are for AWS: keys, profiles, roles, expiry; and what a refusal tells the user."""
+"""Keys, profiles, roles and expiry decide who we are for AWS; a refusal tells the user what to do."""
 
 import pickle
 import threading

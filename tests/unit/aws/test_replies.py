@@ -1,4 +1,4 @@
-"""What AWS, or whoever answers in its place, may send: bounded on every way, as Elasticsearch's replies are."""
+"""Replies of AWS, or of whoever answers in its place, are bounded on every way, as Elasticsearch's are."""
 
 import itertools
 import tracemalloc

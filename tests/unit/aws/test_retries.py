@@ -1,4 +1,4 @@
-"""What each peer is asked in 30 s while it fails: one table of all calls, on a clock that moves only when somebody waits."""
+"""A peer that fails gets few calls in 30 s: one table of all calls, on a clock that moves only when somebody waits."""
 
 import dataclasses
 import itertools

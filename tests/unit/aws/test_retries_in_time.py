@@ -1,4 +1,4 @@
-"""What peers are asked in real time while each answers 500; `test_retries` has all calls and faults, on its own clock."""
+"""Peers that answer 500 get few calls in real time; `test_retries` has all calls and faults, on its own clock."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""Who is believed to be AWS, by both clients, directly and through a proxy: nobody else reads a request or its signature.
+"""Only AWS is believed, by both clients, directly and through a proxy: nobody else reads a request or its signature.
 
 The proxy is the man in the middle that it may be: it keeps all that it can read.
 """

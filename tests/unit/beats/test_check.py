@@ -1,4 +1,4 @@
-"""What the Beats source looks at before it starts: its port, its certificate files, and their dates."""
+"""The Beats source looks at its port, its certificate files and their dates before it starts."""
 
 import datetime
 import socket

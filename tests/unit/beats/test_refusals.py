@@ -1,4 +1,4 @@
-"""What is refused is forgotten: clients that break the rules again and again leave nothing behind."""
+"""Refused clients are forgotten: those that break the rules again and again leave nothing behind."""
 
 import contextlib
 import gc

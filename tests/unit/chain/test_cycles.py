@@ -1,4 +1,4 @@
-"""What a batch is made of goes with it: in a circle it would stay until the garbage collector comes, seldom here."""
+"""A batch's parts go with it: in a circle they would stay until the garbage collector comes, seldom here."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""What may be pending is bounded by what it takes in memory, however small or large the events are."""
+"""Pending events are bounded by the memory that they take, however small or large they are."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a person reads first: the help of jobs, hints at names of Logstash, completion of shells."""
+"""A person reads these first: the help of jobs, hints at names of Logstash, completion of shells."""
 
 import shutil
 import subprocess

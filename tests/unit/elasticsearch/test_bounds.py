@@ -1,4 +1,4 @@
-"""What comes back from Elasticsearch is bounded in size and in time, and nonsense ends nothing."""
+"""Replies of Elasticsearch are bounded in size and in time, and nonsense ends nothing."""
 
 import contextlib
 import functools

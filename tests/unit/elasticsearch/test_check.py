@@ -1,4 +1,4 @@
-"""What is looked at in a cluster before a job runs, against a server that answers as it is told."""
+"""Trials look at a cluster before a job runs, here at a server that answers as it is told."""
 
 import dataclasses
 import json

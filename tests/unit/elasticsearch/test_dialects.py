@@ -1,4 +1,4 @@
-"""What a server has, by what it says of itself; and what the sink then sends it."""
+"""A server says what it is, which tells what it has; the sink then sends it nothing else."""
 
 import threading
 

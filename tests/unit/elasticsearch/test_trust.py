@@ -1,4 +1,4 @@
-"""Who is believed, on every way to a node: nobody else reads a credential.
+"""Only the cluster is believed, on every way to a node: nobody else reads a credential.
 
 The matrix: {direct, through a proxy} x what a server presents x what is trusted. Each server, and the proxy as the man
 in the middle that it is, keeps all that it could read.

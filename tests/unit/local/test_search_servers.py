@@ -1,4 +1,4 @@
-"""How a search server is put together from what Maven Central has, without Maven."""
+"""A search server is put together from files of Maven Central, without Maven."""
 
 import xml.etree.ElementTree as ET
 

@@ -1,4 +1,4 @@
-"""Mutate and the filters that change an event's shape, where the cases do not reach: facts of Logstash, one a row."""
+"""Mutate and the filters that change an event's shape, where the cases do not reach: facts of Logstash, one per row."""
 
 import re
 

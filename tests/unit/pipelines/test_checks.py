@@ -1,4 +1,4 @@
-"""How trials are run: at a job's start, and by `penstock check`; and the statements that they tell to add."""
+"""Trials run at a job's start, and by `penstock check`, which tells the statements to add."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What every job does around its graph, on a toy job that runs as a program of its own."""
+"""Every job does the same around its graph; here a toy job runs as a program of its own."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""What a job says: lines for a person, objects for a machine; bounded, in one line, with nothing that moves a cursor."""
+"""A job writes lines for a person, objects for a machine; bounded, in one line, with nothing that moves a cursor."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What is chosen for a runner, what is refused, and that the graph is one and the same on all of them."""
+"""A runner's options are chosen or refused, and the graph is one and the same on all runners."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""From inputs and lists to objects: as a stream, without hidden files, by days, and what a list says of what is gone."""
+"""Inputs and lists become objects: as a stream, without hidden files, by days; a list says what is gone."""
 
 import datetime
 import gzip

@@ -1,4 +1,4 @@
-"""Which objects are meant: globs, dates in keys, times of change."""
+"""Globs, dates in keys and times of change choose the objects."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""What the monitor sees: rates, history, readiness, the document and the metrics, from sources moved by hand."""
+"""The monitor sees rates, history, readiness, the document and the metrics, here from sources moved by hand."""
 
 import json
 import logging

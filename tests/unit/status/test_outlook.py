@@ -1,4 +1,4 @@
-"""Where a lag leads: caught up, or lost to the stream's retention, and when."""
+"""An outlook tells whether a lag is caught up, or lost to the stream's retention, and when."""
 
 import pytest
 

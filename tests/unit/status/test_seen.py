@@ -1,4 +1,4 @@
-"""What several processes see of one job adds up to one picture of it."""
+"""The pictures that several processes have of one job add up to one."""
 
 import json
 import re

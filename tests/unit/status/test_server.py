@@ -1,4 +1,4 @@
-"""Who may read the status page, and that asking costs the job nothing."""
+"""Only some may read the status page, and asking costs the job nothing."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""How kernels are found, switched off, and refused when they are stale or don't work here."""
+"""Kernels are found, switched off, and refused when they are stale or don't work here."""
 
 import importlib.util
 import os

@@ -183,7 +183,7 @@ class LineReader:
         self._known = self._for_kernel(kinds) if _kernel is not None else None
 
     def _for_kernel(self, kinds: dict[str, str]) -> tuple[Any, ...] | None:
-        """The arguments behind the line of the kernel's `read_line`; None where the columns hold no time."""
+        """Gives the arguments behind the line of the kernel's `read_line`; None where the columns hold no time."""
         form = self.form
         if any(name not in self._names for name in form.clock[1:]):
             return None

@@ -96,7 +96,7 @@ class LineCodec:
         return bool(self._form.header) and not line[:1].isdigit()
 
     def _header(self, line: str) -> list[str] | None:
-        """The names that a header line gives, none for another line without data; None for a line of data."""
+        """Gives the names that a header line gives, none for another line without data; None for a line of data."""
         if self._form.header == "directive" and line.startswith("#"):
             return line.removeprefix("#Fields:").split() if line.startswith("#Fields:") else []
         first = self._form.fields[0][0]
@@ -178,7 +178,7 @@ def _lines_of(text: AnyStr) -> list[AnyStr]:
 
 
 def _event(place: Event, number: int, timestamp: str, document: Document) -> Event:
-    """The event of a line. Its bytes are a copy: what orjson gives keeps the kilobyte that it was written into."""
+    """Gives the event of a line. Its bytes are a copy: what orjson gives keeps the kilobyte that it was written into."""
     rest = b"," + orjson.dumps(document)[1:] if document else b"}"
     data = b'{"@timestamp":%b%b' % (orjson.dumps(timestamp), rest)
     return Event(data, place.origin, place.index, place.part + number, None, timestamp)

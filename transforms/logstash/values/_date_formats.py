@@ -247,7 +247,7 @@ def _compiled(pattern: str, part: Callable[[str, int], _Part], literal: Callable
 
 @functools.lru_cache(1000)
 def joda_format(pattern: str) -> Render:
-    """The function that writes a time by Joda's letters. Raises `BadPattern`."""
+    """Gives the function that writes a time by Joda's letters. Raises `BadPattern`."""
     if pattern.count("'") % 2:  # a quote without its end reaches to the pattern's
         pattern += "'"
     return _compiled(pattern, _joda_part)
@@ -255,5 +255,5 @@ def joda_format(pattern: str) -> Render:
 
 @functools.lru_cache(1000)
 def java_format(pattern: str) -> Render:
-    """The function that writes a time by java.time's letters. Raises `BadPattern`."""
+    """Gives the function that writes a time by java.time's letters. Raises `BadPattern`."""
     return _compiled(pattern, _java_part, _java_literal)

@@ -95,12 +95,12 @@ def canonical(text: str, zone: datetime.tzinfo = datetime.UTC) -> "Timestamp | N
 
 @functools.cache
 def _zone_names() -> dict[str, str]:
-    """The zones that Java knows, by their names in small letters."""
+    """Gives the zones that Java knows, by their names in small letters."""
     return {name.lower(): name for name in zoneinfo.available_timezones() - {"EST", "MST", "HST", "ROC"}}
 
 
 def _zone_of(written: str | None) -> datetime.tzinfo | None:
-    """The zone of an offset or a name. Raises `ValueError`."""
+    """Gives the zone of an offset or a name. Raises `ValueError`."""
     if written is None:
         return None
     if written.upper() in ("Z", "UT"):

@@ -1,4 +1,4 @@
-"""Which clients get in by their certificates, and what is said of the others."""
+"""Clients get in by their certificates; the others are named with the reason."""
 
 import datetime
 import ssl

@@ -1,4 +1,4 @@
-"""Which acknowledgement is due when, and that each is given once."""
+"""Each acknowledgement is given when it is due, and once."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an address of Amazon says, which options go with it, what `penstock check` tries and prints."""
+"""An address of Amazon decides which options go with it, and what `penstock check` tries and prints."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which shards are read when: splits, merges, starting points, leases that KCL has cleaned up."""
+"""Shards are read in their order: splits, merges, starting points, leases that KCL has cleaned up."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a peer of the Kinesis read that fails is asked on a real clock, and what it may answer (see also `test_retries`)."""
+"""A failing peer of the Kinesis read gets few calls on a real clock, whatever it answers (see also `test_retries`)."""
 
 import collections
 import dataclasses

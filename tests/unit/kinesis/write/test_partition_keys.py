@@ -1,4 +1,4 @@
-"""Which partition key, and which stream, an event gets."""
+"""Each event gets its partition key, and its stream."""
 
 import orjson
 import pytest

@@ -345,7 +345,7 @@ def test_a_throttled_shard_does_not_hold_up_the_others(thin: Bench) -> None:
 def test_the_rate_limit_paces(thin: Bench) -> None:
     writer = thin.writer(aggregation_enabled=False, keep_order=False, rate_limit=100)
     assert writer.write(_events(2500, 20), None) == []
-    # One shard: a burst of 1,000, then 1,000 a second.
+    # One shard: a burst of 1,000, then 1,000 per second.
     assert 1.4 <= thin.time.now <= 2.1
     assert thin.kinesis.faults.calls["PutRecords"] < 60, "slices, not single records"
     assert len(thin.datas()) == 2500

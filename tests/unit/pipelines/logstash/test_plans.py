@@ -1,4 +1,4 @@
-"""What a logstash.conf becomes: the options of our connectors, the conditions, the notes, the problems."""
+"""A logstash.conf becomes a plan: the options of our connectors, the conditions, the notes, the problems."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the owners of configuration files get wrong, or bring from older versions, and what they are told."""
+"""Owners of configuration files are told what they got wrong, or brought from older versions."""
 
 import re
 

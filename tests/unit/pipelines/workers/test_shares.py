@@ -1,4 +1,4 @@
-"""How many workers there are, and what each gets of a bound; what several must not read is refused."""
+"""Each of several workers gets its share of a bound; a job that several must not read is refused."""
 
 import apache_beam as beam
 import pytest

@@ -1,4 +1,4 @@
-"""What the parent of workers tells of them while one dies."""
+"""The parent of workers tells of them while one dies."""
 
 from penstock.io.chain.source_status import SourceStatus
 from penstock.pipelines.job_options import JobOptions

@@ -1,4 +1,4 @@
-"""What an object is, is said: by one letter that names it and the way out, whatever its name and compression."""
+"""An unreadable object is recognised: one letter names it and the way out, whatever its name and compression."""
 
 import bz2
 import gzip

@@ -23,7 +23,7 @@ class BadDictionary(ValueError):
 
 
 def read_dictionary(path: str, *, most_characters: int) -> dict[Any, Any]:
-    """The dictionary in a file.
+    """Gives the dictionary in a file.
 
     Args:
         path: the file; its ending says what it holds.
@@ -71,7 +71,7 @@ def _object(value: Any) -> dict[Any, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: a date of YAML is a text, a time an event's."""
+    """Gives a value as JSON has it: a date of YAML is a text, a time an event's."""
     if isinstance(value, datetime.datetime):
         return canonical(value.isoformat())
     if isinstance(value, dict):

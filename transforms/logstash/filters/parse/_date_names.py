@@ -27,7 +27,7 @@ class DateNames(NamedTuple):
 
 @functools.lru_cache(maxsize=32)
 def date_names(locale: str) -> DateNames | None:
-    """The names in the language of `locale` (`en`, `de-AT`, `pt_BR`), or None where we know none."""
+    """Gives the names in the language of `locale` (`en`, `de-AT`, `pt_BR`), or None where we know none."""
     language, _, country = locale.replace("_", "-").lower().partition("-")
     found = _NAMES.get({"no": "nb"}.get(language, language))
     if found is None:
@@ -48,7 +48,7 @@ def _names_of(months: str, short_months: str, days: str, short_days: str, halves
 
 
 def _spelled(names: list[str], first: int) -> dict[str, int]:
-    """Each name as written, small and capital."""
+    """Gives each name as written, small and capital."""
     return {
         spelled: number
         for number, name in enumerate(names, first)

@@ -30,7 +30,7 @@ class _Item(NamedTuple):
 
 
 def windows(expression: str) -> tuple[tuple[str, ...], ...]:
-    """Rows of expressions that are found in every text that `expression` (Ruby's syntax) matches.
+    """Gives rows of expressions that are found in every text that `expression` (Ruby's syntax) matches.
 
     In a row each is found from the last one's start. The first row holds those that begin with several characters, which
     stand at few places of a text: they fail soonest. There is none where `expression` has alternatives or anything unusual

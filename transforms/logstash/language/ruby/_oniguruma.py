@@ -45,7 +45,7 @@ class Translation(NamedTuple):
 
 
 def caret(pattern: str, place: int) -> str:
-    """What `^` at `place` is to Python. Ruby's does not match behind a line's end that ends the text."""
+    """Tells what `^` at `place` is to Python. Ruby's does not match behind a line's end that ends the text."""
     return "^" if _CONSUMES.match(pattern, place + 1) else r"(?:^(?!\Z)|\A)"
 
 
