@@ -71,6 +71,8 @@ class JsonDecoder(msgspec.Struct):
         left = scan(events, self.max_bytes)
         if self.keep_documents:
             left = _keep_documents(events, left)
+        if not left:
+            return events, letters
         start = 0
         for position in left:
             decoded += events[start:position]

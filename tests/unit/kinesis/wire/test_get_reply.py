@@ -71,6 +71,65 @@ def test_only_what_is_written_as_expected_is_cut(records, cut):
     assert [record.data for record in decode_get_records(body).records] == payloads
 
 
+needs_kernel = pytest.mark.skipif(
+    _get_reply._kernel is None, reason="the kernel isn't built, or switched off"
+)
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("records", "taken"),
+    [
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":"YWI="}', True),
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":""}', True),
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data": "AAAAAQ=="}', False),
+        (FIRST + b',"x":{"Data":"y"}}', False),
+        (FIRST + b',"x":{"Data":"YWJj"}}', False),
+        (FIRST + b',"Data":"YQ=="}', False),
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":"YWI\\u003d"}', False),
+    ],
+)  # fmt: skip
+def test_the_kernel_takes_only_what_is_written_as_expected(records, taken):
+    body = b'{"Records":[' + records % b"YWJj" + b"]}"
+    assert (_get_reply._decode_natively(body) is not None) == taken
+    payloads = [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
+    assert [record.data for record in decode_get_records(body).records] == payloads
+
+
+@needs_kernel
+@given(
+    st.text('AQg+/=-_\\ \n"\x00é', max_size=9).map(str.encode) | st.binary(max_size=24).map(base64.b64encode)
+)
+def test_the_kernel_takes_canonical_base64_only(text):
+    taken = _get_reply._kernel.take_data(b'"Data":"' + text + b'"')
+    whole = text.partition(b'"')[0]
+    try:
+        data = base64.b64decode(whole, validate=True)
+    except ValueError:
+        data = None
+    canonical = data is not None and base64.b64encode(data) == whole
+    rest = b'"Data":"AAAAAA==' + (text + b'"')[len(whole) :]
+    assert taken == ((rest, [data]) if canonical else None)
+
+
+@needs_kernel
+def test_the_kernel_numbers_records_and_puts_data_where_its_number_is():
+    count = 70_000
+    body = b",".join([b'{"SequenceNumber":"1","Data":"YQ=="}'] * count)
+    rest, datas = _get_reply._kernel.take_data(body)
+    assert [int.from_bytes(base64.b64decode(each[-9:-1])) for each in rest.split(b"},")[:-1]] == list(
+        range(count - 1)
+    )
+    records = [Record("1", n.to_bytes(4)) for n in range(count)]
+    assert not _get_reply._kernel.put_data(records[1:] + records[:1], Record, datas)
+    assert not _get_reply._kernel.put_data(records[1:], Record, datas)
+    assert records[5].data == bytes((0, 0, 0, 5))
+    assert _get_reply._kernel.put_data(records, Record, datas)
+    assert {record.data for record in records} == {b"a"}
+    with pytest.raises(TypeError):
+        _get_reply._kernel.put_data([1], Record, [b""])
+
+
 @pytest.mark.parametrize("end", [b"", b'"', b'"}', b'"}]', b'%"}]}', b'\\""}]}', b'"}]}}'])
 def test_a_long_reply_that_is_rotten_is_refused(end):
     body = b'{"Records":[{"SequenceNumber":"1","PartitionKey":"a","Data":"' + LONG + end
