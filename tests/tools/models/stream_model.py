@@ -3,11 +3,12 @@
 For tests that choose every interleaving: no threads, no sockets, a clock moved by hand.
 """
 
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable
 
-from penstock.io.aws.session import AwsOptions
+from penstock.io.aws.session import AwsOptions, AwsSession
 from penstock.io.kinesis.lease.table import LeaseStore
 from penstock.io.kinesis.positions import Position, StreamIdentity
 from penstock.io.kinesis.read.live_stream import KinesisLive
@@ -191,6 +192,12 @@ class ManualPool:
         self.tasks.clear()
 
 
+@functools.cache
+def _session() -> AwsSession:
+    """One for all: to make it takes longer than most tests of the read."""
+    return AwsSession(AwsOptions(access_key="x", secret_key="x"))
+
+
 class SteppedLive(KinesisLive):
     """A live source without threads."""
 
@@ -203,9 +210,10 @@ class SteppedLive(KinesisLive):
         mark: object = None,
     ) -> None:
         self.pool = ManualPool()
+        alone = options.metrics == "cloudwatch"  # its clients may belong to a test's AWS
         super().__init__(
-            "test", options, AwsOptions(access_key="x", secret_key="x"), client=model, store=store,
-            shards=model.list_shards, describe=model.describe, clock=clock, pool=self.pool,
+            "test", options, AwsOptions(access_key="x", secret_key="x"), session=None if alone else _session(),
+            client=model, store=store, shards=model.list_shards, describe=model.describe, clock=clock, pool=self.pool,
         )  # fmt: skip
         self.coordinator = self._coordinator
         self.resume(mark)
