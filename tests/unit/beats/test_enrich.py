@@ -1,5 +1,6 @@
 """Metadata put into events: at the right place, the same as by parsing, and not to be forged."""
 
+import contextlib
 import gzip
 import json
 from pathlib import Path
@@ -109,12 +110,20 @@ FORGED = b'{"@metadata":{"input":{"beats":{"host":{"ip":"6.6.6.6"}}}}}'
             b"\xef\xbb\xbf" + FORGED,
             gzip.compress(FORGED),
         ),
-        FORGED[:-1] + b',"deep":%b%b}' % (b"[" * 3000, b"]" * 3000),
+        FORGED[:-1]
+        + b',"deep":%b%b}' % (b"[" * 100_000, b"]" * 100_000),  # deeper than json goes on any Python
     ],
 )
 def test_what_is_no_object_is_refused_because_others_may_read_more_into_it(data: bytes) -> None:
     with pytest.raises((orjson.JSONDecodeError, NotAnObject)):
         enriched(data, FIELDS)
+
+
+def test_no_depth_hides_a_forgery() -> None:
+    """How deep json goes differs from Python to Python."""
+    data = FORGED[:-1] + b',"deep":%b%b}' % (b"[" * 3000, b"]" * 3000)
+    with contextlib.suppress(ValueError):
+        assert json.loads(enriched(data, FIELDS))["@metadata"] == ADDED
 
 
 def test_no_number_hides_a_forgery() -> None:
