@@ -6,6 +6,7 @@ Each line knows only those below it.
 - `jobs`: one file per job, which wires a read, transforms, sinks and `Acknowledge`.
 - `logstash`: the chain of a `logstash.conf`.    - `check`: tries what a job needs.    - `beam_yaml`: steps for Beam YAML.
 - `run`: how a job runs.    - `workers`: several processes.    - `command_line`, `configuration`: where options come from.
+- `beam_arguments`, `flink_options`: the options that Beam and Flink take.
 - `status`: the page.    - `console`: stderr, for a person.    - `stopping`: signals.
 """
 

@@ -70,7 +70,7 @@ def require_known(
 
     # They declare options of ours among Beam's.
     importlib.import_module("penstock.io.chain.pacing")
-    importlib.import_module("penstock.pipelines.run.remote.flink_options")
+    importlib.import_module("penstock.pipelines.flink_options")
     parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     takers: dict[str, str] = {}
     for cls in _subclasses(PipelineOptions):

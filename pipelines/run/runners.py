@@ -28,7 +28,7 @@ from penstock.io.chain.pacing import require_lossless
 from penstock.io.chain.unbounded import Pacing, PacingOptions, is_in_memory
 from penstock.io.errors import OptionError
 from penstock.pipelines.beam_arguments import beam_options
-from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
+from penstock.pipelines.flink_options import FlinkStreamingOptions
 
 __all__ = ["Place", "runs_elsewhere", "settle"]
 

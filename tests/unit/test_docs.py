@@ -14,7 +14,7 @@ import pytest
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
+from penstock.pipelines.flink_options import FlinkStreamingOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

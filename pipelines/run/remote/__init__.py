@@ -3,5 +3,5 @@
 - `following`: hands the job over.    - `arriving`: waits until it runs.    - `telling`: says how it goes.
 - `loopback`: waits for a job whose workers are in this process.    - `beam_servers`: what Beam starts beside us.
 - `flink`: the cluster's REST API.    - `flink_progress`: how far a job is.    - `_causes`: why one failed.
-- `flink_options`: what Flink's job server takes.    - `job_server`: which Flink it is for.
+- `job_server`: which Flink the job server is for.
 """

@@ -26,9 +26,9 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineState
 
 from penstock.io.errors import OptionError, PeerError
+from penstock.pipelines.flink_options import FlinkStreamingOptions, SubmissionOptions
 from penstock.pipelines.run.remote.arriving import LOOK_S, Arrival
 from penstock.pipelines.run.remote.flink import ENDED, FlinkCluster, address_of
-from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions, SubmissionOptions
 from penstock.pipelines.run.remote.job_server import flink_version_of
 from penstock.pipelines.run.remote.telling import told
 from penstock.pipelines.stopping.early_stop import StoppedEarly

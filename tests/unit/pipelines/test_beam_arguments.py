@@ -4,7 +4,7 @@ import pytest
 
 from penstock.io.errors import OptionError
 from penstock.pipelines.beam_arguments import beam_options, require_known
-from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
+from penstock.pipelines.flink_options import FlinkStreamingOptions
 
 RUNNERS = (
     "DirectRunner",

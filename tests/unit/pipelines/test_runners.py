@@ -10,11 +10,11 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 
 from penstock.io import elasticsearch
 from penstock.io.errors import OptionError
+from penstock.pipelines.flink_options import FlinkStreamingOptions
 from penstock.pipelines.jobs import find_job
 from penstock.pipelines.run import batch as batch_job
 from penstock.pipelines.run import streaming as job
 from penstock.pipelines.run.job import Job, StreamingJob
-from penstock.pipelines.run.remote.flink_options import FlinkStreamingOptions
 from penstock.pipelines.run.runners import runs_elsewhere, settle
 
 POOL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000")
