@@ -46,8 +46,12 @@ LINTERS: Lane = (
     ("ruff format", ("-m", "ruff", "format", "--check", ".")),
     ("mypy", ("tests/typecheck.py",)),
 )
-FAST: tuple[Lane, ...] = (LINTERS, (("unit tests", (*PYTEST, "-n", "3", *UNIT)),))
-"""What daily work runs: no servers."""
+FEW_EXAMPLES = ("--hypothesis-profile", "fast")
+FAST: tuple[Lane, ...] = (
+    LINTERS,
+    (("unit tests", (*PYTEST, "-n", "3", *FEW_EXAMPLES, "-m", "not built", *UNIT)),),
+)
+"""What daily work runs: no servers, a third of the usual examples of a property."""
 REST: Lane = (
     ("dependencies", ("tests/audit.py",)),
     # The twins in Python must do all that the kernels do, where nobody has built those.

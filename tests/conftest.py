@@ -34,13 +34,13 @@ from local.servers.elasticsearch_server import ElasticsearchServer  # noqa: E402
 from penstock.io import errors  # noqa: E402
 from penstock.io.aws import bounded  # noqa: E402
 from tests import servers  # noqa: E402
-from tests.tools.samples.examples import FULL, USUAL  # noqa: E402
+from tests.tools.samples.examples import FEW, FULL, USUAL  # noqa: E402
 
 # Each session of botocore, and each of ours, reads the descriptions of services anew: half of what the tests of AWS take.
 botocore.session.create_loader = bounded.create_loader = functools.cache(botocore.session.create_loader)
 
 # How long an example takes is the machine's mood.
-for _name, _number in (("penstock", USUAL), ("full", FULL)):
+for _name, _number in (("fast", FEW), ("penstock", USUAL), ("full", FULL)):
     hypothesis.settings.register_profile(
         _name,
         max_examples=_number,

@@ -111,6 +111,7 @@ class Fetched(html.parser.HTMLParser):
             self.found.append(given.get("href"))
 
 
+@pytest.mark.built
 def test_the_pages_ask_no_other_host_for_anything(built):
     pages = list(built.rglob("*.html"))
     assert len(pages) > 5

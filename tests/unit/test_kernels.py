@@ -12,6 +12,7 @@ needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="there is no 
 
 
 @needs_compiler
+@pytest.mark.built
 @pytest.mark.parametrize("source", sanitized.kernels(), ids=lambda path: path.stem)
 def test_a_kernel_compiles_without_a_warning(source, tmp_path):
     sanitized.build(source, tmp_path, "-O3")
@@ -67,6 +68,7 @@ int main(void)
 
 
 @needs_compiler
+@pytest.mark.built
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
 def test_hashes_side_by_side_are_those_of_hashlib(level, tmp_path):
     source, program = tmp_path / "program.c", tmp_path / "program"

@@ -46,6 +46,7 @@ def slower(found):
 @pytest.mark.skipif(
     _aggregation._kernel is None, reason="without the C kernels the paths are slow, as is known"
 )
+@pytest.mark.built
 def test_no_core_path_is_a_quarter_slower_than_it_was():
     found = slower(measured(25))
     if found:  # a busy machine may have had no quiet moment

@@ -1,9 +1,9 @@
-"""`examples` sets the number of examples of a property: all by `./run_local.sh test --full`, else the profile's share."""
+"""`examples` sets the number of examples of a property: all by `./run_local.sh test --full`, few by `--fast`."""
 
 from hypothesis import settings
 
-USUAL, FULL = 30, 100
-"""Examples of a property that asks for no number: of the profile "penstock", and of "full"."""
+FEW, USUAL, FULL = 10, 30, 100
+"""Examples of a property that asks for no number: of the profile "fast", of "penstock", and of "full"."""
 
 
 def examples(number: int) -> settings:
