@@ -4,7 +4,8 @@ usage: python -P tests/pythons.py [PYTEST ARGUMENT ...]
 
 The lowest version that pyproject.toml allows of each dependency is tried on 3.12, the newest ones on 3.13 (and on the Python
 of .venv, by the other steps). A Python that isn't here is named, and is no failure. A test that fails is tried once more,
-alone: the machine may be slow, and what is asked here is whether the code works on that Python.
+alone: the machine may be slow, and what is asked here is whether the code works on that Python. For the same reason a
+property gets few examples.
 
 The package itself is installed there as a user does it, with its kernels. The others are cached outside the checkout.
 """
@@ -30,7 +31,7 @@ NOT_NEEDED = ("atheris", "boto3-stubs", "mypy", "pip-audit", "ruff")
 """What other steps run, on the Python of .venv."""
 LONGEST_UNUSED_S = 14 * 86400.0
 """After that packages are removed from the cache: 850 MB, of a pyproject.toml that nobody has any more."""
-MARKS = "not servers and not kills and not fuzz and not full"
+MARKS = "not servers and not kills and not fuzz and not full and not built"
 
 
 def main(arguments: list[str]) -> int:
@@ -82,6 +83,8 @@ def passes(version: str, python: str, arguments: list[str]) -> bool:
                 MARKS,
                 "-o",
                 f"cache_dir={folder}/cache",
+                "--hypothesis-profile",
+                "fast",
             ),
             *(arguments or ("tests/unit", "tests/property")),
         ]
