@@ -83,28 +83,31 @@ def test_any_split_gives_the_same_stretches(sent: tuple[bytes, int], cuts: list[
 mutation = st.tuples(st.integers(0, 3000), st.binary(min_size=1, max_size=6))
 
 
+def damaged(data: bytes, mutations: list[tuple[int, bytes]]) -> bytes:
+    """The same bytes with others in some places."""
+    changed = bytearray(data)
+    for place, replacement in mutations:
+        place %= len(changed)
+        changed[place : place + len(replacement)] = replacement
+    return bytes(changed)
+
+
 @given(honest(), st.lists(mutation, min_size=1, max_size=4), st.lists(st.integers(0, 2000), max_size=20))
 def test_any_split_of_damaged_bytes_gives_the_same_stretches_and_error(
     sent: tuple[bytes, int], mutations: list[tuple[int, bytes]], cuts: list[int]
 ) -> None:
-    data = bytearray(sent[0])
-    for place, replacement in mutations:
-        place %= len(data)
-        data[place : place + len(replacement)] = replacement
-    assert parsed(bytes(data)) == parsed(bytes(data), cuts) == parsed(bytes(data), range(len(data)))
+    data = damaged(sent[0], mutations)
+    assert parsed(data) == parsed(data, cuts) == parsed(data, range(len(data)))
 
 
 @given(honest(), st.lists(mutation, max_size=4), st.lists(st.integers(0, 2000), max_size=20))
 def test_the_kernel_reads_what_the_loop_reads(
     sent: tuple[bytes, int], mutations: list[tuple[int, bytes]], cuts: list[int]
 ) -> None:
-    data = bytearray(sent[0])
-    for place, replacement in mutations:
-        place %= len(data)
-        data[place : place + len(replacement)] = replacement
-    with_kernel = parsed(bytes(data), cuts)
+    data = damaged(sent[0], mutations)
+    with_kernel = parsed(data, cuts)
     with mock.patch.object(_protocol, "_kernel", None):
-        assert parsed(bytes(data), cuts) == with_kernel
+        assert parsed(data, cuts) == with_kernel
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=10))

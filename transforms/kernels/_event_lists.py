@@ -32,17 +32,17 @@ def events_of(payloads: list[bytes], origin: Origin, first: int = 0) -> list[Eve
 
 def without_id(events: list[Event]) -> list[Event]:
     """Gives the events that have no id, in order; the same list where none has one."""
-    if _kernel is None:
-        found = [event for event in events if event.id is None]
-        return events if len(found) == len(events) else found
-    lacking: list[Event] = _kernel.lacking(events, Event, "id")
-    return lacking
+    return _lacking(events, "id")
 
 
 def without_time(events: list[Event]) -> list[Event]:
     """Gives the events that have no `timestamp`, in order; the same list where none has one."""
+    return _lacking(events, "timestamp")
+
+
+def _lacking(events: list[Event], field: str) -> list[Event]:
     if _kernel is None:
-        found = [event for event in events if event.timestamp is None]
+        found = [event for event in events if getattr(event, field) is None]
         return events if len(found) == len(events) else found
-    lacking: list[Event] = _kernel.lacking(events, Event, "timestamp")
+    lacking: list[Event] = _kernel.lacking(events, Event, field)
     return lacking

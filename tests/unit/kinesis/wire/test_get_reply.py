@@ -54,6 +54,11 @@ FIRST = b'{"SequenceNumber":"1","PartitionKey":"","Data":"%b"'
 LONG = base64.b64encode(bytes(6000))
 
 
+def payloads_in(body):
+    """What json and base64 find in a reply."""
+    return [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
+
+
 @pytest.mark.parametrize(
     ("records", "cut"),
     [
@@ -67,8 +72,7 @@ LONG = base64.b64encode(bytes(6000))
 def test_only_what_is_written_as_expected_is_cut(records, cut):
     body = b'{"Records":[' + records % LONG + b"]}"
     assert (_get_reply._cut(body) is not None) == cut
-    payloads = [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
-    assert [record.data for record in decode_get_records(body).records] == payloads
+    assert [record.data for record in decode_get_records(body).records] == payloads_in(body)
 
 
 needs_kernel = pytest.mark.skipif(
@@ -92,8 +96,7 @@ needs_kernel = pytest.mark.skipif(
 def test_the_kernel_takes_only_what_is_written_as_expected(records, taken):
     body = b'{"Records":[' + records % b"YWJj" + b"]}"
     assert (_get_reply._decode_natively(body) is not None) == taken
-    payloads = [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
-    assert [record.data for record in decode_get_records(body).records] == payloads
+    assert [record.data for record in decode_get_records(body).records] == payloads_in(body)
 
 
 @needs_kernel
