@@ -26,6 +26,14 @@ def _workers_option() -> str:
     )
 
 
+def _dead_letters_option() -> str:
+    return option(  # type: ignore[no-any-return]
+        "",
+        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
+        "Without it, dead_letters/JOB.jsonl where the job runs (docs/operating.md#dead-letters).",
+    )
+
+
 def processes_of(text: str) -> int:
     """Reads the option's value.
 
@@ -56,11 +64,7 @@ def cores(quota: Path = _QUOTA) -> int:
 class JobOptions(StatusOptions, LogOptions):
     """What every endless job does with refused events, and when it stops."""
 
-    dead_letters: str = option(
-        "",
-        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, dead_letters/JOB.jsonl where the job runs (docs/operating.md#dead-letters).",
-    )
+    dead_letters: str = _dead_letters_option()
     stop_when_idle: float = option(
         0.0,
         help="Stop cleanly once nothing has come for that many seconds and all is acknowledged; 0: never.",
@@ -102,11 +106,7 @@ class JobOptions(StatusOptions, LogOptions):
 class BatchJobOptions(StatusOptions, LogOptions):
     """What every batch job does with refused events, and how it runs."""
 
-    dead_letters: str = option(
-        "",
-        help="Where refused events are kept: file:///path, elasticsearch:index, s3://bucket/prefix or kinesis:stream. "
-        "Without it, dead_letters/JOB.jsonl where the job runs (docs/operating.md#dead-letters).",
-    )
+    dead_letters: str = _dead_letters_option()
     allow_dead_letters: bool = option(False, help="Exit code 0 although some events were refused and kept.")
     dry_run: bool = option(
         False,
