@@ -1,1 +1,4 @@
-"""`http` bounds what a peer can cost: `in_time` the time of a request, `replies` the size of a reply."""
+"""`http` carries requests by hand over `kept_connections`, and bounds what a peer can cost.
+
+`in_time` bounds the time of a request, `replies` the size of a reply.
+"""

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.io.options import option
 
-__all__ = ["MAX_REPLY_BYTES", "ReplyTooLarge", "max_reply_bytes", "read_bounded"]
+__all__ = ["MAX_REPLY_BYTES", "ReplyTooLarge", "max_reply_bytes", "read_bounded", "too_large"]
 
 MAX_REPLY_BYTES = 64 << 20
 """A reply of a thousand refused documents has about one MiB; the largest of Kinesis ten."""
@@ -15,8 +15,13 @@ _PIECE = 1 << 20
 _INFLATED = ("gzip", "x-gzip", "deflate")
 
 
-class ReplyTooLarge(Exception):
+class ReplyTooLarge(ValueError):
     """The reply is larger than its limit, or is encoded in a way that nobody asked for. The text says which."""
+
+
+def too_large(limit: int, words: str = "") -> ReplyTooLarge:
+    """Makes the error of a reply that has more than `limit` bytes."""
+    return ReplyTooLarge(f"the reply is larger than {limit} bytes (--max_reply_bytes){words}")
 
 
 def max_reply_bytes() -> Any:
@@ -51,14 +56,12 @@ def read_bounded(read: Callable[[int], bytes], limit: int, encoding: str | None 
             piece = inflate.decompress(piece, limit + 1 - size)
         size += len(piece)
         if size > limit:
-            message = f"the reply is larger than {limit} bytes (--max_reply_bytes)"
-            raise ReplyTooLarge(message)
+            raise too_large(limit)
         pieces.append(piece)
         while inflate is not None and inflate.unconsumed_tail:
             piece = inflate.decompress(inflate.unconsumed_tail, limit + 1 - size)
             size += len(piece)
             if size > limit:
-                message = f"the reply is larger than {limit} bytes (--max_reply_bytes), inflated"
-                raise ReplyTooLarge(message)
+                raise too_large(limit, ", inflated")
             pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -50,7 +50,7 @@ _HINTS = (
     ("no AWS credentials", "It is tried again; check --elasticsearch_role_arn and --role_arn."),
     ("the proxy", "Check --proxy."),
     ("WRONG_VERSION_NUMBER", "Check --hosts: is http meant?"),
-    ("closed connection without response", "Check --hosts: is https meant?"),
+    ("closed (the )?connection without", "Check --hosts: is https meant?"),
     (
         "certificate is not valid for|doesn't match|subjectAltName",
         "Name the node in --hosts as its certificate does.",

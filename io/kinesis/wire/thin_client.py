@@ -20,6 +20,7 @@ from botocore.utils import normalize_url_path
 
 from penstock.io.aws.sense import promised
 from penstock.io.aws.session import AwsSession
+from penstock.io.http.replies import ReplyTooLarge
 from penstock.io.kinesis.wire._get_reply import decode_get_records
 from penstock.io.kinesis.wire._signature import Keys, Signer
 from penstock.io.kinesis.wire.calls import (
@@ -37,7 +38,6 @@ from penstock.io.kinesis.wire.calls import (
     with_fresh_credentials,
     without_values,
 )
-from penstock.io.kinesis.wire.kept_connections import ReplyTooLarge
 from penstock.io.kinesis.wire.transport import host_of, open_transport
 
 __all__ = ["ThinClient"]

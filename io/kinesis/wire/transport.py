@@ -16,9 +16,8 @@ from urllib3.connection import HTTPConnection
 from penstock.io.aws.session import AwsSession
 from penstock.io.errors import OptionError
 from penstock.io.http.in_time import POOLS, TimedConnection, TimedTlsConnection, in_time
-from penstock.io.http.replies import ReplyTooLarge as Unbounded
-from penstock.io.http.replies import read_bounded
-from penstock.io.kinesis.wire.kept_connections import KeptConnections, Reply
+from penstock.io.http.kept_connections import KeptConnections, Reply
+from penstock.io.http.replies import ReplyTooLarge, read_bounded
 
 __all__ = ["Transport", "host_of", "open_transport"]
 
@@ -124,7 +123,7 @@ class _ByProxy:
             )
         except BaseException as error:
             reply.close()
-            if isinstance(error, (Unbounded, zlib.error)):
+            if isinstance(error, (ReplyTooLarge, zlib.error)):
                 raise ValueError(str(error)) from error
             raise
         reply.release_conn()

@@ -13,7 +13,7 @@ import urllib3
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from penstock.io.aws.session import AwsOptions
-from penstock.io.kinesis.wire.kept_connections import Reply
+from penstock.io.http.kept_connections import Reply
 
 FAULTS = ("500", "closed", "307", "hanging", "throttled")
 SECONDS = 30.0

@@ -68,9 +68,9 @@ _GZIP, _BROTLI = _encoded(b"gzip", _bomb), _encoded(b"br", lambda: bytes(200_000
         (_GZIP, "larger than 1048576 bytes"),
         (_BROTLI, "encoded as 'br'"),
         (lambda: [HEAD + b"content-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope"], "incorrect header check"),
-        (lambda: [HEAD + b"content-length: 9\r\n\r\nx"], "IncompleteRead"),
-        (lambda: [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n"], "more than 100 headers"),
-        (lambda: [b"x" * 100_000], "got more than 65536 bytes when reading status line"),
+        (lambda: [HEAD + b"content-length: 9\r\n\r\nx"], "before its reply ended"),
+        (lambda: [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"\r\n"], "more than 200 headers"),
+        (lambda: [b"x" * 100_000], "a line of the reply is longer than 65536 bytes"),
     ],
     ids=["1 GiB", "2 MiB", "endless", "bomb", "brotli", "no gzip", "short", "headers", "status line"],
 )  # fmt: skip
@@ -110,7 +110,7 @@ def test_replies_that_break_off_do_not_use_the_connections_up(pieces):
     with closing(server):
         client = _client(server)
         for _ in range(12):
-            with pytest.raises(NoAnswer, match=r"larger than|IncompleteRead"):
+            with pytest.raises(NoAnswer, match=r"larger than|before its reply ended"):
                 client.bulk(b"{}\n")
         client.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from urllib3.connection import HTTPConnection
 
-from penstock.io.kinesis.wire.kept_connections import KeptConnections
+from penstock.io.http.kept_connections import KeptConnections
 
 
 class Peer:
@@ -40,7 +40,7 @@ class Peer:
                 return False
             got += more
         head, _, body = got.partition(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
         while len(body) < length:
             body += connection.recv(65536)
         self.requests.append(head + b"\r\n\r\n" + body)
@@ -86,6 +86,18 @@ def test_what_is_sent(size: int) -> None:
     assert b"X-Amz-Target: T" in lines
     assert b"Host: 127.0.0.1:%d" % peer.port in lines
     assert sent == body
+
+
+def test_a_request_without_a_body_tells_no_length_and_a_reply_to_head_has_none() -> None:
+    with talking(good(b"{}"), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", good(b"x")) as (peer, kept):
+        assert kept.request("GET", "/", {}, b"").body == b"{}"
+        assert kept.request("HEAD", "/", {}, b"").body == b""
+        assert kept.request("PUT", "/", {"User-Agent": "mine", "Host": "other"}, b"").body == b"x"
+        assert peer.accepted == 1
+    assert [b"Content-Length" in request for request in peer.requests] == [False, False, True]
+    assert peer.requests[0].count(b"User-Agent: penstock\r\n") == 1
+    assert b"User-Agent: penstock" not in peer.requests[2]
+    assert peer.requests[2].count(b"Host: ") == 1
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -1,10 +1,10 @@
-"""`KeptConnections` POSTs over connections that are kept open: HTTP/1.1 as far as the two hot calls need it.
+"""`KeptConnections` keeps connections open for requests: HTTP/1.1 as far as Kinesis' hot calls and bulks need it.
 
-Problem. urllib3 and http.client spend 0.3 ms of CPU on a request and its reply (headers as e-mail, three layers
+Problem. urllib3 and http.client spend 0.2 ms of CPU on a request and its reply (headers as e-mail, three layers
 of response objects); signing and sending 50 KB takes less.
 
 Plan. urllib3 makes the connection (addresses, TLS, certificates, time-outs). The request is two sends; the reply is
-read by hand. Requests through a proxy go by urllib3 itself (see `thin_client`).
+read by hand. Requests through a proxy go by urllib3 itself.
 
 Invariants.
 - A connection is kept only after a reply was read to its end and the peer didn't say that it closes; one that
@@ -15,6 +15,7 @@ Invariants.
 Source: RFC 9112.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from io import BufferedReader
 from typing import NamedTuple
@@ -23,12 +24,14 @@ from urllib3.connection import HTTPConnection
 from urllib3.util.connection import is_connection_dropped
 
 from penstock.io.http.in_time import file_of, in_time, send_all
-from penstock.io.http.replies import MAX_REPLY_BYTES
+from penstock.io.http.replies import MAX_REPLY_BYTES, too_large
 
-__all__ = ["KeptConnections", "Reply", "ReplyTooLarge"]
+__all__ = ["KeptConnections", "Reply"]
 
 _MAX_LINE = 64 << 10
 _MAX_HEADERS = 200
+_WITH_BODY = ("POST", "PUT")
+"""The methods whose requests have a body, if only an empty one: the others tell no length without one."""
 _ONE_SEND = 256 << 10
 """Bytes up to which a body is copied behind its headers. A second system call, which wakes the peer, costs more."""
 
@@ -48,6 +51,7 @@ class KeptConnections:
         host: the header Host.
         make: makes a connection of urllib3 that is not connected yet.
         request_timeout_s: how long a request may take in all, as `in_time` counts it; to connect has a time-out of its own.
+            None: the caller's deadline holds for both.
         most: how many connections are kept; further ones are closed after their request.
         max_reply_bytes: a longer reply is an error.
     """
@@ -56,42 +60,49 @@ class KeptConnections:
         self,
         host: str,
         make: Callable[[], HTTPConnection],
-        request_timeout_s: float,
+        request_timeout_s: float | None,
         most: int,
         max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
         self._limit = max_reply_bytes
-        self._always = (
-            f"Host: {host}\r\nAccept-Encoding: identity\r\nUser-Agent: penstock\r\nContent-Length: "
-        )
+        self._always = {"Host": host, "Accept-Encoding": "identity", "User-Agent": "penstock"}
         self._make = make
         self._request_timeout_s = request_timeout_s
         self._most = most
         self._idle: list[HTTPConnection] = []
 
     def post(self, target: str, headers: Mapping[str, str], body: bytes | memoryview) -> Reply:
+        """Does `request` with POST."""
+        return self.request("POST", target, headers, body)
+
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | memoryview
+    ) -> Reply:
         """Sends one request and reads its reply.
 
         Args:
-            target: the path.
-            headers: all but Host and those that describe the body.
+            method: in capitals.
+            target: the path, and the query, as they are to be sent.
+            headers: all but Content-Length; Host, Accept-Encoding and User-Agent only where they are to be others.
             body: what to send.
 
         Raises:
+            ReplyTooLarge: the reply is longer than its limit.
             OSError, ValueError, urllib3.exceptions.HTTPError: nobody answered, or not in HTTP.
         """
         connection = self._take()
         try:
-            head = self._head(target, headers, len(body))
+            head = self._head(method, target, headers, len(body))
             sock = connection.sock
-            with in_time(self._request_timeout_s):
+            seconds = self._request_timeout_s
+            with contextlib.nullcontext() if seconds is None else in_time(seconds):
                 if len(body) <= _ONE_SEND:
                     send_all(sock, b"".join((head, body)))
                 else:
                     send_all(sock, head)
                     send_all(sock, body)
                 with file_of(sock) as file:
-                    reply, keep = _read_reply(file, self._limit)
+                    reply, keep = _read_reply(file, self._limit, bodiless=method == "HEAD")
         except BaseException:
             connection.close()
             raise
@@ -101,14 +112,17 @@ class KeptConnections:
             connection.close()
         return reply
 
-    def _head(self, target: str, headers: Mapping[str, str], size: int) -> bytes:
+    def _head(self, method: str, target: str, headers: Mapping[str, str], size: int) -> bytes:
+        sent = {**self._always, **headers}
+        if size or method in _WITH_BODY:
+            sent["Content-Length"] = str(size)
         lines = "\r\n".join(
-            [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+            [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
         )
-        if lines.count("\n") != len(headers):
+        if not lines.count("\n") == lines.count("\r") == len(sent):
             message = "a header of the request holds a line break"
             raise ValueError(message)
-        return f"{lines}\r\n{self._always}{size}\r\n\r\n".encode("latin-1")
+        return f"{lines}\r\n\r\n".encode("latin-1")
 
     def _take(self) -> HTTPConnection:
         while self._idle:
@@ -133,8 +147,11 @@ class KeptConnections:
             self._idle.pop().close()
 
 
-def _read_reply(file: BufferedReader, limit: int) -> tuple[Reply, bool]:
-    """Reads the reply. Also tells whether the connection may be used again."""
+def _read_reply(file: BufferedReader, limit: int, *, bodiless: bool) -> tuple[Reply, bool]:
+    """Reads the reply, to HEAD without a body. Also tells whether the connection may be used again."""
+    if not file.peek(1):
+        message = "the peer closed the connection without a reply"
+        raise ConnectionError(message)
     status = 100
     while 100 <= status < 200:
         line = _line(file)
@@ -146,24 +163,17 @@ def _read_reply(file: BufferedReader, limit: int) -> tuple[Reply, bool]:
         headers = _headers(file)
     connection = headers.get(b"connection", b"").lower()
     keep = version == b"HTTP/1.1" and b"close" not in connection
+    if bodiless or status in (204, 304):
+        return Reply(status, headers, b""), keep
     if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
         return Reply(status, headers, _chunks(file, limit)), keep
     length = headers.get(b"content-length")
     if length is not None:
         return Reply(status, headers, _exactly(file, _number(length, 10, limit))), keep
-    if status in (204, 304):
-        return Reply(status, headers, b""), keep
     body = file.read(limit + 1)
     if len(body) > limit:
-        raise ReplyTooLarge(limit)
+        raise too_large(limit)
     return Reply(status, headers, body), False
-
-
-class ReplyTooLarge(ValueError):
-    """The reply is larger than the limit of what we hold in memory."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the reply is larger than {limit} bytes (--max_reply_bytes)")
 
 
 def _line(file: BufferedReader) -> bytes:
@@ -195,7 +205,7 @@ def _number(text: bytes, base: int, limit: int) -> int:
         raise ValueError(message)
     number = int(text, base)
     if number > limit:
-        raise ReplyTooLarge(limit)
+        raise too_large(limit)
     return number
 
 
@@ -213,7 +223,7 @@ def _chunks(file: BufferedReader, limit: int) -> bytes:
     while size := _number(_line(file).partition(b";")[0].strip(), 16, limit):
         left -= size
         if left < 0:
-            raise ReplyTooLarge(limit)
+            raise too_large(limit)
         parts.append(_exactly(file, size))
         if _line(file):
             message = "a chunk of the reply is longer than it says"
