@@ -6,6 +6,10 @@ to read; `put_data` puts the data back into the records that this decoder made, 
 
 #include "../../../transforms/kernels/_native_event_slots.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #define NUMBER_CHARS 8 /* six of a number, base64 of four bytes */
 #define INVALID 0x80u
 
@@ -33,8 +37,44 @@ static void write_number(uint32_t number, char text[NUMBER_CHARS])
     text[6] = text[7] = '=';
 }
 
+#if defined(__x86_64__)
+/* Decodes 32 characters at a time, for as long as 32 bytes fit at `out`: 24 are the data, and what stands behind them is written
+   over later. Gives where it stopped, NULL where a character is none of the alphabet's.
+
+   A character's high nibble tells its range, and so what to add to it; '/' has the nibble of '+', and an offset of its own. In
+   `low` and `high` a bit stands for a range that the nibble isn't in; a character whose nibbles share one is no good.
+   Source: W. Mula, D. Lemire, Faster Base64 Encoding and Decoding using AVX2 Instructions (2018). */
+__attribute__((target("avx2"))) static const uint8_t *decode_wide(const uint8_t *text, const uint8_t *end, uint8_t *out,
+                                                                  const uint8_t *out_end)
+{
+#define TWICE(...) _mm256_broadcastsi128_si256(_mm_setr_epi8(__VA_ARGS__))
+    const __m256i low = TWICE(0x15, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x13, 0x1A, 0x1B, 0x1B, 0x1B, 0x1A);
+    const __m256i high = TWICE(0x10, 0x10, 0x01, 0x02, 0x04, 0x08, 0x04, 0x08, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10);
+    const __m256i offsets = TWICE(0, 16, 19, 4, -65, -65, -71, -71, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256i bytes = TWICE(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1);
+    const __m256i together = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7), slash = _mm256_set1_epi8('/');
+#undef TWICE
+    __m256i wrong = _mm256_setzero_si256();
+    for (; end - text >= 32 && out_end - out >= 32; text += 32, out += 24) {
+        __m256i chars = _mm256_loadu_si256((const __m256i *)text);
+        /* The mask has the slash's bits, so it needs no register of its own: a shuffle looks at four bits and the highest. */
+        __m256i high_nibbles = _mm256_and_si256(_mm256_srli_epi32(chars, 4), slash);
+        __m256i low_nibbles = _mm256_and_si256(chars, slash);
+        wrong = _mm256_or_si256(wrong, _mm256_and_si256(_mm256_shuffle_epi8(low, low_nibbles),
+                                                        _mm256_shuffle_epi8(high, high_nibbles)));
+        __m256i is_slash = _mm256_cmpeq_epi8(chars, slash); /* -1 where it is */
+        __m256i values = _mm256_add_epi8(chars, _mm256_shuffle_epi8(offsets, _mm256_add_epi8(is_slash, high_nibbles)));
+        __m256i pairs = _mm256_maddubs_epi16(values, _mm256_set1_epi32(0x01400140)); /* 12 bits each */
+        __m256i groups = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00011000));    /* 24 bits each */
+        groups = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(groups, bytes), together);
+        _mm256_storeu_si256((__m256i *)out, groups);
+    }
+    return _mm256_testz_si256(wrong, wrong) ? text : NULL;
+}
+#endif
+
 /* Decodes `size` characters, canonical ones only. Gives bytes, NULL without an exception where they aren't, else with one. */
-static PyObject *decoded(const uint8_t *text, size_t size, const uint8_t table[256])
+static PyObject *decoded(const uint8_t *text, size_t size, const uint8_t table[256], int wide)
 {
     if (size % 4)
         return NULL;
@@ -45,6 +85,17 @@ static PyObject *decoded(const uint8_t *text, size_t size, const uint8_t table[2
     uint8_t *out = (uint8_t *)PyBytes_AS_STRING(data);
     unsigned wrong = 0;
     const uint8_t *end = text + size - (padding ? 4 : 0);
+#if defined(__x86_64__)
+    if (wide) {
+        const uint8_t *start = text;
+        text = decode_wide(text, end, out, out + PyBytes_GET_SIZE(data));
+        if (!text) {
+            Py_DECREF(data);
+            return NULL;
+        }
+        out += (text - start) / 4 * 3;
+    }
+#endif
     for (; text < end; text += 4, out += 3) {
         unsigned a = table[text[0]], b = table[text[1]], c = table[text[2]], d = table[text[3]];
         unsigned bits = a << 18 | b << 12 | c << 6 | d;
@@ -87,6 +138,10 @@ static PyObject *take_data(PyObject *Py_UNUSED(module), PyObject *arguments)
     if (!rest)
         goto done;
     fill_table(table);
+    int wide = 0;
+#if defined(__x86_64__)
+    wide = __builtin_cpu_supports("avx2");
+#endif
     char *out = PyBytes_AS_STRING(rest);
     for (;;) {
         const char *found = memmem(at, (size_t)(end - at), key, KEY_CHARS);
@@ -96,7 +151,7 @@ static PyObject *take_data(PyObject *Py_UNUSED(module), PyObject *arguments)
         if (!found)
             break;
         const char *quote = memchr(until, '"', (size_t)(end - until));
-        PyObject *data = quote ? decoded((const uint8_t *)until, (size_t)(quote - until), table) : NULL;
+        PyObject *data = quote ? decoded((const uint8_t *)until, (size_t)(quote - until), table, wide) : NULL;
         if (!data || PyList_Append(datas, data) < 0) {
             Py_XDECREF(data);
             if (!PyErr_Occurred())

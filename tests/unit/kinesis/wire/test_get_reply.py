@@ -54,6 +54,9 @@ FIRST = b'{"SequenceNumber":"1","PartitionKey":"","Data":"%b"'
 LONG = base64.b64encode(bytes(6000))
 
 
+ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
 def payloads_in(body):
     """What json and base64 find in a reply."""
     return [base64.b64decode(record["Data"]) for record in json.loads(body)["Records"]]
@@ -113,6 +116,22 @@ def test_the_kernel_takes_canonical_base64_only(text):
     canonical = data is not None and base64.b64encode(data) == whole
     rest = b'"Data":"AAAAAA==' + (text + b'"')[len(whole) :]
     assert taken == ((rest, [data]) if canonical else None)
+
+
+@needs_kernel
+@pytest.mark.parametrize("size", [24, 70, 76, 77, 78, 203])
+def test_the_kernel_knows_each_character_at_each_place(size):
+    """What is decoded side by side, and what is left at the end, take and refuse the same characters."""
+    text = base64.b64encode(bytes(range(256))[:size])
+    kernel = _get_reply._kernel
+    for place in range(len(text) - 4):
+        for value in set(range(256)) - set(b'"'):
+            changed = text[:place] + bytes([value]) + text[place + 1 :]
+            found = kernel.take_data(b'{"Data":"%b"}' % changed)
+            if value in ALPHABET:
+                assert found[1] == [base64.b64decode(changed)]
+            else:
+                assert found is None, (place, value)
 
 
 @needs_kernel
