@@ -49,7 +49,7 @@ LINTERS: Lane = (
 FEW_EXAMPLES = ("--hypothesis-profile", "fast")
 FAST: tuple[Lane, ...] = (
     LINTERS,
-    (("unit tests", (*PYTEST, "-n", "3", *FEW_EXAMPLES, "-m", "not built", *UNIT)),),
+    (("unit tests", (*PYTEST, "-n", "4", *FEW_EXAMPLES, "-m", "not built", *UNIT)),),
 )
 """What daily work runs: no servers, a third of the usual examples of a property."""
 REST: Lane = (

@@ -13,6 +13,7 @@ import functools
 import http.client
 import io
 import ssl
+import threading
 import time
 import zlib
 from typing import Any, ClassVar
@@ -98,6 +99,7 @@ class _PooledNode(BaseNode):
             make = functools.partial(self.connections[config.scheme], host, config.port)
             limit = self.options.max_reply_bytes
             self._kept = KeptConnections(self._host_header, make, None, config.connections_per_node, limit)
+            self._under_way = threading.Semaphore(config.connections_per_node)
 
     def _through_proxy(self, proxy: str) -> urllib3.ProxyManager:
         parts = urlsplit(proxy)
@@ -156,7 +158,8 @@ class _PooledNode(BaseNode):
         self, method: str, target: str, headers: dict[str, str], body: bytes, _: float
     ) -> tuple[int, HttpHeaders, bytes]:
         try:
-            reply = self._kept.request(method, _as_sent(self._origin, target), headers, body)
+            with self._under_way:
+                reply = self._kept.request(method, _as_sent(self._origin, target), headers, body)
         except ssl.SSLError:  # some of them are ValueErrors too
             raise
         except ValueError as error:  # what answered doesn't speak HTTP, or its reply is too large
