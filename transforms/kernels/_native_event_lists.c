@@ -38,14 +38,8 @@ static PyObject *make_events(PyObject *Py_UNUSED(module), PyObject *arguments)
         return NULL;
     PyTypeObject *type = Py_TYPE(template);
     int count = all_slots(type, slots);
-    if (count < 0)
+    if (count < 0 || require_plain(type, count) < 0)
         return NULL;
-    /* Where objects stand in other memory, or are known to the garbage collector, only the library can make them. */
-    Py_ssize_t size = (Py_ssize_t)(sizeof(PyObject) + (size_t)count * sizeof(PyObject *));
-    if (PyType_IS_GC(type) || type->tp_itemsize || type->tp_basicsize != size) {
-        PyErr_SetString(PyExc_TypeError, "the template's class has another layout than this kernel was built for");
-        return NULL;
-    }
     Py_ssize_t data_slot = slot_of((PyObject *)type, "data"), index_slot = slot_of((PyObject *)type, "index");
     if (data_slot < 0 || index_slot < 0 || (events = PyList_New(PyList_GET_SIZE(datas))) == NULL)
         return NULL;

@@ -33,6 +33,17 @@ static inline Py_ssize_t slot_of(PyObject *type, const char *name)
     return offset;
 }
 
+/* Makes sure that PyType_GenericAlloc makes an object of this class as msgspec does: where objects stand in other memory, are known
+   to the garbage collector, or have more than `count` fields, only the library can make them. -1 with an exception. */
+static inline int require_plain(PyTypeObject *type, Py_ssize_t count)
+{
+    Py_ssize_t size = (Py_ssize_t)(sizeof(PyObject) + (size_t)count * sizeof(PyObject *));
+    if (!PyType_IS_GC(type) && !type->tp_itemsize && type->tp_basicsize == size)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%.100s has another layout than this kernel was built for", type->tp_name);
+    return -1;
+}
+
 /* Finds the places of all fields of `type`; -1 with an exception where it isn't the class that this was written for. */
 static inline int find_slots(PyObject *type, EventSlots *slots)
 {

@@ -1,20 +1,18 @@
-/* This kernel decodes the base64 in a GetRecords reply, as _get_reply.py does without it.
+/* This kernel reads the records of a GetRecords reply, as _get_reply.py does without it.
 
-Strategy. `take_data` decodes each record's data and puts the record's number in its place, so that the JSON decoder has little
-to read; `put_data` puts the data back into the records that this decoder made, if each has its number. Whatever is unusual
-(an escape, white space, padding that isn't canonical) makes `take_data` give up, and other ways decide. */
+Strategy. `take_records` walks over the array of records and makes each at once: its texts, its time, its data out of base64. What is
+left of the reply, an empty array in it, is short, and JSON's decoder reads it. Whatever is unusual (an escape, a field that it doesn't
+know, base64 that isn't canonical) makes it give up, and other ways decide. */
 
 #include "../../../transforms/kernels/_native_event_slots.h"
+#include "../../../transforms/kernels/_native_json_walk.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-#define NUMBER_CHARS 8 /* six of a number, base64 of four bytes */
 #define INVALID 0x80u
-
-static const char key[] = "\"Data\":\"";
-#define KEY_CHARS (sizeof key - 1)
+#define EXACT_DIGITS 15 /* a double holds each number of so many */
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -24,17 +22,6 @@ static void fill_table(uint8_t table[256])
     memset(table, INVALID, 256);
     for (unsigned i = 0; i < 64; i++)
         table[(uint8_t)alphabet[i]] = (uint8_t)i;
-}
-
-static void write_number(uint32_t number, char text[NUMBER_CHARS])
-{
-    const uint8_t bytes[6] = {(uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
-    for (int group = 0; group < 2; group++) {
-        unsigned bits = (unsigned)bytes[3 * group] << 16 | (unsigned)bytes[3 * group + 1] << 8 | bytes[3 * group + 2];
-        for (int i = 0; i < 4; i++)
-            text[4 * group + i] = alphabet[bits >> (18 - 6 * i) & 63];
-    }
-    text[6] = text[7] = '=';
 }
 
 #if defined(__x86_64__)
@@ -118,90 +105,200 @@ static PyObject *decoded(const uint8_t *text, size_t size, const uint8_t table[2
     return data;
 }
 
-PyDoc_STRVAR(take_data_doc, "take_data(body, /)\n--\n\n"
-                            "Gives the reply with a number as each record's data, and the data. None: other ways decide.");
+/* The fields of a record, in the order of its class. */
+enum { SEQUENCE_NUMBER, DATA, PARTITION_KEY, ARRIVAL, FIELDS };
 
-static PyObject *take_data(PyObject *Py_UNUSED(module), PyObject *arguments)
-{
-    PyObject *body, *datas, *rest, *result = NULL;
+static const char *const field_names[FIELDS] = {"sequence_number", "data", "partition_key", "approximate_arrival_timestamp"};
+static const char *const keys[FIELDS] = {"SequenceNumber", "Data", "PartitionKey", "ApproximateArrivalTimestamp"};
+
+typedef struct {
+    PyTypeObject *type;
+    Py_ssize_t slots[FIELDS];
     uint8_t table[256];
-    if (!PyArg_ParseTuple(arguments, "S:take_data", &body))
-        return NULL;
-    const char *at = PyBytes_AS_STRING(body), *end = at + PyBytes_GET_SIZE(body);
-    size_t room = (size_t)(end - at);
-    /* A number may be longer than what stood there, so as many places more as keys can be there. */
-    if (room > (size_t)PY_SSIZE_T_MAX / 4)
-        Py_RETURN_NONE;
-    room += (room / KEY_CHARS + 1) * NUMBER_CHARS;
-    datas = PyList_New(0);
-    rest = datas ? PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room) : NULL;
-    if (!rest)
-        goto done;
-    fill_table(table);
-    int wide = 0;
-#if defined(__x86_64__)
-    wide = __builtin_cpu_supports("avx2");
-#endif
-    char *out = PyBytes_AS_STRING(rest);
-    for (;;) {
-        const char *found = memmem(at, (size_t)(end - at), key, KEY_CHARS);
-        const char *until = found ? found + KEY_CHARS : end;
-        memcpy(out, at, (size_t)(until - at));
-        out += until - at;
-        if (!found)
-            break;
-        const char *quote = memchr(until, '"', (size_t)(end - until));
-        PyObject *data = quote ? decoded((const uint8_t *)until, (size_t)(quote - until), table, wide) : NULL;
-        if (!data || PyList_Append(datas, data) < 0) {
-            Py_XDECREF(data);
-            if (!PyErr_Occurred())
-                result = Py_NewRef(Py_None);
-            goto done;
-        }
-        Py_DECREF(data);
-        write_number((uint32_t)(PyList_GET_SIZE(datas) - 1), out);
-        out += NUMBER_CHARS;
-        at = quote;
-    }
-    if (_PyBytes_Resize(&rest, out - PyBytes_AS_STRING(rest)) == 0)
-        result = PyTuple_Pack(2, rest, datas);
-done:
-    Py_XDECREF(rest);
-    Py_XDECREF(datas);
-    return result;
-}
+    int wide; /* whether this processor decodes 32 characters at a time */
+} Reader;
 
-PyDoc_STRVAR(put_data_doc, "put_data(records, record_type, datas, /)\n--\n\n"
-                           "Sets the data of each record. False, and nothing is set, where one hasn't its number.");
-
-static PyObject *put_data(PyObject *Py_UNUSED(module), PyObject *arguments)
+static int open_reader(PyObject *type, Reader *reader)
 {
-    PyObject *records, *type, *datas;
-    if (!PyArg_ParseTuple(arguments, "O!O!O!:put_data", &PyList_Type, &records, &PyType_Type, &type, &PyList_Type, &datas))
-        return NULL;
-    Py_ssize_t slot = slot_of(type, "data"), count = PyList_GET_SIZE(records);
-    if (slot < 0)
-        return NULL;
-    if (count != PyList_GET_SIZE(datas))
-        Py_RETURN_FALSE;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *record = PyList_GET_ITEM(records, i);
-        if (!Py_IS_TYPE(record, (PyTypeObject *)type)) {
-            PyErr_Format(PyExc_TypeError, "item %zd is a %.100s", i, Py_TYPE(record)->tp_name);
-            return NULL;
-        }
-        PyObject *data = get_slot(record, slot);
-        if (!data || !PyBytes_Check(data) || PyBytes_GET_SIZE(data) != 4)
-            Py_RETURN_FALSE;
-        const uint8_t *number = (const uint8_t *)PyBytes_AS_STRING(data);
-        if (((Py_ssize_t)number[0] << 24 | number[1] << 16 | number[2] << 8 | number[3]) != i)
-            Py_RETURN_FALSE;
-    }
-    for (Py_ssize_t i = 0; i < count; i++)
-        set_slot(PyList_GET_ITEM(records, i), slot, Py_NewRef(PyList_GET_ITEM(datas, i)));
-    Py_RETURN_TRUE;
+    reader->type = (PyTypeObject *)type;
+    for (int i = 0; i < FIELDS; i++)
+        if ((reader->slots[i] = slot_of(type, field_names[i])) < 0)
+            return -1;
+    if (require_plain(reader->type, FIELDS) < 0)
+        return -1;
+    fill_table(reader->table);
+    reader->wide = 0;
+#if defined(__x86_64__)
+    reader->wide = __builtin_cpu_supports("avx2");
+#endif
+    return 0;
 }
 
-PENSTOCK_KERNEL(get_reply, "penstock.io.kinesis.wire", "The data of GetRecords replies; the twin is in _get_reply.py.",
-                {"take_data", take_data, METH_VARARGS, take_data_doc},
-                {"put_data", put_data, METH_VARARGS, put_data_doc})
+/* Gives the number at `at` as a float: of few digits at once, else as Python reads it. NULL with an exception. */
+static PyObject *float_of(const uint8_t *at, const uint8_t *end)
+{
+    static const double tens[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    char text[MAX_NUMBER_BYTES + 8];
+    int64_t digits = 0;
+    int count = 0, behind_point = -1;
+    const uint8_t *c = at;
+    for (; c < end && count <= EXACT_DIGITS && (is_digit(*c) || (*c == '.' && behind_point < 0)); c++) {
+        if (*c == '.') {
+            behind_point = 0;
+            continue;
+        }
+        digits = digits * 10 + (*c - '0');
+        count++;
+        behind_point += behind_point >= 0;
+    }
+    if (c == end && count <= EXACT_DIGITS) /* both are exact, so their quotient is the nearest double */
+        return PyFloat_FromDouble((double)digits / tens[behind_point > 0 ? behind_point : 0]);
+    memcpy(text, at, (size_t)(end - at));
+    text[end - at] = 0;
+    double value = PyOS_string_to_double(text, NULL, NULL);
+    return value == -1.0 && PyErr_Occurred() ? NULL : PyFloat_FromDouble(value);
+}
+
+/* Reads the value of a field, and moves `at` behind it. NULL, with or without an exception: it is no value as expected. */
+static PyObject *field_value(const uint8_t **at, const uint8_t *end, int field, const Reader *reader)
+{
+    const uint8_t *start = *at, *until;
+    unsigned kinds = 0;
+    int whole;
+    if (field == ARRIVAL) {
+        until = number_end(start, &whole);
+        *at = until;
+        return until ? float_of(start, until) : NULL;
+    }
+    if (*start++ != '"')
+        return NULL;
+    if (field == DATA) {
+        until = memchr(start, '"', (size_t)(end - start));
+        *at = until ? until + 1 : NULL;
+        return until ? decoded(start, (size_t)(until - start), reader->table, reader->wide) : NULL;
+    }
+    until = string_end(start, end, &kinds);
+    if (!until || kinds & ESCAPES)
+        return NULL;
+    *at = until + 1;
+    if (kinds & NOT_ASCII)
+        return PyUnicode_DecodeUTF8((const char *)start, until - start, NULL);
+    PyObject *text = PyUnicode_New(until - start, 127);
+    if (text)
+        memcpy(PyUnicode_1BYTE_DATA(text), start, (size_t)(until - start));
+    return text;
+}
+
+/* Moves behind a value that nobody wants (EncryptionType); NULL where it isn't a simple one. */
+static const uint8_t *skipped(const uint8_t *at, const uint8_t *end)
+{
+    unsigned kinds = 0;
+    int whole;
+    if (*at != '"')
+        return number_end(at, &whole);
+    at = string_end(at + 1, end, &kinds);
+    return at ? at + 1 : NULL;
+}
+
+static int field_named(const uint8_t *name, size_t size)
+{
+    int field = 0;
+    while (field < FIELDS && (strlen(keys[field]) != size || memcmp(keys[field], name, size) != 0))
+        field++;
+    return field;
+}
+
+/* Reads the record whose brace is at `at`, and moves behind it. NULL, with or without an exception: it isn't as expected. */
+static PyObject *record_at(const uint8_t **at, const uint8_t *end, const Reader *reader)
+{
+    const uint8_t *c = *at;
+    PyObject *record = *c == '{' ? PyType_GenericAlloc(reader->type, 0) : NULL; /* its fields are NULL */
+    if (!record)
+        return NULL;
+    do {
+        unsigned kinds = 0;
+        const uint8_t *name = skip_space(c + 1);
+        if (*name++ != '"' || !(c = string_end(name, end, &kinds)) || kinds & ESCAPES)
+            goto unusual;
+        int field = field_named(name, (size_t)(c - name));
+        c = skip_space(c + 1);
+        if (*c != ':')
+            goto unusual;
+        c = skip_space(c + 1);
+        if (field == FIELDS)
+            c = skipped(c, end);
+        else {
+            PyObject *value = get_slot(record, reader->slots[field]) ? NULL : field_value(&c, end, field, reader);
+            if (!value)
+                goto unusual;
+            set_slot(record, reader->slots[field], value);
+        }
+        if (!c)
+            goto unusual;
+        c = skip_space(c);
+    } while (*c == ',');
+    if (*c != '}' || !get_slot(record, reader->slots[SEQUENCE_NUMBER]) || !get_slot(record, reader->slots[DATA]))
+        goto unusual;
+    /* The defaults of the class. */
+    if (!get_slot(record, reader->slots[PARTITION_KEY]))
+        set_slot(record, reader->slots[PARTITION_KEY], PyUnicode_New(0, 0));
+    if (!get_slot(record, reader->slots[ARRIVAL])) {
+        PyObject *none = PyFloat_FromDouble(0.0);
+        if (!none)
+            goto unusual;
+        set_slot(record, reader->slots[ARRIVAL], none);
+    }
+    *at = c + 1;
+    return record;
+unusual:
+    Py_DECREF(record);
+    return NULL;
+}
+
+PyDoc_STRVAR(take_records_doc, "take_records(body, record_type, /)\n--\n\n"
+                               "Gives the reply with an empty array of records, and the records. None: other ways decide.");
+
+static PyObject *take_records(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    static const char key[] = "\"Records\"";
+    PyObject *body, *type, *rest;
+    Reader reader;
+    if (!PyArg_ParseTuple(arguments, "SO!:take_records", &body, &PyType_Type, &type) || open_reader(type, &reader) < 0)
+        return NULL;
+    const uint8_t *start = (const uint8_t *)PyBytes_AS_STRING(body), *end = start + PyBytes_GET_SIZE(body);
+    const uint8_t *at = memmem(start, (size_t)(end - start), key, sizeof key - 1);
+    if (!at || *(at = skip_space(at + sizeof key - 1)) != ':' || *(at = skip_space(at + 1)) != '[')
+        Py_RETURN_NONE;
+    size_t head = (size_t)(++at - start);
+    PyObject *records = PyList_New(0);
+    if (!records)
+        return NULL;
+    at = skip_space(at);
+    for (int more = *at != ']'; more; at = more ? skip_space(at + 1) : at) {
+        PyObject *record = record_at(&at, end, &reader);
+        if (!record || PyList_Append(records, record) < 0) {
+            Py_XDECREF(record);
+            goto unusual;
+        }
+        Py_DECREF(record);
+        at = skip_space(at);
+        more = *at == ',';
+    }
+    /* The last of two arrays counts; they aren't told apart here. */
+    if (*at != ']' || memmem(at, (size_t)(end - at), key, sizeof key - 1))
+        goto unusual;
+    rest = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head + (end - at));
+    if (!rest)
+        goto unusual;
+    memcpy(PyBytes_AS_STRING(rest), start, head);
+    memcpy(PyBytes_AS_STRING(rest) + head, at, (size_t)(end - at));
+    return Py_BuildValue("NN", rest, records);
+unusual:
+    Py_DECREF(records);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PENSTOCK_KERNEL(get_reply, "penstock.io.kinesis.wire", "The records of GetRecords replies; the twin is in _get_reply.py.",
+                {"take_records", take_records, METH_VARARGS, take_records_doc})

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import msgspec
 import pytest
@@ -89,7 +90,14 @@ needs_kernel = pytest.mark.skipif(
     [
         (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":"YWI="}', True),
         (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data":""}', True),
-        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"","Data": "AAAAAQ=="}', False),
+        (FIRST + b' , "EncryptionType" : "KMS" } , {"Data": "AAAAAQ==" ,"SequenceNumber":"2"}', True),
+        (FIRST + b',"ApproximateArrivalTimestamp":1.5},{"Data":"","SequenceNumber":""}', True),
+        (FIRST + b',"x":null}', False),
+        (FIRST + b',"x":"Records","y":7}', True),
+        (FIRST + b',"x":"Record","y":-7e3}', True),
+        (FIRST + b',"PartitionKey":"a"}', False),
+        (FIRST + b'},{"SequenceNumber":"2","PartitionKey":"\\u0061","Data":"YWI="}', False),
+        (FIRST + b'}],"Records":[' + FIRST + b'}', False),
         (FIRST + b',"x":{"Data":"y"}}', False),
         (FIRST + b',"x":{"Data":"YWJj"}}', False),
         (FIRST + b',"Data":"YQ=="}', False),
@@ -97,7 +105,7 @@ needs_kernel = pytest.mark.skipif(
     ],
 )  # fmt: skip
 def test_the_kernel_takes_only_what_is_written_as_expected(records, taken):
-    body = b'{"Records":[' + records % b"YWJj" + b"]}"
+    body = b'{"Records":[' + records.replace(b"%b", b"YWJj") + b"]}"
     assert (_get_reply._decode_natively(body) is not None) == taken
     assert [record.data for record in decode_get_records(body).records] == payloads_in(body)
 
@@ -107,15 +115,36 @@ def test_the_kernel_takes_only_what_is_written_as_expected(records, taken):
     st.text('AQg+/=-_\\ \n"\x00é', max_size=9).map(str.encode) | st.binary(max_size=24).map(base64.b64encode)
 )
 def test_the_kernel_takes_canonical_base64_only(text):
-    taken = _get_reply._kernel.take_data(b'"Data":"' + text + b'"')
+    head, tail = b'{"Records":[', b'],"x":[]}'
+    record = b'{"SequenceNumber":"1","Data":"%b"}'
+    taken = _get_reply._kernel.take_records(head + record % text + tail, Record)
     whole = text.partition(b'"')[0]
     try:
         data = base64.b64decode(whole, validate=True)
     except ValueError:
         data = None
     canonical = data is not None and base64.b64encode(data) == whole
-    rest = b'"Data":"AAAAAA==' + (text + b'"')[len(whole) :]
-    assert taken == ((rest, [data]) if canonical else None)
+    if canonical and whole == text:
+        assert taken == (head + tail, [Record("1", data)])
+    else:
+        assert taken is None
+
+
+@needs_kernel
+@given(
+    st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?", fullmatch=True)
+    | st.floats(0, 1e11).map(repr)
+    | st.sampled_from(["", "-", "01", "1.", ".5", "1e", "+1", "NaN", "null", '"1"', "1e999", "1" * 300])
+)
+def test_the_kernel_reads_times_as_python_does(text):
+    record = b'{"SequenceNumber":"1","Data":"","ApproximateArrivalTimestamp":%b}' % text.encode()
+    taken = _get_reply._kernel.take_records(b'{"Records":[%b]}' % record, Record)
+    if taken is None:
+        assert re.fullmatch(r"-?\d{1,19}(\.\d{1,18})?([eE][-+]?\d{1,2})?", text) is None or re.match(
+            "-?0[0-9]", text
+        )
+    else:
+        assert taken[1][0].approximate_arrival_timestamp == json.loads(text)
 
 
 @needs_kernel
@@ -127,29 +156,55 @@ def test_the_kernel_knows_each_character_at_each_place(size):
     for place in range(len(text) - 4):
         for value in set(range(256)) - set(b'"'):
             changed = text[:place] + bytes([value]) + text[place + 1 :]
-            found = kernel.take_data(b'{"Data":"%b"}' % changed)
+            found = kernel.take_records(b'{"Records":[{"Data":"%b","SequenceNumber":"1"}]}' % changed, Record)
             if value in ALPHABET:
-                assert found[1] == [base64.b64decode(changed)]
+                assert found[1] == [Record("1", base64.b64decode(changed))]
             else:
                 assert found is None, (place, value)
 
 
 @needs_kernel
-def test_the_kernel_numbers_records_and_puts_data_where_its_number_is():
-    count = 70_000
-    body = b",".join([b'{"SequenceNumber":"1","Data":"YQ=="}'] * count)
-    rest, datas = _get_reply._kernel.take_data(body)
-    assert [int.from_bytes(base64.b64decode(each[-9:-1])) for each in rest.split(b"},")[:-1]] == list(
-        range(count - 1)
-    )
-    records = [Record("1", n.to_bytes(4)) for n in range(count)]
-    assert not _get_reply._kernel.put_data(records[1:] + records[:1], Record, datas)
-    assert not _get_reply._kernel.put_data(records[1:], Record, datas)
-    assert records[5].data == bytes((0, 0, 0, 5))
-    assert _get_reply._kernel.put_data(records, Record, datas)
-    assert {record.data for record in records} == {b"a"}
-    with pytest.raises(TypeError):
-        _get_reply._kernel.put_data([1], Record, [b""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"NextShardIterator":"Records","Records":[]}',
+        b'{"Records":{}}',
+        b'{"Records":[],"Records":[]}',
+        b'{"Records":[{"SequenceNumber":"1","Data":""},]}',
+        b'{"Records":[{"Data":""}]}',
+        b'{"Records":[{"SequenceNumber":"1"}]}',
+        b'{"Records":[{}]}',
+        b'{"Records":[7]}',
+    ],
+)
+def test_the_kernel_leaves_an_unusual_reply_to_others(body):
+    assert _get_reply._kernel.take_records(body, Record) is None
+
+
+def test_records_that_are_nested_are_not_the_replys():
+    body = b'{"x":{"Records":[{"SequenceNumber":"1","Data":""}]}}'
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        decode_get_records(body)
+
+
+@needs_kernel
+def test_the_kernel_gives_up_wherever_a_reply_ends_too_early():
+    record = '{"SequenceNumber":"1","Data":"YWJj","PartitionKey":"\u00e9","ApproximateArrivalTimestamp":1.5,"E":"K"}'
+    body = ('{"x":1,"Records":[' + record + "," + record + '],"MillisBehindLatest":0}').encode()
+    rest, records = _get_reply._kernel.take_records(body, Record)
+    assert rest == b'{"x":1,"Records":[],"MillisBehindLatest":0}'
+    assert records == [Record("1", b"abc", "\u00e9", 1.5)] * 2
+    for size in range(body.index(b"],")):
+        assert _get_reply._kernel.take_records(body[:size], Record) is None
+
+
+@needs_kernel
+def test_the_kernel_makes_records_of_the_class_it_was_built_for_only():
+    class Larger(Record):
+        more: int = 0
+
+    with pytest.raises(TypeError, match="another layout"):
+        _get_reply._kernel.take_records(b"{}", Larger)
 
 
 @pytest.mark.parametrize("end", [b"", b'"', b'"}', b'"}]', b'%"}]}', b'\\""}]}', b'"}]}}'])
