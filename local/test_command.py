@@ -57,7 +57,7 @@ REST: Lane = (
     # The twins in Python must do all that the kernels do, where nobody has built those.
     (WITHOUT_KERNELS, (*PYTEST, "-n", "1", *TWINS)),
 )
-BESIDE: Lane = (*LINTERS, ("unit tests", (*PYTEST, "-n", "1", *UNIT)), *REST)
+BESIDE: Lane = (*LINTERS, ("unit tests", (*PYTEST, "-n", "2", *UNIT)), *REST)
 SERVERS: Step = (
     "tests with real servers",
     (
