@@ -16,17 +16,18 @@ import os
 import pwd
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 __all__ = [
     "Handle",
     "LocalError",
     "Process",
     "Terminated",
+    "as_user",
     "clean_up_on_signals",
     "end_all",
     "end_marked",
@@ -38,6 +39,29 @@ __all__ = [
 
 TAIL_LINES = 15
 TAIL_BYTES = 64 << 10
+
+
+# `warnings` is what execvp imports, and our library may be out of that user's reach.
+_AS_USER = """\
+import os, sys, warnings
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[1]))
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+def as_user(user: str | None, command: Sequence[object]) -> list[str]:
+    """Gives a command that runs another as that user (root only); None: as we are.
+
+    Not by subprocess' own `user`. For that Python forks this process, and threads of gRPC wake up in the fork before it
+    becomes the other program: one crashed there.
+    """
+    words = [str(word) for word in command]
+    if user is None:
+        return words
+    found = pwd.getpwnam(user)
+    return [sys.executable, "-I", "-S", "-c", _AS_USER, str(found.pw_uid), str(found.pw_gid), *words]
 
 
 class LocalError(Exception):
@@ -196,19 +220,15 @@ class Process(Handle):
     ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        identity: dict[str, Any] = {}
-        if user is not None:
-            identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
         with uninterrupted(), log.open("wb") as output:
             self._child = subprocess.Popen(
-                command,
+                as_user(user, command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 cwd=cwd,
                 start_new_session=True,
-                **identity,
             )
             super().__init__(name, self._child.pid, started_at(self._child.pid))
             _started.append(self)

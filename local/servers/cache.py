@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from local.processes import LocalError, Process
+from local.processes import LocalError, Process, as_user
 from local.servers.java import MINIMUM_JAVA, find_java_home, find_maven
 from local.terminal import Progress, human_bytes
 
@@ -60,9 +60,7 @@ def cache_folder() -> Path:
         message = f"cannot make the cache folder {folder}: {error.strerror}. Name another by PENSTOCK_CACHE."
         raise LocalError(message) from error
     if SERVER_USER is not None:
-        reach = subprocess.run(
-            ["test", "-x", folder], user=SERVER_USER, group=os.getgid(), check=False, cwd="/"
-        )
+        reach = subprocess.run(as_user(SERVER_USER, ["test", "-x", folder]), check=False, cwd="/")
         if reach.returncode:
             message = (
                 f"the cache folder {folder} can't be reached by the user {SERVER_USER}, as whom Elasticsearch runs "

@@ -19,7 +19,7 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from local.processes import LocalError, Process
+from local.processes import LocalError, Process, as_user
 from local.servers.cache import SERVER_USER
 from local.servers.java import QUICK
 
@@ -245,12 +245,11 @@ class ElasticsearchServer:
             *("org.elasticsearch.launcher.CliToolLauncher", *arguments),
         ]
         done = subprocess.run(
-            command,
+            as_user(SERVER_USER, command),
             input=given.encode(),
             capture_output=True,
             env={**os.environ, **self._environment()},
             cwd=self._home,
-            user=SERVER_USER,
             check=False,
         )
         if done.returncode:

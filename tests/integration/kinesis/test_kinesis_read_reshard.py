@@ -117,13 +117,14 @@ def test_two_workers_through_a_split_and_a_merge(kinesis_url, aws, unique_name):
             worker.close()
     # A steal may bring a few twice; nothing else may.
     assert len(seen()) <= len(put_in) + 60
-    first = {}
-    last = {}
+    # When each was first seen: the old owner may still hand out what the new one has read already.
+    moments = {}
     for worker in workers:
         for moment, event in worker.events:
-            shard = event.origin.shard_id
-            first[shard] = min(first.get(shard, moment), moment)
-            last[shard] = max(last.get(shard, moment), moment)
+            shard = moments.setdefault(event.origin.shard_id, {})
+            shard[event.data] = min(shard.get(event.data, moment), moment)
+    first = {shard: min(seen_at.values()) for shard, seen_at in moments.items()}
+    last = {shard: max(seen_at.values()) for shard, seen_at in moments.items()}
     for shard in list_shards(AwsSession(keys), stream):
         for parent in shard.parents:
             if parent in last and shard.shard_id in first:

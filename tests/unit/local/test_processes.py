@@ -1,3 +1,5 @@
+import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import Handle, LocalError, Process, started_at
+from local.processes import Handle, LocalError, Process, as_user, started_at
 
 SLEEP = "print('up', flush=True); import time; time.sleep(60)"
 CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); {SLEEP}"
@@ -111,3 +113,13 @@ print("left", listed.count(str(os.getpid())))
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert done.stdout == "left 0\n", done.stderr
+
+
+def test_another_user_runs_the_command_without_a_fork_of_ours():
+    assert as_user(None, ["id", Path("/")]) == ["id", "/"]
+    if os.geteuid() != 0:
+        pytest.skip("only root may become somebody else")
+    command = as_user("nobody", ["sh", "-c", "id -un; id -G; exit 7"])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.stdout.split() == ["nobody", str(pwd.getpwnam("nobody").pw_gid)]
+    assert done.returncode == 7
