@@ -50,8 +50,8 @@ is taken is named.
 
 test runs ruff, mypy and the unit tests beside those with real servers; the first time it fetches packages of 100 MB more
 and Elasticsearch 9.4 (947 MB, a JDK 21). --fast leaves the servers out (3 minutes), --full adds what takes long; where
-CI is set, the unit tests run on each supported Python too. Given pytest's arguments, only pytest runs, with them
-(./run_local.sh test tests/unit -x).
+CI is set, the unit tests run on each supported Python and without kernels too. Given pytest's arguments, only pytest
+runs, with them (./run_local.sh test tests/unit -x).
 
 Environment:
   PENSTOCK_CACHE       where downloads and server data live (default: penstock in your cache folder,

@@ -66,7 +66,11 @@ SERVERS: Step = (
     ),
 )
 PYTHONS: Step = ("other Pythons", ("tests/pythons.py",))
-USUAL: tuple[Lane, ...] = (BESIDE, (SERVERS,))
+USUAL: tuple[Lane, ...] = (
+    (*LINTERS, ("unit tests", (*PYTEST, "-n", "2", *FEW_EXAMPLES, *UNIT)), *REST[:1]),
+    (SERVERS,),
+)
+"""A quarter of an hour on two cores: the tests without kernels, and more examples, are left to CI and --full."""
 CI: tuple[Lane, ...] = ((*BESIDE, PYTHONS), (SERVERS,))
 """What runs where `CI` is set: each supported Python too."""
 EXAMPLES: Step = (
