@@ -100,9 +100,10 @@ def _decode_natively(body: bytes) -> GetRecordsReply | None:
         return None
     rest, records = taken
     try:
-        return _reply(_decode_short(rest), records)
+        around = _decode_short(rest)
     except msgspec.MsgspecError:
         return None
+    return None if around.records else _reply(around, records)  # a second array, its key written with escapes
 
 
 def _cut(body: bytes) -> GetRecordsReply | None:

@@ -181,6 +181,12 @@ def test_the_kernel_leaves_an_unusual_reply_to_others(body):
     assert _get_reply._kernel.take_records(body, Record) is None
 
 
+def test_of_two_arrays_the_last_counts_however_its_key_is_written():
+    record = b'{"SequenceNumber":"%b","Data":""}'
+    body = b'{"Records":[' + record % b"1" + b'],"Record\\u0073":[' + record % b"2" + b"]}"
+    assert [found.sequence_number for found in decode_get_records(body).records] == ["2"]
+
+
 def test_records_that_are_nested_are_not_the_replys():
     body = b'{"x":{"Records":[{"SequenceNumber":"1","Data":""}]}}'
     with pytest.raises((ValueError, msgspec.MsgspecError)):
