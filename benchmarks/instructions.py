@@ -61,17 +61,13 @@ class Counter:
 def beats(counter: Counter, folder: Path) -> float:
     port = jobs.free_port(None)
     with jobs.simulator("--stream", "kinesis_poc:2", "--forget") as endpoint_url:
-        options = ["--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url]
-        options += ["--randomized_partition_key", "--max_pending_records", "10000", "--rate_limit", "1000000"]
         sent = [0]
 
         def load(count: int) -> None:
             sent[0] += jobs.load(port, count)
 
-        with program(*counter.command("beats-to-kinesis", *options), wait_for=" ready: ", cwd=folder) as (
-            pid,
-            _,
-        ):
+        command = counter.command("beats-to-kinesis", *jobs.receiving(port, endpoint_url))
+        with program(*command, wait_for=" ready: ", cwd=folder) as (pid, _):
             load(WARM_UP)
             return counter.per_event(pid, lambda: sent[0], lambda: load(MEASURED))
 
@@ -103,23 +99,14 @@ def backfill(counter: Counter, folder: Path) -> float:
     aws = s3.AwsServer(folder)
     try:
         s3.fill(aws.wait_ready(), SENT // OBJECT_EVENTS + 1, OBJECT_EVENTS)
-        options = [
-            "--index",
-            "x",
-            "--input",
-            "s3://lake/0",
-            "--region",
-            s3.REGION,
-            "--endpoint_url",
-            aws.endpoint_url,
-        ]
-        return into_elasticsearch(
-            counter,
-            folder,
-            "s3-to-elasticsearch",
-            lambda hosts: [*options, "--hosts", hosts],
-            **s3.CREDENTIALS,
-        )
+
+        def options(hosts: str) -> list[str]:
+            return [
+                *("--index", "x", "--input", "s3://lake/0", "--hosts", hosts),
+                *("--region", s3.REGION, "--endpoint_url", aws.endpoint_url),
+            ]
+
+        return into_elasticsearch(counter, folder, "s3-to-elasticsearch", options, **s3.CREDENTIALS)
     finally:
         aws.stop()
 

@@ -114,16 +114,22 @@ def beats_job() -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
         simulator("--stream", "kinesis_poc:2", "--forget") as endpoint_url,
+        job("beats-to-kinesis", folder, *receiving(port, endpoint_url)) as (pid, _),
     ):
-        options = ["--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url]
-        options += ["--randomized_partition_key", "--max_pending_records", "10000", "--rate_limit", "1000000"]
-        with job("beats-to-kinesis", folder, *options) as (pid, _):
-            load(port, WARM_UP)
-            before = child_cpu_s(pid)
-            sent = load(port, MEASURED)
-            used = child_cpu_s(pid) - before
-            MEMORY["beats-to-kinesis"] = resident_mb(pid)
-            return used / sent * 1e6
+        load(port, WARM_UP)
+        before = child_cpu_s(pid)
+        sent = load(port, MEASURED)
+        used = child_cpu_s(pid) - before
+        MEMORY["beats-to-kinesis"] = resident_mb(pid)
+        return used / sent * 1e6
+
+
+def receiving(port: int, endpoint_url: str) -> list[str]:
+    """The options of a job that takes Beats on a port, and writes to a stand-in of Kinesis as fast as it can."""
+    return [
+        *("--beats_port", str(port), "--stream_name", "kinesis_poc", "--endpoint_url", endpoint_url),
+        *("--randomized_partition_key", "--max_pending_records", "10000", "--rate_limit", "1000000"),
+    ]
 
 
 def load(port: int, count: int) -> int:

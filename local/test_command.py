@@ -52,8 +52,9 @@ FAST: tuple[Lane, ...] = (
     (("unit tests", (*PYTEST, "-n", "4", *FEW_EXAMPLES, "-m", "not built", *UNIT)),),
 )
 """What daily work runs: no servers, a third of the usual examples of a property."""
+AUDIT: Step = ("dependencies", ("tests/audit.py",))
 REST: Lane = (
-    ("dependencies", ("tests/audit.py",)),
+    AUDIT,
     # The twins in Python must do all that the kernels do, where nobody has built those.
     (WITHOUT_KERNELS, (*PYTEST, "-n", "1", *TWINS)),
 )
@@ -67,7 +68,7 @@ SERVERS: Step = (
 )
 PYTHONS: Step = ("other Pythons", ("tests/pythons.py",))
 USUAL: tuple[Lane, ...] = (
-    (*LINTERS, ("unit tests", (*PYTEST, "-n", "2", *FEW_EXAMPLES, *UNIT)), *REST[:1]),
+    (*LINTERS, ("unit tests", (*PYTEST, "-n", "2", *FEW_EXAMPLES, *UNIT)), AUDIT),
     (SERVERS,),
 )
 """A quarter of an hour on two cores: the tests without kernels, and more examples, are left to CI and --full."""

@@ -92,7 +92,6 @@ class _PooledNode(BaseNode):
         self._origin = f"{config.scheme}://{host}:{config.port}"
         usual = {"http": 80, "https": 443}[config.scheme]
         self._host_header = host if config.port == usual else f"{host}:{config.port}"
-        self._carry = self._by_proxy if self.options.proxy else self._directly
         if self.options.proxy:
             self._pool = self._through_proxy(self.options.proxy)
         else:
@@ -146,20 +145,22 @@ class _PooledNode(BaseNode):
     ) -> tuple[int, HttpHeaders, bytes]:
         sent = self._headers.copy()
         sent.update(headers or {})
+        target = _as_sent(self._origin, target)
         if self.signer is not None:
             sent.setdefault("host", self._host_header)
-            target = _as_sent(self._origin, target)
             self.signer.sign(method, self._origin, target, sent, body or None)
         # It is spelt like the proxy manager's own `Accept: */*`, which would be sent beside ours.
         spelt = {name.title(): value for name, value in sent.items()}
-        return self._carry(method, target, spelt, body or b"", seconds)
+        if self.options.proxy:
+            return self._by_proxy(method, target, spelt, body, seconds)
+        return self._directly(method, target, spelt, body or b"")
 
     def _directly(
-        self, method: str, target: str, headers: dict[str, str], body: bytes, _: float
+        self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, HttpHeaders, bytes]:
         try:
             with self._under_way:
-                reply = self._kept.request(method, _as_sent(self._origin, target), headers, body)
+                reply = self._kept.request(method, target, headers, body)
         except ssl.SSLError:  # some of them are ValueErrors too
             raise
         except ValueError as error:  # what answered doesn't speak HTTP, or its reply is too large
@@ -173,7 +174,7 @@ class _PooledNode(BaseNode):
         return reply.status, found, data
 
     def _by_proxy(
-        self, method: str, target: str, headers: dict[str, str], body: bytes, seconds: float
+        self, method: str, target: str, headers: dict[str, str], body: bytes | None, seconds: float
     ) -> tuple[int, HttpHeaders, bytes]:
         response = self._pool.urlopen(
             method,
